@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Compiled modules are kept: the tests start hundreds of processes, and rewriting their asserts takes longer than many of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak mutants check bench faults docs docs-serve interop interop-more local wheel format clean
+.PHONY: demo test soak plug mutants check bench faults docs docs-serve interop interop-more local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -20,6 +20,11 @@ test: wheel
 soak: $(VENV)/.tools
 	$(PIP) --no-deps --force-reinstall .
 	$(BIN)/python -m scripts.soak $(SOAK)
+
+## 200 kills of workers on one journal: nothing lost or paid for twice. PLUG="--kills 10 --requests 1000" for a short one.
+plug: $(VENV)/.tools
+	$(PIP) --no-deps --force-reinstall .
+	$(BIN)/python -m scripts.plug $(PLUG)
 
 ## 200 random slips in the pure modules: at least 92 % must make a test fail. MUTANTS="--seed 2 --only costs" for others.
 mutants: $(VENV)/.mutants

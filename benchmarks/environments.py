@@ -21,6 +21,7 @@ _REQUIREMENTS = {
     "openai": ("openai>=3",),
     "litellm": ("litellm",),
     "pydantic-ai": ("pydantic-ai-slim[openai]",),
+    "async-batch-llm": ("async-batch-llm", "openai>=3"),
     OURS: (f"{REPOSITORY}[e2ee]",),
 }
 # What of an environment is worth naming in a report.

@@ -25,6 +25,8 @@ _NAMES = {
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
     "_version": "__version__",
+    "batches.items": "BatchItem BatchProgress",
+    "batches.journal": "Journal",
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream, SyncStream as SyncStream, SyncToolStream as SyncToolStream
     from ._version import __version__ as __version__
+    from .batches.items import BatchItem as BatchItem, BatchProgress as BatchProgress
+    from .batches.journal import Journal as Journal
     from .costs import ChatCostEstimate as ChatCostEstimate, estimate_completion_cost as estimate_completion_cost
     from .exceptions import OutputInvalidError as OutputInvalidError, OutputTruncatedError as OutputTruncatedError
     from .exceptions._tree import *  # noqa: F403  # every class in it

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 from ._core.token_counts import Count
 from .exceptions import InvalidArgumentError
-from .types._base import Model
 from .types.api.chat import Messages, content_texts
 from .types.api.models import ModelPricing, ModelResponse
 
@@ -73,9 +72,8 @@ def estimate_chat_cost(
     pricing = getattr(entry.model_spec, "pricing", None)
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
-    given = list(messages)
-    objects = [cast("Mapping[str, Any]", message) for message in given if isinstance(message, (Mapping, Model))]
-    texts = [text for message in objects for text in content_texts(message.get("content"))]
+    given = cast("list[Mapping[str, Any]]", list(messages))
+    texts = [text for message in given for text in content_texts(message.get("content"))]
     prompt_tokens = int(sum(len(text.split()) for text in texts) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if learnt is None:

@@ -59,6 +59,7 @@ def asked(emulator: Emulator) -> list[str]:
         pytest.param([GONE], ["first", "second"], id="retired"),
         pytest.param([error(404, "Model first was deprecated and has been removed")], ["first", "second"], id="404, retired"),
         pytest.param([overloaded(), overloaded()], ["first", "first", "second"], id="at capacity, after its retries"),
+        pytest.param([error(529)] * 2, ["first", "first", "second"], id="529, after its retries"),
         pytest.param([busy(), busy()], ["first", "first", "second"], id="overloaded, after its retries"),
         pytest.param([GONE, GONE], ["first", "second", "third"], id="two retired"),
     ],
@@ -204,6 +205,13 @@ async def test_tool_loops_and_parse_fall_back_too() -> None:
 
     result = await client_of(emulator, "second").chat.completions.run_with_tools(model="first", messages=HI, tools=[nothing])
     assert result.response.meta.models_tried == ("first", "second")
+
+
+async def test_a_model_is_asked_once_however_often_it_is_named() -> None:
+    emulator = emulator_of(GONE, GONE)
+    with pytest.raises(ModelGoneError):
+        await client_of(emulator, "first", "second", "second").chat.completions.create(model="first", messages=HI)
+    assert asked(emulator) == ["first", "second"]
 
 
 async def test_without_fallbacks_nothing_is_told_of_them() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -504,6 +506,50 @@ async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Pa
 
     assert isinstance(refused, RateLimitError)
     assert len(emulator.requests) == 1
+
+
+async def test_while_another_process_has_the_file_of_a_share_the_event_loop_goes_on(tmp_path: Path) -> None:
+    client = VeniceClient(api_key="k", transport=Emulator().transport(), rate_share=RateShare(tmp_path / "share"))
+    other = sqlite3.connect(tmp_path / "share", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    call, turns, began = asyncio.ensure_future(ask(client)), 0, time.monotonic()
+    while time.monotonic() < began + 0.5:
+        await asyncio.sleep(0.01)
+        turns += 1
+        client.limits.snapshot()
+    assert turns > 15
+    assert not call.done()
+
+    other.execute("COMMIT")
+    stream = await client.chat.completions.stream(model=MODEL, messages=[{"role": "user", "content": "hi"}])
+    assert (await call).choices
+    other.execute("BEGIN IMMEDIATE")
+    await stream.close()
+    other.execute("COMMIT")
+    other.close()
+    while client.limits.snapshot().models[0].limits.in_flight:
+        await asyncio.sleep(0.01)
+
+
+def test_a_snapshot_and_an_error_name_the_same_end_of_a_wait() -> None:
+    emulator = served(Account(rpm=30))
+    told: list[WaitNotice] = []
+
+    async def scenario() -> None:
+        client = client_of(emulator, on_wait=told.append)
+        assert await asked(client, 30, 5) == []
+        waiting = asyncio.ensure_future(ask(client))
+        await asyncio.sleep(7)
+        refused = await _failure(ask(client, timeout=Timeout(queue=1)))
+        (model,) = client.limits.snapshot().models
+        assert model.until_seconds == refused.retry_after_seconds
+        assert f"{refused.retry_after_seconds:.1f} s ({model.why})" in str(refused)
+        left, now = model.until_seconds or 0.0, emulator.clock.now()
+        assert told[0].seconds == pytest.approx(left + 7, abs=0.1)
+        await waiting
+        assert emulator.clock.now() - now == pytest.approx(left, abs=0.1)
+
+    run(scenario())
 
 
 class CountingClock(SystemClock):

@@ -236,6 +236,7 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(
     assert words in content
     assert result.text == "sorry"
     assert [record.name for record in caplog.records] == ["venice_ai.tools"]
+    assert words not in caplog.text  # they repeat what the model wrote
 
 
 class Odd:

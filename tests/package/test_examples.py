@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 WHAT_IS_SAID = {
     "batch": ["What is a gondola? -> ", "What is acqua alta? -> "],
+    "batch_csv": ["row 2\n", "row 3 from the journal\n", "id,text,sentiment,topic,error\n", "{squid}"],
     "budget": ["not sent\n", "llama-3.3-70b: ", "spent $0.0", "of $0.02, "],
     "conversation": ["> And what is my name?\n"],
     "demo": ["The emulator listens on http://127.0.0.1:", "3. ask, and stream", "5. usage", "Done in "],

@@ -26,7 +26,21 @@ PACKAGE = "venice_ai"
 # From the lowest to the highest. A module imports modules of its own folder and of those before it, for types as well.
 ROOMS = [
     *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "_limits", "_http", "transport"),
-    *("tools", "helpers", "streaming", "_resource", "resources", "_client", "_sync", "", "gateway", "emulator", "cli"),
+    *(
+        "tools",
+        "helpers",
+        "streaming",
+        "_resource",
+        "batches",
+        "resources",
+        "_client",
+        "_sync",
+        "",
+        "gateway",
+        "emulator",
+        "ray",
+        "cli",
+    ),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
 FOR_THE_EMULATOR = {"types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "emulator"}

@@ -184,6 +184,22 @@ REFUSED = [
 
 # What the snippets use of libraries that the tests do not install.
 STUBS = {
+    "stubs/ray/__init__.pyi": "from . import data as data\n",
+    "stubs/ray/data/__init__.pyi": (
+        "from typing import Any\n"
+        "class DataContext:\n"
+        "    checkpoint_config: Any\n"
+        "    @staticmethod\n"
+        "    def get_current() -> DataContext: ...\n"
+        "class Dataset:\n"
+        "    def repartition(self, *, target_num_rows_per_block: int) -> Dataset: ...\n"
+        "    def map_batches(self, fn: type[object], **options: object) -> Dataset: ...\n"
+        "    def write_parquet(self, path: str) -> None: ...\n"
+        "def read_parquet(path: str) -> Dataset: ...\n"
+    ),
+    "stubs/ray/data/checkpoint.pyi": (
+        "class CheckpointConfig:\n    def __init__(self, *, id_column: str, checkpoint_path: str) -> None: ...\n"
+    ),
     "stubs/opentelemetry/instrumentation/aiohttp_client.pyi": (
         "class AioHttpClientInstrumentor:\n    def instrument(self) -> None: ...\n"
     ),

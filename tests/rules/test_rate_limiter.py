@@ -176,18 +176,42 @@ def test_without_headers_the_limit_is_learnt_from_what_was_accepted() -> None:
 
 def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
     limiter = RateLimiter()
-    first, second, third = *sent(limiter, 0.0, 1), *sent(limiter, 5.0, 2)
-    for ticket, status in ((first, 200), (second, 200), (third, 429)):
-        limiter.replied(ticket, 6.0, status, NOTHING, None if status == 200 else 10.0)
+    for ticket in (*sent(limiter, 0.0, 1), *sent(limiter, 5.0, 20)):
+        replied(limiter, ticket, 6.0, 200 if limiter.requests.flying > 1 else 429, NOTHING)
         limiter.settled(ticket, 6.0, 0)
 
-    assert wait(limiter, 16.0) == Wait(60.75, "requests a minute")
+    assert wait(limiter, 7.5) == Wait(60.75, "requests a minute")
+
+
+def test_the_time_that_a_refusal_names_is_obeyed_and_few_requests_teach_no_limit() -> None:
+    limiter = RateLimiter()
+    for ticket, status in zip(sent(limiter, 0.0, 3), (200, 200, 429), strict=True):
+        replied(limiter, ticket, 1.0, status, NOTHING, 3.0 if status == 429 else None)
+        limiter.settled(ticket, 1.0, 0)
+    assert wait(limiter, 1.0).until == 4.0
+    (alone,) = sent(limiter, 4.0, 5)
+    replied(limiter, alone, 4.2, 200, NOTHING)
+
+    assert len(sent(limiter, 4.2, 50)) == 50
+    assert not limiter.snapshot(4.2).learned
+
+
+def test_a_small_limit_is_learnt_from_a_second_refusal_in_a_row() -> None:
+    limiter, now = RateLimiter(), 0.0
+    for accepted in (True, True, False, False, False):
+        (ticket,) = sent(limiter, now, 1)
+        replied(limiter, ticket, now, 200 if accepted else 429, NOTHING)
+        limiter.settled(ticket, now, 0)
+        now = limiter.paused_until if not accepted else now
+
+    assert limiter.snapshot(now).limit_requests == 2
 
 
 def test_what_was_learnt_is_forgotten_when_the_policy_changes() -> None:
     limiter = RateLimiter()
-    first, second, third = sent(limiter, 0.0, 3)
-    replied(limiter, first, 1.0, 200, said(50, limit=100), None)
+    *first, second, third = sent(limiter, 0.0, 12)
+    for each in first:
+        replied(limiter, each, 1.0, 200, said(50, limit=100), None)
     replied(limiter, second, 1.0, 429, said(50, limit=100), None)
     assert limiter.snapshot(1.0).learned
     replied(limiter, third, 2.0, 200, said(150, limit=200), None)

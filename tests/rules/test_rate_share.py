@@ -11,12 +11,16 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import msgpack
 
 from venice_ai import RateShare, Timeout
-from venice_ai._limits.account import Account, Bucket, QueuedCall, Ticket
+from venice_ai._limits.account import Account, Bucket, Ticket
+from venice_ai._limits.snapshot import LimitsSnapshot
+from venice_ai._limits.waiter import QueuedCall
 from venice_ai.exceptions import APIError, RateLimitError, VeniceError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
 from venice_ai.types.response_meta import Headers, ResponseMeta
@@ -43,11 +47,11 @@ def account_of(share: RateShare, name: str = "account") -> Account:
 
 
 def asked(account: Account, model: str = "model") -> Ticket | QueuedCall | APIError:
-    """A pass for an attempt that does not wait, or what it would have to wait for (`refusal`)."""
+    """A pass for an attempt that does not wait, or the error that tells for how long it would have to."""
     request = Request("POST", "http://x", headers={}, body=b"{}", timeout=Timeout())
     request.chat = ChatSize(model, 1, None, 1)
     bucket, now = account.bucket(model), time.monotonic()
-    return account.ask(bucket, account.enter, (bucket, Attempt(request, 1, now, now, None), Blocking(), False))
+    return account.ask(bucket, partial(account.enter, bucket, Attempt(request, 1, now, now, None), Blocking(), False))
 
 
 def taken(account: Account, count: int) -> list[Ticket]:
@@ -61,6 +65,11 @@ def answered(ticket: Ticket, remaining: int | None = None) -> None:
     headers["x-ratelimit-remaining-requests"] = str(remaining)
     ticket.replied(ResponseMeta(200, Headers([] if remaining is None else headers.items()), time.time(), 0.1))
     ticket.done(None, None)
+
+
+def known_to(account: Account) -> LimitsSnapshot:
+    """What the account knows once it is up to date."""
+    return account.ask(None, account.snapshot)
 
 
 def bucket_of(account: Account) -> Bucket:
@@ -97,9 +106,8 @@ def test_two_processes_share_one_failure_budget(path: Path, share: RateShare) ->
 
     assert theirs == 15
     assert len(mine) == 5
-    assert isinstance(last, QueuedCall)
-    assert last.refusal is not None
-    assert last.refusal.until is not None, "another process has them in flight: it is asked again soon"
+    assert isinstance(last, RateLimitError)
+    assert last.retry_after_seconds == pytest.approx(0.05), "another process has them in flight: it is asked again soon"
 
 
 def test_what_a_killed_process_had_reserved_comes_back_at_once(path: Path, share: RateShare) -> None:
@@ -123,11 +131,10 @@ def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> 
     ticket.done(None, None)
 
     waits = asked(second)
-    assert isinstance(waits, QueuedCall)
-    assert waits.refusal is not None
-    assert waits.refusal.why == "paused by a 429"
+    assert isinstance(waits, RateLimitError)
+    assert "paused by a 429" in str(waits)
     assert isinstance(asked(second, "another model"), Ticket)
-    (known,) = [each for each in second.ask(None, second.snapshot).models if each.model == "model"]
+    (known,) = [each for each in known_to(second).models if each.model == "model"]
     assert known.limits.limit_requests == 10
     assert known.limits.paused_seconds == pytest.approx(20, abs=1)
     other.close()
@@ -145,11 +152,11 @@ def test_while_limits_are_far_many_requests_take_few_transactions(path: Path, sh
 
     assert len(block.seats) >= 10
     reserved = 1 + len(block.seats)
-    assert theirs.ask(None, theirs.snapshot).models == ()
+    assert known_to(theirs).models == ()
     bucket_of(theirs)
-    assert theirs.ask(None, theirs.snapshot).models[0].limits.in_flight == reserved, "the others know of all of it"
+    assert known_to(theirs).models[0].limits.in_flight == reserved, "the others know of all of it"
     answered(ticket, 900)
-    assert theirs.ask(None, theirs.snapshot).models[0].limits.in_flight == 0, "what nobody needs is given back"
+    assert known_to(theirs).models[0].limits.in_flight == 0, "what nobody needs is given back"
     other.close()
 
 
@@ -174,6 +181,14 @@ def test_a_file_that_is_no_share_is_refused_and_left_as_it_is(path: Path, conten
     with pytest.raises(VeniceError, match="file of its own"):
         RateShare(path)
     assert path.read_bytes() == content
+
+
+def test_what_an_earlier_release_has_written_is_forgotten(share: RateShare) -> None:
+    state = msgpack.encode(([["x", 1], [[0.5, 2]]], {"1-ab": [1]}))
+    with share._file.transaction() as database:
+        database.execute("INSERT INTO rules VALUES ('failures account', ?, 0)", (state,))
+
+    assert len(taken(account_of(share), 30)) == 20
 
 
 def test_a_refused_file_is_closed_again(path: Path) -> None:
@@ -229,4 +244,7 @@ def test_a_full_disk_is_told_to_who_asks_and_harms_nothing(share: RateShare, cap
     assert "full" in caplog.text, "an answer is not lost to it, but it is told"
 
     share._file._database.execute("PRAGMA max_page_count = 1000000")
-    assert taken(account, 1)
+    (ticket,) = taken(account, 1)
+    share._file._database.execute("ALTER TABLE rules RENAME TO others")
+    ticket.done(None, None)
+    assert "no such table" in caplog.text

@@ -1,4 +1,4 @@
-"""The five clocks, on real sockets and with real time. Limits are short here, and what must not run out has room.
+"""The time limits, on real sockets and with real time. Limits are short here, and what must not run out has room.
 
 An error names the clock that ran out, and nothing else would end what is waited for here: no test needs to know how long it
 took. One that hangs is ended by the suite.

@@ -204,6 +204,7 @@ ATTACKS: list[Any] = [
     pytest.param(GEMMA.bent(model=None), "model", id="12 no model"),
     pytest.param(GEMMA.quoted(GLM.quote), "report_data_address", id="13 quote of another"),
     pytest.param(GEMMA.bent(server_verification={"tdx": {"valid": False}}), "server_claims", id="28 not valid"),
+    pytest.param(GEMMA.bent(server_verification={"gpus": [{"valid": False}]}), "server_claims", id="28 not valid in a list"),
     pytest.param(GEMMA.bent(server_verification={"tdx": False}), "server_claims", id="28 bare false"),
     pytest.param(
         GEMMA.bent(server_verification={"tdx": {"measurements": {"mrtd": "00" * 48}}}), "server_claims", id="28 other mrtd"

@@ -78,6 +78,7 @@ def test_what_tls_does_not_know_is_venices_word_at_most(verification: Any, known
         pytest.param({"server_verification": {"domains": [{"debug": True}]}}, id="a switch in a list"),
         pytest.param({"server_verification": {"tdx": {"is-debug": True}}}, id="a switch, written otherwise"),
         pytest.param({"debug": [{"on": True}]}, id="a switch that is a list"),
+        pytest.param(json.loads('{"a": ' * 100 + '{"debug": true}' + "}" * 100), id="a switch far down"),
         pytest.param({"vm_config": '{"debug": true}'}, id="a switch in an object that came as text"),
     ],
 )

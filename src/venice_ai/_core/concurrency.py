@@ -18,9 +18,20 @@ R = TypeVar("R")
 E = TypeVar("E", bound=BaseException)
 
 
-async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, limit: int) -> list[R]:
-    """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest."""
-    results: dict[int, R] = {}
+async def bounded_map(
+    call: Callable[[T], Awaitable[R]],
+    items: Sequence[T],
+    *,
+    limit: int,
+    results: dict[int, R] | None = None,
+    on_result: Callable[[int, R | Exception], object] | None = None,
+) -> list[R]:
+    """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest.
+
+    What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure.
+    """
+    results = {} if results is None else results
+    on_result = on_result or (lambda *_: None)
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them
 
@@ -28,7 +39,12 @@ async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, 
         for index, item in waiting:
             running = call(item)
             del item
-            results[index] = await running
+            try:
+                results[index] = await running
+            except Exception as error:
+                on_result(index, error)
+                raise
+            on_result(index, results[index])
 
     # One for each place, not for each item, so that many items cost no more than their results.
     workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]

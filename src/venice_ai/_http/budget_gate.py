@@ -61,7 +61,7 @@ class _Reserved(Pass):
         self._billed = False  # as long as nothing is known of a reply, it was not sent
 
     def replied(self, found: object) -> None:
-        self._billed = not isinstance(found, BaseException) or _may_be_billed(found)
+        self._billed = not isinstance(found, BaseException) or may_be_billed(found)
 
     def done(self, usage: Any, cost: float | None) -> None:
         usage = usage if isinstance(usage, ChatUsage) else None
@@ -71,7 +71,7 @@ class _Reserved(Pass):
             self._reservation.released()
 
 
-def _may_be_billed(failure: BaseException) -> bool:
+def may_be_billed(failure: BaseException) -> bool:
     """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
     if isinstance(failure, ConnectFailure) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
         return False

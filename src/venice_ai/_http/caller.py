@@ -94,7 +94,7 @@ class Call:
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
-    def falls_back(self, failure: BaseException) -> bool:
+    def falls_back(self, failure: APIError) -> bool:
         """Whether another model may be asked after this failure of a reply that has not begun."""
         return False
 

@@ -6,7 +6,7 @@ that nothing is imported in a circle. One that needs another asks for `connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core import settings
@@ -106,8 +106,8 @@ class Connection:
             self.fallback_models = checked_names(fallback_models)
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
-        self.on_close: list[Callable[[], None]] = []
-        """What is called when the client is closed."""
+        self.on_close: list[Callable[[], Awaitable[None] | None]] = []
+        """What is called, and waited for, before connections are closed."""
         self._resources: dict[Any, Any] = {}
         ports: dict[str, object] = {"session": session, "transport": transport, "clock": clock, "budget": budget}
         ports |= {"rate_share": rate_share, "on_wait": on_wait}
@@ -240,8 +240,9 @@ class Connection:
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
         self._closed = True
-        for call in self.on_close:
-            call()
+        for call in tuple(self.on_close):
+            if (work := call()) is not None:
+                await work
         if "caller" in self.__dict__:
             await self.caller.close()
 

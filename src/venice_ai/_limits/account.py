@@ -2,7 +2,7 @@
 
 Everything here happens under the account's lock, which is held for microseconds, and nothing waits. What ends an attempt never
 waits for the lock either, because it may run in a finalizer or a signal handler of a thread that holds it: it is written down,
-and done by whoever has the lock (`Account.act`).
+and done by whoever has the lock next (`Account.act`). So is what cannot be done while another process has the file of a share.
 
 While every limit is far and nothing has failed, a bucket reserves a **block**: the requests of the next moment, in one step.
 Calls take them without the lock and without asking the rules, and their good replies are only tallied. Whatever else happens
@@ -19,19 +19,20 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.rate_limits import RateLimits, rate_limits
-from .circuit_breaker import CircuitBreaker
+from .circuit_breaker import CircuitBreaker, RetryBudget
 from .failure_budget import NEVER_VALID, FailureBudget, Refusals, Wait
 from .rate_limiter import Flight, RateLimiter
-from .retry_budget import RetryBudget
+from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
-from .waiter import Waiter
+from .waiter import QueuedCall
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatUsage
@@ -39,16 +40,13 @@ if TYPE_CHECKING:
     from .rate_share import RateShare
 
 T = TypeVar("T")
-LONGEST_WAIT_SECONDS = 90.0
-"""A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
-BLOCK_SECONDS = 0.25
-"""How long a block may be used: as exactly as the rules know when a request was sent."""
+BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MIN_BLOCK, MAX_BLOCK = 4, 256
-POLL_SECONDS = 0.05
-"""How often to ask again for what another process has in flight."""
+POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
+BUSY_SECONDS = 30.0  # for how long a call asks again while other processes have the file of a share
+LOOK_AGAIN_SECONDS = 0.002
 TOKENS_PER_BYTE = 0.25
 LEARNING = 0.1
-_UNSAID = RateLimits()
 logger = logging.getLogger("venice_ai")
 
 
@@ -56,11 +54,10 @@ class Block(NamedTuple):
     """Requests that were reserved for calls to come."""
 
     flight: Flight
-    seats: list[None]
-    """One item for each that nobody has taken; to take one is atomic."""
+    seats: list[None]  # one item for each that nobody has taken; to take one is atomic
+    size: int
     until: float
-    largest: float
-    """The size of the largest body, of a request for one answer, that the reserved tokens are enough for."""
+    largest: float  # the size of the largest body, of a request for one answer, that the reserved tokens are enough for
 
     def take(self) -> bool:
         """Takes one of them; False if all were taken."""
@@ -71,7 +68,7 @@ class Block(NamedTuple):
         return True
 
 
-_NO_BLOCK = Block(Flight(0.0, 0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), [], -inf, 0)
+_NO_BLOCK = Block(Flight(0.0, 0, (0.0, 0.0), (0.0, 0.0)), [], 0, -inf, 0)
 
 
 class Bucket:
@@ -83,24 +80,18 @@ class Bucket:
         self.rate = RateLimiter()
         self.breaker = CircuitBreaker()
         self.queue: list[QueuedCall] = []
-        self.wait = Wait(None, "")
-        self.told = False
-        """Whether the log has a line about this queue, since it was empty last."""
-        self.counts_tokens = False
-        """Whether a limit of tokens is known."""
-        self.hears = True
-        """Whether the next good reply is to be read, because something is not known or near; else it is only tallied."""
+        self.wait = Wait(None, "")  # of the first of the queue
+        self.told = False  # whether the log has a line about this queue, since it was empty last
+        self.counts_tokens = False  # whether a limit of tokens is known
+        self.hears = self.learns = True
+        """Whether the next good reply is to be read, because something is not known or near, and the next answer is to tell how
+        many tokens requests use; else they are only tallied."""
         self.block = _NO_BLOCK
-        self.reserved = 0
-        """The size of the block."""
-        self.open = 0
-        """Requests of this process that have not ended, without those of the block and the tally."""
+        self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
         self.good = self.ended = 0
         """The tally: good replies, which came at `good_at` or later; and requests that have ended, with what they had reserved
         and used."""
         self.good_at = self.held = self.used = 0.0
-        self.learns = True
-        """Whether the next answer is to tell how many tokens requests use."""
         self._learnt = 0
         self._more_tokens, self._output_tokens = 0.0, 256.0
         """Tokens of a prompt beside those of its bytes, such as of the server's own prompt; and of an answer."""
@@ -108,7 +99,7 @@ class Bucket:
     @property
     def is_idle(self) -> bool:
         """Whether all requests of this process have ended."""
-        return self.open + self.reserved - len(self.block.seats) == self.ended
+        return self.open - len(self.block.seats) == self.ended
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
@@ -130,7 +121,7 @@ class Bucket:
             self._more_tokens += weight * (prompt - len(request.body or b"") * TOKENS_PER_BYTE - self._more_tokens)
             self._output_tokens += weight * (output / request.chat.choices - self._output_tokens)
 
-    def reserve(self, request: Request, tokens: int, now: float) -> Flight:
+    def reserve(self, request: Request, tokens: int, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
         failures, count, largest = self.account.failures, 1, inf
         self.counts_tokens = self.rate.tokens.known is not None
@@ -143,10 +134,10 @@ class Bucket:
         flight = self.rate.reserve(now, tokens, count)
         failures.flying += count
         self.hears = self.learns = True
-        self.open += 1
-        self.reserved = count - 1
-        self.block = Block(flight, [None] * self.reserved, now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
-        return flight
+        self.open += count
+        seats: list[None] = [None] * (count - 1)
+        self.block = Block(flight, seats, count - 1, now + BLOCK_SECONDS, largest) if seats else _NO_BLOCK
+        return Ticket(self, request, flight)
 
     def settle(self, now: float) -> None:
         """Counts what was tallied."""
@@ -165,57 +156,45 @@ class Bucket:
                 rate.tokens.use(now, self.used)
             self.ended, self.held, self.used = 0, 0.0, 0.0
 
-    def end_block(self, *_: object) -> None:
+    def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
-        account = self.account
-        if self.reserved:
-            left = 0
-            while self.block.take():
-                left += 1
+        account, block = self.account, self.block
+        if block.size:
+            left = sum(1 for _ in iter(block.take, False))  # noqa: FBT003  # what it gives at last
             account.failures.flying -= left
             self.rate.answered(left)
-            self.rate.cancelled(self.block.flight, left)
-            account.retries.called(self.reserved - left)
-            self.open += self.reserved - left
-            self.block, self.reserved = _NO_BLOCK, 0
+            self.rate.cancelled(block.flight, left)
+            account.retries.called(block.size - left)
+            self.open -= left
+            self.block = _NO_BLOCK
+
+    def end(self, call: QueuedCall, result: Ticket | APIError, now: float) -> None:
+        """A call waits no more."""
+        call.result = result
+        self.leave(call)
+        if not call.wake() and isinstance(result, Ticket):  # its event loop was closed
+            result.cancel(now)
+
+    def leave(self, call: QueuedCall) -> None:
+        """Takes a call out of the queue."""
+        if call in self.queue:
+            self.queue.remove(call)
+            self.account.waiting -= 1
+            self.told = self.told and bool(self.queue)
+
+    def give_up(self, call: QueuedCall, now: float) -> None:
+        """The caller left, or was refused: its place is the next one's."""
+        self.leave(call)
+        if isinstance(call.result, Ticket):
+            call.result.cancel(now)
 
     def snapshot(self, now: float) -> ModelLimits:
-        first = self.queue[0] if self.queue else None
-        return ModelLimits(
-            model=self.model,
-            limits=self.rate.snapshot(now),
-            circuit="closed" if self.breaker.open_until is None else "open",
-            waiting=len(self.queue),
-            why=self.wait.why if first else "",
-            waiting_since_seconds=now - first.since if first else None,
-            until_seconds=max(self.wait.until - now, 0.0) if first and self.wait.until is not None else None,
-        )
-
-
-class QueuedCall(Waiter):
-    """A call in the queue of a bucket."""
-
-    def __init__(self, clock: Clock, bucket: Bucket, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
-        queue = attempt.request.timeout.queue
-        super().__init__(clock, attempt.due, queue)
-        self.bucket = bucket
-        self.request = attempt.request
-        self.tokens = tokens
-        self.began, self.failure = attempt.began, attempt.failure
-        self._fail_fast = fail_fast
-        self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
-        self.granted: Ticket | None = None
-        self.refusal: Wait | None = None
-        """What it would have to wait for, and does not."""
-        self.told = False
-        self.watched: Wait | None = None
-        """What it waits for now, as the first of the queue."""
-
-    def refuses(self, wait: Wait, now: float) -> bool:
-        """Whether it is known that it will not be let through in time; `fail_fast` allows no wait for an open circuit."""
-        if self._fail_fast and wait.why.startswith("circuit"):
-            return True
-        return wait.until is not None and (wait.until > self.due or wait.until - now > self._patience)
+        circuit = "closed" if self.breaker.open_until is None else "open"
+        known, wait = (self.model, self.rate.snapshot(now), circuit, len(self.queue)), self.wait
+        if not self.queue:
+            return ModelLimits(*known, "", None, None)
+        until = None if wait.until is None else max(wait.until - now, 0.0)
+        return ModelLimits(*known, wait.why, now - self.queue[0].since, until)
 
 
 class Account:
@@ -232,62 +211,92 @@ class Account:
         self.retries = RetryBudget()
         self.buckets: dict[str, Bucket] = {}
         self.waiting = 0
-        self.written: dict[str, bytes] = {}
-        """What this process has last written into the file of its share, by the name of the row."""
-        self._acts: deque[tuple[Bucket, Callable[..., object], object, float]] = deque()
-
-    def act(self, bucket: Bucket, act: Callable[[Any, float], object], about: object) -> None:
-        """Has something done under the lock: now, or by whoever has the lock now. It neither waits nor raises."""
-        self._acts.append((bucket, act, about, self.now()))
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Does what was written down while the lock was held."""
-        while self._acts and self.lock.acquire(blocking=False):
-            try:
-                while self._acts:
-                    self._do(*self._acts.popleft(), ends_blocks=False)
-            except VeniceError as error:
-                logger.error("%s. What a reply said of limits is lost.", error)  # noqa: TRY400  # it is told, not traced
-            finally:
-                self.lock.release()
-
-    def ask(self, bucket: Bucket | None, ask: Callable[[Any, float], T], about: Any = None) -> T:
-        """What something gives under the lock. An error is to be given, not raised: what has changed counts nevertheless."""
-        try:
-            with self.lock:
-                return self._do(bucket, ask, about, self.now(), ends_blocks=True)
-        finally:
-            self._catch_up()
-
-    def _do(self, bucket: Bucket | None, work: Callable[[Any, float], T], about: object, now: float, *, ends_blocks: bool) -> T:
-        """Does something while the rules are up to date, then lets those pass who may."""
-        buckets = self.buckets.values()
-        concerned = [each for each in buckets if bucket in (each, None) or each.queue or each.open or each.reserved]
-        with nullcontext() if self.share is None else self._current(self.share, concerned):
-            for each in concerned:
-                each.settle(now)
-                if ends_blocks:
-                    each.end_block()
-            found = work(about, now)
-            if self.waiting:
-                self.pump(now)
-        return found
-
-    def _current(self, share: RateShare, buckets: list[Bucket]) -> AbstractContextManager[None]:
-        """In a transaction, these rules as the last process left them."""
-        rules: list[tuple[str, RateLimiter | FailureBudget]] = [(f"failures {self.name}", self.failures)]
-        rules += [(f"rate {self.name} {each.model}", each.rate) for each in buckets]
-        return share._current(rules, self.written)  # noqa: SLF001  # of the same room
+        self._acts: deque[tuple[Callable[[float], object], float]] = deque()
+        self._looks_again = False
 
     def bucket(self, model: str) -> Bucket:
         """The bucket of a model, whatever its feature suffixes."""
         name = model.partition(":")[0]
         return self.buckets.get(name) or self.buckets.setdefault(name, Bucket(name, self))
 
-    def enter(self, who: tuple[Bucket, Attempt, Clock, bool], now: float) -> Ticket | QueuedCall | APIError:
-        """A pass; or a place in the queue, or what it would have to wait for if that is too long; or an old refusal."""
-        bucket, attempt, clock, fail_fast = who
+    def act(self, act: Callable[[float], object]) -> None:
+        """Has something done under the lock: now, or by whoever has the lock next. It neither waits nor raises."""
+        self._acts.append((act, self.now()))
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Does what was written down, unless somebody else has the lock, and will see to it."""
+        while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
+            try:
+                self._do(None, None)
+            except VeniceError as error:
+                if is_busy(error):  # it may be that nobody else comes
+                    self._looks_again = True
+                    timer = threading.Timer(POLL_SECONDS, self._look_again)
+                    timer.daemon = True
+                    timer.start()
+                else:
+                    self._acts.clear()
+                    logger.error("%s. What a reply said of limits is lost.", error)  # noqa: TRY400  # it is told, not traced
+            finally:
+                self.lock.release()
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self._catch_up()
+
+    def ask(self, bucket: Bucket | None, ask: Callable[[float], T]) -> T:
+        """What something gives under the lock. It gives an error rather than raise it: what has changed counts nevertheless.
+
+        Raises:
+            VeniceError: the file of the share cannot be used; `is_busy` if another process has it.
+        """
+        try:
+            with self.lock:
+                return cast("T", self._do(bucket, ask))
+        finally:
+            self._catch_up()
+
+    async def asked(self, bucket: Bucket, ask: Callable[[float], T], clock: Clock) -> T:
+        """What `ask` gives, once no other process has the file of the share."""
+        until = self.now() + BUSY_SECONDS
+        while True:
+            try:
+                return self.ask(bucket, ask)
+            except VeniceError as error:
+                if not is_busy(error) or self.now() > until:
+                    raise
+            await clock.sleep(LOOK_AGAIN_SECONDS)
+
+    def _do(self, bucket: Bucket | None, work: Callable[[float], T] | None) -> T | None:
+        """Does what was written down, and some work about a bucket or all, with rules up to date; then lets pass who may."""
+        everything, found = work is not None and bucket is None, None
+        buckets = self.buckets.values()  # what is written down is about attempts under way
+        concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open]
+        with nullcontext() if self.share is None else self._current(self.share, concerned):
+            now = self.now()
+            for each in concerned:
+                each.settle(now)
+            while self._acts:
+                act, at = self._acts.popleft()
+                act(at)
+            if work is not None:
+                for each in concerned:
+                    each.end_block()
+                found = work(now)
+            if self.waiting:
+                self.pump(now)
+        return found
+
+    def _current(self, share: RateShare, buckets: list[Bucket]) -> AbstractContextManager[None]:
+        """In a transaction, these rules as the last process left them."""
+        rates = {f"rate {self.name} {each.model}": each.rate for each in buckets}
+        return share._current({f"failures {self.name}": self.failures, **rates})  # noqa: SLF001  # of the same room
+
+    def enter(
+        self, bucket: Bucket, attempt: Attempt, clock: Clock, fail_fast: bool, now: float
+    ) -> Ticket | QueuedCall | APIError:
+        """A pass, or a place in the queue; or an error if what it would have to wait for takes too long, or an old refusal."""
         request, queue = attempt.request, bucket.queue
         if self.refusals.bodies and (refusal := self.refusals.last(hash(request.body), now)):
             again = cast("APIError", copy.copy(refusal))
@@ -295,17 +304,17 @@ class Account:
             return again
         if attempt.failure is None:
             self.retries.called()
+        if queue:
+            self.pump(now)
         tokens = bucket.tokens(request)
         wait = bucket.wait if queue and queue[0].began <= attempt.began else self._wait(bucket, tokens, now)
         if wait is None:
-            return Ticket(bucket, request, bucket.reserve(request, tokens, now))
-        call = QueuedCall(clock, bucket, attempt, tokens, fail_fast=fail_fast)
-        if call.refuses(wait, now):
-            call.refusal = wait
-            return call
+            return bucket.reserve(request, tokens, now)
+        call = QueuedCall(clock, bucket.model, attempt, tokens, fail_fast=fail_fast)
+        if error := call.refusal(wait, now):
+            return error
         insort(queue, call, key=lambda each: each.began)
         self.waiting += 1
-        bucket.wait = wait
         return call
 
     def _wait(self, bucket: Bucket, tokens: int, now: float) -> Wait | None:
@@ -319,44 +328,34 @@ class Account:
             wait = bucket.rate.wait(now, tokens) or self.failures.wait(now)
         return Wait(now + POLL_SECONDS, wait.why) if wait and wait.until is None else wait
 
-    def pump(self, now: float, looking: QueuedCall | None = None) -> None:
-        """Lets those pass who may, in the order in which their calls began. Who is `looking` need not be woken."""
+    def look(self, bucket: Bucket, call: QueuedCall, now: float) -> float | None:
+        """When a call in the queue is to look again, if it is the first, and that is known."""
+        self.pump(now)
+        call.renew()
+        return bucket.wait.until if bucket.queue[:1] == [call] else None
+
+    def pump(self, now: float) -> None:
+        """Lets those pass who may, in the order in which their calls began."""
         for bucket in sorted((each for each in self.buckets.values() if each.queue), key=lambda each: each.queue[0].began):
             while bucket.queue:
                 first = bucket.queue[0]
                 if wait := self._wait(bucket, first.tokens, now):
-                    self._hold(bucket, wait, now, looking)
+                    self._hold(bucket, wait, now)
                     break
-                first.granted = Ticket(bucket, first.request, bucket.reserve(first.request, first.tokens, now))
-                self.leave(first)
-                if not first.wake():  # its event loop was closed
-                    first.granted.cancel(now)
+                bucket.end(first, bucket.reserve(first.request, first.tokens, now), now)
 
-    def _hold(self, bucket: Bucket, wait: Wait, now: float, looking: QueuedCall | None) -> None:
+    def _hold(self, bucket: Bucket, wait: Wait, now: float) -> None:
         """Notes what a queue waits for, and sends away those who do not want to wait that long."""
-        changed, bucket.wait = wait != bucket.wait, wait
-        for call in [each for each in bucket.queue if each.refuses(wait, now)]:
-            call.refusal = wait
-            self.leave(call)
-            call.wake()
-        if bucket.queue and bucket.queue[0] is not looking and (changed or bucket.queue[0].watched != wait):
+        if wait != bucket.wait:
+            bucket.wait = wait
+            for call, error in [(each, each.refusal(wait, now)) for each in bucket.queue]:
+                if error is not None:
+                    bucket.end(call, error, now)
+        if bucket.queue and bucket.queue[0].watched != wait:
+            bucket.queue[0].watched = wait
             bucket.queue[0].wake()
 
-    def leave(self, call: QueuedCall) -> None:
-        """Takes somebody out of the queue."""
-        queue = call.bucket.queue
-        if call in queue:
-            queue.remove(call)
-            self.waiting -= 1
-            call.bucket.told = call.bucket.told and bool(queue)
-
-    def give_up(self, call: QueuedCall, now: float) -> None:
-        """A caller left, or was refused: its place is the next one's."""
-        self.leave(call)
-        if call.granted is not None:
-            call.granted.cancel(now)
-
-    def snapshot(self, _: object, now: float) -> LimitsSnapshot:
+    def snapshot(self, now: float) -> LimitsSnapshot:
         return LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in self.buckets.values()))
 
 
@@ -369,16 +368,19 @@ class Ticket(Pass):
         self._bucket = bucket
         self._request = request
         self._flight = flight
-        self._status = 0
-        """Of the reply; 0 before it came, 1 if it will not come, -1 if nothing was sent."""
+        self._status = 0  # of the reply; 0 before it came, 1 if it will not come, -1 if nothing was sent
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         bucket = self._bucket
         account = bucket.account
         if isinstance(found, BaseException):
-            account.ask(bucket, self._failed, found)  # what it means is asked for next
+            if isinstance(found, APIError) and found.counts_as == 429:
+                under_way = bucket.rate.open - len(bucket.block.seats) - bucket.ended
+                self.held, self.free = True, under_way > 1 and bucket.rate.alone_at != self._flight.sent
+            bucket.hears = True
+            account.act(partial(self._failed, found))
         elif bucket.hears or account.waiting or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
-            account.act(bucket, self._accepted, found)
+            account.act(partial(self._accepted, found))
         else:
             try:
                 self._status = 200
@@ -393,7 +395,7 @@ class Ticket(Pass):
         account = bucket.account
         exact = bucket.learns or self._status <= 0 or account.waiting
         if exact or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
-            account.act(bucket, self._done, usage)
+            account.act(partial(self._done, usage))
             return
         try:
             bucket.ended += 1
@@ -404,7 +406,7 @@ class Ticket(Pass):
         finally:
             account.lock.release()
         if account.share is not None and bucket.is_idle:
-            account.act(bucket, bucket.end_block, None)
+            account.act(bucket.end_block)
 
     def cancel(self, now: float) -> None:
         """Gives it back unused."""
@@ -412,9 +414,8 @@ class Ticket(Pass):
         self._unsent()
 
     def _unsent(self) -> None:
-        bucket = self._bucket
-        bucket.rate.cancelled(self._flight)
-        bucket.open -= 1
+        self._bucket.rate.cancelled(self._flight)
+        self._bucket.open -= 1
         self._status = -1
 
     def _answered(self, now: float, *, failed: bool | None) -> None:
@@ -441,35 +442,35 @@ class Ticket(Pass):
 
     def _failed(self, error: BaseException, now: float) -> None:
         bucket, account = self._bucket, self._bucket.account
-        breaker, rate = bucket.breaker, bucket.rate
-        bucket.hears = True
+        for each in account.buckets.values():
+            each.end_block()
         if not isinstance(error, APIError):  # the caller left
-            self._answered(now, failed=None)
-            breaker.ended(now, failed=None)
-        elif getattr(error, "unsent", False):
-            self._answered(now, failed=None)
-            breaker.ended(now, failed=True)
+            self._lost(now)
+            return
+        unsent, meta, status = getattr(error, "unsent", False), error.meta, error.counts_as
+        self._answered(now, failed=None if unsent else True)
+        bucket.breaker.ended(now, failed=status >= 500 if status else isinstance(error, APIConnectionError))
+        if unsent:
             self._unsent()
-        else:
-            meta, status = error.meta, error.counts_as
-            limits = _UNSAID if meta is None else rate_limits(meta.headers, meta.received_at)
-            self._answered(now, failed=True)
-            self._status = status or 1
-            account.failures.hear(now, limits)
-            breaker.ended(now, failed=status >= 500 if status else isinstance(error, APIConnectionError))
-            if status:
-                alone = rate.open == 1 or rate.alone_at == self._flight.sent
-                overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
-                rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
-                self.held, self.free = status == 429 and rate.paused_until > now, status == 429 and not alone
-            if error.status_code in NEVER_VALID:
-                account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
+            return
+        limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
+        account.failures.hear(now, limits)
+        if status:
+            self._status = status
+            overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
+            bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
+        if error.status_code in NEVER_VALID:
+            account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
+
+    def _lost(self, now: float) -> None:
+        """Nothing was heard of the request, and nothing will be."""
+        self._answered(now, failed=None)
+        self._bucket.breaker.ended(now, failed=None)
 
     def _done(self, usage: ChatUsage | None, now: float) -> None:
         bucket, flight = self._bucket, self._flight
         if not self._status:
-            self._answered(now, failed=None)
-            bucket.breaker.ended(now, failed=None)
+            self._lost(now)
         if self._status > 0:
             counted = self._status < 400 and bucket.rate.tokens.known is not None
             bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if counted else 0)

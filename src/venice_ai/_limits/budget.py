@@ -1,20 +1,10 @@
 """A cap on what chats may cost, kept before they are sent.
 
-Before a request is sent, the most that it can cost (`upper_bound.py`) is reserved; when its answer is over, the reservation is
-replaced by what it did cost. Spent and reserved money together never pass the cap, so neither does what is spent, however many
-requests are under way. A request that does not fit waits for those in flight, which most often cost less than was reserved;
-it is refused only when nothing is in flight any more. Amounts are whole billionths of a dollar: sums of fractions drift.
-
-What happens to a reservation whose answer is not known:
-
-- the server refused the request, or it never left: nothing is billed, the reservation is released;
-- the connection broke, or time ran out, or a gateway's did (504), and no usage came: it may have been billed, and is spent;
-- the process was killed: what it had reserved had been sent, or was about to be, and is spent too. Whether it was billed only
-  the account knows, and a cap that is passed after a crash is no cap.
-
-A reply above its bound shows that the bounds do not hold. Then nothing more is sent under this cap; a higher one goes on.
-
-The rule is `Account.verdict`; the rest keeps it in SQLite: in memory, or in a file that processes share (`shared_file.py`).
+Before a request is sent, the most that it can cost (`upper_bound.py`) is reserved; when its answer is over, what it did cost
+takes the place of that. Spent and reserved money together never pass the cap. What may have been billed is spent: also what
+broke without usage, and what a process had reserved that was killed, for a cap that is passed after a crash is no cap. A reply
+above its bound shows that the bounds do not hold; then nothing more is sent under this cap. Amounts are whole billionths of a
+dollar, because sums of fractions drift. They are kept in SQLite: in memory, or in a file that processes share.
 """
 
 from __future__ import annotations
@@ -55,9 +45,8 @@ CREATE TABLE IF NOT EXISTS overshoot (nano_usd INTEGER NOT NULL, cap INTEGER NOT
 _ACCOUNT: Final = """SELECT
   (SELECT coalesce(sum(nano_usd), 0) FROM spending), (SELECT coalesce(sum(nano_usd), 0) FROM reserved),
   (SELECT coalesce(max(cap), -1) FROM overshoot)"""
-_VENICE_PROMPT: Final = (
-    "INSERT INTO venice_prompt VALUES (?, ?) ON CONFLICT DO UPDATE SET tokens = min(tokens, excluded.tokens)"
-)
+_PROMPT: Final = "INSERT INTO venice_prompt VALUES (?, ?) ON CONFLICT DO UPDATE SET tokens = min(tokens, excluded.tokens)"
+_RESERVE: Final = "INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)"
 _SPEND: Final = """INSERT INTO spending SELECT day, model, ?, 1 FROM reserved WHERE id = ?
   ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
 
@@ -140,8 +129,8 @@ class Budget:
         """What of the cap is neither spent nor reserved, in US dollars."""
         with self._file.transaction() as database:
             self._count_ended(database)
-            account = _account(database)
-        return Decimal(max(self._cap - account.spent - account.reserved, 0)) / NANO
+            spent, reserved, _ = _account(database)
+        return Decimal(max(self._cap - spent - reserved, 0)) / NANO
 
     @property
     def overshoot(self) -> Decimal:
@@ -158,8 +147,6 @@ class Budget:
 
     async def reserve(self, chat: Chat, now: float, waiter: Waiter) -> Reservation:
         """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process."""
-        if not self._waiting and (reservation := self._reserved(chat, now)):
-            return reservation
         with self._lock:
             self._waiting.append(waiter)
         try:
@@ -187,10 +174,7 @@ class Budget:
             if verdict != "go" and self._count_ended(database):
                 verdict = (account := _account(database)).verdict(self._cap, most, least)
             if verdict == "go":
-                values = self._file.owner, day, model, most
-                row = database.execute(
-                    "INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)", values
-                ).lastrowid
+                row = database.execute(_RESERVE, (self._file.owner, day, model, most)).lastrowid
                 return Reservation(self, chat, most, int(row or 0))
         if verdict == "wait":
             return None
@@ -210,7 +194,7 @@ class Budget:
                 if _spend(database, reservation.row, cost):
                     if prompt_tokens is not None:  # Venice's own prompt is part of them
                         known = reservation.chat.entries[0].id, min(prompt_tokens, VENICE_PROMPT_TOKENS_MOST)
-                        database.execute(_VENICE_PROMPT, known)
+                        database.execute(_PROMPT, known)
                     if cost > reservation.most:
                         database.execute("INSERT INTO overshoot VALUES (?, ?)", (cost - reservation.most, self._cap))
         except VeniceError as error:
@@ -219,9 +203,10 @@ class Budget:
 
     def _count_ended(self, database: Connection) -> bool:
         """Counts as spent what processes had reserved that are gone; whether there was any."""
-        ended = self._file.ended({name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")})
-        for name in ended:
-            for row, nano in database.execute("SELECT id, nano_usd FROM reserved WHERE owner = ?", (name,)).fetchall():
+        rows = database.execute("SELECT id, nano_usd, owner FROM reserved").fetchall()
+        ended = self._file.ended({owner for _, _, owner in rows})
+        for row, nano, owner in rows:
+            if owner in ended:
                 _spend(database, row, nano)
         return bool(ended)
 

@@ -1,34 +1,41 @@
-"""A circuit breaker: a server that fails most requests is left alone for seconds, then tried with one request at a time.
+"""What a failing server is spared: a circuit breaker leaves it alone, and a retry budget bounds how often it is asked again.
 
-It counts server errors (5xx), connection failures and time-outs; refusals of the request itself are successes of the server.
-It opens on a rate: at least half of the replies of the last 10 s failed, and at least 5. It stays open for 1 s, and twice as
-long after each failed probe, up to 4 s, so that a server that has recovered is noticed within 5 s. Then it is half-open: one
-probe at a time. A success closes it.
+The breaker counts server errors (5xx), connection failures and time-outs; a refusal of the request itself is a success of the
+server. It opens if at least half of the replies of the last 10 s failed, and at least 5. It stays open for 1 s, and twice as
+long after each failed probe, up to 4 s, so that a recovered server is noticed within 5 s. Then one probe goes at a time.
 """
 
 from __future__ import annotations
 
+from math import inf
+
+from msgspec import Struct, field
+
 from .failure_budget import Wait
 from .window import Window
 
-WINDOW_SECONDS = 10.0
 MIN_FAILURES = 5
 MAX_FAILURE_RATE = 0.5
 FIRST_OPEN_SECONDS = 1.0
 MAX_OPEN_SECONDS = 4.0
+RETRIES_PER_CALL = 0.1
+RETRIES_PER_SECOND = 3.0
+SECONDS_KEPT = 10.0
+_MOST_RETRIES = 100.0
 
 
-class CircuitBreaker:
+def _last_10_s() -> Window:
+    return Window(10.0, 1.0)
+
+
+class CircuitBreaker(Struct):
     """The circuit breaker of one bucket."""
 
-    __slots__ = ("failures", "open_seconds", "open_until", "probe_sent", "successes")
-
-    def __init__(self) -> None:
-        self.failures, self.successes = Window(WINDOW_SECONDS, 1.0), Window(WINDOW_SECONDS, 1.0)
-        self.open_until: float | None = None
-        """While open or half-open: when a probe may be sent; None: closed."""
-        self.open_seconds = FIRST_OPEN_SECONDS
-        self.probe_sent: float | None = None
+    failures: Window = field(default_factory=_last_10_s)
+    successes: Window = field(default_factory=_last_10_s)
+    open_until: float | None = None  # while open or half-open: when a probe may be sent; None: closed
+    open_seconds: float = FIRST_OPEN_SECONDS
+    probe_sent: float = -inf
 
     def wait(self, now: float) -> Wait | None:
         """How long a request has to wait; None: it may be sent, and is the probe while half-open (see `sent`)."""
@@ -36,9 +43,8 @@ class CircuitBreaker:
             return None
         if now < self.open_until:
             return Wait(self.open_until, "circuit open")
-        if self.probe_sent is not None and now < self.probe_sent + MAX_OPEN_SECONDS:
-            return Wait(self.probe_sent + MAX_OPEN_SECONDS, "circuit half-open")
-        return None
+        late = self.probe_sent + MAX_OPEN_SECONDS
+        return Wait(late, "circuit half-open") if now < late else None
 
     def sent(self, now: float) -> None:
         """A request is sent; while half-open, it is the probe."""
@@ -59,9 +65,33 @@ class CircuitBreaker:
 
     def _probed(self, now: float, *, failed: bool | None) -> None:
         if failed is False:
-            self.__init__()  # type: ignore[misc]  # as new: closed, with nothing remembered
+            self.open_until, self.open_seconds, self.probe_sent = None, FIRST_OPEN_SECONDS, -inf
+            self.failures, self.successes = _last_10_s(), _last_10_s()
         elif now >= (self.open_until or 0.0):
-            self.probe_sent = None
+            self.probe_sent = -inf
             if failed:
                 self.open_seconds = min(self.open_seconds * 2, MAX_OPEN_SECONDS)
                 self.open_until = now + self.open_seconds
+
+
+class RetryBudget(Struct):
+    """The retries that all calls of an account may still make: each call gives a tenth of one, and each second three.
+
+    Without it, an overloaded server is asked several times for each call, just when it can answer least.
+    """
+
+    left: float = 0.0
+    at: float = -inf  # when time has last given some, which is while there are fewer than it gives in 10 s
+
+    def called(self, calls: int = 1) -> None:
+        """So many calls begin; retries are no calls."""
+        self.left = min(self.left + RETRIES_PER_CALL * calls, _MOST_RETRIES)
+
+    def spend(self, now: float) -> bool:
+        """Whether one more retry may be made; if so, it is paid for."""
+        given = (now - self.at) * RETRIES_PER_SECOND
+        self.left, self.at = max(self.left, min(self.left + given, RETRIES_PER_SECOND * SECONDS_KEPT)), now
+        if self.left < 1.0:
+            return False
+        self.left -= 1.0
+        return True

@@ -1,16 +1,18 @@
 """The failure budget of an API key: at most 20 failed requests in any 30 seconds, over all models.
 
-Venice blocks an account that exceeds its own budget, which its documentation gives as 20 or as 50 failures in 30 s. So every
-request reserves the failure that it may become: failures seen and requests without a reply are together at most 20. Each
-success (a reply of 2xx) allows four more requests in flight, so that a healthy server is soon met by any number. Once something
-has failed, requests in flight are also bounded by what the rate of failures lets one expect. `x-ratelimit-remaining` and
-`x-ratelimit-resets` tighten the budget, never widen it.
+Venice blocks an account after too many failures in 30 s: more than 20 or more than 50, as its pages differ. Any request without
+a reply may still fail, so at first the failures of the last 30 s and the requests without a reply are at most 20 in sum. Each
+reply of 2xx in that time adds four to this sum, so that a healthy server soon gets as many requests as there are. Once
+something has failed, only so many requests are in flight that the budget is not exceeded if they fail as often as those before.
+`x-ratelimit-remaining` and `x-ratelimit-resets` can make the budget smaller, never larger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
 from .window import Window
@@ -27,35 +29,26 @@ NEVER_VALID = frozenset({400, 413, 415, 422})
 class Wait(NamedTuple):
     """A request may not be sent now."""
 
-    until: float | None
-    """The monotonic time at which asking again makes sense; None: when a request in flight has ended."""
-    why: str
-    """What is waited for, in words for a log: `requests a minute`, `failures`, `circuit open`."""
+    until: float | None  # when asking again makes sense; None: when a request in flight has ended
+    why: str  # what is waited for, in words for a log: `requests a minute`, `failures`, `circuit open`
 
 
-class FailureBudget:
+class FailureBudget(Struct, array_like=True):
     """The failures of one API key at one base URL."""
 
-    __slots__ = ("failures", "flying", "successes", "told", "told_until")
-
-    def __init__(self) -> None:
-        self.flying = 0
-        """Requests without a reply."""
-        self.failures = Window(WINDOW_SECONDS)
-        self.successes = Window(WINDOW_SECONDS - 1.0, 1.0)
-        self.told = MAX_FAILURES
-        """Failures that are left, as the server said, until `told_until`."""
-        self.told_until = 0.0
+    flying: int = 0  # requests without a reply
+    failures: Window = field(default_factory=lambda: Window(WINDOW_SECONDS))
+    successes: Window = field(default_factory=lambda: Window(WINDOW_SECONDS - 1.0, 1.0))
+    told: int = MAX_FAILURES  # failures that are left, as the server said, until `told_until`
+    told_until: float = 0.0
 
     def wait(self, now: float) -> Wait | None:
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
         failed = self.failed(now)
-        if not failed and self.flying < MAX_FAILURES:
-            return None
         if failed >= MAX_FAILURES:
             more = self.failures.total - MAX_FAILURES
-            leaves = self.failures.when(more + 1) if more >= 0 else None
-            return Wait(max(leaves or 0.0, self.told_until if self.told <= 0 else 0.0) or self.told_until, "failures")
+            leaves = (self.failures.when(more + 1) if more >= 0 else None) or 0.0
+            return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0), "failures")
         return None if self.flying < self._most_flying(now, failed) else Wait(None, "failures")
 
     def failed(self, now: float) -> int:
@@ -77,6 +70,13 @@ class FailureBudget:
         left, seconds = limits.remaining_failures, limits.reset_failures_seconds
         if left is not None and seconds and (now >= self.told_until or left < self.told):
             self.told, self.told_until = left, now + seconds
+
+    def under_way(self) -> list[float]:
+        """What is to be given back if its process ends."""
+        return [self.flying]
+
+    def give_back(self, flying: float) -> None:
+        self.flying -= int(flying)
 
 
 class Refusals:

@@ -1,9 +1,8 @@
 """A SQLite file that the processes of one machine share, and whether a process that wrote something into it still runs.
 
-Everything is read and written in transactions that begin with the lock of the file (`BEGIN IMMEDIATE`), so that a process which
-dies in between leaves the state before. Each process also holds a lock on a small file of its own, beside the shared one. The
-system drops that lock when the process ends, however it ends, so a lock that can be had belongs to nobody any more. The number
-of a process would not do, for it is given again.
+Everything is read and written in transactions that begin with the lock of the file, so that a process which dies in between
+leaves the state before. Each process also locks a small file of its own, beside the shared one. The system drops that lock
+however the process ends. The number of a process would not do, for it is given again.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -30,30 +29,34 @@ _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 class SharedFile:
     """A database for `user`, such as `Budget`, with the tables of `schema`; in memory if there is no path.
 
+    With `sync`, each commit waits for the disk.
+
     Raises:
         InvalidArgumentError: the file is something else, or of a newer release.
         VeniceError: it cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str, *, sync: bool = False
+    ) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
-        self.owner: str = ""
-        """What this process signs with."""
+        self.owner: str = ""  # what this process signs with
         self._user = user
         self._application = application
         self._schema = schema
+        self._synchronous = "FULL" if sync else "NORMAL"
         self._lock = threading.RLock()
         self._process = 0
         with self._explained():
             self._open()
 
     @contextmanager
-    def transaction(self) -> Generator[sqlite3.Connection]:
-        """The database, locked for all others."""
+    def transaction(self, patience: float = _BUSY_SECONDS) -> Generator[sqlite3.Connection]:
+        """The database, locked for all others. If they have it for longer than this many seconds, the error `is_busy`."""
         with self._lock, self._explained():
             if self._process != os.getpid() and (self.path is not None or not self._process):
                 self._open()
-            self._begin()
+            _tried(lambda: self._database.execute("BEGIN IMMEDIATE"), patience)
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -61,19 +64,6 @@ class SharedFile:
                 with suppress(sqlite3.Error):  # a full disk has rolled back by itself
                     self._database.execute("ROLLBACK")
                 raise
-
-    def _begin(self) -> None:
-        """Begins a transaction once no other process has one. SQLite's own waiting is for up to 0.1 s, which is long here."""
-        until = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-                time.sleep(_LOOK_AGAIN_SECONDS)
-            else:
-                return
 
     def ended(self, owners: set[str]) -> list[str]:
         """Those of some owners whose processes are gone. The files that they had locked are removed."""
@@ -105,7 +95,7 @@ class SharedFile:
             ":memory:" if self.path is None else self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            self._prepare(database)
+            _tried(lambda: self._prepare(database), _BUSY_SECONDS)  # it may be that others make the same file
         except BaseException:
             database.close()
             raise
@@ -121,9 +111,9 @@ class SharedFile:
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Makes the tables, unless they are there."""
         queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
-        database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
-        application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
-        database.execute("COMMIT")
+        with database:
+            database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
+            application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
         if tables and application != self._application:
             raise self._not_ours()
         if version > _VERSION:
@@ -131,7 +121,8 @@ class SharedFile:
         made = "" if tables else f"{self._schema}; PRAGMA application_id = {self._application};"
         # The version is written each time: a file that may only be read is found out now.
         made = f"BEGIN IMMEDIATE; {made} PRAGMA user_version = {_VERSION}; COMMIT;"
-        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made} PRAGMA busy_timeout = 0;")
+        database.execute(f"PRAGMA synchronous = {self._synchronous}")
+        database.executescript(f"PRAGMA journal_mode = WAL; {made} PRAGMA busy_timeout = 0;")
 
     def _lock_file(self, owner: str) -> Path:
         assert self.path is not None, "what is in memory has no other owners"
@@ -151,6 +142,25 @@ class SharedFile:
             raise VeniceError(
                 f"{self._user} cannot use {str(self.path)!r}: {error}. It needs a file of its own in a writable folder"
             ) from error
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether an error of a transaction only says that another process has the file."""
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _tried(step: Callable[[], object], seconds: float) -> None:
+    """Does a step as soon as no other process has the file. SQLite's own waiting is for up to 0.1 s, which is long here."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            step()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _lock(file: IO[bytes]) -> None:

@@ -1,15 +1,10 @@
 """The most that a chat request can cost, and what its answer did cost, in whole billionths of a US dollar (nano-USD).
 
-The bound is made of what is really sent. As input it takes a token for each byte of the body and 64 for each message, since no
-token is shorter than a byte and no template adds more. Media are not text, so their base64 is counted otherwise:
-
-- an image is at most 16,384 tokens, however many bytes it has (the most of the vision models served today);
-- audio is at most a token for 16 bytes of base64: 40 tokens a second at the lowest rate that a codec has, 6 kbit/s;
-- what is as large as it likes (a video, a file, the results of a search, a character's prompt) is the whole context.
-
-A context that is known bounds any input. As output it takes `max_completion_tokens`, else the most of the catalogue, else the
-context, times `n`. The rates are the highest that may hold: those of long inputs if the input may be so long, and that of
-writing to the cache, for Venice sets marks of its own. A search and the pages it reads are charged apart.
+As input the bound takes a token for each byte of the body and 64 for each message, since no token is shorter than a byte and no
+template adds more; less for media, and the whole context for what is as large as it likes (a video, a file, the results of a
+search, a character's prompt). As output it takes `max_completion_tokens`, else the most of the catalogue, else the context,
+times `n`. The rates are the highest that may hold: those of long inputs if the input may be so long, and that of writing to the
+cache, for Venice sets marks of its own. A search and the pages it reads are charged apart.
 """
 
 from __future__ import annotations
@@ -26,12 +21,11 @@ from ..tee.guard import search_in
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
 
-NANO: Final = 1_000_000_000
-"""Nano-USD in a US dollar."""
+NANO: Final = 1_000_000_000  # nano-USD in a US dollar
 _NANO_PER_TOKEN: Final = NANO // 1_000_000  # of a rate in US dollars for a million tokens
 _TOKENS_PER_MESSAGE: Final = 64
-_TOKENS_PER_IMAGE: Final = 16_384
-_BASE64_PER_AUDIO_TOKEN: Final = 16
+_TOKENS_PER_IMAGE: Final = 16_384  # the most of the vision models served today, however many bytes it has
+_BASE64_PER_AUDIO_TOKEN: Final = 16  # 40 tokens a second at the lowest rate that a codec has, 6 kbit/s
 # US dollars; Venice's prices beside those of the catalogue. Up to five pages are read.
 _FEES: Final = {"enable_web_search": Decimal("0.01"), "enable_web_scraping": Decimal("0.05"), "enable_x_search": Decimal("0.1")}
 _INPUT: Final = ("input", "cache_input", "cache_write")
@@ -42,10 +36,8 @@ class Chat(NamedTuple):
 
     entries: Sequence[ModelResponse]
     """The catalogue's entries of the model, and of those that the server may answer with in its place."""
-    body: Mapping[str, Any]
-    """What is sent."""
-    size: int
-    """Its bytes."""
+    body: Mapping[str, Any]  # what is sent
+    size: int  # its bytes
 
     @property
     def has_venice_prompt(self) -> bool:

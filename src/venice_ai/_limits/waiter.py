@@ -1,18 +1,21 @@
-"""A call that waits for its turn: a task of whatever event loop, or a thread that blocks; any thread may wake it."""
+"""Calls that wait for their turn: tasks of whatever event loop, or threads that block; any thread may wake them."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .._core.ports import Clock
+from .._core.ports import Attempt, Clock, Pass
 from .._core.request import SystemClock
-from ..exceptions import APITimeoutError
+from ..exceptions import APIError, APITimeoutError, CircuitOpenError, RateLimitError
+from .failure_budget import Wait
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import AbstractEventLoop, Event
+
+LONGEST_WAIT_SECONDS = 90.0
+"""A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
 
 
 class Waiter:
@@ -21,18 +24,16 @@ class Waiter:
     def __init__(self, clock: Clock, due: float | None = None, queue: float | None = None) -> None:
         self.clock = clock
         self.since: float = clock.now()
-        self.due: float = inf if due is None else due
-        self.due_clock: str = "deadline"
-        if queue is not None and self.since + queue < self.due:
-            self.due, self.due_clock = self.since + queue, "queue"
-        self.closed: bool = False
-        """Whether its client was closed, so that it waits in vain."""
-        self._event = threading.Event() if getattr(clock, "blocks", False) else None
-        if self._event is None:
+        clocks = (inf if due is None else due, "deadline"), (inf if queue is None else self.since + queue, "queue")
+        self.due, self.due_clock = min(clocks, key=lambda each: each[0])
+        self.closed: bool = False  # whether its client was closed, so that it waits in vain
+        self._loop: AbstractEventLoop | None = None
+        if getattr(clock, "blocks", False):
+            self._event: Event | threading.Event = threading.Event()
+        else:
             import asyncio  # a synchronous call may be all that a script makes
 
-            self._loop: AbstractEventLoop = asyncio.get_running_loop()
-            self._future: Future[None] = self._loop.create_future()
+            self._loop, self._event = asyncio.get_running_loop(), asyncio.Event()
 
     def close(self) -> None:
         self.closed = True
@@ -40,37 +41,33 @@ class Waiter:
 
     def renew(self) -> None:
         """Forgets that it was woken."""
-        if self._event is not None:
-            self._event.clear()
-        elif self._future.done():
-            self._future = self._loop.create_future()
+        self._event.clear()
 
     def wake(self) -> bool:
         """False if nobody will ever hear it."""
-        if self._event is not None:
-            self._event.set()
-            return True
-        with suppress(RuntimeError):  # the loop was closed
-            self._loop.call_soon_threadsafe(_settle, self._future)
-            return True
-        return False
+        try:
+            self._event.set() if self._loop is None else self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:  # the loop was closed
+            return False
+        return True
 
     async def wait(self, seconds: float, limit: float) -> None:
         """Waits to be woken, at most so many seconds on the clock, or the limit on the loop's own."""
         least = None if seconds == limit == inf else min(seconds, limit)
-        if self._event is not None:
+        if isinstance(self._event, threading.Event):
             self._event.wait(least)
             return
         import asyncio
 
-        if isinstance(self.clock, SystemClock) or seconds == inf:
-            await asyncio.wait((self._future,), timeout=least)
-            return
-        sleep = asyncio.ensure_future(self.clock.sleep(seconds))
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._event.wait())]
+        if seconds < inf and not isinstance(self.clock, SystemClock):
+            waits.append(asyncio.ensure_future(self.clock.sleep(seconds)))
+            least = None
         try:
-            await asyncio.wait((self._future, sleep), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=least, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sleep.cancel()
+            for each in waits:
+                each.cancel()
 
     def late(self, what: str) -> APITimeoutError:
         """The error for a call whose time is up."""
@@ -83,6 +80,41 @@ class Waiter:
         return error
 
 
-def _settle(future: Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+class QueuedCall(Waiter):
+    """A call in the queue of a bucket."""
+
+    def __init__(self, clock: Clock, model: str, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
+        queue = attempt.request.timeout.queue
+        super().__init__(clock, attempt.due, queue)
+        self._model = model or "the API"
+        self.request = attempt.request
+        self.tokens = tokens
+        self.began, self.failure = attempt.began, attempt.failure
+        self._fail_fast = fail_fast
+        self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
+        self.result: Pass | APIError | None = None
+        self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
+        self.told = False
+
+    def refusal(self, wait: Wait, now: float) -> APIError | None:
+        """The error for a call of which it is known that it will not be let through in time; None if it may be."""
+        seconds, circuit = (wait.until or now) - now, wait.why.startswith("circuit")
+        too_long = wait.until is not None and (wait.until > self.due or seconds > self._patience)
+        if not too_long and not (circuit and self._fail_fast):
+            return None
+        if self.failure is not None:
+            return self.failure  # waiting past the deadline would only turn a clear error into a late one
+        if circuit:
+            return CircuitOpenError(
+                f"not sent: most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s",
+                retry_after_seconds=seconds,
+            )
+        clock = self.due_clock if self.due < inf else "queue"
+        error = RateLimitError(
+            f"not sent: requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
+            f"waits; allow more with timeout=Timeout({clock}=...), here or on the client",
+            retry_after_seconds=seconds,
+        )
+        word = wait.why.partition(" ")[0]
+        error.kind = word if word in {"requests", "tokens", "failures"} else "unknown"  # type: ignore[assignment]
+        return error

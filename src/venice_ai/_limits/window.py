@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from collections import deque
+from msgspec import Struct, field
 
 
-class Window:
+class Window(Struct, array_like=True):
     """Units in the last `seconds`. Those that come within `slot` seconds are one entry, which leaves as its last one does."""
 
-    __slots__ = ("entries", "seconds", "slot", "total")
-
-    def __init__(self, seconds: float, slot: float = 0.0) -> None:
-        self.seconds = seconds
-        self.slot = slot
-        self.entries: deque[list[float]] = deque()
-        """The start of each entry, and its units."""
-        self.total = 0.0
+    seconds: float
+    slot: float = 0.0
+    total: float = 0.0
+    entries: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """The start of each entry, and its units."""
 
     def add(self, now: float, units: float = 1) -> None:
         self.total += units
         entries = self.entries
         if entries and (now < entries[-1][0] + self.slot or now == entries[-1][0]):
-            entries[-1][1] += units
+            entries[-1] = entries[-1][0], entries[-1][1] + units
         else:
             self.count(now)
-            entries.append([now, units])
+            entries.append((now, units))
 
     def count(self, now: float) -> float:
         """How many units are in the window now."""
         entries, oldest = self.entries, now - self.seconds - self.slot
         while entries and entries[0][0] <= oldest:
-            self.total -= entries.popleft()[1]
+            self.total -= entries.pop(0)[1]
         return self.total
 
     def remove(self, at: float, units: float) -> None:
         """Takes away units that were added at this time."""
-        for entry in reversed(self.entries):
-            if entry[0] <= at:
-                units = min(units, entry[1])
-                entry[1] -= units
-                self.total -= units
+        for index in range(len(self.entries) - 1, -1, -1):
+            start, counted = self.entries[index]
+            if start <= at:
+                self.entries[index] = start, counted - min(units, counted)
+                self.total -= min(units, counted)
                 return
 
     def when(self, units: float) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import fields as dataclass_fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -89,7 +89,7 @@ class _Frame:
         chosen = shape.chosen(data)
         if self._shape is None or chosen.node is not self._shape.node:
             self._begin(chosen)
-        if isinstance(chosen, _Parts) and chosen.takes(data):
+        if isinstance(chosen, _Parts) and isinstance(data, chosen.holder):
             parts = self._parts_of(chosen, data)
             if self._parts is None or not _same(parts, self._parts):
                 self.value, self._parts = chosen.rooted(chosen.made(parts)), parts
@@ -153,28 +153,25 @@ class _Schemas:
                 node = node[_AROUND[kind]]
             else:
                 break
-        made = _SHAPES.get(kind, _Shape)(self, schema, node, roots, validated=functions)
-        self._shapes[id(schema)] = made
-        return made
+        return self._shapes.setdefault(id(schema), _SHAPES.get(kind, _Shape)(self, schema, node, roots, functions))
 
 
+@dataclass(eq=False)
 class _Shape:
     """A value of some type, which shows once it is whole."""
 
-    def __init__(
-        self, schemas: _Schemas, schema: dict[str, Any], node: dict[str, Any], roots: list[type[BaseModel]], *, validated: bool
-    ) -> None:
-        self.node = node
-        """What the value is, without defaults and functions around it."""
-        self._schemas = schemas
-        self._schema = schema
-        self._roots = roots
-        self._validated = validated  # by functions of the caller's
+    schemas: _Schemas
+    schema: dict[str, Any]
+    node: dict[str, Any]
+    """What the value is, without defaults and functions around it."""
+    roots: list[type[BaseModel]]
+    validated: bool = False
+    """Whether functions of the caller's validate it."""
 
     @cached_property
     def _validator(self) -> SchemaValidator:
-        definitions = list(self._schemas.definitions.values())
-        schema = self._schema
+        definitions = list(self.schemas.definitions.values())
+        schema = self.schema
         if definitions and schema["type"] != "definitions":
             schema = {"type": "definitions", "schema": schema, "definitions": definitions}
         return SchemaValidator(cast("Any", schema))
@@ -185,7 +182,7 @@ class _Shape:
 
     def rooted(self, value: Any) -> Any:
         """The value within the RootModels that stand around it."""
-        for kind in reversed(self._roots if value is not _ABSENT else ()):
+        for kind in reversed(self.roots if value is not _ABSENT else ()):
             value = _constructed(kind, {"root": value}, {"root"})
         return value
 
@@ -201,20 +198,13 @@ class _Shape:
 
 
 class _Text(_Shape):
-    """A text: it shows as far as it goes, also if it is too short yet, but whole only if functions of the caller's take it."""
+    """A text, or anything: it shows as far as it goes, also if it is too short yet; whole if the caller's functions take it."""
 
     def unfinished(self, data: Any) -> Any:
-        return data if isinstance(data, str) else _ABSENT
+        return data if isinstance(data, str) or self.node["type"] == "any" else _ABSENT
 
     def whole(self, data: Any) -> Any:
-        return self.rooted(data) if isinstance(data, str) and not self._validated else super().whole(data)
-
-
-class _Anything(_Shape):
-    """JSON as it is."""
-
-    def unfinished(self, data: Any) -> Any:
-        return data
+        return self.rooted(data) if isinstance(data, str) and not self.validated else super().whole(data)
 
 
 class _Union(_Shape):
@@ -224,17 +214,17 @@ class _Union(_Shape):
     def _members(self) -> list[_Shape]:
         choices: Any = self.node["choices"]
         given: Iterable[Any] = cast("dict[Any, Any]", choices).values() if isinstance(choices, dict) else choices
-        return [self._schemas.shape(cast("Any", each[0] if isinstance(each, tuple) else each)) for each in given]
+        return [self.schemas.shape(cast("Any", each[0] if isinstance(each, tuple) else each)) for each in given]
 
     def chosen(self, data: Any) -> _Shape:
         fitting = [member.chosen(data) for member in self._members]
         fitting = [member for member in fitting if isinstance(member, _Parts) and member.fits(data)]
         if len(fitting) != 1:
             return self
-        if not self._roots:
+        if not self.roots:
             return fitting[0]
         chosen = copy(fitting[0])
-        chosen._roots = [*self._roots, *chosen._roots]  # noqa: SLF001  # the same class hierarchy
+        chosen.roots = [*self.roots, *chosen.roots]
         return chosen
 
     def whole(self, data: Any) -> Any:
@@ -243,7 +233,7 @@ class _Union(_Shape):
         return value if chosen is self else chosen.whole(data)
 
     def unfinished(self, data: Any) -> Any:
-        has_texts = any(isinstance(member, (_Text, _Anything)) for member in self._members)
+        has_texts = any(isinstance(member, _Text) for member in self._members)
         return data if has_texts and isinstance(data, str) else _ABSENT
 
 
@@ -253,17 +243,13 @@ class _Parts(_Shape):
     holder: type[Any] = dict
     """What holds the parts in JSON."""
 
-    def takes(self, data: Any) -> bool:
-        """Whether the data have such parts."""
-        return isinstance(data, self.holder)
-
     def fits(self, data: Any) -> bool:
         """Whether the data may become such a value, and not another member of a union."""
-        return self.takes(data)
+        return isinstance(data, self.holder)
 
     def part(self, key: Any) -> _Shape:
         """The shape of a part."""
-        return self._schemas.shape(self.node.get("values_schema", _ANYTHING))
+        return self.schemas.shape(self.node.get("values_schema", _ANYTHING))
 
     def made(self, parts: dict[Any, Any]) -> Any:
         """The value of its parts, not validated; those that are absent are None, or left out."""
@@ -271,7 +257,7 @@ class _Parts(_Shape):
 
     def whole(self, data: Any) -> Any:
         value = super().whole(data)
-        if value is not _ABSENT or not self.takes(data):
+        if value is not _ABSENT or not isinstance(data, self.holder):
             return value
         pairs = cast("dict[Any, Any]", data).items() if isinstance(data, dict) else enumerate(cast("list[Any]", data))
         return self.rooted(self.made({key: self.part(key).whole(inner) for key, inner in pairs}))
@@ -283,7 +269,7 @@ class _Items(_Parts):
     @cached_property
     def _inner(self) -> list[_Shape]:
         items: Any = self.node.get("items_schema", _ANYTHING)
-        return [self._schemas.shape(each) for each in (cast("list[Any]", items) if isinstance(items, list) else [items])]
+        return [self.schemas.shape(each) for each in (cast("list[Any]", items) if isinstance(items, list) else [items])]
 
     def part(self, key: Any) -> _Shape:
         return self._inner[min(int(key), len(self._inner) - 1)]
@@ -306,7 +292,7 @@ class _Object(_Parts):
         decorators: Any = getattr(self.node["cls"], "__pydantic_decorators__", None)
         own = [each.func for each in decorators.field_validators.values()] if decorators else []
         return {
-            key: (name, self._schemas.shape(_without(own, field["schema"])))
+            key: (name, self.schemas.shape(_without(own, field["schema"])))
             for name, field in fields
             for key in (*top_level_keys(field.get("validation_alias")), name)
         }
@@ -330,18 +316,17 @@ class _Object(_Parts):
         if self.node["type"] == "model":
             return _constructed(kind, {name: known.get(name) for name, _ in self._fields.values()}, set(known))
         value = object.__new__(kind)
-        for field in dataclass_fields(kind):
+        for field in fields(kind):
             object.__setattr__(value, field.name, known.get(field.name))
         return value
 
 
-_NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [], validated=False)
+_NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [])
 _SHAPES: dict[str, type[_Shape]] = {
     **dict.fromkeys(_CONTAINERS, _Items),
     **dict.fromkeys(("typed-dict", "dataclass", "model"), _Object),
     **dict.fromkeys(("union", "tagged-union"), _Union),
-    "str": _Text,
-    "any": _Anything,
+    **dict.fromkeys(("str", "any"), _Text),
     "dict": _Parts,
 }
 

@@ -59,9 +59,6 @@ def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
     )
 
 
-# -- reading -------------------------------------------------------------------------------------------------------------
-
-
 def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> ParsedChatCompletion[T]:
     """The object of a class in a choice, asked for in `{"value": ...}` if `wrapped`; else the OutputError that says why."""
     found = _found(kind, response, choice_index, wrapped)

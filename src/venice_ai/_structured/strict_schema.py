@@ -27,11 +27,8 @@ from .typed_dicts import unqualified
 _IMPOSSIBLE = "\0impossible"  # what pydantic cannot write, left in its place until the path is known
 _DROPPED = frozenset({"default", "discriminator", "readOnly", "writeOnly", "deprecated", "contentSchema", "$defs"})
 _REFUSED = {
-    "patternProperties": "takes keys that are not named",
-    "propertyNames": "takes keys that are not named",
-    "unevaluatedProperties": "takes keys that are not named",
-    "dependentSchemas": "has rules between its keys",
-    "dependentRequired": "has rules between its keys",
+    **dict.fromkeys(("patternProperties", "propertyNames", "unevaluatedProperties"), "takes keys that are not named"),
+    **dict.fromkeys(("dependentSchemas", "dependentRequired"), "has rules between its keys"),
     "if": "has rules between its values",
     "not": "excludes values",
     "contains": "has a rule for some of its items",
@@ -101,9 +98,6 @@ def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     root = _closed({WRAPPED: root}) if wrapped else root
     used = {name: strict.made[name] for name in definitions if name in strict.made}  # in this order, wherever they were met
     return {**root, "$defs": used} if used else root, wrapped
-
-
-# -- what pydantic writes ------------------------------------------------------------------------------------------------
 
 
 def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
@@ -221,9 +215,6 @@ def _spoken(kind: Any) -> str:
     if origin in {Union, UnionType}:
         return "_or_".join(map(_spoken, get_args(kind)))
     return "_".join([str(getattr(origin, "__name__", "")), *map(_spoken, get_args(kind))])
-
-
-# -- what strict mode takes ----------------------------------------------------------------------------------------------
 
 
 class _Strict:

@@ -5,7 +5,7 @@ Every method runs the asynchronous method of the same name, which explains argum
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
@@ -14,6 +14,9 @@ from .connection import SyncConnection, SyncResource, given_arguments, loop_thre
 
 if TYPE_CHECKING:
     from .._core.settings import Timeout
+    from .._limits.budget import Budget
+    from ..batches.items import BatchItem, BatchProgress, ParsedT
+    from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
     from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, StreamClass, ToolLoopOptions, Tools
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from ..types.api.params import UntypedMapping
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncLimits, SyncModels, SyncTee
-    from .streams import SyncChatStream, SyncChunkSource, SyncToolStream
+    from .streams import SyncChatStream, SyncToolStream
 
 T = TypeVar("T")
 
@@ -46,11 +49,8 @@ class SyncVeniceClient(SyncConnection):
     may be made from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the
     waiting, such as Ctrl-C, cancels the request.
 
-    The arguments are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called on the loop's thread.
-
-    Raises:
-        InvalidRequestError: an argument is not allowed.
-        AuthenticationError: the key holds characters that a header cannot carry.
+    The arguments, attributes and errors are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called
+    on the loop's thread.
     """
 
     @made_once
@@ -146,12 +146,7 @@ class SyncChatCompletions(SyncResource):
             wrap = stream_factory(given.pop("stream_cls"), SyncStream)
         opening: Any = cast("Any", self._async.create)(**given)
         given.clear()
-        source = self._source(opening)
-        try:
-            return self._stream(source) if wrap is None else wrap(source, self._client)
-        except BaseException:
-            source.close()
-            raise
+        return self._stream(opening, wrap)
 
     def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
@@ -160,22 +155,22 @@ class SyncChatCompletions(SyncResource):
         given.clear()  # the caller's, too
         return self._run(call) if here is None else drive(call)
 
-    def _source(self, opening: Coroutine[Any, Any, ChatStream]) -> SyncChunkSource:
-        """The chunks of the stream that a coroutine opens."""
-        from .streams import SyncChunkSource
+    def _stream(self, opening: Coroutine[Any, Any, ChatStream], wrap: Callable[[Any, Any], Any] | None = None) -> Any:
+        """The stream that a coroutine opens, or what a `stream_cls` makes of its chunks."""
+        from .streams import SyncChatStream, SyncChunkSource
 
-        return SyncChunkSource(loop_thread(), opening, owner=self._client)
-
-    def _stream(self, source: SyncChunkSource) -> SyncChatStream:
-        from .streams import SyncChatStream
-
-        return SyncChatStream(source, client=self._client)
+        source = SyncChunkSource(loop_thread(), opening, owner=self._client)
+        try:
+            return SyncChatStream(source, client=self._client) if wrap is None else wrap(source, self._client)
+        except BaseException:
+            source.close()
+            raise
 
     def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`, also for what it raises."""
         opening: Any = self._async.stream(**given_arguments(locals()))
         del messages, params  # as in `create`
-        return self._stream(self._source(opening))
+        return cast("SyncChatStream", self._stream(opening))
 
     def parse(
         self,
@@ -212,7 +207,7 @@ class SyncChatCompletions(SyncResource):
         """
         opening: Any = self._async.stream_parse(**given_arguments(locals()))
         del messages, kwargs  # as in `create`
-        stream = self._stream(self._source(_raw(opening)))
+        stream = self._stream(_raw(opening))
         # They need pydantic, which the request has loaded.
         from .._structured.strict_schema import requested_format
         from .parsed_stream import SyncParsedChatStream
@@ -226,12 +221,39 @@ class SyncChatCompletions(SyncResource):
         return self._run(self._async.estimate_cost(**given_arguments(locals())))
 
     def batch(
-        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self,
+        requests: Sequence[ChatRequest | UntypedMapping],
+        *,
+        max_concurrency: int = 10,
+        return_exceptions: bool = True,
+        on_result: Callable[[int, ChatCompletionResponse | BaseException], object] | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
-        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`."""
-        running = self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions)
+        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`. `on_result` is called on the loop's thread."""
+        running = self._async.batch(**given_arguments(locals()))
         del requests  # as in `create`
         return self._run(running)
+
+    def batch_iter(
+        self,
+        requests: Iterable[ChatRequest | UntypedMapping] | AsyncIterable[ChatRequest | UntypedMapping],
+        *,
+        journal: Journal | None = None,
+        budget: Budget | None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+        ordered: bool = False,
+        on_progress: Callable[[BatchProgress], object] | None = None,
+        response_format: type[ParsedT] | Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        drain_seconds: float = 10.0,
+    ) -> Generator[BatchItem[ParsedT], None, None]:
+        """Sends any number of requests, and gives what comes of each as it is there; see `ChatCompletions.batch_iter`.
+
+        The requests are pulled in a thread, and may block. `close()` of the generator is what leaving the loop does.
+        """
+        given = given_arguments(locals())
+        from .batches import items_of  # a chat starts without it
+
+        return items_of(self._async, given)
 
     def run_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]

@@ -74,18 +74,13 @@ class SyncConnection:
         # These may suspend; and on Windows Ctrl-C interrupts no read of a socket.
         own = (transport, clock, min_privacy, budget, fallback_models)
         self._needs_loop = sys.platform == "win32" or preflight or any(given is not None for given in own)
+        # What these are, `Connection` tells.
         self.base_url: str = template.base_url
-        """Root of the API, without a trailing slash."""
         self.tee_options: TeeOptions | None = tee
-        """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = min_privacy
-        """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
-        """The cap on what its chats cost."""
         self.fallback_models: Sequence[str] = template.fallback_models
-        """The models that are asked where a chat's own cannot answer."""
         self.preflight: bool = preflight
-        """Whether chats are checked against the catalogue before they are sent."""
 
     __init__.__qualname__ = "SyncVeniceClient.__init__"  # as in `Connection`
 

@@ -44,8 +44,7 @@ class LoopThread:
             self._thread.start()
         except RuntimeError as error:  # at the very end of an interpreter
             self._runner.close()
-            said = f"the thread for the requests cannot be started ({error}); call before the program ends"
-            raise VeniceError(said) from error
+            raise VeniceError(f"no thread can be started ({error}); call before the program ends") from error
 
     @classmethod
     def shared(cls) -> LoopThread:

@@ -40,8 +40,6 @@ class ReadAhead(Outcome[None], Generic[T]):
         self._full = False
         self._room = asyncio.Event()
 
-    # -- on the threads that read ------------------------------------------------------------------------------------
-
     def open(self, opening: Coroutine[Any, Any, StreamT]) -> StreamT:
         """Opens what is to be read, and begins to read it."""
         try:
@@ -80,8 +78,6 @@ class ReadAhead(Outcome[None], Generic[T]):
         """The same without waiting."""
         if not self.ended:
             self.thread.soon(lambda: self.thread.begin(self._close()))
-
-    # -- on the loop -------------------------------------------------------------------------------------------------
 
     async def _open(self, opening: Coroutine[Any, Any, StreamT]) -> StreamT:
         self._source = source = await opening

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from ..resources.limits import Limits
 from ..resources.models import Models
@@ -26,26 +26,18 @@ class Blocking(Generic[P, T]):
     """A method of a part of the asynchronous client, with its documentation, as one that returns what awaiting it gives."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self._method = method
+        @wraps(method)
+        def call(facade: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return cast("T", facade._run(method(facade._async, *args, **kwargs)))  # noqa: SLF001  # it is a method of the facade
 
-    if TYPE_CHECKING:
+        self.func: Any = call
 
-        @overload
-        def __get__(self, facade: None, owner: type) -> Callable[Concatenate[Any, P], T]: ...
-        @overload
-        def __get__(self, facade: object, owner: type) -> Callable[P, T]: ...
-        def __get__(self, facade: object, owner: type) -> Any: ...
-
-    else:
-
-        def __set_name__(self, owner: type, name: str) -> None:
-            method = self._method
-
-            @wraps(method)
-            def call(facade, *args, **kwargs):  # noqa: ANN001, ANN002, ANN003, ANN202  # checkers see `__get__`
-                return facade._run(method(facade._async, *args, **kwargs))  # noqa: SLF001  # it is a method of the facade
-
-            setattr(owner, name, call)
+    @overload
+    def __get__(self, facade: None, owner: type) -> Callable[Concatenate[Any, P], T]: ...
+    @overload
+    def __get__(self, facade: object, owner: type) -> Callable[P, T]: ...
+    def __get__(self, facade: object, owner: type) -> Any:
+        return self.func.__get__(facade, owner)
 
 
 class SyncModels(SyncResource):

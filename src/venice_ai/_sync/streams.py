@@ -124,12 +124,7 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
 
 
 class SyncStream(OfReply, Generic[T]):
-    """Chunks as they arrive: an iterator, and a context manager that closes the connection on leaving.
-
-    Args:
-        iterator: where the chunks come from.
-        client: the client that sent the request.
-    """
+    """Chunks as they arrive: an iterator, and a context manager that closes the connection on leaving; see `Stream`."""
 
     def __init__(self, iterator: Iterator[T], *, client: SyncConnection | None = None) -> None:
         self._iterator = iterator

@@ -9,6 +9,7 @@ from typing import Final
 from .. import exceptions
 from .._core.settings import KEY_VARIABLE
 
+FAILED_ROWS: Final = 9
 EXIT_CODES: Final = {
     0: "all went well",
     1: "any other failure",
@@ -18,22 +19,25 @@ EXIT_CODES: Final = {
     5: "rate limited, or the model is overloaded or offline",
     6: "no connection, or no answer in time",
     7: "the stream broke off before its end",
+    8: "the budget is used up",
+    FAILED_ROWS: "rows of a batch failed",
     130: "Ctrl-C",
     143: "SIGTERM",
 }
 
 # The first that fits counts: a stream that ran out of time is an interrupted stream.
 _CODES: Final[tuple[tuple[int, tuple[type[Exception], ...]], ...]] = (
+    (8, (exceptions.BudgetExceededError,)),
     (7, (exceptions.StreamInterruptedError,)),
     (6, (exceptions.APIConnectionError, exceptions.GatewayTimeoutError)),
     (5, (exceptions.ServiceUnavailableError, exceptions.RateLimitError)),
     (4, (exceptions.NotFoundError, exceptions.ModelGoneError, exceptions.NoMatchingModelError)),
     (3, (exceptions.AuthenticationError, exceptions.PermissionDeniedError, exceptions.PaymentRequiredError)),
-    (2, (exceptions.InvalidRequestError, exceptions.InvalidArgumentError)),
+    (2, (exceptions.InvalidRequestError, exceptions.InvalidArgumentError, exceptions.SchemaNotStrictError)),
 )
 
 
-def code_of(kind: type[Exception]) -> int:
+def code_of(kind: type[BaseException]) -> int:
     """The exit code that stands for a kind of error."""
     return next((code for code, known in _CODES if issubclass(kind, known)), 1)
 

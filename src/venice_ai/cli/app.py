@@ -22,7 +22,7 @@ from . import _output
 from ._connection import debug_option
 from ._errors import EXIT_CODES, code_of, in_our_words, listed
 
-_COMMANDS = ("chat", "models", "cost", "attest", "serve", "gateway", "doctor")
+_COMMANDS = ("chat", "batch", "models", "cost", "attest", "serve", "gateway", "doctor")
 
 
 class _Command(click.Group):
@@ -87,7 +87,7 @@ def run(arguments: list[str]) -> int:
     if not sys.warnoptions:
         warnings.showwarning = _show_warning
     try:
-        return app.main(arguments, prog_name="venice-chat", standalone_mode=False) or 0
+        return app.main(arguments, prog_name="venice-chat", standalone_mode=False, obj=arguments) or 0
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"\nTry '{context.command_path} --help'." if context else ""

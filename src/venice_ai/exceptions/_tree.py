@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
     from ..types.attestation import AttestationReport
     from ..types.response_meta import ResponseMeta
@@ -19,6 +22,9 @@ class VeniceError(Exception):
         message: what happened and what to do.
         **fields: the attributes that the class describes, by their names.
     """
+
+    results: Mapping[int, ChatCompletionResponse] = MappingProxyType({})
+    """What else had been answered, by index, when `batch(return_exceptions=False)` failed with this error."""
 
     def __init__(self, message: str = "", **fields: Any) -> None:
         super().__init__(message)
@@ -40,6 +46,8 @@ class VeniceError(Exception):
         state = dict(vars(self))
         if getattr(state.get("partial"), "_private", False):
             state["partial"] = None
+        if results := state.get("results"):
+            state["results"] = {index: each for index, each in results.items() if each.attestation is None}
         if attempts := state.get("attempts"):
             state["attempts"] = tuple(each if each.attestation is None else _without_answer(each) for each in attempts)
         return state

@@ -29,7 +29,7 @@ class Limits(APIResource[Connection]):
         """Asks for the limits (`GET /api_keys/rate_limits`), and gives what is known then; an APIError if it fails."""
         request = self._request()
         for model, amounts in await self._client.caller.read(request, _amounts):
-            self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))
+            await self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))
         return self.snapshot()
 
     def _request(self) -> Request:

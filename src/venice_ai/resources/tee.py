@@ -80,7 +80,7 @@ class Tee(APIResource["Connection"]):
         self._warned: Remembered[Any] = Remembered()
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
-        client.on_close.append(self.forget_all)
+        client.on_close.append(self.forget)
 
     # -- attestations ----------------------------------------------------------------------------------------------------
 
@@ -127,13 +127,9 @@ class Tee(APIResource["Connection"]):
         check_floor(self._client.min_privacy, chosen)
         return chosen
 
-    def forget(self, report: AttestationReport) -> None:
-        """Takes nothing from memory any more that this report is about."""
-        self._reports = {key: kept for key, kept in self._reports.items() if kept[0] is not report}
-
-    def forget_all(self) -> None:
-        """Takes no verified key from memory any more."""
-        self._reports.clear()
+    def forget(self, report: AttestationReport | None = None) -> None:
+        """Takes nothing from memory any more that this report is about; without a report, nothing at all."""
+        self._reports = {key: kept for key, kept in self._reports.items() if report is not None and kept[0] is not report}
 
     async def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
         """The reply of `GET /tee/attestation` as it came. Nothing in it is verified; `attest` does that.
@@ -317,9 +313,8 @@ class Tee(APIResource["Connection"]):
         try:
             return await _apart(body, lambda: _adopted(TeeSignature, body))
         except ValueError as error:
-            raise APIResponseProcessingError(
-                f"/tee/signature gave something else than a signature: {error}", status_code=200
-            ) from None
+            why = f"/tee/signature gave something else than a signature: {error}"
+            raise APIResponseProcessingError(why, status_code=200) from None
 
     async def verify_signature(self, answer: ChatCompletionResponse | ChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer: one that `create` gave, or a stream that has ended.

@@ -103,7 +103,7 @@ def _endorsement(case: _Case) -> str:
 
 
 def _custody(case: _Case) -> str:
-    if not (entries := list(filter(None, map(members, case.custody)))):
+    if not (entries := [entry for entry in map(members, case.custody) if entry]):
         raise CheckSkipped("the reply has no key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}
     if loose := [name for name, key in _keys(case) if _normal(key) not in held]:

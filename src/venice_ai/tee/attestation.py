@@ -67,7 +67,7 @@ def platform(reply: bytes) -> tuple[str, str] | None:
     try:
         from dcap_qvl import parse_quote  # type: ignore[import-untyped]  # it has types
 
-        parsed = parse_quote(decode(_object(reply).get("intel_quote")))
+        parsed = parse_quote(decode(_object(reply).get("intel_quote")) or b"")
         return parsed.fmspc(), parsed.ca()
     except Exception:  # noqa: BLE001  # whatever a certificate does to its reader; the checks say what is wrong with it
         return None
@@ -117,9 +117,7 @@ class _Case:
             raise ValueError("the reply came without TLS; use an https:// base_url, or a server on this machine")
         self.reply = _object(self.given.reply)
         if not self.given.known_server:
-            raise CheckWarning(
-                "the ssl_context of this client verifies no certificates, so that any server could have answered"
-            )
+            raise CheckWarning("the ssl_context of this client verifies no certificates: any server could have answered")
         return f"a JSON object of {len(self.given.reply)} bytes"
 
     def server_verified(self) -> str:
@@ -282,9 +280,7 @@ class _Case:
         self.run("dev_image")
         if self.reply.get("compose_manager_attestation") is not None:
             self.run("compose_manager")
-            self._warnings.append(
-                "a manager can start and stop containers after the start; it logs them, nothing measures them"
-            )
+            self._warnings.append("a manager can start and stop containers later; it logs that, and nothing measures it")
         if self.options.pins is not None:
             self.run("pins")
         # What nobody signed is not worth the reading, however long it is.
@@ -316,19 +312,19 @@ class _Case:
 
     def check_gpus(self) -> None:
         payload, asked = self.reply.get("nvidia_payload"), self.given.nras
-        number = vm_config(self.reply).get("num_gpus")
+        policy, root = self.options.gpu, self.options.trust.nvidia_root_sha256
         found, self._gpus = gpu.check(
-            payload,
-            self.given.nonce,
-            policy=self.options.gpu,
-            root_sha256=self.options.trust.nvidia_root_sha256,
-            expected_count=number if type(number) is int else None,
+            payload, self.given.nonce, policy=policy, root_sha256=root, expected_count=self._number_of_gpus()
         )
         self.checks += found
-        if asked is None and self.options.gpu == "nras" and payload is not None:
+        if asked is None and policy == "nras" and payload is not None:
             asked = "it was not asked"
         if asked is not None:
             self.checks.append(nras.check(asked, payload=payload, nonce=self.given.nonce, now=self.given.now))
+
+    def _number_of_gpus(self) -> int | None:
+        number: object = vm_config(self.reply).get("num_gpus")
+        return number if type(number) is int else None
 
     def parts(self) -> str:
         """Checks that nothing is left out of what the reply has measured, or of what the model showed before.
@@ -354,8 +350,7 @@ class _Case:
         yield from (f"{each.id} ({each.detail})" for each in self.checks if each.id in ACI and each.status == "skip")
 
     def _missing_gpus(self, compose: str) -> Iterator[str]:
-        said: object = vm_config(self.reply).get("num_gpus")
-        number = said if type(said) is int else None
+        number = self._number_of_gpus()
         if payload := member(self.reply, "nvidia_payload"):
             if number is not None and (there := len(items(payload.get("evidence_list")))) < number:
                 yield f"evidence of {number - there} of its {number} GPUs"

@@ -33,9 +33,7 @@ _TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_ident
 _BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 FIELDS: Final = (*_TEXTS, *_BINARIES)
 """What collateral is made of: five texts, and four binaries in hex."""
-_STATUS_TROUBLE = re.compile(
-    r"TCB status is invalid: (\w+)|TCB status (\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level"
-)
+_STATUS_TROUBLE = re.compile(r"TCB status (?:is invalid: )?(\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level")
 _END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"

@@ -33,13 +33,11 @@ class EnvelopeError(ValueError):
 
 def public_key_bytes(text: str) -> bytes:
     """The public key written in 130 hex digits that begin with 04, or in the 128 after it: 65 bytes, a point of the curve."""
-    if not isinstance(text, str) or len(text) not in {128, 130} or not _HEX.fullmatch(text):
-        raise ValueError("a public key is 130 hex digits that begin with 04, or the 128 digits after it")
-    point = bytes.fromhex(text if len(text) == 130 else "04" + text)
     try:
-        return check_point(point)
-    except ValueError:
-        raise ValueError("these hex digits are not an uncompressed point of the curve secp256k1") from None
+        digits = "04" + text if len(text) == 128 else text
+        return check_point(bytes.fromhex(digits) if len(digits) == 130 else b"")
+    except (ValueError, TypeError):
+        raise ValueError("a public key is a point of secp256k1 in 130 hex digits from 04 on, or the 128 after that") from None
 
 
 @lru_cache  # Keccak in Python takes longer than a signature, and a model keeps its key

@@ -19,7 +19,7 @@ from cryptography.x509 import load_der_x509_certificate
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
-from .canonical import Malformed, as_object, parse
+from .canonical import as_object, parse
 from .certificates import UNREADABLE, check_chain
 from .checks import CheckWarning, run
 from .collected_evidence import Documents
@@ -64,10 +64,7 @@ def _count(payload: object) -> int:
 
 
 def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
-    try:
-        (_, overall), tokens = msgspec.convert(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]])
-    except msgspec.ValidationError as error:
-        raise ValueError(f"NVIDIA's answer does not have the shape that is documented: {error}") from None
+    (_, overall), tokens = _shaped(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]], "NVIDIA's answer")
     claims = _claims(overall, keys, nonce, now)
     if claims.get("x-nvidia-overall-att-result") is not True:
         raise ValueError("NVIDIA does not attest these GPUs")
@@ -113,25 +110,21 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
     except jwt.PyJWTError as error:
         raise ValueError(f"NVIDIA did not sign a token: {error}") from None
     claims = as_object(parse(signed), "a token")
-    _check_claims(claims, nonce, now)
-    return claims
-
-
-def _check_claims(claims: Mapping[str, Any], nonce: bytes, now: float) -> None:
     if claims.get("iss") != ISSUER:
         raise ValueError(f"a token was issued by {claims.get('iss')!r}")
-    expires, begins = (_moment(claims, name) for name in ("exp", "nbf"))
+    begins, expires = _shaped([claims.get("nbf"), claims.get("exp")], tuple[float, float], "the time of a token")
     if not begins - _SKEW_SECONDS <= now < expires:
         raise ValueError("a token has expired, or is not valid yet")
     if not same_nonce(claims.get("eat_nonce"), nonce):
         raise ValueError("a token answers another nonce")
+    return claims
 
 
-def _moment(claims: Mapping[str, Any], name: str) -> float:
-    moment = claims.get(name)
-    if isinstance(moment, bool) or not isinstance(moment, (int, float)):
-        raise Malformed(f"a token does not say when it is valid: {name} is {moment!r}")
-    return float(moment)
+def _shaped(value: Any, kind: Any, what: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{what} does not have the shape that is documented: {error}") from None
 
 
 def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str, EllipticCurvePublicKey], bool]:

@@ -285,9 +285,8 @@ class TeeSession(InMemory):
     def _fail(self, why: str) -> NoReturn:
         if self._spoilt is not None:
             self._spoilt()
-        raise TeeEncryptionError(
-            f"{why}. The rest of the answer was not read, and nothing of this was delivered.", report=self.attestation
-        ) from None
+        said = f"{why}. The rest of the answer was not read, and nothing of this was delivered."
+        raise TeeEncryptionError(said, report=self.attestation) from None
 
     def __repr__(self) -> str:
         return f"<TeeSession with {self.attestation.model!r}>"

@@ -59,9 +59,8 @@ def verify(
     if receipt is not None or is_aci(reply):
         checks.append(run("signature_receipt", lambda: _receipt(members(receipt), parts)))
         # The receipt is signed with a key that no quote of Venice's binds, so that its signature would prove nothing.
-        checks.append(
-            outcome("signature_receipt_key", "warn", "the receipt's own signature is not verified: no quote binds its key")
-        )
+        unbound = "the receipt's own signature is not verified: no quote binds its key"
+        checks.append(outcome("signature_receipt_key", "warn", unbound))
     matches = _match(parts and parts.request, sent), _match(parts and parts.response, received)
     if parts is not None and all(matches):
         checks.append(outcome("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received"))
@@ -113,9 +112,8 @@ def _signer(reply: Mapping[str, Any], public_key: bytes) -> str:
 
 
 def _request(reply: Mapping[str, Any], request_id: str) -> str:
-    named = [
-        each for each in (reply.get("requested_request_id"), members(reply.get("receipt")).get("chat_id")) if each is not None
-    ]
+    said = reply.get("requested_request_id"), members(reply.get("receipt")).get("chat_id")
+    named = [each for each in said if each is not None]
     if wrong := [each for each in named if each != request_id]:
         raise ValueError(f"it is about the answer {wrong[0]!r:.100}, not {request_id!r}")
     if not named:

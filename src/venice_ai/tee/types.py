@@ -20,14 +20,8 @@ SignaturePolicy: TypeAlias = Literal["off", "try", "require"]
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 TCB_STATUSES: Final = (
-    "UpToDate",
-    "SWHardeningNeeded",
-    "ConfigurationNeeded",
-    "ConfigurationAndSWHardeningNeeded",
-    "OutOfDate",
-    "OutOfDateConfigurationNeeded",
-    "TDRelaunchAdvised",
-    "TDRelaunchAdvisedConfigurationNeeded",
+    *("UpToDate", "SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded", "OutOfDate"),
+    *("OutOfDateConfigurationNeeded", "TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded"),
 )
 """The statuses of Intel's TCB levels that a caller can accept. `Revoked` cannot be accepted."""
 

@@ -147,9 +147,6 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     return docs.description, schema
 
 
-# -- the model and its schema --------------------------------------------------------------------------------------------
-
-
 def _model(
     function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any], *, strict: bool
 ) -> tuple[type[BaseModel], dict[str, Any]]:
@@ -253,9 +250,6 @@ def _reasons(error: ValidationError) -> str:
         path = ".".join(str(step) for step in found["loc"] if step != REST)
         reasons.append(f"{path}: {found['msg']}" if path else found["msg"])
     return "; ".join(reasons)
-
-
-# -- documentation -------------------------------------------------------------------------------------------------------
 
 
 def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:

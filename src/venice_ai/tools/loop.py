@@ -42,10 +42,8 @@ class ToolLoop:
         messages: the conversation so far; never changed.
         tools: functions, `FunctionTool`s, and definitions as `Tool`s or mappings.
         max_iterations: how many answers of the model may be received, from 1.
-        on_limit: `"answer"` lets the calls of the last allowed turn be run, and then offers no tools, so that the model
-            answers, one answer more; `"raise"` gives up instead.
-        on_unknown_tool: `"raise"` an `UnknownToolError` when the model calls what is not there, or leave it to the driver
-            to `"report"` that to the model.
+        on_limit: as in `run_with_tools`; with `"answer"`, one answer more may be received.
+        on_unknown_tool: `"raise"` an `UnknownToolError`, or leave it to the driver to `"report"` that to the model.
         resume: the state of an earlier loop, in place of messages.
 
     Raises:
@@ -202,13 +200,11 @@ class ToolLoop:
         except (TypeError, ValueError) as error:
             raise InvalidArgumentError(f"resume is not the state of a tool loop: {error}") from None
         if state.version != 1 or not isinstance(iterations, int) or iterations < 0:
-            raise InvalidArgumentError(
-                f"resume is not a state that this version knows: version={state.version!r}, iterations={iterations!r}"
-            )
+            found = f"version={state.version!r}, iterations={iterations!r}"
+            raise InvalidArgumentError(f"resume is not a state that this version knows: {found}")
         if iterations >= self.max_iterations and self.on_limit == "raise":
-            raise InvalidArgumentError(
-                f"max_iterations={self.max_iterations}, and the loop has made {iterations} round trips; allow more to go on"
-            )
+            limit = f"max_iterations={self.max_iterations}"
+            raise InvalidArgumentError(f"{limit}, and the loop has made {iterations} round trips; allow more to go on")
         self.iterations, self._results, self.waiting, self.usage = iterations, results, waiting, state.usage
         return state.messages
 

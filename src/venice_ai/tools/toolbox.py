@@ -141,9 +141,7 @@ class Toolbox:
                 self.functions[tool_name(definition) or ""] = function
             if (name := tool_name(definition)) is not None:
                 if name in self.names:
-                    raise InvalidRequestError(
-                        f"two tools are called {name!r}; give one of them another name: FunctionTool(function, name=...)"
-                    )
+                    raise InvalidRequestError(f"two tools are called {name!r}; rename one: FunctionTool(function, name=...)")
                 self.names.append(name)
             self.definitions.append(definition)
 
@@ -161,10 +159,8 @@ class Toolbox:
 
     def unhandled(self, call: ToolCall) -> UnknownToolError:
         """The error for a call of a tool that nothing runs."""
-        return UnknownToolError(
-            f"nothing runs the tool {call_name(call)!r}: give its function in place of the Tool, or on_tool_call that returns "
-            "its results"
-        )
+        remedy = "give its function in place of the Tool, or on_tool_call that returns its results"
+        return UnknownToolError(f"nothing runs the tool {call_name(call)!r}: {remedy}")
 
 
 def prepared(tools: Iterable[Any]) -> list[FunctionTool | Tool | Mapping[str, Any]]:

@@ -218,9 +218,8 @@ class AttestationReport:
             lines.append(f"TCB: {self.tcb.status}, {advisories}, evaluation {self.tcb.eval_number}, FMSPC {self.tcb.fmspc}")
         if self.workload is not None:
             lines.append(f"workload: compose {self.workload.compose_hash}, image {self.workload.os_image_hash}")
-            lines += [
-                f"later event, as a container says: {name!r:.80} {payload:.80}" for name, payload in self.workload.later_events
-            ]
+            later = self.workload.later_events
+            lines += [f"later event, as a container says: {name!r:.80} {payload:.80}" for name, payload in later]
             loose = " (NO digest: its name can be given to another image)"
             lines += [f"container image: {image}{'' if '@sha256:' in image else loose}" for image in self.workload.images]
         lines += [f"GPU: {gpu.model or 'unknown'}, driver {gpu.driver}, VBIOS {gpu.vbios}, {gpu.status}" for gpu in self.gpus]

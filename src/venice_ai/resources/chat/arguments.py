@@ -39,7 +39,7 @@ class CallOptions(TypedDict, total=False):
     e2ee: bool | TeeOptions
     """End-to-end encryption; a `TeeOptions` says what to demand of the enclave."""
     timeout: float | Timeout | None
-    """Seconds, or the five clocks."""
+    """Seconds, or a `Timeout` for each of the time limits."""
     extra_headers: Mapping[str, str] | None
     """HTTP headers for this call."""
     fail_fast: bool | None

@@ -195,13 +195,9 @@ class ChatCalls(APIResource[ClientT]):
         # `stream=True` says nothing new; all else would be something else than the `ChatStream` that is promised.
         streams = keywords.pop("stream", None)
         if not (streams is None or streams is True):
-            raise InvalidArgumentError(
-                f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer"
-            )
+            raise InvalidArgumentError(f"stream={streams!r} is not allowed in stream(...); create(...) gives a whole answer")
         if keywords.pop("stream_cls", None) is not None:
-            raise InvalidArgumentError(
-                "stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one"
-            )
+            raise InvalidArgumentError("stream(...) gives a ChatStream; create(stream=True, stream_cls=...) gives another one")
         opening = self.create(model=model, messages=messages, stream=True, **keywords)
         del messages, params, keywords  # as in `create`
         return cast("ChatStream", await opening)

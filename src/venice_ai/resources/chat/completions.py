@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
 from ..._core.concurrency import bounded_map, without_locals
 from ..._wire.request_body import checked_messages, encode
-from ...exceptions import InvalidArgumentError, NoMatchingModelError
+from ...exceptions import InvalidArgumentError, NoMatchingModelError, VeniceError
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from .calls import ChatCalls
 
 if TYPE_CHECKING:
     from ..._http.connection import Connection as VeniceClient  # noqa: F401  # what of the client is needed here
+    from ..._limits.budget import Budget
+    from ...batches.items import BatchItem, BatchProgress, ParsedT
+    from ...batches.journal import Journal
     from ...costs import ChatCostEstimate
     from ...tools import Approval, OnLimit, OnUnknownTool
     from ...types.api.params import UntypedMapping
@@ -84,17 +87,14 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             TypeError: `response_format` is no class; or `create`, which may be overridden, gave no response.
             APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
-        # They need pydantic, which a chat does not.
-        from ..._structured.strict_schema import requested_format
-        from .parsed import Parameters, ask_until_valid, request_for_schema
+        from .parsed import Parameters, ask_until_valid, request_for  # they need pydantic, which a chat does not
 
         params = Parameters(kwargs)
         if params.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
-        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
-        request = request_for_schema(messages, schema, params, echoes=self._echoes)
+        request = request_for(response_format, messages, params, name=schema_name, strict=strict, echoes=self._echoes)
         del messages, kwargs  # as in `create`
-        conversation, shape = await request
+        conversation, shape, wrapped = await request
 
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
@@ -124,18 +124,16 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         The arguments are those of `parse`, but for `max_reasks`, and so are the errors; what goes wrong after the request was
         accepted is raised where the stream is read.
         """
-        from ..._structured.strict_schema import requested_format
-        from .parsed import Parameters, ParsedChatStream, request_for_schema
+        from .parsed import Parameters, ParsedChatStream, request_for
 
-        if "max_reasks" in kwargs:
+        params = Parameters(kwargs)
+        if "max_reasks" in params:
             raise InvalidArgumentError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
-        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
-        params = Parameters(kwargs)
-        request = request_for_schema(messages, schema, params, echoes=self._echoes)
+        request = request_for(response_format, messages, params, name=schema_name, strict=strict, echoes=self._echoes)
         del messages, kwargs  # as in `create`
-        conversation, shape = await request
+        conversation, shape, wrapped = await request
         stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
@@ -178,16 +176,25 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         )
 
     async def batch(
-        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self,
+        requests: Sequence[ChatRequest | UntypedMapping],
+        *,
+        max_concurrency: int = 10,
+        return_exceptions: bool = True,
+        on_result: Callable[[int, ChatCompletionResponse | BaseException], object] | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
         """Runs many `create` calls, some at a time. The results stand in the order of the requests.
+
+        For what must not be lost, or is large, there is `batch_iter`.
 
         Args:
             requests: the keywords of `create`, a mapping for each call. Streams are not for batches.
             max_concurrency: how many calls may be under way at once, from 1.
             return_exceptions: put a failed call's exception in its place; what the functions in its traceback held is let go,
                 so that many failures cost little. Without it the first one is raised, what is under
-                way is cancelled, and nothing more is sent.
+                way is cancelled, and nothing more is sent; `error.results` holds what was answered, by index.
+            on_result: called at once with the index and the response, or the error, of each call that is over; so also of those
+                before a failure or a cancellation. It should not block.
 
         Raises:
             InvalidArgumentError: `requests` is no list, or `max_concurrency` is below 1 (a ValueError).
@@ -200,9 +207,62 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         if isinstance(requests, (str, bytes)) or not isinstance(requests, Sequence):
             raise InvalidArgumentError(f"requests must be a list of mappings, one for each call, not {type(requests).__name__}")
         call = self._tried if return_exceptions else self._one
-        answers = bounded_map(call, requests, limit=max_concurrency)
+        answered: dict[int, Any] = {}
+        answers = bounded_map(call, requests, limit=max_concurrency, results=answered, on_result=on_result)
         del requests  # as in `create`
-        return await answers
+        try:
+            return await answers
+        except VeniceError as error:
+            error.results = answered
+            raise
+
+    def batch_iter(
+        self,
+        requests: Iterable[ChatRequest | UntypedMapping] | AsyncIterable[ChatRequest | UntypedMapping],
+        *,
+        journal: Journal | None = None,
+        budget: Budget | None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+        ordered: bool = False,
+        on_progress: Callable[[BatchProgress], object] | None = None,
+        response_format: type[ParsedT] | Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        drain_seconds: float = 10.0,
+    ) -> AsyncGenerator[BatchItem[ParsedT], None]:
+        """Sends any number of requests, and gives what comes of each as soon as it is there; with a journal, nothing twice.
+
+        ::
+
+            with Journal("answers.journal") as journal:
+                async for item in completions.batch_iter(requests, journal=journal):
+                    print(item.index, item.error or item.response.text)
+
+        Requests are pulled only as there is room, so there may be a million of them, or no end. A failed one is an item with
+        an `error`. Whoever leaves the loop, is cancelled or presses Ctrl-C sends nothing more; what is in flight is waited for,
+        up to `drain_seconds`, and kept in the journal. A second Ctrl-C drops it.
+
+        Args:
+            requests: the keywords of `create` (of `parse`, `run_with_tools`), a mapping for each call, with a `custom_id` if it
+                is to be known by one. A plain iterable is pulled on the event loop, so it should not block.
+            journal: where intents and answers are kept; see `Journal`. What it has the answer to is not sent again.
+            budget: a cap on what the batch may cost, beside that of the client.
+            max_concurrency: how many requests may be under way at once, from 1; `"auto"` follows the client's limiter.
+            ordered: give the items in the order of the requests.
+            on_progress: called with a `BatchProgress` whenever something came.
+            response_format: a class that answers are parsed as, as `parse` does (`max_reasks` of a request included); or a
+                JSON schema as `create` takes it, whose JSON is `item.parsed`.
+            tools: what the model may call; then each request is a loop as in `run_with_tools`.
+            drain_seconds: how long to wait for what is in flight when the iterator is left, from 0.
+
+        Raises:
+            InvalidArgumentError: an argument is wrong, or the journal was made with other settings (a ValueError).
+            BudgetExceededError: while it is read: the budget is used up. Everything that came was given before.
+            VeniceError: while it is read: the journal cannot be written. Everything that came was given before.
+        """
+        given = dict(locals())
+        from .batch_run import Batch  # a chat starts without it
+
+        return Batch(given.pop("self"), **given).run()
 
     async def run_with_tools(
         self,

@@ -31,10 +31,7 @@ _FRAMED_ANEW: Final = (
     "shows what a signature proves"
 )
 _KEY_ERRORS: Final = (
-    "decryption failed",
-    "failed to decrypt field",
-    "e2ee_decryption_failed",
-    "e2ee_model_key_mismatch",
+    *("decryption failed", "failed to decrypt field", "e2ee_decryption_failed", "e2ee_model_key_mismatch"),
     "invalid public key",
 )
 
@@ -159,9 +156,7 @@ async def attested(client: Connection, body: Mapping[str, Any], timeout: float |
     if body.get("fallbacks"):
         raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
     if search := search_in(body):
-        raise InvalidRequestError(
-            f"{search} is not allowed with min_privacy='tee': it may have the conversation looked up outside of the enclave"
-        )
+        raise InvalidRequestError(f"{search} is refused with min_privacy='tee': it may look things up outside of the enclave")
     tee = tee_of(client)  # first, so that nothing is asked in vain if the extra is missing
     limits = _limits(client, timeout, stream=stream)
     async with within("first_chunk", limits.first_chunk), within("deadline", limits.deadline):
@@ -172,8 +167,7 @@ async def attested(client: Connection, body: Mapping[str, Any], timeout: float |
                 f"itself: {entry.id!r}"
             )
         if getattr(entry.model_spec.capabilities, "supportsTeeAttestation", None) is not True:
-            raise InvalidRequestError(
-                f"model={entry.id!r} does not run in an enclave, by the catalogue; this client has min_privacy='tee'. Not sent."
-            )
+            why = f"model={entry.id!r} does not run in an enclave, by the catalogue; this client has min_privacy='tee'"
+            raise InvalidRequestError(f"{why}. Not sent.")
         await tee.verified(entry.id, tee.options(None))
     return "tee"

@@ -37,14 +37,14 @@ _logger = logging.getLogger("venice_ai")
 _RETIRED = ("deprecat", "retire", "sunset", "replaced by")
 
 
-def calls_for_another(failure: BaseException, *, streams: bool) -> bool:
+def calls_for_another(failure: APIError, *, streams: bool) -> bool:
     """Whether another model may answer what this one did not begin to answer."""
     if isinstance(failure, APITimeoutError):
         return failure.clock in {"connect", "first_chunk"} or (failure.clock == "idle" and not streams)
     if isinstance(failure, NotFoundError):
         told = failure.meta is not None and failure.meta.deprecation_warning
         return bool(told) or any(word in f"{failure.code} {failure.body}".lower() for word in _RETIRED)
-    overloaded = isinstance(failure, RateLimitError) and failure.kind == "overloaded"
+    overloaded = failure.status_code == 529 or (isinstance(failure, RateLimitError) and failure.kind == "overloaded")
     return overloaded or isinstance(failure, (ModelGoneError, ServiceUnavailableError))
 
 
@@ -56,12 +56,12 @@ class Fallbacks:
     ) -> None:
         self._client = client
         self._body = body
-        self._left = list(names)
+        self._left = [name for name in dict.fromkeys(names) if name != body["model"]]
         self._streams = streams
         self._privacy: Privacy | None = privacy
         self.tried: list[str] = [body["model"]]
 
-    def may_follow(self, failure: BaseException) -> bool:
+    def may_follow(self, failure: APIError) -> bool:
         """Whether there may be another model after this failure."""
         return bool(self._left) and calls_for_another(failure, streams=self._streams)
 
@@ -110,7 +110,7 @@ class FallbackCall(Call):
         self._fallbacks = fallbacks
         self._remake = remake
 
-    def falls_back(self, failure: BaseException) -> bool:
+    def falls_back(self, failure: APIError) -> bool:
         """Whether another model may be asked after this failure."""
         return self._fallbacks.may_follow(failure)
 

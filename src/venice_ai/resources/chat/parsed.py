@@ -11,6 +11,7 @@ from ..._core.concurrency import without_locals
 from ..._core.privacy import encryption_requested_in
 from ..._structured.growing_object import Growing
 from ..._structured.read_output import read
+from ..._structured.strict_schema import requested_format
 from ..._wire.request_body import checked_messages
 from ...exceptions import (
     APIError,
@@ -46,12 +47,19 @@ class Parameters(dict[str, Any]):
         return f"<{len(self)} parameters>"
 
 
-async def request_for_schema(
-    messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echoes: Callable[[Mapping[str, Any]], bool]
-) -> tuple[Conversation, dict[str, Any] | None]:
-    """How an object is asked for; in an encrypted chat by a message, for a schema would travel in clear."""
+async def request_for(
+    kind: Any,
+    messages: Messages,
+    params: Mapping[str, Any],
+    *,
+    name: str | None,
+    strict: bool,
+    echoes: Callable[[Mapping[str, Any]], bool],
+) -> tuple[Conversation, dict[str, Any] | None, bool]:
+    """How an object is asked for, and whether within `{"value": ...}`; encrypted, by a message: a schema travels in clear."""
     # It is awaited, so that the caller can let go of the messages before anything is refused.
     try:
+        schema, wrapped = requested_format(kind, name=name, strict=strict)
         encrypted = encryption_requested_in(params)
         checked = checked_messages(messages, echo=echoes(params))
     except Exception as refusal:
@@ -59,10 +67,10 @@ async def request_for_schema(
         without_locals(refusal)
         raise
     if not encrypted:
-        return Conversation(checked), schema
+        return Conversation(checked), schema, wrapped
     schema_text = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
     words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{schema_text}"
-    return Conversation([{"role": "system", "content": words}, *checked]), None
+    return Conversation([{"role": "system", "content": words}, *checked]), None, wrapped
 
 
 async def ask_until_valid(
@@ -148,13 +156,6 @@ class GrowingAnswer(Generic[T]):
 
 class ParsedChatStream(GrowingAnswer[T], Closing):
     """An object while a model writes it: an async iterator of unfinished objects, and at last the validated one.
-
-    ::
-
-        async with await completions.stream_parse(..., response_format=Recipe) as stream:
-            async for recipe in stream:
-                show(recipe.title, recipe.steps)
-            result = await stream.collect()
 
     An unfinished object is an instance of the class (so are the objects in it), **made without validation**: what has not
     come yet is None, also where the type says otherwise; in a TypedDict it is absent. So type checkers take it for a `Partial`.

@@ -20,6 +20,7 @@ from ...exceptions import (
     APIError,
     InvalidArgumentError,
     InvalidRequestError,
+    ToolArgumentsError,
     ToolLoopPausedError,
     ToolTimeoutError,
     UnknownToolError,
@@ -86,9 +87,7 @@ class ToolRun:
                 raise InvalidArgumentError(f"{name}={hook!r:.100} is not allowed: expected a function, or None")
         self._decisions = {identity: Approval.of(decision) for identity, decision in (decisions or {}).items()}
         if not_waiting := [identity for identity in self._decisions if identity not in loop.waiting]:
-            raise InvalidArgumentError(
-                f"decisions has {not_waiting[0]!r}, which is not a call that waits for one; waiting are {loop.waiting!r}"
-            )
+            raise InvalidArgumentError(f"decisions has {not_waiting[0]!r}, which does not wait; waiting are {loop.waiting!r}")
         self.loop = loop
         self.asking = asking
         self._on_tool_call = on_tool_call
@@ -147,10 +146,8 @@ class ToolRun:
                     loop.answer([event.call], [event.content])
                     yield event
         if loop.open_calls:
-            names = ", ".join(map(call_name, loop.open_calls))
-            raise ToolLoopPausedError(
-                f"calls wait for a person ({names}); store error.state, and resume with decisions", state=loop.state
-            )
+            said = f"calls wait for a person ({', '.join(map(call_name, loop.open_calls))}); "
+            raise ToolLoopPausedError(f"{said}store error.state, and resume with decisions", state=loop.state)
 
     async def _judged(self, call: ToolCall) -> _Ready | _Done | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
@@ -267,8 +264,9 @@ def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, 
 
 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
-    """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the traceback."""
-    _log.error("the tool %s failed", call_name(call), exc_info=error)
+    """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the tool's traceback."""
+    own = None if isinstance(error, ToolArgumentsError) else error  # it repeats what the model wrote
+    _log.error("the tool %s failed (%s)", call_name(call), type(error).__name__, exc_info=own)
     return f"Error calling {call_name(call)}: {type(error).__name__}: {as_text(error)}"
 
 
@@ -305,10 +303,8 @@ class Asking:
     def __init__(self, completions: ChatCalls[Any], params: Mapping[str, Any], *, streams: bool) -> None:
         client = completions._client  # noqa: SLF001  # the same package
         for name in params.keys() & {"stream", "stream_cls"}:
-            always = "stream_with_tools, which always streams; leave it out"
-            raise InvalidArgumentError(
-                f"{name} is not for {always if streams else 'run_with_tools; stream_with_tools streams'}"
-            )
+            why = "stream_with_tools, which always streams; leave it out"
+            raise InvalidArgumentError(f"{name} is not for {why if streams else 'run_with_tools; stream_with_tools streams'}")
         if client.min_privacy == "e2ee":
             refuse_below("e2ee", None)  # before there is a loop, whose state would hold the prompt
         if encryption_requested_in(params):

@@ -1,0 +1,72 @@
+"""Classify the rows of a CSV file; after an interruption, nothing is paid for twice.
+
+`venice-chat batch` does the same from the command line.
+"""
+
+import asyncio
+import csv
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+from venice_ai import Budget, ChatRequest, Journal, UserMessage, VeniceClient
+
+REVIEWS = """id,text
+1,"The boat came late, and nobody told us why."
+2,The best {squid} of my life!
+3,"Good rooms, loud street."
+"""
+
+
+class Label(BaseModel):
+    sentiment: Literal["good", "bad", "mixed"]
+    topic: str
+
+
+async def classify(rows: list[dict[str, str]], journal: Journal) -> None:
+    """Adds the fields of a label to each row, or an error."""
+    async with VeniceClient() as client:
+        model = await client.models.resolve_chat(require_response_schema=True)
+        requests: list[ChatRequest] = [
+            {
+                "model": model,
+                "messages": [UserMessage(content=f"Classify: {row['text']}")],
+                "max_completion_tokens": 300,
+            }
+            for row in rows
+        ]
+        items = client.chat.completions.batch_iter(
+            requests, journal=journal, budget=Budget(usd=1), response_format=Label
+        )
+        async for item in items:
+            row = rows[item.index]
+            if item.parsed is None:
+                row["error"] = str(item.error)
+            else:
+                row.update(item.parsed.model_dump())
+            print(f"row {row['id']}{' from the journal' if item.replayed else ''}")
+
+
+def label(source: Path, target: Path) -> None:
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with Journal(target.with_suffix(".journal")) as journal:
+        asyncio.run(classify(rows, journal))
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "text", "sentiment", "topic", "error"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "reviews.csv"), Path(folder, "labels.csv")
+        source.write_text(REVIEWS, encoding="utf-8")
+        label(source, target)
+        label(source, target)  # all of it comes from the journal
+        print(target.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

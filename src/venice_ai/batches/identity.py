@@ -1,0 +1,96 @@
+"""What makes two requests of a batch the same: the id that the caller gave, else the body that would be sent.
+
+The body is the JSON of what was asked for, with sorted keys and without what is None; how it is sent (time limits, headers,
+hooks) is no part of it. In an encrypted journal its hash takes a key, because whoever can guess a short prompt knows its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from ..exceptions import InvalidArgumentError, InvalidRequestError
+from ..types._base import plain
+
+_SIZE: Final = 16
+_SHORT: Final = 120
+_HOW: Final = frozenset(
+    {"timeout", "extra_headers", "fallback_models", "e2ee", "max_reasks", "deps", "parallel", "tool_timeout"}
+    | {"on_tool_call", "on_tool_error", "approve"}
+)
+
+
+class Identity(NamedTuple):
+    """What a journal knows a request by."""
+
+    key: bytes  # the hash of its id, or of its body if it has none
+    digest: bytes  # the hash of its body
+    custom_id: str | None
+    body: bytes  # as canonical JSON
+
+
+def split(request: object) -> tuple[str | None, dict[str, Any]]:
+    """The id and the keywords of a request; an InvalidArgumentError if it is no request of a batch."""
+    if not isinstance(request, Mapping):
+        raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
+    keywords = dict(cast("Mapping[str, Any]", request))
+    custom_id: object = keywords.pop("custom_id", None)
+    if custom_id is not None and not (isinstance(custom_id, str) and custom_id):
+        raise InvalidArgumentError(f"custom_id={custom_id!r:.100} must be a text that is not empty")
+    if keywords.get("stream"):
+        raise InvalidArgumentError("a batch cannot stream; call stream(...) for this request")
+    return custom_id, keywords
+
+
+def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes = b"") -> Identity:
+    """The identity of a request; with a secret, its hashes tell nothing to whoever does not have it."""
+    body = canonical(keywords)
+    digest = hashed(b"body", body, secret)
+    key = digest if custom_id is None else hashed(b"id", custom_id.encode("utf-8", "surrogatepass"), secret)
+    return Identity(key, digest, custom_id, body)
+
+
+def canonical(keywords: Mapping[str, Any]) -> bytes:
+    """The body of a request as JSON that is the same however it was written down; an InvalidRequestError if it is no JSON."""
+    asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
+    asked |= asked.pop("extra_body", {})
+    try:
+        try:
+            return _sorted_json(asked)
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return json.dumps(plain(asked), sort_keys=True, separators=(",", ":"), default=_plain).encode()
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
+
+
+def hashed(purpose: bytes, data: bytes, secret: bytes = b"") -> bytes:
+    """128 bits of SHA-256, or of its HMAC if there is a secret."""
+    data = purpose + b"\0" + data
+    return (hmac.digest(secret, data, "sha256") if secret else hashlib.sha256(data).digest())[:_SIZE]
+
+
+def differences(before: Mapping[str, Any], now: bytes) -> str:
+    """Which fields of two bodies differ, with the values of those that are short and no conversation."""
+    new: dict[str, Any] = json.loads(now)
+    told: list[str] = []
+    for name in sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name)):
+        values = f"{name} was {before.get(name)!r}, is {new.get(name)!r}"
+        told.append(values if name != "messages" and len(values) < _SHORT else name)
+    return ", ".join(told)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as what it does: objects of ours and of pydantic; classes as the schemas that they ask for."""
+    if (found := plain(value)) is not value:
+        return found
+    from .._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
+
+    return requested_format(value)[0]
+
+
+_sorted_json: Final = msgspec.json.Encoder(enc_hook=_plain, order="sorted", decimal_format="number").encode

@@ -1,0 +1,327 @@
+"""The journal of a batch: what is sent is written down before, and what comes before it is handed over.
+
+It is one SQLite file (`SharedFile`), in which a request has a row in one of four states. It is in flight when an owner has
+written down its intent to send it, and its process lives (it holds a lock, which the system drops). Then the row is free, and
+whoever sends it is told, for only the account knows whether it was billed. Else it is answered; failed for good; or open: not
+sent, or at a bad moment. `verdict` is the rule; each change of a row is one function below it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
+
+from .. import exceptions
+from .._core.privacy import encryption_requested_in
+from .._limits.shared_file import SharedFile
+from .._wire.json_text import encode
+from ..exceptions import APIError, InvalidArgumentError, OutputError, VeniceError
+from ..types._base import mark_private
+from ..types.api.chat import ChatCompletionResponse
+from .identity import Identity, differences, identity
+from .sealing import Sealing
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+_APPLICATION: Final = 0x564A4E4C  # marks a file as a journal
+_PAGE: Final = 200
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+  id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, digest BLOB NOT NULL, state TEXT NOT NULL, owner TEXT,
+  maybe_billed INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, cost_usd REAL);
+CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, request BLOB NOT NULL, outcome BLOB);
+"""
+_RETRY: Final = "UPDATE rows SET state = 'open' WHERE state = 'failed'"
+_INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 'in_flight', ?)"
+_INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_billed = ? WHERE id = ?"
+_KEEP: Final = """UPDATE rows SET state = ?, owner = NULL, attempts = ?, cost_usd = ?, maybe_billed = max(maybe_billed, ?)
+  WHERE id = ? AND owner = ? AND state = 'in_flight'"""
+_ROW: Final = "SELECT id, digest, state, owner, maybe_billed, attempts, cost_usd FROM rows WHERE key = ?"
+_PAGE_OF_ROWS: Final = """SELECT rows.id, state, owner, maybe_billed, attempts, cost_usd, request, outcome
+  FROM rows JOIN contents USING (id) WHERE rows.id > ? ORDER BY rows.id LIMIT ?"""
+_COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+_ERROR_FIELDS: Final = "status_code", "code", "request_id"
+
+State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
+Verdict: TypeAlias = Literal["send", "wait", "answered", "failed", "differs"]
+
+
+class Keep(NamedTuple):
+    """What came of a row that its owner had claimed: the state that it has now, and a record of what came."""
+
+    row: int
+    state: State
+    outcome: bytes | None
+    attempts: int
+    cost_usd: float | None
+    maybe_billed: bool
+
+
+class Found(NamedTuple):
+    """What a claim comes to: send it; wait for whoever sends it; what came of it before; or another body has the same id."""
+
+    what: Verdict
+    row: int
+    maybe_billed: bool = False
+    content: bytes = b""  # what came before; of one that differs, the request that was sent under this id
+    attempts: int = 0
+    cost_usd: float | None = None
+
+
+def verdict(state: State, *, same: bool) -> Verdict:
+    """What may be done with a request that has a row already, with the same body or another one."""
+    if not same:
+        return "differs"
+    return "send" if state == "open" else "wait" if state == "in_flight" else state
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """What a journal knows of one request."""
+
+    custom_id: str | None
+    """The id that it was given."""
+    state: State
+    """`answered`; `failed`: set aside with its error; `in_flight`: some process is sending it; `open`: to be sent again."""
+    request: dict[str, Any]
+    """The body that was asked for."""
+    response: ChatCompletionResponse | None
+    """The answer; also of one that failed because the answer is not the object that was asked for."""
+    error: str | None
+    """What went wrong at last, such as `NotFoundError: ...`."""
+    attempts: int
+    """How often it was sent by the run that sent it last."""
+    cost_usd: float | None
+    """What that cost in US dollars, as far as the server said so."""
+    maybe_billed_before: bool
+    """Whether it may have been billed without an answer that was kept."""
+
+
+class JournalCounts(NamedTuple):
+    """How many requests of a journal are in which state; see `JournalRow.state`."""
+
+    answered: int
+    failed: int
+    in_flight: int
+    open: int
+    cost_usd: float
+    """What the answers cost in US dollars, as far as the server said so."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self[:4])
+
+
+class Journal:
+    """A file in which a batch keeps what it sends and what it is answered, so that it can be interrupted at any time.
+
+    ::
+
+        with Journal("answers.journal") as journal:
+            async for item in client.chat.completions.batch_iter(requests, journal=journal):
+                ...
+
+    Run it again, with the same requests: what was answered comes from the journal, the rest is sent. A request is known by its
+    `custom_id`, else by its body, with the model's name as it was asked for; identical ones are sent once and answered to all
+    who asked. After a `kill -9` every answer that was yielded is there, and at most what was in flight is sent again. Several
+    processes of one machine may use a journal at the same time. What failed for good after its retries is set aside.
+
+    Args:
+        path: the file; it is made if it is not there.
+        sync: wait for the disk at each commit, so that also a loss of power loses nothing. Slower, for the event loop waits.
+        key: 32 bytes with which requests, answers and ids are encrypted in the file (AES-256-GCM). A client with
+            `min_privacy="e2ee"` takes no other journal. Needs the extra `e2ee`.
+        key_file: a file that holds the key; made, with a new key, if it is not there. Only its owner may read it.
+        retry_failed: send what failed for good once more.
+
+    Raises:
+        InvalidArgumentError: the file is no journal, of a newer release, or encrypted with another key; or the key file is no
+            such file, or can be read by others (a ValueError).
+        VeniceError: the file cannot be opened or written.
+        ImportError: a key was given, and the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        sync: bool = False,
+        key: bytes | None = None,
+        key_file: str | os.PathLike[str] | None = None,
+        retry_failed: bool = False,
+    ) -> None:
+        self.sync: bool = sync
+        """Whether each commit waits for the disk."""
+        self.retry_failed: bool = retry_failed
+        """Whether what failed for good is sent once more."""
+        self.path: Path = Path(path).absolute()
+        """The file."""
+        self._sealing = Sealing(key, key_file)
+        self._batches = 0
+        self._closing = False
+        self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync)
+        try:
+            self._made_with({"key": self._sealing.check})
+        except VeniceError:
+            self.close()
+            raise
+
+    # -- for reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
+        with self._file.transaction() as database:
+            return dict(database.execute("SELECT name, value FROM settings WHERE name != 'key'").fetchall())
+
+    def counts(self) -> JournalCounts:
+        """How many requests are in which state."""
+        counts, cost = Counter[State](), 0.0
+        with self._file.transaction() as database:
+            for state, owner, number, usd in database.execute(_COUNT):
+                counts[self._state(state, owner)] += number
+                cost += usd
+        return JournalCounts(counts["answered"], counts["failed"], counts["in_flight"], counts["open"], cost)
+
+    def rows(self) -> Iterator[JournalRow]:
+        """Every request, in the order in which they were sent first. It may be read while batches run."""
+        last, page = 0, list[Any](" ")
+        while page:
+            with self._file.transaction() as database:
+                page = database.execute(_PAGE_OF_ROWS, (last, _PAGE)).fetchall()
+            for last, state, owner, billed, attempts, cost, request, outcome in page:
+                asked = json.loads(self._sealing.open(request, last, "request"))
+                response, error = (None, {}) if outcome is None else self._came(outcome, last)
+                said = f"{error['type']}: {error['message']}" if error else None
+                came = response, said, attempts, cost, bool(billed)
+                yield JournalRow(asked["custom_id"], self._state(state, owner), asked["body"], *came)
+
+    def close(self) -> None:
+        """Closes the file, at the end of the batches that use it. May be called often."""
+        self._closing = True
+        if not self._batches:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Journal({str(self.path)!r})"
+
+    # -- for batches -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """For the time of a batch, the file stays open."""
+        self._batches += 1
+        try:
+            yield
+        finally:
+            self._batches -= 1
+            if self._closing:
+                self.close()
+
+    def begin(self, settings: Mapping[str, str], *, private: bool) -> None:
+        """A batch with these settings begins; an InvalidArgumentError if the journal has others, or is not for private ones."""
+        if private and not self._sealing.secret:
+            raise InvalidArgumentError('min_privacy="e2ee" takes an encrypted journal: Journal(..., key_file=...)')
+        self._made_with(settings)
+        if self.retry_failed:
+            with self._file.transaction() as database:
+                database.execute(_RETRY)
+
+    def identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
+        """What a request is known by; an InvalidArgumentError if it is not to be kept in clear."""
+        if not self._sealing.secret and encryption_requested_in(keywords):
+            raise InvalidArgumentError("what is encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)")
+        return identity(custom_id, keywords, self._sealing.secret)
+
+    def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
+        """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
+        with self._file.transaction() as database:
+            return [self._keep(database, each) if isinstance(each, Keep) else self._claim(database, each) for each in changes]
+
+    def before(self, found: Found) -> ChatCompletionResponse | VeniceError:
+        """What came of a request before. An error has its own class where that is one that a message and a status make."""
+        response, error = self._came(found.content, found.row)
+        if response is not None:
+            return response
+        kind = getattr(exceptions, error["type"], OutputError)
+        if not issubclass(kind, VeniceError) or issubclass(kind, OutputError):
+            return VeniceError(f"{error['type']}: {error['message']}")
+        return kind(error["message"], **{name: error[name] for name in _ERROR_FIELDS if issubclass(kind, APIError)})
+
+    def difference(self, found: Found, now: Identity) -> str:
+        """In what a request differs from the one that was sent under its id."""
+        return differences(json.loads(self._sealing.open(found.content, found.row, "request"))["body"], now.body)
+
+    def _claim(self, database: Connection, asked: Identity) -> Found:
+        made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
+        if made.rowcount:
+            row = cast("int", made.lastrowid)
+            content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
+            database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
+            return Found("send", row)
+        row, digest, state, owner, billed, attempts, cost = database.execute(_ROW, (asked.key,)).fetchone()
+        what = verdict(self._state(state, owner), same=digest == asked.digest)
+        billed, content = bool(billed or state == "in_flight"), b""
+        if what == "send":
+            database.execute(_INTEND_AGAIN, (self._file.owner, billed, row))
+        elif what != "wait":
+            request, outcome = database.execute("SELECT request, outcome FROM contents WHERE id = ?", (row,)).fetchone()
+            content = request if what == "differs" else outcome
+        return Found(what, row, billed, content, attempts, cost)
+
+    def _keep(self, database: Connection, came: Keep) -> bool:
+        """Whether it was kept: only what this process has in flight can be."""
+        values = came.state, came.attempts, came.cost_usd, came.maybe_billed, came.row, self._file.owner
+        kept = database.execute(_KEEP, values).rowcount == 1
+        if kept and came.outcome is not None:
+            content = self._sealing.seal(came.outcome, came.row, "outcome")
+            database.execute("UPDATE contents SET outcome = ? WHERE id = ?", (content, came.row))
+        return kept
+
+    def _came(self, outcome: bytes, row: int) -> tuple[ChatCompletionResponse | None, dict[str, Any]]:
+        """What a `record` says. A response of an encrypted journal is not shown in logs."""
+        kept: dict[str, Any] = json.loads(self._sealing.open(outcome, row, "outcome"))
+        response = ChatCompletionResponse.model_validate(kept["response"]) if kept["response"] else None
+        if response is not None and self._sealing.secret:
+            mark_private(response)
+        return response, kept.get("error", {})
+
+    def _state(self, state: State, owner: str) -> State:
+        """The state that a row is in now: what an owner had in flight that has ended is open."""
+        return "open" if state == "in_flight" and self._file.ended({owner}) else state
+
+    def _made_with(self, settings: Mapping[str, str]) -> None:
+        """Compares settings with those that the journal was made with; those that it has not are its own from now on."""
+        with self._file.transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings.items())
+            before = dict(database.execute("SELECT name, value FROM settings"))
+        for name, value in settings.items():
+            if (was := before[name]) != value:
+                said = f"was made with {name}={was!r}, not with {value!r}"
+                if name == "key":
+                    said = f"is {'' if was else 'not '}encrypted{', with another key' if was and value else ''}"
+                raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}. Each needs a file of its own")
+
+
+def record(response: ChatCompletionResponse | None, error: BaseException | None) -> bytes:
+    """What came, as the JSON that is kept: of an answer that is not the object that was asked for, both."""
+    kept: dict[str, Any] = {"response": error.response if isinstance(error, OutputError) else response}
+    if error is not None:
+        fields = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
+        kept["error"] = {"type": type(error).__name__, "message": str(error), **fields}
+    return encode(kept)

@@ -1,0 +1,58 @@
+"""How many requests of a batch may be under way at once.
+
+A number is obeyed. With `"auto"` requests are added as long as the client's limiter makes nobody wait, up to `MOST`. Where that
+is off, the number grows by one for each answered round of requests, and falls to three quarters where the server refuses (429,
+503) or answers come much later than they did at first: additive increase, multiplicative decrease, as TCP does.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final, Literal
+
+from .._limits.limiter import Limiter
+from ..exceptions import InvalidArgumentError
+
+MOST: Final = 256
+_FIRST: Final = 8.0
+_LESS: Final = 0.75
+_MUCH_LATER: Final = 3.0
+_LEARNING: Final = 0.1
+
+
+class Pace:
+    """The number of requests that may be under way; the limiter is the client's, if that is on."""
+
+    def __init__(self, asked: int | Literal["auto"], limiter: Limiter | None) -> None:
+        if asked != "auto" and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 1):
+            raise InvalidArgumentError(f"max_concurrency={asked!r} must be a whole number from 1, or 'auto'")
+        self._limiter = limiter if asked == "auto" else None
+        self._learns = asked == "auto" and limiter is None
+        self._places = _FIRST if self._learns else float(MOST if asked == "auto" else asked)
+        self.under_way = 0
+        self._latency = 0.0
+        self._least_latency = inf
+        self._fell_at = -inf
+
+    @property
+    def most(self) -> int:
+        """How many may be under way now."""
+        return int(self._places)
+
+    def has_room(self) -> bool:
+        """Whether one more may begin."""
+        return self.under_way < self.most and not (self._limiter is not None and self.under_way and self._limiter.held)
+
+    def ended(self, status: int | None, latency: float, now: float) -> None:
+        """One ended: refused with a status (None: it was answered), after so many seconds."""
+        if not self._learns:
+            return
+        self._latency += (_LEARNING if self._latency else 1.0) * (latency - self._latency)
+        self._least_latency = min(self._least_latency, self._latency)
+        late = status is None and self._latency > _MUCH_LATER * self._least_latency
+        if status not in {429, 503} and not late:
+            self._places = min(self._places + 1 / self._places, MOST)
+        elif now - self._fell_at > self._latency:  # what was under way at the last fall knows nothing of it
+            self._places, self._fell_at = max(self._places * _LESS, 1.0), now
+            # What is normal may change, so that the least is not remembered for ever.
+            self._least_latency = min(self._least_latency * 2, self._latency) if late else self._least_latency

@@ -1,0 +1,84 @@
+"""Encryption of what a journal holds: AES-256-GCM, with a new nonce for each text, bound to its row and its kind.
+
+A text that was put into another row or column does not open. The hashes by which requests are found take a second key, made of
+the first. Without a key everything stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ..exceptions import InvalidArgumentError, VeniceError
+from .identity import hashed
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_KEY_SIZE: Final = 32
+_NONCE_SIZE: Final = 12
+
+
+class Sealing:
+    """The encryption with a key, or with that of a file."""
+
+    def __init__(self, key: bytes | None, key_file: str | os.PathLike[str] | None) -> None:
+        self._cipher: AESGCM | None = None
+        self.secret: bytes = b""  # the key of hashes; empty without encryption
+        self.check: str = ""  # tells whether another key is the same, and nothing else about it
+        if key_file is not None:
+            if key is not None:
+                raise InvalidArgumentError("give key or key_file, not both")
+            key = _key_in(Path(key_file))
+        if key is None:
+            return
+        if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
+            raise InvalidArgumentError(f"key must be {_KEY_SIZE} bytes, such as os.urandom({_KEY_SIZE})")
+        from ..tee.extra import require_extra
+
+        require_extra()
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # of an extra
+
+        self._cipher = AESGCM(key)
+        self.secret = hashed(b"hashes", b"", key)
+        self.check = hashed(b"check", b"", key).hex()
+
+    def seal(self, content: bytes, row: int, kind: str) -> bytes:
+        """The content as it stands in the file."""
+        if self._cipher is None:
+            return content
+        nonce = os.urandom(_NONCE_SIZE)
+        return nonce + self._cipher.encrypt(nonce, content, f"{row} {kind}".encode())
+
+    def open(self, stored: bytes, row: int, kind: str) -> bytes:
+        """The content again; a VeniceError if the file was changed."""
+        if self._cipher is None:
+            return stored
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._cipher.decrypt(stored[:_NONCE_SIZE], stored[_NONCE_SIZE:], f"{row} {kind}".encode())
+        except InvalidTag:
+            raise VeniceError(f"row {row} of the journal cannot be decrypted: it was changed") from None
+
+
+def _key_in(path: Path) -> bytes:
+    """The key in a file that only its owner may read; a new one if there is no such file."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        if not path.exists():
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(f"{os.urandom(_KEY_SIZE).hex()}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):  # another process was faster
+                os.link(new, path)
+            new.unlink()
+        key, mode = bytes.fromhex(path.read_text("ascii")), path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentError(f"key_file={str(path)!r} cannot be made or read: {type(error).__name__}") from None
+    if os.name == "posix" and mode & 0o077:
+        raise InvalidArgumentError(f"key_file={str(path)!r} can be read or written by others; chmod 600 it")
+    return key

@@ -1,0 +1,103 @@
+"""What a row of a batch asks, and what its answer becomes: a table with a prompt, or OpenAI's batch format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from ..batches.columns import AnswerColumns
+from ..exceptions import APIError
+from ..types._base import is_object
+from ._table_files import Row, as_text
+
+if TYPE_CHECKING:
+    from ..batches.items import BatchItem, BatchProgress
+
+_BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+_URL: Final = "/v1/chat/completions"
+
+
+def named_in(template: str) -> set[str]:
+    """The columns that a template names: `{text}` is one, `{{` and `}}` are braces."""
+    return {found[1] for found in _BRACES.finditer(template) if found[1] is not None}
+
+
+def filled(template: str, row: Row) -> str:
+    """The template with the row's values, in which braces mean nothing."""
+    return _BRACES.sub(lambda found: found[0][0] if found[1] is None else as_text(row[found[1]]), template)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Each row of a table fills a prompt for each role, and gets the columns of its answer."""
+
+    params: Mapping[str, Any]
+    templates: Mapping[str, str]
+    answers: AnswerColumns
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return self.answers.names
+
+    def request(self, row: Row) -> dict[str, Any]:
+        """What to send; ValueError if the row cannot be asked."""
+        if missing := set[str]().union(*map(named_in, self.templates.values())) - row.keys():
+            raise ValueError(f"there is no column {min(missing)!r}, but {', '.join(map(repr, row))}; for a brace, write two")
+        if taken := row.keys() & set(self.columns):
+            raise ValueError(f"the answer would overwrite the column {min(taken)!r}; rename it")
+        messages = [{"role": role, "content": filled(text, row)} for role, text in self.templates.items()]
+        return {**self.params, "messages": messages}
+
+    def result(self, item: BatchItem[Any]) -> Row:
+        return self.answers.of(item)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIBatch:
+    """Each row is a request of OpenAI's batch format (platform.openai.com/docs/api-reference/batch), and becomes a result."""
+
+    params: Mapping[str, Any]
+    columns: Sequence[str] = ()
+
+    def request(self, row: Row) -> dict[str, Any]:
+        body, name = row.get("body"), row.get("custom_id")
+        if not (is_object(body) and isinstance(name, str)):
+            raise ValueError("it has no 'custom_id' and 'body' of OpenAI's batch format; for a table, give --prompt")
+        if (row.get("method", "POST"), row.get("url", _URL)) != ("POST", _URL):
+            raise ValueError(f"it is for {row.get('method')} {row.get('url')}, and only POST {_URL} is sent")
+        if "model" not in (asked := {**body, **self.params, "custom_id": name}):
+            raise ValueError("its body has no 'model'; give --model")
+        if "max_tokens" in asked:  # `create` does not take it
+            asked["extra_body"] = {"max_tokens": asked.pop("max_tokens")}
+        return asked
+
+    def result(self, item: BatchItem[Any]) -> Row:
+        """A line of OpenAI's results."""
+        error, replied = item.error, None
+        if item.response is not None:
+            request_id = None
+            with suppress(LookupError):  # it came from the journal
+                request_id = item.response.meta.request_id
+            replied = {"status_code": 200, "request_id": request_id, "body": item.response.model_dump()}
+        elif isinstance(error, APIError) and error.status_code is not None:
+            told = {"message": str(error), "type": type(error).__name__, "code": error.code}
+            replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": told}}
+        failed = None if replied else {"code": type(error).__name__, "message": str(error)}
+        # The id follows from that of the request, so that the same command makes the same file.
+        own = f"batch_req_{sha256(str(item.custom_id).encode()).hexdigest()[:24]}"
+        return {"id": own, "custom_id": item.custom_id, "response": replied, "error": failed}
+
+
+def progress_text(progress: BatchProgress, total: int) -> str:
+    """How far a batch is, what it has cost, and what it will cost and take."""
+    sent, left = progress.done - progress.replayed, total - progress.done
+    text = f"{progress.done:,}/{total:,}  {progress.failed:,} failed"
+    if not sent:
+        return text
+    minutes, seconds = divmod(round(left * progress.elapsed_seconds / sent), 60)
+    rate = f"{sent / max(progress.elapsed_seconds, 1e-3):,.1f}/s  ${progress.cost_usd:.4f}"
+    return f"{text}  {rate}  ${left * progress.cost_usd / sent:.4f} and {minutes // 60}:{minutes % 60:02}:{seconds:02} to go"

@@ -1,0 +1,130 @@
+"""Tables in files: JSONL, CSV, TSV, and Parquet with the extra `batch`.
+
+Rows are read one at a time and as often as needed, so that a table takes little memory. It is put in place when it is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final, NoReturn, TypeAlias
+
+import click
+
+Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = Callable[[], Iterable[Row]]  # gives the rows from the first one on, each time it is called
+_DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
+_CHUNK: Final = 5_000
+_LONGEST_CELL: Final = 1 << 30
+
+
+def check_kind(path: Path) -> None:
+    if path.suffix == ".parquet":
+        _arrow("parquet")
+    elif path.suffix not in {".jsonl", ".ndjson", *_DELIMITERS}:
+        raise click.UsageError(f"{str(path)!r} is no table that can be read or written: .jsonl, .csv, .tsv or .parquet")
+
+
+def as_text(value: Any) -> str:
+    """A value as a cell, or as a part of a prompt: texts as they are, null as nothing, objects and lists as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, bool)) else str(value)
+
+
+def read(path: Path) -> Iterator[Row]:
+    """The rows of a file; a UsageError names the line that is wrong."""
+    if path.suffix == ".parquet":
+        try:
+            for batch in _arrow("parquet").ParquetFile(path).iter_batches(_CHUNK):
+                yield from batch.to_pylist()
+        except _arrow("lib").ArrowException as error:
+            raise click.UsageError(f"{path}: {error}") from None
+        return
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            yield from (_cells if path.suffix in _DELIMITERS else _objects)(path, file)
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"{path} is not UTF-8 text: {error.reason}") from None
+
+
+def _objects(path: Path, file: IO[str]) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                _wrong(path, number, f"it is not JSON: {error}")
+            yield row if isinstance(row, dict) else _wrong(path, number, "it is not a JSON object")
+
+
+def _cells(path: Path, file: IO[str]) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_CELL)  # the module's own limit is 128 KiB
+    reader = csv.reader(file, strict=True, delimiter=_DELIMITERS[path.suffix])
+    try:
+        names = next(reader, list[str]())
+        if not all(names) or len(set(names)) < len(names):
+            _wrong(path, 1, "each column needs a name of its own")
+        for cells in filter(None, reader):
+            if len(cells) != len(names):
+                _wrong(path, reader.line_num, f"it has {len(cells)} cells, and the table has {len(names)} columns")
+            yield dict(zip(names, cells, strict=True))
+    except csv.Error as error:
+        _wrong(path, reader.line_num, str(error))
+
+
+def _wrong(path: Path, line: int, why: str) -> NoReturn:
+    raise click.UsageError(f"{path}, line {line}: {why}")
+
+
+def write(path: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
+    """Writes a table, whole or not at all; in Parquet, columns of the table `like` keep their types."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix == ".parquet":
+            _write_parquet(part, columns, rows, like)
+        else:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                if delimiter := _DELIMITERS.get(path.suffix):
+                    writer = csv.writer(file, delimiter=delimiter)
+                    writer.writerow(columns)
+                    writer.writerows([as_text(row.get(name)) for name in columns] for row in rows())
+                else:
+                    file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
+    arrow, parquet = _arrow("lib"), _arrow("parquet")
+    kept = {field.name: field for field in (parquet.read_schema(like) if like.suffix == ".parquet" else ())}
+    new = [name for name in columns if name not in kept]
+    try:
+        parts = ([{name: row.get(name) for name in new} for row in chunk] for chunk in _chunks(rows))
+        schemas = [arrow.schema([]), *(arrow.Table.from_pylist(each).schema for each in parts)]
+        found = arrow.unify_schemas(schemas, promote_options="permissive")
+        added = [field.with_type(arrow.string()) if field.type == arrow.null() else field for field in found]  # no value
+        schema = arrow.schema([*kept.values(), *added])
+        with parquet.ParquetWriter(part, schema) as writer:
+            for chunk in _chunks(rows):
+                writer.write_table(arrow.Table.from_pylist(chunk, schema))
+    except arrow.ArrowException as error:
+        raise click.UsageError(f"Parquet cannot hold these rows: {error}; write .jsonl") from None
+
+
+def _chunks(rows: Rows) -> Iterator[list[Row]]:
+    left = iter(rows())
+    while chunk := list(islice(left, _CHUNK)):
+        yield chunk
+
+
+def _arrow(module: str) -> Any:
+    try:
+        return import_module(f"pyarrow.{module}")
+    except ModuleNotFoundError:
+        raise click.UsageError("Parquet needs the extra 'batch': pip install 'venice-chat[batch]'") from None

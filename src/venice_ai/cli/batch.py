@@ -1,0 +1,251 @@
+"""`venice-chat batch`: answers a table or an OpenAI batch file, and goes on where it was interrupted.
+
+The input is read three times: to check it, to send it, and to write it with its answers, in its order. Until then the answers
+are in the journal, so that nothing is paid for twice, and in a spool, in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from array import array
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from ..batches.columns import AnswerColumns
+from . import _output, _table_files
+from ._batch_rows import OpenAIBatch, Prompts, progress_text
+from ._connection import Connection, with_connection
+from ._errors import FAILED_ROWS, code_of
+from ._input import require_text
+from ._table_files import Row
+from .chat import parameter
+
+if TYPE_CHECKING:
+    from ..batches.items import BatchItem, BatchProgress
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_KEY, _MODEL = 3, 4
+_MOST_FAILED_SHOWN = 20
+_EXAMPLES = """\b
+venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
+venice-chat batch reviews.csv labels.parquet -m llama-3.3-70b -p "Label: {text}" --schema labels:Label --budget 2
+venice-chat batch requests.jsonl results.jsonl
+venice-chat batch --status reviews.out.csv
+"""
+
+
+@click.command(short_help="Answer a table, or an OpenAI batch file.", epilog=_EXAMPLES)
+@click.argument("source", metavar="IN", required=False, type=_THERE)
+@click.argument("target", metavar="[OUT]", required=False, type=_FILE)
+@click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")
+@click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions for the model; they may name columns, too.")
+@click.option("--schema", metavar="MODULE:CLASS", help="What answers are, or FILE.json with a schema; fields become columns.")
+@click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
+@click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
+@click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
+@click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed for good in an earlier run.")
+@click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
+@click.option("--status", type=_THERE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@with_connection
+def batch(connection: Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any) -> None:
+    """Answer each row of IN, and write the rows with their answers to OUT.
+
+    IN and OUT are JSONL, CSV, TSV or Parquet (extra 'batch'). With --prompt, each row fills it. Without, IN is a file of
+    OpenAI's batch format, and so is OUT. OUT is IN.out.* if it is not given, and has the rows in the order of IN.
+
+    Answers are kept in a journal: after Ctrl-C, a crash or a used-up budget the same command goes on, and pays for nothing
+    twice. Rows that ask the same are sent once.
+    """
+    if status is not None:
+        _show_status(status, as_json=given["as_json"])
+        return
+    if source is None:
+        raise click.UsageError("give the file to read, or --status FILE")
+    target = target or source.with_name(f"{source.stem}.out{source.suffix}")
+    journal = given["journal"] or _beside(target)
+    if target.exists() and (target.samefile(source) or not journal.exists()):
+        raise click.UsageError(f"{target} is there already, and not from this batch; give another OUT, or remove it")
+    answers = given["schema"] and _response_format(given["schema"])
+    task = _task(given, answers)
+    if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
+        raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
+    again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
+    with TemporaryFile(dir=target.parent) as spool:
+        table = _Table(source, target, given["limit"], task, spool)
+        try:
+            asyncio.run(_send(connection, table, journal, answers, given))
+        finally:
+            table.finish(again, as_json=given["as_json"])
+    if table.failed:
+        raise click.exceptions.Exit(FAILED_ROWS)
+
+
+def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
+    named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
+    params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
+    templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
+    for text in templates.values():
+        require_text("the prompt", text)
+    if "user" in templates:
+        if "model" not in params or "n" in params:
+            raise click.UsageError("--prompt needs --model ID ('venice-chat models' lists them), and gives one answer a row")
+        return Prompts(params, templates, AnswerColumns(answers))
+    if templates or answers is not None:
+        raise click.UsageError("--system and --schema are for a table; add --prompt")
+    return OpenAIBatch(params)
+
+
+def _response_format(given: str) -> Any:
+    """What `--schema` names: a class, or the format of a JSON schema in a file."""
+    try:
+        if not given.endswith(".json"):
+            module, _, name = given.partition(":")
+            sys.path.insert(0, str(Path.cwd()))
+            return getattr(import_module(module), name)
+        from .._structured.strict_schema import strict_schema  # it needs pydantic
+
+        schema = strict_schema(json.loads(Path(given).read_bytes()))
+    except (ImportError, AttributeError, ValueError, OSError) as error:
+        raise click.UsageError(f"--schema {given!r} is neither MODULE:CLASS nor a .json file with a schema: {error}") from None
+    return {"type": "json_schema", "json_schema": {"name": Path(given).stem, "strict": True, "schema": schema}}
+
+
+async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
+    from .._limits.budget import Budget
+    from ..batches.journal import Journal
+
+    cap = given["budget"]
+    fatal = {_KEY, _MODEL} if "model" in table.task.params else {_KEY}  # every other row would fail in the same way
+    with Journal(path, retry_failed=given["retry_failed"]) as journal, _progress_bar(table.total) as show:
+        async with connection.client() as client:
+            items = client.chat.completions.batch_iter(
+                map(table.task.request, table.rows()),
+                journal=journal,
+                budget=None if cap is None else Budget(cap, path.with_name(f"{path.name}.budget")),
+                max_concurrency=given["max_concurrency"] or "auto",
+                response_format=answers,
+                on_progress=show,
+            )
+            async with aclosing(items):
+                async for item in items:
+                    if item.error is not None and not item.replayed and code_of(type(item.error)) in fatal:
+                        raise item.error
+                    table.put(item)
+
+
+class _Table:
+    """The rows of a file, which are checked first, and their results as they come."""
+
+    def __init__(self, source: Path, target: Path, limit: int | None, task: Prompts | OpenAIBatch, spool: IO[bytes]) -> None:
+        self._source, self._target, self._limit, self.task, self._spool = source, target, limit, task, spool
+        _table_files.check_kind(source)
+        _table_files.check_kind(target)
+        self._version = source.stat().st_mtime_ns
+        self._began = monotonic()
+        self._columns: dict[str, None] = {}
+        self.total = self.failed = self._replayed = self._came = 0
+        self._cost = 0.0
+        for row in self.rows():
+            self.total += 1
+            self._columns |= dict.fromkeys(row)
+            try:
+                task.request(row)
+            except ValueError as error:
+                raise click.UsageError(f"{source}, row {self.total}: {error}") from None
+        if not self.total:
+            raise click.UsageError(f"{source} has no rows")
+        self._places = array("q", [-1]) * self.total
+
+    def rows(self) -> Iterator[Row]:
+        return islice(_table_files.read(self._source), self._limit)
+
+    def put(self, item: BatchItem[Any]) -> None:
+        result = self.task.result(item)
+        self._came += 1
+        self.failed += item.error is not None or bool(result["error"])
+        self._replayed += item.replayed
+        self._cost += 0 if item.replayed else item.cost_usd or 0
+        self._places[item.index] = self._spool.seek(0, os.SEEK_END)
+        self._spool.write(json.dumps(result).encode() + b"\n")
+
+    def results(self) -> Iterator[Row]:
+        """The rows that have a result, in the order of the input."""
+        for place, row in zip(self._places, self.rows(), strict=True):
+            if place >= 0:
+                self._spool.seek(place)
+                result = json.loads(self._spool.readline())
+                yield row | result if self.task.columns else result
+
+    def finish(self, again: str, *, as_json: bool) -> None:
+        """Writes what came, and tells of it; `again` is the command that goes on."""
+        if not self._came:
+            return
+        if self._source.stat().st_mtime_ns != self._version:
+            raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
+        left, seconds = self.total - self._came, monotonic() - self._began
+        if not (left and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came):
+            # Else an earlier run had got further.
+            _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source)
+        counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
+        if as_json:
+            told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
+            _output.line(json.dumps(told))
+        else:
+            words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+            _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
+        if left:
+            _output.note(f"go on with: {again}")
+        elif self.failed and "--retry-failed" not in again:
+            _output.note(f"try the failed rows again with: {again} --retry-failed")
+
+
+@contextmanager
+def _progress_bar(total: int) -> Generator[Callable[[BatchProgress], object] | None]:
+    """A bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    words = TextColumn("{task.description}", markup=False)
+    with Progress(BarColumn(), words, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda progress: bar.update(task, completed=progress.done, description=progress_text(progress, total))
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f"{target.name}.journal")
+
+
+def _show_status(file: Path, *, as_json: bool) -> None:
+    from ..batches.journal import Journal
+
+    beside = _beside(file)
+    with Journal(beside if beside.exists() else file) as journal:
+        counts = journal.counts()._asdict()
+        failed = islice((row for row in journal.rows() if row.state == "failed"), _MOST_FAILED_SHOWN)
+        failures = [{"custom_id": row.custom_id, "error": row.error} for row in failed]
+    if as_json:
+        _output.line(json.dumps({**counts, "failures": failures}))
+        return
+    _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()))
+    for each in failures:
+        _output.line(f"{each['custom_id']}: {each['error']}")

@@ -1,0 +1,607 @@
+"""`batch_iter`: any number of requests, what comes as it comes, and with a journal nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from venice_ai import (
+    BatchItem,
+    BatchProgress,
+    Budget,
+    BudgetExceededError,
+    ChatCompletionResponse,
+    InvalidArgumentError,
+    InvalidRequestError,
+    Journal,
+    NotFoundError,
+    OutputInvalidError,
+    SyncVeniceClient,
+    VeniceClient,
+    VeniceError,
+)
+from venice_ai.emulator import Emulator, echo, error, text, text_model, tool_call
+from venice_ai.resources.chat import ChatCompletions
+from venice_ai.transport import Reply, Request
+
+from ..tee.enclave import ASK, Enclave
+from ..tee.enclave import client_of as enclave_client
+
+BUSY_SECONDS = 0.02
+
+
+def ask(words: object, **more: Any) -> dict[str, Any]:
+    return {"model": "default", "messages": [{"role": "user", "content": f"{words}"}], **more}
+
+
+def numbered(amount: int) -> list[dict[str, Any]]:
+    return [ask(f"question {n}", custom_id=f"id-{n}") for n in range(amount)]
+
+
+class Watched:
+    """The emulator's transport, which counts what was asked, and holds answers back for a while if it is told to."""
+
+    def __init__(self, emulator: Emulator, seconds: float = 0.0) -> None:
+        self.server = emulator
+        self._inner = emulator.transport()
+        self.seconds = seconds
+        self.held: asyncio.Event | None = None
+        self.prompts: Counter[str] = Counter()
+        self.now = self.most = 0
+
+    async def send(self, request: Request) -> Reply:
+        if not request.body:
+            return await self._inner.send(request)
+        self.prompts[json.loads(request.body)["messages"][-1]["content"]] += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(self.seconds)
+            if self.held is not None:
+                await self.held.wait()
+            return await self._inner.send(request)
+        finally:
+            self.now -= 1
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def watched(*steps: Any, seconds: float = 0.0, always: Any = None, **emulator: Any) -> Watched:
+    server = Emulator(**emulator)
+    server.always(always or echo())
+    server.script(*steps)
+    return Watched(server, seconds)
+
+
+def client_of(transport: Watched, **more: Any) -> VeniceClient:
+    settings: dict[str, Any] = {"limits": False, "max_retries": 0, **more}
+    return VeniceClient(api_key="any", transport=transport, **settings)
+
+
+async def items(client: VeniceClient, requests: Any, **options: Any) -> list[BatchItem[Any]]:
+    return [item async for item in client.chat.completions.batch_iter(requests, **options)]
+
+
+def texts(found: list[BatchItem[Any]]) -> list[str | None]:
+    return [item.response.text if item.response else None for item in sorted(found, key=lambda item: item.index)]
+
+
+async def pulled(requests: list[Any]) -> AsyncIterator[Any]:
+    for request in requests:
+        await asyncio.sleep(0)
+        yield request
+
+
+# -- without a journal ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, iter, pulled], ids=["list", "iterator", "async iterator"])
+async def test_every_request_has_its_item(kind: Callable[[Any], Any]) -> None:
+    transport = watched()
+    found = await items(client_of(transport), kind(numbered(30)), max_concurrency=7)
+    assert texts(found) == [f"question {n}" for n in range(30)]
+    assert {(item.custom_id, item.attempts, item.replayed, item.kept) for item in found} == {
+        (f"id-{n}", 1, False, False) for n in range(30)
+    }
+    assert all(item.cost_usd and item.request["custom_id"] == item.custom_id for item in found)
+    assert transport.most <= 7
+
+
+async def test_ordered_items_stand_in_the_order_of_the_requests() -> None:
+    transport = watched(*[text("slow", delay=0.01 * (n % 3)) for n in range(12)])
+    found = await items(client_of(transport), numbered(40), ordered=True, max_concurrency=6)
+    assert [item.index for item in found] == list(range(40))
+
+
+async def test_requests_without_end_are_pulled_only_as_there_is_room() -> None:
+    taken = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        for taken in count(1):
+            yield ask(taken)
+
+    batch = client_of(watched()).chat.completions.batch_iter(endless(), max_concurrency=4)
+    async for item in batch:
+        assert item.response
+        await asyncio.sleep(0)
+        assert taken <= item.index + 1 + 2 * 4 + 4
+        if item.index >= 100:
+            break
+    await batch.aclose()
+    assert taken < 130
+
+
+async def test_a_failed_request_is_an_item_with_its_error() -> None:
+    requests: list[Any] = [ask("a"), ask("b"), ask("c", stream=True), ask("d", temperature=9), 7]
+    found = await items(client_of(watched(echo(), error(404))), requests, ordered=True, max_concurrency=1)
+    kinds = [type(item.error) for item in found]
+    assert kinds == [type(None), NotFoundError, InvalidArgumentError, InvalidRequestError, InvalidArgumentError]
+
+
+async def test_attempts_count_retries_and_costs_are_added() -> None:
+    transport = watched(error(503), error(503), echo())
+    (item,) = await items(client_of(transport, max_retries=2, clock=transport.server.clock), [ask("a")])
+    assert (item.attempts, item.error) == (3, None)
+
+
+async def test_progress_is_told_with_each_item() -> None:
+    told: list[BatchProgress] = []
+    await items(client_of(watched(error(404))), numbered(6), on_progress=told.append, max_concurrency=2)
+    assert [progress.done for progress in told] == [1, 2, 3, 4, 5, 6]
+    last = told[-1]
+    assert (last.failed, last.replayed, last.in_flight, last.total, last.max_concurrency) == (1, 0, 0, 6, 2)
+    assert last.cost_usd > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_concurrency": 0},
+        {"max_concurrency": True},
+        {"max_concurrency": "many"},
+        {"budget": 5},
+        {"drain_seconds": -1},
+        {"journal": "x"},
+    ],
+    ids=str,
+)
+async def test_wrong_arguments_are_refused_at_the_call(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError):
+        client_of(watched()).chat.completions.batch_iter([], **options)
+
+
+@pytest.mark.parametrize("requests", [7, "text", {"model": "m"}, None])
+async def test_what_is_no_iterable_of_requests_is_refused(requests: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="requests"):
+        client_of(watched()).chat.completions.batch_iter(requests)
+
+
+async def test_what_the_iterable_raises_is_raised_after_what_came() -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield from numbered(3)
+        raise OSError("the disk went away")
+
+    batch, seen = client_of(watched(seconds=BUSY_SECONDS)).chat.completions.batch_iter(broken()), 0
+    with pytest.raises(OSError, match="went away"):
+        async for _ in batch:
+            seen += 1
+    assert seen == 3
+
+
+async def test_a_class_is_parsed_and_asked_for_again() -> None:
+    class Person(BaseModel):
+        name: str
+
+    transport = watched(text("no JSON"), text('{"name": "Ada"}'), always=text('{"name": "Bob"}'))
+    found = await items(
+        client_of(transport), [ask("a", max_reasks=1), ask("b")], response_format=Person, ordered=True, max_concurrency=1
+    )
+    assert [item.parsed for item in found] == [Person(name="Ada"), Person(name="Bob")]
+    assert [item.attempts for item in found] == [2, 1]
+    assert found[0].cost_usd == pytest.approx(2 * (found[1].cost_usd or 0), rel=0.5)
+
+
+async def test_an_answer_that_is_not_the_object_is_an_error_with_the_answer() -> None:
+    class Person(BaseModel):
+        name: str
+
+    (item,) = await items(client_of(watched(text("no JSON"))), [ask("a")], response_format=Person)
+    assert isinstance(item.error, OutputInvalidError)
+    assert item.error.response.text == "no JSON"
+
+
+async def test_a_schema_gives_its_json() -> None:
+    schema: dict[str, Any] = {
+        "name": "n",
+        "strict": True,
+        "schema": {"type": "object", "properties": {}, "additionalProperties": False},
+    }
+    transport = watched(always=text('{"a": 1}'))
+    (item,) = await items(client_of(transport), [ask("a")], response_format={"type": "json_schema", "json_schema": schema})
+    assert item.parsed == {"a": 1}
+
+
+async def test_with_tools_each_request_is_a_loop() -> None:
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    transport = watched(tool_call("add", {"a": 2, "b": 3}), text("five"))
+    (item,) = await items(client_of(transport), [ask("2 + 3?")], tools=[add])
+    assert (item.response and item.response.text, item.attempts) == ("five", 2)
+
+
+async def test_an_overridden_create_is_obeyed() -> None:
+    client = client_of(watched())
+
+    class Shouting(ChatCompletions):
+        async def create(self, **params: Any) -> Any:
+            create: Any = super().create
+            response = await create(**params)
+            response.choices[0].message.content = (response.text or "").upper()
+            return response
+
+    (item,) = [item async for item in Shouting(client).batch_iter([ask("a")])]
+    assert item.response
+    assert item.response.text == "A"
+
+
+# -- the journal ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_run_sends_nothing(tmp_path: Path) -> None:
+    transport = watched()
+    for replayed in (False, True):
+        with Journal(tmp_path / "j") as journal:
+            found = await items(client_of(transport), numbered(50), journal=journal)
+        assert texts(found) == [f"question {n}" for n in range(50)]
+        assert {(item.replayed, item.kept, item.attempts) for item in found} == {(replayed, True, 1)}
+        assert all(item.cost_usd for item in found)
+    assert set(transport.prompts.values()) == {1}
+
+
+async def test_identical_requests_without_an_id_are_sent_once_and_answered_to_all(tmp_path: Path) -> None:
+    transport = watched(seconds=BUSY_SECONDS)
+    with Journal(tmp_path / "j") as journal:
+        found = await items(client_of(transport), [ask("same")] * 20 + [ask("other")], journal=journal)
+        assert journal.counts().total == 2
+    assert texts(found) == ["same"] * 20 + ["other"]
+    assert sum(not item.replayed for item in found) == 2
+    assert transport.prompts == {"same": 1, "other": 1}
+
+
+async def test_without_a_journal_every_request_is_sent() -> None:
+    transport = watched()
+    assert len(await items(client_of(transport), [ask("same")] * 20)) == 20
+    assert transport.prompts == {"same": 20}
+
+
+async def test_the_same_id_with_another_body_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    transport = watched()
+    requests = [ask("one", custom_id="x"), ask("two", custom_id="x"), ask("one", custom_id="x", temperature=1)]
+    with Journal(tmp_path / "j") as journal:
+        found = await items(client_of(transport), requests, journal=journal, ordered=True, max_concurrency=1)
+    assert found[0].response
+    assert isinstance(found[1].error, InvalidArgumentError)
+    assert "'x'" in str(found[1].error)
+    assert "messages" in str(found[1].error)
+    assert "temperature was None, is 1" in str(found[2].error)
+    assert transport.prompts == {"one": 1}
+
+
+async def test_another_model_under_the_same_ids_is_refused_with_the_difference(tmp_path: Path) -> None:
+    transport = watched()
+    with Journal(tmp_path / "j") as journal:
+        await items(client_of(transport), numbered(1), journal=journal)
+        (item,) = await items(client_of(transport), [{**numbered(1)[0], "model": "fastest"}], journal=journal)
+    assert "model was 'default', is 'fastest'" in str(item.error)
+
+
+async def test_another_class_or_base_url_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    class Person(BaseModel):
+        name: str
+
+    transport = watched()
+    with Journal(tmp_path / "j") as journal:
+        await items(client_of(transport), numbered(1), journal=journal)
+        with pytest.raises(InvalidArgumentError, match="response_format='', not with 'Person"):
+            await items(client_of(transport), numbered(2), journal=journal, response_format=Person)
+        with pytest.raises(InvalidArgumentError, match="base_url"):
+            await items(client_of(transport, base_url="http://localhost:1"), numbered(2), journal=journal)
+    assert sum(transport.prompts.values()) == 1
+
+
+async def test_parsed_objects_and_their_errors_come_back_from_the_journal(tmp_path: Path) -> None:
+    class Person(BaseModel):
+        name: str
+
+    transport = watched(text('{"name": "Ada"}'), text("no JSON"))
+    for _ in range(2):
+        with Journal(tmp_path / "j") as journal:
+            found = await items(
+                client_of(transport), numbered(2), journal=journal, response_format=Person, ordered=True, max_concurrency=1
+            )
+        assert found[0].parsed == Person(name="Ada")
+        assert isinstance(found[1].error, OutputInvalidError)
+        assert found[1].error.response.text == "no JSON"
+    assert sum(transport.prompts.values()) == 2
+
+
+async def test_what_failed_for_good_is_tried_again_only_when_asked(tmp_path: Path) -> None:
+    transport = watched(error(422, "poison"))
+    with Journal(tmp_path / "j") as journal:
+        for replayed in (False, True):
+            (item,) = await items(client_of(transport), numbered(1), journal=journal)
+            assert item.replayed == replayed
+            assert getattr(item.error, "status_code", None) == 422
+            assert "poison" in str(item.error)
+        (row,) = journal.rows()
+        assert (row.state, row.custom_id) == ("failed", "id-0")
+        assert row.error
+        assert "poison" in row.error
+    assert sum(transport.prompts.values()) == 1
+    with Journal(tmp_path / "j", retry_failed=True) as journal:
+        (item,) = await items(client_of(transport), numbered(1), journal=journal)
+        assert (item.error, item.replayed, item.maybe_billed_before) == (None, False, False)
+        assert journal.counts().answered == 1
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_what_the_account_may_not_send_is_sent_by_the_next_run(tmp_path: Path, status: int) -> None:
+    transport = watched(error(status))
+    with Journal(tmp_path / "j") as journal:
+        (item,) = await items(client_of(transport), numbered(1), journal=journal)
+        assert getattr(item.error, "status_code", None) == status
+        assert journal.counts().open == 1
+        (item,) = await items(client_of(transport), numbered(1), journal=journal)
+    assert item.response
+
+
+async def test_two_runs_at_the_same_time_share_the_work(tmp_path: Path) -> None:
+    transport = watched(seconds=BUSY_SECONDS / 4)
+    with Journal(tmp_path / "j") as one, Journal(tmp_path / "j") as other:
+        both = await asyncio.gather(
+            *(items(client_of(transport), numbered(60), journal=journal, max_concurrency=4) for journal in (one, other))
+        )
+    for found in both:
+        assert texts(found) == [f"question {n}" for n in range(60)]
+    assert set(transport.prompts.values()) == {1}
+    assert all(any(not item.replayed for item in found) for found in both)
+
+
+async def test_an_encrypted_client_takes_an_encrypted_journal_alone(tmp_path: Path) -> None:
+    client = client_of(watched(), min_privacy="e2ee")
+    with Journal(tmp_path / "j") as journal, pytest.raises(InvalidArgumentError, match="key_file"):
+        await items(client, numbered(1), journal=journal)
+
+
+async def test_an_encrypted_request_is_not_kept_in_clear(tmp_path: Path) -> None:
+    transport = watched()
+    with Journal(tmp_path / "j") as journal:
+        (item,) = await items(client_of(transport), [ask("secret", e2ee=True)], journal=journal)
+        assert isinstance(item.error, InvalidArgumentError)
+        assert journal.counts().total == 0
+    assert not transport.prompts
+
+
+@pytest.mark.filterwarnings("ignore:end-to-end encryption")
+async def test_encrypted_chats_are_answered_from_an_encrypted_journal(tmp_path: Path) -> None:
+    enclave = Enclave(quoted=True)
+    for replayed in (False, True):
+        with Journal(tmp_path / "j", key=b"k" * 32) as journal:
+            (item,) = await items(enclave_client(enclave, min_privacy="e2ee"), [{**ASK, "e2ee": True}], journal=journal)
+        assert item.replayed == replayed
+        assert item.response
+        assert item.response.text == "my secre\nt answer"
+        assert "secre" not in repr(item)
+        assert b"secre" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert len(enclave.asked) == 1
+
+
+# -- budgets -------------------------------------------------------------------------------------------------------------
+
+
+def billed(**more: Any) -> Watched:
+    """A model at a millionth of a dollar for each token."""
+    return watched(models=[text_model("m", input=1.0, output=1.0, longest=1_000)], **more)
+
+
+def priced(amount: int) -> list[dict[str, Any]]:
+    own = {"venice_parameters": {"include_venice_system_prompt": False}}
+    return [{**request, "model": "m", "max_completion_tokens": 100, **own} for request in numbered(amount)]
+
+
+async def test_a_budget_that_is_used_up_ends_the_batch_after_every_answer_that_came(tmp_path: Path) -> None:
+    transport, seen = billed(seconds=BUSY_SECONDS / 4), list[BatchItem[Any]]()
+    budget = Budget(0.001)
+    with Journal(tmp_path / "j") as journal:
+        with pytest.raises(BudgetExceededError):
+            async for item in client_of(transport).chat.completions.batch_iter(priced(200), journal=journal, budget=budget):
+                seen.append(item)
+        counts = journal.counts()
+        assert 0 < len(seen) < 200
+        assert len(seen) == sum(transport.prompts.values()) == counts.answered
+        assert counts.in_flight == 0
+        assert all(item.response for item in seen)
+        assert sum(row.usd for row in budget.spent()) <= budget.cap
+        rest = await items(client_of(transport), priced(200), journal=journal, budget=Budget(1))
+    assert texts(rest) == [f"question {n}" for n in range(200)]
+    assert set(transport.prompts.values()) == {1}
+    assert not any(item.maybe_billed_before for item in rest)
+
+
+async def test_the_budget_of_the_client_ends_the_batch_too() -> None:
+    seen = 0
+    with pytest.raises(BudgetExceededError):
+        async for _ in client_of(billed(), budget=Budget(0.001)).chat.completions.batch_iter(priced(200)):
+            seen += 1
+    assert seen > 0
+
+
+# -- leaving -------------------------------------------------------------------------------------------------------------
+
+
+async def test_leaving_the_loop_keeps_what_is_in_flight(tmp_path: Path) -> None:
+    transport = watched(seconds=BUSY_SECONDS)
+    with Journal(tmp_path / "j") as journal:
+        batch = client_of(transport).chat.completions.batch_iter(numbered(100), journal=journal, max_concurrency=8)
+        async for _ in batch:
+            break
+        await batch.aclose()
+        sent = sum(transport.prompts.values())
+        counts = journal.counts()
+        assert (counts.answered, counts.in_flight, transport.now) == (sent, 0, 0)
+        assert sent < 100
+        found = await items(client_of(transport), numbered(100), journal=journal)
+    assert set(transport.prompts.values()) == {1}
+    assert sum(item.replayed for item in found) == sent
+
+
+async def test_cancelling_keeps_what_is_in_flight_and_a_second_cancellation_drops_it(tmp_path: Path) -> None:
+    transport = watched()
+    with Journal(tmp_path / "j") as journal:
+        for twice in (False, True):
+            transport.held = asyncio.Event()
+            requests = [ask(f"{twice} {n}") for n in range(9)]
+            task = asyncio.ensure_future(items(client_of(transport), requests, journal=journal, max_concurrency=3))
+            while transport.now < 3:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.sleep(BUSY_SECONDS)
+            assert not task.done()
+            if twice:
+                task.cancel()
+            else:
+                transport.held.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert transport.now == 0
+        counts = journal.counts()
+        assert (counts.answered, counts.open, counts.in_flight) == (3, 3, 0)
+        transport.held = None
+        found = await items(client_of(transport), [ask(f"True {n}") for n in range(3)], journal=journal)
+    assert all(item.maybe_billed_before for item in found)
+
+
+async def test_what_does_not_come_in_time_is_dropped_and_told(tmp_path: Path) -> None:
+    transport = watched()
+    transport.held = asyncio.Event()
+    with Journal(tmp_path / "j") as journal:
+        options: dict[str, Any] = {"journal": journal, "max_concurrency": 2, "drain_seconds": BUSY_SECONDS}
+        task = asyncio.ensure_future(items(client_of(transport), numbered(5), **options))
+        while transport.now < 2:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [row.maybe_billed_before for row in journal.rows()] == [True, True]
+        assert journal.counts().open == 2
+
+
+# -- a disk that fills up ------------------------------------------------------------------------------------------------
+
+
+async def test_a_disk_that_fills_up_stops_the_sending_and_loses_nothing(tmp_path: Path) -> None:
+    transport, seen = watched(seconds=BUSY_SECONDS / 10), list[BatchItem[Any]]()
+    requests = [ask(f"question {n} {'x' * 3000}", custom_id=f"id-{n}") for n in range(300)]
+    with Journal(tmp_path / "j") as journal:
+        with journal._file.transaction() as database:  # a small disk, for this connection alone
+            pass
+        database.execute("PRAGMA max_page_count = 120")
+        with pytest.raises(VeniceError, match="full"):
+            async for item in client_of(transport).chat.completions.batch_iter(requests, journal=journal, max_concurrency=5):
+                seen.append(item)
+        assert all(item.response for item in seen)
+        assert len(seen) == sum(transport.prompts.values()) < 300
+        lost = {item.custom_id for item in seen if not item.kept}
+        assert len(lost) <= 5
+    with Journal(tmp_path / "j") as journal:
+        answered = {row.custom_id for row in journal.rows() if row.state == "answered"}
+        assert answered == {item.custom_id for item in seen if item.kept}
+        found = await items(client_of(transport), requests, journal=journal)
+    assert len(found) == 300
+    assert {item.custom_id for item in found if item.maybe_billed_before} == lost
+
+
+# -- the synchronous client ----------------------------------------------------------------------------------------------
+
+
+def test_the_synchronous_client_does_the_same(tmp_path: Path) -> None:
+    transport = watched()
+    with SyncVeniceClient(api_key="any", transport=transport, limits=False) as client, Journal(tmp_path / "j") as journal:
+        for replayed in (False, True):
+            found = list(client.chat.completions.batch_iter(iter(numbered(20)), journal=journal, ordered=True))
+            assert [item.response and item.response.text for item in found] == [f"question {n}" for n in range(20)]
+            assert all(item.replayed == replayed for item in found)
+
+
+def test_the_requests_of_the_synchronous_client_may_call_it() -> None:
+    with SyncVeniceClient(api_key="any", transport=watched(), limits=False) as client:
+
+        def chained() -> Iterator[dict[str, Any]]:
+            for n in range(3):
+                create: Any = client.chat.completions.create
+                yield ask(f"about {create(**ask(n)).text}")
+
+        found = list(client.chat.completions.batch_iter(chained(), ordered=True))
+    assert [item.response and item.response.text for item in found] == ["about 0", "about 1", "about 2"]
+
+
+def test_leaving_the_loop_of_the_synchronous_client_keeps_what_is_in_flight(tmp_path: Path) -> None:
+    transport = watched(seconds=BUSY_SECONDS)
+    with SyncVeniceClient(api_key="any", transport=transport, limits=False) as client, Journal(tmp_path / "j") as journal:
+        batch = client.chat.completions.batch_iter(numbered(100), journal=journal, max_concurrency=5)
+        next(batch)
+        batch.close()
+        assert journal.counts().answered == sum(transport.prompts.values()) < 100
+
+
+# -- batch ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_batch_tells_each_result_at_once() -> None:
+    told: dict[int, Any] = {}
+    requests = [ask("a"), ask("b"), ask("c")]
+    results = await client_of(watched(echo(), error(404))).chat.completions.batch(requests, on_result=told.__setitem__)
+    assert [told[index] for index in range(3)] == results
+
+
+async def test_the_error_of_a_batch_carries_what_was_answered() -> None:
+    told: dict[int, Any] = {}
+    requests = [ask("a"), ask("b"), ask("c"), ask("d")]
+    with pytest.raises(NotFoundError) as caught:
+        await client_of(watched(echo(), echo(), error(404))).chat.completions.batch(
+            requests, max_concurrency=1, return_exceptions=False, on_result=told.__setitem__
+        )
+    assert {index: response.text for index, response in caught.value.results.items()} == {0: "a", 1: "b"}
+    assert told == {0: caught.value.results[0], 1: caught.value.results[1], 2: caught.value}
+
+
+async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None:
+    transport, told = watched(), dict[int, Any]()
+    transport.held = asyncio.Event()
+    transport.held.set()
+
+    def note(index: int, result: ChatCompletionResponse | BaseException) -> None:
+        told[index] = result
+        if len(told) == 5:
+            assert transport.held is not None
+            transport.held.clear()
+
+    running = client_of(transport).chat.completions.batch([ask(n) for n in range(20)], max_concurrency=2, on_result=note)
+    task = asyncio.ensure_future(running)
+    while len(told) < 5 or transport.now < 2:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert all(isinstance(told[index], ChatCompletionResponse) for index in range(5))

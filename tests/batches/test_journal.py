@@ -1,0 +1,324 @@
+"""The journal as a machine: any interleaving of claims, answers, crashes and resumes, by several owners; and its file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from venice_ai import InvalidArgumentError, Journal, VeniceError
+from venice_ai.batches.identity import Identity, canonical, identity
+from venice_ai.batches.journal import Found, Keep, State, record, verdict
+from venice_ai.types.api.chat import ChatCompletionResponse
+
+OWNERS = st.integers(0, 2)
+IDS = st.integers(0, 4)
+
+
+def asked(number: int) -> Identity:
+    return identity(f"id-{number}", {"model": "m", "messages": [{"role": "user", "content": f"question {number}"}]})
+
+
+def answer(words: str) -> ChatCompletionResponse:
+    message = {"role": "assistant", "content": words}
+    return ChatCompletionResponse.model_validate({"id": "x", "choices": [{"index": 0, "message": message}]})
+
+
+def keep(found: Found, state: State = "answered", words: str = "yes", *, billed: bool = False) -> Keep:
+    return Keep(found.row, state, record(answer(words), None) if state == "answered" else None, 1, 0.5, billed)
+
+
+def claim(journal: Journal, number: int) -> Found:
+    (found,) = journal.apply([asked(number)])
+    assert isinstance(found, Found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("state", "same", "expected"),
+    [
+        pytest.param("open", True, "send", id="open"),
+        pytest.param("in_flight", True, "wait", id="in flight elsewhere"),
+        pytest.param("answered", True, "answered", id="answered"),
+        pytest.param("failed", True, "failed", id="set aside"),
+        pytest.param("answered", False, "differs", id="another body"),
+        pytest.param("in_flight", False, "differs", id="another body, in flight"),
+    ],
+)
+def test_the_verdict_on_a_row(state: State, same: bool, expected: str) -> None:
+    assert verdict(state, same=same) == expected
+
+
+def test_what_a_dead_owner_had_in_flight_is_sent_again_and_told(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as dead:
+        claim(dead, 1)
+    with Journal(tmp_path / "j") as journal:
+        found = claim(journal, 1)
+        assert (found.what, found.maybe_billed) == ("send", True)
+
+
+class Owners(RuleBasedStateMachine):
+    """Three processes with one journal, each of which may die at any time, and what the journal must say of every request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.journals: dict[int, Journal] = {}
+        self.flying: dict[int, tuple[int, Found]] = {}
+        """By id: whose it is."""
+        self.answers: dict[int, str] = {}
+        self.failed: set[int] = set()
+        self.doubtful: set[int] = set()
+        """Those that may have been billed without an answer."""
+
+    @initialize()
+    def start(self) -> None:
+        number = len(list(_FOLDERS[-1].iterdir()))
+        self.path = _FOLDERS[-1] / f"{number}.journal"
+
+    def teardown(self) -> None:
+        for journal in self.journals.values():
+            journal.close()
+
+    def journal(self, owner: int) -> Journal:
+        return self.journals.setdefault(owner, Journal(self.path)) if owner not in self.journals else self.journals[owner]
+
+    @rule(owner=OWNERS, number=IDS)
+    def claims(self, owner: int, number: int) -> None:
+        found = claim(self.journal(owner), number)
+        if number in self.answers:
+            assert found.what == "answered"
+            assert self.answers[number].encode() in found.content
+        elif number in self.failed:
+            assert found.what == "failed"
+        elif number in self.flying:
+            assert found.what == "wait"
+        else:
+            assert found.what == "send"
+            assert found.maybe_billed == (number in self.doubtful)
+            self.flying[number] = owner, found
+
+    @rule(number=IDS, words=st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=5))
+    def is_answered(self, number: int, words: str) -> None:
+        if number in self.flying:
+            owner, found = self.flying.pop(number)
+            assert self.journals[owner].apply([keep(found, words=words)]) == [True]
+            self.answers[number] = words
+
+    @rule(number=IDS, billed=st.booleans())
+    def fails_for_good(self, number: int, billed: bool) -> None:
+        if number in self.flying:
+            owner, found = self.flying.pop(number)
+            outcome = record(None, VeniceError("no"))
+            assert self.journals[owner].apply([Keep(found.row, "failed", outcome, 1, None, billed)]) == [True]
+            self.failed.add(number)
+            self.doubtful |= {number} if billed else set()
+
+    @rule(number=IDS, billed=st.booleans())
+    def is_given_back(self, number: int, billed: bool) -> None:
+        if number in self.flying:
+            owner, found = self.flying.pop(number)
+            assert self.journals[owner].apply([keep(found, "open", billed=billed)]) == [True]
+            self.doubtful |= {number} if billed else set()
+
+    @rule(owner=OWNERS, number=IDS)
+    def keeps_what_is_not_its_own(self, owner: int, number: int) -> None:
+        if number in self.flying and self.flying[number][0] != owner:
+            assert self.journal(owner).apply([keep(self.flying[number][1])]) == [False]
+
+    @rule(owner=OWNERS)
+    def dies(self, owner: int) -> None:
+        if journal := self.journals.pop(owner, None):
+            journal.close()  # which drops its lock, and writes nothing
+            mine = {number for number, (whose, _) in self.flying.items() if whose == owner}
+            self.doubtful |= mine
+            for number in mine:
+                del self.flying[number]
+
+    @rule(owner=OWNERS)
+    def tries_again_what_failed(self, owner: int) -> None:
+        self.journal(owner).retry_failed = True
+        self.journal(owner).begin({"base_url": "here"}, private=False)
+        self.failed.clear()
+
+    @invariant()
+    def every_answer_is_there(self) -> None:
+        if not self.journals:
+            return
+        journal = next(iter(self.journals.values()))
+        rows = {row.custom_id: row for row in journal.rows()}
+        for number, words in self.answers.items():
+            row = rows[f"id-{number}"]
+            assert (row.state, row.response and row.response.text) == ("answered", words)
+        counts = journal.counts()
+        assert (counts.answered, counts.failed, counts.in_flight) == (len(self.answers), len(self.failed), len(self.flying))
+        assert counts.total == len(rows)
+
+
+TestOwners = Owners.TestCase
+TestOwners.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+_FOLDERS: list[Path] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignore[reportUnusedFunction]
+    _FOLDERS.append(tmp_path_factory.mktemp("journals"))  # a state machine takes no fixtures
+
+
+# -- identity ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_is_the_same_however_it_is_written_down() -> None:
+    one = canonical({"model": "m", "temperature": 0.5, "top_p": None, "messages": [{"role": "user", "content": "a"}]})
+    other = canonical({"messages": ({"content": "a", "role": "user"},), "model": "m", "extra_body": {"temperature": 0.5}})
+    assert one == other
+
+
+def test_how_a_request_is_sent_is_no_part_of_its_identity() -> None:
+    assert canonical({"model": "m", "timeout": 3, "extra_headers": {"a": "b"}}) == canonical({"model": "m"})
+
+
+@pytest.mark.parametrize("more", [{"model": "n"}, {"temperature": 1}, {"messages": []}])
+def test_another_body_is_another_request(more: dict[str, Any]) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "a"}]}
+    assert identity(None, body).key != identity(None, {**body, **more}).key
+
+
+def test_an_id_is_not_the_body_of_the_same_letters() -> None:
+    body = {"model": "m"}
+    assert identity(canonical(body).decode(), body).key != identity(None, body).key
+
+
+def test_half_a_surrogate_pair_has_an_identity() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "\ud83d"}]}
+    assert identity("\ud83d", body).key
+
+
+# -- the file ------------------------------------------------------------------------------------------------------------
+
+
+def test_two_journals_on_one_path_in_one_process_share_it(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as one, Journal(tmp_path / "j") as other:
+        found = claim(one, 1)
+        assert claim(other, 1).what == "wait"
+        one.apply([keep(found)])
+        assert claim(other, 1).what == "answered"
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.write_text("this is a text and no database at all, but long enough to look at")
+    with pytest.raises(InvalidArgumentError, match="something else than the file of a Journal"):
+        Journal(path)
+    assert path.read_text().startswith("this is a text")
+
+
+def test_another_database_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "j") as database:
+        database.execute("CREATE TABLE mine (x)")
+    with pytest.raises(InvalidArgumentError, match="something else than the file of a Journal"):
+        Journal(tmp_path / "j")
+
+
+def test_a_journal_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    Journal(tmp_path / "j").close()
+    with sqlite3.connect(tmp_path / "j") as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(InvalidArgumentError, match="newer release"):
+        Journal(tmp_path / "j")
+
+
+def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as journal:
+        claim(journal, 1)
+    # Root may write everywhere but to what cannot be written at all, such as files of the kernel.
+    path = Path("/proc/j") if os.geteuid() == 0 else path
+    tmp_path.chmod(0o500)
+    with pytest.raises(VeniceError, match="writable folder"):
+        Journal(path)
+    tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VeniceError, match="writable folder"):
+        Journal(tmp_path / "missing" / "j")
+
+
+def test_other_settings_are_refused_with_the_difference_named(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.begin({"base_url": "https://one", "response_format": ""}, private=False)
+        with pytest.raises(InvalidArgumentError, match="base_url='https://one', not with 'https://two'"):
+            journal.begin({"base_url": "https://two", "response_format": ""}, private=False)
+        with pytest.raises(InvalidArgumentError, match="response_format='', not with 'Person"):
+            journal.begin({"base_url": "https://one", "response_format": "Person (1a)"}, private=False)
+        assert journal.settings == {"base_url": "https://one", "response_format": ""}
+
+
+# -- encryption ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: Path) -> None:
+    key = os.urandom(32)
+    with Journal(tmp_path / "j", key=key) as journal:
+        named = journal.identity("id-1", {"model": "m", "messages": [{"role": "user", "content": "the secret prompt"}]})
+        (found,) = journal.apply([named])
+        journal.apply([keep(found, words="the secret answer")])
+        (row,) = journal.rows()
+    assert row.response is not None
+    assert row.response.text == "the secret answer"
+    assert "secret" not in repr(row.response)
+    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"secret" not in held
+    assert b"id-1" not in held
+    assert identity(None, {"model": "m"}).digest != journal.identity(None, {"model": "m"}).digest
+
+
+@pytest.mark.parametrize("other", [os.urandom(32), None], ids=["another key", "no key"])
+def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None) -> None:
+    Journal(tmp_path / "j", key=os.urandom(32)).close()
+    with pytest.raises(InvalidArgumentError, match="encrypted"):
+        Journal(tmp_path / "j", key=other)
+
+
+def test_a_journal_in_clear_takes_no_key(tmp_path: Path) -> None:
+    Journal(tmp_path / "j").close()
+    with pytest.raises(InvalidArgumentError, match="not encrypted"):
+        Journal(tmp_path / "j", key=os.urandom(32))
+
+
+def test_an_answer_that_was_moved_to_another_row_does_not_open(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", key=os.urandom(32)) as journal:
+        found = journal.apply([asked(number) for number in (1, 2)])
+        journal.apply([keep(each) for each in found])
+        with sqlite3.connect(tmp_path / "j") as database:
+            database.execute("UPDATE contents SET outcome = (SELECT outcome FROM contents WHERE id = 2) WHERE id = 1")
+        with pytest.raises(VeniceError, match=r"row 1 .* was changed"):
+            list(journal.rows())
+
+
+def test_a_key_file_is_made_for_its_owner_alone_and_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    Journal(tmp_path / "j", key_file=path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    Journal(tmp_path / "j", key_file=path).close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(os.urandom(32).hex())
+    path.chmod(0o644)
+    with pytest.raises(InvalidArgumentError, match="chmod 600"):
+        Journal(tmp_path / "j", key_file=path)
+
+
+@pytest.mark.parametrize(("key", "key_file"), [(b"short", None), ("a" * 32, None), (os.urandom(32), "file")])
+def test_a_key_of_another_kind_is_refused(tmp_path: Path, key: Any, key_file: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="key"):
+        Journal(tmp_path / "j", key=key, key_file=key_file)

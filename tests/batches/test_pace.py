@@ -1,0 +1,96 @@
+"""How many requests of a batch are under way at once, where no limiter of the client decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from venice_ai import BatchItem, BatchProgress
+from venice_ai._core.request import SystemClock
+from venice_ai._limits.limiter import Limiter
+from venice_ai.batches.pace import MOST, Pace
+from venice_ai.emulator import error
+
+from .test_batch_iter import BUSY_SECONDS, client_of, items, numbered, watched
+
+
+def ended(pace: Pace, rounds: int, *, status: int | None = None, latency: float = 1.0, now: float = 0.0) -> None:
+    for _ in range(rounds):
+        for _ in range(pace.most):
+            pace.ended(status, latency, now)
+
+
+def test_a_number_is_obeyed_whatever_happens() -> None:
+    pace = Pace(5, None)
+    ended(pace, 10)
+    ended(pace, 10, status=429)
+    assert pace.most == 5
+    pace.under_way = 5
+    assert not pace.has_room()
+
+
+def test_each_round_of_answers_adds_one_up_to_the_most() -> None:
+    pace = Pace("auto", None)
+    assert pace.most == 8
+    ended(pace, 1)
+    assert pace.most in {8, 9}
+    ended(pace, 300)
+    assert pace.most == MOST
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refusal_takes_a_quarter_away_once_for_all_that_was_under_way(status: int) -> None:
+    pace = Pace("auto", None)
+    ended(pace, 100, now=1.0)
+    before = pace.most
+    ended(pace, 1, status=status, now=2.0)
+    assert pace.most == pytest.approx(before * 0.75, abs=1)
+    for now in range(3, 200, 2):
+        pace.ended(status, 1.0, float(now))
+    assert pace.most == 1
+
+
+def test_answers_that_come_much_later_take_a_quarter_away() -> None:
+    pace = Pace("auto", None)
+    ended(pace, 100, latency=0.1, now=1.0)
+    before = pace.most
+    ended(pace, 1, latency=2.0, now=10.0)
+    assert pace.most < before
+
+
+def test_other_failures_change_nothing_for_the_worse() -> None:
+    pace = Pace("auto", None)
+    ended(pace, 5, status=404)
+    assert pace.most >= 8
+
+
+def test_where_a_limiter_is_nothing_begins_while_it_holds_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace("auto", Limiter("https://here", SystemClock()))
+    pace.under_way = 100
+    assert (pace.most, pace.has_room()) == (MOST, True)
+    monkeypatch.setattr(Limiter, "held", 1)
+    assert not pace.has_room()
+    pace.under_way = 0
+    assert pace.has_room()
+
+
+async def test_without_limits_a_batch_begins_with_eight_and_adds_more() -> None:
+    transport, told = watched(seconds=BUSY_SECONDS), list[BatchProgress]()
+    await items(client_of(transport), numbered(120), on_progress=told.append)
+    assert told[0].max_concurrency == 8
+    assert 8 < transport.most <= told[-1].max_concurrency < 20
+
+
+async def test_without_limits_a_refusal_slows_the_batch_down() -> None:
+    transport, told = watched(*[error(503)] * 8, seconds=BUSY_SECONDS / 4), list[BatchProgress]()
+    found = await items(client_of(transport), numbered(30), on_progress=told.append)
+    assert sum(item.error is not None for item in found) == 8
+    assert min(progress.max_concurrency for progress in told) < 8
+
+
+def test_an_item_can_be_made_of_its_parametrised_class() -> None:
+    item = BatchItem[Any](0, "a", parsed=7)
+    assert (item.parsed, item.kept) == (7, False)
+    with pytest.raises(AttributeError):
+        item.kept = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,373 @@
+"""`venice-chat batch`: tables and OpenAI's batch files, interrupted and resumed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from venice_ai.cli._table_files import read
+from venice_ai.emulator import Emulator, error, text, usual
+
+from .shell import COMMAND, PATIENCE_SECONDS, Here, ended, running, spawn
+
+CLASSIFY = ("-m", "venice-1", "-p", "Good or bad? {text}")
+LABELS = """
+from typing import Literal
+from pydantic import BaseModel
+
+class Label(BaseModel):
+    label: Literal["good", "bad"]
+    stars: int
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # --schema adds the folder
+
+
+def reviews(number: int, name: str = "reviews.csv") -> None:
+    with Path(name).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text"), *((each, f"Review {each}, {{so}} nice") for each in range(number))])
+
+
+def prompts_sent(emulator: Emulator) -> list[str]:
+    chats = [json.loads(each.content) for each in emulator.requests if each.method == "POST"]
+    return [chat["messages"][-1]["content"] for chat in chats]
+
+
+# -- tables --------------------------------------------------------------------------------------------------------------
+
+
+def test_each_row_gets_its_answer_in_the_order_of_the_input(emulator: Emulator, here: Here) -> None:
+    reviews(20)
+    outcome = here("batch", "reviews.csv", *CLASSIFY)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err.startswith("venice-chat: 20 rows: 20 answered, 0 failed, 0 open, 0 replayed; $0.0")
+    rows = list(read(Path("reviews.out.csv")))
+    assert list(rows[0]) == ["id", "text", "answer", "error"]
+    assert [row["id"] for row in rows] == [str(each) for each in range(20)]
+    assert all(f"Review {row['id']}, {{so}} nice" in row["answer"] and not row["error"] for row in rows)
+    assert Counter(prompts_sent(emulator)) == Counter(f"Good or bad? Review {each}, {{so}} nice" for each in range(20))
+
+
+def test_the_fields_of_a_class_become_columns(here: Here) -> None:
+    reviews(5)
+    Path("labels_of_a_test.py").write_text(LABELS, encoding="utf-8")
+    outcome = here("batch", "reviews.csv", "out.parquet", *CLASSIFY, "--schema", "labels_of_a_test:Label", "--json")
+    assert outcome.code == 0, outcome.err
+    assert {"rows": 5, "answered": 5, "failed": 0, "open": 0, "output": "out.parquet"}.items() <= json.loads(
+        outcome.out
+    ).items()
+    rows = list(read(Path("out.parquet")))
+    assert list(rows[0]) == ["id", "text", "label", "stars", "error"]
+    assert {type(row["stars"]) for row in rows} == {int}
+    assert {row["label"] for row in rows} <= {"good", "bad"}
+
+
+def test_the_fields_of_a_json_schema_become_columns(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    label = {"$ref": "#/$defs/label"}
+    definitions = {"label": {"type": "string", "enum": ["good", "bad"]}}
+    schema = {"type": "object", "properties": {"label": label, "tags": {"type": "array", "items": label}}, "$defs": definitions}
+    Path("label.json").write_text(json.dumps(schema), encoding="utf-8")
+    assert here("batch", "reviews.csv", "out.jsonl", *CLASSIFY, "--schema", "label.json").code == 0
+    for row in read(Path("out.jsonl")):
+        assert row["label"] in {"good", "bad"}
+        assert isinstance(row["tags"], list)
+    asked = json.loads(emulator.requests[-1].content)["response_format"]["json_schema"]
+    assert (asked["name"], asked["strict"], asked["schema"]["required"]) == ("label", True, ["label", "tags"])
+
+
+def test_instructions_and_parameters_are_sent_with_each_row(emulator: Emulator, here: Here) -> None:
+    Path("in.jsonl").write_text('{"text": "a", "n": 1}\n\n{"text": "b", "n": null}\n', encoding="utf-8")
+    options = ("-s", "Be number {n}.", "--max-tokens", "700", "--param", "seed=3", "--limit", "1")
+    assert here("batch", "in.jsonl", *CLASSIFY, *options).code == 0
+    (sent,) = [json.loads(each.content) for each in emulator.requests if each.method == "POST"]
+    assert (sent["messages"][0], sent["max_completion_tokens"], sent["seed"]) == (
+        {"role": "system", "content": "Be number 1."},
+        700,
+        3,
+    )
+    assert len(list(read(Path("in.out.jsonl")))) == 1
+
+
+def test_rows_that_ask_the_same_are_sent_once(emulator: Emulator, here: Here) -> None:
+    Path("in.jsonl").write_text('{"text": "same"}\n' * 9, encoding="utf-8")
+    assert here("batch", "in.jsonl", *CLASSIFY).code == 0
+    assert len(prompts_sent(emulator)) == 1
+    assert len({row["answer"] for row in read(Path("in.out.jsonl"))}) == 1
+
+
+# -- OpenAI's batch files ------------------------------------------------------------------------------------------------
+
+
+def openai_batch(number: int, **body: Any) -> None:
+    lines = [
+        {
+            "custom_id": f"request-{each}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": "venice-1", "messages": [{"role": "user", "content": f"hi {each}"}], **body},
+        }
+        for each in range(number)
+    ]
+    Path("requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def test_an_openai_batch_is_answered_in_its_format(emulator: Emulator, here: Here) -> None:
+    openai_batch(3, max_tokens=40)
+    assert here("batch", "requests.jsonl").code == 0
+    rows = list(read(Path("requests.out.jsonl")))
+    assert [row["custom_id"] for row in rows] == ["request-0", "request-1", "request-2"]
+    for row in rows:
+        assert list(row) == ["id", "custom_id", "response", "error"]
+        assert (row["response"]["status_code"], row["error"]) == (200, None)
+        assert row["response"]["request_id"]
+        assert row["response"]["body"]["choices"][0]["message"]["content"]
+    assert json.loads(emulator.requests[-1].content)["max_tokens"] == 40
+
+
+def test_another_model_may_answer_an_openai_batch(emulator: Emulator, here: Here) -> None:
+    openai_batch(1, model="gpt-x")
+    assert here("batch", "requests.jsonl", "-m", "venice-1").code == 0
+    assert json.loads(emulator.requests[-1].content)["model"] == "venice-1"
+
+
+def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -> None:
+    openai_batch(2)
+    emulator.script(error(400), usual())
+    outcome = here("batch", "requests.jsonl", "--max-concurrency", "1")
+    assert outcome.code == 9
+    first, second = read(Path("requests.out.jsonl"))
+    assert (first["response"]["status_code"], second["response"]["status_code"]) == (400, 200)
+    assert first["response"]["body"]["error"]["type"] == "InvalidRequestError"
+
+    again = outcome.err.splitlines()[-1].partition("with: venice-chat ")[2].split()
+    assert "--retry-failed" in again
+    assert here(*again).code == 0
+    assert [row["response"]["status_code"] for row in read(Path("requests.out.jsonl"))] == [200, 200]
+
+
+# -- what is refused before anything is sent -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(
+            ["reviews.csv", "-m", "venice-1", "-p", "{txt}"], "row 1: there is no column 'txt'", id="a missing column"
+        ),
+        pytest.param(["reviews.csv", "-p", "{text}"], "--prompt needs --model", id="no model"),
+        pytest.param(["reviews.csv"], "or --prompt for a table", id="no prompt"),
+        pytest.param(["reviews.csv", "-s", "Be kind."], "add --prompt", id="instructions alone"),
+        pytest.param(["reviews.csv", "out.xlsx", *CLASSIFY], "no table that can be read or written", id="an unknown kind"),
+        pytest.param(["reviews.csv", "other.csv", *CLASSIFY], "is there already, and not from this batch", id="another file"),
+        pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "is there already", id="the input"),
+        pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
+        pytest.param(["other.jsonl", *CLASSIFY], "row 2: there is no column 'text'", id="a column that a row lacks"),
+        pytest.param(
+            ["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "neither MODULE:CLASS nor a .json", id="no class"
+        ),
+        pytest.param(["reviews.csv", *CLASSIFY, "--schema", "list.json"], "list.json", id="a schema of no object"),
+        pytest.param(["reviews.csv", *CLASSIFY, "--param", "n=2"], "one answer a row", id="several answers"),
+        pytest.param(["reviews.csv", *CLASSIFY, "--budget", "-1"], "must be an amount", id="a budget below zero"),
+        pytest.param(
+            ["reviews.csv", *CLASSIFY, "--journal", "other.csv"], "something else than the file of a Journal", id="no journal"
+        ),
+        pytest.param(["requests.jsonl", "out.csv"], "OpenAI's batch format is JSONL", id="OpenAI's format as CSV"),
+        pytest.param(["empty.csv", *CLASSIFY], "has no rows", id="no rows"),
+        pytest.param([], "give the file to read", id="no file"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_sent(emulator: Emulator, here: Here, arguments: list[str], said: str) -> None:
+    reviews(3)
+    openai_batch(2)
+    Path("other.csv").write_text("mine\n", encoding="utf-8")
+    Path("other.jsonl").write_text('{"text": "a"}\n{"txt": "b"}\n', encoding="utf-8")
+    Path("broken.jsonl").write_text('{"text": "a"}\n{"text": \n', encoding="utf-8")
+    reviews(0, "empty.csv")
+    Path("list.json").write_text('{"type": "array"}', encoding="utf-8")
+    outcome = here("batch", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert said in outcome.err
+    assert emulator.requests == []
+    assert Path("other.csv").read_text("utf-8") == "mine\n"
+
+
+def test_parquet_names_its_extra_where_that_is_missing(tmp_path: Path) -> None:
+    reviews(1)
+    program = "import sys; sys.modules['pyarrow'] = None; from venice_ai.cli import main; main()"
+    outcome = spawn("batch", str(tmp_path / "reviews.csv"), "out.parquet", *CLASSIFY, command=(sys.executable, "-c", program))
+    assert outcome.code == 2
+    assert "pip install 'venice-chat[batch]'" in outcome.err
+
+
+# -- failures ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_that_fails_has_its_error_and_is_tried_again_when_asked(emulator: Emulator, here: Here) -> None:
+    reviews(3)
+    emulator.script(usual(), error(400), usual())
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
+    assert outcome.code == 9
+    assert "2 answered, 1 failed" in outcome.err
+    assert [bool(row["error"]) for row in read(Path("reviews.out.csv"))] == [False, True, False]
+
+    assert here("batch", "reviews.csv", *CLASSIFY).code == 9
+    assert len(prompts_sent(emulator)) == 3
+    assert here("batch", "reviews.csv", *CLASSIFY, "--retry-failed").code == 0
+    assert len(prompts_sent(emulator)) == 4
+    assert [row["error"] for row in read(Path("reviews.out.csv"))] == ["", "", ""]
+
+
+def test_an_answer_that_was_cut_off_is_told(emulator: Emulator, here: Here) -> None:
+    reviews(1)
+    emulator.always(text("Goo", finish_reason="length"))
+    assert here("batch", "reviews.csv", *CLASSIFY).code == 9
+    (row,) = read(Path("reviews.out.csv"))
+    assert (row["answer"], row["error"]) == ("Goo", "the answer ended with 'length'")
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 3), (402, 3), (404, 4)])
+def test_what_would_fail_for_every_row_ends_the_batch(emulator: Emulator, here: Here, status: int, code: int) -> None:
+    reviews(200)
+    emulator.always(error(status))
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
+    assert outcome.code == code
+    assert len(prompts_sent(emulator)) < 20
+    assert not Path("reviews.out.csv").exists()
+
+    emulator.always(None)
+    assert here("batch", "reviews.csv", *CLASSIFY, "--retry-failed").code == 0
+
+
+def test_a_budget_ends_the_batch_and_a_higher_one_goes_on(emulator: Emulator, here: Here) -> None:
+    reviews(30)
+    options = (*CLASSIFY, "--max-tokens", "100", "--json")
+    outcome = here("batch", "reviews.csv", *options, "--budget", "0.003")
+    assert outcome.code == 8
+    first = json.loads(outcome.out)
+    assert 0 < first["answered"] < 30
+    assert first["answered"] + first["open"] == 30
+    assert first["cost_usd"] <= 0.003
+    assert "go on with: venice-chat batch reviews.csv" in outcome.err
+    assert "a higher cap goes on" in outcome.err
+    assert len(list(read(Path("reviews.out.csv")))) == first["answered"]
+
+    second = json.loads(here("batch", "reviews.csv", *options, "--budget", "1").out)
+    assert (second["answered"], second["open"]) == (30, 0)
+    assert second["replayed"] >= first["answered"]
+    assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 30
+
+
+def test_an_interrupted_run_leaves_an_output_that_has_more(emulator: Emulator, here: Here) -> None:
+    reviews(10)
+    assert here("batch", "reviews.csv", *CLASSIFY).code == 0
+    before = Path("reviews.out.csv").read_bytes()
+    emulator.always(error(401))
+    reviews(20)
+    assert here("batch", "reviews.csv", *CLASSIFY, "-s", "Anew.").code == 3
+    assert Path("reviews.out.csv").read_bytes() == before
+
+
+def test_the_status_of_a_batch(emulator: Emulator, here: Here) -> None:
+    reviews(3)
+    emulator.script(usual(), error(400), usual())
+    here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
+    outcome = here("batch", "--status", "reviews.out.csv")
+    assert outcome.code == 0
+    first, second = outcome.out.splitlines()
+    assert first.startswith("answered: 2, failed: 1, in flight: 0, open: 0, cost usd: 0.0")
+    assert "InvalidRequestError: " in second
+    told = json.loads(here("batch", "--status", "reviews.out.csv.journal", "--json").out)
+    assert (told["answered"], told["failed"], len(told["failures"])) == (2, 1, 1)
+    assert here("batch", "--status", "reviews.csv").code == 2
+
+
+# -- in a process of its own ---------------------------------------------------------------------------------------------
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert monotonic() < deadline
+        sleep(0.01)
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -> None:
+    reviews(60)
+    emulator.always(usual(delay=0.1))
+    arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
+    with running(*arguments) as process:
+        until(lambda: len(emulator.requests) >= 20)
+        outcome = ended(process, signal.SIGINT)
+    assert (outcome.code, outcome.out) == (130, "")
+    counts, hint = outcome.err.splitlines()
+    assert " open, 0 replayed; $0.0" in counts
+    assert (
+        hint
+        == "venice-chat: go on with: venice-chat batch reviews.csv -m venice-1 -p 'Good or bad? {text}' --max-concurrency 4"
+    )
+    partial = list(read(Path("reviews.out.csv")))
+    assert 0 < len(partial) < 60
+    assert all(row["answer"] for row in partial)
+
+    emulator.always(None)
+    outcome = spawn(*arguments)
+    assert outcome.code == 0
+    assert outcome.err.count("\n") == 1
+    assert len(list(read(Path("reviews.out.csv")))) == 60
+    assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 60
+
+
+def test_after_a_kill_there_is_no_half_output_and_only_what_was_in_flight_is_sent_again(emulator: Emulator) -> None:
+    reviews(60)
+    emulator.always(usual(delay=0.1))
+    arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
+    with running(*arguments) as process:
+        until(lambda: len(emulator.requests) >= 20)
+        process.kill()
+        process.wait()
+    assert not Path("reviews.out.csv").exists()
+    assert spawn(*arguments).code == 0
+    assert len(list(read(Path("reviews.out.csv")))) == 60
+    assert len(set(prompts_sent(emulator))) == 60
+    assert len(prompts_sent(emulator)) <= 64
+
+
+@pytest.mark.usefixtures("emulator")
+def test_a_terminal_sees_how_far_it_is() -> None:
+    pty = pytest.importorskip("pty", reason="this system has no terminals of this kind")
+    reviews(50)
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "batch", "reviews.csv", *CLASSIFY],
+        stdin=subprocess.DEVNULL,
+        stderr=its,
+        env={**os.environ, "COLUMNS": "120"},
+    ) as process:
+        os.close(its)
+        seen = b""
+        try:
+            while some := os.read(ours, 65_536):
+                seen += some
+        except OSError:  # the other end was closed
+            pass
+        assert process.wait(PATIENCE_SECONDS) == 0
+    os.close(ours)
+    assert b"50/50  0 failed" in seen
+    assert b"to go" in seen
+    assert b"50 rows: 50 answered" in seen.splitlines()[-1]

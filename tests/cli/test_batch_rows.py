@@ -1,0 +1,192 @@
+"""What a row of a batch asks, and what its answer becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venice_ai import InvalidRequestError, RateLimitError
+from venice_ai.batches.columns import AnswerColumns
+from venice_ai.batches.items import BatchItem, BatchProgress
+from venice_ai.cli._batch_rows import OpenAIBatch, Prompts, filled, named_in, progress_text
+from venice_ai.types.api.chat import ChatCompletionResponse
+
+
+@dataclass
+class Label:
+    label: Literal["good", "bad"]
+    why: str | None
+
+
+def response(text: str | None, finish_reason: str = "stop") -> ChatCompletionResponse:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+    return ChatCompletionResponse.model_validate({"id": "c1", "model": "m", "choices": [choice]})
+
+
+def prompts(prompt: str, answers: Any = None, **params: Any) -> Prompts:
+    return Prompts({"model": "m", **params}, {"user": prompt}, AnswerColumns(answers))
+
+
+# -- prompts -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        pytest.param("Classify: {text}", "Classify: a {b} }}{{ c", id="a column, whose braces are safe"),
+        pytest.param("{n} {first name}", "7 Ada", id="a number, and a name with a blank"),
+        pytest.param('{{"text": {text}}}', '{"text": a {b} }}{{ c}', id="braces written twice"),
+        pytest.param("} stays, and { too", "} stays, and { too", id="lone braces"),
+        pytest.param("{nothing}", "", id="null"),
+    ],
+)
+def test_templates(template: str, text: str) -> None:
+    assert filled(template, {"text": "a {b} }}{{ c", "n": 7, "first name": "Ada", "nothing": None}) == text
+
+
+@given(value=st.text(), before=st.text(st.characters(exclude_characters="{}")))
+def test_a_value_stands_in_the_prompt_as_it_is(value: str, before: str) -> None:
+    assert filled(before + "{x}", {"x": value}) == before + value
+    assert named_in(before + "{x}{y}") == {"x", "y"}
+
+
+def test_a_row_becomes_a_request() -> None:
+    task = Prompts({"model": "m", "seed": 7}, {"system": "Be {mood}.", "user": "Hi {name}"}, AnswerColumns())
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi Ada"}]
+    assert task.request({"mood": "kind", "name": "Ada"}) == {"model": "m", "seed": 7, "messages": messages}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        pytest.param({"id": 1, "txt": "x"}, "there is no column 'text', but 'id', 'txt'", id="a missing column"),
+        pytest.param({"text": "x", "error": ""}, "would overwrite the column 'error'", id="a column of the answer's"),
+    ],
+)
+def test_rows_that_cannot_be_asked(row: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        prompts("{text}").request(row)
+
+
+# -- answers -------------------------------------------------------------------------------------------------------------
+
+
+def item(**outcome: Any) -> BatchItem[Any]:
+    return BatchItem(0, "request-1", **outcome)
+
+
+@pytest.mark.parametrize(
+    ("answered", "columns"),
+    [
+        pytest.param(item(response=response("yes")), {"answer": "yes", "error": None}, id="an answer"),
+        pytest.param(item(response=response(None)), {"answer": "", "error": None}, id="no text"),
+        pytest.param(
+            item(response=response("ye", "length")),
+            {"answer": "ye", "error": "the answer ended with 'length'"},
+            id="an answer that was cut off",
+        ),
+        pytest.param(
+            item(error=InvalidRequestError("no")), {"answer": None, "error": "InvalidRequestError: no"}, id="an error"
+        ),
+    ],
+)
+def test_columns_of_plain_answers(answered: BatchItem[Any], columns: dict[str, Any]) -> None:
+    assert AnswerColumns().of(answered) == columns
+
+
+def test_columns_of_a_class() -> None:
+    columns = AnswerColumns(Label)
+    assert columns.names == ["label", "why", "error"]
+    assert columns.of(item(response=response("..."), parsed=Label("good", None))) == {
+        "label": "good",
+        "why": None,
+        "error": None,
+    }
+    assert columns.of(item(error=ValueError("x"))) == {"label": None, "why": None, "error": "ValueError: x"}
+
+
+def test_columns_of_a_class_that_is_no_object() -> None:
+    columns = AnswerColumns(list[str])
+    assert columns.names == ["value", "error"]
+    assert columns.of(item(response=response("..."), parsed=["a"])) == {"value": ["a"], "error": None}
+
+
+def test_columns_of_a_json_schema() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
+    columns = AnswerColumns({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
+    assert columns.of(item(response=response("..."), parsed={"s": "a", "n": 1})) == {"n": 1, "s": "a", "error": None}
+    missing = columns.of(item(response=response("..."), parsed={"s": "a"}))
+    assert missing == {"n": None, "s": None, "error": "the answer has no n"}
+
+
+# -- OpenAI's format -----------------------------------------------------------------------------------------------------
+
+LINE: dict[str, Any] = {
+    "custom_id": "request-1",
+    "method": "POST",
+    "url": "/v1/chat/completions",
+    "body": {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9, "logit_bias": {"1": 2}},
+}
+
+
+def test_a_body_is_sent_as_it_is() -> None:
+    asked = OpenAIBatch({}).request(LINE)
+    sent = {"custom_id": "request-1", "model": "m", "messages": LINE["body"]["messages"], "logit_bias": {"1": 2}}
+    assert asked == {**sent, "extra_body": {"max_tokens": 9}}
+    assert OpenAIBatch({"model": "other"}).request(LINE)["model"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param({"text": "x"}, "for a table, give --prompt", id="a table"),
+        pytest.param({**LINE, "custom_id": 7}, "no 'custom_id'", id="an id that is no text"),
+        pytest.param({**LINE, "body": [1]}, "no 'custom_id' and 'body'", id="a body that is no object"),
+        pytest.param({**LINE, "url": "/v1/embeddings"}, "it is for POST /v1/embeddings", id="another address"),
+        pytest.param({**LINE, "body": {"messages": []}}, "its body has no 'model'", id="no model"),
+    ],
+)
+def test_lines_that_cannot_be_sent(line: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        OpenAIBatch({}).request(line)
+
+
+def test_results_are_lines_of_openais_format() -> None:
+    task, answer = OpenAIBatch({}), response("hi")
+    line = task.result(item(response=answer))
+    replied = {"status_code": 200, "request_id": None, "body": answer.model_dump()}
+    assert line == {"id": line["id"], "custom_id": "request-1", "response": replied, "error": None}
+    assert line["id"].startswith("batch_req_")
+
+    refused = RateLimitError("busy", status_code=429, request_id="r", code="busy")
+    line = task.result(item(error=refused))
+    told = {"message": "busy", "type": "RateLimitError", "code": "busy"}
+    assert line["response"] == {"status_code": 429, "request_id": "r", "body": {"error": told}}
+    assert line["error"] is None
+
+    line = task.result(item(error=InvalidRequestError("no")))
+    assert line["response"] is None
+    assert line["error"] == {"code": "InvalidRequestError", "message": "no"}
+
+
+# -- progress ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        pytest.param((0, 0, 0, 3, None, 0.0, 0.0, 8), "0/2,000  0 failed", id="the beginning"),
+        pytest.param((500, 0, 500, 3, None, 0.0, 0.1, 8), "500/2,000  0 failed", id="from the journal"),
+        pytest.param(
+            (1000, 3, 500, 8, None, 0.25, 50.0, 8),
+            "1,000/2,000  3 failed  10.0/s  $0.2500  $0.5000 and 0:01:40 to go",
+            id="half way",
+        ),
+    ],
+)
+def test_progress_in_words(progress: tuple[Any, ...], text: str) -> None:
+    assert progress_text(BatchProgress(*progress), 2_000) == text
