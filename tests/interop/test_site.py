@@ -37,7 +37,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages, built as for a repository with an address."""
     pytest.importorskip("mkdocs", reason="`make docs` installs what builds the pages")
     folder = tmp_path_factory.mktemp("site")
-    settings = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "DOCS_REPOSITORY": REPOSITORY}
+    address = {"DOCS_REPOSITORY": REPOSITORY, "DOCS_EDIT_PATH": "edit/main/docs/"}
+    settings = {**os.environ, "NO_MKDOCS_2_WARNING": "1", **address}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", env=settings, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
