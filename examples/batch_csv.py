@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
-from venice_ai import Budget, ChatRequest, Journal, UserMessage, VeniceClient
+from venice_ai import BatchRequest, Budget, Journal, UserMessage, VeniceClient
 
 REVIEWS = """id,text
 1,"The boat came late, and nobody told us why."
@@ -28,7 +28,7 @@ async def classify(rows: list[dict[str, str]], journal: Journal) -> None:
     """Adds the fields of a label to each row, or an error."""
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_response_schema=True)
-        requests: list[ChatRequest] = [
+        requests: list[BatchRequest] = [
             {
                 "model": model,
                 "messages": [UserMessage(content=f"Classify: {row['text']}")],

@@ -110,6 +110,7 @@ client, sync = VeniceClient(), SyncVeniceClient()
 chat, calls = client.chat.completions, sync.chat.completions
 """
 REFUSED = [
+    "chat.batch_iter([{'model': 'm', 'messages': HI, 'custom_di': 'a'}])",
     "await chat.create(messages=HI)",
     "await chat.create(model=1, messages=HI)",
     "await chat.create(model='m', messages='hi')",

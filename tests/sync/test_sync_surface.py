@@ -93,7 +93,7 @@ def expected(annotation: Any) -> str:
 
 
 def told(annotation: Any) -> str:
-    return re.sub(r"\b[a-z_]\w*\.", "", str(annotation).strip("'"))
+    return re.sub(r"\b[a-z_]\w*\.", "", str(annotation).strip("'")).replace(", None, None]", ", None]")
 
 
 def shape(signature: inspect.Signature, say: Callable[[Any], str]) -> list[tuple[Any, ...]]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, reveal_type
 
-from venice_ai import AssistantMessage, ChatCompletionResponse, ChatRequest, Message, SystemMessage, UserMessage, VeniceClient
+from venice_ai import (
+    AssistantMessage,
+    BatchRequest,
+    ChatCompletionResponse,
+    ChatRequest,
+    Message,
+    SystemMessage,
+    UserMessage,
+    VeniceClient,
+)
 
 client = VeniceClient()
 
@@ -127,6 +136,11 @@ async def many_calls(read_from_a_file: list[dict[str, Any]], questions: list[str
     )
     requests: list[ChatRequest] = [{"model": "m", "messages": [UserMessage(content=question)]} for question in questions]
     await client.chat.completions.batch(requests)
+    named: list[BatchRequest] = [
+        {"model": "m", "messages": [UserMessage(content=each)], "custom_id": each} for each in questions
+    ]
+    async for item in client.chat.completions.batch_iter(named):
+        reveal_type(item.custom_id)  # str | None
     results = await client.chat.completions.batch([{"model": "m", "messages": [{"role": "user", "content": "hi"}]}])
     reveal_type(results)  # list[ChatCompletionResponse | BaseException]
     for result in results:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
-    from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, StreamClass, ToolLoopOptions, Tools
+    from ..resources.chat.arguments import (
+        BatchRequest,
+        CallParams,
+        ChatRequest,
+        ParseParams,
+        StreamClass,
+        ToolLoopOptions,
+        Tools,
+    )
     from ..resources.chat.parsed import ParsedChatStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
@@ -235,7 +243,7 @@ class SyncChatCompletions(SyncResource):
 
     def batch_iter(
         self,
-        requests: Iterable[ChatRequest | UntypedMapping] | AsyncIterable[ChatRequest | UntypedMapping],
+        requests: Iterable[BatchRequest | UntypedMapping] | AsyncIterable[BatchRequest | UntypedMapping],
         *,
         journal: Journal | None = None,
         budget: Budget | None = None,

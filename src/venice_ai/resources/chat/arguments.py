@@ -88,10 +88,21 @@ class ToolLoopOptions(RoundTripParams, total=False, closed=True):
     decisions: Mapping[str, Approval | bool] | None
 
 
-class ChatRequest(AllParams, CallOptions, total=False, closed=True):
-    """One request of `batch`: the keywords of `create`."""
-
+class _Chat(AllParams, CallOptions, total=False):
     model: Required[str]
     """Id of a model, a trait, or an alias."""
     messages: Required[Messages]
     """The conversation."""
+
+
+class ChatRequest(_Chat, total=False, closed=True):
+    """One request of `batch`: the keywords of `create`."""
+
+
+class BatchRequest(_Chat, total=False, closed=True):
+    """One request of `batch_iter`: the keywords of `create`, and what a journal knows it by."""
+
+    custom_id: str | None
+    """An id of the caller's; a journal takes the same id with another body for a mistake."""
+    max_reasks: int
+    """With `response_format`: how often the model is asked again after an answer that does not fit."""

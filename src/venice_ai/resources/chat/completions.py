@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from ...costs import ChatCostEstimate
     from ...tools import Approval, OnLimit, OnUnknownTool
     from ...types.api.params import UntypedMapping
-    from .arguments import Approve, ChatRequest, OnToolCall, OnToolError, ParseParams, ToolLoopOptions, ToolLoopParams, Tools
+    from .arguments import (
+        Approve,
+        BatchRequest,
+        ChatRequest,
+        OnToolCall,
+        OnToolError,
+        ParseParams,
+        ToolLoopOptions,
+        ToolLoopParams,
+        Tools,
+    )
     from .parsed import ParsedChatStream
     from .tool_runner import ToolStream
 else:
@@ -218,7 +228,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
     def batch_iter(
         self,
-        requests: Iterable[ChatRequest | UntypedMapping] | AsyncIterable[ChatRequest | UntypedMapping],
+        requests: Iterable[BatchRequest | UntypedMapping] | AsyncIterable[BatchRequest | UntypedMapping],
         *,
         journal: Journal | None = None,
         budget: Budget | None = None,
