@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Compiled modules are kept: the tests start hundreds of processes, and rewriting their asserts takes longer than many of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak plug mutants check bench faults docs interop interop-more local wheel format clean
+.PHONY: demo test soak plug mutants check bench faults docs docs-serve interop interop-more local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -40,25 +40,32 @@ check: $(VENV)/.tools
 	$(PIP) --no-deps --force-reinstall .
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --ignoreexternal --verifytypes venice_ai
 
-## Ratios to other clients, measured in one run; the page in docs/ is written anew.
+## Ratios to other clients, measured in one run; the page in docs/, its chart and the table in the README are written anew.
 bench:
 	$(PYTHON) -m benchmarks --write docs/performance.md
+	$(PYTHON) -m scripts.benchmark_chart
+	$(PYTHON) -m scripts.comparison
 
-## What five clients do with faults of servers and networks, each in an environment of its own; docs/scoreboard.md is written anew.
+## What five clients do with faults of servers and networks, each in an environment of its own; docs/scoreboard.md and the table in the README are written anew.
 faults: wheel
 	$(BIN)/python -m benchmarks.faults --write docs/scoreboard.md
+	$(BIN)/python -m scripts.comparison
 
 ## The pages, with the reference made from the docstrings; a warning is an error.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The pages are in site/."
 
+## The pages at http://127.0.0.1:8000, built anew whenever a file changes; PORT=8001 for another port.
+docs-serve: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:$(or $(PORT),8000)
+
 ## Programs that others wrote, each in an environment of its own. Needs Node, too.
 interop: wheel
 	$(BIN)/python -m pytest -c pyproject.toml -m "not more" tests/interop
 
 ## The same, those that take long; and the long ones of all other tests.
-interop-more: wheel
+interop-more: wheel $(VENV)/.docs
 	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop tests
 
 ## The packages of the real model, for the tests that talk to it.

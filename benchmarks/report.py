@@ -21,6 +21,7 @@ whatever has arrived. "bare" is the floor: of calls a socket that blocks and che
 cryptography alone. venice-py reads no event of more than 512 KB.
 The synchronous clients block the thread that calls them; each SDK's own is measured, with all its threads.\
 """
+_CHART = "![CPU time of some rows of the table, as bars](performance.svg)"
 _LEGEND = """\
 In brackets: our figure divided by the contender's, and the most that was promised, if something was. In our own column the
 promise is of the figure itself.\
@@ -30,7 +31,7 @@ promise is of the figure itself.\
 def page(*, heading: str, surroundings: Iterable[str], table: str, notes: Sequence[str]) -> str:
     facts = "\n".join(f"- {fact}" for fact in surroundings)
     remarks = "\n".join(f"- {note}" for note in notes)
-    parts = [f"# {heading}", _METHOD, facts, table, _LEGEND, remarks]
+    parts = [f"# {heading}", _METHOD, facts, _CHART, table, _LEGEND, remarks]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

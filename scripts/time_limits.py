@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from scripts.svg import document, words
+
 PAGE = Path(__file__).parents[1] / "docs" / "guide" / "time-limits.svg"
 _WIDTH, _LEFT, _TOP, _ROW, _BAR = 760, 104, 74, 30, 14
 _STYLE = """
@@ -79,14 +81,10 @@ def limits() -> dict[str, list[Span]]:
 def drawn() -> str:
     """The picture."""
     bottom = _TOP + _ROW * len(limits())
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + 40}" role="img">',
-        "<title>The six time limits of a streamed call</title>",
-        f"<style>{_STYLE}</style>",
-    ]
+    parts: list[str] = []
     for name, span in PHASES.items():
         middle = _LEFT + (span.start + span.end) / 2
-        parts.append(f'<text class="phase" x="{middle:g}" y="18">{name}</text>')
+        parts.append(words(middle, 18, name, "phase"))
         parts.append(_vertical(span.start, bottom))
     parts.append(_vertical(CALL.end, bottom))
     parts.append(f'<path class="axis" d="M{_LEFT} 44H{_LEFT + CALL.end}"/>')
@@ -94,15 +92,15 @@ def drawn() -> str:
         parts.append(f'<circle class="{"content" if is_content else "comment"}" cx="{_LEFT + at}" cy="44" r="5"/>')
     for row, (name, spans) in enumerate(limits().items()):
         y = _TOP + _ROW * row
-        parts.append(f'<text class="name" x="{_LEFT - 10}" y="{y + 11}">{name}</text>')
+        parts.append(words(_LEFT - 10, y + 11, name, "name"))
         for start, end in spans:
             place = f'x="{_LEFT + start + 2}" y="{y}" width="{end - start - 4}" height="{_BAR}"'
             parts.append(f'<rect class="bar" {place} rx="3"/>')
     parts.append(f'<circle class="content" cx="{_LEFT + 6}" cy="{bottom + 20}" r="5"/>')
-    parts.append(f'<text x="{_LEFT + 18}" y="{bottom + 25}">content arrives</text>')
+    parts.append(words(_LEFT + 18, bottom + 25, "content arrives"))
     parts.append(f'<circle class="comment" cx="{_LEFT + 156}" cy="{bottom + 20}" r="5"/>')
-    parts.append(f'<text x="{_LEFT + 168}" y="{bottom + 25}">a comment, or an empty chunk, arrives</text>')
-    return "\n".join([*parts, "</svg>", ""])
+    parts.append(words(_LEFT + 168, bottom + 25, "a comment, or an empty chunk, arrives"))
+    return document("The six time limits of a streamed call", _WIDTH, bottom + 40, _STYLE, parts)
 
 
 def _vertical(at: int, bottom: int) -> str:

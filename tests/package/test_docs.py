@@ -15,7 +15,7 @@ from ..shared import shared_path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-INCLUDE = re.compile(r'--8<-- "(examples/\w+\.py)"')
+INCLUDE = re.compile(r'--8<-- "(examples/\w+\.py|CHANGELOG\.md)"')
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
