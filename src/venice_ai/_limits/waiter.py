@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import SystemClock
@@ -24,8 +24,10 @@ class Waiter:
     def __init__(self, clock: Clock, due: float | None = None, queue: float | None = None) -> None:
         self.clock = clock
         self.since: float = clock.now()
-        clocks = (inf if due is None else due, "deadline"), (inf if queue is None else self.since + queue, "queue")
-        self.due, self.due_clock = min(clocks, key=lambda each: each[0])
+        self.due: float = inf if due is None else due
+        self.due_clock: Literal["deadline", "queue"] = "deadline"
+        if queue is not None and self.since + queue < self.due:
+            self.due, self.due_clock = self.since + queue, "queue"
         self.closed: bool = False  # whether its client was closed, so that it waits in vain
         self._loop: AbstractEventLoop | None = None
         if getattr(clock, "blocks", False):

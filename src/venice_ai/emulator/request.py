@@ -38,9 +38,9 @@ class ChatBody:
     def __init__(self, body: dict[str, Any]) -> None:
         self.body = body
         self.messages: list[dict[str, Any]] = body["messages"]
-        self.streams = bool(body.get("stream"))
-        self.wants_usage = bool(body.get("stream_options", {}).get("include_usage"))
-        self.choices = int(body.get("n", 1))
+        self.streams: bool = bool(body.get("stream"))
+        self.wants_usage: bool = bool(body.get("stream_options", {}).get("include_usage"))
+        self.choices: int = int(body.get("n", 1))
         stop: Any = body.get("stop")
         self.stops: list[str] = [text for text in ([stop] if isinstance(stop, str) else items(stop)) if text]
         wrapper = body.get("response_format", {}).get("json_schema")
@@ -48,7 +48,7 @@ class ChatBody:
         self.functions: list[dict[str, Any]] = [tool["function"] for tool in items(body.get("tools")) if "function" in tool]
         self.effort: str | None = body.get("reasoning_effort") or members(body.get("reasoning")).get("effort")
         said = (text_of(message) for message in reversed(self.messages) if message["role"] == "user")
-        self.question = next(said, "")
+        self.question: str = next(said, "")
 
 
 class ChatRequest(ChatBody):
@@ -61,16 +61,16 @@ class ChatRequest(ChatBody):
         given = body.get("venice_parameters", {})
         known = {name: given[name] for name in (*_SWITCHES, "character_slug") if name in given}
         self.switches: dict[str, Any] = {**_SWITCHES, **known}
-        self.capabilities = model.model_spec.capabilities or ModelCapabilities()
+        self.capabilities: ModelCapabilities = model.model_spec.capabilities or ModelCapabilities()
         own = model.model_spec.maxCompletionTokens or 1_000_000_000
         asked = body.get("max_completion_tokens") or max(body.get("max_tokens", 0), 0)
         self.cap: int = min(asked or own, own)  # the most completion tokens of one answer
         # `auto` searches too: nothing here could judge whether it is worth it.
         is_wanted = self.switches["enable_web_search"] in {"on", "auto"}
-        self.searches = is_wanted and self.capabilities.supportsWebSearch is not False
+        self.searches: bool = is_wanted and self.capabilities.supportsWebSearch is not False
         switched_off = self.effort is None and members(body.get("reasoning")).get("enabled") is False
         off = self.effort == "none" or switched_off or self.switches["disable_thinking"]
-        self.thinks = self.capabilities.supportsReasoning is True and not off
+        self.thinks: bool = self.capabilities.supportsReasoning is True and not off
 
     @cached_property
     def prompt_tokens(self) -> int:

@@ -34,9 +34,9 @@ class Authority:
 
     def __post_init__(self) -> None:
         attributes = {NameOID.COMMON_NAME: self.common, NameOID.ORGANIZATION_NAME: ORGANIZATION}
-        self.name = x509.Name([x509.NameAttribute(kind, value) for kind, value in attributes.items()])
-        self.serial = int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "big") | 1
-        self.digest = SHA384() if self.curve.key_size > 256 else SHA256()
+        self.name: x509.Name = x509.Name([x509.NameAttribute(kind, value) for kind, value in attributes.items()])
+        self.serial: int = int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "big") | 1
+        self.digest: SHA256 | SHA384 = SHA384() if self.curve.key_size > 256 else SHA256()
         # This authority, its issuer, and so on up to the root.
         self.chain: tuple[Authority, ...] = (self, *(self.issuer.chain if self.issuer else ()))
 
