@@ -240,6 +240,42 @@ async def test_with_tools_each_request_is_a_loop() -> None:
     assert (item.response and item.response.text, item.attempts) == ("five", 2)
 
 
+async def test_other_tools_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    def first() -> Any:
+        def add(a: int, b: int) -> int:
+            return a + b
+
+        return add
+
+    def second() -> Any:
+        def add(a: str) -> str:
+            return a
+
+        return add
+
+    client = client_of(watched())
+    with Journal(tmp_path / "j") as journal:
+        await items(client, [ask("a")], journal=journal, tools=[first()])
+        await items(client, [ask("a")], journal=journal, tools=[first()])
+        with pytest.raises(InvalidArgumentError, match="tools='add"):
+            await items(client, [ask("a")], journal=journal, tools=[second()])
+
+
+@pytest.mark.parametrize("with_journal", [False, True])
+async def test_a_batch_whose_client_is_closed_does_not_end_as_if_it_were_through(tmp_path: Path, with_journal: bool) -> None:
+    client, found = client_of(watched(seconds=BUSY_SECONDS)), list[BatchItem]()
+    closing: list[asyncio.Future[None]] = []
+    journal = Journal(tmp_path / "j") if with_journal else None
+    with pytest.raises(VeniceError, match="the client was closed while the batch ran"):
+        async for item in client.chat.completions.batch_iter(numbered(50), max_concurrency=4, journal=journal):
+            found.append(item)
+            if len(found) == 3:
+                closing.append(asyncio.ensure_future(client.close()))
+    await asyncio.gather(*closing)
+    assert 3 <= len(found) < 50
+    assert all(item.response for item in found)
+
+
 async def test_an_overridden_create_is_obeyed() -> None:
     client = client_of(watched())
 

@@ -63,6 +63,47 @@ def test_each_row_gets_its_answer_in_the_order_of_the_input(emulator: Emulator, 
     assert Counter(prompts_sent(emulator)) == Counter(f"Good or bad? Review {each}, {{so}} nice" for each in range(20))
 
 
+@pytest.mark.parametrize("out", ["out.csv", "out.jsonl", "out.parquet"])
+def test_half_of_a_surrogate_pair_does_not_keep_the_other_rows_from_being_written(
+    emulator: Emulator, here: Here, out: str
+) -> None:
+    reviews(5)
+    emulator.script(text("odd \ud83d end"))
+    assert here("batch", "reviews.csv", out, *CLASSIFY, "--max-concurrency", "1").code == 0
+    answers = [row["answer"] for row in read(Path(out))]
+    assert answers[0] == "odd ? end"
+    assert all(answers)
+
+
+@pytest.mark.parametrize("journal", ["reviews.csv", "out.csv"])
+def test_a_table_is_no_journal(emulator: Emulator, here: Here, journal: str) -> None:
+    reviews(2)
+    outcome = here("batch", "reviews.csv", "out.csv", "--journal", journal, *CLASSIFY)
+    assert outcome.code == 2
+    assert "cannot be the journal and a table" in outcome.err
+    assert prompts_sent(emulator) == []
+
+
+def test_the_output_stays_as_private_as_it_was_and_a_link_stays_one(here: Here) -> None:
+    reviews(2)
+    assert here("batch", "reviews.csv", "real.csv", *CLASSIFY, "--limit", "1").code == 0
+    Path("real.csv").chmod(0o600)
+    Path("link.csv").symlink_to("real.csv")
+    assert here("batch", "reviews.csv", "link.csv", *CLASSIFY, "--journal", "real.csv.journal").code == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("real.csv").stat().st_mode & 0o777 == 0o600
+    assert len(list(read(Path("real.csv")))) == 2
+
+
+def test_the_status_of_what_is_not_there_yet(here: Here) -> None:
+    assert here("batch", "--status", "out.csv").code == 2
+    reviews(1)
+    assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 0
+    Path("out.csv").unlink()
+    outcome = here("batch", "--status", "out.csv")
+    assert (outcome.code, outcome.out.split(",")[0]) == (0, "answered: 1")
+
+
 def test_the_fields_of_a_class_become_columns(here: Here) -> None:
     reviews(5)
     Path("labels_of_a_test.py").write_text(LABELS, encoding="utf-8")

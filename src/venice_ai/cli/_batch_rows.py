@@ -88,8 +88,9 @@ class OpenAIBatch:
             replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": told}}
         failed = None if replied else {"code": type(error).__name__, "message": str(error)}
         # The id follows from that of the request, so that the same command makes the same file.
-        own = f"batch_req_{sha256(str(item.custom_id).encode()).hexdigest()[:24]}"
-        return {"id": own, "custom_id": item.custom_id, "response": replied, "error": failed}
+        name = item.custom_id or item.request.get("custom_id")  # the first is None if the request was refused unread
+        own = f"batch_req_{sha256(str(name).encode()).hexdigest()[:24]}"
+        return {"id": own, "custom_id": name, "response": replied, "error": failed}
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:

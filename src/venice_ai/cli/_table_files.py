@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
@@ -57,7 +58,7 @@ def _objects(path: Path, file: IO[str]) -> Iterator[Row]:
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 _wrong(path, number, f"it is not JSON: {error}")
             yield row if isinstance(row, dict) else _wrong(path, number, "it is not a JSON object")
 
@@ -83,18 +84,21 @@ def _wrong(path: Path, line: int, why: str) -> NoReturn:
 
 def write(path: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
     """Writes a table, whole or not at all; in Parquet, columns of the table `like` keep their types."""
+    path = path.resolve()  # a link stays one
     part = path.with_name(f".{path.name}.part")
     try:
         if path.suffix == ".parquet":
             _write_parquet(part, columns, rows, like)
         else:
-            with part.open("w", encoding="utf-8", newline="") as file:
+            with part.open("w", encoding="utf-8", errors="replace", newline="") as file:
                 if delimiter := _DELIMITERS.get(path.suffix):
                     writer = csv.writer(file, delimiter=delimiter)
                     writer.writerow(columns)
                     writer.writerows([as_text(row.get(name)) for name in columns] for row in rows())
                 else:
                     file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows())
+        if path.exists():
+            shutil.copymode(path, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -113,7 +117,7 @@ def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -
         with parquet.ParquetWriter(part, schema) as writer:
             for chunk in _chunks(rows):
                 writer.write_table(arrow.Table.from_pylist(chunk, schema))
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, UnicodeEncodeError) as error:
         raise click.UsageError(f"Parquet cannot hold these rows: {error}; write .jsonl") from None
 
 

@@ -13,7 +13,7 @@ import shlex
 import sys
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from ..batches.columns import AnswerColumns
+from ..exceptions import InvalidArgumentError
 from . import _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, progress_text
 from ._connection import Connection, with_connection
@@ -61,7 +62,7 @@ venice-chat batch --status reviews.out.csv
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed for good in an earlier run.")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
-@click.option("--status", type=_THERE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
+@click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @with_connection
 def batch(connection: Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any) -> None:
@@ -80,6 +81,8 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         raise click.UsageError("give the file to read, or --status FILE")
     target = target or source.with_name(f"{source.stem}.out{source.suffix}")
     journal = given["journal"] or _beside(target)
+    if journal.resolve() in {source.resolve(), target.resolve()}:
+        raise click.UsageError(f"{journal} cannot be the journal and a table; give another --journal")
     if target.exists() and (target.samefile(source) or not journal.exists()):
         raise click.UsageError(f"{target} is there already, and not from this batch; give another OUT, or remove it")
     answers = given["schema"] and _response_format(given["schema"])
@@ -133,10 +136,11 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
 
     cap = given["budget"]
     fatal = {_KEY, _MODEL} if "model" in table.task.params else {_KEY}  # every other row would fail in the same way
-    with Journal(path, retry_failed=given["retry_failed"]) as journal, _progress_bar(table.total) as show:
+    journal = Journal(path, retry_failed=given["retry_failed"])
+    with journal, _progress_bar(table.total) as show, closing(table.rows()) as rows:
         async with connection.client() as client:
             items = client.chat.completions.batch_iter(
-                map(table.task.request, table.rows()),
+                map(table.task.request, rows),
                 journal=journal,
                 budget=None if cap is None else Budget(cap, path.with_name(f"{path.name}.budget")),
                 max_concurrency=given["max_concurrency"] or "auto",
@@ -160,7 +164,7 @@ class _Table:
         self._version = source.stat().st_mtime_ns
         self._began = monotonic()
         self._columns: dict[str, None] = {}
-        self.total = self.failed = self._replayed = self._came = 0
+        self.total = self.failed = self._replayed = self._came = self._for_again = 0
         self._cost = 0.0
         for row in self.rows():
             self.total += 1
@@ -173,17 +177,19 @@ class _Table:
             raise click.UsageError(f"{source} has no rows")
         self._places = array("q", [-1]) * self.total
 
-    def rows(self) -> Iterator[Row]:
-        return islice(_table_files.read(self._source), self._limit)
+    def rows(self) -> Generator[Row]:
+        yield from islice(_table_files.read(self._source), self._limit)
 
     def put(self, item: BatchItem[Any]) -> None:
         result = self.task.result(item)
         self._came += 1
         self.failed += item.error is not None or bool(result["error"])
+        self._for_again += item.error is not None and not isinstance(item.error, InvalidArgumentError)
         self._replayed += item.replayed
         self._cost += 0 if item.replayed else item.cost_usd or 0
         self._places[item.index] = self._spool.seek(0, os.SEEK_END)
-        self._spool.write(json.dumps(result).encode() + b"\n")
+        # Half of a surrogate pair is no text that a file can hold.
+        self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
     def results(self) -> Iterator[Row]:
         """The rows that have a result, in the order of the input."""
@@ -212,7 +218,7 @@ class _Table:
             _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
         if left:
             _output.note(f"go on with: {again}")
-        elif self.failed and "--retry-failed" not in again:
+        elif self._for_again and "--retry-failed" not in again:
             _output.note(f"try the failed rows again with: {again} --retry-failed")
 
 
@@ -238,8 +244,10 @@ def _beside(target: Path) -> Path:
 def _show_status(file: Path, *, as_json: bool) -> None:
     from ..batches.journal import Journal
 
-    beside = _beside(file)
-    with Journal(beside if beside.exists() else file) as journal:
+    path = next((each for each in (_beside(file), file) if each.exists()), None)
+    if path is None:
+        raise click.UsageError(f"there is no {file}, and no journal beside it")
+    with Journal(path) as journal:
         counts = journal.counts()._asdict()
         failed = islice((row for row in journal.rows() if row.state == "failed"), _MOST_FAILED_SHOWN)
         failures = [{"custom_id": row.custom_id, "error": row.error} for row in failed]

@@ -147,7 +147,7 @@ class Batch(CallGate):
 
     async def run(self) -> AsyncGenerator[BatchItem[Any], None]:
         """The items."""
-        self._client.on_close.append(self._end)
+        self._client.on_close.append(self._closed)
         self._feeder = asyncio.ensure_future(self._feed())
         self._feeder.add_done_callback(lambda _: self._end_items())
         with nullcontext() if self._journal is None else self._journal.in_use():
@@ -411,8 +411,14 @@ class Batch(CallGate):
                     await asyncio.wait(tasks)
             self._commit()
         finally:
-            if self._end in self._client.on_close:
-                self._client.on_close.remove(self._end)
+            if self._closed in self._client.on_close:
+                self._client.on_close.remove(self._closed)
+
+    async def _closed(self) -> None:
+        """The client is closed: a batch that was not through does not look as if it were."""
+        if self._flights or not self._feeder.done():
+            self._failure = self._failure or VeniceError("the client was closed while the batch ran")
+        await self._end()
 
     def spare(self, task: _FlightTask) -> bool:
         """Gives a flight its time at the end of the program."""
@@ -441,13 +447,15 @@ def _with_gates(client: Connection, gates: tuple[CallGate, ...]) -> Connection:
 
 
 def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:
-    """The tools, and their names."""
+    """The tools; and their names, with a hash that tells others of the same names."""
     if tools is None:
         return None, ""
     from ...tools.toolbox import Toolbox, prepared, tool_name  # they need pydantic, which a chat does not
 
     ready = prepared(tools)
-    return ready, ", ".join(sorted(tool_name(each) or "a tool of Venice's" for each in Toolbox(ready).definitions))
+    definitions = Toolbox(ready).definitions
+    names = ", ".join(sorted(tool_name(each) or "a tool of Venice's" for each in definitions))
+    return ready, f"{names} ({hashed(b'tools', canonical({'tools': definitions})).hex()[:8]})"
 
 
 def _format_name(shape: Any) -> str:
