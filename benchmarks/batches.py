@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
 import tempfile
@@ -66,11 +65,10 @@ async def _ours(kind: str, url: str, amount: int, folder: Path) -> Callable[[], 
 
 
 async def _others(url: str, amount: int, folder: Path) -> Callable[[], Awaitable[int]]:
-    os.environ |= {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": url}
     others: Any = import_module("async_batch_llm")  # in an environment of its own
-    model = others.llm("openai:plain")
+    model = others.llm("openai-compatible:plain", base_url=url, api_key="k")
     prompts = [request["messages"][0]["content"] for request in _requests(amount)]
-    identity = others.ArtifactIdentity(provider="openai", model="plain")
+    identity = others.ArtifactIdentity(provider="openai-compatible", model="plain")
 
     async def whole() -> int:
         store = others.SqliteArtifactStore(str(folder / "artifacts.sqlite"), identity=identity)
