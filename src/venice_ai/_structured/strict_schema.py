@@ -130,7 +130,7 @@ def _unreadable(kind: Any, path: str) -> str | None:
     for name, annotation in hints.items():
         try:
             if kind not in _with_arguments(annotation):
-                new_adapter(unqualified(annotation))
+                new_adapter(unqualified(annotation)[0])
         except _UNREADABLE:
             return _unreadable(annotation, f"{path}.{name}") or f"{path}.{name}"
     return None
