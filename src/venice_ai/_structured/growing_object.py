@@ -69,50 +69,43 @@ class Growing(Generic[T]):
 class _Frame:
     """What is known of a value that still grows: what of it is whole, and the frame of its last part."""
 
-    __slots__ = ("_inner", "_last", "_parts", "_seen", "_shape", "_whole", "value")
-
     def __init__(self) -> None:
         self.value: Any = _ABSENT
         """The unfinished value; the same object as long as nothing of it changes."""
         self._begin(None)
 
-    def _begin(self, shape: _Shape | None) -> None:
-        self._shape = shape
+    def _begin(self, node: dict[str, Any] | None) -> None:
+        self._node = node
         self._whole: dict[Any, Any] = {}
-        self._seen = 0  # how many parts were whole, also those that do not fit and are absent
+        self._last: dict[Any, _Frame] = {}
         self._parts: dict[Any, Any] | None = None
-        self._last: Any = _ABSENT
-        self._inner: _Frame | None = None
 
     def grown(self, shape: _Shape, data: Any) -> Any:
         """The value, now that its JSON goes as far as this."""
         chosen = shape.chosen(data)
-        if self._shape is None or chosen.node is not self._shape.node:
-            self._begin(chosen)
+        if chosen.node is not self._node:
+            self._begin(chosen.node)
         if isinstance(chosen, _Parts) and isinstance(data, chosen.holder):
             parts = self._parts_of(chosen, data)
             if self._parts is None or not _same(parts, self._parts):
-                self.value, self._parts = chosen.rooted(chosen.made(parts)), parts
-        else:
-            value = chosen.rooted(chosen.unfinished(data))
-            if not _equal(value, self.value):
-                self.value = value
+                self.value, self._parts = chosen.made(parts), parts
+        elif not _equal(value := chosen.rooted(chosen.unfinished(data)), self.value):
+            self.value = value
         return self.value
 
-    def _parts_of(self, shape: _Parts, data: dict[str, Any] | list[Any]) -> dict[Any, Any]:
+    def _parts_of(self, shape: _Parts, data: Any) -> dict[Any, Any]:
         keys: list[Any] = list(data) if isinstance(data, dict) else list(range(len(data)))
-        if not keys:
-            return {}
-        *before, last = keys
-        for key in before[self._seen :]:
-            value = shape.part(key).whole(cast("Any", data)[key])
-            if value is not _ABSENT:
-                self._whole[key] = value
-        self._seen = len(before)
-        if last != self._last or self._inner is None:
-            self._last, self._inner = last, _Frame()
-        value = self._inner.grown(shape.part(last), cast("Any", data)[last])
-        return dict(self._whole) if value is _ABSENT else {**self._whole, last: value}
+        for key in keys[len(self._whole) : -1]:
+            self._whole[key] = shape.part(key).whole(data[key])
+        parts = dict(self._whole)
+        if keys:
+            self._last = {(key := keys[-1]): self._last.get(key) or _Frame()}
+            parts[key] = self._last[key].grown(shape.part(key), data[key])
+        return _present(parts)
+
+
+def _present(parts: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: value for key, value in parts.items() if value is not _ABSENT}
 
 
 def _same(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
@@ -252,15 +245,18 @@ class _Parts(_Shape):
         return self.schemas.shape(self.node.get("values_schema", _ANYTHING))
 
     def made(self, parts: dict[Any, Any]) -> Any:
-        """The value of its parts, not validated; those that are absent are None, or left out."""
-        return {key: value for key, value in parts.items() if value is not _ABSENT}
+        """The value of the parts that have come, not validated, within the RootModels that stand around it."""
+        return self.rooted(self.value_of(parts))
+
+    def value_of(self, parts: dict[Any, Any]) -> Any:
+        return parts
 
     def whole(self, data: Any) -> Any:
         value = super().whole(data)
         if value is not _ABSENT or not isinstance(data, self.holder):
             return value
         pairs = cast("dict[Any, Any]", data).items() if isinstance(data, dict) else enumerate(cast("list[Any]", data))
-        return self.rooted(self.made({key: self.part(key).whole(inner) for key, inner in pairs}))
+        return self.made(_present({key: self.part(key).whole(inner) for key, inner in pairs}))
 
 
 class _Items(_Parts):
@@ -274,9 +270,9 @@ class _Items(_Parts):
     def part(self, key: Any) -> _Shape:
         return self._inner[min(int(key), len(self._inner) - 1)]
 
-    def made(self, parts: dict[Any, Any]) -> Any:
+    def value_of(self, parts: dict[Any, Any]) -> Any:
         try:
-            return _CONTAINERS[self.node["type"]](value for value in parts.values() if value is not _ABSENT)
+            return _CONTAINERS[self.node["type"]](parts.values())
         except TypeError:  # unfinished objects have no hash
             return _ABSENT
 
@@ -308,8 +304,8 @@ class _Object(_Parts):
     def part(self, key: Any) -> _Shape:
         return self._fields[key][1] if key in self._fields else _NOTHING
 
-    def made(self, parts: dict[Any, Any]) -> Any:
-        known = {self._fields[key][0]: value for key, value in parts.items() if key in self._fields and value is not _ABSENT}
+    def value_of(self, parts: dict[Any, Any]) -> Any:
+        known = {self._fields[key][0]: value for key, value in parts.items() if key in self._fields}
         kind = self.node["cls"]
         if self.node["type"] == "typed-dict":
             return known
