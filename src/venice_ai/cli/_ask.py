@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import APIError, VeniceError
 from . import _output
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from .._client import VeniceClient
     from ..types.api.chat import ChatCompletionResponse
     from ..types.api.streaming import ChatCompletionChunk
-
-WebSearch = Literal["auto", "on", "off"]
 
 _ENDINGS = {
     "length": "the answer was cut off at the limit of tokens",

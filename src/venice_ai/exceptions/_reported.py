@@ -169,20 +169,13 @@ def _code(body: Any) -> str | None:
 
 def _detail(body: Any, headers: Mapping[str, str]) -> str:
     if isinstance(body, str):
-        return _page(body, headers.get("content-type", ""))
+        text = body.strip()
+        is_page = text and ("html" in headers.get("content-type", "") or text[0] == "<")
+        return "an HTML page, not JSON" if is_page else text[:200] or "an empty body"
     places = (_member(body, "error"), _member(body, "error_message"), body, *_error_members(body))
     said = next(filter(None, map(_message, places)), "no reason was given")
     reasons = list(dict.fromkeys(reason for reason in _reasons(body) if reason not in said))[:10]
     return f"{said} ({'; '.join(reasons)})" if reasons else said
-
-
-def _page(text: str, content_type: str) -> str:
-    """A body that is not JSON: short texts are shown, pages are named."""
-    if not text.strip():
-        return "an empty body"
-    if "html" in content_type or text.lstrip()[:1] == "<":
-        return "an HTML page, not JSON"
-    return text.strip()[:200]
 
 
 def _message(error: Any) -> str | None:
