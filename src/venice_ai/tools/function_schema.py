@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from inspect import BoundArguments, Parameter
 from typing import Annotated, Any, cast
 
@@ -59,9 +60,9 @@ class Signature:
             raise _inexpressible(told, function, error) from error
         self.parameters: dict[str, Any] = schema
         """The JSON schema of the arguments."""
-        if target.__doc__ and rest is None:
-            _warn_of_strangers(function, docs.parameters, known)
-        _warn_of_blanks(function, self._signature, schema["properties"])
+        unannotated = (each.name for each in self._signature.parameters.values() if each.annotation is Parameter.empty)
+        blanks = [name for name in unannotated if schema["properties"].get(name) == {"type": "string"}]
+        _warn(function, docs.parameters if target.__doc__ and rest is None else {}, known, blanks)
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks; else a ToolArgumentsError."""
@@ -130,6 +131,8 @@ def _told(kind: Any, names: dict[str, Any], *, strict: bool = False) -> tuple[Ty
     adapter = TypeAdapter[Any](kind)
     adapter.rebuild(_types_namespace=names)
     schema = adapter.json_schema(schema_generator=_StrictGenerator if strict else _Generator)
+    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
+        schema = {**deepcopy(schema["$defs"][reference.removeprefix("#/$defs/")]), "$defs": schema["$defs"]}
     return adapter, {key: value for key, value in schema.items() if key not in {"title", "description"}}
 
 
@@ -140,11 +143,6 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
         _, schema = _told(for_pydantic(cls, names), names)
     except _UNTELLABLE as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
-    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
-        top = schema["$defs"][reference.removeprefix("#/$defs/")]
-        schema = {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
-        schema.pop("title", None)
-        schema.pop("description", None)
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
     properties = schema.get("properties", {})
@@ -159,18 +157,15 @@ def _field(argument: Argument, docs: Mapping[str, str]) -> Any:
     annotation, default = argument.annotation, argument.default
     settings: dict[str, Any] = {}
     if not any(info.description for info in parameters.field_infos(annotation, default)):
-        settings["description"] = _annotated_text(annotation) or docs.get(argument.key) or docs.get(argument.parameter)
+        notes = (getattr(note, "documentation", note) for note in getattr(annotation, "__metadata__", ()))  # of Doc("...")
+        said = next((text for text in notes if isinstance(text, str)), None)
+        settings["description"] = said or docs.get(argument.key) or docs.get(argument.parameter)
     if isinstance(default, FieldInfo):
         annotation = Annotated[annotation, default]
     elif default is not Parameter.empty and argument.role == "named":
         settings["default"] = default
     field: Any = Annotated[annotation, Field(**settings)]
     return of_key(field, required=default is Parameter.empty or argument.role == "named")
-
-
-def _annotated_text(annotation: Any) -> str | None:
-    notes = (getattr(note, "documentation", note) for note in getattr(annotation, "__metadata__", ()))  # typing_extensions.Doc
-    return next((text for text in notes if isinstance(text, str)), None)
 
 
 def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -> ToolSignatureError:
@@ -231,17 +226,14 @@ def _reasons(error: ValidationError) -> str:
     return "; ".join(reasons)
 
 
-def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:
+def _warn(function: Any, described: Mapping[str, str], known: set[str], blanks: list[str]) -> None:
+    """Warns of descriptions that belong to no parameter, and of parameters of which a model is told nothing."""
     if strangers := [name for name in described if name not in known]:
         warn(
             f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, but its parameters "
             f"are others ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
         )
-
-
-def _warn_of_blanks(function: Any, signature: inspect.Signature, properties: Mapping[str, Any]) -> None:
-    untold = (name for name, each in signature.parameters.items() if each.annotation is Parameter.empty)
-    if blanks := [name for name in untold if properties.get(name) == {"type": "string"}]:
+    if blanks:
         warn(
             f"of {own_name(function)}'s parameter {blanks[0]!r} a model is told nothing but the name: give it an annotation, "
             "or describe it in the docstring"

@@ -114,7 +114,11 @@ def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any], con
     if _mentions(annotation, context):
         yield Argument(name, name, annotation, None, "context")
     elif kind is Parameter.VAR_KEYWORD and unpacked:
-        yield from _unpacked(name, typing_extensions.get_args(annotation)[0], names)
+        (fields,) = typing_extensions.get_args(annotation)
+        for key, hint in typing_extensions.get_type_hints(fields, None, names, include_extras=True).items():
+            # The class itself does not know of a qualifier that was written as a text.
+            inner, required = unqualified(hint, required=key in fields.__required_keys__)
+            yield Argument(key, name, inner, Parameter.empty if required else None, "keyword")
     elif kind is Parameter.VAR_KEYWORD:
         yield Argument(name, name, annotation, None, "keyword rest")
     elif kind is Parameter.VAR_POSITIONAL:
@@ -132,15 +136,6 @@ def _or_none(annotation: Any) -> Any:
     if typing_extensions.get_origin(annotation) is Annotated:
         return Annotated[(typing.Optional[annotation.__origin__], *annotation.__metadata__)]  # noqa: UP045  # also of texts
     return typing.Optional[annotation]  # noqa: UP045
-
-
-def _unpacked(name: str, fields: Any, names: dict[str, Any]) -> Iterator[Argument]:
-    """The arguments of `**name: Unpack[fields]`, a TypedDict; None is the default of what is not required."""
-    hints = typing_extensions.get_type_hints(fields, None, names, include_extras=True)
-    for key, hint in hints.items():
-        # The class itself does not know of a qualifier that was written as a text.
-        annotation, required = unqualified(hint, required=key in fields.__required_keys__)
-        yield Argument(key, name, annotation, Parameter.empty if required else None, "keyword")
 
 
 # Two classes before Python 3.12.
@@ -227,18 +222,16 @@ def names_around(target: Any) -> dict[str, Any]:
             break
         classes.append(found)
         scope = dict(vars(found))
-    if classes:
-        names |= {name: value for name, value in scope.items() if _can_annotate(name, value)}
+    for name, value in scope.items() if classes else ():
+        # A method is not meant by an annotation; the same name outside may be.
+        stands = (
+            isinstance(value, (type, typing.TypeVar, UnionType)) or hasattr(value, "__origin__") or hasattr(value, "__value__")
+        )
+        if stands and not name.startswith("__"):
+            names[name] = value
     for each in (*classes, target):
         names |= {kind.__name__: kind for kind in getattr(each, "__type_params__", ())}
     return names
-
-
-def _can_annotate(name: str, value: Any) -> bool:
-    """Whether a name in a class is more likely meant by an annotation than the same name outside: methods are not."""
-    return not name.startswith("__") and (
-        isinstance(value, (type, typing.TypeVar, UnionType)) or hasattr(value, "__origin__") or hasattr(value, "__value__")
-    )
 
 
 def _module_names(target: Any) -> dict[str, Any]:
