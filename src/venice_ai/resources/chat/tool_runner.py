@@ -116,11 +116,9 @@ class ToolRun:
 
     async def result(self) -> ToolLoopResult:
         """Runs to the end."""
-        async with aclosing(self.events()) as events:
-            async for event in events:
-                if isinstance(event, ToolLoopResult):
-                    return event
-        raise VeniceError("the loop ended without a result")
+        async for _ in self.events():
+            pass
+        return self.loop.result
 
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
         """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
