@@ -242,7 +242,7 @@ class _Strict:
         if union := [key for key in ("anyOf", "oneOf", "allOf") if key in strict]:
             return self._union(strict, union, path)
         kinds: Any = strict.get("type")
-        kinds = kinds if isinstance(kinds, list) else [kinds]
+        kinds = cast("list[Any]", kinds) if isinstance(kinds, list) else [kinds]
         if "properties" in strict or "object" in kinds:
             strict |= self._object(strict, path)
         if "prefixItems" in strict or "array" in kinds:
