@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from copy import deepcopy
 from inspect import BoundArguments, Parameter
 from typing import Annotated, Any, cast
 
@@ -23,7 +22,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .._core.caller_warnings import warn
 from .._structured.read_output import optional_keys, remove_nulls, steps_to
-from .._structured.strict_schema import or_null
+from .._structured.strict_schema import or_null, written_out
 from .._structured.typed_dicts import for_pydantic, new_typed_dict, of_key
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
@@ -130,9 +129,7 @@ def _told(kind: Any, names: dict[str, Any], *, strict: bool = False) -> tuple[Ty
     """What validates an object, and the JSON schema of it that a model is told."""
     adapter = TypeAdapter[Any](kind)
     adapter.rebuild(_types_namespace=names)
-    schema = adapter.json_schema(schema_generator=_StrictGenerator if strict else _Generator)
-    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
-        schema = {**deepcopy(schema["$defs"][reference.removeprefix("#/$defs/")]), "$defs": schema["$defs"]}
+    schema = written_out(adapter.json_schema(schema_generator=_StrictGenerator if strict else _Generator))
     return adapter, {key: value for key, value in schema.items() if key not in {"title", "description"}}
 
 
