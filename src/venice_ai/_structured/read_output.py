@@ -66,13 +66,11 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0,
     return found
 
 
-def _found(
-    kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool
-) -> ParsedChatCompletion[T] | OutputError:
+def _found(kind: type[T], response: ChatCompletionResponse, index: int, wrapped: bool) -> ParsedChatCompletion[T] | OutputError:
     try:
-        choice = choice_at(response, choice_index)
+        choice = choice_at(response, index)
     except ValueError:
-        said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
+        said = f"the response has no choice {index}, so there is no {_name(kind)}"
         return _failed(OutputMissingError, said, kind, response, None)
     message, finish_reason = choice.message, choice.finish_reason
     text = paired(message.text) if message.text else message.text

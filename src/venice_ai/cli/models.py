@@ -39,15 +39,11 @@ venice-chat models --resolve --capability function-calling
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the catalogue's entries as JSON.")
 @with_connection
-def models(
-    connection: Connection, kind: ModelType | None, capabilities: tuple[str, ...], cheapest: bool, resolve: bool, as_json: bool
-) -> None:
+def models(connection: Connection, /, kind: ModelType | None, resolve: bool, as_json: bool, **wanted: Any) -> None:
     """List the models. Prices are US dollars for 1,000,000 tokens; no key is needed."""
     if resolve and (kind is not None or as_json):
         raise click.UsageError("--resolve prints the id of a text model; leave out --type and --json")
-    asyncio.run(
-        _resolve(connection, capabilities, cheapest) if resolve else _list(connection, kind, capabilities, cheapest, as_json)
-    )
+    asyncio.run(_resolve(connection, **wanted) if resolve else _list(connection, kind, as_json, **wanted))
 
 
 async def _resolve(connection: Connection, capabilities: Sequence[str], cheapest: bool) -> None:
@@ -59,7 +55,7 @@ async def _resolve(connection: Connection, capabilities: Sequence[str], cheapest
 
 
 async def _list(
-    connection: Connection, kind: ModelType | None, capabilities: Sequence[str], cheapest: bool, as_json: bool
+    connection: Connection, kind: ModelType | None, as_json: bool, capabilities: Sequence[str], cheapest: bool
 ) -> None:
     async with connection.client() as client:
         with asking_for_models(client):
