@@ -121,18 +121,16 @@ def _failed(
     text: str | None,
     cause: ValidationError | None = None,
 ) -> OutputError:
+    partial = partial_data(text) if text else None
+    state: dict[str, Any] = {"response": response, "raw_text": text, "partial": partial, "attempts": (response,)}
+    state["total_usage"] = response.usage
     if not issubclass(cls, Mismatch):
-        error = cls(said)
+        error = cls(said, **state)
     else:
         hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
         nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
         lines = [nothing] if cause is None else cause.errors(include_url=False)
-        error = mismatch(cls, _name(kind), lines, said=said, hide_input=hide)
-    error.response = response
-    error.raw_text = text
-    error.partial = partial_data(text) if text else None
-    error.attempts = (response,)
-    error.total_usage = response.usage
+        error = mismatch(cls, _name(kind), lines, said=said, hide_input=hide, **state)
     error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
     return error
 
