@@ -90,7 +90,7 @@ def error_for(
 ) -> errors.APIError:
     """The error for an HTTP answer, or for one inside a stream (status 200), whose `headers` are looked up in lower case."""
     found = reported(cast("Any", body)) if status < 300 and isinstance(body, Mapping) else None
-    said: Any = found or body
+    said: Any = found or cast("Any", body)
     code = _code(said)
     name = code or _type(said)
     counts_as = status if status >= 300 else _status_of(name, status)
