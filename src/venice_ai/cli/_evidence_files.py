@@ -51,7 +51,8 @@ def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None)
     nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
     if nonce is None:
         return None
-    taken, least = (said.get(name) if _is_number(said.get(name)) else None for name in ("_capture_epoch", "_min_tcb_eval"))
+    numbers = {name: value for name, value in said.items() if type(value) in {int, float} and 0 <= value < END_OF_TIME}
+    taken = numbers.get("_capture_epoch")
     lists = {name: number for name, number in members(said.get("_revocation_lists")).items() if type(number) is int}
     return CollectedEvidence(
         model=model,
@@ -60,7 +61,7 @@ def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None)
         now=now if now is not None else options.clock() if taken is None else float(taken),
         collateral=cast("Mapping[str, Any] | None", options.collateral),
         nras=_documents(said["_nras"]) if "_nras" in said else None,
-        seen=Seen(int(least or 0), lists),
+        seen=Seen(int(numbers.get("_min_tcb_eval", 0)), lists),
     )
 
 
@@ -92,10 +93,6 @@ def _value(text: str) -> Any:
         return parse(text)
     except ValueError:
         return None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < END_OF_TIME
 
 
 def _documents(found: object) -> Documents | str:
