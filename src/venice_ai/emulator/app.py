@@ -242,6 +242,9 @@ _METHODS = {
 def _enclave(tee: bool | Enclave) -> Enclave | None:
     if tee is not True:
         return tee or None
+    from venice_ai.tee.extra import require_extra
+
+    require_extra()
     from .enclave import Enclave
 
     return Enclave()

@@ -133,9 +133,6 @@ def _code(reason: str) -> str:
     return "invalid_enum_value" if reason.startswith("Invalid") else "invalid_type"
 
 
-# -- what the types do not say -------------------------------------------------------------------------------------------
-
-
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
     for kind in ("image_url", "video_url"):
         for index, place, part in parts_of(messages, kind):
@@ -155,9 +152,6 @@ def _is_address(url: str) -> bool:
     except ValueError:
         return False
     return bool(parts.scheme and (parts.netloc or parts.path)) and not re.search(r"\s", url)
-
-
-# -- what the model cannot do --------------------------------------------------------------------------------------------
 
 
 def refusal(request: ChatRequest, identity: str) -> Answer | None:

@@ -125,9 +125,6 @@ def error_event(error: Mapping[str, Any] | str) -> bytes:
     return encode(encode_json({"error": error}))
 
 
-# -- events --------------------------------------------------------------------------------------------------------------
-
-
 def _with_tail(completion: Completion, chunks: Iterator[dict[str, Any]], how: Delivery) -> Iterator[dict[str, Any]]:
     """The chunks with usage and citations where they belong."""
     usage = how.get("usage", "own") if completion.request.wants_usage else "never"
@@ -162,9 +159,6 @@ def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
         yield error_event(error)
     if not how.get("no_done"):
         yield DONE
-
-
-# -- acts ----------------------------------------------------------------------------------------------------------------
 
 
 def _timed(frames: Iterable[bytes], how: Delivery, *, events: bool) -> Iterator[Act]:

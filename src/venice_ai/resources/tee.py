@@ -334,10 +334,7 @@ class Tee(APIResource["Connection"]):
     async def signed(
         self, report: AttestationReport, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
-        """The report on the signature of a response, by the bytes of the request and of the answer where they are known.
-
-        The server may need a moment after the answer's end.
-        """
+        """The report on a response's signature, by the bytes that are known; the server may need a moment after its end."""
         key = report.model_public_key
         if key is None or not isinstance(request_id, str):
             return signature.UNAVAILABLE

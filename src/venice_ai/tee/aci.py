@@ -15,7 +15,7 @@ from .._core.json_values import items, members
 from ..types.attestation import Check
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, as_object, canonical, parse
-from .checks import ACI, CheckSkipped, CheckWarning, outcome, run, skipped
+from .checks import ACI, CheckSkipped, CheckWarning, fail_if, outcome, run, skipped
 from .crypto import public_key_bytes
 from .curve import POINT_BYTES, compressed, recover, signed_by
 from .keccak import keccak256
@@ -85,8 +85,7 @@ def _workload(case: _Case) -> str:
     if not case.identity:
         raise CheckSkipped("the reply has no workload_identity.public_key")
     expected = keyset_digest({name: _text(case.identity, name) for name in ("algo", "public_key")})
-    if _text(case.reply, "workload_id") != expected:
-        raise ValueError(f"workload_id is not the digest of the identity key, {expected}")
+    fail_if(_text(case.reply, "workload_id") != expected, f"workload_id is not the digest of the identity key, {expected}")
     return expected
 
 
@@ -145,8 +144,7 @@ def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
     app_key = recover(keccak256(links[0].statement), links[0].signature)
     if app_key is None or not all(signed_by(app_key, keccak256(link.statement), link.signature) for link in links[1:]):
         raise ValueError("the keys were not all signed by one application's key")
-    if len({link.by_service for link in links}) != 1:
-        raise ValueError("the keys name different signatures of the key management service")
+    fail_if(len({link.by_service for link in links}) != 1, "the keys name different signatures of the key management service")
     if (root := recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)) is None:
         raise ValueError("the key management service's signature is not a signature of any key")
     return compressed(root).hex()

@@ -22,7 +22,7 @@ from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, 
 from ..types.attestation import Check, Gpu, Status
 from .canonical import parse
 from .certificates import check_chain, common_name, is_signed, load
-from .checks import outcome
+from .checks import fail_if, outcome
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
 _CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
@@ -158,8 +158,7 @@ def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
     chain = load(pem, _CHAIN_LENGTH)
     check_chain(chain, root_sha256)
     chips = {chip(common_name(certificate)) for certificate in chain[1:-1]}
-    if len(chips) != 1 or None in chips:
-        raise ValueError("its chain is not that of one GPU, Hopper or Blackwell")
+    fail_if(len(chips) != 1 or None in chips, "its chain is not that of one GPU, Hopper or Blackwell")
     return chain
 
 
@@ -190,17 +189,13 @@ def _opaque(evidence: bytes) -> dict[int, bytes]:
     record_end = 8 + int.from_bytes(response[5:8], "little")
     opaque_start = record_end + _NONCE_BYTES + 2
     opaque_end = opaque_start + int.from_bytes(response[opaque_start - 2 : opaque_start], "little")
-    if opaque_end + _SIGNATURE_BYTES != len(response):
-        raise ValueError("the lengths in it do not add up")
+    fail_if(opaque_end + _SIGNATURE_BYTES != len(response), "the lengths in it do not add up")
     measured = [value for _, value in _records(response[8:record_end], "measurement")]
-    if len(measured) != response[4]:
-        raise ValueError("it holds another number of measurements than it says")
-    if not any(any(value[_MEASUREMENT_HEAD:]) for value in measured):
-        raise ValueError("it measured nothing")
+    fail_if(len(measured) != response[4], "it holds another number of measurements than it says")
+    fail_if(not any(any(value[_MEASUREMENT_HEAD:]) for value in measured), "it measured nothing")
     found: dict[int, bytes] = {}
     for kind, value in _records(response[opaque_start:opaque_end], "field"):
-        if kind in found:
-            raise ValueError(f"it has the field {kind} twice")
+        fail_if(kind in found, f"it has the field {kind} twice")
         found[kind] = value
     return found
 
@@ -212,8 +207,7 @@ def _records(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
         kind, size = (int.from_bytes(data[at + shift : at + shift + 2], "little") for shift in (0, 2))
         yield kind, data[at + 4 : at + 4 + size]
         at += 4 + size
-    if at != len(data):
-        raise ValueError(f"its last {what} is cut off")
+    fail_if(at != len(data), f"its last {what} is cut off")
 
 
 def _vbios(value: bytes) -> str | None:

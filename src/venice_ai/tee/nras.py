@@ -21,7 +21,7 @@ from .._core.json_values import items, members
 from ..types.attestation import Check
 from .canonical import as_object, parse
 from .certificates import UNREADABLE, check_chain
-from .checks import CheckWarning, run
+from .checks import CheckWarning, fail_if, run
 from .collected_evidence import Documents
 from .gpu import chip, same_nonce
 
@@ -66,11 +66,9 @@ def _count(payload: object) -> int:
 def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
     (_, overall), tokens = _shaped(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]], "NVIDIA's answer")
     claims = _claims(overall, keys, nonce, now)
-    if claims.get("x-nvidia-overall-att-result") is not True:
-        raise ValueError("NVIDIA does not attest these GPUs")
+    fail_if(claims.get("x-nvidia-overall-att-result") is not True, "NVIDIA does not attest these GPUs")
     digests = as_object(claims.get("submods"), "submods")
-    if not tokens or set(digests) != set(tokens):
-        raise ValueError("NVIDIA's answer is not about the GPUs that it names")
+    fail_if(not tokens or set(digests) != set(tokens), "NVIDIA's answer is not about the GPUs that it names")
     for name, token in tokens.items():
         digest = hashlib.sha256(token.encode()).hexdigest()
         if digests[name] not in (["DIGEST", ["SHA-256", digest]], ["DIGEST", ["SHA256", digest]]):
@@ -84,8 +82,7 @@ def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
     # The service has written it in both ways.
     if not isinstance(measured, str) or measured.lower() != "success":
         raise ValueError(f"{name}: its measurements are not NVIDIA's ({measured!r})")
-    if claims.get("secboot") is not True:
-        raise ValueError(f"{name}: it did not boot securely")
+    fail_if(claims.get("secboot") is not True, f"{name}: it did not boot securely")
     if claims.get("dbgstat") != "disabled":
         raise ValueError(f"{name}: its debugger is not switched off ({claims.get('dbgstat')!r})")
     # The claims for Blackwell are those for Hopper.
@@ -113,10 +110,8 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
     if claims.get("iss") != ISSUER:
         raise ValueError(f"a token was issued by {claims.get('iss')!r}")
     begins, expires = _shaped([claims.get("nbf"), claims.get("exp")], tuple[float, float], "the time of a token")
-    if not begins - _SKEW_SECONDS <= now < expires:
-        raise ValueError("a token has expired, or is not valid yet")
-    if not same_nonce(claims.get("eat_nonce"), nonce):
-        raise ValueError("a token answers another nonce")
+    fail_if(not begins - _SKEW_SECONDS <= now < expires, "a token has expired, or is not valid yet")
+    fail_if(not same_nonce(claims.get("eat_nonce"), nonce), "a token answers another nonce")
     return claims
 
 
@@ -135,8 +130,7 @@ def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str
         if (key := _key(entry)) is not None:
             found[entry["kid"]] = key
             trusted = trusted and (root_sha256 is None or _chained(entry, key, root_sha256, now))
-    if not found:
-        raise ValueError("NVIDIA publishes no key for ES384")
+    fail_if(not found, "NVIDIA publishes no key for ES384")
     return found, trusted
 
 

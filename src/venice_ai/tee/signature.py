@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from .._core.json_values import items, members
 from ..types.attestation import SignatureReport
 from .aci import is_aci
-from .checks import CheckWarning, outcome, run
+from .checks import CheckWarning, fail_if, outcome, run
 from .crypto import address
 from .curve import signed_by
 from .keccak import keccak256
@@ -97,8 +97,7 @@ def _raw(value: Any) -> bytes:
         raw = bytes.fromhex(value.removeprefix("0x"))
     except (ValueError, AttributeError):
         raw = b""
-    if len(raw) != 65 or raw[-1] not in {0, 1, 27, 28}:
-        raise ValueError("the signature is not 65 bytes in hex that end in 27 or 28")
+    fail_if(len(raw) != 65 or raw[-1] not in {0, 1, 27, 28}, "the signature is not 65 bytes in hex that end in 27 or 28")
     return raw
 
 

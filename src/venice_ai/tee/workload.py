@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from .._core.json_values import items, members
 from ..types.attestation import Workload, one_line
 from .canonical import parse
-from .checks import CheckSkipped, CheckWarning
+from .checks import CheckSkipped, CheckWarning, fail_if
 from .eventlog import Replay, replay
 from .quote import Quote
 from .types import OS_PINS, MeasurementPins, OsImage
@@ -56,8 +56,7 @@ def replays(reply: Mapping[str, Any]) -> list[Replay]:
     """The event logs of a reply, replayed."""
     holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
     found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
-    if not found:
-        raise ValueError("the reply has no event log")
+    fail_if(not found, "the reply has no event log")
     return found
 
 
@@ -65,8 +64,7 @@ def check_registers(logs: Sequence[Replay], quote: Quote) -> str:
     """Checks that every log leads to the registers of the quote."""
     for log in logs:
         for number, (register, measured) in enumerate(zip(log.rtmrs, quote.rtmrs, strict=True)):
-            if register != measured:
-                raise ValueError(f"the event log does not lead to RTMR{number}")
+            fail_if(register != measured, f"the event log does not lead to RTMR{number}")
     return f"{len(logs)} log(s) lead to RTMR0 to RTMR3"
 
 
@@ -97,8 +95,7 @@ def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> st
         raise ValueError("the event log names no compose file")
     if (text := app_compose(reply)) is None:
         raise CheckWarning("the reply does not show the compose file; its hash is measured")
-    if hashlib.sha256(text.encode()).digest() != measured:
-        raise ValueError("the compose file shown is not the one that was measured")
+    fail_if(hashlib.sha256(text.encode()).digest() != measured, "the compose file shown is not the one that was measured")
     return f"sha256 {measured.hex()}"
 
 
@@ -145,8 +142,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     stated = cast("dict[str, Any]", claims)
     for path, name, value in _walk("server_verification", stated):
         good = isinstance(value, dict) or (value is not (name == "revoked") and (name != "valid" or value is True))
-        if not good:
-            raise ValueError(f"Venice says itself that {path} is not good")
+        fail_if(not good, f"Venice says itself that {path} is not good")
     tdx = member(stated, "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data}

@@ -1,10 +1,7 @@
 """The attacks that the emulated enclave, or a server in front of it, can perform.
 
-A fault acts at one step: on the domain before it is measured, on the quote before it is signed, on the reply, on its bytes, on
-the collateral, on the chunks of an answer, on its signature. What a client must do about each is a matter of the tests.
-
 `faults.json` has them all by their names: what each is about, and, if it only sets values, one entry of `_KINDS` with them. The
-code of the others stands here, in the table at the end.
+code of the others stands here, in the table at the end. What a client must do about each is a matter of the tests.
 """
 
 from __future__ import annotations

@@ -116,9 +116,6 @@ def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:
     return functions
 
 
-# -- the prompt ----------------------------------------------------------------------------------------------------------
-
-
 def _prompt(messages: Sequence[Message], form: Form, tools: Sequence[Message], schema: Message, *, plain: bool) -> list[Turn]:
     """The turns that ask for a form; UnsupportedInput if a message holds more than text."""
     rules = [_text(message) for message in messages if message["role"] in {"system", "developer"}]
