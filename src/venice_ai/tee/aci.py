@@ -7,7 +7,7 @@ key, which signed each of them. No quote binds the digest, so that nothing here 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final, NamedTuple
 
@@ -45,8 +45,11 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
     if not is_aci(reply):
         return []
     case = _Case(reply)
-    if too_many := _too_many(case):
-        return skipped(ACI, failed=outcome("aci_keyset", "fail", too_many))
+    # They are counted before any is verified.
+    for name, keys in {**case.keyset, "key_custody": case.custody}.items():
+        if (number := len(items(keys))) > MOST_KEYS:
+            why = f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
+            return skipped(ACI, failed=outcome("aci_keyset", "fail", why))
     if not case.keyset:
         return skipped(ACI, "the reply has no workload_keyset")
     rules = (_keyset, _workload, _endorsement, _custody)
@@ -65,14 +68,6 @@ class _Case:
     @cached_property
     def digest(self) -> str:
         return keyset_digest(self.keyset)
-
-
-def _too_many(case: _Case) -> str | None:
-    """What is wrong if there are more than `MOST_KEYS` keys, else `None`. They are counted before any is verified."""
-    for name, keys in {**case.keyset, "key_custody": case.custody}.items():
-        if (number := len(items(keys))) > MOST_KEYS:
-            return f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
-    return None
 
 
 def _keyset(case: _Case) -> str:
@@ -104,8 +99,12 @@ def _endorsement(case: _Case) -> str:
 def _custody(case: _Case) -> str:
     if not (entries := [entry for entry in map(members, case.custody) if entry]):
         raise CheckSkipped("the reply has no key_custody")
-    held = {_normal(_text(entry, "public_key")) for entry in entries}
-    if loose := [name for name, key in _keys(case) if _normal(key) not in held]:
+    held = {_normal(entry) for entry in entries}
+    named = [("identity", _normal(case.identity))]
+    for group in ("receipt_signing_keys", "e2ee_public_keys"):
+        keys = (as_object(entry, f"what is in {group}") for entry in items(case.keyset.get(group)))
+        named += [(str(key.get("key_id")), _normal(key)) for key in keys]
+    if loose := [name for name, key in named if key not in held]:
         raise ValueError(f"the key management service gave no key {loose[0]}")
     # Keys of other curves are made from the bytes of a secp256k1 key that is not shown, so that their chains prove nothing.
     links = tuple(link for link in map(_link, entries) if link is not None)
@@ -166,18 +165,10 @@ def _app_id(evidence: Mapping[str, Any]) -> bytes:
     raise CheckSkipped("the reply has no app-id in its event log")
 
 
-def _keys(case: _Case) -> Iterator[tuple[str, str]]:
-    """Every key of the set that signs or opens something, and what it is called."""
-    yield "identity", _text(case.identity, "public_key")
-    for group in ("receipt_signing_keys", "e2ee_public_keys"):
-        for entry in items(case.keyset.get(group)):
-            key = as_object(entry, f"what is in {group}")
-            yield str(key.get("key_id")), _text(key, "public_key")
-
-
-def _normal(key: str) -> str:
-    """A key in one spelling: 130 lower-case digits; those of 128 lack the 04."""
-    return "04" + key.lower() if len(key) == 128 else key.lower()
+def _normal(entry: Mapping[str, Any]) -> str:
+    """The key of an entry in one spelling: 130 lower-case digits; those of 128 lack the 04."""
+    key = _text(entry, "public_key").lower()
+    return "04" + key if len(key) == 128 else key
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

@@ -357,7 +357,7 @@ class _Case:
         doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
-        provider = self.reply.get("tee_provider")
+        provider, manager = self.reply.get("tee_provider"), member(self.reply, "compose_manager_attestation")
         return AttestationReport(
             model=self.given.model,
             provider=provider if isinstance(provider, str) else None,
@@ -374,7 +374,7 @@ class _Case:
             workload=self.workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,
-            actions=workload.manager_actions(self.reply) if self._passed("compose_manager") else (),
+            actions=tuple(map(workload.action_line, items(manager.get("actions")))) if self._passed("compose_manager") else (),
             warnings=tuple(map(one_line, (*shortfall(level, checks), *doubts, *self._warnings))),
             trust_root=self.options.trust.name,
         )

@@ -143,12 +143,10 @@ def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> Non
 def _parts(collateral: Mapping[str, Any]) -> Any:
     from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # it has types
 
-    parts: dict[str, Any] = {name: collateral.get(name) for name in _TEXTS}
-    if missing := [name for name, text in parts.items() if not isinstance(text, str)]:
+    if missing := [name for name in _TEXTS if not isinstance(collateral.get(name), str)]:
         raise ValueError(f"the collateral has no {missing[0]}, or it is not a string")
-    for name in _BINARIES:
-        parts[name] = _binary(name, collateral.get(name))
-    return QuoteCollateralV3(**parts)
+    texts = {name: collateral[name] for name in _TEXTS}
+    return QuoteCollateralV3(**texts, **{name: _binary(name, collateral.get(name)) for name in _BINARIES})
 
 
 def _binary(name: str, value: Any) -> bytes:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -43,8 +42,7 @@ _FIRMWARE_BYTES: Final = 48
 
 def chip(text: str) -> str | None:
     """The chip that a text names, Hopper (`GH100`) or Blackwell (`GB100`); NVIDIA's root certifies switches, too."""
-    found = _CHIP.search(text)
-    return None if found is None else found[0]
+    return found[0] if (found := _CHIP.search(text)) else None
 
 
 def check(
@@ -72,9 +70,8 @@ def check(
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
     checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
     status: Status = "pass" if expected_count in {None, len(items)} else "warn"
-    counted = f"{len(items)} of {expected_count} GPUs answered"
-    if expected_count is None:
-        counted = f"{len(items)} answered; the machine does not say how many it has"
+    unknown = "answered; the machine does not say how many it has"
+    counted = f"{len(items)} {unknown if expected_count is None else f'of {expected_count} GPUs answered'}"
     whole = not any(found.problems.values())
     return [*checks, outcome("gpu_count", status, counted)], [gpu for gpu in gpus if gpu is not None] if whole else []
 
@@ -140,7 +137,9 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     found.expect(answered, "gpu_nonce", f"{who}: it answered another nonce")
     if not chain:
         return None
-    found.expect(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
+    signed, signature = item.evidence[:-_SIGNATURE_BYTES], item.evidence[-_SIGNATURE_BYTES:]
+    is_own = is_signed(signed, signature, chain[0], ec.SECP384R1, SHA384())
+    found.expect(is_own, "gpu_signature", f"{who}: its key did not sign this")
     certified, measured = _certified_firmware(chain[0]), opaque.get(_FIRMWARE)
     if certified is None and measured is None:
         found.doubts["gpu_firmware"] = f"{who}: neither its certificate nor its measurements name its firmware"
@@ -171,14 +170,6 @@ def _certified_firmware(leaf: Certificate) -> bytes | None:
     der = extension.value if isinstance(extension, UnrecognizedExtension) else b""
     head, firmware = der[:-_FIRMWARE_BYTES], der[-_FIRMWARE_BYTES:]
     return firmware if head.endswith(_FIRMWARE_HEAD) else b""
-
-
-def _signed(leaf: Certificate, evidence: bytes) -> bool:
-    try:
-        key = leaf.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return is_signed(evidence[:-_SIGNATURE_BYTES], evidence[-_SIGNATURE_BYTES:], key, ec.SECP384R1, SHA384())
 
 
 def _opaque(evidence: bytes) -> dict[int, bytes]:

@@ -50,17 +50,12 @@ def _attested(documents: Documents | str, payload: object, nonce: bytes, now: fl
         raise ValueError(f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {documents}")  # noqa: TRY004
     keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
     count = _verified(parse(documents.answer), keys, nonce, now)
-    if count != (there := _count(payload)):
-        raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
+    there = len(items(members(parse(payload) if isinstance(payload, (str, bytes)) else payload).get("evidence_list")))
+    fail_if(count != there, f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     said = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
     if not trusted:  # anybody can have written them
         raise CheckWarning(f"{said}, if the keys are NVIDIA's: the keys are the file's own")
     return said
-
-
-def _count(payload: object) -> int:
-    found = parse(payload) if isinstance(payload, (str, bytes)) else payload
-    return len(items(members(found).get("evidence_list")))
 
 
 def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
@@ -124,14 +119,11 @@ def _shaped(value: Any, kind: Any, what: str) -> Any:
 
 def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str, EllipticCurvePublicKey], bool]:
     """The keys of a JSON Web Key Set that can sign ES384, by their id, and whether all of them are NVIDIA's."""
-    found: dict[str, EllipticCurvePublicKey] = {}
-    trusted = True
-    for entry in items(as_object(keys, "the set of NVIDIA's keys").get("keys")):
-        if (key := _key(entry)) is not None:
-            found[entry["kid"]] = key
-            trusted = trusted and (root_sha256 is None or _chained(entry, key, root_sha256, now))
-    fail_if(not found, "NVIDIA publishes no key for ES384")
-    return found, trusted
+    entries = [(each, _key(each)) for each in items(as_object(keys, "the set of NVIDIA's keys").get("keys"))]
+    usable = [(entry, key) for entry, key in entries if key is not None]
+    fail_if(not usable, "NVIDIA publishes no key for ES384")
+    trusted = root_sha256 is None or all(_chained(entry, key, root_sha256, now) for entry, key in usable)
+    return {entry["kid"]: key for entry, key in usable}, trusted
 
 
 def _key(entry: Any) -> EllipticCurvePublicKey | None:

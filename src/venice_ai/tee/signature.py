@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from .._core.json_values import items, members
 from ..types.attestation import SignatureReport
@@ -23,20 +23,14 @@ UNAVAILABLE: Final = SignatureReport(status="unavailable")
 """The report for a response without a signature."""
 _TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
 _LONGEST_TEXT = 4096
-
-
-class Hashes(NamedTuple):
-    """What a signed text says: the model's name, if it has one, and SHA-256 of a request and of an answer."""
-
-    model: str | None
-    request: str
-    response: str
+Hashes: TypeAlias = tuple[str | None, str, str]
+"""What a signed text says: the model's name, if it has one, and SHA-256 of a request and of an answer."""
 
 
 def hashes(text: str) -> Hashes | None:
     """The parts of a signed text; None if it has another shape. A model's name may hold colons itself."""
     found = _TEXT.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
-    return Hashes(found["model"], found["request"], found["response"]) if found else None
+    return found and (found["model"], found["request"], found["response"])
 
 
 def digest(text: str) -> bytes:
@@ -61,7 +55,7 @@ def verify(
         # The receipt is signed with a key that no quote of Venice's binds, so that its signature would prove nothing.
         unbound = "the receipt's own signature is not verified: no quote binds its key"
         checks.append(outcome("signature_receipt_key", "warn", unbound))
-    matches = _match(parts and parts.request, sent), _match(parts and parts.response, received)
+    matches = _match(parts and parts[1], sent), _match(parts and parts[2], received)
     if parts is not None and all(matches):
         checks.append(outcome("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received"))
     elif parts is not None:
@@ -125,7 +119,7 @@ def _receipt(receipt: Mapping[str, Any], parts: Hashes | None) -> str:
     if parts is None or not isinstance(receipt.get("event_log"), list):
         raise ValueError("the receipt has no event_log, or there are no hashes to compare with it")
     found = (str(members(event).get("body_hash")) for event in items(receipt["event_log"]))
-    if not {parts.request, parts.response} <= {each.lower().removeprefix("sha256:") for each in found}:
+    if not {*parts[1:]} <= {each.lower().removeprefix("sha256:") for each in found}:
         raise ValueError("the signed hashes are not in the receipt's log")
     return "the signed hashes are in the receipt's log"
 
