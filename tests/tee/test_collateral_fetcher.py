@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 from tests.fakes import KEY, RecordingClock, ScriptedReply
 from tests.shared import shared
 from venice_ai import VeniceClient
-from venice_ai.emulator.enclave.intel import DAY, FMSPC
+from venice_ai.emulator.enclave.hardware import DAY, FMSPC
 from venice_ai.exceptions import (
     APIConnectionError,
     APITimeoutError,

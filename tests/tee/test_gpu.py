@@ -16,7 +16,7 @@ import pytest
 
 from tests.shared import shared
 from venice_ai.emulator.enclave.certificates import Authority, pem
-from venice_ai.emulator.enclave.nvidia import Nvidia
+from venice_ai.emulator.enclave.hardware import Nvidia
 from venice_ai.tee import attestation, certificates, gpu
 from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.types import TeeOptions

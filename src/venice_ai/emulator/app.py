@@ -23,8 +23,7 @@ from .admin import Recorded
 from .answer import Turn, answer, call_id, tool_call
 from .backend import Backend, relayed
 from .catalogue import TYPES, Catalogue, model_headers, split_suffix, text_model
-from .completion import Completion
-from .delivery import Delivery
+from .delivery import Completion, Delivery
 from .refusals import Issue
 from .request import ChatRequest, Leaving
 from .schema_validation import Unsatisfiable

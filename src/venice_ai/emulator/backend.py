@@ -14,8 +14,7 @@ from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import refusals
-from .completion import Completion, bill
-from .delivery import DONE, EVENTS_TYPE, error_event
+from .delivery import DONE, EVENTS_TYPE, Completion, bill, error_event
 from .request import ChatRequest
 from .sending import Answer, Send, closed, encode_json, json_answer
 

@@ -23,8 +23,7 @@ from venice_ai.tee.signature import digest
 from venice_ai.tee.workload import CLAIMED
 
 from .certificates import VALID_UNTIL
-from .intel import Intel
-from .nvidia import Nvidia
+from .hardware import Intel, Nvidia
 
 SEPT_VE_DISABLE: Final = 1 << 28
 IMAGE: Final = "dstack-nvidia-0.5.5"

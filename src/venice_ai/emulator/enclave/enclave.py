@@ -17,8 +17,7 @@ from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answe
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
 from .channel import Channel, RefusedError, opened
 from .faults import FAULTS, Fault
-from .intel import Intel
-from .nvidia import Nvidia
+from .hardware import Intel, Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
 _NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")

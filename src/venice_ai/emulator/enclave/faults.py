@@ -22,8 +22,7 @@ from venice_ai.tee.quote import LAYOUT
 from ..sending import Answer
 from .attestation import Domain, Draft, EnclaveKey, Event, compose, event
 from .channel import Change, Channel, Chunk
-from .intel import Intel
-from .nvidia import Nvidia
+from .hardware import Intel, Nvidia
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _ANOTHER: Final = hashlib.sha256(b"another").digest()
