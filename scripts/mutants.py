@@ -132,7 +132,6 @@ ACTING = {
     "_limits/shared_file.py",
     "_limits/snapshot.py",
     "_limits/waiter.py",
-    "tee/collected_evidence.py",
     "tee/extra.py",
     "tee/guard.py",
     "tee/needs_extra.py",

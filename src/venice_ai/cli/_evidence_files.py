@@ -16,13 +16,10 @@ from typing import Any, Final, cast
 
 from .._core.json_values import members
 from ..tee.canonical import members_of, parse
-from ..tee.collateral import Seen
-from ..tee.collected_evidence import CollectedEvidence, Documents
-from ..tee.types import NVIDIA_ROOT_SHA256, MeasurementPins, TeeOptions
+from ..tee.types import NVIDIA_ROOT_SHA256, CollectedEvidence, Documents, MeasurementPins, Seen, TeeOptions
 from ..types.attestation import AttestationReport
 
-END_OF_TIME: Final = 2**37
-"""The year 6325, in seconds since 1970; beyond it the calendars of some systems end."""
+END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
 _BYTES: Final = "latin-1"
 """How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too."""
 

@@ -15,9 +15,8 @@ import click
 
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
 from ..tee.canonical import as_object, parse
-from ..tee.collected_evidence import CollectedEvidence
 from ..tee.extra import require_extra
-from ..tee.types import OS_PINS, TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
+from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import one_line
 from . import _evidence_files, _output
 from ._connection import Connection, with_connection

@@ -32,11 +32,10 @@ from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestErr
 from ..tee import attestation, signature
 from ..tee.canonical import as_object, parse
 from ..tee.checks import raise_for, reached, with_custom
-from ..tee.collected_evidence import CollectedEvidence
 from ..tee.crypto import public_key_bytes
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
-from ..tee.types import LEVELS, Level, QuoteVerifier, TeeOptions
+from ..tee.types import LEVELS, CollectedEvidence, Level, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
@@ -56,8 +55,7 @@ _CONNECT_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
 _MOST_REPORTS: Final = 256
 _SIGNATURE_DELAYS: Final = (0.0, 0.5, 1.0, 2.0)
-_OFF_THE_LOOP_BYTES: Final = 100_000
-"""Replies that are longer are read in a thread; the longest that was seen has 205 kB."""
+_OFF_THE_LOOP_BYTES: Final = 100_000  # replies that are longer are read in a thread; the longest that was seen has 205 kB
 _NOT_COVERED: Final = (
     "Not covered: a relay that tampers (it can swap the key that answers are sealed to, replay sealed messages, and forge "
     "answers), which software runs in the enclave unless you pin it, and whether the GPU belongs to this machine."

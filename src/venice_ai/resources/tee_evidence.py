@@ -30,8 +30,8 @@ from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
 from ..tee.canonical import Malformed, members_of
-from ..tee.collateral import FIELDS, Seen, window
-from ..tee.collected_evidence import Documents
+from ..tee.collateral import FIELDS, window
+from ..tee.types import Documents, Seen
 
 if TYPE_CHECKING:
     from ..types.attestation import Tcb

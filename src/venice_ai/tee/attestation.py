@@ -22,12 +22,11 @@ from . import aci, collateral, gpu, nras, workload  # `aci` first: it names the 
 from .canonical import as_object
 from .canonical import parse as parse_json
 from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, fail_if, level_of, outcome, run, shortfall, skipped
-from .collected_evidence import CollectedEvidence
 from .crypto import address, public_key_bytes
 from .eventlog import PayloadError, Replay
 from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
-from .types import Evidence, TeeOptions
+from .types import CollectedEvidence, Evidence, TeeOptions
 from .workload import app_compose, member, vm_config
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024

@@ -22,8 +22,8 @@ from ..types.attestation import Check
 from .canonical import as_object, parse
 from .certificates import UNREADABLE, check_chain
 from .checks import CheckWarning, fail_if, run
-from .collected_evidence import Documents
 from .gpu import chip, same_nonce
+from .types import Documents
 
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 ATTEST_URL: Final = f"{ISSUER}/v3/attest/gpu"

@@ -63,8 +63,7 @@ class Quote:
 
     raw: bytes
     qe_auth: bytes
-    chain: bytes
-    """The certificates of the platform, PEM."""
+    chain: bytes  # the certificates of the platform, PEM
 
     def __getattr__(self, name: str) -> bytes:
         if name not in LAYOUT:

@@ -35,8 +35,7 @@ _USED_OF_A_CHUNK = frozenset({"venice_parameters", *CHUNK_KEYS})
 _USED_OF_A_CHOICE = frozenset({"index", "delta", "finish_reason"})
 _NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _IDENTITY = re.compile(r"[A-Za-z0-9_.:/+-]{1,128}")
-_BLANKS = " \t\r\n"
-"""What servers send in clear. No other blank: there are enough of those to write messages in."""
+_BLANKS = " \t\r\n"  # what servers send in clear. No other blank: there are enough of those to write messages in.
 _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
 

@@ -19,8 +19,7 @@ from .crypto import address
 from .curve import signed_by
 from .keccak import keccak256
 
-UNAVAILABLE: Final = SignatureReport(status="unavailable")
-"""The report for a response without a signature."""
+UNAVAILABLE: Final = SignatureReport(status="unavailable")  # the report for a response without a signature
 _TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
 _LONGEST_TEXT = 4096
 Hashes: TypeAlias = tuple[str | None, str, str]

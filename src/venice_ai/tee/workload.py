@@ -35,8 +35,7 @@ _OBJECTS_AS_TEXT = {"tcb_info", "vm_config", "server_verification"}
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _NOT_DEBUG = (None, False, 0, "", "false", "0", "off", "no", "disabled")
 _LONGEST_PATH = 200
-_LONGEST_COMPOSE: Final = 256 * 1024
-"""The longest compose file that is read, in characters; real ones have some thousands."""
+_LONGEST_COMPOSE: Final = 256 * 1024  # the longest compose file that is read, in characters; real ones have some thousands
 _FOR_GPUS: Final = ("runtime:nvidia", "driver:nvidia", "\ngpus:", "nvidia.com/gpu", "NVIDIA_VISIBLE_DEVICES")
 # Blanks of one line, not `\s`: that takes line breaks in too, and tries each of them anew from every line before it.
 _IMAGE = re.compile(r"^[ \t]*(?:-[ \t]*)?image:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)

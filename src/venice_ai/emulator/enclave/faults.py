@@ -313,5 +313,4 @@ def _fault(name: str, row: dict[str, Any]) -> Fault:
     return replace(_CODE.get(name, Fault()), about=row["about"], **steps)
 
 
-FAULTS: Final[dict[str, Fault]] = {name: _fault(name, row) for name, row in _ROWS.items()}
-"""The attacks by their names."""
+FAULTS: Final[dict[str, Fault]] = {name: _fault(name, row) for name, row in _ROWS.items()}  # the attacks by their names
