@@ -134,7 +134,6 @@ ACTING = {
     "_limits/waiter.py",
     "tee/extra.py",
     "tee/guard.py",
-    "tee/needs_extra.py",
     "tee/types.py",
 }
 """Modules in these folders that act, or are nothing but types."""

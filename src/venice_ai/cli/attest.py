@@ -15,7 +15,6 @@ import click
 
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
 from ..tee.canonical import as_object, parse
-from ..tee.extra import require_extra
 from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import one_line
 from . import _evidence_files, _output
@@ -165,6 +164,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+    from ..tee.extra import require_extra
+
     require_extra()
     from ..tee import attestation
 
@@ -176,21 +177,13 @@ def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[
 
 async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
     async with connection.client() as client:
-        tee = client.tee
-        from ..tee import attestation  # after `tee` has made sure of the extra
-
-        options = tee.options(options)
         try:
-            evidence = await tee.collect(model, options)
+            return await client.tee.examine(model, client.tee.options(options))
         except TeeAttestationError as error:  # an answer without evidence
-            if error.report is None:
+            if (report := error.report) is None:
                 raise
-            report = error.report
             nonce = bytes.fromhex(report.nonce)
             return CollectedEvidence(model=model, nonce=nonce, reply=b"", now=report.fetched_at), report
-        report = attestation.verify(evidence, options)
-        tee.settle(evidence, report, options)
-    return evidence, report
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
-from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
+from . import extra as extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, as_object, canonical, parse
 from .checks import ACI, CheckSkipped, CheckWarning, fail_if, outcome, run, skipped
 from .crypto import public_key_bytes

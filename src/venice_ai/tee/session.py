@@ -18,7 +18,7 @@ from ..types._base import mark_private, plain
 from ..types.api.chat import ChatCompletionResponse, content_text
 from ..types.api.streaming import CHUNK_KEYS
 from ..types.attestation import AttestationReport, SignatureReport
-from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
+from . import extra as extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import InMemory, PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, guard
