@@ -62,6 +62,15 @@ _KINDS: dict[str, Any] = {
     "messages": Conversation,
 }
 _NULLABLE = {"stop", "tools"}
+# By what msgspec says: the first that is in it counts.
+_CODES = {
+    "Object contains unknown field": "unrecognized_keys",
+    " >= ": "too_small",
+    " > ": "too_small",
+    " <= ": "too_big",
+    " < ": "too_big",
+    "Invalid": "invalid_enum_value",
+}
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
 
@@ -121,16 +130,9 @@ def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issu
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         reason, place = objection(error)
-        yield Issue((*path, *(place or value)), reason, _code(reason))
-
-
-def _code(reason: str) -> str:
-    if reason.startswith("Object contains unknown field"):
-        return "unrecognized_keys"
-    for sign, code in ((" >= ", "too_small"), (" > ", "too_small"), (" <= ", "too_big"), (" < ", "too_big")):
-        if sign in reason:
-            return code
-    return "invalid_enum_value" if reason.startswith("Invalid") else "invalid_type"
+        yield Issue(
+            (*path, *(place or value)), reason, next((_CODES[sign] for sign in _CODES if sign in reason), "invalid_type")
+        )
 
 
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:

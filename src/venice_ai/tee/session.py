@@ -82,8 +82,6 @@ class TeeSession(InMemory):
         """The headers without which Venice would take the request for one in clear."""
         return {CLIENT_KEY: self._public_key.hex(), MODEL_KEY: self._model_key.hex(), ALGORITHM: "ecdsa"}
 
-    # -- out -------------------------------------------------------------------------------------------------------------
-
     def seal(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body to send: its messages sealed, and what this protocol needs set.
 
@@ -114,8 +112,6 @@ class TeeSession(InMemory):
         if content is not None and (self._roles == "all" or role in self._roles):
             kept["content"] = seal(self._model_key, (content_text(content) or "").encode())
         return kept
-
-    # -- in --------------------------------------------------------------------------------------------------------------
 
     def assembly(self, choices: int) -> Assembly:
         """What puts the opened chunks together; what it makes shows nothing of the answer in its `repr`."""

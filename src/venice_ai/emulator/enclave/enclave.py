@@ -91,8 +91,6 @@ class Enclave:
         """Takes a new key, as an enclave does that starts anew."""
         self.key = EnclaveKey()
 
-    # -- what it answers -------------------------------------------------------------------------------------------------
-
     def attest(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/attestation` about a model."""
         given = query.get("nonce")

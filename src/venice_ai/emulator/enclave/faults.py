@@ -47,9 +47,6 @@ class Fault:
     signed: Callable[[str], str] = str  # what is signed of an answer
 
 
-# -- what Venice says ----------------------------------------------------------------------------------------------------
-
-
 def _reply(members: dict[str, Any], draft: Draft) -> None:
     """The reply with other members, each named by its path; null takes one out."""
     for path, value in members.items():
@@ -106,9 +103,6 @@ def _doubled_keys(draft: Draft) -> bytes:
     """As long a reply as is read, whose first key comes again at the end."""
     keys = ",".join(f'"{number:x}":0' for number in range(320_000))
     return b"{" + keys.encode() + b',"0":0,' + draft.written()[1:]
-
-
-# -- evidence -----------------------------------------------------------------------------------------------------------
 
 
 def _binds(parts: list[str], draft: Draft) -> None:
@@ -170,8 +164,6 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
     return {**found, "tcb_info": found["tcb_info"].replace("OutOfDate", "UpToDate")}
 
 
-# -- chunks --------------------------------------------------------------------------------------------------------------
-
 Bend: TypeAlias = Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk] | None]
 
 
@@ -205,9 +197,6 @@ def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterabl
     return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
 
-# -- signatures ----------------------------------------------------------------------------------------------------------
-
-
 def _other_signer(reply: dict[str, Any]) -> None:
     other = EnclaveKey()
     reply |= {"signature": other.sign(reply["text"]), "signing_address": other.address}
@@ -217,9 +206,6 @@ def _signature_number(place: tuple[int, str], reply: dict[str, Any]) -> None:
     """Another r or s (hex) in a signature; they begin at the digits 2 and 66."""
     (start, number), text = place, reply["signature"]
     reply["signature"] = text[:start] + number + text[start + len(number) :]
-
-
-# -- all of them ---------------------------------------------------------------------------------------------------------
 
 
 _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
