@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from venice_ai.emulator.enclave import hardware
 from venice_ai.emulator.enclave.attestation import Domain
-from venice_ai.emulator.enclave.certificates import Authority
-from venice_ai.emulator.enclave.hardware import FMSPC, QE_SVN
+from venice_ai.emulator.enclave.hardware import FMSPC, QE_SVN, Authority
 
 NOW: Final = 1_795_000_000
 _TIMES = ("issued", "expires", "crl_issued", "crl_expires")

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from tests.shared import shared
-from venice_ai.emulator.enclave.certificates import pem
-from venice_ai.emulator.enclave.hardware import DAY
+from venice_ai.emulator.enclave.hardware import DAY, pem
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import attestation, collateral
 from venice_ai.tee.checks import raise_for

@@ -15,8 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.shared import shared
-from venice_ai.emulator.enclave.certificates import Authority, pem
-from venice_ai.emulator.enclave.hardware import Nvidia
+from venice_ai.emulator.enclave.hardware import Authority, Nvidia, pem
 from venice_ai.tee import attestation, certificates, gpu
 from venice_ai.tee.types import CollectedEvidence, TeeOptions
 from venice_ai.types.attestation import AttestationReport, Check, Gpu

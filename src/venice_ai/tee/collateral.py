@@ -127,8 +127,8 @@ def _parts(collateral: Mapping[str, Any]) -> Any:
 
     if missing := [name for name in _TEXTS if not isinstance(collateral.get(name), str)]:
         raise ValueError(f"the collateral has no {missing[0]}, or it is not a string")
-    texts = {name: collateral[name] for name in _TEXTS}
-    return QuoteCollateralV3(**texts, **{name: _binary(name, collateral.get(name)) for name in _BINARIES})
+    parts: dict[str, Any] = {name: _binary(name, collateral.get(name)) for name in _BINARIES}
+    return QuoteCollateralV3(**{name: collateral[name] for name in _TEXTS}, **parts)
 
 
 def _binary(name: str, value: Any) -> bytes:

@@ -22,8 +22,7 @@ from venice_ai.tee.quote import Quote
 from venice_ai.tee.signature import digest
 from venice_ai.tee.workload import CLAIMED
 
-from .certificates import VALID_UNTIL
-from .hardware import Intel, Nvidia
+from .hardware import VALID_UNTIL, Intel, Nvidia
 
 SEPT_VE_DISABLE: Final = 1 << 28
 IMAGE: Final = "dstack-nvidia-0.5.5"
