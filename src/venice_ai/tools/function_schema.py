@@ -92,17 +92,14 @@ class Signature:
             try:
                 return given, self._adapter.validate_json(text)
             except ValidationError as error:
+                told = error.errors(include_url=False, include_context=False)
                 given = json.loads(text)
-                if not self._mended(given, error):
-                    raise ToolArgumentsError(_reasons(error)) from error
-
-    def _mended(self, given: dict[str, Any], error: ValidationError) -> bool:
-        """Mends arguments in place: JSON text for containers is read, nulls for defaults go; whether there were any."""
-        changed = False
-        for line in error.errors(include_url=False, include_context=False):
-            if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
-                changed |= _read_in_place(given, line["loc"])
-        return remove_nulls(given, error, optional_keys(self._adapter.core_schema, with_defaults=True)) or changed
+                texts = (each for each in told if _CONTAINER_WANTED.fullmatch(each["type"]) and isinstance(each["input"], str))
+                read = [_read_in_place(given, each["loc"]) for each in texts]
+                optional = optional_keys(self._adapter.core_schema, with_defaults=True)
+                if not remove_nulls(given, error, optional) and not any(read):
+                    reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in told)
+                    raise ToolArgumentsError("; ".join(reasons)) from error
 
 
 # What pydantic calls a text, a number and the like where it wants a container.
@@ -213,14 +210,6 @@ class _StrictGenerator(_Generator):
         return node if self.field_is_required(schema, total=True) or "const" in node else or_null(node)
 
     model_field_schema = dataclass_field_schema = typed_dict_field_schema = _field_schema
-
-
-def _reasons(error: ValidationError) -> str:
-    reasons: list[str] = []
-    for found in error.errors(include_url=False, include_context=False):
-        path = ".".join(str(step) for step in found["loc"])
-        reasons.append(f"{path}: {found['msg']}" if path else found["msg"])
-    return "; ".join(reasons)
 
 
 def _warn(function: Any, described: Mapping[str, str], known: set[str], blanks: list[str]) -> None:
