@@ -208,7 +208,7 @@ class Models(APIResource["Connection"]):
             self._kept[path] = now(), reply
             # What names stand for: a model's id for itself, a trait or an alias for an id.
             held: Any = reply.get("data")
-            names: Any = held if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
+            names: Any = cast("Any", held) if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
             self._client.notices.learn(path, dict(names), now() + CACHE_SECONDS)
             return reply
 
