@@ -29,9 +29,10 @@ EPOCH = 1_780_000_000.0
 class VirtualClock:
     """A clock to give the client too: a sleep takes no time, moves the clock on, and is written down in `slept`."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: float = EPOCH) -> None:
         self.slept: list[float] = []
         """The waits that were asked for, in seconds."""
+        self._epoch = epoch
         self._elapsed = 0.0
 
     def now(self) -> float:
@@ -40,7 +41,7 @@ class VirtualClock:
 
     def time(self) -> float:
         """Unix time in seconds."""
-        return EPOCH + self._elapsed
+        return self._epoch + self._elapsed
 
     async def sleep(self, seconds: float) -> None:
         """Notes the wait; others run meanwhile."""
@@ -55,7 +56,7 @@ class VirtualClock:
 
 
 class Responder(Protocol):
-    """What answers requests, on its own clock: an `Emulator`."""
+    """What answers requests, on its own clock: an `Emulator`, or something else that `serve` is to put on a socket."""
 
     clock: Clock
 
@@ -110,6 +111,8 @@ class EmulatorReply:
         answer = await self._until(answering)
         self.status, self.headers, self._body = answer.status, Headers(answer.headers.items()), answer.body
         await self._wait(answer.delay)
+        if answer.failure is not None:
+            raise answer.failure
         if answer.refused:
             raise ConnectFailure("the emulator refused the connection, as its script says")
 

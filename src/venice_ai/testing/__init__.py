@@ -1,0 +1,17 @@
+"""Tests without mocks: all of `venice_ai.emulator`, recordings of real traffic, and a guard against the network.
+
+A `ScriptedEmulator` answers what a test says. A `Recorder` writes what a real server answers into a file, a `Replay` answers
+from that file.
+"""
+
+from venice_ai import emulator
+from venice_ai.emulator import *  # noqa: F403  # its `__all__` is part of ours
+
+from ._cassette import Cassette, Chunk, Content, Exchange
+from ._network import no_network
+from ._recorder import Recorder
+from ._replay import Replay, ScriptedEmulator, ScriptMismatchError
+
+__all__ = ["Cassette", "Chunk", "Content", "Exchange", "Recorder", "Replay", "ScriptMismatchError", "ScriptedEmulator"]
+__all__ += ["no_network"]
+__all__ += emulator.__all__
