@@ -98,6 +98,7 @@ def run_in_thread(
         finally:
             asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()  # closes a recorder's connections
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

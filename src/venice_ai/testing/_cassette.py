@@ -120,7 +120,7 @@ class Cassette(msgspec.Struct, forbid_unknown_fields=True):
 # -- redaction -----------------------------------------------------------------------------------------------------------
 
 _SECRET_NAME = re.compile(
-    r"auth|cookie|secret|token(?!s)|\bkey\b|apikey|sign-in|signature|session|balance|organization|project|\bray\b|trac"
+    r"auth|cookie|secret|token(?!s)|(?<![a-z])key(?![a-z])|apikey|sign-in|signature|session|balance|organization|project|\bray\b|trac"
     r"|forwarded|\bip$|(?<!model-)id$",
     re.IGNORECASE,
 )
