@@ -6,7 +6,7 @@ from pathlib import Path
 
 from venice_ai import UserMessage, VeniceClient
 from venice_ai._core.settings import Timeout
-from venice_ai.testing import Cassette, Chunk, Emulator, Exchange, Recorder, Replay
+from venice_ai.testing import Cassette, Emulator, Exchange, Piece, Recorder, Replay
 from venice_ai.transport import Request, Transport
 
 from ..fakes import KEY
@@ -43,14 +43,14 @@ async def created(client: VeniceClient, content: str = "hi") -> str | None:
 
 
 def exchange_of(*chunks: bytes, request: str = "POST /chat/completions", gap_ms: float = 0.0) -> Exchange:
-    return Exchange(request, headers={**STREAM_HEADERS}, chunks=[Chunk.of(data, gap_ms=gap_ms) for data in chunks])
+    return Exchange(request, headers={**STREAM_HEADERS}, chunks=[Piece.of(data, gap_ms=gap_ms) for data in chunks])
 
 
 async def recorded(emulator: Emulator, path: Path, *contents: str) -> Cassette:
     """The recording of streamed answers to these messages, or to `hi`."""
     with recorder_of(emulator, path) as recorder:
         for content in contents or ("hi",):
-            await streamed(client_of(recorder, emulator), content)
+            await streamed(client_of(recorder.transport(), emulator), content)
     return Cassette.read(path)
 
 

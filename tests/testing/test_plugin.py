@@ -26,7 +26,7 @@ def ask(server, what):
     asyncio.run(asked())
 
 def chat(client):
-    return client.chat.completions.create(model="m", messages=[UserMessage(content="hi")])
+    return client.chat.completions.create(model="venice-1", messages=[UserMessage(content="hi")])
 
 def models(client):
     return client.models.list()
@@ -75,5 +75,5 @@ def test_the_fixtures_judge_the_tests(tmp_path: Path) -> None:
         "ERROR test_user.py::test_unscripted_chat",
         "ERROR test_user.py::test_unused_recording",
     }
-    for words in ('- {"answer": "text", "text": "ciao"', "nobody scripted this chat", "- GET /models", "192.0.2.1 is not on this"):
-        assert words in said
+    words = ['- {"answer": "text", "text": "ciao"', "nobody scripted this chat", "- GET /models", "192.0.2.1 is not on this"]
+    assert [each for each in words if each not in said] == []

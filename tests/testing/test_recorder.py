@@ -33,7 +33,7 @@ async def test_any_bytes_are_replayed_as_they_were_chunked(
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "c.json"
     with Recorder(path, inner=ScriptedTransport(ScriptedReply(*pieces))) as recorder:
-        async for _ in (await recorder.send(request_to(URL, body=b"{}"))).pieces():
+        async for _ in (await recorder.transport().send(request_to(URL, body=b"{}"))).pieces():
             pass
 
     with Replay(path) as replay:
@@ -57,7 +57,7 @@ async def test_delays_and_gaps_are_those_of_the_clock(tmp_path: Path) -> None:
 async def test_an_answer_without_a_stream_is_recorded(tmp_path: Path) -> None:
     emulator = Emulator()
     with recorder_of(emulator, tmp_path / "c.json") as recorder:
-        said = await created(client_of(recorder, emulator))
+        said = await created(client_of(recorder.transport(), emulator))
 
     with Replay(tmp_path / "c.json") as replay:
         assert await created(replayed(replay)) == said
@@ -67,7 +67,7 @@ def test_a_synchronous_client_is_recorded_and_replayed(tmp_path: Path) -> None:
     emulator = Emulator()
     with (
         recorder_of(emulator, tmp_path / "c.json") as recorder,
-        SyncVeniceClient(api_key=KEY, transport=recorder, clock=emulator.clock) as client,
+        SyncVeniceClient(api_key=KEY, transport=recorder.transport(), clock=emulator.clock) as client,
     ):
         said = [*client.chat.completions.stream(model="venice-1", messages=HI).text_deltas()]
 
@@ -104,7 +104,7 @@ async def test_a_connection_that_cannot_be_made_is_replayed_as_one(tmp_path: Pat
 async def test_a_request_without_a_reply_is_replayed_as_a_lost_connection(tmp_path: Path) -> None:
     transport = ScriptedTransport(APITimeoutError("late"))
     with Recorder(tmp_path / "c.json", inner=transport) as recorder, pytest.raises(APITimeoutError):
-        await recorder.send(request_to(URL))
+        await recorder.transport().send(request_to(URL))
 
     with Replay(tmp_path / "c.json") as replay, pytest.raises(APIConnectionError):
         await (await replay.transport().send(request_to(URL))).read()
@@ -115,7 +115,7 @@ async def test_a_stream_that_breaks_off_does_so_again(tmp_path: Path, fault: Any
     emulator = Emulator()
     emulator.script(usual(**fault))
     with recorder_of(emulator, tmp_path / "c.json") as recorder, pytest.raises(StreamInterruptedError) as first:
-        await streamed(client_of(recorder, emulator))
+        await streamed(client_of(recorder.transport(), emulator))
 
     with Replay(tmp_path / "c.json") as replay, pytest.raises(StreamInterruptedError) as second:
         await streamed(replayed(replay))
@@ -130,7 +130,7 @@ async def test_a_stream_that_its_reader_left_ends_there(tmp_path: Path) -> None:
     emulator = Emulator()
     with recorder_of(emulator, tmp_path / "c.json") as recorder:
         async with (
-            client_of(recorder, emulator) as client,
+            client_of(recorder.transport(), emulator) as client,
             await client.chat.completions.stream(model="venice-1", messages=HI) as stream,
         ):
             await anext(stream.text_deltas())
@@ -151,9 +151,9 @@ async def test_an_error_leaves_an_earlier_recording_as_it_is(tmp_path: Path) -> 
 
 
 async def test_one_recorder_serves_a_client_after_another(tmp_path: Path) -> None:
-    with run_in_thread(Emulator()) as server, Recorder(tmp_path / "c.json") as recorder:
+    with run_in_thread(Emulator()) as server, Recorder(tmp_path / "c.json", server.url) as recorder:
         for _ in range(2):
-            async with VeniceClient(api_key=KEY, base_url=server.url, transport=recorder) as client:
+            async with VeniceClient(api_key=KEY, base_url=server.url, transport=recorder.transport()) as client:
                 await client.models.list()
 
     exchanges = Cassette.read(tmp_path / "c.json").exchanges
@@ -170,7 +170,6 @@ async def proxied(upstream: str, path: Path) -> AsyncGenerator[tuple[aiohttp.Cli
     with Recorder(path, upstream=upstream) as recorder:
         async with serve(recorder) as server, aiohttp.ClientSession() as session:
             yield session, server.url
-            await recorder.aclose()
 
 
 CHAT: dict[str, Any] = {"model": "venice-1", "messages": [{"role": "user", "content": "hi"}]}

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from venice_ai import APITimeoutError, StreamInterruptedError, UserMessage
-from venice_ai.testing import Cassette, Content, Emulator, Replay, ScriptMismatchError, serve, text
+from venice_ai.testing import Cassette, Emulator, Piece, Replay, ScriptMismatchError, serve, text
 from venice_ai.transport import Request
 
 from ..fakes import KEY
@@ -90,7 +90,7 @@ async def test_calls_at_the_same_time_are_answered_each(tmp_path: Path) -> None:
     emulator = Emulator()
     names = [str(number) for number in range(20)]
     with recorder_of(emulator, tmp_path / "c.json") as recorder:
-        before = await asyncio.gather(*(streamed(client_of(recorder, emulator), name) for name in names))
+        before = await asyncio.gather(*(streamed(client_of(recorder.transport(), emulator), name) for name in names))
 
     with Replay(tmp_path / "c.json") as replay:
         assert await asyncio.gather(*(streamed(replayed(replay), name) for name in names)) == before
@@ -108,7 +108,7 @@ async def test_calls_at_the_same_time_are_answered_each(tmp_path: Path) -> None:
 )
 async def test_a_request_is_found_by_its_body(recorded_body: bytes, asked: bytes, is_same: bool) -> None:
     exchange = exchange_of(b"yes")
-    exchange.body = Content.of(recorded_body)
+    exchange.body = Piece.of(recorded_body)
     replay = Replay(Cassette(0, [exchange]))
 
     if is_same:
@@ -232,7 +232,7 @@ async def test_on_a_socket_gaps_take_their_time_by_the_speed(speed: float, least
 async def test_a_conversation_with_a_model_is_replayed_on_a_socket(tmp_path: Path) -> None:
     emulator = Emulator()
     with recorder_of(emulator, tmp_path / "c.json") as recorder:
-        said = await streamed(client_of(recorder, emulator))
+        said = await streamed(client_of(recorder.transport(), emulator))
 
     with Replay(tmp_path / "c.json") as replay:
         async with serve(replay) as server, aiohttp.ClientSession() as session:

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from venice_ai import InvalidRequestError, SyncVeniceClient
+from venice_ai import SyncVeniceClient
 from venice_ai.testing import ScriptedEmulator, ScriptMismatchError, busy, echo, from_schema, serve, text
 
 from ..fakes import KEY
@@ -95,5 +95,5 @@ def test_another_salt_gives_another_answer() -> None:
 
 
 def test_a_schema_that_nothing_fits_is_told_where_it_is_scripted() -> None:
-    with pytest.raises(InvalidRequestError, match="no answer fits"):
+    with pytest.raises(ValueError, match="none of the values fits"):
         from_schema({"type": "string", "enum": [1]})

@@ -20,7 +20,6 @@ from venice_ai.types.api.params import CHAT_PATH
 
 from .delivery import Delivery
 from .schema_instance import instance
-from .schema_validation import Unsatisfiable
 
 Status: TypeAlias = Annotated[int, msgspec.Meta(ge=200, le=599)]
 
@@ -120,11 +119,8 @@ def text(
 
 
 def from_schema(schema: Mapping[str, Any], *, salt: object = "", **how: Unpack[Delivery]) -> Text:
-    """Answers with JSON that fits a JSON schema, another for another `salt`; InvalidRequestError if there is none."""
-    try:
-        return text(json.dumps(instance(schema, salt=salt), ensure_ascii=False), **how)
-    except Unsatisfiable as reason:
-        raise InvalidRequestError(f"no answer fits this schema: {reason}") from None
+    """Answers with JSON that fits a JSON schema, another for another `salt`. Raises ValueError if none fits."""
+    return text(json.dumps(instance(schema, salt=salt), ensure_ascii=False), **how)
 
 
 def tool_call(

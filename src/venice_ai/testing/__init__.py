@@ -7,11 +7,10 @@ from that file.
 from venice_ai import emulator
 from venice_ai.emulator import *  # noqa: F403  # its `__all__` is part of ours
 
-from ._cassette import Cassette, Chunk, Content, Exchange
+from ._cassette import Cassette, Exchange, Piece
 from ._network import no_network
 from ._recorder import Recorder
 from ._replay import Replay, ScriptedEmulator, ScriptMismatchError
 
-__all__ = ["Cassette", "Chunk", "Content", "Exchange", "Recorder", "Replay", "ScriptMismatchError", "ScriptedEmulator"]
-__all__ += ["no_network"]
+__all__ = ["Cassette", "Exchange", "Piece", "Recorder", "Replay", "ScriptMismatchError", "ScriptedEmulator", "no_network"]
 __all__ += emulator.__all__

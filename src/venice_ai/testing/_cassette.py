@@ -1,11 +1,11 @@
-"""A cassette: recorded exchanges in a JSON file that a person can read and edit."""
+"""A cassette: recorded exchanges in a JSON file that a person can read and edit, without secrets."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 
@@ -14,62 +14,48 @@ from ..emulator.transport import EPOCH
 from ..exceptions import InvalidArgumentError
 
 
-class Content(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Some bytes: as `json` where that gives the same bytes again, else as `text`, else as `base64`."""
+class Piece(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """Bytes that came together, `gap_ms` after those before, or after the headers.
 
+    They are `json` where that gives the same bytes again, else `text`, else `base64`.
+    """
+
+    gap_ms: float = 0.0
     json: dict[str, Any] | None = None
     text: str = ""
     base64: bytes = b""
 
-    @classmethod
-    def of(cls, data: bytes, **others: Any) -> Self:
+    @staticmethod
+    def of(data: bytes, *, gap_ms: float = 0.0) -> Piece:
         """These bytes."""
-        found = cls(**others)
-        found.data = data
-        return found
+        shown: dict[str, Any] = {"base64": data}
+        with suppress(*NOT_STRICT):
+            shown = {"text": data.decode()}
+            if isinstance(value := strict_decode(data), dict) and encode(value) == data:
+                shown = {"json": value}
+        return Piece(gap_ms, **shown)
 
     @property
     def data(self) -> bytes:
-        """The bytes, which can be replaced."""
+        """The bytes."""
         return self.base64 or self.text.encode() if self.json is None else encode(self.json)
-
-    @data.setter
-    def data(self, data: bytes) -> None:
-        self.json, self.text, self.base64 = None, "", b""
-        try:
-            self.text = data.decode()
-            value = strict_decode(data)
-            if isinstance(value, dict) and encode(value) == data:
-                self.json, self.text = value, ""
-        except UnicodeDecodeError:
-            self.base64 = data
-        except NOT_STRICT:
-            pass
-
-
-class Chunk(Content):
-    """Bytes of a reply that arrived together."""
-
-    gap_ms: float = 0.0
-    """Milliseconds since the chunk before, or since the headers."""
 
 
 class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """One request, and the reply to it."""
+    """A request, named like `GET /models?type=text`, and the reply to it; `delay_ms` passed until the headers came.
+
+    The `status` is 0 if there was no connection or, with `broken`, if it was lost before a reply; else `broken` says that it
+    breaks off after the last chunk, also because the reader left.
+    """
 
     request: str
-    """The method, and the address without the base URL: `GET /models?type=text`."""
     sent_headers: dict[str, str] = {}
-    body: Content = msgspec.field(default_factory=Content)
+    body: Piece = msgspec.field(default_factory=Piece)
     status: int = 200
-    """The status of the reply; 0 if there was no connection or, with `broken`, if it was lost before a reply."""
     headers: dict[str, str] = {}
-    """The headers of the reply, without those that frame its body."""
     delay_ms: float = 0.0
-    """Milliseconds from the request to the headers of the reply."""
-    chunks: list[Chunk] = []
+    chunks: list[Piece] = []
     broken: bool = False
-    """Whether the connection breaks off after the last chunk; also true if the reader left before the end."""
 
     @property
     def content(self) -> bytes:
@@ -78,8 +64,8 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     def cut(self, chunk: int, *, at: int = 0) -> None:
         """Breaks the connection off in a chunk, after so many of its bytes."""
-        del self.chunks[chunk + 1 :]
-        self.chunks[chunk].data = self.chunks[chunk].data[:at]
+        last = self.chunks[chunk]
+        self.chunks[chunk:] = [Piece.of(last.data[:at], gap_ms=last.gap_ms)]
         self.broken = True
 
     def slow(self, chunk: int, *, seconds: float) -> None:
@@ -88,25 +74,19 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     def corrupt(self, chunk: int, *, at: int = 0, data: bytes = b"\xff") -> None:
         """Writes other bytes over those of a chunk, from a position on."""
-        old = self.chunks[chunk].data
-        self.chunks[chunk].data = old[:at] + data + old[at + len(data) :]
+        old, gap_ms = self.chunks[chunk].data, self.chunks[chunk].gap_ms
+        self.chunks[chunk] = Piece.of(old[:at] + data + old[at + len(data) :], gap_ms=gap_ms)
 
 
 class Cassette(msgspec.Struct, forbid_unknown_fields=True):
-    """Recorded exchanges, in the order of their requests."""
+    """Exchanges in the order of their requests, and the Unix time at which their recording began."""
 
     recorded_at: float = EPOCH
-    """Unix time at which the recording began."""
     exchanges: list[Exchange] = []
 
     @staticmethod
     def read(path: str | Path) -> Cassette:
-        """The cassette in a file.
-
-        Raises:
-            InvalidArgumentError: the file is not one.
-            OSError: the file cannot be read.
-        """
+        """The cassette in a file; an InvalidArgumentError if it is none."""
         try:
             return msgspec.json.decode(Path(path).read_bytes(), type=Cassette)
         except NOT_STRICT as error:
@@ -119,22 +99,21 @@ class Cassette(msgspec.Struct, forbid_unknown_fields=True):
 
 # -- redaction -----------------------------------------------------------------------------------------------------------
 
-_SECRET_NAME = re.compile(
-    r"auth|cookie|secret|token(?!s)|(?<![a-z])key(?![a-z])|apikey|sign-in|signature|session|balance|organization|project|\bray\b|trac"
-    r"|forwarded|\bip$|(?<!model-)id$",
+# Headers, and parts of a query, that stand for an account, a person or a request.
+_SECRET = re.compile(
+    r"auth|cookie|secret|token(?!s)|(?<![a-z])key(?![a-z])|apikey|sign-in|signature|session|balance|organization|project"
+    r"|\bray\b|trac|forwarded|\bip$|(?<!model-)id$",
     re.IGNORECASE,
 )
-"""Names of headers, and of parts of a query, that stand for an account, a person or a request."""
+# An id in a JSON body: its kind, if it tells that, and the rest.
 _ID = re.compile(rb'"(?:id|\w+_id|\w+Id)"\s*:\s*"(?=[^"]*\d)([A-Za-z]+[-_])?([\w.:-]{6,})"')
-"""An id in a JSON body: its kind, if it tells that, and the rest."""
 
 
-def path_of(url: str) -> str:
-    """The address below the version of the API, with its query in order and without secrets: the same wherever it is served."""
-    parts = urlsplit(url)
-    pairs = sorted(pair.partition("=") for pair in parts.query.split("&") if pair)
-    query = "&".join(f"{name}={'***' if _SECRET_NAME.search(name) else value}" for name, _, value in pairs)
-    return re.sub(r"^.*?/v\d+\w*(?=/)", "", parts.path) + "?" * bool(query) + query
+def path_of(target: str) -> str:
+    """A path without what stands before it in base URLs, and its query without secrets: the same wherever it is served."""
+    path, *query = re.split("[?&]", re.sub(r"^.*?/v\d+\w*(?=/)", "", target))
+    shown = "&".join(re.sub("=.*", "=***", each) if _SECRET.search(each.partition("=")[0]) else each for each in query if each)
+    return f"{path}?{shown}".rstrip("?")
 
 
 def redact(cassette: Cassette) -> None:
@@ -148,11 +127,11 @@ def redact(cassette: Cassette) -> None:
     for each in cassette.exchanges:
         for headers in (each.sent_headers, each.headers):
             for name, value in headers.items():
-                headers[name] = "***" if _SECRET_NAME.search(name) else clean(value.encode("utf-8", "replace")).decode()
-        each.request, each.body.data = clean(each.request.encode()).decode(), clean(each.body.data)
+                headers[name] = "***" if _SECRET.search(name) else clean(value.encode("utf-8", "replace")).decode()
+        each.request, each.body = clean(each.request.encode()).decode(), Piece.of(clean(each.body.data))
         whole = clean(each.content)
-        for chunk in each.chunks:
-            chunk.data, whole = whole[: len(chunk.data)], whole[len(chunk.data) :]
+        for number, chunk in enumerate(each.chunks):
+            each.chunks[number], whole = Piece.of(whole[: len(chunk.data)], gap_ms=chunk.gap_ms), whole[len(chunk.data) :]
 
 
 def _stand_ins(cassette: Cassette) -> dict[bytes, bytes]:
@@ -160,10 +139,10 @@ def _stand_ins(cassette: Cassette) -> dict[bytes, bytes]:
     hidden: dict[bytes, bytes] = {}
     for each in cassette.exchanges:
         for name, value in [*each.sent_headers.items(), *each.headers.items()]:
-            words = re.split(r"[\s;,=]+", value) if _SECRET_NAME.search(name) else []
+            words = re.split(r"[\s;,=]+", value) if _SECRET.search(name) else []
             # Shorter words, and plain numbers, are other things elsewhere.
             hidden |= {
-                word.encode(): b"*" * len(word.encode()) for word in words if re.search(r"[^\d.*]", word) and len(word) >= 8
+                word.encode(): b"*" * len(word.encode()) for word in words if len(word) > 7 and re.search(r"[^\d.*]", word)
             }
         for kind, rest in _ID.findall(each.content) if "/models" not in each.request else ():
             hidden.setdefault(kind + rest, kind + (b"%0*d" % (len(rest), len(hidden)))[-len(rest) :])

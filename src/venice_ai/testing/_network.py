@@ -18,10 +18,9 @@ _listen = cache(sys.addaudithook)  # once, for there is no way to remove one
 
 @contextmanager
 def no_network() -> Generator[None]:
-    """Forbids every connection but those to this machine, in all threads of this process, until the context ends.
+    """Lets everything in this process that would reach another machine raise an AssertionError, until the context ends.
 
-    Raises:
-        AssertionError: where another machine is looked up or connected to. No client takes that for a failure to try again.
+    No client takes that for a failure of the network, after which it could try again.
     """
     _listen(_judge)
     _guards.add(guard := object())

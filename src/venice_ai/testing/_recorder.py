@@ -1,117 +1,96 @@
-"""`Recorder`: what goes over the wire as a cassette, from a transport of ours or from a proxy in front of a server."""
+"""`Recorder`: what goes over the wire as a cassette, between a client and a server."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 from urllib.parse import urlencode
 
 from .._core.ports import Clock, Reply, Transport
 from .._core.request import Request, SystemClock
-from .._core.settings import Timeout
+from .._core.settings import DEFAULT_BASE_URL, Timeout
 from .._http.retry import ConnectFailure
-from ..emulator.sending import PREFIX, Act, Answer, Incoming, Reset, Send
+from ..emulator import EmulatorTransport
+from ..emulator.sending import Act, Answer, Incoming, Reset, Send
 from ..exceptions import APIConnectionError
 from ..transport import http_transport
 from ..types.response_meta import Headers
-from ._cassette import Cassette, Chunk, Content, Exchange, path_of, redact
+from ._cassette import Cassette, Exchange, Piece, path_of, redact
 
+# Headers of one connection, and those that frame a body, which is recorded whole and not compressed.
 _LINK: Final = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"}
-_FRAME: Final = {"content-length", "content-encoding", "accept-encoding"}  # what is recorded is whole and not compressed
+_FRAME: Final = {"content-length", "content-encoding", "accept-encoding"}
 _PATIENT: Final = Timeout(first_chunk=3_600, idle=3_600, progress=None)
 
 
 class Recorder(AbstractContextManager["Recorder"]):
     """Records exchanges, and writes a cassette without keys, cookies and ids if its context ends without an error.
 
-    It is a transport for our clients, `VeniceClient(transport=recorder)`, and with `run_in_thread(recorder)` or
-    `serve(recorder)` a proxy that any other client can be given as its base URL.
+    Give its `transport()` to a client of ours, or the address of `serve(recorder)` or `run_in_thread(recorder)` to any other.
 
     Args:
         path: the file.
-        upstream: the base URL that the proxy passes requests on to, with their keys.
+        upstream: the base URL of the server that answers; it gets the requests with their keys.
         inner: what sends the requests; by default, `http_transport()`.
         clock: what delays and gaps are measured on.
     """
 
     def __init__(
-        self, path: str | Path, *, upstream: str = "", inner: Transport | None = None, clock: Clock | None = None
+        self, path: str | Path, upstream: str = DEFAULT_BASE_URL, *, inner: Transport | None = None, clock: Clock | None = None
     ) -> None:
-        self.clock: Clock = SystemClock() if clock is None else clock
-        """What delays and gaps are measured on."""
+        self.clock: Clock = clock or SystemClock()
         self.cassette: Cassette = Cassette(recorded_at=self.clock.time())
         """What was recorded; with all secrets in it until the context ends."""
         self._path, self._upstream, self._inner = path, upstream.rstrip("/"), inner or http_transport()
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
+            for each in self.cassette.exchanges:  # many readers leave after the last event, before the end
+                each.broken = each.broken and not each.content.rstrip().endswith(b"[DONE]")
             redact(self.cassette)
             self.cassette.write(self._path)
 
-    async def send(self, request: Request) -> Reply:
-        """The reply to a request of a client, which is recorded as it is read."""
-        began, body = self.clock.now(), Content.of(request.body or b"")
-        asked = f"{request.method} {path_of(request.url)}"
-        exchange = Exchange(asked, dict(request.headers), body, status=0, broken=True)
-        self.cassette.exchanges.append(exchange)
-        try:
-            reply = await self._inner.send(request)
-        except ConnectFailure:
-            exchange.broken = False
-            raise
-        finally:
-            exchange.delay_ms = round((self.clock.now() - began) * 1_000, 3)
-        exchange.status, exchange.headers = reply.status, _end_to_end(reply.headers)
-        return cast("Reply", _RecordedReply(reply, exchange, self.clock))
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._inner.aclose()
+    def transport(self) -> EmulatorTransport:
+        """A transport for a client in this process."""
+        return EmulatorTransport(self)
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The answer of the upstream server to a request that came over a socket."""
-        url = f"{self._upstream}{incoming.path.removeprefix(PREFIX)}?{urlencode(incoming.query)}".rstrip("?")
-        headers, body = {**_end_to_end(incoming.headers), "accept-encoding": "identity"}, incoming.body or None
+        """The answer of the upstream server, which is recorded as it is read."""
+        query, began = f"?{urlencode(incoming.query)}" if incoming.query else "", self.clock.now()
+        headers, url = _end_to_end(incoming.headers), f"{self._upstream}{path_of(incoming.path)}{query}"
+        asked = f"{incoming.method} {path_of(incoming.path + query)}"
+        exchange = Exchange(asked, dict(headers), Piece.of(incoming.body), status=0, broken=True)
+        self.cassette.exchanges.append(exchange)
+        headers["accept-encoding"], body = "identity", incoming.body or None
         try:
-            request = Request(incoming.method, url, headers=headers, body=body, timeout=_PATIENT, stream=True)
-            reply = await self.send(request)
+            reply = await self._inner.send(
+                Request(incoming.method, url, headers=headers, body=body, timeout=_PATIENT, stream=True)
+            )
+        except APIConnectionError as error:
+            exchange.broken = not isinstance(error, ConnectFailure)
+            return Answer(0, refused=True, failure=error)
+        finally:
+            exchange.delay_ms = self._milliseconds(began)
+        exchange.status, exchange.headers = reply.status, _end_to_end(reply.headers)
+        return Answer(reply.status, dict(exchange.headers), self._acts(reply, exchange))
+
+    async def _acts(self, reply: Reply, exchange: Exchange) -> AsyncIterator[Act]:
+        before = self.clock.now()
+        try:
+            async for piece in reply.pieces():
+                exchange.chunks.append(Piece.of(piece, gap_ms=self._milliseconds(before)))
+                before = self.clock.now()
+                yield Send(piece)
+            exchange.broken = False
         except APIConnectionError:
-            return Answer(0, refused=True)
-        return Answer(reply.status, _end_to_end(reply.headers), _acts(reply))
+            yield Reset()
+        finally:
+            reply.close()
 
-
-class _RecordedReply:
-    def __init__(self, reply: Reply, exchange: Exchange, clock: Clock) -> None:
-        self._reply, self._exchange, self._clock, self._last = reply, exchange, clock, clock.now()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reply, name)
-
-    async def read(self) -> bytes:
-        return b"".join([piece async for piece in self.pieces()])
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        async for piece in self._reply.pieces():
-            before, self._last = self._last, self._clock.now()
-            self._exchange.chunks.append(Chunk.of(piece, gap_ms=round((self._last - before) * 1_000, 3)))
-            yield piece
-        self._exchange.broken = False
-
-    async def drain(self) -> None:
-        self._exchange.broken = False  # the last event was there
-        await self._reply.drain()
-
-
-async def _acts(reply: Reply) -> AsyncIterator[Act]:
-    try:
-        async for piece in reply.pieces():
-            yield Send(piece)
-    except APIConnectionError:
-        yield Reset()
-    finally:
-        reply.close()
+    def _milliseconds(self, since: float) -> float:
+        return round((self.clock.now() - since) * 1_000, 3)
 
 
 def _end_to_end(headers: Headers) -> dict[str, str]:

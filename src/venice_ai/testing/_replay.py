@@ -29,8 +29,7 @@ class _Foreseen:
         self._asked: list[str] = []
         self._failures: list[str] = []
 
-    def unused(self) -> list[str]:
-        """What is still to be asked for, in words."""
+    def _unused(self) -> list[str]:
         raise NotImplementedError
 
     def _judged(self, incoming: Incoming, answer: Answer | str) -> Answer:
@@ -47,7 +46,7 @@ class _Foreseen:
         return self
 
     def __exit__(self, *error: object) -> None:
-        left = [f"- {line}" for line in self.unused()]
+        left = [f"- {line}" for line in self._unused()]
         if error[0] is None and (left or self._failures):
             raise ScriptMismatchError("\n".join(["the requests are not those foreseen:", *self._asked, *left, *self._failures]))
 
@@ -61,10 +60,6 @@ class Replay(_Foreseen):
     Args:
         cassette: the file, or what was read from it and changed.
         speed: how many times as fast as recorded; `math.inf` leaves out delays and gaps.
-
-    Raises:
-        InvalidArgumentError: the file is not a cassette.
-        OSError: the file cannot be read.
     """
 
     def __init__(self, cassette: Cassette | str | Path, *, speed: float = 1.0) -> None:
@@ -79,19 +74,19 @@ class Replay(_Foreseen):
         """A transport for a client in this process."""
         return EmulatorTransport(self)
 
-    def unused(self) -> list[str]:
-        """The requests that are still to come."""
+    def _unused(self) -> list[str]:
         return [" ".join(map(str.strip, lines)) for lines, _ in self._left]
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The recorded answer."""
         asked = _lines(f"{incoming.method} {path_of(f'{incoming.path}?{urlencode(incoming.query)}')}", incoming.body)
-        place = next((place for place, (lines, _) in enumerate(self._left) if lines == asked), None)
-        return self._judged(incoming, self._difference(asked) if place is None else self._answer(self._left.pop(place)[1]))
-
-    def _answer(self, each: Exchange) -> Answer:
-        refused = not (each.status or each.broken)
-        return Answer(each.status or 200, each.headers, self._acts(each), each.delay_ms / 1_000 / self._speed, refused)
+        for place, (lines, each) in enumerate(self._left):
+            if lines == asked:
+                del self._left[place]
+                status, delay = each.status or 200, each.delay_ms / 1_000 / self._speed
+                refused = not (each.status or each.broken)
+                return self._judged(incoming, Answer(status, each.headers, self._acts(each), delay, refused))
+        return self._judged(incoming, self._difference(asked))
 
     def _acts(self, each: Exchange) -> Iterator[Act]:
         for chunk in each.chunks:
@@ -102,10 +97,8 @@ class Replay(_Foreseen):
             yield Reset()
 
     def _difference(self, asked: list[str]) -> str:
-        def likeness(lines: list[str]) -> float:
-            return SequenceMatcher(None, lines, asked).ratio()
-
-        nearest = max((lines for lines, _ in self._known), key=likeness, default=list[str]())
+        known = [lines for lines, _ in self._known]
+        nearest = max(known, key=lambda lines: SequenceMatcher(None, lines, asked).ratio(), default=list[str]())
         if nearest == asked:
             return f"{asked[0]} was asked more often than it is recorded"
         lines = unified_diff(nearest, asked, "the nearest request that is recorded", "what was asked", lineterm="")
@@ -113,20 +106,14 @@ class Replay(_Foreseen):
 
 
 class ScriptedEmulator(_Foreseen, Emulator):
-    """An emulator that answers chats from its script alone, which is to be used up.
-
-    Args:
-        *steps: the script; `script` adds to it.
-        **settings: those of `Emulator`.
-    """
+    """An emulator with a script, which alone answers chats, and is to be used up; `settings` are those of `Emulator`."""
 
     def __init__(self, *steps: Step, **settings: Any) -> None:
         super().__init__(**settings)
         self.script(*steps)
         self.always(_UNSCRIPTED)
 
-    def unused(self) -> list[str]:
-        """The steps that are still to come, as JSON."""
+    def _unused(self) -> list[str]:
         return [json.dumps(step, ensure_ascii=False) for step in steps_to_json(self._script.left)]
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:

@@ -15,14 +15,14 @@ pytest_plugins = ["venice_ai.emulator.pytest_plugin"]  # the fixture `emulator`
 
 @pytest.fixture
 def scripted_emulator() -> Generator[ScriptedEmulator]:
-    """An emulator that answers its script alone. The script must be used up."""
+    """An emulator that answers its script alone, which must be used up."""
     with ScriptedEmulator() as found:
         yield found
 
 
 @pytest.fixture
 def replay(request: pytest.FixtureRequest) -> Generator[Callable[[str], Replay]]:
-    """A function that opens a cassette by its path from the folder of the test. The cassette must be used up."""
+    """Opens a cassette by its path from the folder of the test. It must be used up."""
     with ExitStack() as stack:
         yield lambda name: stack.enter_context(Replay(request.path.parent / name))
 
