@@ -60,7 +60,9 @@ class Responder(Protocol):
 
     clock: Clock
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer: ...
+    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+        """The answer to a request; `now` is Unix time."""
+        ...
 
 
 class EmulatorTransport:

@@ -44,8 +44,8 @@ class Piece(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A request, named like `GET /models?type=text`, and the reply to it; `delay_ms` passed until the headers came.
 
-    The `status` is 0 if there was no connection or, with `broken`, if it was lost before a reply; else `broken` says that it
-    breaks off after the last chunk, also because the reader left.
+    The `status` is 0 if no connection could be made or, with `broken`, if it was lost before a reply. Else `broken` says that
+    it breaks off after the last chunk, also because the reader left.
     """
 
     request: str
@@ -86,7 +86,7 @@ class Cassette(msgspec.Struct, forbid_unknown_fields=True):
 
     @staticmethod
     def read(path: str | Path) -> Cassette:
-        """The cassette in a file; an InvalidArgumentError if it is none."""
+        """The cassette in a file; an InvalidArgumentError if the file holds something else."""
         try:
             return msgspec.json.decode(Path(path).read_bytes(), type=Cassette)
         except NOT_STRICT as error:

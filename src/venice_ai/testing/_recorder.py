@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from .._core.ports import Clock, Reply, Transport
 from .._core.request import Request, SystemClock
-from .._core.settings import DEFAULT_BASE_URL, Timeout
+from .._core.settings import Timeout, resolve_base_url
 from .._http.retry import ConnectFailure
 from ..emulator import EmulatorTransport
 from ..emulator.sending import Act, Answer, Incoming, Reset, Send
@@ -32,18 +32,18 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     Args:
         path: the file.
-        upstream: the base URL of the server that answers; it gets the requests with their keys.
+        upstream: the base URL of the server that answers; by default, that of a client.
         inner: what sends the requests; by default, `http_transport()`.
         clock: what delays and gaps are measured on.
     """
 
     def __init__(
-        self, path: str | Path, upstream: str = DEFAULT_BASE_URL, *, inner: Transport | None = None, clock: Clock | None = None
+        self, path: str | Path, upstream: str | None = None, *, inner: Transport | None = None, clock: Clock | None = None
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.cassette: Cassette = Cassette(recorded_at=self.clock.time())
         """What was recorded; with all secrets in it until the context ends."""
-        self._path, self._upstream, self._inner = path, upstream.rstrip("/"), inner or http_transport()
+        self._path, self._upstream, self._inner = path, resolve_base_url(upstream), inner or http_transport()
 
     def __exit__(self, *error: object) -> None:
         if error[0] is None:
@@ -65,14 +65,13 @@ class Recorder(AbstractContextManager["Recorder"]):
         self.cassette.exchanges.append(exchange)
         headers["accept-encoding"], body = "identity", incoming.body or None
         try:
-            reply = await self._inner.send(
-                Request(incoming.method, url, headers=headers, body=body, timeout=_PATIENT, stream=True)
-            )
+            request = Request(incoming.method, url, headers=headers, body=body, timeout=_PATIENT, stream=True)
+            reply = await self._inner.send(request)
         except APIConnectionError as error:
             exchange.broken = not isinstance(error, ConnectFailure)
             return Answer(0, refused=True, failure=error)
         finally:
-            exchange.delay_ms = self._milliseconds(began)
+            exchange.delay_ms = round((self.clock.now() - began) * 1_000, 3)
         exchange.status, exchange.headers = reply.status, _end_to_end(reply.headers)
         return Answer(reply.status, dict(exchange.headers), self._acts(reply, exchange))
 
@@ -80,7 +79,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         before = self.clock.now()
         try:
             async for piece in reply.pieces():
-                exchange.chunks.append(Piece.of(piece, gap_ms=self._milliseconds(before)))
+                exchange.chunks.append(Piece.of(piece, gap_ms=round((self.clock.now() - before) * 1_000, 3)))
                 before = self.clock.now()
                 yield Send(piece)
             exchange.broken = False
@@ -88,9 +87,6 @@ class Recorder(AbstractContextManager["Recorder"]):
             yield Reset()
         finally:
             reply.close()
-
-    def _milliseconds(self, since: float) -> float:
-        return round((self.clock.now() - since) * 1_000, 3)
 
 
 def _end_to_end(headers: Headers) -> dict[str, str]:

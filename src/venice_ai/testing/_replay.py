@@ -22,8 +22,6 @@ class ScriptMismatchError(AssertionError):
 
 
 class _Foreseen:
-    """Takes down what was asked, and judges it at the end of its context."""
-
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._asked: list[str] = []
