@@ -33,14 +33,14 @@ async def long_recording(chunks: int, path: Path) -> Cassette:
 async def test_ten_minutes_are_replayed_in_less_than_50_ms(tmp_path: Path) -> None:
     cassette = await long_recording(600, tmp_path / "c.json")
     took: list[float] = []
-    for _ in range(5):
+    for _ in range(10):
         began = time.process_time()
         with Replay(cassette) as replay:
             assert await streamed(replayed(replay)) == "word " * 600
             assert replay.clock.now() >= 600
         took.append(time.process_time() - began)
 
-    assert min(took) < 0.05
+    assert min(took) < 0.05, "of ten tries, the one that other programs disturbed least"
 
 
 async def test_a_thousand_replays_are_the_same_bytes(tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ async def test_a_mismatch_that_the_program_swallows_fails_the_end(tmp_path: Path
             await streamed(replayed(replay), "and more")
 
     said = str(caught.value)
-    assert "  POST /api/v1/chat/completions" in said
-    assert "+ POST /api/v1/chat/completions" in said
+    assert "\n  POST /api/v1/chat/completions" in said
+    assert "\n+ POST /api/v1/chat/completions" in said
     assert '"and more"' in said
 
 

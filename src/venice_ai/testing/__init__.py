@@ -1,8 +1,4 @@
-"""Tests without mocks: all of `venice_ai.emulator`, recordings of real traffic, and a guard against the network.
-
-A `ScriptedEmulator` answers what a test says. A `Recorder` writes what a real server answers into a file, a `Replay` answers
-from that file.
-"""
+"""Tests without mocks: all of `venice_ai.emulator`, recordings of real traffic, and a guard against the network."""
 
 from venice_ai import emulator
 from venice_ai.emulator import *  # noqa: F403  # its `__all__` is part of ours

@@ -18,10 +18,7 @@ _listen = cache(sys.addaudithook)  # once, for there is no way to remove one
 
 @contextmanager
 def no_network() -> Generator[None]:
-    """Lets everything in this process that would reach another machine raise an AssertionError, until the context ends.
-
-    No client takes that for a failure of the network, after which it could try again.
-    """
+    """Lets all that would reach another machine raise an AssertionError, in this process and until the context ends."""
     _listen(_judge)
     _guards.add(guard := object())
     try:

@@ -24,8 +24,7 @@ class ScriptMismatchError(AssertionError):
 class _Foreseen:
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._asked: list[str] = []
-        self._failures: list[str] = []
+        self._log: list[str] = []
 
     def _unused(self) -> list[str]:
         raise NotImplementedError
@@ -33,10 +32,10 @@ class _Foreseen:
     def _judged(self, incoming: Incoming, answer: Answer | str) -> Answer:
         """The answer; if it says why none was foreseen, that is raised in this process, and answered on a socket."""
         line = f"{incoming.method} {incoming.path} {incoming.body.decode('utf-8', 'replace'):.100}".rstrip()
-        self._asked.append(f"{'+' if isinstance(answer, str) else ' '} {line}")
         if not isinstance(answer, str):
+            self._log.append(f"  {line}")
             return answer
-        self._failures.append(answer)
+        self._log.append(f"+ {line}\n{answer}")
         refusal = json_answer(501, {"error": {"message": answer}}, {"x-should-retry": "false"})
         return replace(refusal, failure=ScriptMismatchError(answer))
 
@@ -44,9 +43,9 @@ class _Foreseen:
         return self
 
     def __exit__(self, *error: object) -> None:
-        left = [f"- {line}" for line in self._unused()]
-        if error[0] is None and (left or self._failures):
-            raise ScriptMismatchError("\n".join(["the requests are not those foreseen:", *self._asked, *left, *self._failures]))
+        log = [*self._log, *(f"- {line}" for line in self._unused())]
+        if error[0] is None and any(line[0] in "+-" for line in log):
+            raise ScriptMismatchError("\n".join(["the requests are not those foreseen:", *log]))
 
 
 class Replay(_Foreseen):
