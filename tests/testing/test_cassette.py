@@ -106,7 +106,7 @@ SECRETS = {
     "OpenAI-Organization": "org-of-the-owner",
 }
 GIVEN = {
-    "Set-Cookie": "__cf_bm=cookie-of-the-server; path=/",
+    "Set-Cookie": "__cf_bm=cookie-of-the-server; path=/; HttpOnly; SameSite=None",
     "CF-RAY": "8c1f2e3d4c5b6a7f-VCE",
     "x-venice-balance-usd": "12.3456789",
     "openai-project": "proj_of_the_owner",
@@ -115,6 +115,7 @@ GIVEN = {
 PLAIN = {
     "x-venice-model-id": "llama-3.3-70b",
     "x-ratelimit-remaining-tokens": "4711",
+    "x-ratelimit-limit-project-tokens": "150000",
     "retry-after": "3",
     "content-type": "application/json",
 }
@@ -129,7 +130,8 @@ WORDS = [
 async def test_no_secret_reaches_the_file(tmp_path: Path, size: int) -> None:
     said = (
         f'{{"id":"chatcmpl-5f4e3d2c1b","request_id": "req_9z8y7x6w5v","error":"{KEY} is wrong: request-1f2e3d4c5b6a",'
-        '"message":{"content":"room 12345678","tool_calls":[{"id":"call_a1b2c3d4e5","function":{"name":"call_99_people"}}]}}'
+        '"message":{"content":"room 12345678 HttpOnly","tool_calls":[{"id":"call_a1b2c3d4e5","function":'
+        '{"name":"call_99_people"}}]}}'
     ).encode()
     pieces = [said[start : start + size] for start in range(0, len(said), size)]
     transport = ScriptedTransport(ScriptedReply(*pieces, headers={**GIVEN, **PLAIN}))
@@ -143,7 +145,7 @@ async def test_no_secret_reaches_the_file(tmp_path: Path, size: int) -> None:
     assert [word for word in WORDS if word in written or word.encode() in exchange.content] == []
     assert exchange.request == "POST /chat/completions?api-version=2&api_key=***&key=***"
     assert [len(chunk.data) for chunk in exchange.chunks] == [len(piece) for piece in pieces]
-    assert b"room 12345678" in exchange.content
+    assert b"room 12345678 HttpOnly" in exchange.content
     assert b"call_99_people" in exchange.content
     assert {name: exchange.headers[name] for name in PLAIN} == PLAIN
 
@@ -162,6 +164,18 @@ async def test_ids_are_numbered_so_that_a_conversation_holds_together(tmp_path: 
     assert len({*calls}) == 2
     assert all(call.startswith("call_") and len(call) == len("call_a1b2c3d4e5") for call in calls)
     assert json.loads(found[1].body.data) == {"tool_call_id": calls[1]}
+
+
+async def test_a_name_that_the_program_said_first_is_no_id_of_the_server(tmp_path: Path) -> None:
+    transport = ScriptedTransport(ScriptedReply(b'{"id":"venice-1","model_id":"llama-3.3-70b"}'))
+    url, asked = "https://api.venice.ai/api/v1/chat/completions", b'{"model":"venice-1"}'
+
+    with Recorder(tmp_path / "c.json", inner=transport) as recorder:
+        await (await recorder.transport().send(request_to(url, body=asked))).read()
+
+    (exchange,) = Cassette.read(tmp_path / "c.json").exchanges
+    assert exchange.body.data == asked
+    assert exchange.content == b'{"id":"venice-1","model_id":"llama-3.3-70b"}'
 
 
 async def test_the_ids_of_models_stay(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai import APIConnectionError, StreamInterruptedError, SyncVeniceClient, VeniceClient
+from venice_ai import APIConnectionError, StreamInterruptedError, SyncVeniceClient, Timeout, VeniceClient
 from venice_ai.exceptions import APITimeoutError
 from venice_ai.testing import Cassette, Emulator, Recorder, Replay, busy, refused, run_in_thread, serve, text, usual
 
@@ -124,6 +124,19 @@ async def test_a_stream_that_breaks_off_does_so_again(tmp_path: Path, fault: Any
     assert second.value.partial is not None
     assert second.value.partial.text == first.value.partial.text
     assert Cassette.read(tmp_path / "c.json").exchanges[0].broken is ("reset_at" in fault)
+
+
+async def test_time_limits_hold_while_it_is_recorded(tmp_path: Path) -> None:
+    emulator = Emulator()
+    emulator.script(usual(stall_after=2))
+    async with serve(emulator) as server:
+        with Recorder(tmp_path / "c.json", server.url) as recorder:
+            limits = Timeout(idle=0.2)
+            async with VeniceClient(api_key=KEY, base_url=server.url, transport=recorder.transport(), timeout=limits) as client:
+                with pytest.raises(APITimeoutError):
+                    await streamed(client)
+
+    assert Cassette.read(tmp_path / "c.json").exchanges[0].broken
 
 
 async def test_a_stream_that_its_reader_left_ends_there(tmp_path: Path) -> None:

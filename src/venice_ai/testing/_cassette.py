@@ -101,12 +101,12 @@ class Cassette(msgspec.Struct, forbid_unknown_fields=True):
 
 # Headers, and parts of a query, that stand for an account, a person or a request.
 _SECRET = re.compile(
-    r"auth|cookie|secret|token(?!s)|(?<![a-z])key(?![a-z])|apikey|sign-in|signature|session|balance|organization|project"
-    r"|\bray\b|trac|forwarded|\bip$|(?<!model-)id$",
+    r"^(?!x-ratelimit).*(?:auth|cookie|secret|token(?!s)|(?<![a-z])key(?![a-z])|apikey|sign-in|signature|session|balance"
+    r"|organization|project|\bray\b|trac|forwarded|report|\bip$|(?<!model-)id$)",
     re.IGNORECASE,
 )
 # An id in a JSON body: its kind, if it tells that, and the rest.
-_ID = re.compile(rb'"(?:id|\w+_id|\w+Id)"\s*:\s*"(?=[^"]*\d)([A-Za-z]+[-_])?([\w.:-]{6,})"')
+_ID = re.compile(rb'"(?:id|(?!model)\w+(?:_id|Id))"\s*:\s*"(?=[^"]*\d)([A-Za-z]+[-_])?([\w.:-]{6,})"')
 
 
 def path_of(target: str) -> str:
@@ -139,11 +139,11 @@ def _stand_ins(cassette: Cassette) -> dict[bytes, bytes]:
     hidden: dict[bytes, bytes] = {}
     for each in cassette.exchanges:
         for name, value in [*each.sent_headers.items(), *each.headers.items()]:
-            words = re.split(r"[\s;,=]+", value) if _SECRET.search(name) else []
-            # Shorter words, and plain numbers, are other things elsewhere.
-            hidden |= {
-                word.encode(): b"*" * len(word.encode()) for word in words if len(word) > 7 and re.search(r"[^\d.*]", word)
-            }
+            said = value.partition(";")[0] if name.lower() == "set-cookie" else value if _SECRET.search(name) else ""
+            for word in re.findall(r"[^\s;,=]{8,}", said):
+                if re.search(r"[^\d.*]", word):  # shorter words, and plain numbers, are other things elsewhere
+                    hidden[word.encode()] = b"*" * len(word.encode())
         for kind, rest in _ID.findall(each.content) if "/models" not in each.request else ():
-            hidden.setdefault(kind + rest, kind + (b"%0*d" % (len(rest), len(hidden)))[-len(rest) :])
+            if kind + rest not in each.body.data:  # else the program knew it before
+                hidden.setdefault(kind + rest, kind + (b"%0*d" % (len(rest), len(hidden)))[-len(rest) :])
     return hidden
