@@ -163,6 +163,16 @@ async def test_an_error_leaves_an_earlier_recording_as_it_is(tmp_path: Path) -> 
     assert Cassette.read(path) == before
 
 
+async def test_closing_the_client_closes_the_connections_to_the_server(tmp_path: Path) -> None:
+    inner = ScriptedTransport(ScriptedReply(b'{"data":[]}'))
+    recorder = Recorder(tmp_path / "c.json", inner=inner)
+
+    async with VeniceClient(api_key=KEY, transport=recorder.transport()) as client:
+        await client.models.list()
+
+    assert inner.closed == 1
+
+
 async def test_one_recorder_serves_a_client_after_another(tmp_path: Path) -> None:
     with run_in_thread(Emulator()) as server, Recorder(tmp_path / "c.json", server.url) as recorder:
         for _ in range(2):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlencode
 
 from .._core.ports import Clock, Reply, Transport
@@ -54,7 +54,11 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     def transport(self) -> EmulatorTransport:
         """A transport for a client in this process."""
-        return EmulatorTransport(self)
+        return _RecordingTransport(self)
+
+    async def aclose(self) -> None:
+        """Closes the connections to the server, as closing a client does that has the `transport()`."""
+        await self._inner.aclose()
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer of the upstream server, which is recorded as it is read."""
@@ -87,6 +91,12 @@ class Recorder(AbstractContextManager["Recorder"]):
             yield Reset()
         finally:
             reply.close()
+
+
+class _RecordingTransport(EmulatorTransport):
+    async def aclose(self) -> None:
+        await super().aclose()
+        await cast("Recorder", self.server).aclose()
 
 
 def _end_to_end(headers: Headers) -> dict[str, str]:
