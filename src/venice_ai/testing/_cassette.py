@@ -15,12 +15,10 @@ from ..exceptions import InvalidArgumentError
 
 
 class Piece(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """Bytes that came together, `gap_ms` after those before, or after the headers.
-
-    They are `json` where that gives the same bytes again, else `text`, else `base64`.
-    """
+    """Bytes that came together: `json` where that gives the same bytes again, else `text`, else `base64`."""
 
     gap_ms: float = 0.0
+    """Milliseconds since the bytes before, or since the headers."""
     json: dict[str, Any] | None = None
     text: str = ""
     base64: bytes = b""
