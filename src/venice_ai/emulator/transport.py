@@ -67,10 +67,11 @@ class Responder(Protocol):
 class EmulatorTransport:
     """Sends requests to an emulator in this process."""
 
-    def __init__(self, responder: Responder) -> None:
+    def __init__(self, responder: Responder, *then: Callable[[], Awaitable[None]]) -> None:
         self.server: Responder = responder
         """The limits that a client learns are those of this server."""
         self._closing: set[asyncio.Task[None]] = set()
+        self._then = then
 
     async def send(self, request: Request) -> EmulatorReply:
         """The reply, once its headers are here; ConnectFailure if the script refuses the connection."""
@@ -87,8 +88,9 @@ class EmulatorTransport:
         return reply
 
     async def aclose(self) -> None:
-        """Waits until every backend has noticed that its caller left."""
+        """Waits until every backend has noticed that its caller left; then closes what else is to be closed."""
         await asyncio.gather(*self._closing)
+        await asyncio.gather(*(close() for close in self._then))
 
 
 class EmulatorReply:

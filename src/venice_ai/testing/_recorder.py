@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlencode
 
 from .._core.ports import Clock, Reply, Transport
@@ -54,7 +54,7 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     def transport(self) -> EmulatorTransport:
         """A transport for a client in this process."""
-        return _RecordingTransport(self)
+        return EmulatorTransport(self, self.aclose)
 
     async def aclose(self) -> None:
         """Closes the connections to the server, as closing a client does that has the `transport()`."""
@@ -91,12 +91,6 @@ class Recorder(AbstractContextManager["Recorder"]):
             yield Reset()
         finally:
             reply.close()
-
-
-class _RecordingTransport(EmulatorTransport):
-    async def aclose(self) -> None:
-        await super().aclose()
-        await cast("Recorder", self.server).aclose()
 
 
 def _end_to_end(headers: Headers) -> dict[str, str]:
