@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from venice_ai import InvalidArgumentError
 from venice_ai.testing import Cassette, Exchange, Piece, Recorder
-from venice_ai.testing._cassette import path_of
+from venice_ai.testing._cassette import path_of, redact
 
 from ..fakes import KEY, ScriptedReply, ScriptedTransport
 from .recording import exchange_of, request_to
@@ -148,6 +149,21 @@ async def test_no_secret_reaches_the_file(tmp_path: Path, size: int) -> None:
     assert b"room 12345678 HttpOnly" in exchange.content
     assert b"call_99_people" in exchange.content
     assert {name: exchange.headers[name] for name in PLAIN} == PLAIN
+
+
+@given(words=st.lists(st.binary() | st.just(KEY.encode())), cuts=st.lists(st.integers(0, 200)))
+def test_a_key_is_taken_out_however_it_is_cut(words: list[bytes], cuts: list[int]) -> None:
+    whole = b"".join(words)
+    ends = sorted({*(min(cut, len(whole)) for cut in cuts), len(whole)})
+    pieces = [whole[begin:end] for begin, end in pairwise([0, *ends])]
+    exchange = exchange_of(*pieces)
+    exchange.sent_headers["authorization"] = f"Bearer {KEY}"
+    cassette = Cassette(0, [exchange])
+
+    redact(cassette)
+
+    assert [len(chunk.data) for chunk in exchange.chunks] == [len(piece) for piece in pieces]
+    assert exchange.content == whole.replace(KEY.encode(), b"*" * len(KEY))
 
 
 async def test_ids_are_numbered_so_that_a_conversation_holds_together(tmp_path: Path) -> None:
