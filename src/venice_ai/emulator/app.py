@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .enclave import Enclave
 
 VERSION = "20261002.120000"
-_KEPT_REQUESTS = 1_000
 ANY_ORIGIN = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
 """What lets pages of any origin read an answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
@@ -132,7 +131,7 @@ class Emulator:
         else:
             self._count += 1
             self.requests.append(Recorded.of(incoming))
-            del self.requests[:-_KEPT_REQUESTS]
+            del self.requests[:-1_000]
             headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
             answer = (await self._routed(incoming, self._count, now)).with_defaults(headers)
         return answer.with_defaults(ANY_ORIGIN) if self._cors else answer

@@ -130,9 +130,8 @@ def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issu
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         reason, place = objection(error)
-        yield Issue(
-            (*path, *(place or value)), reason, next((_CODES[sign] for sign in _CODES if sign in reason), "invalid_type")
-        )
+        code = next((each for sign, each in _CODES.items() if sign in reason), "invalid_type")
+        yield Issue((*path, *(place or value)), reason, code)
 
 
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:

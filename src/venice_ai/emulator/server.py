@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from .app import Emulator
 
-_COMPRESSIBLE_BYTES = 1_024
 _CLOCK = SystemClock()  # whatever the emulator's own clock is: here real callers wait
 _logger = logging.getLogger(__name__)
 
@@ -174,7 +173,7 @@ def _compress(request: web.BaseRequest, response: web.StreamResponse, length: in
     accepted = ",".join(request.headers.getall("accept-encoding", [])).lower()
     weights = dict(re.findall(r"([\w*-]+)\s*(?:;\s*q\s*=\s*([\d.]+))?", accepted))
     takes_gzip = (weights.get("gzip", weights.get("*", "0")) or "1").strip("0.") != ""
-    if length >= _COMPRESSIBLE_BYTES and takes_gzip and "content-encoding" not in response.headers:
+    if length >= 1_024 and takes_gzip and "content-encoding" not in response.headers:
         response.enable_compression(ContentCoding.gzip)
 
 

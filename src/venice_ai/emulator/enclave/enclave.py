@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
@@ -18,9 +18,6 @@ from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
 from .channel import Channel, RefusedError, opened
 from .faults import FAULTS, Fault
 from .hardware import Intel, Nvidia
-
-_KEPT_ANSWERS: Final = 1_000
-_NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class Enclave:
@@ -94,7 +91,7 @@ class Enclave:
     def attest(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/attestation` about a model."""
         given = query.get("nonce")
-        if given and not _NONCE.fullmatch(given):
+        if given and not re.fullmatch(r"[0-9a-fA-F]{64}", given):
             return refusals.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
         if self._fault.answered is not None:
             return self._fault.answered
@@ -127,7 +124,7 @@ class Enclave:
             return refusals.invalid(issues)
         signed = incoming.body if self._signs_bytes else encode_json(read)
         used = Channel(signed, key, self._fault.sealed, signs_bytes=self._signs_bytes)
-        self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
+        self._channels = [*self._channels[-999:], used]
         return read, used
 
     def signature(self, model: str, query: Mapping[str, str]) -> Answer:

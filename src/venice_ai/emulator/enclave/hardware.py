@@ -157,12 +157,10 @@ class Intel:
     def __init__(self, label: str, fmspc: str = FMSPC, qe_svn: int = QE_SVN) -> None:
         self.fmspc = fmspc
         self.qe_svn = qe_svn  # the version of the quoting enclave
-        extension = (_SGX, _platform_extension(fmspc))
+        sgx = (_SGX, _platform_extension(fmspc))
         self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")  # what a client has to trust
         self.ca: Authority = Authority(f"{label}/ca", "Intel SGX PCK Platform CA", self.root)
-        self.platform: Authority = Authority(
-            f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension
-        )
+        self.platform: Authority = Authority(f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=sgx)
         self.signer: Authority = Authority(f"{label}/signer", "Intel SGX TCB Signing", self.root, ca=False)  # signs collateral
         self.attestation: Authority = Authority(f"{label}/attestation", "attestation key")  # the quoting enclave's key
 
