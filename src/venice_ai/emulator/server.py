@@ -19,8 +19,7 @@ from venice_ai._core.request import SystemClock
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
-from .contract import MAX_BODY_BYTES
-from .refusals import refused
+from .contract import MAX_BODY_BYTES, refused
 from .sending import PREFIX, Answer, Incoming, Pause, Send, acts_of, closed
 
 if TYPE_CHECKING:

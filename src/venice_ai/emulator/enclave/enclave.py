@@ -11,8 +11,8 @@ from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 from venice_ai.types.api.models import ModelCapabilities
 
-from .. import contract, refusals
-from ..refusals import Issue
+from .. import contract
+from ..contract import Issue
 from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answer
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
 from .channel import Channel, RefusedError, opened
@@ -92,7 +92,7 @@ class Enclave:
         """The answer to `/tee/attestation` about a model."""
         given = query.get("nonce")
         if given and not re.fullmatch(r"[0-9a-fA-F]{64}", given):
-            return refusals.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
+            return contract.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
         if self._fault.answered is not None:
             return self._fault.answered
         reply = self.attestation(model, bytes.fromhex(given) if given else None)
@@ -121,7 +121,7 @@ class Enclave:
         except RefusedError as reason:
             return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
-            return refusals.invalid(issues)
+            return contract.invalid(issues)
         signed = incoming.body if self._signs_bytes else encode_json(read)
         used = Channel(signed, key, self._fault.sealed, signs_bytes=self._signs_bytes)
         self._channels = [*self._channels[-999:], used]
@@ -132,7 +132,7 @@ class Enclave:
         request_id = query.get("request_id", "")
         found = next((each for each in reversed(self._channels) if each.id == request_id), None)
         if found is None or not request_id:
-            return refusals.refused(404, "No signature was found for this request")
+            return contract.refused(404, "No signature was found for this request")
         text = self._fault.signed(found.hashes)
         reply = {
             "text": text,

@@ -2,8 +2,8 @@
 
 What is asked for has one of three forms: words, JSON of a schema, or the call of a function. The form decides the prompt,
 the grammar and how the answer is read. A prompt is one system text, then user and assistant by turns. Small base models know
-neither roles nor tools: what tools returned is stated as facts in the system text, `get_weather({"city": "Paris"}) = 18 degrees`,
-and the turns that asked for it are left out.
+neither roles nor tools: what tools returned is stated as facts in the system text,
+`get_weather({"city": "Paris"}) = 18 degrees`, and the turns that asked for it are left out.
 """
 
 from __future__ import annotations
