@@ -3,7 +3,7 @@
 import time
 from functools import cache
 
-from venice_ai.emulator.enclave.nvidia import Nvidia
+from venice_ai.emulator.enclave.hardware import Nvidia
 
 from benchmarks.envelopes import CLIENT_SECRET, ENCLAVE_SECRET, TEXT
 from venice_ai.emulator.enclave import Enclave
