@@ -219,10 +219,6 @@ class Issue(NamedTuple):
     code: str = "custom"
     keys: tuple[str, ...] = ()
 
-    def json(self) -> dict[str, Any]:
-        keys = {"keys": list(self.keys)} if self.keys else {}
-        return {"code": self.code, **keys, "path": list(self.path), "message": self.message}
-
 
 def body_for(status: int) -> dict[str, Any]:
     code = {"code": "PAYLOAD_TOO_LARGE"} if status == 413 else {}
@@ -236,14 +232,16 @@ def refused(status: int, error: str | None = None, *, headers: Mapping[str, str]
 
 def invalid(issues: Iterable[Issue]) -> Answer:
     """400 with every reason, as a tree by field and as a list."""
-    found = list(issues)
+    listed: list[dict[str, Any]] = []
     details: dict[str, Any] = {"_errors": []}
-    for issue in found:
+    for issue in issues:
+        keys = {"keys": list(issue.keys)} if issue.keys else {}
+        listed.append({"code": issue.code, **keys, "path": list(issue.path), "message": issue.message})
         node = details
         for step in issue.path:
             node = node.setdefault(str(step), {"_errors": []})
         node["_errors"].append(issue.message)
-    return json_answer(400, {"error": MESSAGES[400], "details": details, "issues": [issue.json() for issue in found]})
+    return json_answer(400, {"error": MESSAGES[400], "details": details, "issues": listed})
 
 
 def rejected(reason: str, request_id: str) -> Answer:
