@@ -190,17 +190,14 @@ class Script:
 
     def __init__(self) -> None:
         self._next: defaultdict[str, deque[Step]] = defaultdict(deque)
-        self._always: dict[str, Step] = {}
+        self._always: dict[str, Step | None] = {}
 
     def add(self, steps: Iterable[Step], path: str = CHAT_PATH) -> None:
         self._next[path].extend(steps)
 
     def always(self, step: Step | None, path: str = CHAT_PATH) -> None:
         """What to answer whenever the list is empty; None ends that."""
-        if step is None:
-            self._always.pop(path, None)
-        else:
-            self._always[path] = step
+        self._always[path] = step
 
     def take(self, path: str) -> Step | None:
         """The next step; `None` at the end of the script."""

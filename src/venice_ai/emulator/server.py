@@ -19,8 +19,7 @@ from venice_ai._core.request import SystemClock
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
-from .contract import MAX_BODY_BYTES
-from .refusals import refused
+from .contract import MAX_BODY_BYTES, refused
 from .sending import PREFIX, Answer, Incoming, Pause, Send, acts_of, closed
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from .transport import Responder
 
-_COMPRESSIBLE_BYTES = 1_024
 _CLOCK = SystemClock()  # whatever the emulator's own clock is: here real callers wait
 _logger = logging.getLogger(__name__)
 
@@ -175,7 +173,7 @@ def _compress(request: web.BaseRequest, response: web.StreamResponse, length: in
     accepted = ",".join(request.headers.getall("accept-encoding", [])).lower()
     weights = dict(re.findall(r"([\w*-]+)\s*(?:;\s*q\s*=\s*([\d.]+))?", accepted))
     takes_gzip = (weights.get("gzip", weights.get("*", "0")) or "1").strip("0.") != ""
-    if length >= _COMPRESSIBLE_BYTES and takes_gzip and "content-encoding" not in response.headers:
+    if length >= 1_024 and takes_gzip and "content-encoding" not in response.headers:
         response.enable_compression(ContentCoding.gzip)
 
 
