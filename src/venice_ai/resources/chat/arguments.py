@@ -83,6 +83,7 @@ class ToolLoopOptions(RoundTripParams, total=False, closed=True):
     on_unknown_tool: OnUnknownTool
     approve: Approve | None
     tool_timeout: float | None
+    sealed_tools: bool
     deps: Any
     resume: ToolLoopState | Mapping[str, Any] | None
     decisions: Mapping[str, Approval | bool] | None
