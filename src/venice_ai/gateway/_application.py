@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from copy import deepcopy
 from dataclasses import dataclass, field
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
@@ -28,6 +28,7 @@ from .._wire.json_text import NOT_STRICT, encode, strict_decode
 from ..exceptions import APIError, InvalidArgumentError, InvalidRequestError, NotFoundError, VeniceError
 from ..streaming import ChatStream
 from ..tee.guard import guard
+from ..tee.types import TeeOptions
 from ..tools.sealed_form import Prose, read_turn, sealed_messages, with_calls
 from ..types._base import is_array, is_object, plain
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, content_text
@@ -141,10 +142,8 @@ class Gateway:
     # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        options = self.client.tee_options
-        roles = "all" if options is None else options.encrypt_roles
-        rules: dict[str, Any] = {"clear_on_request": self.clear_on_request, "sealed_tools": self.sealed_tools}
-        asked = _asked_by(await self._body(request), roles=roles, **rules)
+        body, tee = await self._body(request), self.client.tee_options
+        asked = _asked_by(body, tee, clear_on_request=self.clear_on_request, sealed_tools=self.sealed_tools)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
         words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
         self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
@@ -308,13 +307,11 @@ class _Asked(NamedTuple):
     """The program's messages, if the calls of the answer stand in its text; else None."""
 
 
-def _asked_by(
-    body: Mapping[str, Any], *, clear_on_request: bool, sealed_tools: bool, roles: Literal["all"] | tuple[str, ...]
-) -> _Asked:
+def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_request: bool, sealed_tools: bool) -> _Asked:
     """What the body of a request asks for. What is wrong with it, `create` says.
 
     Models with end-to-end encryption are asked with it, and an InvalidRequestError is raised for what would leave in clear,
-    also if the client seals the messages of some `roles` alone; unless `clear_on_request` lets `enable_e2ee: false` decide.
+    also if the client seals the messages of some roles alone; unless `clear_on_request` lets `enable_e2ee: false` decide.
     """
     fields = dict(body)
     model, messages, stream = (fields.pop(name, None) for name in ("model", "messages", "stream"))
@@ -336,7 +333,8 @@ def _asked_by(
         if calling and fields.get("n") not in {None, 1}:
             raise InvalidRequestError("n is not allowed with tools that are sealed: their calls are read from one answer")
     conversation = {"model": model, "messages": messages}
-    if sealed and (calling or not clear_on_request):
+    if sealed and (sealed_tools or not clear_on_request):
+        roles = "all" if tee is None else tee.encrypt_roles
         guard({**({} if clear_on_request else fields), **conversation}, floor="e2ee", roles=roles)
     known = {name: fields.pop(name) for name in _PARAMETERS.intersection(fields)}
     keywords = {**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}

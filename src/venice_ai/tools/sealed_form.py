@@ -37,7 +37,6 @@ The next message then has the result: {{"tool_results": [{{"name": "TOOL", "resu
 Once you need no tool, answer in plain words."""
 PROBLEM: Final = f"the call cannot be read; the form is {_EXAMPLE}"
 _NOT_SENT_BACK: Final = ("tool_calls", "reasoning_content", "reasoning_details", "thought_signature")
-
 _THINKING = r"(?:think(?:ing)?|reason(?:ing)?|thoughts?)\b"
 _THOUGHT = re.compile(rf"\s*<{_THINKING}", re.IGNORECASE)
 _MARK = re.compile(rf'(?i:</{_THINKING}\s*>)|\{{\s{{0,40}}"tool_calls"\s{{0,40}}:')
@@ -48,8 +47,7 @@ _ALONE = re.compile(rf"\s*(?:{_FENCE}[\w+-]{{0,20}}\s*)?")
 _OPENED = re.compile(rf'(?:{_FENCE}[\w+-]{{0,20}}\s{{0,40}})?\{{\s{{0,40}}"tool_calls"')
 _MAY_OPEN = re.compile(r'(?:[`~]{1,20}[\w+-]{0,20}\s{0,40})?(?:\{\s{0,40}(?:"\w{0,10}"?\s{0,40})?)?\Z')
 _DECODER: Final = json.JSONDecoder(strict=False)
-_bare: Final = partial(re.compile(r"""[\s\\"']+""").sub, "")
-"""Takes out of a text what quoting adds to it: blanks, quotes and backslashes."""
+_bare: Final = partial(re.compile(r"""[\s\\"']+""").sub, "")  # takes out what quoting adds to a text
 
 
 def sealed_messages(
@@ -110,17 +108,14 @@ def with_calls(response: ChatCompletionResponse, conversation: Iterable[Any], *,
     if not calls:
         return response
     changed = deepcopy(response)
-    choice = changed.choices[0]
-    vars(choice.message).update(content=said, tool_calls=calls)
-    vars(choice)["finish_reason"] = "tool_calls"
+    vars(changed.choices[0])["finish_reason"] = "tool_calls"
+    vars(changed.choices[0].message).update(content=said, tool_calls=calls)
     mark_private(changed)
     return changed
 
 
-def read_turn(
-    text: str, conversation: Iterable[Any], response_id: object, *, broken: bool = True
-) -> tuple[str, list[ToolCall]]:
-    """What a model says in the text of a turn beside its calls; and the calls, with ids made of that of the response.
+def read_turn(text: str, conversation: Iterable[Any], origin: object, *, broken: bool = True) -> tuple[str, list[ToolCall]]:
+    """What a model says in the text of a turn beside its calls; and the calls, with ids made of the response's id, `origin`.
 
     What was to be of the form and is not, stays in the text; if `broken`, it is also the argument of a call of `UNREADABLE`.
     `conversation` is what the turn answers, as it was before `sealed_messages`.
@@ -130,7 +125,7 @@ def read_turn(
         messages = [members(plain(message)) for message in conversation]
         others = [content_text(each.get("content")) or "" for each in messages if each.get("role") != "assistant"]
         quoted = _bare("\n".join([_EXAMPLE, *others]))
-        blocks = [block for block in blocks if _bare(text[block[0] : block[1]]) not in quoted]
+        blocks = [block for block in blocks if block[2] is None or _bare(text[block[0] : block[1]]) not in quoted]
     for start, end, found in blocks:
         if found is not None:
             fence = _OPENING_FENCE.search(text, position, start)
@@ -140,7 +135,7 @@ def read_turn(
         unreadable = [{"name": UNREADABLE, "arguments": text[start:end]}] if broken else []
         for call in unreadable if found is None else found:
             function = ToolCallFunction(name=sendable(call["name"]), arguments=_text(call.get("arguments")))
-            calls.append(ToolCall(id=f"{SEALED_ID}{str(response_id)[-24:]}_{len(calls)}", function=function))
+            calls.append(ToolCall(id=f"{SEALED_ID}{str(origin)[-24:]}_{len(calls)}", function=function))
     return said + text[position:], calls
 
 
@@ -153,11 +148,11 @@ def _blocks(text: str) -> list[tuple[int, int, list[dict[str, Any]] | None]]:
         if mark[0].startswith("<"):
             found, thinks = [], False
             continue
-        calls, fence = None, text.find("\n```", start)
+        calls = None
         try:
             value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
-            end = len(text) if fence < 0 else fence
+            end = fence if (fence := text.find("\n```", start)) >= 0 else len(text)
         else:
             given = value["tool_calls"]
             entries = [members(each) for each in (given if isinstance(given, list) else [given])]
@@ -176,16 +171,15 @@ class Prose:
     def __init__(self) -> None:
         self.shown = 0
         """How many characters could be shown; the others are shown at the end, but for calls."""
-        self._held = ""
-        self._opened = False
+        self._held: str | None = ""
 
     def feed(self, piece: str) -> str:
         """Takes a piece of the text; gives what can be shown."""
-        if self._opened:
+        if self._held is None:
             return ""
         text = self._held + piece
         opened = _OPENED.search(text)
-        found = opened or _MAY_OPEN.search(text)
+        found = opened or _MAY_OPEN.search(text, max(len(text) - 200, 0))
         end = found.start() if found else 0  # the latter is found at the text's end if nowhere else
-        self._opened, self._held, self.shown = opened is not None, text[end:], self.shown + end
+        self._held, self.shown = None if opened else text[end:], self.shown + end
         return text[:end]

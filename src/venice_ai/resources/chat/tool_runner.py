@@ -130,11 +130,13 @@ class ToolRun:
 
     async def result(self) -> ToolLoopResult:
         """Runs to the end."""
-        async with aclosing(self.events()) as events:
-            async for event in events:
-                if isinstance(event, ToolLoopResult):
-                    return event
-        raise VeniceError("the loop ended without a result")
+        try:
+            async with aclosing(self.events()) as events:
+                return [event async for event in events if isinstance(event, ToolLoopResult)][-1]
+        except Exception as error:
+            if self.asking.sealed:
+                without_locals(error)
+            raise
 
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
         """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
@@ -320,7 +322,7 @@ class Asking:
             why = "tools, and what they are called with, are not encrypted, so e2ee allows them only with sealed_tools=True"
             raise InvalidRequestError(why if self.sealed else "sealed_tools=True needs an encrypted call: e2ee=True")
         options = params.get("e2ee") if isinstance(params.get("e2ee"), TeeOptions) else client.tee_options
-        if self.sealed and options is not None:  # for some roles alone, definitions or calls would leave in clear
+        if self.sealed and options and options.encrypt_roles != "all":  # then tools, or calls, would leave in clear
             params = {**params, "e2ee": options.replace(encrypt_roles="all")}
         if params.get("n") not in {None, 1}:
             raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
@@ -397,6 +399,8 @@ class ToolStream(Stream[ToolEvent]):
             event = await super().__anext__()
         except Exception as error:
             self._error = None if isinstance(error, StopAsyncIteration) else error
+            if self._asking.sealed:
+                without_locals(error)
             raise
         if isinstance(event, ToolLoopResult):
             self._result = event
@@ -409,8 +413,8 @@ class ToolStream(Stream[ToolEvent]):
         """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
         if self._error is not None:
             raise self._error
-        async for _ in self:
-            pass
+        async for event in self:
+            del event  # a traceback is not to show it
         if self._result is None:
             raise VeniceError("the tool loop was stopped before its end")
         return self._result
