@@ -48,7 +48,7 @@ from venice_ai.resources.chat import ChatCompletions, completions
 from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.tools import prepared
 
-from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # fixtures
+from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # pyright: ignore[reportUnusedImport]  # fixtures
 
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
 

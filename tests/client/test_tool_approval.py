@@ -27,7 +27,7 @@ from venice_ai import (
 )
 from venice_ai.emulator import Emulator, error, text, tool_call, tool_calls
 
-from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # fixtures
+from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # pyright: ignore[reportUnusedImport]  # fixtures
 
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
 

@@ -19,7 +19,7 @@ from .asking import HI, MODEL, SEALED, Got, asking, client_of, recording
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
 
 CANARY = "canary_40be"
-TOOL = {
+TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": CANARY, "description": CANARY, "parameters": {"type": "object", "properties": {CANARY: {}}}},
 }
@@ -92,9 +92,9 @@ async def test_several_calls_are_told_apart(emulator: Emulator, stream: bool) ->
 async def test_words_come_as_they_are_said_and_usage_only_if_it_is_wanted(emulator: Emulator) -> None:
     emulator.script(text(f"Let me look. {CALL}", deltas=["Let ", "me ", "look. ", CALL[:9], CALL[9:30], CALL[30:]]))
     got = await chat(emulator, stream=True, stream_options={"include_usage": True})
-    contents = [chunk["choices"][0]["delta"].get("content") for chunk in got.chunks if chunk["choices"]]
+    contents: list[Any] = [chunk["choices"][0]["delta"].get("content") for chunk in got.chunks if chunk["choices"]]
 
-    assert list(filter(None, contents)) == ["Let ", "me ", "look. "]
+    assert [each for each in contents if each] == ["Let ", "me ", "look. "]
     assert got.chunks[-1]["usage"]["total_tokens"] > 0
     (calling,) = [chunk for chunk in got.chunks if chunk["choices"] and chunk["choices"][0]["delta"].get("tool_calls")]
     assert calling["choices"][0]["finish_reason"] == "tool_calls"

@@ -304,7 +304,7 @@ class _Asked(NamedTuple):
     dropped: tuple[str, ...]
     """The fields that are left out because they would not be encrypted."""
     calling: list[Any] | None
-    """The program's messages, if the calls of the answer stand in its text; else None."""
+    """The messages, if the calls of the answer stand in its text; else None."""
 
 
 def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_request: bool, sealed_tools: bool) -> _Asked:
@@ -327,9 +327,9 @@ def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_reque
         fields["stream_options"] = {**cast("Mapping[str, Any]", options or {}), "include_usage": True}
     calling = None
     if sealed and sealed_tools and is_array(messages) and is_array(tools := fields.get("tools") or []):
-        rules = {name: fields.pop(name, None) for name in ("tools", "tool_choice", "parallel_tool_calls")}
+        rules: dict[str, Any] = {name: fields.pop(name, None) for name in ("tools", "tool_choice", "parallel_tool_calls")}
+        messages = sealed_messages(messages, **{**rules, "tools": cast("Any", tools)})
         calling = messages if tools and rules["tool_choice"] != "none" else None
-        messages = sealed_messages(messages, **{**rules, "tools": tools})
         if calling and fields.get("n") not in {None, 1}:
             raise InvalidRequestError("n is not allowed with tools that are sealed: their calls are read from one answer")
     conversation = {"model": model, "messages": messages}

@@ -21,14 +21,12 @@ from typing import Any, Final
 
 from .._core.json_values import items, members
 from ..exceptions import InvalidRequestError
-from ..types._base import mark_private, plain
+from ..types._base import is_array, mark_private, plain
 from ..types._surrogates import sendable
 from ..types.api.chat import ChatCompletionResponse, ToolCall, ToolCallFunction, content_text
 
-SEALED_ID: Final = "sealed_"
-"""What the ids of calls begin with that were read from a text."""
-UNREADABLE: Final = "unreadable-call"
-"""The name in a call for a text that was to be calls, and cannot be read as such."""
+SEALED_ID: Final = "sealed_"  # what the ids of calls begin with that were read from a text
+UNREADABLE: Final = "unreadable-call"  # the name in a call for a text that was to be calls, and cannot be read as such
 _EXAMPLE: Final = '{"tool_calls": [{"name": "TOOL", "arguments": {"ARGUMENT": "VALUE"}}]}'
 _HOW_TO_CALL: Final = f"""\
 To call a tool, answer with JSON of this form, and with nothing else:
@@ -47,7 +45,7 @@ _ALONE = re.compile(rf"\s*(?:{_FENCE}[\w+-]{{0,20}}\s*)?")
 _OPENED = re.compile(rf'(?:{_FENCE}[\w+-]{{0,20}}\s{{0,40}})?\{{\s{{0,40}}"tool_calls"')
 _MAY_OPEN = re.compile(r'(?:[`~]{1,20}[\w+-]{0,20}\s{0,40})?(?:\{\s{0,40}(?:"\w{0,10}"?\s{0,40})?)?\Z')
 _DECODER: Final = json.JSONDecoder(strict=False)
-_bare: Final = partial(re.compile(r"""[\s\\"']+""").sub, "")  # takes out what quoting adds to a text
+_bare: Final = partial(re.compile(r"""\\+[bfnrt]|[\s\\"']+""").sub, "")  # takes out what quoting adds to a text
 
 
 def sealed_messages(
@@ -118,13 +116,12 @@ def read_turn(text: str, conversation: Iterable[Any], origin: object, *, broken:
     """What a model says in the text of a turn beside its calls; and the calls, with ids made of the response's id, `origin`.
 
     What was to be of the form and is not, stays in the text; if `broken`, it is also the argument of a call of `UNREADABLE`.
-    `conversation` is what the turn answers, as it was before `sealed_messages`.
+    `conversation` is what the turn answers, as `sealed_messages` made it.
     """
     said, calls, position = "", list[ToolCall](), 0
     if blocks := _blocks(text):
-        messages = [members(plain(message)) for message in conversation]
-        others = [content_text(each.get("content")) or "" for each in messages if each.get("role") != "assistant"]
-        quoted = _bare("\n".join([_EXAMPLE, *others]))
+        others = [message for message in map(members, conversation) if message.get("role") != "assistant"]
+        quoted = _bare("\n".join(content_text(message.get("content")) or "" for message in others))
         blocks = [block for block in blocks if block[2] is None or _bare(text[block[0] : block[1]]) not in quoted]
     for start, end, found in blocks:
         if found is not None:
@@ -155,7 +152,7 @@ def _blocks(text: str) -> list[tuple[int, int, list[dict[str, Any]] | None]]:
             end = fence if (fence := text.find("\n```", start)) >= 0 else len(text)
         else:
             given = value["tool_calls"]
-            entries = [members(each) for each in (given if isinstance(given, list) else [given])]
+            entries = [members(each) for each in (given if is_array(given) else [given])]
             calls = entries if all(isinstance(each.get("name"), str) and each["name"] for each in entries) else None
         line = text[text.rfind("\n", 0, start) + 1 : start]
         # A form that is spoken of, within a sentence or between backticks, is no attempt at a call.

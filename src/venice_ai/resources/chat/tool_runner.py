@@ -353,7 +353,7 @@ class Asking:
             response: object = await create(**self._request(loop))
             if not isinstance(response, ChatCompletionResponse):
                 raise TypeError(f"create() gave {response!r:.100} instead of a response")
-            yield with_calls(response, loop.history) if self.sealed else response
+            yield with_calls(response, self._told) if self.sealed else response
             return
         if self._opened is None:
             await self.open(loop)
@@ -365,7 +365,7 @@ class Asking:
                     yield TextDelta(shown, loop.iterations + 1)
             response = await stream.collect()
             if self.sealed:
-                response = with_calls(response, loop.history)
+                response = with_calls(response, self._told)
                 if rest := (response.text or "")[prose.shown :]:
                     yield TextDelta(rest, loop.iterations + 1)
         yield response
@@ -375,8 +375,9 @@ class Asking:
         request = {**self._params, "messages": list(loop.history)}
         if self.sealed:
             mark_private(loop.history)
-            rules = {name: request.pop(name, None) for name in ("tool_choice", "parallel_tool_calls")}
-            return {**request, "messages": sealed_messages(loop.history, loop.offered, **rules)}
+            rules: dict[str, Any] = {name: request.pop(name, None) for name in ("tool_choice", "parallel_tool_calls")}
+            self._told = sealed_messages(loop.history, loop.offered, **rules)
+            return {**request, "messages": list(self._told)}
         if loop.offered:
             return {**request, "tools": list(loop.offered)}
         return {name: value for name, value in request.items() if name not in {"tool_choice", "parallel_tool_calls"}}
