@@ -20,9 +20,9 @@ CALL = {"name": "get_blood_values", "arguments": {"patient": "Ada"}}
 warnings.filterwarnings("ignore", "end-to-end encryption")
 
 
-def get_blood_values(patient: str) -> dict[str, float]:
+def get_blood_values(patient: str) -> dict[str, object]:
     """The latest blood values of a patient."""
-    return {"haemoglobin": 14.1, "ferritin": 9.0}
+    return {"patient": patient, "haemoglobin": 14.1, "ferritin": 9.0}
 
 
 async def main() -> None:

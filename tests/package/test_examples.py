@@ -38,7 +38,7 @@ WHAT_IS_SAID = {
         "about $0.0042",
     ],
     "offline": ["passed: a stream that breaks off is an error with the text so far\n"],
-    "sealed_tools": ["assistant: I will look.", 'tool: {"haemoglobin":14.1', "ferritin is low", "Venice saw the tool: False"],
+    "sealed_tools": ["assistant: I will look.", '"haemoglobin":14.1', "ferritin is low", "Venice saw the tool: False"],
     "stream": ["a very short story about a gondola", "(finish reason: stop)", "tokens)"],
     "stream_structured": [" ingredients so far", "done: "],
     "structured": ["\n- "],

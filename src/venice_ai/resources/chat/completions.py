@@ -343,9 +343,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         given = dict(locals())
         given |= given.pop("create_kwargs")
         del messages, create_kwargs  # as in `create`
-        from .tool_runner import begun  # it needs pydantic, which a chat does not
+        from .tool_runner import ToolStream, begun  # they need pydantic, which a chat does not
 
-        return await begun(self, given, streams=False).result()
+        return await ToolStream(begun(self, given, streams=False)).collect()
 
     async def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]

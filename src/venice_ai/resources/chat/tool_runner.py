@@ -119,17 +119,6 @@ class ToolRun:
             assert response is not None  # an answer ends in it, or in an error
             calls = loop.receive(response)
 
-    async def result(self) -> ToolLoopResult:
-        """Runs to the end."""
-        try:
-            async for event in self.events():
-                del event  # a traceback is not to show it
-        except Exception as error:
-            if self.asking.sealed:
-                without_locals(error)
-            raise
-        return self.loop.result
-
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
         """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
         loop = self.loop
