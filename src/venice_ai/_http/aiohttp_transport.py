@@ -32,8 +32,7 @@ from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too
 _LARGE_BYTES = 2**20
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
-_FAULTS = (aiohttp.ClientError, OSError, ValueError)
-"""What aiohttp raises where a reply cannot be read."""
+_FAULTS = (aiohttp.ClientError, OSError, ValueError)  # what aiohttp raises where a reply cannot be read
 
 
 class AiohttpTransport:
@@ -196,8 +195,7 @@ class _ArrivingBody:
     def __init__(self, response: aiohttp.ClientResponse, pool: Pool) -> None:
         self._content = response.content
         self._state: ConnectionState | None = None
-        self.fault: Exception | None = None
-        """What ended it before its end."""
+        self.fault: Exception | None = None  # what ended it before its end
         protocol = None if response.connection is None else response.connection.protocol
         if protocol is not None and not self._content.is_eof():
             self._state = pool.states.of(protocol)

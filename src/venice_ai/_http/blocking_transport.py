@@ -146,10 +146,8 @@ class _Kept(NamedTuple):
     place: str
     until: float
     sock: socket.socket
-    served: int
-    """How many answers came on it."""
-    rested: float
-    """When the last of them came."""
+    served: int  # how many answers came on it
+    rested: float  # when the last of them came
 
 
 class _Exchange:
@@ -161,10 +159,8 @@ class _Exchange:
         self._reader = ReplyReader()
         self._body: Body | None = None
         self._headers: Headers | None = None
-        self.taken: int = 0
-        """How many bytes of the request the connection took."""
-        self.keeps: bool = False
-        """Whether the connection can serve again."""
+        self.taken: int = 0  # how many bytes of the request the connection took
+        self.keeps: bool = False  # whether the connection can serve again
 
     def send(self, *parts: bytes) -> None:
         for part in parts:

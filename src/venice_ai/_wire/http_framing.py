@@ -9,8 +9,7 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Final
 
-HEADER_BYTES: Final = 65_536
-"""The longest line that is taken of a reply's head."""
+HEADER_BYTES: Final = 65_536  # the longest line that is taken of a reply's head
 _MOST_HEADERS = 128  # as aiohttp
 _MOST_BYTES = 2**63  # as a machine counts
 _STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2\.0) (\d{3})(?: [^\r]*)?")
@@ -37,15 +36,12 @@ class ReplyReader:
     """Feed it what a connection says after a request, get the bytes of the body; what the head says is in attributes."""
 
     def __init__(self) -> None:
-        self.status: int = 0
-        """The status of the final answer; 0 until its head is whole."""
+        self.status: int = 0  # the status of the final answer; 0 until its head is whole
         self.fields: list[tuple[bytes, bytes]] = []
         self.done: bool = False
-        self.reusable: bool = False
-        """Whether its connection serves further requests, once it is done."""
+        self.reusable: bool = False  # whether its connection serves further requests, once it is done
         self.started: bool = False
-        self.until_end: bool = False
-        """Whether the end of the connection is the end of its body."""
+        self.until_end: bool = False  # whether the end of the connection is the end of its body
         self._buffer = bytearray()
         self._body: Iterator[bytes] = self._read()
 

@@ -33,8 +33,7 @@ class EventLines:
     __slots__ = ("_type", "data")
 
     def __init__(self) -> None:
-        self.data = bytearray()
-        """The data lines of the event that has begun, each with a line feed."""
+        self.data = bytearray()  # the data lines of the event that has begun, each with a line feed
         self._type = b""
 
     def feed(self, lines: Iterable[bytes]) -> list[bytes]:
@@ -72,8 +71,7 @@ class EventParser:
         self._buffer = bytearray()
         self._searched = 0  # what was searched of the buffer is not searched again
         self._started = False
-        self._unusual: EventLines | None = None
-        """What reads events that come in another form than the usual one."""
+        self._unusual: EventLines | None = None  # what reads events that come in another form than the usual one
         self._line_mode = False
 
     def feed(self, piece: bytes) -> list[bytes]:
