@@ -144,11 +144,11 @@ class Connector(aiohttp.TCPConnector):
             if _is_spoilt(state, protocol):
                 self._states.habits.learn(state.place, keeps=False)
                 return False
-        for _ in range(_TURNS):
+        for _ in range(_TURNS + 1):
             if not _is_spoilt(state, protocol):
                 return True
             await asyncio.sleep(0)
-        return not _is_spoilt(state, protocol)
+        return False
 
     def _rests(self, state: ConnectionState) -> None:
         state.rested = self._now()
@@ -208,12 +208,11 @@ class Pool:
     session: aiohttp.ClientSession
     states: ConnectionStates
     owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
-    closed: bool = False
     deadlines: Deadlines = field(default_factory=Deadlines)
     streams: WeakSet[Reading] = field(default_factory=WeakSet["Reading"])
 
     async def aclose(self) -> None:
-        self.closed = True
+        self.states.closed = True
         # aiohttp tells nobody who waits that the session was closed.
         for limit in list(self.deadlines.limits):
             limit.expire()

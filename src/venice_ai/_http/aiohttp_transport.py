@@ -89,7 +89,7 @@ class AiohttpTransport:
         except TimeoutError as error:
             late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
             failure: APIError = late(request, "connect", ConnectTimeout) if late_to_connect else late(request, clock)
-            if pool.closed:
+            if pool.states.closed:
                 failure = APIConnectionError(CLOSED)
         except _FAULTS as error:
             proxied = route.proxy is not None
