@@ -50,7 +50,7 @@ class Pattern:
         self._chunk: dict[str, Any] = fields_of(chunk)
         self._choice: dict[str, Any] = fields_of(chunk.choices[0])
         self.index: Any = self._choice.get("index")
-        self.delta: dict[str, Any] = fields_of(chunk.choices[0].delta)  # what the delta says, without the text
+        self.delta: Any = fields_of(chunk.choices[0].delta)  # what the delta says, without the text
         self.name: Any = path[0]  # the member of a delta that it is in
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
