@@ -114,7 +114,7 @@ class Limiter(CallGate):
                 await call.wait(known, min(call.due - now, max(told_in, _LEAST_SECONDS)))
             self._tell(bucket, call, 0.0, self._now())
         except BaseException:
-            account.act(partial(bucket.give_up, call))
+            account.act(partial(bucket.leave, call))
             raise
         finally:
             self._waiting.discard(call)
