@@ -229,9 +229,9 @@ class Batch(CallGate):
             named = self._journal.identity(flight.custom_id, flight.asked)
         except VeniceError as error:
             return flight.item(error=error)
-        while (found := await self._claimed(named)).what == "wait":
+        while (found := await self._claimed(named)).what == "in_flight":
             await self._wait_for(self._sending.get(named.key), flight)
-        if found.what == "send":
+        if found.what == "open":
             self._sending[named.key] = flight
             try:
                 return await self._sent_and_kept(flight, found)
@@ -255,7 +255,7 @@ class Batch(CallGate):
         try:
             return cast("Found", await answer)
         except asyncio.CancelledError:
-            if not answer.cancelled() and (found := answer.result()).what == "send":
+            if not answer.cancelled() and (found := answer.result()).what == "open":
                 self._committed(Keep(found.row, "open", None, 0, None, maybe_billed=False))
             raise
 
