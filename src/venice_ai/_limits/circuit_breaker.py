@@ -1,8 +1,7 @@
-"""What a failing server is spared: a circuit breaker leaves it alone, and a retry budget bounds how often it is asked again.
+"""A circuit breaker leaves a failing server alone, and a retry budget bounds how often it is asked again.
 
-The breaker counts server errors (5xx), connection failures and time-outs; a refusal of the request itself is a success of the
-server. It opens if at least half of the replies of the last 10 s failed, and at least 5. It stays open for 1 s, and twice as
-long after each failed probe, up to 4 s, so that a recovered server is noticed within 5 s. Then one probe goes at a time.
+The breaker counts server errors (5xx), connection failures and time-outs. It opens if at least half of the replies of the last
+10 s failed, and at least 5; for 1 s, and twice as long after each failed probe, up to 4 s. Then one probe goes at a time.
 """
 
 from __future__ import annotations
