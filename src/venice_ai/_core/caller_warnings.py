@@ -21,9 +21,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     frame = sys._getframe(1) if thread is None else sys._current_frames().get(thread)  # noqa: SLF001  # documented
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame = frame.f_back
-    if frame is None:
-        warnings.warn(message, category, stacklevel=2)
-        return
+    frame = frame or sys._getframe(1)  # noqa: SLF001  # likewise
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     if len(registry) > _MOST_REMEMBERED:
         registry.clear()

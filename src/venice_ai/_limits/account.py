@@ -80,18 +80,13 @@ class Bucket:
         self.wait = _NO_WAIT  # of the first of the queue
         self.told = False  # whether the log has a line about this queue, since it was empty last
         self.counts_tokens = False  # whether a limit of tokens is known
-        self.hears = self.learns = True
-        """Whether the next good reply is to be read, because something is not known or near, and the next answer is to tell how
-        many tokens requests use; else they are only tallied."""
+        self.hears = self.learns = True  # whether the next good reply, and the next answer's usage, are read; else only tallied
         self.block = _NO_BLOCK
         self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
-        self.good = self.ended = 0
-        """The tally: good replies, which came at `good_at` or later; and requests that have ended, with what they had reserved
-        and used."""
-        self.good_at = self.held = self.used = 0.0
+        self.good = self.ended = 0  # the tally: good replies, since `good_at`, and requests that have ended,
+        self.good_at = self.held = self.used = 0.0  # with the tokens that they had reserved and used
         self._learnt = 0
-        self._more_tokens, self._output_tokens = 0.0, 256.0
-        """Tokens of a prompt beside those of its bytes, such as of the server's own prompt; and of an answer."""
+        self._more_tokens, self._output_tokens = 0.0, 256.0  # of a prompt beside those of its bytes; and of an answer
 
     @property
     def is_idle(self) -> bool:
@@ -194,7 +189,7 @@ class Account:
     def __init__(self, now: Callable[[], float], server: object, share: RateShare | None, name: str) -> None:
         self.now = now
         self.share = share
-        self.name = name
+        self.name = name  # in the file of a share
         self._server = server  # kept alive, for its id stands for it
         self.lock = threading.Lock()
         self.failures = FailureBudget()
@@ -237,11 +232,7 @@ class Account:
         self._catch_up()
 
     def ask(self, bucket: Bucket | None, ask: Callable[[float], T]) -> T:
-        """What something gives under the lock. It gives an error rather than raise it: what has changed counts nevertheless.
-
-        Raises:
-            VeniceError: the file of the share cannot be used; `is_busy` if another process has it.
-        """
+        """What something gives under the lock, also an error; a VeniceError if the file of the share cannot be used."""
         try:
             with self.lock:
                 return cast("T", self._do(bucket, ask))

@@ -74,10 +74,7 @@ class CircuitBreaker(Struct):
 
 
 class RetryBudget(Struct):
-    """The retries that all calls of an account may still make: each call gives a tenth of one, and each second three.
-
-    Without it, an overloaded server is asked several times for each call, just when it can answer least.
-    """
+    """The retries that an account may make, so that an overloaded server is spared: one for ten calls, and three a second."""
 
     left: float = 0.0
     at: float = -inf  # when time has last given some, which is while there are fewer than it gives in 10 s
