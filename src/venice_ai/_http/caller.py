@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
@@ -42,12 +42,26 @@ class Caller:
     counts: TokenCounts | None = None
     """What is told the usage of each answer."""
     notices: Notices = field(default_factory=Notices)
-    closed: bool = False
-    """Whether the client was closed: then nothing more is sent."""
+    origin: Caller | None = None
+    """The caller of the client of which this one's is a view."""
+    _closed: bool = False
+
+    def with_policy(self, policy: RetryPolicy) -> Caller:
+        """The same with other retries; what closes one closes both."""
+        return replace(self, policy=policy, origin=self.origin or self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed: then nothing more is sent."""
+        return self._closed if self.origin is None else self.origin.closed
+
+    def reopen(self) -> None:
+        """The client may be used again."""
+        self._closed = False
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""
-        self.closed = True
+        self._closed = True
         if isinstance(self.clock, SystemClock):
             self.clock.wake()
         for gate in self.gates:
