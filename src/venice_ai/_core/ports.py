@@ -7,7 +7,7 @@ one that answers in process, and a caller may bring another. They are public as 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from .request import Attempt as Attempt  # noqa: PLC0414  # gates find it here
 from .request import Request
@@ -102,6 +102,25 @@ class CallGate(Protocol):
 
     def close(self) -> None:
         """The client was closed: ends the waits in `enter`."""
+
+
+class AttemptOutcome(NamedTuple):
+    """How one attempt went, once it is over: what the log and telemetry tell of it."""
+
+    number: int
+    """Which attempt of its call it was, from 1."""
+    waited: float
+    """Seconds before it was sent: in queues, and for the pause after a failure."""
+    seconds: float
+    """Seconds from then to its end; of a stream, to the stream's end."""
+    status: int | None
+    """The status of its reply, if there was one."""
+    error: str | None
+    """The class of what it failed with."""
+    request_id: str | None
+    """What Venice's support wants to know, if the reply tells it."""
+    usage: ChatUsage | None
+    """The tokens of its answer, if the reply tells them."""
 
 
 class Clock(Protocol):

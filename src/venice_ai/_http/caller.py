@@ -7,8 +7,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
 
-from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
+from .._core.json_values import without
+from .._core.ports import Attempt, AttemptOutcome, CallGate, Clock, Pass, Reply, Transport
 from .._core.request import Request, SystemClock
 from .._wire.notices import Notices
 from .._wire.reply_body import refusal
@@ -18,9 +20,11 @@ from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
+    from ..types.api.chat import ChatUsage
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
+attempts_logger = logging.getLogger("venice_ai.http")
 
 
 class Answer(NamedTuple):
@@ -103,6 +107,9 @@ class Call:
         self._attempts = 0
         self._passes: list[Pass] = []
         self._learnt = False
+        self._since = self._began  # when the attempt before was over
+        self._sent: float | None = None  # when the attempt that is under way was sent
+        self._meta: ResponseMeta | None = None
         self.fail_fast: bool | None = None
         """Whether it fails rather than waits while a circuit is open; None: as its client does."""
         self.abandoned: bool = False
@@ -122,6 +129,8 @@ class Call:
             if request.timeout.deadline is not None:
                 request.deadline_seconds = request.timeout.left(caller.clock.now() - self._began)
             reply, body, sent = None, b"", caller.clock.now()
+            self._sent, self._meta = sent, None
+            attempts_logger.debug("attempt %d: sending %d bytes", self._attempts, len(request.body or b""))
             try:
                 reply = await caller.transport.send(request)
                 if not request.stream or not 200 <= reply.status < 300:
@@ -144,8 +153,8 @@ class Call:
         finally:
             del failure  # its traceback refers to this frame
 
-    def done(self, answer: object) -> None:
-        """The attempt is over; what its answer knows of usage and cost is told. May be called often."""
+    def done(self, answer: object, failure: str | None = None) -> None:
+        """The attempt is over, with this answer or this kind of failure; it is told what that cost. May be called often."""
         usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
         request, counts = self._request, self._caller.counts
         if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
@@ -153,6 +162,17 @@ class Call:
             counts.learn(request.chat.model, request.body, usage.prompt_tokens)
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
+        if self._sent is not None:
+            self._report(usage, failure)
+
+    def _report(self, usage: ChatUsage | None, failure: str | None) -> None:
+        """Tells the log how the attempt went."""
+        now, sent, meta, self._sent = self._caller.clock.now(), self._sent or 0.0, self._meta, None
+        waited, self._since = sent - self._since, now
+        if attempts_logger.isEnabledFor(logging.INFO):
+            status, identity = (None, None) if meta is None else (meta.status_code, meta.request_id)
+            identity = without(identity, self._request.secret)
+            log_attempt(self._request, AttemptOutcome(self._attempts, waited, now - sent, status, failure, identity, usage))
 
     async def _enter(self, failure: APIError | None) -> None:
         """Waits until every gate lets the next attempt pass."""
@@ -174,7 +194,7 @@ class Call:
         for granted in self._passes:
             granted.replied(failure)
         held, free = (any(getattr(granted, name) for granted in self._passes) for name in ("held", "free"))
-        self.done(None)
+        self.done(None, type(failure).__name__)
         if not isinstance(failure, APIError):
             return False
         policy = self._caller.policy
@@ -203,6 +223,7 @@ class Call:
             latency=clock.now() - sent,
             attempts=self._attempts,
         )
+        self._meta = meta
         if not 200 <= meta.status_code < 300:
             failure = refusal(body, meta, secret=self._request.secret)
             body = b""  # a traceback may show it, and the server may have repeated the key
@@ -225,3 +246,15 @@ class Call:
             return None
         attempt = Attempt(self._request, self._attempts, self._began, None, failure)
         return delay if all(gate.may_retry(attempt) for gate in self._caller.gates) else None
+
+
+def log_attempt(request: Request, outcome: AttemptOutcome) -> None:
+    """Writes the line of an attempt, which shows neither the key nor anything that was said."""
+    what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
+    how = " ".join(str(each) for each in (outcome.status, outcome.error) if each is not None) or "left"
+    usage = outcome.usage
+    tokens = f"{usage.prompt_tokens}+{usage.completion_tokens}" if usage is not None else "-"
+    attempts_logger.info(
+        "%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms",
+        *(what, how, outcome.number, outcome.request_id or "-", 1000 * outcome.seconds, tokens, 1000 * outcome.waited),
+    )

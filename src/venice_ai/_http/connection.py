@@ -84,6 +84,7 @@ class Connection:
             raise problem
         self.base_url: str = settings.resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
+        settings.start_log()
         self._timeouts = [settings.timeout_for(timeout, stream=stream) for stream in (False, True)]
         self._retries = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
         self._session, self._transport, self._clock = session, transport, clock
@@ -137,7 +138,7 @@ class Connection:
 
             patient = client.with_options(timeout=600, max_retries=5)
 
-        What is not given is as before. A view is made in microseconds, for a single call if need be. Closing a view closes the
+        What is not given is as before. A view costs little, and may be made for a single call. Closing a view closes the
         client, and closing the client its views.
 
         Args:
