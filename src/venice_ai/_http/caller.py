@@ -171,7 +171,7 @@ class Call:
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
         how = " ".join(str(each) for each in (meta and meta.status_code, failure) if each is not None) or "left"
         counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
-        tokens = "+".join(str(count) if isinstance(count, int) else "-" for count in counts)
+        tokens = "+".join(str(count) for count in counts if isinstance(count, int)) or "-"
         identity = ascii(without(meta.request_id, request.secret))[1:-1] if meta and meta.request_id else "-"
         numbers = self._attempts, f"{identity:.100}", 1000 * (now - sent), tokens, waited
         attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
