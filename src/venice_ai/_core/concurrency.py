@@ -74,12 +74,9 @@ def without_locals(error: E) -> E:
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:
     """What `call` gives for all items at once, as they are done; the first exception, or leaving early, cancels the rest."""
     tasks = [asyncio.ensure_future(call(item)) for item in items]
-    running = set(tasks)
     try:
-        while running:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in filter(done.__contains__, tasks):
-                yield task.result()
+        for done in asyncio.as_completed(tasks):
+            yield await done
     finally:
         for task in tasks:
             task.cancel()

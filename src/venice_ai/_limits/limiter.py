@@ -1,8 +1,7 @@
 """The limiter of a client: the gate that every request passes, where its callers wait.
 
-All clients of a process that use the same API key and base URL share one account, on whatever event loops and threads they
-run. An account has a bucket for each model, and a bucket has a queue: first come, first served. Only the first of a queue waits
-for a time; whoever changes what is known (a reply came, an answer was read, a caller left) lets the next ones pass.
+All clients of a process that use the same API key and base URL share one account (`account.py`), with a queue for each model:
+first come, first served. Only the first waits for a time; whoever changes what is known lets the next ones pass.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ class Limiter(CallGate):
                 await call.wait(known, min(call.due - now, max(told_in, _LEAST_SECONDS)))
             self._tell(bucket, call, 0.0, self._now())
         except BaseException:
-            account.act(partial(bucket.give_up, call))
+            account.act(partial(bucket.leave, call))
             raise
         finally:
             self._waiting.discard(call)

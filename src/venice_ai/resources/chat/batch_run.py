@@ -1,12 +1,8 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
-Each request is a flight, which takes a place (`Pace`) when it is pulled. Its task has the journal keep the intent, sends,
-leaves its place, has the journal keep the outcome, and only then is there an item. Requests that were pulled and not yielded
-are at most twice as many as there are places, without those that wait for another process. Transactions run on the event loop,
-for a thread would wait for its turn for longer, and in no task, for all tasks are cancelled at the end of a program.
-
-A batch ends when all requests are through; or when it is useless to go on (no budget, a full disk): then what is in flight is
-waited for and yielded, and the error is raised; or the caller leaves: then what is in flight has `drain_seconds` to be kept.
+Each request is a flight, with a place (`Pace`) and a task: the journal keeps the intent, it is sent, the journal keeps the
+outcome, and only then is there an item. Transactions run on the event loop, for a thread would wait longer for its turn, and in
+no task, for all tasks are cancelled at the end of a program.
 """
 
 from __future__ import annotations
@@ -229,9 +225,9 @@ class Batch(CallGate):
             named = self._journal.identity(flight.custom_id, flight.asked)
         except VeniceError as error:
             return flight.item(error=error)
-        while (found := await self._claimed(named)).what == "wait":
+        while (found := await self._claimed(named)).what == "in_flight":
             await self._wait_for(self._sending.get(named.key), flight)
-        if found.what == "send":
+        if found.what == "open":
             self._sending[named.key] = flight
             try:
                 return await self._sent_and_kept(flight, found)
@@ -255,7 +251,7 @@ class Batch(CallGate):
         try:
             return cast("Found", await answer)
         except asyncio.CancelledError:
-            if not answer.cancelled() and (found := answer.result()).what == "send":
+            if not answer.cancelled() and (found := answer.result()).what == "open":
                 self._committed(Keep(found.row, "open", None, 0, None, maybe_billed=False))
             raise
 
