@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -50,8 +50,8 @@ class Pattern:
         self._chunk: dict[str, Any] = fields_of(chunk)
         self._choice: dict[str, Any] = fields_of(chunk.choices[0])
         self.index: Any = self._choice.get("index")
-        self.delta: Any = fields_of(chunk.choices[0].delta)  # what the delta says, without the text
-        self.name: Any = path[0]  # the member of a delta that it is in
+        self.delta: dict[str, Any] = fields_of(chunk.choices[0].delta)  # what the delta says, without the text
+        self.name: str = cast("str", path[0])  # the member of a delta that it is in
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
         holder: Any = self.delta[self.name]
