@@ -76,6 +76,7 @@ class ChunkReader:
         """The event of the chunk that was handed out last, as it came; empty once the stream has ended."""
         self.handed_out = False
         self._failure: KeptError | None = None
+        self._failed_with: str | None = None  # the class of what ended it, also of a cancellation
         # Not the request itself, whose body may be large.
         self._model, self._choices = ("", 1) if request.chat is None else (request.chat.model, request.chat.choices)
         self._watch_progress = request.timeout.progress is not None
@@ -190,11 +191,14 @@ class ChunkReader:
                 event, found, events, taken = b"", None, [], None
                 await self._go_on(failure)
         except VeniceError as error:
-            self._failure = KeptError(error)
+            self._failure, self._failed_with = KeptError(error), type(error).__name__
             raise
         except GeneratorExit:
             if not self.left:  # nobody closed it: it is being collected as garbage
                 self.drop()
+            raise
+        except BaseException as error:
+            self._failed_with = type(error).__name__
             raise
         finally:
             event, found, events, taken, failure = b"", None, [], None, None  # a traceback may show what they hold
@@ -229,7 +233,7 @@ class ChunkReader:
         self.ended = True
         self.reply.close()
         if self._over is not None:
-            self._over(self.assembly)
+            self._over(self.assembly, self._failed_with)
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""

@@ -38,10 +38,8 @@ class Call:
     """What our own session's parts tell of one request: how far it got, and on what."""
 
     connected: bool = False
-    kept: bool = False
-    """Whether the connection has served before."""
-    unsent: bool = False
-    """Whether not a byte of it was written."""
+    kept: bool = False  # whether the connection has served before
+    unsent: bool = False  # whether not a byte of it was written
     state: ConnectionState | None = None
     transport: asyncio.Transport | None = None
 
@@ -57,16 +55,11 @@ CURRENT_CALL: ContextVar[Call | None] = ContextVar("venice_ai_call", default=Non
 @dataclass(slots=True, repr=False)  # a traceback may show it, and the place may hold a proxy's password
 class ConnectionState:
     place: object
-    look: Callable[[], object] | None = None
-    """Tells whether anything can be read from its socket."""
-    served: int = 0
-    """How many answers came on it."""
-    rested: float = inf
-    """Since when it serves nobody."""
-    seconds: float = KEPT_SECONDS
-    """How long it may rest before it is too likely that the server closes it."""
-    on_end: Callable[[], None] | None = None
-    """Tells who reads from it that it has ended."""
+    look: Callable[[], object] | None = None  # tells whether anything can be read from its socket
+    served: int = 0  # how many answers came on it
+    rested: float = inf  # since when it serves nobody
+    seconds: float = KEPT_SECONDS  # how long it may rest before it is too likely that the server closes it
+    on_end: Callable[[], None] | None = None  # tells who reads from it that it has ended
 
 
 class ConnectionStates(dict[ResponseHandler, ConnectionState]):

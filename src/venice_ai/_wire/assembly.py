@@ -20,8 +20,7 @@ from .repeated_events import Pattern, Repeats, decode_text
 class Sealed(Protocol):
     """What opens an answer that is end-to-end encrypted: `tee.session.TeeSession`."""
 
-    texts: frozenset[str]
-    """Which members of a delta are encrypted."""
+    texts: frozenset[str]  # which members of a delta are encrypted
 
     def open(self, event: Any) -> Any:
         """The JSON of an event with every encrypted member in clear."""
@@ -54,8 +53,7 @@ class Assembly:
         self._unfinished = 0  # how many of them have no finish reason
         self._halved: set[int] = set()  # which of them have half a letter
         self._fields: dict[str, Any] = {}
-        self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)
-        """Learns from events."""
+        self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)  # learns from events
         self.patterns: list[Pattern] = self.repeats.patterns
         """What it has learnt; where that is nothing, `repeated` need not be asked."""
         self.chunks: int = 0

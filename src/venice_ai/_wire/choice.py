@@ -22,9 +22,9 @@ class Choice:
         self.content: list[Any] | None = None  # texts, and parts that are not texts
         self.bare = False  # whether a value stood in place of texts or lists
         self.message: dict[str, Any] = {}  # what else the deltas brought
-        self.calls: Calls | None = None
+        self.calls = Calls()
         self.function: Call | None = None  # what servers called before there were tool calls
-        self.details: Details | None = None
+        self.details = Details()
         self.logprobs: dict[str, list[Any]] | None = None
         self.rest: dict[str, Any] = {}
         self.finish_reason: Any = None
@@ -106,13 +106,11 @@ class Choice:
         if key == "content":
             self._content(value)
         elif key == "tool_calls" and is_array(value):
-            self.calls = self.calls or Calls()
             self.calls.add(value)
         elif key == "function_call" and isinstance(value, (dict, Model)):
             self.function = self.function or Call()
             self.function.add({"function": value})
         elif key == "reasoning_details":
-            self.details = self.details or Details()
             self.details.add(value)
         else:
             self.message[key] = grown(self.message.get(key), value, key)
@@ -142,9 +140,9 @@ class Choice:
         if name == "content":
             return None if inner else self.content
         if name in {"tool_calls", "reasoning_details"}:
-            (fragment,) = delta[name]
-            holder = self.calls if name == "tool_calls" else self.details
-            held = {} if holder is None else holder.held(fields_of(fragment))
+            if not is_array(delta[name]) or not is_object(fragment := fields_of(delta[name][0])):
+                return None
+            held = (self.calls if name == "tool_calls" else self.details).held(fragment)
             inner = inner[1:]
         for step in inner:
             held = held.get(step) if is_object(held) else None
@@ -170,9 +168,9 @@ def choice_json(choice: Choice, index: int) -> dict[str, Any]:
     message.update(plain_copy(choice.message))
     if choice.content is not None:
         message["content"] = content_of(choice.content, bare=choice.bare)
-    if choice.details is not None and choice.details.entries:
+    if choice.details.entries:
         message["reasoning_details"] = plain_copy(choice.details.entries)
-    if choice.calls is not None and choice.calls.calls:
+    if choice.calls.calls:
         message["tool_calls"] = [call.json() for call in choice.calls.in_order()]
     if choice.function is not None:
         message["function_call"] = choice.function.json()["function"]

@@ -25,12 +25,9 @@ _TEXT: Final = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
 _REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
 """Members of a delta whose texts say the same again when they come again."""
 _DELTA: Final = ("choices", 0, "delta")
-_RECENT: Final = 4
-"""Events to compare with, and patterns to try: as many choices may come in turn."""
-_FRUITLESS: Final = 8
-"""Comparisons in a row that found nothing, after which a server's events are compared no more."""
-_LONGEST: Final = 2**16
-"""Bytes of an event that is compared; what a longer one costs is its text."""
+_RECENT: Final = 4  # events to compare with, and patterns to try: as many choices may come in turn
+_FRUITLESS: Final = 8  # comparisons in a row that found nothing, after which a server's events are compared no more
+_LONGEST: Final = 2**16  # bytes of an event that is compared; what a longer one costs is its text
 _new: Final = object.__new__
 
 
@@ -45,20 +42,15 @@ class Pattern:
     def __init__(self, before: bytes, after: bytes, path: Path, found: Any) -> None:
         self.before = before
         self.after = after
-        self.path = path
-        """Where the text is in a delta."""
-        self.text: slice = slice(len(before), -len(after))
-        """Where it is in the bytes, in its quotation marks."""
-        self.pieces: list[Any] = []
-        """Where the texts go."""
+        self.path = path  # where the text is in a delta
+        self.text: slice = slice(len(before), -len(after))  # where it is in the bytes, in its quotation marks
+        self.pieces: list[Any] = []  # where the texts go
         chunk = ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
         self._chunk: dict[str, Any] = _fields(chunk)
         self._choice: dict[str, Any] = _fields(chunk.choices[0])
         self.index: Any = self._choice.get("index")
-        self.delta: dict[str, Any] = _fields(chunk.choices[0].delta)
-        """What the delta says, without the text."""
-        self.name: Any = path[0]
-        """The member of a delta that it is in."""
+        self.delta: dict[str, Any] = _fields(chunk.choices[0].delta)  # what the delta says, without the text
+        self.name: Any = path[0]  # the member of a delta that it is in
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
         holder: Any = self.delta[self.name]
@@ -110,8 +102,7 @@ class Repeats:
 
     def __init__(self, opened: Callable[[Any], Any] | None = None) -> None:
         self._opened = opened
-        self.patterns: list[Pattern] = []
-        """What events may be like, the newest first."""
+        self.patterns: list[Pattern] = []  # what events may be like, the newest first
         self.worthwhile: bool = True
         """Whether events are worth learning from: not where many were no earlier one's with another text."""
         self._recent: deque[bytes] = deque(maxlen=_RECENT)

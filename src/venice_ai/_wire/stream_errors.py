@@ -100,7 +100,7 @@ class StreamErrors:
         if isinstance(found, APIError):
             error, unusable = found, isinstance(found, APIResponseProcessingError)
         else:
-            error, unusable = reply_body.unusable(body, self.meta, "JSON", self.secret), True
+            error, unusable = reply_body.unusable(body, self.meta, self.secret, "JSON"), True
             error.partial = found
         del body, found  # a traceback may show them
         if self.session is not None:

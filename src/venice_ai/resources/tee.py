@@ -383,7 +383,7 @@ class Tee(APIResource["Connection"]):
         answer = await self._once.call(request)
         with closing(answer.reply):
             if answer.meta.status_code != 200:
-                raise unusable(b"", answer.meta, "an empty body")
+                raise unusable(b"", answer.meta)
             return await read_at_most(answer.reply, attestation.MAX_REPLY_BYTES)
 
 
