@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._core.ports import Reply
 from ._core.request import Request
-from ._wire import json_text, reply_body
+from ._wire import json_text, sse
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
@@ -266,12 +266,12 @@ class ChunkReader:
 
     async def _start(self) -> APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes, or does not begin; None for a stream."""
-        start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
+        start, labelled = sse.start_of(self._head), sse.says_stream(self.meta)
         try:
             while not start and not self._at_end:
                 piece = await self._head_piece()
-                start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
-            if not reply_body.is_whole(start, labelled=labelled):
+                start = sse.start_of(self._head if len(self._head) < _START_BYTES else piece)
+            if not sse.is_whole(start, labelled=labelled):
                 self._first = bytes(self._head)
                 return None
             while not self._at_end:

@@ -190,9 +190,9 @@ class Choice:
         self.content: list[Any] | None = None  # texts, and parts that are not texts
         self.bare = False  # whether a value stood in place of texts or lists
         self.message: dict[str, Any] = {}  # what else the deltas brought
-        self.calls = Calls()
+        self.calls: Calls | None = None
         self.function: Call | None = None  # what servers called before there were tool calls
-        self.details = Details()
+        self.details: Details | None = None
         self.logprobs: dict[str, list[Any]] | None = None
         self.rest: dict[str, Any] = {}
         self.finish_reason: Any = None
@@ -272,11 +272,13 @@ class Choice:
         if key == "content":
             self._content(value)
         elif key == "tool_calls" and is_array(value):
+            self.calls = self.calls or Calls()
             self.calls.add(value)
         elif key == "function_call" and isinstance(value, (dict, Model)):
             self.function = self.function or Call()
             self.function.add({"function": value})
         elif key == "reasoning_details":
+            self.details = self.details or Details()
             self.details.add(value)
         else:
             self.message[key] = grown(self.message.get(key), value, key)
@@ -305,7 +307,8 @@ class Choice:
         if name in {"tool_calls", "reasoning_details"}:
             if not is_array(delta[name]) or not is_object(fragment := fields_of(delta[name][0])):
                 return None
-            held = (self.calls if name == "tool_calls" else self.details).held(fragment)
+            holder = self.calls if name == "tool_calls" else self.details
+            held = holder and holder.held(fragment)
             inner = inner[1:]
         for step in inner:
             held = held.get(step) if is_object(held) else None
@@ -331,9 +334,9 @@ def choice_json(choice: Choice, index: int) -> dict[str, Any]:
     message.update(plain_copy(choice.message))
     if choice.content is not None:
         message["content"] = content_of(choice.content, bare=choice.bare)
-    if choice.details.entries:
+    if choice.details and choice.details.entries:
         message["reasoning_details"] = plain_copy(choice.details.entries)
-    if choice.calls.calls:
+    if choice.calls and choice.calls.calls:
         message["tool_calls"] = [call.json() for call in choice.calls.in_order()]
     if choice.function is not None:
         message["function_call"] = choice.function.json()["function"]

@@ -19,9 +19,6 @@ from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
 from .json_text import NOT_JSON, json_in
 
-_BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-
 
 def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
     """The completion in a successful reply; or the error that the body is or holds, with what came beside it as `partial`."""
@@ -139,30 +136,3 @@ def unusable(body: bytes, meta: ResponseMeta, secret: bytes = b"", what: str = "
         body=text,
         meta=meta,
     )
-
-
-# -- what a reply is, by its label and its first bytes: servers and proxies label streams as JSON ------------------------
-
-
-def start_of(head: bytes | bytearray) -> bytes:
-    """What a body begins with, without blanks; empty while what came does not tell what it is."""
-    if head.startswith(_FIELDS):
-        return bytes(head[:8])
-    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
-    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
-    return b"" if undecided and not start.startswith(_FIELDS) else start
-
-
-def is_whole(start: bytes, *, labelled: bool) -> bool:
-    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
-    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
-
-
-def is_framed(body: bytes) -> bool:
-    return start_of(body).startswith(_FIELDS)
-
-
-def says_stream(meta: ResponseMeta) -> bool:
-    """Whether the label of a reply lets it be a stream of events."""
-    label = meta.headers.get("content-type", "").lower()
-    return not ("json" in label or "html" in label)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..types.response_meta import ResponseMeta
 from .content_coding import EVENT_BYTES
 
 _BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 class EventTooLongError(ValueError):
@@ -128,3 +130,30 @@ def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # like
     """One event on the wire. Data with line breaks becomes several `data` lines."""
     head = b"" if type is None else b"event: " + type.encode() + b"\n"
     return head + b"".join(b"data: " + line + b"\n" for line in data.split(b"\n")) + b"\n"
+
+
+# -- what a reply is, by its label and its first bytes: servers and proxies label streams as JSON ------------------------
+
+
+def start_of(head: bytes | bytearray) -> bytes:
+    """What a body begins with, without blanks; empty while what came does not tell what it is."""
+    if head.startswith(_FIELDS):
+        return bytes(head[:8])
+    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
+    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
+    return b"" if undecided and not start.startswith(_FIELDS) else start
+
+
+def is_whole(start: bytes, *, labelled: bool) -> bool:
+    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
+    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
+
+
+def is_framed(body: bytes) -> bool:
+    return start_of(body).startswith(_FIELDS)
+
+
+def says_stream(meta: ResponseMeta) -> bool:
+    """Whether the label of a reply lets it be a stream of events."""
+    label = meta.headers.get("content-type", "").lower()
+    return not ("json" in label or "html" in label)
