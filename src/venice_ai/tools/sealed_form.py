@@ -101,7 +101,7 @@ def _json(value: Any) -> str:
 
 
 def with_calls(response: ChatCompletionResponse, conversation: Iterable[Any], *, broken: bool = True) -> ChatCompletionResponse:
-    """A response with the calls in its first choice's text as calls; itself if there are none. See `read_turn`."""
+    """A response with the calls in its first choice's text as calls; itself if there is no call. See `read_turn`."""
     said, calls = read_turn(response.text or "", conversation, response.id, broken=broken)
     if not calls:
         return response
