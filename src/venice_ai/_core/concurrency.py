@@ -8,14 +8,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Seque
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from inspect import iscoroutinefunction
 from traceback import clear_frames
 from typing import Generic, TypeVar
 
+from ..exceptions import InvalidArgumentError
 from .first_use import Task
 
 T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E", bound=BaseException)
+
+
+def check_plain(name: str, hook: object) -> None:
+    """Raises an InvalidArgumentError for an async hook where nobody awaits it."""
+    if iscoroutinefunction(hook) or iscoroutinefunction(getattr(type(hook), "__call__", None)):  # noqa: B004  # not: is it callable
+        raise InvalidArgumentError(f"{name}={hook!r:.100} must not be an async function: nobody awaits it")
 
 
 async def bounded_map(
@@ -30,6 +38,7 @@ async def bounded_map(
 
     What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure.
     """
+    check_plain("on_result", on_result)
     results = {} if results is None else results
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them

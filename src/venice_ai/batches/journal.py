@@ -164,6 +164,7 @@ class Journal:
         except VeniceError:
             self.close()
             raise
+        self._inode = self.path.stat().st_ino
 
     # -- for reading -------------------------------------------------------------------------------------------------------
 
@@ -240,8 +241,8 @@ class Journal:
 
     def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
         """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
-        if not self.path.exists():
-            raise VeniceError(f"the journal {str(self.path)!r} was removed or moved while a batch ran")
+        if not self.path.exists() or self.path.stat().st_ino != self._inode:
+            raise VeniceError(f"the journal {str(self.path)!r} was removed, moved or replaced while a batch ran")
         with self._file.transaction() as database:
             return [self._keep(database, each) if isinstance(each, Keep) else self._claim(database, each) for each in changes]
 

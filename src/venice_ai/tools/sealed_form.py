@@ -166,7 +166,7 @@ class Prose:
     """The text of a turn while it is written: what surely is no call is shown at once."""
 
     def __init__(self) -> None:
-        self.shown = 0
+        self.shown: int = 0
         """How many characters could be shown; the others are shown at the end, but for calls."""
         self._held: str | None = ""
 

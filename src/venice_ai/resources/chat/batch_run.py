@@ -14,17 +14,16 @@ from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
-from inspect import iscoroutinefunction
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ... import exceptions
-from ..._core.concurrency import without_locals
+from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
 from ..._http.budget_gate import BudgetGate, may_be_billed
 from ..._limits.budget import Budget
 from ..._limits.limiter import Limiter
-from ...batches.identity import Identity, canonical, hashed, split
+from ...batches.identity import Identity, as_it_is, canonical, hashed, split
 from ...batches.items import BatchItem, BatchProgress
 from ...batches.journal import Found, Journal, Keep, State, record
 from ...batches.pace import Pace
@@ -114,8 +113,7 @@ class Batch(CallGate):
         for name, given, kind in (("journal", self.journal, Journal), ("budget", budget, Budget)):
             if given is not None and not isinstance(given, kind):
                 raise InvalidArgumentError(f"{name}={given!r:.100} is not a {kind.__name__}")
-        if iscoroutinefunction(self.on_progress):
-            raise InvalidArgumentError(f"on_progress={self.on_progress!r} must not be an async function: nobody awaits it")
+        check_plain("on_progress", self.on_progress)
         seconds: object = self.drain_seconds
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
             raise InvalidArgumentError(f"drain_seconds={seconds!r} must be a number of seconds from 0")
@@ -188,10 +186,13 @@ class Batch(CallGate):
                     return
                 self._pulled += 1
                 self._pace.under_way += 1
-                self._flights.add(flight := _Flight(index, request))
+                self._flights.add(flight := _Flight(index, as_it_is(request)))
                 flight.task = _FlightTask(self._outcome(flight), loop=asyncio.get_running_loop())
                 flight.task.batch = self
                 flight.task.add_done_callback(partial(self._land, flight))
+        except asyncio.CancelledError:
+            if not self._stopped:  # not by this batch
+                self._failure = self._failure or VeniceError("the iterable of the requests was cancelled")
         except Exception as error:  # noqa: BLE001  # the caller's iterable failed, or the journal is not for this batch
             self._failure = self._failure or error
 
