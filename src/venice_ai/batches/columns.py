@@ -23,9 +23,7 @@ class AnswerColumns:
                 asked, self._wrapped = requested_format(response_format)
             self._fields = list(asked["json_schema"]["schema"]["properties"])
             if "error" in self._fields:
-                raise InvalidArgumentError(
-                    "the column 'error' tells what went wrong with a row; rename the schema's field"
-                )
+                raise InvalidArgumentError("the column 'error' tells what went wrong with a row; rename the schema's field")
         self.names: list[str] = [*(self._fields or ["answer"]), "error"]
 
     def of(self, item: BatchItem[Any]) -> dict[str, Any]:
