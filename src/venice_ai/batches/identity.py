@@ -35,7 +35,7 @@ class Identity(NamedTuple):
 
 
 def split(request: object) -> tuple[str | None, dict[str, Any]]:
-    """The id and the keywords of a request, as they are now; an InvalidArgumentError if it is no request of a batch."""
+    """The id and the keywords of a request; an InvalidArgumentError if it is no request of a batch."""
     if not isinstance(request, Mapping):
         raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
     keywords = dict(cast("Mapping[str, Any]", request))
