@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and for
 
 
 async def started(program: str, server: Server, *arguments: str) -> Process:
-    """A program that is run as strictly as Python can, but for the memory of extensions in C, which takes a third of the time."""
+    """A program that is run as strictly as Python can; without checks of the memory of extensions in C, a third of the time."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"),
         *("-c", HEAD + program, server.url, *arguments),
