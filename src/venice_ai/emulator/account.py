@@ -84,10 +84,10 @@ class Account:
         told: dict[str, str] = {}
         for name, limit in self._limits() if self.headers != "missing" else ():
             left = limit - 1 if self.headers == "lying" else max(self._left(name, limit, now), 0)
-            at = {"seconds": 0.0, "unix": now, "milliseconds": now}[self.unit] + self._wait(name, now)
+            at = self._wait(name, now) + (0.0 if self.unit == "seconds" else now)
             reset = f"{at * 1000:.0f}" if self.unit == "milliseconds" else f"{at:.3f}"
-            told |= {f"x-ratelimit-limit-{name}": str(limit), f"x-ratelimit-remaining-{name}": str(int(left))}
-            told[f"x-ratelimit-reset-{name}"] = reset
+            values = {"limit": limit, "remaining": int(left), "reset": reset}
+            told |= {f"x-ratelimit-{what}-{name}": str(value) for what, value in values.items()}
         return told
 
     def _limits(self) -> list[tuple[str, int]]:

@@ -13,8 +13,8 @@ from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import contract
+from .answer import ChatRequest
 from .delivery import DONE, EVENTS_TYPE, Completion, event
-from .request import ChatRequest
 from .sending import Answer, closed, json_answer
 
 _logger = logging.getLogger(__name__)

@@ -1,7 +1,5 @@
 """Writes an answer in Venice's format, and says how it is sent: delays, pieces, and every fault that can happen on the way.
 
-`Delivery` lists every fault by name. A `Completion` is one JSON body or the chunks of a stream; the functions here turn them
-into acts: events, what is wrong with them, when they are sent, where the bytes break off.
 Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """
 
@@ -21,8 +19,7 @@ from venice_ai._wire.sse import encode
 from venice_ai.costs import rate
 
 from . import repeatable
-from .answer import CITATIONS, Call, Turn
-from .request import ChatRequest, token_pieces
+from .answer import CITATIONS, Call, ChatRequest, Turn, token_pieces
 from .sending import JSON_TYPE, Act, Answer, encode_json, merged
 
 DONE = encode(b"[DONE]")

@@ -16,9 +16,10 @@ from typing_extensions import Unpack
 
 from venice_ai._core.settings import check_headers
 from venice_ai.exceptions import InvalidRequestError
+from venice_ai.types.api.params import CHAT_PATH
 
 from .delivery import Delivery
-from .schema_instance import instance
+from .schemas import instance
 
 Status: TypeAlias = Annotated[int, msgspec.Meta(ge=200, le=599)]
 
@@ -194,6 +195,17 @@ class Script:
     def take(self, path: str) -> Step | None:
         """The next step; `None` at the end of the script."""
         return self.left[path].popleft() if self.left[path] else self.always.get(path)
+
+    def extend(self, order: dict[str, Any]) -> int:
+        """Takes the steps of an order in JSON, and counts them."""
+        if "steps" not in order or order.keys() - {"steps", "path", "always"}:
+            raise InvalidRequestError('expected {"steps": [...]}, with "path" and "always" where wanted')
+        steps, path = steps_from_json(order["steps"]), str(order.get("path", CHAT_PATH))
+        if order.get("always"):
+            self.always[path] = steps[-1] if steps else None
+        else:
+            self.left[path].extend(steps)
+        return len(steps)
 
 
 def steps_from_json(steps: Any) -> list[Step]:

@@ -143,6 +143,10 @@ class Draft:
         self.reply["event_log"] = json.dumps([each if each["imr"] < 3 else {**each, "digest": ""} for each in log])
 
     @property
+    def gpus(self) -> list[dict[str, str]]:
+        return self.reply["nvidia_payload"]["evidence_list"]
+
+    @property
     def quote(self) -> bytes:
         return bytes.fromhex(self.reply["intel_quote"])
 

@@ -1,7 +1,7 @@
 """The attacks that the emulated enclave, or a server in front of it, can perform.
 
-`faults.json` has them all by their names: what each is about, and, if it only sets values, one entry of `_KINDS` with them. The
-code of the others stands here, in the table at the end. What a client must do about each is a matter of the tests.
+`faults.json` has them all: what each is about, and, if it only sets values, those, below a name of `_KINDS`. The others have
+their code here. What a client must do about each is a matter of the tests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial, reduce
 from importlib.resources import files
+from itertools import permutations
 from operator import methodcaller
 from typing import Any, Final, TypeAlias
 
@@ -140,9 +141,7 @@ def _starts(draft: Draft, **changes: Any) -> None:
 
 
 def _gpus(change: Callable[[list[dict[str, str]], Draft], list[dict[str, str]]]) -> Callable[[Draft], None]:
-    return lambda draft: draft.reply["nvidia_payload"].update(
-        evidence_list=change(draft.reply["nvidia_payload"]["evidence_list"], draft)
-    )
+    return lambda draft: draft.reply["nvidia_payload"].update(evidence_list=change(draft.gpus, draft))
 
 
 def _gpu(draft: Draft, *, nonce: str = "", chip: str = "GH100", **measured: Any) -> None:
@@ -150,13 +149,11 @@ def _gpu(draft: Draft, *, nonce: str = "", chip: str = "GH100", **measured: Any)
     made: dict[str, Any] = {
         name: bytes.fromhex(each) if isinstance(each, str) else [*map(bytes.fromhex, each)] for name, each in measured.items()
     }
-    item = draft.nvidia.item(0, bytes.fromhex(nonce) or draft.nonce, chip=chip, **made)
-    draft.reply["nvidia_payload"]["evidence_list"][0] = item
+    draft.gpus[0] = draft.nvidia.item(0, bytes.fromhex(nonce) or draft.nonce, chip=chip, **made)
 
 
 def _gpu_byte(position: int, draft: Draft) -> None:
-    item = draft.reply["nvidia_payload"]["evidence_list"][0]
-    item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
+    draft.gpus[0]["evidence"] = base64.b64encode(_flipped(base64.b64decode(draft.gpus[0]["evidence"]), position)).decode()
 
 
 def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
@@ -206,6 +203,7 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "reply": ("replied", lambda given: partial(_reply, given)),
     "quote": ("measured", lambda given: methodcaller("put", given[0], bytes.fromhex(given[1]))),
     "binds": ("measured", lambda given: partial(_binds, given)),
+    "event": ("replied", lambda given: _log(lambda log: [{**each, **given.get(each["event"], {})} for each in log])),
     "log": ("replied", lambda given: _log(lambda log: [*log[:-2], *(log[at] for at in given)])),
     "gpu": ("replied", lambda given: partial(_gpu, **given)),
     "gpus": ("replied", lambda given: _gpus(lambda shown, _: [shown[at] for at in given])),
@@ -236,24 +234,15 @@ _CODE: Final[dict[str, Fault]] = {
     "doubled_keys": Fault(written=_doubled_keys),
     "many_keys": Fault(replied=lambda draft: _keys_of_others(draft, 20_000)),
     "keys_beside": Fault(replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)),
-    "duplicate_members": Fault(
-        written=lambda draft: draft.written().replace(b'{"verified":true', b'{"verified":false,"verified":true', 1)
-    ),
+    "duplicate_members": Fault(written=lambda draft: b'{"verified":false,' + draft.written()[1:]),
     "other_spelling": Fault(replied=_other_spelling),
     "redirect": Fault(answered=Answer(302, {"location": ELSEWHERE})),
     "quote_flipped": Fault(replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))),
     "trailing_garbage": Fault(replied=_quote(lambda raw: raw + b"garbage")),
     "truncated_quote": Fault(replied=_quote(lambda raw: raw[:-100])),
     "other_intel": Fault(replied=lambda draft: draft.show_quote(Intel("somebody else").quote(bytes(draft.signed)))),
-    "event_edited": Fault(
-        replied=_log(
-            lambda log: [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
-        )
-    ),
     "boot_without_end": Fault(booted=lambda draft: draft.domain.log.pop()),
-    "compose_edited": Fault(
-        replied=lambda draft: draft.reply["info"]["tcb_info"].update(app_compose=draft.domain.app_compose + " ")
-    ),
+    "compose_edited": Fault(replied=lambda draft: _reply({"info.tcb_info.app_compose": f"{draft.domain.app_compose} "}, draft)),
     "long_compose": Fault(booted=partial(_starts, app_compose=_LONG_COMPOSE)),
     "long_compose_unsigned": Fault(
         booted=partial(_starts, app_compose=_LONG_COMPOSE), replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0]))
@@ -261,9 +250,7 @@ _CODE: Final[dict[str, Fault]] = {
     "gateway_without_version": Fault(replied=lambda draft: _gateway(draft, draft.key.public)),
     "gpu_other_root": Fault(replied=_gpus(lambda shown, draft: [Nvidia("somebody else").item(0, draft.nonce), *shown[1:]])),
     "gpu_other_chain": Fault(
-        replied=_gpus(
-            lambda shown, draft: [{**shown[0], "certificate": shown[1]["certificate"]}, draft.nvidia.item(0, draft.nonce)]
-        )
+        replied=_gpus(lambda shown, _: [{**one, "certificate": other["certificate"]} for one, other in permutations(shown)])
     ),
     "gpu_two_keys": Fault(replied=_gpus(lambda shown, draft: [*shown[:1], draft.nvidia.again(0, draft.nonce)])),
     "forged_collateral": Fault(published=lambda _, now: Intel("somebody else").collateral(now)),

@@ -1,8 +1,7 @@
 """The makers of the emulated hardware: Intel's platform, quotes and collateral, and NVIDIA's GPUs that sign a nonce.
 
-The formats are theirs; the roots are made for tests, as every certificate says in its subject, so that only clients that are
-given them accept what they sign. The formats are in Intel's "TDX DCAP Quoting Library API", appendix "Quote format", and "Intel
-SGX PCK Certificate and CRL Profile"; in DMTF DSP0274 (SPDM 1.1), GET_MEASUREMENTS and its answer, and NVIDIA's additions to it.
+Only clients that are given their roots accept what they sign. Formats: Intel's "TDX DCAP Quoting Library API", appendix "Quote
+format", and "Intel SGX PCK Certificate and CRL Profile"; DMTF DSP0274 (SPDM 1.1), GET_MEASUREMENTS, with NVIDIA's additions.
 """
 
 from __future__ import annotations
