@@ -114,7 +114,6 @@ class Account:
             self._filled[name] = left - units, at
 
     def _left(self, name: str, limit: int, now: float) -> float:
-        """How many units may be used now."""
         if self.window == "bucket":
             most = limit * self.burst / _MINUTE
             left, at = self._filled.get(name, (most, now))

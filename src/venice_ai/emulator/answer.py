@@ -137,7 +137,6 @@ class Turn:
 
     @property
     def deltas(self) -> Sequence[str]:
-        """The text in the pieces that a stream brings."""
         return token_pieces(self.text) if self.pieces is None else self.pieces
 
     @property
@@ -212,7 +211,6 @@ def _prose(request: ChatRequest, salt: tuple[object, ...]) -> str:
 
 
 def _results(request: ChatRequest) -> str:
-    """The results of the tools that were called last, quoted."""
     names = {call["id"]: call["function"]["name"] for call in _earlier_calls(request)}
     last = [*takewhile(lambda message: message["role"] == "tool", reversed(request.messages))]
     answers = ((names.get(message["tool_call_id"], "The tool"), text_of(message)) for message in reversed(last))

@@ -235,7 +235,6 @@ class Emulator:
         return channel.leave(answered) if channel else answered
 
     async def _answer(self, body: dict[str, Any], step: Step | None, leaving: Leaving, number: int, now: float) -> Answer:
-        """The answer to a body that the contract allows; as a step of the script has it, if there is one."""
         name, switches = split_suffix(body["model"])
         if switches:
             body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
@@ -248,7 +247,7 @@ class Emulator:
         if isinstance(step, Unspoken):
             answered = _unspoken(step)
         elif isinstance(step, Spoken):
-            answered = _said(unsaid, [_turn(step, request)] * request.choices, step.how)
+            answered = delivery.said(unsaid, [_turn(step, request)] * request.choices, step.how)
         elif model is None:
             return contract.refused(404, f"Specified model not found: {name}")
         else:
@@ -262,7 +261,7 @@ class Emulator:
         if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
             return contract.too_long(request.prompt_tokens, limit)
         try:
-            return _said(unsaid, [answer(request, index) for index in range(request.choices)], how)
+            return delivery.said(unsaid, [answer(request, index) for index in range(request.choices)], how)
         except Unsatisfiable as reason:
             return contract.rejected(f"Invalid schema: {reason}", unsaid.id)
 
@@ -325,10 +324,3 @@ def _turn(step: Spoken, request: ChatRequest) -> Turn:
             return Turn(step.text, calls=calls, finish_reason="tool_calls")
         case Echo():
             return Turn(request.question)
-
-
-def _said(unsaid: Completion, turns: list[Turn], how: Delivery) -> Answer:
-    """The completion with these turns, as it is delivered."""
-    said = replace(unsaid, turns=[delivery.dressed(turn, how) for turn in turns])
-    whole = not said.request.streams or how.get("json_instead")
-    return delivery.body(said.body(), how) if whole else delivery.stream(said, how)

@@ -58,7 +58,6 @@ class Backend(Protocol):
 
 
 async def relayed(backend: Backend, shell: Completion) -> Answer:
-    """The backend's answer to the request of a completion that has no turns."""
     chunks = _chunks(backend, shell)
     try:
         if not shell.request.streams:

@@ -118,7 +118,6 @@ def resolved(root: Any, reference: Any) -> Any:
 
 
 def names_of(kinds: Any) -> list[Any]:
-    """The types that the keyword `type` names: one, or a list of some."""
     return kinds if is_array(kinds) else [str(kinds)]
 
 
@@ -319,7 +318,6 @@ class _Maker:
         return self._fitting([*self._hints.texts, text], self._hints.texts, schema, path)
 
     def _fitting(self, candidates: Iterable[T], hints: list[T], schema: dict[str, Any], path: str) -> T:
-        """The first candidate that fits; if it is a hint, it is used up."""
         fitting = (each for each in candidates if fits(each, schema, self._root))
         made = _first(fitting, f"{path}: no {schema['type']} was found that fits {schema}")
         if made in hints:

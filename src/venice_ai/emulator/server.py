@@ -105,8 +105,11 @@ def run_in_thread(
 async def _handled(emulator: Responder, request: web.BaseRequest) -> web.StreamResponse:
     from aiohttp import web
 
-    headers, body = Headers(request.headers.items()), await _body(request)
-    incoming = Incoming(request.method, request.path, dict(request.query), headers, body)
+    try:
+        body = await request.content.readexactly(MAX_BODY_BYTES + 1)  # one more than is allowed, to be refused
+    except asyncio.IncompleteReadError as whole:
+        body = whole.partial
+    incoming = Incoming(request.method, request.path, dict(request.query), Headers(request.headers.items()), body)
     try:
         answer = await emulator.respond(incoming, now=_CLOCK.time())
     except Exception:  # a fault of the emulator's must not look like one of HTTP
@@ -124,14 +127,6 @@ async def _handled(emulator: Responder, request: web.BaseRequest) -> web.StreamR
     finally:
         await closed(answer.body)
     return response
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    """The body, as far as one byte past what is allowed."""
-    try:
-        return await request.content.readexactly(MAX_BODY_BYTES + 1)
-    except asyncio.IncompleteReadError as whole:
-        return whole.partial
 
 
 async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:

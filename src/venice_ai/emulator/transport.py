@@ -155,7 +155,6 @@ class EmulatorReply:
             task.add_done_callback(self._closing.discard)
 
     async def _carry(self, act: Act) -> bytes:
-        """What comes through of one act: its bytes, or none after a wait."""
         self._watch.resume()
         if isinstance(act, bytes):
             self._check()
@@ -235,8 +234,6 @@ class _LineTime:
 
 
 class _PlainWatch(Watch):
-    """The limits of a call whose answer is read in one piece."""
-
     def _due(self) -> tuple[float, str, float] | None:
         limits = (("plain", self._limits.plain), ("deadline", self._deadline))
         return min(((self._sent + seconds, clock, seconds) for clock, seconds in limits if seconds is not None), default=None)

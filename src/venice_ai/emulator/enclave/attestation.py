@@ -73,7 +73,6 @@ class Domain:
         self.log = [*boot, *(event(name, payload) for name, payload in runtime.items())]
 
     def signed(self, report_data: bytes) -> bytearray:
-        """Header and body of a quote about this domain."""
         config_id = b"\x01" + self.compose_hash + bytes(15)
         body = _TCB_SVN + b"\x33" * 48 + bytes(48) + bytes(8) + SEPT_VE_DISABLE.to_bytes(8, "little") + _XFAM
         body += MRTD + config_id + bytes(96) + b"".join(self.registers()) + report_data
@@ -89,7 +88,6 @@ class Domain:
 
 
 def event(name: str, payload: bytes) -> Event:
-    """An event of the time after the start, with its digest."""
     said = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
     return {**_event(3, RUNTIME_EVENT, said), "event": name, "event_payload": payload.hex()}
 
@@ -144,7 +142,8 @@ class Draft:
 
     @property
     def gpus(self) -> list[dict[str, str]]:
-        return self.reply["nvidia_payload"]["evidence_list"]
+        shown: list[dict[str, str]] = self.reply["nvidia_payload"]["evidence_list"]
+        return shown
 
     @property
     def quote(self) -> bytes:
@@ -198,7 +197,6 @@ class Draft:
         }
 
     def _claims(self, quote: Quote) -> dict[str, Any]:
-        """What Venice says that it found."""
         data = quote.report_data.hex()
         expiry, now = (
             when.isoformat(timespec="milliseconds").replace("+00:00", "Z") for when in (VALID_UNTIL, datetime.now(UTC))

@@ -15,7 +15,7 @@ from .. import contract
 from ..contract import Issue
 from ..sending import JSON_TYPE, Answer, Incoming, encode_json, json_answer
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
-from .channel import Channel, RefusedError, opened
+from .channel import Channel, opened
 from .faults import FAULTS, Fault
 from .hardware import Intel, Nvidia
 
@@ -118,7 +118,7 @@ class Enclave:
             return self._fault.chat_answered
         try:
             read, key = opened(body, incoming.headers, able, self.key.private)
-        except RefusedError as reason:
+        except InvalidRequestError as reason:
             return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
             return contract.invalid(issues)

@@ -88,7 +88,6 @@ class Authority:
 
     @property
     def identifier(self) -> x509.AuthorityKeyIdentifier:
-        """The key identifier that certificates below this authority have."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
     @property
@@ -101,11 +100,9 @@ class Authority:
 
     @property
     def raw_public(self) -> bytes:
-        """X and Y of the public key."""
         return self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
 
     def sign(self, data: bytes) -> bytes:
-        """The signature of some bytes: r and s."""
         r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(self.digest)))
         size = (self.curve.key_size + 7) // 8
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
@@ -116,7 +113,6 @@ def pem(*chain: Authority) -> str:
 
 
 def sized(data: bytes, width: int = 2) -> bytes:
-    """Some bytes, and their length before them."""
     return len(data).to_bytes(width, "little") + data
 
 
@@ -203,7 +199,6 @@ class Published:
         }
 
     def _revocations(self, issuer: Authority, *names: str) -> str:
-        """The list of those of `names` that an authority revoked."""
         start, end = (dt.datetime.fromtimestamp(self.now + seconds, dt.UTC) for seconds in (self.crl_issued, self.crl_expires))
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -308,7 +303,6 @@ class Nvidia:
         return {"nonce": nonce.hex(), "arch": "HOPPER", "evidence_list": items}
 
     def chain(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
-        """The certificates of a device, its own first."""
         model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
         provisioner = self._authority(f"{chip}/provisioner", f"Test {chip} Provisioner ICA 1", model)
         device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)

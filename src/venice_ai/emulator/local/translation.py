@@ -22,7 +22,8 @@ Form: TypeAlias = Literal["words", "json", "call"]
 WORDS_TOKENS = 256
 JSON_TOKENS = 1024
 
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
+_ALIKE = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
+_SAMPLING = {"repetition_penalty": "repeat_penalty", **{name: name for name in _ALIKE}}  # and what the engine calls them
 # What keeps 270M base weights to the point: at 0.7 they lose the thread, and at 0 they repeat one sentence for ever. Of the
 # penalties for that, this one alone (DRY, on sequences) leaves them able to say a name or a number from the question.
 # JSON repeats its quotes and braces for good reason, and wants no chance at all.
@@ -50,7 +51,6 @@ PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
 
 _CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
 _EXAMPLE_TOOL: Message = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}
-_NO_EXAMPLE: tuple[Turn, ...] = ()
 # With one example a 270M model made 5 of 7 calls right, without it 3; a second example added nothing.
 _CALL_EXAMPLE: tuple[Turn, ...] = (
     {"role": "user", "content": "Add 2 and 3."},
@@ -88,9 +88,7 @@ def job(body: dict[str, Any], *, plain: bool) -> tuple[Form, dict[str, Any]]:
 
 def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     """The sampling parameters the engine knows, as the caller gave them; others are left out."""
-    given = {name: body[name] for name in _SAMPLING if name in body}
-    if "repetition_penalty" in body:
-        given["repeat_penalty"] = body["repetition_penalty"]
+    given = {known: body[name] for name, known in _SAMPLING.items() if name in body}
     if "seed" in body:
         # The engine's largest seed stands for "any".
         given["seed"] = body["seed"] % (2**32 - 1)
@@ -118,11 +116,12 @@ def _prompt(messages: Sequence[Message], form: Form, tools: Sequence[Message], s
     rules = [_text(message) for message in messages if message["role"] in {"system", "developer"}]
     said = (each for each in messages if each["role"] == "user" or (each["role"] == "assistant" and not each.get("tool_calls")))
     turns: list[Turn] = [{"role": message["role"], "content": _text(message)} for message in said]
-    system, examples = [*rules, *_facts(messages)], _NO_EXAMPLE
+    examples: tuple[Turn, ...] = ()
+    system = [*rules, *_facts(messages)]
     named = ", ".join(members(schema.get("properties"))) if form == "json" else ""
     if form == "call":
         system += [_CALL_RULE, *map(_signature, [_EXAMPLE_TOOL, *tools] if plain else tools)]
-        examples = _CALL_EXAMPLE if plain else _NO_EXAMPLE
+        examples = _CALL_EXAMPLE if plain else ()
     elif plain and named and turns and turns[-1]["role"] == "user":
         turns[-1] = {"role": "user", "content": f"{turns[-1]['content']} Give {named}."}
         examples = _JSON_EXAMPLE
@@ -325,7 +324,6 @@ def bounded(schema: Any) -> Any:
 
 
 def _copied(schema: Schema) -> Schema:
-    """A copy whose inner schemas have bounds."""
     copy = dict(schema)
     for key in copy.keys() & {"properties", "patternProperties", "$defs", "definitions"}:
         copy[key] = {name: bounded(part) for name, part in copy[key].items()}
