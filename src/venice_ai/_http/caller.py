@@ -16,7 +16,7 @@ from .._wire.notices import Notices
 from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
-from .retry import RetryPolicy
+from .retry import Lifetime, RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
@@ -45,26 +45,16 @@ class Caller:
     counts: TokenCounts | None = None
     """What is told the usage of each answer."""
     notices: Notices = field(default_factory=Notices)
-    origin: Caller | None = None
-    """The caller of the client of which this one's is a view."""
-    _closed: bool = False
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    """That of its client: once that is closed, nothing more is sent."""
 
     def with_policy(self, policy: RetryPolicy) -> Caller:
-        """The same with other retries; what closes one closes both."""
-        return replace(self, policy=policy, origin=self.origin or self)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client was closed: then nothing more is sent."""
-        return self._closed if self.origin is None else self.origin.closed
-
-    def reopen(self) -> None:
-        """The client may be used again."""
-        self._closed = False
+        """The same with other retries."""
+        return replace(self, policy=policy)
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""
-        self._closed = True
+        self.lifetime.closed = True
         if isinstance(self.clock, SystemClock):
             self.clock.wake()
         for gate in self.gates:
@@ -200,7 +190,7 @@ class Call:
         if not isinstance(failure, APIError):
             return False
         policy = self._caller.policy
-        if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
+        if free and policy.retries and policy.waits(failure) and not (self._caller.lifetime.closed or self.abandoned):
             self._attempts -= 1
             return True
         if (delay := self._delay(failure)) is not None and not held:
@@ -210,8 +200,8 @@ class Call:
         return delay is not None
 
     def _check_wanted(self, failure: APIError | None) -> None:
-        if self._caller.closed or self.abandoned:
-            what = "client" if self._caller.closed else "stream"
+        if self._caller.lifetime.closed or self.abandoned:
+            what = "client" if self._caller.lifetime.closed else "stream"
             raise APIConnectionError(f"the {what} was closed before it tried again") from failure
 
     def _judged(self, reply: Reply, body: bytes, sent: float) -> Answer:
@@ -238,7 +228,7 @@ class Call:
         return Answer(reply, meta, body)
 
     def _delay(self, failure: APIError) -> float | None:
-        if self._caller.closed:
+        if self._caller.lifetime.closed:
             return None
         spread = random.random()  # noqa: S311  # spreads retries, keeps no secret
         delay = self._caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
