@@ -29,7 +29,7 @@ from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
-from ..tee.canonical import Malformed, members_of
+from ..tee.canonical import members_of, shaped
 from ..tee.collateral import FIELDS, window
 from ..tee.types import Documents, Seen
 
@@ -262,9 +262,7 @@ def _signed(document: _Document, name: str, stored: str) -> dict[str, str]:
     found = members_of(document[0].decode())
     if name not in found or "signature" not in found:
         raise ValueError(f"Intel's answer has no {name} with a signature")
-    signature = json.loads(found["signature"])
-    if not isinstance(signature, str):
-        raise Malformed("the signature in Intel's answer is not a string")
+    signature: str = shaped(json.loads(found["signature"]), str, "the signature in Intel's answer")
     return {stored: found[name], f"{stored}_signature": bytes.fromhex(signature).hex()}
 
 

@@ -8,6 +8,7 @@ Neither recovers the key of a signer: that is done here. https://www.secg.org/se
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, NoReturn, TypeAlias
 
@@ -100,6 +101,7 @@ def _checked(point: bytes) -> bytes:
     return point
 
 
+@lru_cache(maxsize=32)  # a gateway shows the same signatures each time
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
