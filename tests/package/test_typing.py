@@ -1,9 +1,9 @@
 """What type checkers make of a call.
 
-Some lines here run, and `make check` judges them. It also runs the tests marked `types`: mypy, pyright and ty judge the rest, as
-strictly as they can, and each runs once over all of it. Of the files in `tests/typing` they must complain of nothing, and reveal
-the types that the comments tell. Lines that must not pass stand in `REFUSED`. mypy and pyright also accept every snippet of
-README and docs.
+Some lines here run, and `make check` judges them. It also runs the tests marked `types`: mypy, pyright and ty judge the rest,
+as strictly as they can, and each runs once over all of it. Of the files in `tests/typing` they must complain of nothing, and
+reveal the types that the comments tell. Lines that must not pass stand in `REFUSED`. mypy and pyright also accept every snippet
+of README and docs.
 """
 
 from __future__ import annotations

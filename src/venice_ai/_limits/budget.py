@@ -217,6 +217,12 @@ def _spend(database: Connection, row: int, nano: int) -> bool:
 class _Free(Pass):
     """The pass of what costs nothing."""
 
+    def replied(self, found: object) -> None:
+        pass
+
+    def done(self, usage: object, cost: float | None) -> None:
+        pass
+
 
 @dataclass(eq=False)
 class Reservation(Pass):
