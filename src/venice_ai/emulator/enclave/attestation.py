@@ -45,11 +45,10 @@ def compose(services: str = _SERVICES) -> str:
 
 @dataclass
 class Domain:
-    """A trust domain after its start. A fault may have changed the log before it was measured."""
+    """A trust domain after its start. A fault may change its `log` before that is measured."""
 
     app_compose: str = field(default_factory=compose)
     os_image: bytes = hashlib.sha256(IMAGE.encode()).digest()
-    log: list[Event] = field(default_factory=list[Event])
 
     def __post_init__(self) -> None:
         self.compose_hash: bytes = hashlib.sha256(self.app_compose.encode()).digest()
@@ -68,9 +67,9 @@ class Domain:
             "storage-fs": b"zfs",
             "system-ready": b"",
         }
-        numbered = [(register, number) for register, count in ((0, 3), (1, 2), (2, 2)) for number in range(count)]
-        boot = [_event(register, _BOOT_EVENT, f"boot {register}.{number}".encode()) for register, number in numbered]
-        self.log = [*boot, *(event(name, payload) for name, payload in runtime.items())]
+        places = ("0.0", "0.1", "0.2", "1.0", "1.1", "2.0", "2.1")  # the register, and a number
+        boot = [_event(int(place[0]), _BOOT_EVENT, f"boot {place}".encode()) for place in places]
+        self.log: list[Event] = [*boot, *(event(name, payload) for name, payload in runtime.items())]
 
     def signed(self, report_data: bytes) -> bytearray:
         config_id = b"\x01" + self.compose_hash + bytes(15)
@@ -198,9 +197,7 @@ class Draft:
 
     def _claims(self, quote: Quote) -> dict[str, Any]:
         data = quote.report_data.hex()
-        expiry, now = (
-            when.isoformat(timespec="milliseconds").replace("+00:00", "Z") for when in (VALID_UNTIL, datetime.now(UTC))
-        )
+        expiry, now = (f"{when:%Y-%m-%dT%H:%M:%S}.000Z" for when in (VALID_UNTIL, datetime.now(UTC)))
         measurements = {said: getattr(quote, name).hex() for said, name in CLAIMED.items()}
         good = dict.fromkeys(("valid", "signatureValid", "certificateChainValid", "rootCaPinned", "attestationKeyMatch"), True)
         chain = {"valid": True, "intermediatePinned": True, "leafCertExpiry": expiry}

@@ -237,14 +237,12 @@ def _logprobs(given: Delta | None, top: int) -> Delta | None:
 
 
 def _error(error: dict[str, Any]) -> Exception:
-    message = str(error.get("message"))
-    if error.get("type") == "exceed_context_size_error":
-        return UnsupportedInput(
-            f"This prompt has {error['n_prompt_tokens']} tokens, and the local model reads {error['n_ctx']}."
-        )
-    if error.get("type") == "invalid_request_error":
-        return UnsupportedInput(message)
-    return LocalModelError(f"The local model's engine failed: {message}")
+    kind, message = error.get("type"), str(error.get("message"))
+    if kind == "exceed_context_size_error":
+        message = f"This prompt has {error['n_prompt_tokens']} tokens, and the local model reads {error['n_ctx']}."
+    elif kind != "invalid_request_error":
+        return LocalModelError(f"The local model's engine failed: {message}")
+    return UnsupportedInput(message)
 
 
 # -- the grammar ---------------------------------------------------------------------------------------------------------
