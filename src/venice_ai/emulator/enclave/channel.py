@@ -31,7 +31,7 @@ class Channel:
         self.id: str | None = None  # the id of the answer, once it has one
         self.contents: int = 0  # how many texts were sealed so far
         self.last: str = ""  # the text that was sealed last, as it was
-        self.delta: dict[str, Any] | None = None  # of the chunk under way, if content was sealed in it
+        self.delta: dict[str, Any] = {}  # of the chunk under way, if content was sealed in it
         self._sealer = None if client_key is None else Sealer(client_key)
         self._fault = None if client_key is None else fault
         self._request = hashlib.sha256(request)
@@ -39,7 +39,7 @@ class Channel:
         self._signs_bytes = signs_bytes
 
     def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
-        self.id, self.delta = chunk.get("id"), None
+        self.id, self.delta = chunk.get("id"), {}
         if (sealer := self._sealer) is not None:
             chunk = {**chunk, "choices": [self._choice(each, sealer) for each in chunk["choices"]]}
         sent = [chunk] if self._fault is None else [*self._fault(chunk, self)]

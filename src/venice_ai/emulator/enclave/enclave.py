@@ -59,7 +59,7 @@ class Enclave:
     def fault(self, name: str | None) -> None:
         if name is not None and not (isinstance(name, str) and name in FAULTS):
             raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-        self._name, self._fault = name, Fault("nothing") if name is None else FAULTS[name]
+        self._name, self._fault = name, Fault() if name is None else FAULTS[name]
 
     @property
     def trust(self) -> TrustRoots:

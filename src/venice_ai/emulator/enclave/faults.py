@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from importlib.resources import files
 from itertools import permutations
@@ -30,12 +30,11 @@ _ANOTHER: Final = hashlib.sha256(b"another").digest()
 _LONG_COMPOSE: Final = compose("\n" * 200_000 + "x")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """An attack: what it is about, and what it does at which step."""
 
     about: str = ""
-    _: KW_ONLY
     booted: Callable[[Draft], object] = lambda _: None  # to the domain, before it is measured
     measured: Callable[[Draft], object] = lambda _: None  # to what the quote signs
     replied: Callable[[Draft], object] = lambda _: None  # to the reply
@@ -161,30 +160,25 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
     return {**found, "tcb_info": found["tcb_info"].replace("OutOfDate", "UpToDate")}
 
 
-Bend: TypeAlias = Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk] | None]
+Bend: TypeAlias = Callable[[Chunk, Channel], Iterable[Chunk] | None]
 
 
 def _second(bend: Bend) -> Change:
-    """Something happens to the chunk with the second sealed text: `bend` gets its delta, too, and may say what is sent."""
-
-    def at_second(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-        delta = channel.delta if channel.contents == 2 else None
-        return (delta is not None and bend(chunk, delta, channel)) or (chunk,)
-
-    return at_second
+    """Something happens to the chunk with the second sealed text; `bend` may say what is sent for it."""
+    return lambda chunk, channel: (channel.contents == 2 and channel.delta != {} and bend(chunk, channel)) or (chunk,)
 
 
 def _envelope(change: Callable[[str, Channel], str]) -> Change:
-    return _second(lambda _, delta, channel: delta.update(content=change(delta["content"], channel)))
+    return _second(lambda _, channel: channel.delta.update(content=change(channel.delta["content"], channel)))
 
 
 def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-    if channel.delta is not None:
+    if channel.delta:
         channel.delta["content"] = channel.last
     return (chunk,)
 
 
-def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterable[Chunk]:
+def _second_choice(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
     return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
 
@@ -214,9 +208,9 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "gpu_byte": ("replied", lambda given: partial(_gpu_byte, given)),
     "collateral": ("published", lambda given: partial(Intel.collateral, **given)),
     "envelope_byte": ("sealed", lambda given: _envelope(lambda text, _: _flipped(bytes.fromhex(text), given).hex())),
-    "delta": ("sealed", lambda given: _second(lambda _, delta, __: delta.update(given))),
-    "choice": ("sealed", lambda given: _second(lambda chunk, _, __: chunk["choices"][0].update(given))),
-    "chunk": ("sealed", lambda given: _second(lambda chunk, _, __: chunk.update(given))),
+    "delta": ("sealed", lambda given: _second(lambda _, channel: channel.delta.update(given))),
+    "choice": ("sealed", lambda given: _second(lambda chunk, _: chunk["choices"][0].update(given))),
+    "chunk": ("sealed", lambda given: _second(lambda chunk, _: chunk.update(given))),
     "signature": ("attested", lambda given: methodcaller("update", given)),
     "signature_number": ("attested", lambda given: partial(_signature_number, given)),
 }
@@ -266,7 +260,7 @@ _CODE: Final[dict[str, Fault]] = {
         sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000)))
     ),
     "upper_case": Fault(sealed=_envelope(lambda envelope, _: envelope.upper())),
-    "replayed_chunk": Fault(sealed=_second(lambda chunk, _, __: (chunk, chunk))),
+    "replayed_chunk": Fault(sealed=_second(lambda chunk, _: (chunk, chunk))),
     "signature_signer": Fault(attested=_other_signer),
     "signature_text": Fault(attested=lambda reply: reply.update(text=":".join(reversed(reply["text"].split(":"))))),
     "signature_relabelled": Fault(
