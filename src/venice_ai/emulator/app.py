@@ -92,7 +92,10 @@ class Emulator:
         self._backend = backend
         self._script = Script()
         if tee is True:
-            from .enclave import Enclave  # only with the extra
+            from venice_ai.tee.extra import require_extra
+
+            require_extra()
+            from .enclave import Enclave
 
             tee = Enclave()
         self.enclave: Enclave | None = tee or None
