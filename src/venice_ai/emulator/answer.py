@@ -133,7 +133,7 @@ class Turn:
     reasoning: str | None = None
     calls: tuple[Call, ...] = ()
     finish_reason: str = "stop"
-    pieces: tuple[str, ...] | None = None  # how the text comes in a stream, if not token by token
+    pieces: Sequence[str] | None = None  # how the text comes in a stream, if not token by token
 
     @property
     def deltas(self) -> Sequence[str]:

@@ -317,8 +317,7 @@ def _unspoken(step: Unspoken) -> Answer:
 def _turn(step: Spoken, request: ChatRequest) -> Turn:
     match step:
         case Text():
-            pieces = None if step.deltas is None else tuple(step.deltas)
-            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=pieces)
+            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=step.deltas)
         case Calls():
             turn, given = len(request.messages), [call.arguments for call in step.calls]
             texts = [arguments if isinstance(arguments, str) else json.dumps(arguments) for arguments in given]
