@@ -115,15 +115,13 @@ def _knows(value: Mapping[str, Any], known: type) -> bool:
 
 _OBJECTS = ("venice_parameters", "reasoning", "stream_options", "text")
 _TOOLS = "tools, and what they are called with, are not encrypted"
-_FUNCTIONS = "functions, and what they are called with, are not encrypted"
-_TOKENS = "the tokens of log probabilities come back in clear"
 _UNKNOWN = "part of it is not known here, and would travel in clear"
 _Rule: TypeAlias = tuple[Callable[[Any], bool], str]
 _Rules: TypeAlias = dict[str, _Rule]
 _HARMLESS: Final[_Rules] = {
     **dict.fromkeys(("tools", "parallel_tool_calls"), (not_, _TOOLS)),
-    **dict.fromkeys(("functions", "function_call"), (not_, _FUNCTIONS)),
-    **dict.fromkeys(("logprobs", "top_logprobs"), (not_, _TOKENS)),
+    **dict.fromkeys(("functions", "function_call"), (not_, "functions, and what they are called with, are not encrypted")),
+    **dict.fromkeys(("logprobs", "top_logprobs"), (not_, "the tokens of log probabilities come back in clear")),
     "fallbacks": (not_, "another model would read the conversation without having proved anything"),
     "tool_choice": (lambda value: value == "none", _TOOLS),
     "response_format": (

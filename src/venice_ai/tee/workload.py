@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from itertools import product
 from typing import Any, Final, cast
@@ -21,9 +20,9 @@ from .._core.json_values import members
 from ..types.attestation import Workload, one_line
 from .canonical import parse
 from .checks import CheckSkipped, CheckWarning, fail_if
-from .eventlog import Replay, replay
+from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
-from .types import OS_PINS, MeasurementPins, OsImage
+from .types import OS_PINS, CollectedEvidence, OsImage, TeeOptions
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
 _REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
@@ -53,50 +52,8 @@ def member(value: object, name: str) -> dict[str, Any]:
     return members(found)
 
 
-def replays(reply: Mapping[str, Any]) -> list[Replay]:
-    """The event logs of a reply, replayed."""
-    holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
-    found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
-    fail_if(not found, "the reply has no event log")
-    return found
-
-
-def check_registers(logs: Sequence[Replay], quote: Quote) -> str:
-    """Checks that every log leads to the registers of the quote."""
-    for log, number in product(logs, range(4)):
-        fail_if(log.rtmrs[number] != quote.rtmrs[number], f"the event log does not lead to RTMR{number}")
-    return f"{len(logs)} log(s) lead to RTMR0 to RTMR3"
-
-
-def check_payloads(logs: Sequence[Replay]) -> str:
-    """Checks that the logs agree on what was measured at run time."""
-    if any((log.payloads, log.later) != (logs[0].payloads, logs[0].later) for log in logs):
-        raise ValueError("the event logs of the reply differ")
-    return ", ".join(logs[0].payloads)
-
-
 def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:
     return member(member(reply, "info"), "tcb_info")
-
-
-def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
-    """Checks that the application measured at the start is the one in the log."""
-    version, rest = quote.mr_config_id[0], quote.mr_config_id[1:]
-    if version != 1:
-        raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
-    if rest[:32] != payloads.get("compose-hash") or any(rest[32:]):
-        raise ValueError("MRCONFIGID names another compose file than the event log")
-    return "MRCONFIGID and the event log name the same compose file"
-
-
-def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> str:
-    """Checks that the compose file shown is the one that was measured."""
-    if (measured := payloads.get("compose-hash")) is None:
-        raise ValueError("the event log names no compose file")
-    if (text := app_compose(reply)) is None:
-        raise CheckWarning("the reply does not show the compose file; its hash is measured")
-    fail_if(hashlib.sha256(text.encode()).digest() != measured, "the compose file shown is not the one that was measured")
-    return f"sha256 {measured.hex()}"
 
 
 def app_compose(reply: Mapping[str, Any]) -> str | None:
@@ -107,26 +64,6 @@ def app_compose(reply: Mapping[str, Any]) -> str | None:
                 raise ValueError("the compose file shown is not a string")  # evidence, not an argument
             return text
     return None
-
-
-def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, bytes]) -> str:
-    """Checks that whatever the reply displays is what was measured."""
-    info = member(reply, "info")
-    measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
-    # Where nothing was configured, guests differ in what they hash.
-    if any(configured := quote.mr_config_id + quote.mr_owner + quote.mr_owner_config):
-        measured["mr_aggregated"] = hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()
-    compared = 0
-    for where, holder in (("info", info), ("info.tcb_info", _tcb_info(reply))):
-        for name, value in measured.items():
-            if name in holder:
-                compared += 1
-                if not isinstance(holder[name], str) or holder[name].lower().removeprefix("0x") != value:
-                    raise ValueError(f"{where}.{name} is not what was measured")
-    provider = info.get("key_provider_info")
-    if provider is not None and provider != payloads.get("key-provider", b"").decode():
-        raise ValueError("info.key_provider_info is not what was measured")
-    return f"{compared} values shown are what was measured"
 
 
 def _measured(quote: Quote) -> dict[str, str]:
@@ -188,24 +125,10 @@ def _are_without_debug(attributes: object) -> bool:
     return len(raw) == 8 and not raw[0] & 1
 
 
-def describe(log: Replay, reply: Mapping[str, Any]) -> Workload:
-    """What the measured log says is running; the image's name alone is unsigned."""
-    payloads = log.payloads
-    name = vm_config(reply).get("image")
-    shown = {field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()}
-    return replace(
-        Workload(**shown),  # type: ignore[arg-type]  # mypy does not see which fields are in it
-        image_name=name if isinstance(name, str) else None,
-        key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
-        later_events=tuple((each, payload.hex()) for each, payload in log.later),
-    )
-
-
 def vm_config(reply: Mapping[str, Any]) -> dict[str, Any]:
     """The machine's configuration, by its own unsigned word."""
     holders = (reply, member(reply, "info"), member(member(reply, "attestation"), "evidence"))
-    found = [member(holder, "vm_config") for holder in holders]
-    return next(filter(None, found), found[0])
+    return next(filter(None, (member(holder, "vm_config") for holder in holders)), {})
 
 
 @cache
@@ -213,26 +136,6 @@ def known_images() -> tuple[OsImage, ...]:
     """The images in the real attestations that this package was made with."""
     found: dict[str, Any] = json.loads(files("venice_ai.tee").joinpath("os_images.json").read_bytes())
     return tuple(OsImage(os_image_hash, **image) for os_image_hash, image in found.items())
-
-
-def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, allowed: bool) -> str:
-    """Checks that the operating system image is known, has the measurements of that image, and is not made for development."""
-    measured = _measured(quote)
-    named = [image for image in (*more, *known_images()) if image.os_image_hash == workload.os_image_hash]
-    found = next((image for image in named if all(measured[name] == getattr(image, name) for name in OS_PINS)), None)
-    claim = workload.image_name or ""
-    if (found is not None and found.is_dev) or "-dev-" in claim:
-        trouble = f"{found.name if found else claim} is made for development: its operator can log in and read prompts"
-    elif found is None and named:
-        trouble = f"the log names {named[0].name or workload.os_image_hash}, and mrtd, rtmr1 or rtmr2 are not those of it"
-    elif found is None:
-        trouble = f"{workload.os_image_hash} is unknown, so that its log is nothing but its own word"
-    else:
-        return f"os image {found.name} {workload.os_image_hash}"
-    trouble = f"the operating system image: {trouble}"
-    if allowed:
-        raise CheckWarning(f"{trouble}. TeeOptions(allow_dev_image=False) refuses it")
-    raise ValueError(trouble)
 
 
 @lru_cache(maxsize=8)  # asked for twice in an attestation, and a machine shows the same file each time
@@ -288,17 +191,112 @@ def action_line(action: object) -> str:
     return one_line(" ".join([*first, *rest]) if isinstance(action, dict) else str(action))
 
 
-def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
-    """Checks that everything pinned has one of the values it may have."""
-    root: object = member({"provider": workload.key_provider}, "provider").get("id")
-    found: dict[str, str | None] = {
-        **_measured(quote),
-        "mrseam": quote.mrseam.hex(),
-        "os_image_hash": workload.os_image_hash,
-        "compose_hash": workload.compose_hash,
-        "app_id": workload.app_id,
-        "kms_root": root.lower() if isinstance(root, str) else None,
-    }
-    for name, allowed in pins.sets().items():
-        fail_if(found[name] not in allowed, f"{name} is {found[name]}, which is not pinned")
-    return f"{', '.join(pins.sets())} as pinned"
+class Software:
+    """A reply, and the checks of the software that runs, each by its name. They need the quote of the reply."""
+
+    def __init__(self, given: CollectedEvidence, options: TeeOptions) -> None:
+        self.given = given
+        self.options = options
+        self.reply: dict[str, Any] = {}
+        self.quote: Quote  # once the check `quote_parse` has passed, as `workload`
+        self.workload: Workload
+
+    @cached_property
+    def logs(self) -> list[Replay]:
+        """The event logs of the reply, replayed."""
+        holders = (_tcb_info(self.reply), member(member(self.reply, "attestation"), "evidence"), self.reply)
+        found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
+        fail_if(not found, "the reply has no event log")
+        return found
+
+    @property
+    def _payloads(self) -> dict[str, bytes]:
+        return self.logs[0].payloads
+
+    def rtmr_replay(self) -> str:
+        try:
+            for log, number in product(self.logs, range(4)):
+                fail_if(log.rtmrs[number] != self.quote.rtmrs[number], f"the event log does not lead to RTMR{number}")
+        except PayloadError:
+            return "an event is not what its digest says"  # which the next check reports
+        return f"{len(self.logs)} log(s) lead to RTMR0 to RTMR3"
+
+    def event_payload(self) -> str:
+        first, *others = ((log.payloads, log.later) for log in self.logs)
+        fail_if(any(other != first for other in others), "the event logs of the reply differ")
+        return ", ".join(self._payloads)
+
+    def mr_config_id(self) -> str:
+        version, rest = self.quote.mr_config_id[0], self.quote.mr_config_id[1:]
+        if version != 1:
+            raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
+        if rest[:32] != self._payloads.get("compose-hash") or any(rest[32:]):
+            raise ValueError("MRCONFIGID names another compose file than the event log")
+        return "MRCONFIGID and the event log name the same compose file"
+
+    def compose_hash(self) -> str:
+        if (measured := self._payloads.get("compose-hash")) is None:
+            raise ValueError("the event log names no compose file")
+        if (text := app_compose(self.reply)) is None:
+            raise CheckWarning("the reply does not show the compose file; its hash is measured")
+        fail_if(hashlib.sha256(text.encode()).digest() != measured, "the compose file shown is not the one that was measured")
+        return f"sha256 {measured.hex()}"
+
+    def info_match(self) -> str:
+        info, payloads, quote = member(self.reply, "info"), self._payloads, self.quote
+        measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
+        # Where nothing was configured, guests differ in what they hash.
+        if any(configured := quote.mr_config_id + quote.mr_owner + quote.mr_owner_config):
+            measured["mr_aggregated"] = hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()
+        compared = 0
+        for where, holder in (("info", info), ("info.tcb_info", _tcb_info(self.reply))):
+            for name in filter(holder.__contains__, measured):
+                compared += 1
+                if not isinstance(holder[name], str) or holder[name].lower().removeprefix("0x") != measured[name]:
+                    raise ValueError(f"{where}.{name} is not what was measured")
+        provider = info.get("key_provider_info")
+        if provider is not None and provider != payloads.get("key-provider", b"").decode():
+            raise ValueError("info.key_provider_info is not what was measured")
+        return f"{compared} values shown are what was measured"
+
+    def dev_image(self) -> str:
+        measured, claim = _measured(self.quote), self.workload.image_name or ""
+        images = (*self.options.os_images, *known_images())
+        named = [image for image in images if image.os_image_hash == self.workload.os_image_hash]
+        found = next((image for image in named if all(measured[name] == getattr(image, name) for name in OS_PINS)), None)
+        if (found is not None and found.is_dev) or "-dev-" in claim:
+            trouble = f"{found.name if found else claim} is made for development: its operator can log in and read prompts"
+        elif found is not None:
+            return f"os image {found.name} {self.workload.os_image_hash}"
+        elif named:
+            trouble = (
+                f"the log names {named[0].name or self.workload.os_image_hash}, and mrtd, rtmr1 or rtmr2 are not those of it"
+            )
+        else:
+            trouble = f"{self.workload.os_image_hash} is unknown, so that its log is nothing but its own word"
+        fail_if(not self.options.allow_dev_image, f"the operating system image: {trouble}")
+        raise CheckWarning(f"the operating system image: {trouble}. TeeOptions(allow_dev_image=False) refuses it")
+
+    def pins(self) -> str:
+        root: object = member({"provider": self.workload.key_provider}, "provider").get("id")
+        found: dict[str, str | None] = {
+            **_measured(self.quote),
+            "mrseam": self.quote.mrseam.hex(),
+            **{name: getattr(self.workload, name) for name in ("os_image_hash", "compose_hash", "app_id")},
+            "kms_root": root.lower() if isinstance(root, str) else None,
+        }
+        assert self.options.pins is not None
+        pinned = self.options.pins.sets()
+        for name, allowed in pinned.items():
+            fail_if(found[name] not in allowed, f"{name} is {found[name]}, which is not pinned")
+        return f"{', '.join(pinned)} as pinned"
+
+    def described(self) -> Workload:
+        """What the measured log says is running; the image's name alone is unsigned."""
+        payloads, name = self._payloads, vm_config(self.reply).get("image")
+        return Workload(
+            **{field: payloads[event].hex() for field, event in _SHOWN.items() if event in payloads},  # type: ignore[arg-type]  # no tuple
+            image_name=name if isinstance(name, str) else None,
+            key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
+            later_events=tuple((each, payload.hex()) for each, payload in self.logs[0].later),
+        )
