@@ -256,9 +256,7 @@ def _gateway(chance: Chance, reply: dict[str, Any]) -> None:
 
 
 def _compose(chance: Chance, text: str) -> None:
-    bent = chance.text(text)
-    list(workload.compose_warnings(bent))
-    workload.compose_images(bent)
+    workload.read_compose(chance.text(text))
 
 
 def _collateral(chance: Chance, raw: bytes, case: Case) -> None:

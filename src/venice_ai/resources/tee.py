@@ -194,7 +194,6 @@ class Tee(APIResource["Connection"]):
         collected = replace(
             asked,
             now=now,
-            platform=platform,
             collateral=await self._intel(platform, options, now),
             nras=None if payload is None or options.gpu != "nras" else await ask_nras(self._once.transport, payload),
             private=on_this_machine or server.scheme == "https",

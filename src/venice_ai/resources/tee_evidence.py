@@ -150,13 +150,11 @@ class Fetcher:
     def _valid(self, name: str, now: float) -> _Kept | None:
         fields = dict(members(self._read(name)))
         fetched = fields.pop("fetched", 0.0)
-        if set(fields) != set(FIELDS) or not all(isinstance(each, str) for each in fields.values()):
-            return None
-        try:
-            kept = _Kept(fields, *window(fields), fetched if isinstance(fetched, float) else 0.0)
-        except ValueError:
-            return None
-        return kept if kept.valid(now) else None
+        with suppress(ValueError):
+            if fields.keys() == {*FIELDS}:
+                kept = _Kept(shaped(fields, dict[str, str], name), *window(fields), shaped(fetched, float, "fetched"))
+                return kept if kept.valid(now) else None
+        return None
 
     def _file(self, name: str) -> Path | None:
         return None if self._folder is None else self._folder / f"collateral-{name}.json"

@@ -26,7 +26,7 @@ from .crypto import address, public_key_bytes
 from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
 from .types import CollectedEvidence, Evidence, TeeOptions
-from .workload import app_compose, member, vm_config
+from .workload import member
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
@@ -216,7 +216,7 @@ class _Case(workload.Software):
         if not self._raw:
             text = self.reply.get("intel_quote")
             raise ValueError("the quote is gone that was there before" if text is None else "the quote cannot be read")
-        for where in (self.reply.get("quote"), member(member(self.reply, "attestation"), "evidence").get("quote")):
+        for where in (self.reply.get("quote"), self.displays[1].get("quote")):
             fail_if(where is not None and decode(where) != self._raw, "the reply has two quotes that differ")
         self.quote = parse_quote(self._raw)
         return f"TDX, version 4, {len(self._raw)} bytes"
@@ -240,10 +240,11 @@ class _Case(workload.Software):
         if self.options.pins is not None:
             self.run("pins")
         # What nobody signed is not worth the reading, however long it is.
-        if self._passed("compose_hash") and self._passed("quote_signature"):
-            shown = app_compose(self.reply)
-            self._warnings += workload.compose_warnings(shown)
-            self.workload = replace(self.workload, images=workload.compose_images(shown))
+        is_signed = self._passed("compose_hash") and self._passed("quote_signature")
+        if is_signed and self.compose is not None:
+            images, warnings = workload.read_compose(self.compose)
+            self._warnings += warnings
+            self.workload = replace(self.workload, images=images)
         if aci.is_aci(self.reply):
             self.checks += aci.check(self.reply)
             self._warnings.append("the encryption ends at a gateway, which passes prompts on in clear to another machine")
@@ -271,7 +272,7 @@ class _Case(workload.Software):
             self.checks.append(nras.check(asked, payload=payload, nonce=self.given.nonce, now=self.given.now))
 
     def _number_of_gpus(self) -> int | None:
-        number: object = vm_config(self.reply).get("num_gpus")
+        number: object = self.machine.get("num_gpus")
         return number if type(number) is int else None
 
     def parts(self) -> str:
@@ -281,7 +282,7 @@ class _Case(workload.Software):
         return "nothing is left out that the reply or the model promises"
 
     def _missing(self) -> Iterator[str]:
-        compose, before, gateway = app_compose(self.reply), self.given.shown_before, aci.is_aci(self.reply)
+        compose, before, gateway = self.compose, self.given.shown_before, aci.is_aci(self.reply)
         if compose is None and not gateway:
             yield "the compose file"
         if self.options.gpu != "off":

@@ -141,7 +141,7 @@ _HARMLESS: Final[_Rules] = {
 
 _LOOKED_UP = "what is looked up leaves the enclave"
 _SWITCHES: Final[_Rules] = {
-    "enable_e2ee": (lambda value: value is True, "it contradicts e2ee: the answer would come in clear; leave one of them out"),
+    "enable_e2ee": (lambda value: value is True, "it would have the answer in clear; leave one of them out"),
     "enable_web_search": (lambda value: value == "off", _LOOKED_UP),
     **dict.fromkeys(("enable_web_scraping", "enable_x_search"), (not_, _LOOKED_UP)),
     "include_search_results_in_stream": (not_, "search results are not encrypted"),

@@ -366,7 +366,6 @@ class CollectedEvidence:
     nonce: bytes  # the 32 bytes that were asked with
     reply: bytes  # the reply of `/tee/attestation`, byte by byte
     now: float  # the time to judge at, in seconds since 1970
-    platform: tuple[str, str] | None = None  # the FMSPC and CA that collateral was fetched for
     collateral: Mapping[str, Any] | str | None = None  # Intel's collateral. If it is missing: `None`, or the reason.
     nras: Documents | str | None = None  # what NVIDIA's service answered, or why it did not; `None` if it was not to be asked
     used_nonce: bool = False  # whether this process used the nonce before

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from itertools import product
@@ -18,7 +17,7 @@ from typing import Any, Final, cast
 
 from .._core.json_values import members
 from ..types.attestation import Workload, one_line
-from .canonical import parse
+from .canonical import as_object, parse, shaped
 from .checks import CheckSkipped, CheckWarning, fail_if
 from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
@@ -52,20 +51,6 @@ def member(value: object, name: str) -> dict[str, Any]:
     return members(found)
 
 
-def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:
-    return member(member(reply, "info"), "tcb_info")
-
-
-def app_compose(reply: Mapping[str, Any]) -> str | None:
-    """The text of the compose file that a reply shows."""
-    for holder in (_tcb_info(reply), member(member(reply, "attestation"), "evidence")):
-        if (text := holder.get("app_compose")) is not None:
-            if not isinstance(text, str):
-                raise ValueError("the compose file shown is not a string")  # evidence, not an argument
-            return text
-    return None
-
-
 def _measured(quote: Quote) -> dict[str, str]:
     return {name: getattr(quote, name).hex() for name in _REGISTERS}
 
@@ -74,9 +59,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     """Checks that what Venice says it verified was good, and is what the quote says."""
     if claims is None:
         return "Venice claims nothing"
-    if not isinstance(claims, dict):
-        raise ValueError("server_verification is not an object")  # noqa: TRY004  # evidence, not an argument
-    stated = cast("dict[str, Any]", claims)
+    stated = as_object(claims, "server_verification")
     for path, name, value in _walk("server_verification", stated):
         good = isinstance(value, dict) or (value is not (name == "revoked") and (name != "valid" or value is True))
         fail_if(not good, f"Venice says itself that {path} is not good")
@@ -125,12 +108,6 @@ def _are_without_debug(attributes: object) -> bool:
     return len(raw) == 8 and not raw[0] & 1
 
 
-def vm_config(reply: Mapping[str, Any]) -> dict[str, Any]:
-    """The machine's configuration, by its own unsigned word."""
-    holders = (reply, member(reply, "info"), member(member(reply, "attestation"), "evidence"))
-    return next(filter(None, (member(holder, "vm_config") for holder in holders)), {})
-
-
 @cache
 def known_images() -> tuple[OsImage, ...]:
     """The images in the real attestations that this package was made with."""
@@ -138,38 +115,27 @@ def known_images() -> tuple[OsImage, ...]:
     return tuple(OsImage(os_image_hash, **image) for os_image_hash, image in found.items())
 
 
-@lru_cache(maxsize=8)  # asked for twice in an attestation, and a machine shows the same file each time
-def compose_images(text: str | None) -> tuple[str, ...]:
-    """Every image that a compose file names, as it names it: with its digest, or without."""
-    return tuple(sorted(set(_IMAGE.findall(_read(text)[1]))))
-
-
-def compose_warnings(text: str | None) -> Iterator[str]:
-    """What a reader should know of a compose file that was measured."""
-    settings, services = _read(text)
-    if settings is None:
-        if text is not None:
-            yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
-        return
-    if loose := [image for image in compose_images(text) if "@sha256:" not in image]:
-        yield f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}"
+@lru_cache(maxsize=8)  # a machine shows the same file each time
+def read_compose(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The images that a compose file names, each with its digest or without, and what a reader should know of the file."""
+    try:
+        fail_if(len(text) > _LONGEST_COMPOSE, "it is too long")
+        settings = members(parse(text))
+    except ValueError:
+        return (), ("the compose file is not JSON that means one thing, or too long, so that it could not be read",)
+    services: object = settings.get("docker_compose_file")
+    services = services if isinstance(services, str) else ""
+    images = tuple(sorted(set(_IMAGE.findall(services))))
+    loose = [image for image in images if "@sha256:" not in image]
     found = {
+        f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}": loose,
         "a container is privileged": _PRIVILEGED.search(services),
         "a container can start and stop others (docker.sock)": "docker.sock" in services,
         "SSH keys can be given at the start": "AUTHORIZED_KEYS" in str(settings.get("allowed_envs")),
         "the logs of the containers are public": settings.get("public_logs"),
         "the clock of the enclave is set by its host": settings.get("secure_time") is not True,
     }
-    yield from (warning for warning, true in found.items() if true)
-
-
-def _read(text: str | None) -> tuple[dict[str, Any] | None, str]:
-    """What a compose file sets, and the text of its services; `None` without a file, or if it cannot be read."""
-    settings = None
-    with suppress(ValueError):
-        settings = None if text is None or len(text) > _LONGEST_COMPOSE else members(parse(text))
-    services = (settings or {}).get("docker_compose_file")
-    return settings, services if isinstance(services, str) else ""
+    return images, tuple(warning for warning, true in found.items() if true)
 
 
 def asks_for_gpus(compose: str) -> bool:
@@ -202,10 +168,26 @@ class Software:
         self.workload: Workload
 
     @cached_property
+    def displays(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the reply displays of what was measured: `info.tcb_info`, and a gateway's evidence."""
+        return member(member(self.reply, "info"), "tcb_info"), member(member(self.reply, "attestation"), "evidence")
+
+    @cached_property
+    def compose(self) -> str | None:
+        """The text of the compose file that the reply shows."""
+        shown = (text for display in self.displays if (text := display.get("app_compose")) is not None)
+        return cast("str | None", shaped(next(shown, None), str | None, "the compose file shown"))
+
+    @cached_property
+    def machine(self) -> dict[str, Any]:
+        """The machine's configuration, by its own unsigned word."""
+        holders = (self.reply, member(self.reply, "info"), self.displays[1])
+        return next(filter(None, (member(holder, "vm_config") for holder in holders)), {})
+
+    @cached_property
     def logs(self) -> list[Replay]:
         """The event logs of the reply, replayed."""
-        holders = (_tcb_info(self.reply), member(member(self.reply, "attestation"), "evidence"), self.reply)
-        found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
+        found = [replay(log) for holder in (*self.displays, self.reply) if (log := holder.get("event_log")) is not None]
         fail_if(not found, "the reply has no event log")
         return found
 
@@ -237,7 +219,7 @@ class Software:
     def compose_hash(self) -> str:
         if (measured := self._payloads.get("compose-hash")) is None:
             raise ValueError("the event log names no compose file")
-        if (text := app_compose(self.reply)) is None:
+        if (text := self.compose) is None:
             raise CheckWarning("the reply does not show the compose file; its hash is measured")
         fail_if(hashlib.sha256(text.encode()).digest() != measured, "the compose file shown is not the one that was measured")
         return f"sha256 {measured.hex()}"
@@ -249,7 +231,7 @@ class Software:
         if any(configured := quote.mr_config_id + quote.mr_owner + quote.mr_owner_config):
             measured["mr_aggregated"] = hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()
         compared = 0
-        for where, holder in (("info", info), ("info.tcb_info", _tcb_info(self.reply))):
+        for where, holder in (("info", info), ("info.tcb_info", self.displays[0])):
             for name in filter(holder.__contains__, measured):
                 compared += 1
                 if not isinstance(holder[name], str) or holder[name].lower().removeprefix("0x") != measured[name]:
@@ -293,7 +275,7 @@ class Software:
 
     def described(self) -> Workload:
         """What the measured log says is running; the image's name alone is unsigned."""
-        payloads, name = self._payloads, vm_config(self.reply).get("image")
+        payloads, name = self._payloads, self.machine.get("image")
         return Workload(
             **{field: payloads[event].hex() for field, event in _SHOWN.items() if event in payloads},  # type: ignore[arg-type]  # no tuple
             image_name=name if isinstance(name, str) else None,
