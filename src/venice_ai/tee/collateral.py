@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 
@@ -110,8 +110,8 @@ def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> Non
 def _parts(collateral: Mapping[str, Any]) -> Any:
     from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # it has types
 
-    texts = {name: shaped(collateral.get(name), str, f"the {name} of the collateral") for name in _TEXTS}
-    return QuoteCollateralV3(**texts, **{name: _binary(name, collateral.get(name)) for name in _BINARIES})
+    parts: dict[str, Any] = {name: shaped(collateral.get(name), str, f"the {name} of the collateral") for name in _TEXTS}
+    return QuoteCollateralV3(**parts, **{name: cast("Any", _binary(name, collateral.get(name))) for name in _BINARIES})
 
 
 def _binary(name: str, value: Any) -> bytes:

@@ -160,7 +160,7 @@ def _check_field(name: Any, value: Any) -> None:
     if name not in _IN_CLEAR and name != "prompt_cache_key":  # which is not sent
         _check_words(name, value)
     if name == "venice_parameters":
-        for switch, each in value.items():
+        for switch, each in cast("Mapping[Any, Any]", value).items():
             _check_known(f"{name}.{switch}", each, _SWITCHES.get(switch), switch in VeniceSwitches.__annotations__)
 
 

@@ -78,8 +78,9 @@ def _check(name: str, value: Any, rule: _Rule) -> None:
 
 def _each(name: str, value: Any, otherwise: str | None = None) -> tuple[Any, ...]:
     """Some values, or one that is given alone. With `otherwise`, which says why, there must be one."""
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    values: tuple[Any, ...] = tuple(cast("Iterable[Any]", value)) if several else (value,)
+    values: tuple[Any, ...] = (value,)
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        values = tuple(cast("Iterable[Any]", value))
     if not values and otherwise:
         raise InvalidRequestError(f"{name} is empty, so that {otherwise}")
     return values
