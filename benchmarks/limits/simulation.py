@@ -160,7 +160,7 @@ class Ours(Simulation):
                 self.waiting.appendleft(call)
 
         def end() -> None:
-            self.limiter.settled(flight, self.now, call.tokens if self.limiter.tokens.known is not None else 0)
+            self.limiter.settled(flight, self.now, call.tokens)
             self.finished()
 
         self.at(self.now + self.random.uniform(0.01, 0.1), arrive)

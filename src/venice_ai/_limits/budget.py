@@ -22,7 +22,7 @@ from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
 from .._wire.json_text import decode
 from ..costs import VENICE_PROMPT_TOKENS_MOST
-from ..exceptions import APIConnectionError, APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
+from ..exceptions import APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
 from .shared_file import SharedFile
@@ -138,12 +138,7 @@ class Budget:
                 waiter.renew()
                 if self._waiting[0] is waiter and (reservation := self._reserved(chat, now)):
                     return reservation
-                left = waiter.due - waiter.clock.now()
-                if left <= 0:
-                    raise waiter.late("room in its budget")
-                await waiter.wait(inf, min(left, self._look_again_seconds))
-                if waiter.closed:
-                    raise APIConnectionError("not sent: the client was closed while the call waited for room in its budget")
+                await waiter.wait("room in its budget", inf, self._look_again_seconds)
         finally:
             with self._lock:
                 self._waiting.remove(waiter)
@@ -216,6 +211,10 @@ def _spend(database: Connection, row: int, nano: int) -> bool:
 
 class _Free(Pass):
     """The pass of what costs nothing."""
+
+    def replied(self, found: object) -> None: ...
+
+    def done(self, usage: object, cost: float | None) -> None: ...
 
 
 @dataclass(eq=False)
