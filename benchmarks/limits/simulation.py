@@ -148,7 +148,7 @@ class Ours(Simulation):
             unix = self.now - 1000.0 + UNIX
             limits = rate_limits(headers, unix)
             wait = None if status == 200 else wait_seconds(status, headers, unix)
-            self.limiter.answered()
+            self.limiter.requests.flying -= 1
             self.limiter.replied(flight, self.now, status, limits, wait)
             self.budget.flying -= 1
             (self.budget.successes if status == 200 else self.budget.failures).add(self.now)

@@ -14,7 +14,7 @@ import threading
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from math import inf
 from operator import length_hint
@@ -26,7 +26,7 @@ from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.rate_limits import RateLimits, rate_limits
 from .circuit_breaker import CircuitBreaker, RetryBudget
 from .failure_budget import NEVER_VALID, FailureBudget, Refusals, Wait
-from .rate_limiter import Counts, Flight, RateLimiter
+from .rate_limiter import Flight, RateLimiter
 from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
 from .waiter import QueuedCall
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 _NO_WAIT = Wait(None, "")
-_NO_BLOCK = Block(Flight(0.0, 0, Counts(0, 0), Counts(0, 0)), iter(range(0)), 0, -inf, 0)
+_NO_BLOCK = Block(Flight(0, 0, (0, 0), (0, 0)), iter(range(0)), 0, -inf, 0)
 
 
 class Bucket:
@@ -243,29 +243,28 @@ class Account:
             await clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _do(self, bucket: Bucket | None, work: Callable[[float], T] | None) -> T | None:
-        """Does what was written down, and some work about a bucket or all, with rules up to date; then lets pass who may."""
-        everything, found = work is not None and bucket is None, None
+        """Does what was written down, lets pass who may, and does some work about a bucket or all, with rules up to date."""
+        everything = work is not None and bucket is None
         buckets = self.buckets.values()  # what is written down is about attempts under way
         concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open]
-        with nullcontext() if self.share is None else self._current(self.share, concerned):
+        with (
+            nullcontext()
+            if self.share is None
+            else self.share._current(  # noqa: SLF001  # of the same room
+                {f"failures {self.name}": self.failures, **{f"rate {self.name} {each.model}": each.rate for each in concerned}}
+            )
+        ):
             now = self.now()
             for each in concerned:
                 each.settle(now)
             while self._acts:
                 act, at = self._acts.popleft()
                 act(at)
-            if work is not None:
-                for each in concerned:
-                    each.end_block()
-                found = work(now)
+            for each in concerned if work is not None else ():
+                each.end_block()
             if self.waiting:
                 self.pump(now)
-        return found
-
-    def _current(self, share: RateShare, buckets: list[Bucket]) -> AbstractContextManager[None]:
-        """In a transaction, these rules as the last process left them."""
-        rates = {f"rate {self.name} {each.model}": each.rate for each in buckets}
-        return share._current({f"failures {self.name}": self.failures, **rates})  # noqa: SLF001  # of the same room
+            return None if work is None else work(now)
 
     def enter(
         self, bucket: Bucket, attempt: Attempt, clock: Clock, fail_fast: bool, now: float
@@ -278,8 +277,6 @@ class Account:
             return again
         if attempt.failure is None:
             self.retries.called()
-        if queue:
-            self.pump(now)
         tokens = bucket.tokens(request)
         wait = bucket.wait if queue and queue[0].attempt.began <= attempt.began else self._wait(bucket, tokens, now)
         if wait is None:
@@ -360,7 +357,7 @@ class Ticket(Pass):
         if self._exact or not self._status:
             account.act(partial(self._done, usage))
             return
-        bucket.ended.append((tokens, _tokens_in(usage) or tokens))
+        bucket.ended.append((tokens, (_tokens_in(usage) or tokens) if tokens > 1 else 0))  # 1: nobody counts them
         if account.waiting or (account.share is not None and bucket.is_idle):
             account.act(bucket.rest)
 
@@ -402,16 +399,14 @@ class Ticket(Pass):
             each.end_block()
         if not isinstance(error, APIError):  # the caller left
             self._answered(now, failed=None)
-            return
-        status = error.counts_as
-        down = status >= 500 if status else isinstance(error, APIConnectionError)
-        if getattr(error, "unsent", False):
-            self.cancel(now, down=down)
-            return
-        self._answered(now, failed=True, down=down)
-        self._heard(error.meta, status or 0, now, error)
-        if error.status_code in NEVER_VALID:
-            account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
+        elif getattr(error, "unsent", False):
+            self.cancel(now, down=True)
+        else:
+            status = error.counts_as
+            self._answered(now, failed=True, down=status >= 500 if status else isinstance(error, APIConnectionError))
+            self._heard(error.meta, status or 0, now, error)
+            if error.status_code in NEVER_VALID:
+                account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
 
     def _done(self, usage: ChatUsage | None, now: float) -> None:
         bucket, flight = self._bucket, self._flight

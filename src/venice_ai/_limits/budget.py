@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -100,7 +99,6 @@ class Budget:
         self._cap = cap
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
         self._look_again_seconds = inf if path is None else _LOOK_AGAIN_SECONDS
-        self._lock = threading.RLock()
         self._waiting: list[Waiter] = []
 
     @property
@@ -131,8 +129,7 @@ class Budget:
 
     async def reserve(self, chat: Chat, now: float, waiter: Waiter) -> Reservation:
         """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process."""
-        with self._lock:
-            self._waiting.append(waiter)
+        self._waiting.append(waiter)
         try:
             while True:
                 waiter.renew()
@@ -140,8 +137,7 @@ class Budget:
                     return reservation
                 await waiter.wait("room in its budget", inf, self._look_again_seconds)
         finally:
-            with self._lock:
-                self._waiting.remove(waiter)
+            self._waiting.remove(waiter)
             self._wake()
 
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
@@ -189,9 +185,8 @@ class Budget:
         return bool(ended)
 
     def _wake(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting[0].wake()
+        for first in self._waiting[:1]:  # which may be gone at any moment: threads share this list
+            first.wake()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._file.path is None:

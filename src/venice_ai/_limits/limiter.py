@@ -145,17 +145,22 @@ class Limiter(CallGate):
         """What is known of the account that a request would use."""
         account = self._account(request)
         try:
-            account.ask(None, account.pump)
+            return account.ask(None, account.snapshot)
         except VeniceError as error:
-            if not is_busy(error):  # else it is what this process knows
+            if not is_busy(error):
                 raise
-        with account.lock:
+        with account.lock:  # what this process knows
             return account.snapshot(self._now())
 
     async def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
         bucket = self._bucket(request, model)
-        await bucket.account.asked(bucket, lambda _: bucket.rate.learn(requests, tokens), self.clock)
+
+        def learn(_: float) -> None:
+            bucket.rate.requests.named_limit(requests)
+            bucket.rate.tokens.named_limit(tokens)
+
+        await bucket.account.asked(bucket, learn, self.clock)
 
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""

@@ -10,7 +10,7 @@ after each further refusal, more while nothing is refused, until a header names 
 from __future__ import annotations
 
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct, field
 
@@ -36,11 +36,9 @@ BLOCK_PART = 0.125  # the part of what is left that a block takes
 REFUSED = frozenset({429, 503, 529})
 
 
-class Counts(NamedTuple):
-    """The own units as they are when a request is sent, which is one of them; tokens are counted when they were used."""
-
-    certain: float  # all that the server has counted when it answers, though other requests overtake this one
-    recent: float  # those of the last minute, and those that are reserved
+Counts: TypeAlias = tuple[float, float]
+"""All units that the server has counted for certain when it answers a request, though others overtake it, and the own units of
+the last minute when it is sent. The request itself is one of them; tokens are counted when they were used."""
 
 
 class Flight(NamedTuple):
@@ -94,21 +92,12 @@ class Quota(Struct, array_like=True):
         """What the last minute leaves of the limit."""
         return (self.limit or 0) - self.used.total - self.held
 
-    def certain(self, now: float) -> float:
-        """The units of which it is certain that the server knows: those of a slot or two ago, which no other overtakes."""
-        return self.total - sum(units for start, units in self.used.entries[-2:] if start > now - 2 * SLOT_SECONDS)
-
     def use(self, now: float, units: float) -> None:
         """So many units are used now."""
         self.used.add(now, units)
         self.total += units
         if self.learned:
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / ((self.limit or 1) * PACE)
-
-    def unuse(self, sent: float, units: float) -> None:
-        """Units that were counted at this time were not used after all: nothing was sent."""
-        self.used.remove(sent, units)
-        self.total -= units
 
     def left(self, now: float) -> float:
         """How many units may be used now, by what is known."""
@@ -174,26 +163,21 @@ class Quota(Struct, array_like=True):
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned or expired:
             return
+        certain, recent = counts
         first = self.level is None or self.turned
         if remaining > (self.limit or inf) or (not first and self.challenged_at == sent and remaining <= 0):
             self.strikes += 1
         remaining = min(remaining, int(self.limit or remaining))
         self.heard = self.total + self.held
-        if self.level is None or self.turned or sent >= self.known_at or remaining + counts.certain > self.level:
-            self.level, self.known_at = remaining + counts.certain, now
-            self.others = max(0.0, (self.limit or 0) - remaining - counts.recent)
+        if self.level is None or self.turned or sent >= self.known_at or remaining + certain > self.level:
+            self.level, self.known_at = remaining + certain, now
+            self.others = max(0.0, (self.limit or 0) - remaining - recent)
         # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
         self.level = max(self.level, self.lowest - self.flying + self.total)
         until = now + GUARD_SECONDS / 2 + (WINDOW_SECONDS if reset is None else reset)
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
         self.turned = False
-
-    def refused(self, now: float, *, first: bool) -> None:
-        """A request was refused though headers left room: the limit is learnt. It falls once for requests sent together."""
-        if first or not self.learned:
-            self.limit = max(1.0, min(self.used.total, (self.limit or 0) * DECREASE if self.learned else inf))
-        self.learned, self.grown_at = True, now
 
 
 class RateLimiter(Struct, array_like=True):
@@ -230,7 +214,9 @@ class RateLimiter(Struct, array_like=True):
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
         requests, used = self.requests, self.tokens
-        certain = requests.certain(now) + 1
+        # What was sent since the slot before this one may be overtaken, and is not certain.
+        overtaken = sum(units for start, units in requests.used.entries[-2:] if start > now - 2 * SLOT_SECONDS)
+        certain = requests.total - overtaken + 1
         requests.use(now, count)
         requests.flying += count
         self.open += count
@@ -238,12 +224,8 @@ class RateLimiter(Struct, array_like=True):
         if self.alone_at is not None:
             self.alone_at = now
         before = count - 1  # the counts are those of the first of them
-        of_tokens = Counts(used.total, used.used.total + used.held - before * tokens)
-        return Flight(now, tokens, Counts(certain, requests.used.total - before), of_tokens)
-
-    def answered(self, count: int = 1) -> None:
-        """So many requests have a reply, or will have none. Each has one such moment."""
-        self.requests.flying -= count
+        of_tokens = used.total, used.used.total + used.held - before * tokens
+        return Flight(now, tokens, (certain, requests.used.total - before), of_tokens)
 
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
@@ -269,7 +251,11 @@ class RateLimiter(Struct, array_like=True):
         if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
             requests.doubted = False  # the headers say why
         elif requests.learned or requests.used.total >= LEARNS_FROM or self.pause > FIRST_PAUSE_SECONDS:
-            requests.refused(now, first=flight.sent >= self.paused_at)
+            # They left room, so the limit is learnt. It falls once for requests that were sent together.
+            if flight.sent >= self.paused_at or not requests.learned:
+                most = (requests.limit or 0) * DECREASE if requests.learned else inf
+                requests.limit = max(1.0, min(requests.used.total, most))
+            requests.learned, requests.grown_at = True, now
 
     def _pause(self, flight: Flight, now: float, status: int, retry_after: float | None) -> None:
         """Pauses the bucket. Refusals of what was sent before the pause say nothing new but a longer time."""
@@ -294,7 +280,8 @@ class RateLimiter(Struct, array_like=True):
 
     def cancelled(self, flight: Flight, count: int = 1) -> None:
         """So many requests were not sent after all."""
-        self.requests.unuse(flight.sent, count)
+        self.requests.used.remove(flight.sent, count)
+        self.requests.total -= count
         self.settled(flight, flight.sent, 0, count)
 
     def under_way(self) -> list[float]:
@@ -305,11 +292,6 @@ class RateLimiter(Struct, array_like=True):
         self.open -= int(open_)
         self.requests.flying -= flying
         self.tokens.held -= held
-
-    def learn(self, requests: int | None, tokens: int | None) -> None:
-        """Takes in the limits a minute, as the API tells them to whoever asks."""
-        self.requests.named_limit(requests)
-        self.tokens.named_limit(tokens)
 
     def snapshot(self, now: float) -> BucketSnapshot:
         """What is known now."""
