@@ -194,10 +194,9 @@ class RateLimiter(Struct, array_like=True):
 
     def wait(self, now: float, tokens: int) -> Wait | None:
         """How long the first in the queue has to wait; None: it may be sent now, if it is reserved."""
-        if self.paused_until > now:
-            return Wait(self.paused_until, self.why)
-        if self.alone_at is not None and now < self.alone_at + ALONE_SECONDS:
-            return Wait(self.alone_at + ALONE_SECONDS, self.why)
+        free_at = max(self.paused_until, -inf if self.alone_at is None else self.alone_at + ALONE_SECONDS)
+        if now < free_at:
+            return Wait(free_at, self.why)
         for quota, units, why in ((self.requests, 1, "requests a minute"), (self.tokens, tokens, "tokens a minute")):
             if not quota.has_room(now, units):
                 until = quota.until(now, units)
@@ -207,9 +206,8 @@ class RateLimiter(Struct, array_like=True):
 
     def spare(self, now: float, tokens: int) -> float:
         """How many requests with so many tokens may be reserved in one block; 0 where a limit is not far."""
-        if self.paused_until > now or self.alone_at is not None:
-            return 0
-        return BLOCK_PART * min(self.requests.far(now), self.tokens.far(now) / max(tokens, 1))
+        spare = min(self.requests.far(now), self.tokens.far(now) / max(tokens, 1)) * BLOCK_PART
+        return spare if self.alone_at is None else 0.0
 
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
@@ -239,9 +237,14 @@ class RateLimiter(Struct, array_like=True):
             if status == 429 and not overload:
                 self._exceeded(flight, now, limits)
             if status == 429 or retry_after is not None:  # else the circuit breaker's
-                self._pause(flight, now, status, retry_after)
+                # Refusals of what was sent before the pause say nothing new but a longer time.
+                if flight.sent >= self.paused_at:
+                    self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+                    self.paused_at = now
+                self.paused_until = max(self.paused_until, now + (retry_after or self.pause))
+                self.alone_at, self.why = -inf, f"paused by a {status}"
         elif self.alone_at is not None and flight.sent >= self.paused_at:
-            self.alone_at, self.pause, self.why = None, 0.0, ""
+            self.alone_at, self.pause = None, 0.0
 
     def _exceeded(self, flight: Flight, now: float, limits: RateLimits) -> None:
         """A limit was exceeded; the server did not count the request."""
@@ -256,14 +259,6 @@ class RateLimiter(Struct, array_like=True):
                 most = (requests.limit or 0) * DECREASE if requests.learned else inf
                 requests.limit = max(1.0, min(requests.used.total, most))
             requests.learned, requests.grown_at = True, now
-
-    def _pause(self, flight: Flight, now: float, status: int, retry_after: float | None) -> None:
-        """Pauses the bucket. Refusals of what was sent before the pause say nothing new but a longer time."""
-        if flight.sent >= self.paused_at:
-            self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
-            self.paused_at = now
-        self.paused_until = max(self.paused_until, now + (retry_after or self.pause))
-        self.alone_at, self.why = -inf, f"paused by a {status}"
 
     def settled(self, flight: Flight, now: float, tokens: float, count: int = 1) -> None:
         """So many requests have ended, and have used so many tokens together."""

@@ -54,12 +54,7 @@ class Waiter:
         return True
 
     async def wait(self, what: str, seconds: float, limit: float) -> None:
-        """Waits to be woken, at most so many seconds on the clock, or the limit on the loop's own.
-
-        Raises:
-            APITimeoutError: the call may wait no longer.
-            APIConnectionError: its client was closed.
-        """
+        """Waits to be woken, at most so many seconds on the clock, or the limit on the loop's own, unless in vain."""
         if self.closed:
             raise APIConnectionError(f"not sent: the client was closed while the call waited for {what}")
         limit = min(limit, self.due - self.clock.now())
