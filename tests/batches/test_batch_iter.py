@@ -643,6 +643,17 @@ async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None
     assert all(isinstance(told[index], ChatCompletionResponse) for index in range(5))
 
 
+async def test_batch_sends_the_requests_as_they_were_given() -> None:
+    transport, requests = watched(), [ask("a"), ask("b")]
+
+    def change(*_: object) -> None:
+        for request in requests:
+            request["messages"][0]["content"] = "changed"
+
+    await client_of(transport).chat.completions.batch(requests, max_concurrency=1, on_result=change)
+    assert transport.prompts == {"a": 1, "b": 1}
+
+
 async def test_a_generator_may_use_the_same_mapping_for_each_request() -> None:
     def requests() -> Iterator[dict[str, Any]]:
         part = {"type": "text", "text": ""}

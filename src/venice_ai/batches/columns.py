@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..exceptions import InvalidArgumentError
+from ..types.api.chat import ChatCompletionResponse
 from .items import BatchItem
+
+
+def fault_of(response: ChatCompletionResponse, *, is_text: bool = True) -> str | None:
+    """What is wrong with an answer that came: it has no choices; or, where it is to be a text, was cut off or is empty."""
+    if not response.choices:
+        return "the answer has no choices"
+    endings = (str(choice.finish_reason) for choice in response.choices if is_text)
+    cut = next((f"the answer ended with {each!r}" for each in endings if each not in {"stop", "None"}), None)
+    return cut or ("the answer is empty" if is_text and not (response.text or "").strip() else None)
 
 
 class AnswerColumns:
@@ -33,9 +43,7 @@ class AnswerColumns:
             error = f"{type(item.error).__name__}: {item.error}"
         elif not self._fields:
             values["answer"] = item.response.text or ""
-            endings = (str(choice.finish_reason) for choice in item.response.choices)
-            error = next((f"the answer ended with {each!r}" for each in endings if each not in {"stop", "None"}), None)
-            error = error or (None if values["answer"].strip() else "the answer is empty")
+            error = fault_of(item.response)
         else:
             from pydantic_core import to_jsonable_python
 

@@ -22,7 +22,7 @@ from .._wire.json_text import encode
 from ..exceptions import APIError, InvalidArgumentError, OutputError, VeniceError
 from ..types._base import mark_private
 from ..types.api.chat import ChatCompletionResponse
-from .identity import Identity, differences, identity
+from .identity import Identity, differences, identity, split
 from .sealing import Sealing
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_bi
 _KEEP: Final = """UPDATE rows SET state = ?, owner = NULL, attempts = ?, cost_usd = ?, maybe_billed = max(maybe_billed, ?)
   WHERE id = ? AND owner = ? AND state = 'in_flight'"""
 _ROW: Final = "SELECT id, digest, state, owner, maybe_billed, attempts, cost_usd FROM rows WHERE key = ?"
+_OTHER: Final = "SELECT rows.id, request FROM rows JOIN contents USING (id) WHERE key = ? AND digest != ?"
 _PAGE_OF_ROWS: Final = """SELECT rows.id, state, owner, maybe_billed, attempts, cost_usd, request, outcome
   FROM rows JOIN contents USING (id) WHERE rows.id > ? ORDER BY rows.id LIMIT ?"""
 _COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
@@ -239,6 +240,14 @@ class Journal:
             raise InvalidArgumentError("what is encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)")
         return identity(custom_id, keywords, self._sealing.secret)
 
+    def check(self, request: Mapping[str, Any]) -> None:
+        """Raises an InvalidArgumentError if the id of a request is that of another one here."""
+        asked = self.identity(*split(request))
+        with self._file.transaction() as database:
+            other = database.execute(_OTHER, (asked.key, asked.digest)).fetchone()
+        if other is not None:
+            raise self.conflict(Found("differs", other[0], content=other[1]), asked)
+
     def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
         """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
         if not self.path.exists() or self.path.stat().st_ino != self._inode:
@@ -256,9 +265,10 @@ class Journal:
             return VeniceError(f"{error['type']}: {error['message']}")
         return kind(error["message"], **{name: error[name] for name in _ERROR_FIELDS if issubclass(kind, APIError)})
 
-    def difference(self, found: Found, now: Identity) -> str:
-        """In what a request differs from the one that was sent under its id."""
-        return differences(json.loads(self._sealing.open(found.content, found.row, "request"))["body"], now.body)
+    def conflict(self, found: Found, now: Identity) -> InvalidArgumentError:
+        """The error that says how a request differs from the one that was sent under its id."""
+        how = differences(json.loads(self._sealing.open(found.content, found.row, "request"))["body"], now.body)
+        return InvalidArgumentError(f"custom_id={now.custom_id!r} was used for another request before: {how}")
 
     def _claim(self, database: Connection, asked: Identity) -> Found:
         made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))

@@ -10,22 +10,24 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import sys
 import textwrap
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing, contextmanager, suppress
 from hashlib import file_digest
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from ..batches.columns import AnswerColumns
+from .._http.retry import ConnectFailure
+from ..batches.columns import AnswerColumns, fault_of
 from ..exceptions import InvalidArgumentError
 from . import _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, named_in, progress_text
@@ -37,6 +39,7 @@ from .chat import parameter
 
 if TYPE_CHECKING:
     from ..batches.items import BatchItem, BatchProgress
+    from ..batches.journal import Journal
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -101,6 +104,8 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         table = _Table(source, target, stamp, given["limit"], task, spool)
         try:
             asyncio.run(_send(connection, table, journal, answers, given))
+        except asyncio.CancelledError:
+            raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         finally:
             table.finish(again, as_json=given["as_json"])
     if table.failed:
@@ -125,18 +130,22 @@ def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
 
 
 def _response_format(given: str) -> Any:
-    """What `--schema` names: a class, or the format of a JSON schema in a file."""
+    """What `--schema` names: a class, or the format of a JSON schema in a file or in what a shell's `<(...)` stands for."""
+    path = Path(given)
     try:
-        if not given.endswith(".json"):
+        if not (given.endswith(".json") or path.exists()):
             module, _, name = given.partition(":")
             sys.path.insert(0, str(Path.cwd()))
             return getattr(import_module(module), name)
+        if path.is_fifo() and path.parent != Path("/dev/fd"):
+            raise ValueError("it is a pipe, into which nobody may write")  # noqa: TRY301  # told as what cannot be read
         from .._structured.strict_schema import strict_schema  # it needs pydantic
 
-        schema = strict_schema(json.loads(Path(given).read_bytes()))
+        schema = strict_schema(json.loads(path.read_bytes()))
     except (ImportError, AttributeError, ValueError, OSError) as error:
         raise click.UsageError(f"--schema {given!r} is neither MODULE:CLASS nor a .json file with a schema: {error}") from None
-    return {"type": "json_schema", "json_schema": {"name": Path(given).stem, "strict": True, "schema": schema}}
+    name = path.stem if path.suffix else "schema"  # that of a pipe is another one each time
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
 
 
 async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
@@ -145,8 +154,13 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
 
     cap = given["budget"]
     fatal = {_KEY, _MODEL} if "model" in table.task.params else {_KEY}  # every other row would fail in the same way
+    reached = False
+    with suppress(NotImplementedError, ValueError, RuntimeError):  # on Windows, or in another thread
+        stop = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     journal = Journal(path, retry_failed=given["retry_failed"])
     with journal, _progress_bar(table.total) as show, closing(table.rows()) as rows:
+        table.check(journal)
         async with connection.client() as client:
             items = client.chat.completions.batch_iter(
                 map(table.task.request, rows),
@@ -158,8 +172,10 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
             )
             async with aclosing(items):
                 async for item in items:
-                    if item.error is not None and not item.replayed and code_of(type(item.error)) in fatal:
-                        raise item.error
+                    if item.error is not None and not item.replayed:
+                        if code_of(type(item.error)) in fatal or (isinstance(item.error, ConnectFailure) and not reached):
+                            raise item.error
+                    reached = reached or not item.replayed
                     table.put(item)
 
 
@@ -191,6 +207,14 @@ class _Table:
     def rows(self) -> Generator[Row]:
         yield from islice(_table_files.read(self._source), self._limit)
 
+    def check(self, journal: Journal) -> None:
+        """Raises a UsageError if the id of a row is that of another request in the journal; OUT stays as it is."""
+        try:
+            for row in () if self.task.columns else self.rows():  # without OpenAI's format there are no ids
+                journal.check(self.task.request(row))
+        except InvalidArgumentError as error:
+            raise click.UsageError(f"{error}. Nothing was sent; give another OUT, or the request another id") from None
+
     def put(self, item: BatchItem[Any]) -> None:
         result = self.task.result(item)
         self._came += 1
@@ -219,8 +243,9 @@ class _Table:
         left, seconds = self.total - self._came, monotonic() - self._began
         if self._target.exists() and not self._stamp.fits():
             raise click.UsageError(f"{self._target} was written by somebody else meanwhile; give another OUT, or remove it")
-        if not (left and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came):
-            # Else an earlier run had got further.
+        if (left or self._limit) and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came:
+            _output.note(f"{self._target} stays as it is, for it has more rows; the journal has what came now")
+        else:
             columns = [*self._columns, *self.task.columns]
             _table_files.write(self._target, columns, self.results, self._source, self._stamp.put)
         counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
@@ -284,8 +309,15 @@ def _show_status(file: Path, *, as_json: bool) -> None:
         raise click.UsageError(f"there is no {file}, and no journal beside it")
     with Journal(path) as journal:
         counts = journal.counts()._asdict()
-        failed = islice((row for row in journal.rows() if row.state == "failed"), _MOST_FAILED_SHOWN)
-        failures = [{"custom_id": row.custom_id, "asked": _words(row.request), "error": row.error} for row in failed]
+        plain = not journal.settings.get("response_format")
+        failures = list[dict[str, Any]]()
+        for row in journal.rows():
+            fault = row.state == "answered" and row.response and fault_of(row.response, is_text=plain and not row.custom_id)
+            counts["answered"] -= bool(fault)
+            counts["failed"] += bool(fault)
+            if fault or row.state == "failed":
+                failures.append({"custom_id": row.custom_id, "asked": _words(row.request), "error": fault or row.error})
+    failures = failures[:_MOST_FAILED_SHOWN]
     if as_json:
         _output.line(json.dumps({**counts, "failures": failures}))
         return

@@ -231,9 +231,7 @@ class Batch(CallGate):
             finally:
                 del self._sending[named.key]
         if found.what == "differs":
-            how = self.journal.difference(found, named)
-            said = f"custom_id={flight.custom_id!r} was used for another request before: {how}"
-            return flight.item(error=InvalidArgumentError(said))
+            return flight.item(error=self.journal.conflict(found, named))
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
         kept = self.journal.before(found)
         try:
