@@ -15,10 +15,8 @@ from typing import Any, Literal, cast
 
 from . import Budget, Journal, RateShare, VeniceClient
 from .batches.columns import AnswerColumns
-from .batches.items import BatchItem
-from .exceptions import AuthenticationError, InvalidArgumentError, PaymentRequiredError, PermissionDeniedError
-
-_HOPELESS = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
+from .batches.items import OF_THE_ACCOUNT, BatchItem
+from .exceptions import InvalidArgumentError
 
 
 class _Request(dict[str, Any]):
@@ -107,7 +105,7 @@ class ChatMapper:
         try:
             async with aclosing(self._client.chat.completions.batch_iter(self._pulled(), **self._batch)) as items:
                 async for item in items:
-                    if isinstance(item.error, _HOPELESS):
+                    if isinstance(item.error, OF_THE_ACCOUNT):
                         raise item.error
                     answer = cast("_Request", item.request).answer
                     self._open.discard(answer)

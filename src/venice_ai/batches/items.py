@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple
 
 from typing_extensions import TypeVar
+
+from ..exceptions import AuthenticationError, PaymentRequiredError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
 
 ParsedT = TypeVar("ParsedT", default=Any)
+OF_THE_ACCOUNT: Final = AuthenticationError, PaymentRequiredError, PermissionDeniedError
+"""What every other request would meet, too, and says nothing about this one."""
 
 
 @dataclass(frozen=True)  # with slots, BatchItem[Any](...) would be a TypeError before Python 3.12
