@@ -309,7 +309,7 @@ async def test_identical_requests_without_an_id_are_sent_once_and_answered_to_al
     transport = watched(seconds=BUSY_SECONDS)
     with Journal(tmp_path / "j") as journal:
         found = await items(client_of(transport), [ask("same")] * 20 + [ask("other")], journal=journal)
-        assert journal.counts().total == 2
+        assert len(list(journal.rows())) == 2
     assert texts(found) == ["same"] * 20 + ["other"]
     assert sum(not item.replayed for item in found) == 2
     assert transport.prompts == {"same": 1, "other": 1}
@@ -425,7 +425,7 @@ async def test_an_encrypted_request_is_not_kept_in_clear(tmp_path: Path) -> None
     with Journal(tmp_path / "j") as journal:
         (item,) = await items(client_of(transport), [ask("secret", e2ee=True)], journal=journal)
         assert isinstance(item.error, InvalidArgumentError)
-        assert journal.counts().total == 0
+        assert len(list(journal.rows())) == 0
     assert not transport.prompts
 
 

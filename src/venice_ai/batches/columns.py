@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..exceptions import InvalidArgumentError
 from ..types.api.chat import ChatCompletionResponse
@@ -23,15 +23,13 @@ class AnswerColumns:
     """The columns `answer` and `error`; with a `response_format`, its fields in the place of `answer`."""
 
     def __init__(self, response_format: Any = None) -> None:
-        self._fields: list[str] = []
-        self._wrapped = False
+        self._fields, self._wrapped = list[str](), False
         if response_format is not None:
             from .._structured.strict_schema import requested_format  # it needs pydantic
 
-            asked: Any = response_format
-            if not isinstance(response_format, Mapping):
-                asked, self._wrapped = requested_format(response_format)
-            self._fields = list(asked["json_schema"]["schema"]["properties"])
+            is_schema = isinstance(response_format, Mapping)
+            asked, self._wrapped = (response_format, False) if is_schema else requested_format(response_format)
+            self._fields = list(cast("Any", asked)["json_schema"]["schema"]["properties"])
             if "error" in self._fields:
                 raise InvalidArgumentError("the column 'error' tells what went wrong with a row; rename the schema's field")
         self.names: list[str] = [*(self._fields or ["answer"]), "error"]
@@ -42,8 +40,7 @@ class AnswerColumns:
         if item.response is None:
             error = f"{type(item.error).__name__}: {item.error}"
         elif not self._fields:
-            values["answer"] = item.response.text or ""
-            error = fault_of(item.response)
+            values, error = {"answer": item.response.text or ""}, fault_of(item.response)
         else:
             from pydantic_core import to_jsonable_python
 
@@ -51,4 +48,4 @@ class AnswerColumns:
             values = {self._fields[0]: parsed} if self._wrapped else parsed
             if missing := [name for name in self._fields if name not in values]:
                 values, error = {}, f"the answer has no {', '.join(missing)}"
-        return dict.fromkeys(self.names) | {name: values[name] for name in self.names if name in values} | {"error": error}
+        return {name: values.get(name) for name in self.names} | {"error": error}

@@ -37,16 +37,12 @@ CREATE TABLE IF NOT EXISTS rows (
   maybe_billed INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, cost_usd REAL);
 CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, request BLOB NOT NULL, outcome BLOB);
 """
-_RETRY: Final = "UPDATE rows SET state = 'open' WHERE state = 'failed'"
 _INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 'in_flight', ?)"
 _INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_billed = ? WHERE id = ?"
 _KEEP: Final = """UPDATE rows SET state = ?, owner = NULL, attempts = ?, cost_usd = ?, maybe_billed = max(maybe_billed, ?)
   WHERE id = ? AND owner = ? AND state = 'in_flight'"""
-_ROW: Final = "SELECT id, digest, state, owner, maybe_billed, attempts, cost_usd FROM rows WHERE key = ?"
-_OTHER: Final = "SELECT rows.id, request FROM rows JOIN contents USING (id) WHERE key = ? AND digest != ?"
-_PAGE_OF_ROWS: Final = """SELECT rows.id, state, owner, maybe_billed, attempts, cost_usd, request, outcome
-  FROM rows JOIN contents USING (id) WHERE rows.id > ? ORDER BY rows.id LIMIT ?"""
-_COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+_ROWS: Final = """SELECT id, state, owner, maybe_billed, attempts, cost_usd, request, outcome, digest
+  FROM rows JOIN contents USING (id) WHERE """
 _ERROR_FIELDS: Final = "status_code", "code", "request_id"
 
 State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
@@ -55,12 +51,12 @@ State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
 class Keep(NamedTuple):
     """What came of a row that its owner had claimed: the state that it has now, and a record of what came."""
 
-    row: int
     state: State
-    outcome: bytes | None
     attempts: int
     cost_usd: float | None
     maybe_billed: bool
+    row: int
+    outcome: bytes | None = None
 
 
 class Found(NamedTuple):
@@ -106,11 +102,6 @@ class JournalCounts(NamedTuple):
     cost_usd: float
     """What the answers cost in US dollars, as far as the server said so."""
 
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self[:4])
-
 
 class Journal:
     """A file in which a batch keeps what it sends and what it is answered, so that it can be interrupted at any time.
@@ -122,9 +113,9 @@ class Journal:
                 ...
 
     Run it again, with the same requests: what was answered comes from the journal, the rest is sent. A request is known by its
-    `custom_id`, else by its body, with the model's name as it was asked for; identical ones are sent once and answered to all
-    who asked. After a `kill -9` every answer that was yielded is there, and at most what was in flight is sent again. Several
-    processes of one machine may use a journal at the same time. What failed for good after its retries is set aside.
+    `custom_id`, else by its body; identical ones are sent once and answered to all who asked. After a `kill -9` every answer
+    that was yielded is there, and at most what was in flight is sent again. Several processes of one machine may use a journal
+    at the same time. What failed for good after its retries is set aside.
 
     Args:
         path: the file; it is made if it is not there.
@@ -150,8 +141,6 @@ class Journal:
         key_file: str | os.PathLike[str] | None = None,
         retry_failed: bool = False,
     ) -> None:
-        self.sync: bool = sync
-        """Whether each commit waits for the disk."""
         self.retry_failed: bool = retry_failed
         """Whether what failed for good is sent once more."""
         self.path: Path = Path(path).absolute()
@@ -167,8 +156,6 @@ class Journal:
             raise
         self._inode = self.path.stat().st_ino
 
-    # -- for reading -------------------------------------------------------------------------------------------------------
-
     @property
     def settings(self) -> dict[str, str]:
         """What it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
@@ -179,7 +166,8 @@ class Journal:
         """How many requests are in which state."""
         counts, cost = Counter[State](), 0.0
         with self._file.transaction() as database:
-            for state, owner, number, usd in database.execute(_COUNT):
+            query = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+            for state, owner, number, usd in database.execute(query):
                 counts[self._state(state, owner)] += number
                 cost += usd
         return JournalCounts(counts["answered"], counts["failed"], counts["in_flight"], counts["open"], cost)
@@ -189,8 +177,8 @@ class Journal:
         last, page = 0, list[Any](" ")
         while page:
             with self._file.transaction() as database:
-                page = database.execute(_PAGE_OF_ROWS, (last, _PAGE)).fetchall()
-            for last, state, owner, billed, attempts, cost, request, outcome in page:
+                page = database.execute(f"{_ROWS} id > ? ORDER BY id LIMIT ?", (last, _PAGE)).fetchall()
+            for last, state, owner, billed, attempts, cost, request, outcome, _ in page:
                 asked = json.loads(self._sealing.open(request, last, "request"))
                 response, error = (None, {}) if outcome is None else self._came(outcome, last)
                 said = f"{error['type']}: {error['message']}" if error else None
@@ -232,7 +220,7 @@ class Journal:
         self._made_with(settings)
         if self.retry_failed:
             with self._file.transaction() as database:
-                database.execute(_RETRY)
+                database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
 
     def identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
         """What a request is known by; an InvalidArgumentError if it is not to be kept in clear."""
@@ -244,9 +232,9 @@ class Journal:
         """Raises an InvalidArgumentError if the id of a request is that of another one here."""
         asked = self.identity(*split(request))
         with self._file.transaction() as database:
-            other = database.execute(_OTHER, (asked.key, asked.digest)).fetchone()
-        if other is not None:
-            raise self.conflict(Found("differs", other[0], content=other[1]), asked)
+            found = self._found(database, asked)
+        if found is not None and found.what == "differs":
+            raise self.conflict(found, asked)
 
     def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
         """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
@@ -277,20 +265,20 @@ class Journal:
             content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
             database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
             return Found("open", row)
-        row, digest, state, owner, billed, attempts, cost = database.execute(_ROW, (asked.key,)).fetchone()
-        what = self._state(state, owner) if digest == asked.digest else "differs"
-        billed, content = bool(billed or state == "in_flight"), b""
-        if what == "open":
-            database.execute(_INTEND_AGAIN, (self._file.owner, billed, row))
-        elif what != "in_flight":
-            request, outcome = database.execute("SELECT request, outcome FROM contents WHERE id = ?", (row,)).fetchone()
-            content = request if what == "differs" else outcome
-        return Found(what, row, billed, content, attempts, cost)
+        found = cast("Found", self._found(database, asked))
+        if found.what == "open":
+            database.execute(_INTEND_AGAIN, (self._file.owner, found.maybe_billed, found.row))
+        return found
+
+    def _found(self, database: Connection, asked: Identity) -> Found | None:
+        for row, state, owner, billed, *counts, request, outcome, digest in database.execute(f"{_ROWS} key = ?", (asked.key,)):
+            what = self._state(state, owner) if digest == asked.digest else "differs"
+            return Found(what, row, bool(billed or state == "in_flight"), request if what == "differs" else outcome, *counts)
+        return None
 
     def _keep(self, database: Connection, came: Keep) -> bool:
         """Whether it was kept: only what this process has in flight can be."""
-        values = came.state, came.attempts, came.cost_usd, came.maybe_billed, came.row, self._file.owner
-        kept = database.execute(_KEEP, values).rowcount == 1
+        kept = database.execute(_KEEP, (*came[:5], self._file.owner)).rowcount == 1
         if kept and came.outcome is not None:
             content = self._sealing.seal(came.outcome, came.row, "outcome")
             database.execute("UPDATE contents SET outcome = ? WHERE id = ?", (content, came.row))

@@ -228,9 +228,8 @@ class Batch(CallGate):
         finally:
             if not claim.cancelled() and claim.result().what == "open":  # also if it was cancelled at the moment of its claim
                 self._sending.pop(named.key, None)
-                billed = billed and flight.attempts > 0
-                change = Keep(claim.result().row, state, outcome, flight.attempts, flight.cost_usd, billed)
-                kept = self._committed(change)
+                change = state, flight.attempts, flight.cost_usd, billed and flight.attempts > 0, claim.result().row, outcome
+                kept = self._committed(Keep(*change))
         try:
             is_kept = await kept
         except VeniceError as failure:
