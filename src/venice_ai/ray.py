@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from . import Budget, Journal, RateShare, VeniceClient
-from .batches.columns import AnswerColumns
+from ._structured.columns import AnswerColumns
 from .batches.items import OF_THE_ACCOUNT, BatchItem
 from .exceptions import InvalidArgumentError
 
@@ -96,7 +96,8 @@ class ChatMapper:
             request.answer = asyncio.get_running_loop().create_future()
             self._open.add(request.answer)
             self._rows.put_nowait(request)
-        found = [self._columns.of(item) for item in await asyncio.gather(*(request.answer for request in requests))]
+        items = await asyncio.gather(*(request.answer for request in requests))
+        found = [self._columns.of(item.response, item.parsed, item.error) for item in items]
         for row in found:
             row["error"] = row["error"] or ""  # a column of a file has one type, also where nothing failed
         return {**batch, **{name: [row[name] for row in found] for name in self._columns.names}}

@@ -602,9 +602,7 @@ def test_a_reply_without_choices_is_an_error_in_openais_format(emulator: Emulato
     assert here("batch", "--status", "out.jsonl").out.startswith("answered: 1, failed: 1")
 
 
-def test_where_nothing_can_be_reached_the_batch_ends_with_one_error(
-    emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_nothing_can_be_reached_the_batch_ends_with_one_error(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     reviews(300)
     with monkeypatch.context() as patch, socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there

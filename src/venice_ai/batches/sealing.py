@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _KEY_SIZE: Final = 32
-_NONCE_SIZE: Final = 12
 
 
 class Sealing:
@@ -31,8 +30,7 @@ class Sealing:
         self.check: str = ""  # tells whether another key is the same, and nothing else about it
         if key is not None and key_file is not None:
             raise InvalidArgumentError("give key or key_file, not both")
-        key = key if key_file is None else _key_in(Path(key_file))
-        if key is None:
+        if (key := key if key_file is None else _key_in(Path(key_file))) is None:
             return
         if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
             raise InvalidArgumentError(f"key must be {_KEY_SIZE} bytes, such as os.urandom({_KEY_SIZE})")
@@ -48,7 +46,7 @@ class Sealing:
         """The content as it stands in the file."""
         if self._cipher is None:
             return content
-        nonce = os.urandom(_NONCE_SIZE)
+        nonce = os.urandom(12)
         return nonce + self._cipher.encrypt(nonce, content, f"{row} {kind}".encode())
 
     def open(self, stored: bytes, row: int, kind: str) -> bytes:
@@ -58,7 +56,7 @@ class Sealing:
         from cryptography.exceptions import InvalidTag
 
         try:
-            return self._cipher.decrypt(stored[:_NONCE_SIZE], stored[_NONCE_SIZE:], f"{row} {kind}".encode())
+            return self._cipher.decrypt(stored[:12], stored[12:], f"{row} {kind}".encode())
         except InvalidTag:
             raise VeniceError(f"row {row} of the journal cannot be decrypted: it was changed") from None
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .._structured.columns import AnswerColumns, fault_of
 from .._wire.json_text import decode, encode
-from ..batches.columns import AnswerColumns, fault_of
 from ..exceptions import APIError
 from ..types._base import is_object
 from ._table_files import Row, as_text
@@ -54,7 +54,7 @@ class Prompts:
         return {**self.params, "messages": messages}
 
     def result(self, item: BatchItem[Any]) -> Row:
-        return self.answers.of(item)
+        return self.answers.of(item.response, item.parsed, item.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,9 @@ class OpenAIBatch:
         name = item.custom_id or item.request.get("custom_id")  # the first is None if the request was refused unread
         own = f"batch_req_{sha256(str(name).encode()).hexdigest()[:24]}"
         return {"id": own, "custom_id": name, "response": replied, "error": failed}
+
+
+Task: TypeAlias = Prompts | OpenAIBatch
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:

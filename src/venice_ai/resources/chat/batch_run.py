@@ -1,9 +1,9 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
 Each request is a flight, with a place (`Pace`) and a task: the journal keeps the intent, it is sent, the journal keeps the
-outcome, and only then is there an item. Transactions run on the event loop, for a thread would wait longer for its turn. The
-task that pulls lives as long as the batch. Cancelled, also by `asyncio.run` at the end of a program, it gives flights their time:
-they are hidden from `asyncio.all_tasks`, so that nothing else cancels them.
+outcome, and only then is there an item. Transactions run on the event loop, for a thread would wait longer for its turn. One
+task lives as long as the batch. Cancelled, also by `asyncio.run` when a program ends, it gives flights their time: these are
+hidden from `asyncio.all_tasks`, so that nothing else cancels them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
-from contextlib import nullcontext
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,9 +25,9 @@ from ..._limits.budget import Budget
 from ..._limits.limiter import Limiter
 from ...batches.identity import Identity, as_it_is, canonical, hashed, split
 from ...batches.items import OF_THE_ACCOUNT, BatchItem, BatchProgress
-from ...batches.journal import Found, Journal, Keep, State, record
+from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
-from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
+from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, VeniceError
 from ...types.api.chat import ChatCompletionResponse
 
 if TYPE_CHECKING:
@@ -41,21 +41,18 @@ _NO_MORE: Final = object()
 class _Flight(Pass):
     """One request on its way; also the pass of each of its attempts: retries, re-asks, round trips of a tool loop."""
 
-    held = free = False
+    held = free = came = False
+    attempts = on_the_wire = 0  # those on the wire were sent and are not over
+    cost_usd: float | None = None
+    custom_id: str | None = None
+    asked: dict[str, Any] | VeniceError
 
     def __init__(self, index: int, request: Any) -> None:
-        self.index = index
-        self.request = as_it_is(request)
-        self.custom_id: str | None = None
-        self.asked: dict[str, Any] | VeniceError
+        self.index, self.request = index, as_it_is(request)
         try:  # now, for the caller's iterable may use the same mapping for the next request
             self.custom_id, self.asked = split(self.request)
         except VeniceError as error:
             self.asked = error
-        self.attempts = 0
-        self.cost_usd: float | None = None
-        self.on_the_wire = 0  # attempts that were sent and are not over
-        self.came = False
 
     def replied(self, found: object) -> None: ...
 
@@ -99,45 +96,44 @@ class Batch(CallGate):
         client = self._client = self.completions._client  # noqa: SLF001  # of the same client
         caller = client.caller
         self._pace = Pace(self.max_concurrency, next((each for each in caller.gates if isinstance(each, Limiter)), None))
-        self.tools, tool_names = _tools(self.tools)
-        shape = _format_name(self.response_format)
-        self._settings = {"base_url": client.base_url, "response_format": shape, "tools": tool_names}
+        self.tools, tools = _tools(self.tools)
+        self._settings = {"base_url": client.base_url, "response_format": _format_name(self.response_format), "tools": tools}
+        self._shape: Any = dict[str, Any] if isinstance(self.response_format, Mapping) else self.response_format
         gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, caller.clock)]  # noqa: SLF001
         # A copy of the caller's object, so that an overridden `create` is obeyed.
         self._calls: Any = copy.copy(self.completions)
         view = self._calls._client = client.with_options()  # noqa: SLF001
         view.caller = replace(caller, gates=(*gates, *caller.gates, self), origin=caller.origin or caller)
-        self._now = caller.clock.now
-        total = len(requests) if isinstance(requests, Sized) else None
-        self._progress = BatchProgress(0, 0, 0, 0, total, 0.0, self._now(), self._pace.most)  # the time is that of its beginning
+        self._now, self._began = caller.clock.now, caller.clock.now()
+        self._progress = BatchProgress(0, 0, 0, 0, len(requests) if isinstance(requests, Sized) else None, 0.0, 0.0, 0)
         self._life: asyncio.Future[None]
         self._changed = asyncio.Event()
         self._flights: dict[_Flight, asyncio.Task[BatchItem[Any]]] = {}
         self._pulled = 0  # requests that were pulled and whose item was not taken yet
         self._wanted = 0  # flights that want a place again
-        self._asked: list[tuple[Identity | Keep, asyncio.Future[Any]]] = []  # what the journal does next, in one transaction
+        self._asked: list[tuple[Identity | Entry, asyncio.Future[Any]]] = []  # what the journal does next, in one transaction
         self._sending: dict[bytes, asyncio.Task[Any]] = {}  # by the keys of their requests in the journal
         self._ready: asyncio.Queue[BatchItem[Any] | None] = asyncio.Queue()  # what is yielded next; None after the last
         self._came: dict[int, BatchItem[Any]] = {}  # with `ordered`, what came before an earlier one
-        self._next_index = 0
-        self._stopped = False
+        self._next_index, self._stopped = 0, False
         self._failure: BaseException | None = None
 
     async def run(self) -> AsyncGenerator[BatchItem[Any], None]:
         """The items."""
         self._client.on_close.append(self._closed)
-        with nullcontext() if self.journal is None else self.journal.in_use():
-            self._life = asyncio.ensure_future(self._live())
-            try:
-                while (item := await self._ready.get()) is not None:
-                    self._pulled -= 1
-                    self._changed.set()
-                    yield item
-                if self._failure is not None:
-                    raise self._failure
-            finally:
-                self._client.on_close.remove(self._closed)
-                await self._end()
+        if self.journal is not None:
+            self.journal.users.add(self)
+        self._life = asyncio.ensure_future(self._live())
+        try:
+            while (item := await self._ready.get()) is not None:
+                self._pulled -= 1
+                self._changed.set()
+                yield item
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._client.on_close.remove(self._closed)
+            await self._end()
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Counts an attempt; what is no chat is counted nowhere."""
@@ -147,9 +143,6 @@ class Batch(CallGate):
         flight.attempts += 1
         flight.on_the_wire += 1
         return flight
-
-    def close(self) -> None:
-        """Nobody waits here."""
 
     async def _live(self) -> None:
         """Everything from the first request to the last item."""
@@ -161,9 +154,11 @@ class Batch(CallGate):
             await self._until(lambda: not self._flights)
         except asyncio.CancelledError:
             if not self._stopped:  # not by this batch
-                self._fail(VeniceError("the iterable of the requests was cancelled"))
+                self._stopped, self._failure = True, self._failure or VeniceError("the iterable of the requests was cancelled")
             await self._drain()
         finally:
+            if self.journal is not None:
+                self.journal.close(self)
             for index in sorted(self._came):
                 self._ready.put_nowait(self._came.pop(index))
             self._ready.put_nowait(None)
@@ -193,8 +188,6 @@ class Batch(CallGate):
             self._changed.clear()
             await self._changed.wait()
 
-    # -- flights -----------------------------------------------------------------------------------------------------------
-
     async def _outcome(self, flight: _Flight) -> BatchItem[Any]:
         """What comes of a request, now or before."""
         _FLIGHT.set(flight)
@@ -207,18 +200,18 @@ class Batch(CallGate):
         except VeniceError as error:
             return flight.item(error=error)
         while (item := await self._claimed(self.journal, flight, named)) is None:
-            await self._wait_for(self._sending.get(named.key))
+            await (asyncio.wait((other,)) if (other := self._sending.get(named.key)) else self._look_again())
         return item
 
     async def _claimed(self, journal: Journal, flight: _Flight, named: Identity) -> BatchItem[Any] | None:
         """What comes of a request, if nobody else is sending it."""
-        claim = self._committed(named)
+        kept = claim = self._committed(named)
         state: State = "open"
-        outcome, billed, is_kept = None, True, False
+        outcome, billed = None, True
         try:
-            found: Found = await claim
+            found: Entry = await claim
             if found.what != "open":
-                return self._before(journal, flight, found, named)
+                return None if found.what == "in_flight" else self._before(journal, flight, found, named)
             self._sending[named.key] = self._flights[flight]
             item = await self._sent(flight, cast("dict[str, Any]", flight.asked))
             outcome = record(item.response, item.error)
@@ -228,33 +221,24 @@ class Batch(CallGate):
         finally:
             if not claim.cancelled() and claim.result().what == "open":  # also if it was cancelled at the moment of its claim
                 self._sending.pop(named.key, None)
-                change = state, flight.attempts, flight.cost_usd, billed and flight.attempts > 0, claim.result().row, outcome
-                kept = self._committed(Keep(*change))
-        try:
-            is_kept = await kept
-        except VeniceError as failure:
-            self._fail(failure)
-        return replace(item, kept=is_kept, maybe_billed_before=found.maybe_billed)
+                came = billed and flight.attempts > 0, flight.attempts, flight.cost_usd, outcome
+                kept = self._committed(Entry(state, claim.result().row, *came))
+        return replace(item, kept=bool(await kept), maybe_billed_before=found.maybe_billed)
 
-    def _before(self, journal: Journal, flight: _Flight, found: Found, named: Identity) -> BatchItem[Any] | None:
-        """What came of a request before; None if it is still on its way."""
-        if found.what == "in_flight":
-            return None
+    def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
+        """What came of a request before."""
         if found.what == "differs":
             return flight.item(error=journal.conflict(found, named))
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
-        kept = journal.before(found)
+        came: dict[str, Any]
         try:
-            came = {"error": kept} if isinstance(kept, VeniceError) else {"parsed": self._parsed(kept), "response": kept}
-        except OutputError as error:
-            came = {"error": error}
+            came = {"response": (response := journal.before(found)), "parsed": self._parsed(response)}
+        except VeniceError as error:  # that of then, or an answer that is not the object
+            came = {"error": without_locals(error)}
         return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
 
-    async def _wait_for(self, other: asyncio.Task[Any] | None) -> None:
-        """Waits for whoever sends the same: a flight of this batch, or another process, for which it takes no room here."""
-        if other is not None:
-            await asyncio.wait((other,))
-            return
+    async def _look_again(self) -> None:
+        """Waits a moment for another process that sends the same. Such a flight takes no room here."""
         self._pulled -= 1
         self._pace.under_way -= 1
         self._changed.set()
@@ -273,7 +257,7 @@ class Batch(CallGate):
         try:
             response, parsed = await self._answer(asked)
         except BudgetExceededError as exceeded:
-            self._fail(exceeded)
+            self._stop(exceeded)
             raise asyncio.CancelledError from None
         except Exception as failure:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
             error = without_locals(failure)
@@ -300,9 +284,7 @@ class Batch(CallGate):
 
     def _parsed(self, response: ChatCompletionResponse) -> Any:
         """The object in an answer; None if none was asked for."""
-        if self.response_format is None:
-            return None
-        return response.parse_as(dict[str, Any] if isinstance(self.response_format, Mapping) else self.response_format)
+        return None if self._shape is None else response.parse_as(self._shape)
 
     def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
         """A flight is over."""
@@ -313,7 +295,7 @@ class Batch(CallGate):
             if not task.cancelled():
                 self._take(task.result())
         except BaseException as error:  # noqa: BLE001  # also of the caller's on_progress; it is raised at the end
-            self._fail(error)
+            self._stop(error)
 
     def _take(self, item: BatchItem[Any]) -> None:
         self._came[item.index] = item
@@ -321,14 +303,14 @@ class Batch(CallGate):
         while (following := self._came.pop(index, None)) is not None:
             self._ready.put_nowait(following)
             self._next_index = index = index + 1
-        done, failed, replayed, _, total, cost, began, _ = self._progress
+        done, failed, replayed, _, total, cost, *_ = self._progress
         counts = done + 1, failed + (item.error is not None), replayed + item.replayed, len(self._flights), total
         cost += 0.0 if item.replayed else item.cost_usd or 0.0
-        self._progress = BatchProgress(*counts, cost, began, self._pace.most)
+        self._progress = BatchProgress(*counts, cost, self._now() - self._began, self._pace.most)
         if self.on_progress is not None:
-            self.on_progress(self._progress._replace(elapsed_seconds=self._now() - began))
+            self.on_progress(self._progress)
 
-    def _committed(self, change: Identity | Keep) -> asyncio.Future[Any]:
+    def _committed(self, change: Identity | Entry) -> asyncio.Future[Any]:
         """What a change comes to, in a transaction with those of other flights. It is made whether or not anybody awaits it."""
         loop = asyncio.get_running_loop()
         if not self._asked:
@@ -338,28 +320,22 @@ class Batch(CallGate):
 
     def _commit(self) -> None:
         # A claim of a flight that is gone would belong to nobody.
-        asked = [(change, answer) for change, answer in self._asked if isinstance(change, Keep) or not answer.done()]
+        asked = [each for each in self._asked if isinstance(each[0], Entry) or not each[1].done()]
         self._asked = []
-        if self.journal is None or not asked:
-            return
-        results: list[Any]
         try:
-            results = self.journal.apply([change for change, _ in asked])
-        except Exception as error:  # noqa: BLE001  # whoever asked is told
-            results = [error] * len(asked)
+            results = self.journal.apply([change for change, _ in asked]) if self.journal is not None and asked else []
+        except Exception as error:  # noqa: BLE001  # nothing was kept, and flights that asked for a claim end here
+            self._stop(error)
+            results = [False if isinstance(change, Entry) else None for change, _ in asked]
         for (_, answer), result in zip(asked, results, strict=True):
-            if not answer.done():
-                (answer.set_exception if isinstance(result, Exception) else answer.set_result)(result)
+            if result is None:
+                answer.cancel()
+            elif not answer.done():
+                answer.set_result(result)
 
-    # -- the end -----------------------------------------------------------------------------------------------------------
-
-    def _fail(self, error: BaseException) -> None:
-        """Stops the batch because of an error, which is raised at the end."""
+    def _stop(self, error: BaseException | None = None) -> None:
+        """From now on nothing is sent; what is neither on the wire nor has come ends. The first error is raised at the end."""
         self._failure = self._failure or error
-        self._stop()
-
-    def _stop(self) -> None:
-        """From now on nothing is sent; what is neither on the wire nor has come ends."""
         if not self._stopped:
             self._stopped = True
             self._life.cancel()
@@ -369,30 +345,24 @@ class Batch(CallGate):
         for flight, task in self._flights.items():
             if not (flight.came or flight.on_the_wire):
                 task.cancel()
-        if tasks := list(self._flights.values()):
-            try:
-                await asyncio.wait(tasks, timeout=self.drain_seconds)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
-        self._commit()
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*self._flights.values(), return_exceptions=True), self.drain_seconds)
+        finally:
+            self._commit()
 
-    async def _end(self) -> None:
+    async def _end(self, error: BaseException | None = None) -> None:
         """Stops the batch, and waits until it is over; a cancellation meanwhile drops what is in flight."""
-        self._stop()
+        self._stop(error)
         try:
             await asyncio.wait((self._life,))
         finally:
-            if not self._life.done():
-                self._life.cancel()
-                await asyncio.wait((self._life,))
+            self._life.cancel()
+            await asyncio.wait((self._life,))
 
     async def _closed(self) -> None:
         """The client is closed: a batch that was not through does not look as if it were."""
-        if not self._life.done():
-            self._failure = self._failure or VeniceError("the client was closed while the batch ran")
-        await self._end()
+        await self._end(None if self._life.done() else VeniceError("the client was closed while the batch ran"))
 
 
 async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
@@ -408,25 +378,28 @@ def _is_for_good(error: BaseException, attempts: int) -> bool:
 
 
 def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:
-    """The tools; and their names, with a hash that tells others of the same names."""
+    """The tools; and what stands for them in a journal."""
     if tools is None:
         return None, ""
     from ...tools.toolbox import Toolbox, prepared, tool_name  # they need pydantic, which a chat does not
 
     ready = prepared(tools)
     definitions = Toolbox(ready).definitions
-    names = ", ".join(sorted(tool_name(each) or "a tool of Venice's" for each in definitions))
-    return ready, f"{names} ({hashed(b'tools', canonical({'tools': definitions})).hex()[:8]})"
+    return ready, _named(", ".join(sorted(tool_name(each) or "a tool of Venice's" for each in definitions)), tools=definitions)
 
 
 def _format_name(shape: Any) -> str:
-    """What stands for a `response_format`: its name, and a hash that tells another one of the same name."""
+    """What stands for a `response_format` in a journal."""
     if shape is None:
         return ""
     if not isinstance(shape, Mapping):
         from ..._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
 
         shape = requested_format(shape)[0]
-    fields = cast("Mapping[str, Any]", shape)
-    name = fields.get("json_schema", fields).get("name", fields.get("type"))
-    return f"{name} ({hashed(b'format', canonical(fields)).hex()[:8]})"
+    fields: dict[str, Any] = {**shape}
+    return _named(fields.get("json_schema", fields).get("name", fields.get("type")), **fields)
+
+
+def _named(name: object, **content: Any) -> str:
+    """A name, and a hash that tells another thing of the same name."""
+    return f"{name} ({hashed(b'settings', canonical(content)).hex()[:8]})"

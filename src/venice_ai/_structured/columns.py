@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from ..exceptions import InvalidArgumentError
 from ..types.api.chat import ChatCompletionResponse
-from .items import BatchItem
 
 
 def fault_of(response: ChatCompletionResponse, *, is_text: bool = True) -> str | None:
@@ -25,26 +24,27 @@ class AnswerColumns:
     def __init__(self, response_format: Any = None) -> None:
         self._fields, self._wrapped = list[str](), False
         if response_format is not None:
-            from .._structured.strict_schema import requested_format  # it needs pydantic
+            from .strict_schema import requested_format  # it needs pydantic
 
-            is_schema = isinstance(response_format, Mapping)
-            asked, self._wrapped = (response_format, False) if is_schema else requested_format(response_format)
-            self._fields = list(cast("Any", asked)["json_schema"]["schema"]["properties"])
+            asked: Any = response_format
+            if not isinstance(response_format, Mapping):
+                asked, self._wrapped = requested_format(response_format)
+            self._fields = list(asked["json_schema"]["schema"]["properties"])
             if "error" in self._fields:
                 raise InvalidArgumentError("the column 'error' tells what went wrong with a row; rename the schema's field")
         self.names: list[str] = [*(self._fields or ["answer"]), "error"]
 
-    def of(self, item: BatchItem[Any]) -> dict[str, Any]:
-        """The values for one item; what it lacks is None. An answer that is not whole has an `error`, too."""
+    def of(self, response: ChatCompletionResponse | None, parsed: Any, failure: BaseException | None) -> dict[str, Any]:
+        """The values for what came; what is not there is None. An answer that is not whole has an `error`, too."""
         values, error = dict[str, Any](), None
-        if item.response is None:
-            error = f"{type(item.error).__name__}: {item.error}"
+        if response is None:
+            error = f"{type(failure).__name__}: {failure}"
         elif not self._fields:
-            values, error = {"answer": item.response.text or ""}, fault_of(item.response)
+            values, error = {"answer": response.text or ""}, fault_of(response)
         else:
             from pydantic_core import to_jsonable_python
 
-            parsed = to_jsonable_python(item.parsed)
+            parsed = to_jsonable_python(parsed)
             values = {self._fields[0]: parsed} if self._wrapped else parsed
             if missing := [name for name in self._fields if name not in values]:
                 values, error = {}, f"the answer has no {', '.join(missing)}"
