@@ -28,17 +28,6 @@ class _Request(dict[str, Any]):
 class ChatMapper:
     """Answers rows, for `ray.data.Dataset.map_batches`. The rows come back with the columns `answer` and `error`.
 
-    ::
-
-        dataset.map_batches(
-            ChatMapper,
-            fn_constructor_args=[request],  # it makes keywords of `create` of a row
-            fn_constructor_kwargs={"folder": "/var/tmp/labels", "budget_usd": 20},
-            batch_size=32,  # rows that come back together
-            concurrency=2,  # actors
-            num_cpus=0.5,  # each mostly waits
-        )
-
     A row that fails has an `error` that is not empty. What would fail for every other row, too, fails the dataset: a refused
     key, an account without credit, a used-up budget.
 

@@ -1,9 +1,8 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
 Each request is a flight, with a place (`Pace`) and a task: the journal keeps the intent, it is sent, the journal keeps the
-outcome, and only then is there an item. Transactions run on the event loop, for a thread would wait longer for its turn. One
-task lives as long as the batch. Cancelled, also by `asyncio.run` when a program ends, it gives flights their time: these are
-hidden from `asyncio.all_tasks`, so that nothing else cancels them.
+outcome, and only then is there an item. Transactions run on the event loop. One task lives as long as the batch; cancelled, also
+by `asyncio.run` when a program ends, it gives flights their time: these are hidden from `asyncio.all_tasks`.
 """
 
 from __future__ import annotations
@@ -143,6 +142,8 @@ class Batch(CallGate):
         flight.attempts += 1
         flight.on_the_wire += 1
         return flight
+
+    def close(self) -> None: ...
 
     async def _live(self) -> None:
         """Everything from the first request to the last item."""
@@ -372,9 +373,8 @@ async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
 
 def _is_for_good(error: BaseException, attempts: int) -> bool:
     """Whether a request is set aside: not if it was never sent, or the account may not send it, for it is not to blame."""
-    if isinstance(error, OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False):
-        return False
-    return attempts > 0 or isinstance(error, (ValueError, TypeError))
+    innocent = isinstance(error, OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False)
+    return not innocent and (attempts > 0 or isinstance(error, (ValueError, TypeError)))
 
 
 def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:

@@ -382,13 +382,11 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         return ToolStream(run)
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
-        if not isinstance(request, Mapping):
-            raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
-        keywords = cast("Mapping[str, Any]", request)
-        if keywords.get("stream"):
-            raise InvalidArgumentError("a batch cannot stream; call stream(...) for this request")
-        call = cast("Any", self.create)(**keywords)
-        del request, keywords  # as in `create`
+        from ...batches.identity import split  # a chat starts without it
+
+        split(request)  # what is no request of a batch is refused
+        call = cast("Any", self.create)(**cast("Mapping[str, Any]", request))
+        del request  # as in `create`
         response: object = await call
         if not isinstance(response, ChatCompletionResponse):
             raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse")
