@@ -1,8 +1,8 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
 Each request is a flight, with a place (`Pace`) and a task: the journal keeps the intent, it is sent, the journal keeps the
-outcome, and only then is there an item. Transactions run on the event loop. One task lives as long as the batch; cancelled, also
-by `asyncio.run` when a program ends, it gives flights their time: these are hidden from `asyncio.all_tasks`.
+outcome, and only then is there an item. Transactions run on the event loop. One task lives as long as the batch; cancelled,
+also by `asyncio.run` when a program ends, it gives flights their time: these are hidden from `asyncio.all_tasks`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
-from ..._http.budget_gate import BudgetGate, may_be_billed
-from ..._limits.budget import Budget
+from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
 from ...batches.identity import Identity, as_it_is, canonical, hashed, split
 from ...batches.items import OF_THE_ACCOUNT, BatchItem, BatchProgress
@@ -40,7 +39,7 @@ _NO_MORE: Final = object()
 class _Flight(Pass):
     """One request on its way; also the pass of each of its attempts: retries, re-asks, round trips of a tool loop."""
 
-    held = free = came = False
+    came = False
     attempts = on_the_wire = 0  # those on the wire were sent and are not over
     cost_usd: float | None = None
     custom_id: str | None = None
