@@ -563,7 +563,7 @@ def test_another_model_under_the_same_ids_is_refused_and_out_stays(emulator: Emu
     before = Path("out.jsonl").read_bytes()
     outcome = here("batch", "requests.jsonl", "out.jsonl", "-m", "fastest")
     assert outcome.code == 2
-    assert outcome.err.count("\n") == 2, outcome.err
+    assert outcome.err.count("\n") == 1, outcome.err
     assert "custom_id='request-0' was used for another request before: model was 'venice-1', is 'fastest'" in outcome.err
     assert Path("out.jsonl").read_bytes() == before
     assert len(prompts_sent(emulator)) == 3

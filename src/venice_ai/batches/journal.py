@@ -225,7 +225,8 @@ class Journal:
     def conflict(self, found: Entry, now: Identity) -> InvalidArgumentError:
         """The error that says how a request differs from the one that was sent under its id."""
         how = differences(json.loads(self._sealing.open(found.content or b"", found.row, "request"))["body"], now.body)
-        return InvalidArgumentError(f"custom_id={now.custom_id!r} was used for another request before: {how}")
+        said = f"custom_id={now.custom_id!r} was used for another request before: {how}"
+        return InvalidArgumentError(f"{said}. Give it another id, or the batch another journal")
 
     def _claim(self, database: Connection, asked: Identity) -> Entry:
         made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))

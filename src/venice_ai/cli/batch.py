@@ -28,22 +28,22 @@ import click
 
 from .._http.retry import ConnectFailure
 from .._structured.columns import AnswerColumns, fault_of
-from ..exceptions import InvalidArgumentError
+from ..batches.items import OF_THE_ACCOUNT
+from ..exceptions import InvalidArgumentError, ModelGoneError, NoMatchingModelError, NotFoundError
 from . import _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
 from ._connection import Connection, with_connection
-from ._errors import FAILED_ROWS, code_of
+from ._errors import FAILED_ROWS
 from ._input import require_text
 from ._table_files import Row, as_text
 from .chat import parameter
 
 if TYPE_CHECKING:
     from ..batches.items import BatchItem, BatchProgress
-    from ..batches.journal import Journal
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_KEY, _MODEL = 3, 4
+_OF_THE_MODEL = NotFoundError, ModelGoneError, NoMatchingModelError
 _MOST_FAILED_SHOWN = 20
 _EXAMPLES = """\b
 venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
@@ -155,10 +155,11 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
         stop = cast("asyncio.Task[None]", asyncio.current_task()).cancel
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     cap, reached = given["budget"], False
-    fatal = {_KEY, _MODEL} if "model" in table.task.params else {_KEY}  # every other row would fail in the same way
+    fatal = (*OF_THE_ACCOUNT, *(_OF_THE_MODEL if "model" in table.task.params else ()))  # every other row would fail, too
     journal = Journal(path, retry_failed=given["retry_failed"])
     with journal, _progress_bar(table.total) as show, closing(table.rows()) as rows:
-        table.check(journal)
+        for row in () if table.task.columns else table.rows():  # without OpenAI's format there are no ids
+            journal.check(table.task.request(row))  # now, so that OUT stays as it is
         async with connection.client() as client:
             items = client.chat.completions.batch_iter(
                 map(table.task.request, rows),
@@ -171,7 +172,7 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
             async with aclosing(items):
                 async for item in items:
                     error = None if item.replayed else item.error
-                    if error and (code_of(type(error)) in fatal or (isinstance(error, ConnectFailure) and not reached)):
+                    if isinstance(error, fatal if reached else (*fatal, ConnectFailure)):
                         raise error
                     reached = reached or not item.replayed
                     table.put(item)
@@ -203,14 +204,6 @@ class _Table:
 
     def rows(self) -> Generator[Row]:
         yield from islice(_table_files.read(self._source), self._limit)
-
-    def check(self, journal: Journal) -> None:
-        """Raises a UsageError if the id of a row is that of another request in the journal; OUT stays as it is."""
-        try:
-            for row in () if self.task.columns else self.rows():  # without OpenAI's format there are no ids
-                journal.check(self.task.request(row))
-        except InvalidArgumentError as error:
-            raise click.UsageError(f"{error}. Nothing was sent; give another OUT, or the request another id") from None
 
     def put(self, item: BatchItem[Any]) -> None:
         result = self.task.result(item)
