@@ -101,7 +101,7 @@ class Batch(CallGate):
         # A copy of the caller's object, so that an overridden `create` is obeyed.
         self._calls: Any = copy.copy(self.completions)
         view = self._calls._client = client.with_options()  # noqa: SLF001
-        view.caller = replace(caller, gates=(*gates, *caller.gates, self), origin=caller.origin or caller)
+        view.caller = replace(caller, gates=(*gates, *caller.gates, self))
         self._now, self._began = caller.clock.now, caller.clock.now()
         self._progress = BatchProgress(0, 0, 0, 0, len(requests) if isinstance(requests, Sized) else None, 0.0, 0.0, 0)
         self._life: asyncio.Future[None]
@@ -122,6 +122,7 @@ class Batch(CallGate):
         if self.journal is not None:
             self.journal.users.add(self)
         self._life = asyncio.ensure_future(self._live())
+        self._life.add_done_callback(self._over)
         try:
             while (item := await self._ready.get()) is not None:
                 self._pulled -= 1
@@ -145,7 +146,7 @@ class Batch(CallGate):
     def close(self) -> None: ...
 
     async def _live(self) -> None:
-        """Everything from the first request to the last item."""
+        """Pulls and waits for all; when it is cancelled, gives what is in flight its time, and when it is again, none."""
         try:
             try:
                 await self._pull()
@@ -155,13 +156,20 @@ class Batch(CallGate):
         except asyncio.CancelledError:
             if not self._stopped:  # not by this batch
                 self._stopped, self._failure = True, self._failure or VeniceError("the iterable of the requests was cancelled")
-            await self._drain()
-        finally:
-            if self.journal is not None:
-                self.journal.close(self)
-            for index in sorted(self._came):
-                self._ready.put_nowait(self._came.pop(index))
-            self._ready.put_nowait(None)
+            for flight, task in self._flights.items():
+                if not (flight.came or flight.on_the_wire):
+                    task.cancel()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*self._flights.values(), return_exceptions=True), self.drain_seconds)
+
+    def _over(self, _: object) -> None:
+        """No more items come; also if the task was cancelled before it began."""
+        self._commit()
+        if self.journal is not None:
+            self.journal.close(self)
+        for index in sorted(self._came):
+            self._ready.put_nowait(self._came.pop(index))
+        self._ready.put_nowait(None)
 
     async def _pull(self) -> None:
         """Pulls requests as there is room."""
@@ -339,17 +347,6 @@ class Batch(CallGate):
         if not self._stopped:
             self._stopped = True
             self._life.cancel()
-
-    async def _drain(self) -> None:
-        """Gives what is in flight its time, and drops the rest; a cancellation meanwhile drops it at once."""
-        for flight, task in self._flights.items():
-            if not (flight.came or flight.on_the_wire):
-                task.cancel()
-        try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*self._flights.values(), return_exceptions=True), self.drain_seconds)
-        finally:
-            self._commit()
 
     async def _end(self, error: BaseException | None = None) -> None:
         """Stops the batch, and waits until it is over; a cancellation meanwhile drops what is in flight."""
