@@ -276,6 +276,15 @@ async def test_a_batch_whose_client_is_closed_does_not_end_as_if_it_were_through
     assert all(item.response for item in found)
 
 
+async def test_a_batch_whose_client_is_closed_as_it_begins_ends() -> None:
+    client = client_of(watched())
+    first = asyncio.ensure_future(anext(client.chat.completions.batch_iter(numbered(3))))
+    closing = asyncio.ensure_future(client.close())
+    with pytest.raises(VeniceError, match="the client was closed while the batch ran"):
+        await first
+    await closing
+
+
 async def test_an_overridden_create_is_obeyed() -> None:
     client = client_of(watched())
 
@@ -681,7 +690,7 @@ async def test_a_source_that_is_cancelled_is_no_end() -> None:
         yield ask("two")
 
     came: list[BatchItem[Any]] = []
-    async with client_of(watched()) as client:
+    async with client_of(watched(seconds=3 * BUSY_SECONDS)) as client:  # what is in flight has its time
         with pytest.raises(VeniceError, match="the iterable of the requests was cancelled"):
             async for item in client.chat.completions.batch_iter(requests()):
                 came += [item]
