@@ -161,7 +161,7 @@ def test_lines_that_cannot_be_sent(line: dict[str, Any], said: str) -> None:
 
 def test_results_are_lines_of_openais_format() -> None:
     task, answer = OpenAIBatch({}), response("hi")
-    line = task.result(item(response=answer))
+    line = task.result(item(response=answer, replayed=True))
     replied = {"status_code": 200, "request_id": None, "body": answer.model_dump()}
     assert line == {"id": line["id"], "custom_id": "request-1", "response": replied, "error": None}
     assert line["id"].startswith("batch_req_")

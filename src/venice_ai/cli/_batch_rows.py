@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -82,9 +81,7 @@ class OpenAIBatch:
         if item.response is not None:
             if fault := fault_of(item.response, is_text=False):
                 failed = {"code": "NoChoicesError", "message": fault}
-            request_id = None
-            with suppress(LookupError):  # it came from the journal
-                request_id = item.response.meta.request_id
+            request_id = None if item.replayed else item.response.meta.request_id
             replied = {"status_code": 200, "request_id": request_id, "body": decode(encode(item.response))}  # as from a journal
         elif isinstance(error, APIError) and error.status_code is not None:
             told = {"message": str(error), "type": type(error).__name__, "code": error.code}

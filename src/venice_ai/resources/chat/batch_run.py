@@ -143,7 +143,8 @@ class Batch(CallGate):
         flight.on_the_wire += 1
         return flight
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nobody waits here."""
 
     async def _live(self) -> None:
         """Pulls and waits for all; when it is cancelled, gives what is in flight its time, and when it is again, none."""
