@@ -336,8 +336,8 @@ class ChunkReader:
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
-    factory: Callable[..., Any] | None = None
-    """What makes the objects that come in place of chunks, of their fields."""
+    made_of: Callable[[ChatCompletionChunk], Any] | None = None
+    """What makes the objects that come in place of chunks."""
 
     def __init__(self, reader: ChunkReader) -> None:
         # The generator refers to the reader, and neither refers back: no cycle keeps a dropped stream alive.
@@ -346,16 +346,16 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:  # noqa: PYI034  # one layer less for each chunk
         self.reader.handed_out = True
-        return self._chunks if self.factory is None else self._made(self.factory)
+        return self._chunks if self.made_of is None else self._made(self.made_of)
 
     async def __anext__(self) -> ChatCompletionChunk:
         self.reader.handed_out = True
         chunk = await anext(self._chunks)
-        return chunk if self.factory is None else self.factory(**chunk.model_dump())
+        return chunk if self.made_of is None else self.made_of(chunk)
 
-    async def _made(self, factory: Callable[..., Any]) -> AsyncGenerator[Any, None]:
+    async def _made(self, made_of: Callable[[ChatCompletionChunk], Any]) -> AsyncGenerator[Any, None]:
         async for chunk in self._chunks:
-            yield factory(**chunk.model_dump())
+            yield made_of(chunk)
 
     def stream(self, client: Connection | None) -> ChatStream:
         """The stream that reads these chunks."""

@@ -1,7 +1,4 @@
-"""aiohttp behind the transport port.
-
-Requests go through `ClientSession.request`, where tracers, recorders and mocks look for them. Our own keeps no cookies or key.
-"""
+"""aiohttp behind the transport port, through `ClientSession.request`, where tracers, recorders and mocks look for requests."""
 
 from __future__ import annotations
 
@@ -276,7 +273,7 @@ class _StreamedReply:
         self.status = response.status
         self.headers = headers
         self._response, self._content = response, response.content
-        self._method, self._url = request.method, request.url
+        self._request = request
         coding = headers.get("content-encoding")
         self._decoder = None if coding is None else Decoder(coding)
         self._steps: Iterator[bytes] = iter(())
@@ -307,7 +304,7 @@ class _StreamedReply:
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
-            failure = self._abandoned or self._watch.expired or _failure(error, self._url, self._method)
+            failure = self._abandoned or self._watch.expired or _failure(error, self._request.url, self._request.method)
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from .._core.request import Request
 from ..exceptions import APITimeoutError
-from .transport_errors import timed_out
+from .transport_errors import late
 
 
 class Deadlines:
@@ -86,10 +86,7 @@ class Watch:
         self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
-        # Not the request: it holds a body, which may be large, and nobody needs it any more.
-        self._limits, self._deadline = request.timeout, request.deadline_seconds
-        self._streamed = request.stream
-        self._stop = stop
+        self._request, self._stop = request, stop
         self._sent = started
         self._byte: float | None = None
         self._content: float | None = None
@@ -101,9 +98,7 @@ class Watch:
     @property
     def expired(self) -> APITimeoutError | None:
         """A new error for the clock that ran out; None if none did. A kept one would refer to who has this, and so on."""
-        if (clock := self._ran_out) is None:
-            return None
-        return timed_out(clock, getattr(self._limits, clock) or self._deadline or 0, long_answer=not self._streamed)
+        return None if self._ran_out is None else late(self._request, self._ran_out)
 
     def resume(self) -> None:
         """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
@@ -147,12 +142,12 @@ class Watch:
 
     def _due(self) -> tuple[float, str, float] | None:
         """The clock that runs out first, if nothing more is heard."""
-        limits = self._limits
+        limits = self._request.timeout
         clocks = [
             (self._sent, "first_chunk", limits.first_chunk if self._byte is None else None),
             (self._byte, "idle", limits.idle),
             (self._content, "progress", limits.progress),
-            (self._sent, "deadline", self._deadline),
+            (self._sent, "deadline", self._request.deadline_seconds),
         ]
         dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
         return min(dues, default=None)

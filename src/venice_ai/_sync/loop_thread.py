@@ -1,7 +1,4 @@
-"""An event loop on a thread of its own, which all synchronous clients of a process share.
-
-The child of a fork starts another one, and never touches or closes what it inherited: the parent's sockets.
-"""
+"""The event loop's thread of all synchronous clients of a process. The child of a fork never touches what it inherited."""
 
 from __future__ import annotations
 

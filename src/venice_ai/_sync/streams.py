@@ -24,6 +24,9 @@ T = TypeVar("T")
 class SyncSource(Iterator[T]):
     """What an asynchronous stream gives, taken on other threads; it holds its `owner`, whose connections it is read on."""
 
+    made_of: Callable[[T], Any] | None = None
+    """What makes the objects that come in place of items."""
+
     def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, owner: object, ahead: int = 256) -> None:
         self._owner = owner
         self.ended: bool = True  # until it is open, there is nothing to drop
@@ -33,7 +36,7 @@ class SyncSource(Iterator[T]):
         self.ended = False
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034  # one layer less for each item
-        return self._items()
+        return self._items() if self.made_of is None else map(self.made_of, self._items())
 
     def _items(self) -> Generator[T, None, None]:
         take = self.read_ahead.items.popleft
@@ -47,7 +50,7 @@ class SyncSource(Iterator[T]):
                 yield item
 
     def __next__(self) -> T:
-        return next(self._items())
+        return next(iter(self))
 
     def _more(self) -> bool:
         """Waits for items; False at the end of a stream that is whole, and of one that was left."""
@@ -93,16 +96,6 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
     stream: ChatStream
-    factory: Callable[..., Any] | None = None
-    """What makes the objects that come in place of chunks, of their fields."""
-
-    def __iter__(self) -> Iterator[ChatCompletionChunk]:  # noqa: PYI034  # as above
-        chunks, make = super().__iter__(), self.factory
-        return chunks if make is None else (make(**chunk.model_dump()) for chunk in chunks)
-
-    def __next__(self) -> ChatCompletionChunk:
-        chunk = super().__next__()
-        return chunk if self.factory is None else self.factory(**chunk.model_dump())
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""

@@ -1,7 +1,4 @@
-"""The chunks of a stream become one response: every choice, and every field of it, as far as it has come.
-
-Venice's chunks are irregular: roles come twice, fields are absent, null or empty alike, and usage stands anywhere.
-"""
+"""The chunks of a stream become one response. Roles come twice, fields are absent, null or empty; usage stands anywhere."""
 
 from __future__ import annotations
 
@@ -20,20 +17,13 @@ from .tool_call_fragments import Arguments, Call, Calls, Details
 
 
 class Sealed(Protocol):
-    """What opens an answer that is end-to-end encrypted: `tee.session.TeeSession`."""
+    """What opens an answer that is end-to-end encrypted: `tee.session.TeeSession`, which says more."""
 
-    texts: frozenset[str]  # which members of a delta are encrypted
+    texts: frozenset[str]
 
-    def open(self, event: Any) -> Any:
-        """The JSON of an event with every encrypted member in clear."""
-
-    def open_text(self, name: str, value: Any) -> str:
-        """The text of an encrypted member of a delta."""
-        ...
-
-    def refuse_reply(self) -> NoReturn:
-        """Raises the error for a reply that is no stream, and so not encrypted."""
-        ...
+    def open(self, event: Any) -> Any: ...
+    def open_text(self, name: str, value: Any) -> str: ...
+    def refuse_reply(self) -> NoReturn: ...
 
 
 _new = object.__new__

@@ -1,7 +1,4 @@
-"""The framing of an HTTP/1.1 reply (RFC 9112): a connection's bytes in, the head of a final answer and its body's bytes out.
-
-It is as strict as llhttp, which reads for aiohttp: an ambiguous length, and bytes that no server would send, are errors.
-"""
+"""The framing of an HTTP/1.1 reply (RFC 9112): bytes in, the head and the body out. It is as strict as aiohttp's llhttp."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How a stream goes wrong: what an unusual event means, and the errors of a stream, which hold what had come of its answer.
-
-Nearly every event is a chunk, and `streaming.py` reads those by itself. What is left comes here.
-"""
+"""How a stream goes wrong: what an event means that is no usual chunk, and the stream's errors, with what had come."""
 
 from __future__ import annotations
 

@@ -300,7 +300,7 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
         )
 
     def of_objects(source: Any, client: Any) -> Any:
-        source.factory = stream_cls
+        source.made_of = lambda chunk: stream_cls(**chunk.model_dump())
         return stream(source, client=client)
 
     return of_objects
