@@ -196,8 +196,9 @@ class ChunkReader:
     def _began(self) -> None:
         """Content came: from now on the request is not sent again."""
         self._begun = True
-        if self._call is not None and self._request.chat is not None and (notices := self._call.caller.notices).names:
-            notices.substitution(self._request.chat.model, self.assembly.model, self.meta, self._call.caller.clock.now())
+        if self._call is not None and self._request.chat is not None:
+            caller = self._call.caller
+            caller.notices.substitution(self._request.chat.model, self.assembly.model, self.meta, caller.clock)
 
     async def look(self) -> None:
         """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""

@@ -26,7 +26,8 @@ def _blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> 
 
     @wraps(method)
     def call(facade: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return cast("T", facade._run(method(facade._async, *args, **kwargs)))  # noqa: SLF001  # it is a method of the facade
+        # It is a method of the facade.
+        return cast("T", facade._run(method(getattr(facade._connected, facade._part), *args, **kwargs)))  # noqa: SLF001
 
     return call
 
@@ -34,9 +35,7 @@ def _blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> 
 class SyncModels(SyncResource):
     """The catalogue of models; see `Models`, also for every method."""
 
-    @property
-    def _async(self) -> Models:
-        return self._connected.models
+    _part = "models"
 
     list = _blocking(Models.list)
     traits = _blocking(Models.traits)
@@ -50,13 +49,11 @@ class SyncModels(SyncResource):
 class SyncLimits(SyncResource):
     """The limits of this client's key; see `Limits`, also for every method."""
 
-    @property
-    def _async(self) -> Limits:
-        return self._connected.limits
+    _part = "limits"
 
     def snapshot(self) -> LimitsSnapshot:
         """What is known now of each model, and what waits; see `Limits.snapshot`."""
-        return self._async.snapshot()
+        return self._connected.limits.snapshot()
 
     refresh = _blocking(Limits.refresh)
 
@@ -64,9 +61,7 @@ class SyncLimits(SyncResource):
 class SyncTee(SyncResource):
     """Attestations and signatures of enclaves; see `Tee`, also for every method."""
 
-    @property
-    def _async(self) -> Tee:
-        return self._connected.tee
+    _part = "tee"
 
     attest = _blocking(Tee.attest)
     get_attestation = _blocking(Tee.get_attestation)
@@ -76,4 +71,4 @@ class SyncTee(SyncResource):
     def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""
         response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
-        return self._run(self._async.verify_signature(response))
+        return self._run(self._connected.tee.verify_signature(response))

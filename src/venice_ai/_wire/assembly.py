@@ -336,16 +336,11 @@ def content_of(pieces: list[Any], *, bare: bool) -> Any:
     if len(parts) == len([*filter(None, pieces)]):
         return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
     told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
-    if None not in (texts := [*map(_text_of, told)]):
-        return joined(text or "" for text in texts)
+    texts: list[Any] = [piece.get("text") if is_object(piece) else piece for piece in told]
+    if all(isinstance(text, str) for text in texts):
+        return joined(texts)
     found: list[Any] = []
     for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
         items: list[Any] = [*run]
         found += [{"type": "text", "text": joined(items)}] if is_text else plain_copy(items)
     return [part for part in found if part != {"type": "text", "text": ""}]
-
-
-def _text_of(piece: Any) -> str | None:
-    """The text in a piece of content; None for a part that has none."""
-    found = piece.get("text") if is_object(piece) else piece
-    return found if isinstance(found, str) else None
