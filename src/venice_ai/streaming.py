@@ -68,8 +68,7 @@ class ChunkReader:
         self.ended: bool = False
         self.complete: bool = False
         self.left: bool = False
-        self.event: bytes = b""
-        """The event of the chunk that was handed out last, as it came; empty once the stream has ended."""
+        self.event: bytes = b""  # the event of the chunk that was handed out last, as it came; empty once the stream has ended
         self.handed_out = False
         self._failure: KeptError | None = None
         self._failed_with: str | None = None  # the class of what ended it, also of a cancellation
@@ -337,8 +336,7 @@ class ChunkReader:
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
-    made_of: Callable[[ChatCompletionChunk], Any] | None = None
-    """What makes the objects that come in place of chunks."""
+    made_of: Callable[[ChatCompletionChunk], Any] | None = None  # what makes the objects that come in place of chunks
 
     def __init__(self, reader: ChunkReader) -> None:
         # The generator refers to the reader, and neither refers back: no cycle keeps a dropped stream alive.
@@ -395,8 +393,7 @@ class Closing:
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
-    _read_by: ChunkReader | None = None
-    """What reads the reply; None if the chunks come from elsewhere."""
+    _read_by: ChunkReader | None = None  # what reads the reply; None if the chunks come from elsewhere
 
     @property
     def meta(self) -> ResponseMeta:

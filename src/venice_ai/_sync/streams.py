@@ -24,8 +24,7 @@ T = TypeVar("T")
 class SyncSource(Iterator[T]):
     """What an asynchronous stream gives, taken on other threads; it holds its `owner`, whose connections it is read on."""
 
-    made_of: Callable[[T], Any] | None = None
-    """What makes the objects that come in place of items."""
+    made_of: Callable[[T], Any] | None = None  # what makes the objects that come in place of items
 
     def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, owner: object, ahead: int = 256) -> None:
         self._owner = owner

@@ -92,7 +92,8 @@ def _allowed(kind: Any, place: Place, value: Any) -> str:
     nodes = _alternatives(schema, definitions)
     for step in place:
         meant = [node for node in nodes if _is_meant(node, value)] or nodes
-        nodes = [found for node in meant for inner in _inside(node, step) for found in _alternatives(inner, definitions)]
+        inner = [node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step) for node in meant]
+        nodes = [found for each in inner if isinstance(each, dict) for found in _alternatives(each, definitions)]
         value = _at(value, (step,))
     if values := dict.fromkeys(value for node in nodes for value in node.get("enum", [])):
         return f"; one of {', '.join(map(repr, values))}"
@@ -135,9 +136,3 @@ def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dic
     if "anyOf" in node:
         return [inner for choice in node["anyOf"] for inner in _alternatives(choice, definitions)]
     return [node]
-
-
-def _inside(node: dict[str, Any], step: str | int) -> list[dict[str, Any]]:
-    if isinstance(step, int):
-        return [node["items"]] if isinstance(node.get("items"), dict) else []
-    return [node["properties"][step]] if step in node.get("properties", {}) else []
