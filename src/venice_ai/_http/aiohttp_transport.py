@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache, partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import aiohttp
 from yarl import URL
@@ -144,12 +144,6 @@ class _ResponseHeaders(Headers):
 
     def _values(self, name: str) -> list[str]:
         return self._found.getall(name, [])
-
-    if not TYPE_CHECKING:  # as in the base
-
-        def get(self, key: str, default: Any = None) -> Any:
-            values = self._found.getall(key, None)
-            return default if values is None else ", ".join(values)
 
     def has_any(self, names: frozenset[str]) -> bool:
         return any(map(self._found.__contains__, names))

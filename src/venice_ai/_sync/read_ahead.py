@@ -67,6 +67,7 @@ class ReadAhead(Outcome[None], Generic[T]):
 
     def close(self) -> None:
         """Closes the source at once, and drops what was not taken."""
+        self.cut = True
         self.items.clear()
         if not self.ended and not self.thread.ended:
             self.thread.run(self._close())

@@ -29,7 +29,6 @@ class SyncSource(Iterator[T]):
     def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, owner: object, ahead: int = 256) -> None:
         self._owner = owner
         self.ended: bool = True  # until it is open, there is nothing to drop
-        self.left: bool = False
         self.read_ahead: ReadAhead[T] = ReadAhead(thread, ahead=ahead)
         self.stream: Any = self.read_ahead.open(opening)
         self.ended = False
@@ -82,7 +81,7 @@ class SyncSource(Iterator[T]):
     def close(self) -> None:
         """Drops the connection, if the stream has not ended."""
         if not self.ended:
-            self.left = self.ended = True
+            self.ended = True
             self.read_ahead.close()
 
     def __del__(self) -> None:
@@ -102,7 +101,7 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
 
     def collect(self) -> ChatCompletionResponse:
         """The whole answer; what was not taken yet is read and dropped."""
-        if self.left:
+        if self.read_ahead.cut:
             raise self.broken("it was closed before its end")
         return cast("ChatCompletionResponse", super().collect())
 
