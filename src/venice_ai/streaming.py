@@ -315,8 +315,7 @@ class ChunkReader:
         return events
 
     async def _close(self, *, done: bool) -> None:
-        missing = self.assembly.missing
-        if missing and not (done and self.assembly.without_reasons):
+        if missing := self.assembly.missing(done=done):
             raise self.errors.not_whole(missing, done=done)
         if self.session is not None:
             lacking = self.session.end(done=done)

@@ -1,8 +1,4 @@
-"""What every part of the API needs of the client: its settings, requests made with them, and what sends those.
-
-`VeniceClient` is a `Connection` with the parts of the API on it. Those (`resources/`) and streams know this class alone, so
-that nothing is imported in a circle. One that needs another asks for `connection.resource(Models)`: that is `client.models`.
-"""
+"""What every part of the API needs of the client: its settings, requests made with them, and what sends those."""
 
 from __future__ import annotations
 

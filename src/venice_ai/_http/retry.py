@@ -32,9 +32,7 @@ class RetryPolicy(NamedTuple):
         if attempt > self._retries(failure, idempotent=idempotent):
             return None
         backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)
-        if (
-            not (wait := failure.retry_after_seconds) or wait < 0
-        ):  # nothing was said, or "at once", which would be a loop without pauses
+        if (wait := failure.retry_after_seconds or 0.0) <= 0:  # nothing was said, or "at once", a loop without pauses
             return backoff
         return wait if self.waits(failure) else None
 

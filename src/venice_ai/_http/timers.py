@@ -1,8 +1,4 @@
-"""The time limits of calls and of streams, with few timers.
-
-A `Watch` has one timer for a stream; when it fires, it checks what arrived meanwhile and is set again. `Deadlines` has one for
-all calls of a loop, because nearly every one ends long before its limit.
-"""
+"""The time limits of calls and of streams: `Deadlines` has one timer for all calls of a loop, a `Watch` one for a stream."""
 
 from __future__ import annotations
 

@@ -54,18 +54,13 @@ class Assembly:
     def finished(self) -> bool:
         return len(self._choices) >= self._expected and not self._unfinished
 
-    @property
-    def missing(self) -> list[int]:
-        """The indices of choices that were asked for and did not come, or have no finish reason."""
+    def missing(self, *, done: bool) -> list[int]:
+        """The indices of choices that did not come, or have no finish reason; none after `[DONE]` if no choice has one."""
         choices = self._choices
+        if done and len(choices) >= max(self._expected, 1) and all(each.finish_reason is None for each in choices.values()):
+            return []
         absent = [index for index in range(self._expected) if index not in choices][: max(self._expected - len(choices), 0)]
         return sorted([*absent, *(index for index, choice in choices.items() if choice.finish_reason is None)])
-
-    @property
-    def without_reasons(self) -> bool:
-        """Whether all choices came, and none of them with a finish reason: a server that gives none."""
-        choices = self._choices
-        return len(choices) >= max(self._expected, 1) and all(choice.finish_reason is None for choice in choices.values())
 
     @property
     def model(self) -> Any:
