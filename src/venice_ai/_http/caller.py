@@ -97,8 +97,7 @@ class Call:
         self._since = self._began  # when the attempt before was over
         self._sent: float | None = None  # when the attempt that is under way was sent
         self._meta: ResponseMeta | None = None
-        self.fail_fast: bool | None = None
-        """Whether it fails rather than waits while a circuit is open; None: as its client does."""
+        self.fail_fast: bool | None = None  # whether it fails rather than waits while a circuit is open; None: as its client
         self.abandoned: bool = False  # whether nobody waits for it any more: then nothing more is sent
 
     def elapsed(self) -> float:

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
-_OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})
-"""What a client makes once of its settings, and each view of its own."""
+_OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})  # what each view makes once of its own settings
 
 
 class Connection:

@@ -19,8 +19,7 @@ class Deadlines:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.limits: set[Limit] = set()
-        """Those of the calls that are under way, which put themselves in and take themselves out."""
+        self.limits: set[Limit] = set()  # of the calls under way, which put themselves in and take themselves out
         self.due: float = inf  # when the timer looks at them. It is not set back when a call ends: it will see what is left.
 
     def look_at(self, due: float) -> None:

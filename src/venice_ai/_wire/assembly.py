@@ -41,14 +41,11 @@ class Assembly:
         self._halved: set[int] = set()  # which of them have half a letter
         self._fields: dict[str, Any] = {}
         self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)  # learns from events
-        self.patterns: list[Pattern] = self.repeats.patterns
-        """What it has learnt; where that is nothing, `repeated` need not be asked."""
+        self.patterns: list[Pattern] = self.repeats.patterns  # what it has learnt; without any, `repeated` need not be asked
         self.chunks: int = 0
         self.begun: bool = False
-        self.halved: bool = False
-        """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
-        self.unseen: bool = False
-        """Whether nobody looks at the chunks, but at the answer that they make: then `repeated` makes no objects of them."""
+        self.halved: bool = False  # whether half a letter is kept for the chunk that brings the other: give that one to `add`
+        self.unseen: bool = False  # whether nobody looks at the chunks: then `repeated` makes no objects of them
 
     @property
     def finished(self) -> bool:

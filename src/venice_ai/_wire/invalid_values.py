@@ -13,11 +13,9 @@ import msgspec
 
 from ..exceptions import InvalidRequestError
 
-Place: TypeAlias = tuple[str | int, ...]
-"""The names and indexes that lead to a value; `"*"` for a key that msgspec does not name."""
+Place: TypeAlias = tuple[str | int, ...]  # the names and indexes that lead to a value; `"*"` for a key without a name
 
-NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)
-"""What `as_json` raises where something cannot be written."""
+NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)  # what `as_json` raises for what it cannot write
 _DEEPEST = 20
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
