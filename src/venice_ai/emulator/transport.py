@@ -233,5 +233,5 @@ class _LineTime:
 
 class _PlainWatch(Watch):
     def _due(self) -> tuple[float, str, float] | None:
-        limits = (("plain", self._limits.plain), ("deadline", self._deadline))
+        limits = (("plain", self._request.timeout.plain), ("deadline", self._request.deadline_seconds))
         return min(((self._sent + seconds, clock, seconds) for clock, seconds in limits if seconds is not None), default=None)
