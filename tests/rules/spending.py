@@ -13,6 +13,7 @@ from venice_ai._wire.request_body import encode
 from venice_ai.emulator.catalogue import text_model
 from venice_ai.types.api.chat import ChatUsage
 from venice_ai.types.api.models import ModelResponse
+from venice_ai.types.response_meta import Headers, ResponseMeta
 
 NOON = 1_800_000_000.0
 ONE: dict[str, Any] = {"input": 1.0, "output": 1.0, "context": 1_000_000, "longest": 100_000}
@@ -41,3 +42,9 @@ def used(prompt: int, answer: int, **more: Any) -> ChatUsage:
 
 async def reserved(budget: Budget, tokens: int, **more: Any) -> Reservation:
     return await budget.reserve(costing(tokens, **more), NOON, Waiter(SystemClock()))
+
+
+def answered(reservation: Reservation, usage: ChatUsage | None, cost: float | None) -> None:
+    """Its attempt has a good reply, which has been read."""
+    reservation.replied(ResponseMeta(200, Headers(), NOON, 0.1))
+    reservation.done(usage, cost)

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, cast
 
 from venice_ai.exceptions import TeeEncryptionError
-from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
-from venice_ai.tee.attestation import evidence, platform
+from venice_ai.tee import TeeOptions, TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
+from venice_ai.tee.attestation import evidence, subjects
 from venice_ai.tee.canonical import canonical, members_of, parse
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
 from venice_ai.tee.types import CollectedEvidence, Documents
@@ -218,7 +218,7 @@ def targets() -> list[Target]:
     return [
         *whole,
         Target("collateral", 10, genuine[0].bent_collateral),
-        Target("platform", 10, lambda chance: platform(chance.octets(genuine[0].raw))),
+        Target("subjects", 10, lambda chance: subjects(chance.octets(genuine[0].raw))),
         Target("evidence", 10, lambda chance: evidence(collected(chance.octets(genuine[0].raw))), wrong),
         Target("JSON", 40, lambda chance: parse(chance.octets(genuine[2].raw)), wrong),
         Target("members", 20, lambda chance: members_of(chance.octets(genuine[2].raw).decode()), wrong),
@@ -227,7 +227,11 @@ def targets() -> list[Target]:
         Target("quote as text", 20, lambda chance: quote.decode(chance.json(raw.hex())), wrong),
         Target("certificates", 20, lambda chance: quote.certificates(chance.octets(parsed.chain)), wrong),
         Target("event log", 30, lambda chance: eventlog.replay(chance.json(log)), wrong),
-        Target("GPUs", 8, lambda chance: gpu.check(chance.json(json.loads(gemma.reply["nvidia_payload"])), gemma.nonce)),
+        Target(
+            "GPUs",
+            8,
+            lambda chance: gpu.check(chance.json(json.loads(gemma.reply["nvidia_payload"])), gemma.nonce, TeeOptions()),
+        ),
         Target("NVIDIA's answer", 20, lambda chance: said(chance.octets(bytes(answer)), KEYS, nonce=NONCE, now=NOW)),
         Target("NVIDIA's claims", 20, lambda chance: said(_written(chance.json(answer.parts)), KEYS, nonce=NONCE, now=NOW)),
         Target(
@@ -252,13 +256,11 @@ def _gateway(chance: Chance, reply: dict[str, Any]) -> None:
 
 
 def _compose(chance: Chance, text: str) -> None:
-    bent = chance.text(text)
-    list(workload.compose_warnings(bent))
-    workload.compose_images(bent)
+    workload.read_compose(chance.text(text))
 
 
 def _collateral(chance: Chance, raw: bytes, case: Case) -> None:
-    collateral.check(chance.octets(raw), case.collateral, now=case.now)
+    collateral.check(chance.octets(raw), case.collected(), TeeOptions())
 
 
 @dataclass

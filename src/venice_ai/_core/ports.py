@@ -1,8 +1,4 @@
-"""The ports to the outside: a transport sends requests, a clock is what waits are slept on, a gate lets requests pass.
-
-They are all that the package asks of the world. `_http/aiohttp_transport.py` is the transport of a program, the emulator has
-one that answers in process, and a caller may bring another. They are public as `venice_ai.transport`.
-"""
+"""The ports to the outside, public as `venice_ai.transport`: what sends requests, what waits are slept on, what lets pass."""
 
 from __future__ import annotations
 
@@ -67,9 +63,9 @@ class Transport(Protocol):
 class Pass(Protocol):
     """The permission to send one attempt. Its methods may be called on any thread, and neither wait nor raise."""
 
-    held: bool
+    held: bool = False
     """After a refusal: whether the gate holds the next attempt as long as the server wants, so that its call need not wait."""
-    free: bool
+    free: bool = False
     """After a refusal: whether the call goes back to its place in the queue, and pays none of its retries for it."""
 
     def replied(self, found: ResponseMeta | BaseException) -> None:

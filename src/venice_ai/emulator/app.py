@@ -1,8 +1,7 @@
 """The emulator itself: `Emulator.respond` takes a request and gives the answer that Venice would give.
 
-A request passes, in this order: the address and the method, the content type, the size, the key, the JSON, the contract
-(`contract.py`). Then the next step of the script answers. Without one the model is looked up, what it cannot do is refused,
-and it answers: a backend, or the emulated model (`answer.py`). Nothing here waits, and nothing knows how bytes travel.
+Address, content type, size, key, JSON and contract are checked in this order. Then the next step of the script answers, or else
+a backend or the emulated model. Nothing here waits, and nothing knows how bytes travel.
 """
 
 from __future__ import annotations
@@ -12,23 +11,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from venice_ai._core.json_values import members
 from venice_ai._core.ports import Clock
 from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
+from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import admin, contract, delivery, repeatable
+from . import contract, delivery, repeatable
 from .account import Account
-from .admin import Recorded
-from .answer import Turn, answer, call_id, tool_call
+from .answer import ChatRequest, Leaving, Turn, answer, call_id, tool_call
 from .backend import Backend, relayed
 from .catalogue import TYPES, Catalogue, model_headers, split_suffix, text_model
 from .contract import Issue
 from .delivery import Completion, Delivery
-from .request import ChatRequest, Leaving
-from .schema_validation import Unsatisfiable
+from .schemas import Unsatisfiable
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Script, Spoken, Step, Text, Unspoken, Usual, Whole
-from .sending import PREFIX, Answer, Incoming
+from .sending import PREFIX, Answer, Incoming, Recorded, decode, json_answer
 from .transport import EmulatorTransport, VirtualClock
 
 if TYPE_CHECKING:
@@ -83,10 +82,23 @@ class Emulator:
         """The last 1000 requests, oldest first."""
         self._catalogue = Catalogue(models)
         if backend is not None:
-            self._catalogue.add_default(_entry(backend, in_enclave=tee is not False))
+            # It is free, and able to do what it does not refuse itself.
+            able = ["FunctionCalling", "ResponseSchema", "LogProbs"]
+            if tee and backend.model_id.startswith(E2EE_PREFIX):
+                able += ["TeeAttestation", "E2EE"]
+            context = backend.context_tokens
+            entry = text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)
+            self._catalogue.add_default(entry)
         self._backend = backend
         self._script = Script()
-        self.enclave: Enclave | None = _enclave(tee)
+        if tee is True:
+            from venice_ai.tee.extra import require_extra
+
+            require_extra()
+            from .enclave import Enclave
+
+            tee = Enclave()
+        self.enclave: Enclave | None = tee or None
         """The enclave; `None` without `tee`."""
         self._has_admin = admin
         self._cors = cors
@@ -105,11 +117,11 @@ class Emulator:
         A request that the contract refuses is refused as ever, and takes no step. Steps in which a model speaks mean the
         usual answer on other paths than that of chat.
         """
-        self._script.add(steps, path)
+        self._script.left[path].extend(steps)
 
     def always(self, step: Step | None, *, path: str = CHAT_PATH) -> None:
         """What to answer whenever the script is at its end; None brings the usual answers back."""
-        self._script.always(step, path)
+        self._script.always[path] = step
 
     def transport(self) -> EmulatorTransport:
         """A transport for a client in this process."""
@@ -126,8 +138,8 @@ class Emulator:
             asked = incoming.headers.get("access-control-request-headers", "*")  # a `*` would not allow `Authorization`
             methods = {"access-control-allow-methods": "GET, POST, DELETE, OPTIONS", "access-control-max-age": "86400"}
             return Answer(204, {**ANY_ORIGIN, **methods, "access-control-allow-headers": asked})
-        if self._has_admin and incoming.path.startswith(admin.PATH):
-            answer = admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
+        if self._has_admin and incoming.path.startswith("/_emulator/"):
+            answer = self._administer(incoming, now)
         else:
             self._count += 1
             self.requests.append(Recorded.of(incoming))
@@ -150,10 +162,10 @@ class Emulator:
         step = self._script.take(path) or Usual()
         if isinstance(step, Unspoken):
             return _unspoken(step)
-        if path in {ATTESTATION, SIGNATURE}:
-            return self._evidence(path, incoming.query)
-        limits = _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
-        return limits if path == LIMITS else self._catalogue_answer(path, incoming.query, step.how)
+        if path == "/api_keys/rate_limits":
+            return _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
+        is_tee, query = path.startswith("/tee/"), incoming.query
+        return self._evidence(path, query) if is_tee else self._catalogue_answer(path, query, step.how)
 
     def _evidence(self, path: str, query: Mapping[str, str]) -> Answer:
         name = query.get("model", "")
@@ -163,7 +175,7 @@ class Emulator:
             return contract.refused(404, f"Specified model not found: {name}")
         if not self._catalogue.capabilities(name).supportsTeeAttestation:
             return contract.refused(400, f"The model {name} does not support TEE attestation")
-        return (self.enclave.attest if path == ATTESTATION else self.enclave.signature)(name, query)
+        return (self.enclave.attest if path == "/tee/attestation" else self.enclave.signature)(name, query)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")
@@ -175,13 +187,43 @@ class Emulator:
         found = lists.get(path, self._catalogue.aliases)(kind)
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
+    # -- the admin's addresses, which the guide to testing lists ---------------------------------------------------------
+
+    def _administer(self, incoming: Incoming, now: float) -> Answer:
+        said: dict[str, Any] = {"ok": True}
+        try:
+            match (incoming.method, incoming.path.removeprefix("/_emulator/")):
+                case ("GET", "requests"):
+                    said = {"data": [request.json() for request in self.requests]}
+                case ("DELETE", "requests"):
+                    self.requests.clear()
+                case ("DELETE", "script"):
+                    self._script = Script()
+                case ("POST", "script"):
+                    said["steps"] = self._script.extend(members(decode(incoming.body)))
+                case ("GET", "tee") if self.enclave is not None:
+                    said = {**self.enclave.to_dict(now), "fault": self.enclave.fault}
+                case ("POST", "tee") if self.enclave is not None:
+                    _play(members(decode(incoming.body)), self.enclave)
+                    said["fault"] = self.enclave.fault
+                case (_, "tee") if self.enclave is not None:
+                    return contract.refused(405, headers={"allow": "GET, POST"})
+                case _:
+                    return contract.refused(404, f"{incoming.method} {incoming.path} was not found")
+        except ValueError as reason:
+            return contract.refused(400, str(reason))
+        return json_answer(200, said)
+
     # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
-        if refusal := _refusal(incoming):
-            return refusal
+        is_json = incoming.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+        if not is_json or len(incoming.body) > contract.MAX_BODY_BYTES:
+            return contract.refused(413 if is_json else 415)
+        if stranger := _stranger(incoming):
+            return stranger
         try:
-            body = contract.decode(incoming.body)
+            body = decode(incoming.body)
         except ValueError as reason:
             return contract.refused(400, f"Invalid JSON in the request body: {reason}")
         if issues := [*contract.issues(body)]:
@@ -196,7 +238,6 @@ class Emulator:
         return channel.leave(answered) if channel else answered
 
     async def _answer(self, body: dict[str, Any], step: Step | None, leaving: Leaving, number: int, now: float) -> Answer:
-        """The answer to a body that the contract allows; as a step of the script has it, if there is one."""
         name, switches = split_suffix(body["model"])
         if switches:
             body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
@@ -209,7 +250,7 @@ class Emulator:
         if isinstance(step, Unspoken):
             answered = _unspoken(step)
         elif isinstance(step, Spoken):
-            answered = _said(unsaid, [_turn(step, request)] * request.choices, step.how)
+            answered = delivery.said(unsaid, [_turn(step, request)] * request.choices, step.how)
         elif model is None:
             return contract.refused(404, f"Specified model not found: {name}")
         else:
@@ -223,38 +264,13 @@ class Emulator:
         if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
             return contract.too_long(request.prompt_tokens, limit)
         try:
-            return _said(unsaid, [answer(request, index) for index in range(request.choices)], how)
+            return delivery.said(unsaid, [answer(request, index) for index in range(request.choices)], how)
         except Unsatisfiable as reason:
             return contract.rejected(f"Invalid schema: {reason}", unsaid.id)
 
 
-LIMITS = "/api_keys/rate_limits"
-ATTESTATION = "/tee/attestation"
-SIGNATURE = "/tee/signature"
-_METHODS = {
-    CHAT_PATH: "POST",
-    **dict.fromkeys(("/models", "/models/traits", "/models/compatibility_mapping", LIMITS, ATTESTATION, SIGNATURE), "GET"),
-}
-
-
-def _enclave(tee: bool | Enclave) -> Enclave | None:
-    if tee is not True:
-        return tee or None
-    from venice_ai.tee.extra import require_extra
-
-    require_extra()
-    from .enclave import Enclave
-
-    return Enclave()
-
-
-def _refusal(incoming: Incoming) -> Answer | None:
-    """The refusal of a request before its body is read; `None` if it is accepted."""
-    if incoming.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        return contract.refused(415)
-    if len(incoming.body) > contract.MAX_BODY_BYTES:
-        return contract.refused(413)
-    return _stranger(incoming)
+_READ = ("/models", "/models/traits", "/models/compatibility_mapping", "/api_keys/rate_limits")
+_METHODS = {CHAT_PATH: "POST", **dict.fromkeys((*_READ, "/tee/attestation", "/tee/signature"), "GET")}
 
 
 def _stranger(incoming: Incoming) -> Answer | None:
@@ -268,13 +284,13 @@ def _stranger(incoming: Incoming) -> Answer | None:
     return None if scheme.lower() == "bearer" else contract.refused(401)
 
 
-def _entry(backend: Backend, *, in_enclave: bool) -> dict[str, Any]:
-    """The catalogue entry of a backend: free, and able to do what it does not refuse itself."""
-    context = backend.context_tokens
-    able = ["FunctionCalling", "ResponseSchema", "LogProbs"]
-    if in_enclave and backend.model_id.startswith(E2EE_PREFIX):
-        able += ["TeeAttestation", "E2EE"]
-    return text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)
+def _play(order: dict[str, Any], enclave: Enclave) -> None:
+    if not order or order.keys() - {"fault", "rotate"} or order.get("rotate", True) is not True:
+        raise InvalidRequestError('expected {"fault": "debug"}, {"fault": null} or {"rotate": true}')
+    if "fault" in order:
+        enclave.fault = order["fault"]
+    if "rotate" in order:
+        enclave.rotate()
 
 
 # -- what a step of the script answers -----------------------------------------------------------------------------------
@@ -301,8 +317,7 @@ def _unspoken(step: Unspoken) -> Answer:
 def _turn(step: Spoken, request: ChatRequest) -> Turn:
     match step:
         case Text():
-            pieces = None if step.deltas is None else tuple(step.deltas)
-            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=pieces)
+            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=step.deltas)
         case Calls():
             turn, given = len(request.messages), [call.arguments for call in step.calls]
             texts = [arguments if isinstance(arguments, str) else json.dumps(arguments) for arguments in given]
@@ -311,10 +326,3 @@ def _turn(step: Spoken, request: ChatRequest) -> Turn:
             return Turn(step.text, calls=calls, finish_reason="tool_calls")
         case Echo():
             return Turn(request.question)
-
-
-def _said(unsaid: Completion, turns: list[Turn], how: Delivery) -> Answer:
-    """The completion with these turns, as it is delivered."""
-    said = replace(unsaid, turns=[delivery.dressed(turn, how) for turn in turns])
-    whole = not said.request.streams or how.get("json_instead")
-    return delivery.body(said.body(), how) if whole else delivery.stream(said, how)

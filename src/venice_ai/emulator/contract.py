@@ -1,8 +1,7 @@
 """Validates the body of a chat request as Venice does, before a model sees it, and makes Venice's error responses.
 
-Names, types and ranges are those of `types/api/params.py`, which the client checks as well. Only the wire refuses more:
-unknown keys at the top, null where a value belongs, URLs that are not valid.
-Sources: Venice's OpenAPI document, schema `ChatCompletionRequest`; https://docs.venice.ai/api-reference/error-codes.
+The wire refuses more than `types/api/params.py` says: unknown keys at the top, null where a value belongs, wrong URLs. Sources:
+Venice's OpenAPI document, schema `ChatCompletionRequest`; https://docs.venice.ai/api-reference/error-codes.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
 
-from .request import ChatRequest, parts_of
+from .answer import ChatRequest, parts_of
 from .sending import Answer, encode_json, json_answer
 
 MAX_BODY_BYTES = 35 * 1024 * 1024
@@ -83,36 +82,14 @@ _NULLABLE = {"stop", "tools"}
 # By what msgspec says: the first that is in it counts.
 _CODES = {
     "Object contains unknown field": "unrecognized_keys",
-    " >= ": "too_small",
-    " > ": "too_small",
-    " <= ": "too_big",
-    " < ": "too_big",
+    " >": "too_small",
+    " <": "too_big",
     "Invalid": "invalid_enum_value",
 }
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
 
-def _number(digits: str) -> int | float:
-    value = float(digits)
-    return int(value) if value.is_integer() else value
-
-
 learn(*_KINDS.values(), _Reasoned)
-_decode = msgspec.json.Decoder(float_hook=_number).decode
-
-
-def decode(body: bytes) -> Any:
-    """The JSON of a request, ValueError if it is not JSON. As in JavaScript, 1.0 is 1."""
-    try:
-        try:
-            return _decode(body)
-        except msgspec.DecodeError as error:
-            if rb"\ud" not in body.lower():
-                raise ValueError(str(error)) from None  # as which older releases of msgspec do not raise it
-            # Half of a surrogate pair is JSON to JavaScript, and to the standard library.
-            return json.loads(body, parse_float=_number)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def issues(body: Any) -> Iterator[Issue]:
@@ -153,14 +130,13 @@ def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issu
 
 
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
-    for kind in ("image_url", "video_url"):
-        for index, place, part in parts_of(messages, kind):
-            if not _is_address(part[kind]["url"]):
-                yield Issue(("messages", index, "content", place, kind, "url"), "Invalid url", "invalid_string")
     for index, message in enumerate(messages):
         for place, part in enumerate(items(message.get("content"))):
-            if "type" not in part:
+            kind = part.get("type", "")
+            if not kind:
                 yield Issue(("messages", index, "content", place, "type"), "Required", "invalid_type")
+            if kind in {"image_url", "video_url"} and not _is_address(part[kind]["url"]):
+                yield Issue(("messages", index, "content", place, kind, "url"), "Invalid url", "invalid_string")
         if message["role"] == "assistant" and "reasoning_details" in message:
             yield from _misfit({"reasoning_details": message["reasoning_details"]}, _Reasoned, "messages", index)
 

@@ -13,9 +13,9 @@ from venice_ai.types.api.models import ModelCapabilities
 
 from .. import contract
 from ..contract import Issue
-from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answer
+from ..sending import JSON_TYPE, Answer, Incoming, encode_json, json_answer
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
-from .channel import Channel, RefusedError, opened
+from .channel import Channel, opened
 from .faults import FAULTS, Fault
 from .hardware import Intel, Nvidia
 
@@ -59,7 +59,7 @@ class Enclave:
     def fault(self, name: str | None) -> None:
         if name is not None and not (isinstance(name, str) and name in FAULTS):
             raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-        self._name, self._fault = name, Fault("nothing") if name is None else FAULTS[name]
+        self._name, self._fault = name, Fault() if name is None else FAULTS[name]
 
     @property
     def trust(self) -> TrustRoots:
@@ -96,7 +96,7 @@ class Enclave:
         if self._fault.answered is not None:
             return self._fault.answered
         reply = self.attestation(model, bytes.fromhex(given) if given else None)
-        return Answer(200, {"content-type": JSON_TYPE}, (Send(reply),))
+        return Answer(200, {"content-type": JSON_TYPE}, (reply,))
 
     def attestation(self, model: str, nonce: bytes | None) -> bytes:
         """The reply about a model that answers a nonce (32 bytes); without one, a nonce of the server's own."""
@@ -118,7 +118,7 @@ class Enclave:
             return self._fault.chat_answered
         try:
             read, key = opened(body, incoming.headers, able, self.key.private)
-        except RefusedError as reason:
+        except InvalidRequestError as reason:
             return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
             return contract.invalid(issues)

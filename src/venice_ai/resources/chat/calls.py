@@ -151,17 +151,19 @@ class ChatCalls(APIResource[ClientT]):
             if not stream:
                 return source
         else:
+            caller = self._client.caller
             if fallbacks is None:
-                call = Call(self._client.caller, asked)
+                call = Call(caller, asked)
             else:
                 from .fallbacks import FallbackCall
 
                 remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = FallbackCall(self._client.caller, asked, fallbacks, remake)
+                call = FallbackCall(caller, asked, fallbacks, remake)
             call.fail_fast = fail_fast
             if not stream:
-                response = await self._client.caller.read(asked, partial(_read, asked), call)
-                self._client.notices.answer(model, response, self._client.caller.clock.now)
+                response = await caller.read(asked, partial(_read, asked), call)
+                caller.notices.substitution(model, response.get("model"), response.meta, caller.clock)
+                caller.notices.spent(response)
                 return response
             source = await self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast)
         if wrap is None:
@@ -253,9 +255,7 @@ class ChatCalls(APIResource[ClientT]):
         fail_fast: bool | None = None,
     ) -> ChunkSource:
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
-        caller = self._client.caller
-        sent = caller.clock.now()
-        call = call or Call(caller, request)
+        call = call or Call(self._client.caller, request)
         call.fail_fast = fail_fast
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
@@ -264,13 +264,10 @@ class ChatCalls(APIResource[ClientT]):
             answer.reply,
             answer.meta,
             request,
+            call=call,
             every_chunk=every_chunk,
-            now=caller.clock.now,
-            sent=sent,
             session=None if chat is None else chat.session,
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
-            call=call,
-            notices=self._client.notices,
         )
         if not says_stream(answer.meta):
             await reader.look()
@@ -305,7 +302,7 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
         )
 
     def of_objects(source: Any, client: Any) -> Any:
-        source.factory = stream_cls
+        source.made_of = lambda chunk: stream_cls(**chunk.model_dump())
         return stream(source, client=client)
 
     return of_objects
