@@ -151,17 +151,19 @@ class ChatCalls(APIResource[ClientT]):
             if not stream:
                 return source
         else:
+            caller = self._client.caller
             if fallbacks is None:
-                call = Call(self._client.caller, asked)
+                call = Call(caller, asked)
             else:
                 from .fallbacks import FallbackCall
 
                 remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = FallbackCall(self._client.caller, asked, fallbacks, remake)
+                call = FallbackCall(caller, asked, fallbacks, remake)
             call.fail_fast = fail_fast
             if not stream:
-                response = await self._client.caller.read(asked, partial(_read, asked), call)
-                self._client.notices.answer(model, response, self._client.caller.clock.now)
+                response = await caller.read(asked, partial(_read, asked), call)
+                caller.notices.substitution(model, response.get("model"), response.meta, caller.clock)
+                caller.notices.spent(response)
                 return response
             source = await self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast)
         if wrap is None:
@@ -300,7 +302,7 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
         )
 
     def of_objects(source: Any, client: Any) -> Any:
-        source.factory = stream_cls
+        source.made_of = lambda chunk: stream_cls(**chunk.model_dump())
         return stream(source, client=client)
 
     return of_objects
