@@ -17,7 +17,6 @@ from shutil import rmtree
 from tempfile import gettempdir
 
 import pytest
-from _pytest.assertion import rewrite
 from _pytest.runner import runtestprotocol
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -56,21 +55,6 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are cores: tests wait for servers that are silent and for programs that they start."""
     return (os.cpu_count() or 1) + 1
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Of several processes each rewrites the asserts of some files, where that was not done yet, and finds those of the others.
-
-    It takes longer than everything else before the first test, and each process would do it for all files.
-    """
-    worker = getattr(session.config, "workerinput", None)
-    if worker is None or sys.dont_write_bytecode:
-        return
-    for path in sorted(_OWN.glob("*/test_*.py"))[int(worker["workerid"][2:]) :: worker["workercount"]]:
-        kept = rewrite.get_cache_dir(path) / f"{path.stem}{rewrite.PYC_TAIL}"
-        if rewrite.try_makedirs(kept.parent) and not (kept.exists() and kept.stat().st_mtime > path.stat().st_mtime):
-            source, code = rewrite._rewrite_test(path, session.config)
-            rewrite._write_pyc(session.config.stash[rewrite.assertstate_key], code, source, kept)
 
 
 def pytest_collection_finish() -> None:
