@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ._http.connection import Connection
     from ._wire.notices import Notices
     from .tee.session import TeeSession
+    from .telemetry.spans import ChatSpan
     from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")
@@ -88,6 +90,7 @@ class ChunkReader:
         self._call = call  # until content came
         self._over = call.done if call is not None else None
         self._notices = notices
+        self.span: ChatSpan | None = None  # once it is the caller's
         self._received = bytearray()
         self._begin(reply, meta)
 
@@ -234,6 +237,9 @@ class ChunkReader:
         self.reply.close()
         if self._over is not None:
             self._over(self.assembly, self._failed_with)
+        if self.span is not None:
+            came = getattr(self.error, "partial", None) or self.assembly
+            self.span.ended(came, failure=self._failed_with, first_chunk=self.meta.time_to_first_chunk)
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""
@@ -249,7 +255,8 @@ class ChunkReader:
                 raise failure
             unseen = self.assembly.unseen
             self.reply.close()
-            answer = await self._call.again(failure)
+            with nullcontext() if self.span is None else self.span.current():
+                answer = await self._call.again(failure)
         finally:
             del failure  # its traceback refers to this frame
         self._begin(answer.reply, answer.meta)

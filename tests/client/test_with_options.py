@@ -94,8 +94,6 @@ async def test_closing_a_view_closes_the_client_and_entering_it_opens_both() -> 
         pytest.param({"max_retries": -1}, "max_retries=-1", id="retries"),
         pytest.param({"max_retries": True}, "max_retries=True", id="no number"),
         pytest.param({"headers": {"X": "a\nb"}}, "'X'", id="header"),
-        pytest.param({"preflight": 1}, "preflight=1", id="preflight"),
-        pytest.param({"retry_timeouts": "yes"}, "retry_timeouts='yes'", id="retry_timeouts"),
         pytest.param({"fallback_models": "one"}, "fallback_models='one'", id="fallback_models"),
     ],
 )

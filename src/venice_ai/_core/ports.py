@@ -105,22 +105,15 @@ class CallGate(Protocol):
 
 
 class AttemptOutcome(NamedTuple):
-    """How one attempt went, once it is over: what the log and telemetry tell of it."""
+    """How an attempt went: the seconds before it was sent and to its end (of its stream), the class of its error, and so on."""
 
     number: int
-    """Which attempt of its call it was, from 1."""
     waited: float
-    """Seconds before it was sent: in queues, and for the pause after a failure."""
     seconds: float
-    """Seconds from then to its end; of a stream, to the stream's end."""
     status: int | None
-    """The status of its reply, if there was one."""
     error: str | None
-    """The class of what it failed with."""
     request_id: str | None
-    """What Venice's support wants to know, if the reply tells it."""
     usage: ChatUsage | None
-    """The tokens of its answer, if the reply tells them."""
 
 
 class Clock(Protocol):

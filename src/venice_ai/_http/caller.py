@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -15,12 +15,13 @@ from .._core.request import Request, SystemClock
 from .._wire.notices import Notices
 from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
+from ..types.api.chat import ChatUsage
 from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
-    from ..types.api.chat import ChatUsage
+    from ..telemetry.spans import ChatSpan
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
@@ -46,26 +47,12 @@ class Caller:
     counts: TokenCounts | None = None
     """What is told the usage of each answer."""
     notices: Notices = field(default_factory=Notices)
-    origin: Caller | None = None
-    """The caller of the client of which this one's is a view."""
-    _closed: bool = False
-
-    def with_policy(self, policy: RetryPolicy) -> Caller:
-        """The same with other retries; what closes one closes both."""
-        return replace(self, policy=policy, origin=self.origin or self)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client was closed: then nothing more is sent."""
-        return self._closed if self.origin is None else self.origin.closed
-
-    def reopen(self) -> None:
-        """The client may be used again."""
-        self._closed = False
+    closed: bool = False
+    """Whether the client was closed: then nothing more is sent."""
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""
-        self._closed = True
+        self.closed = True
         if isinstance(self.clock, SystemClock):
             self.clock.wake()
         for gate in self.gates:
@@ -110,8 +97,11 @@ class Call:
         self._since = self._began  # when the attempt before was over
         self._sent: float | None = None  # when the attempt that is under way was sent
         self._meta: ResponseMeta | None = None
+        self.policy: RetryPolicy = caller.policy
         self.fail_fast: bool | None = None
         """Whether it fails rather than waits while a circuit is open; None: as its client does."""
+        self.span: ChatSpan | None = None
+        """Who is told how each attempt went, beside the log."""
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
@@ -155,24 +145,27 @@ class Call:
 
     def done(self, answer: object, failure: str | None = None) -> None:
         """The attempt is over, with this answer or this kind of failure; it is told what that cost. May be called often."""
-        usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
+        found, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
+        usage = found if isinstance(found, ChatUsage) else None
         request, counts = self._request, self._caller.counts
         if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
             self._learnt = True
-            counts.learn(request.chat.model, request.body, usage.prompt_tokens)
+            counts.learn(request.chat.model, request.body, getattr(usage, "prompt_tokens", None))
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
         if self._sent is not None:
             self._report(usage, failure)
 
     def _report(self, usage: ChatUsage | None, failure: str | None) -> None:
-        """Tells the log how the attempt went."""
         now, sent, meta, self._sent = self._caller.clock.now(), self._sent or 0.0, self._meta, None
         waited, self._since = sent - self._since, now
-        if attempts_logger.isEnabledFor(logging.INFO):
+        if self.span is not None or attempts_logger.isEnabledFor(logging.INFO):
             status, identity = (None, None) if meta is None else (meta.status_code, meta.request_id)
             identity = without(identity, self._request.secret)
-            log_attempt(self._request, AttemptOutcome(self._attempts, waited, now - sent, status, failure, identity, usage))
+            outcome = AttemptOutcome(self._attempts, waited, now - sent, status, failure, identity, usage)
+            log_attempt(self._request, outcome)
+            if self.span is not None:
+                self.span.attempted(outcome)
 
     async def _enter(self, failure: APIError | None) -> None:
         """Waits until every gate lets the next attempt pass."""
@@ -197,7 +190,7 @@ class Call:
         self.done(None, type(failure).__name__)
         if not isinstance(failure, APIError):
             return False
-        policy = self._caller.policy
+        policy = self.policy
         if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
             self._attempts -= 1
             return True
@@ -239,7 +232,7 @@ class Call:
         if self._caller.closed:
             return None
         spread = random.random()  # noqa: S311  # spreads retries, keeps no secret
-        delay = self._caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
+        delay = self.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
         left = self._request.timeout.left(self._caller.clock.now() - self._began)
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):
@@ -252,9 +245,7 @@ def log_attempt(request: Request, outcome: AttemptOutcome) -> None:
     """Writes the line of an attempt, which shows neither the key nor anything that was said."""
     what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
     how = " ".join(str(each) for each in (outcome.status, outcome.error) if each is not None) or "left"
-    usage = outcome.usage
-    tokens = f"{usage.prompt_tokens}+{usage.completion_tokens}" if usage is not None else "-"
-    attempts_logger.info(
-        "%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms",
-        *(what, how, outcome.number, outcome.request_id or "-", 1000 * outcome.seconds, tokens, 1000 * outcome.waited),
-    )
+    counts = [str(getattr(outcome.usage, f"{kind}_tokens", "?")) for kind in ("prompt", "completion")]
+    tokens = "-" if outcome.usage is None else "+".join(counts)
+    numbers = (outcome.number, outcome.request_id or "-", 1000 * outcome.seconds, tokens, 1000 * outcome.waited)
+    attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)

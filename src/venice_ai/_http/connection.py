@@ -6,7 +6,9 @@ that nothing is imported in a circle. One that needs another asks for `connectio
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core import settings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
+    from ..telemetry.spans import Telemetry
     from ..types.api.models import ModelResponse
     from .caller import Caller
 
@@ -41,6 +44,8 @@ _OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})
 
 class Connection:
     """Settings of a client, checked, and what is made of them. The arguments are those of `VeniceClient`."""
+
+    _origin: Connection | None = None  # the client that this is a view of
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Connection:
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
         rate_share: RateShare | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         address = None if proxy is None else settings.proxy_address(proxy)
@@ -84,20 +90,21 @@ class Connection:
             raise problem
         self.base_url: str = settings.resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
-        settings.start_log()
         self._timeouts = [settings.timeout_for(timeout, stream=stream) for stream in (False, True)]
-        self._retries = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
+        self.retries: RetryPolicy = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
+        """How its chats are tried again."""
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
         self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
         self._closed = False
-        self._origin: Connection | None = None  # the client that this is a view of
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
+        self.telemetry: Telemetry | None = _observed_by_environment() if telemetry is None else telemetry
+        """What spans and metrics are made with."""
         self.fallback_models: Sequence[str] = ()
         """The models that are asked where a chat's own cannot answer."""
         self.preflight: bool = preflight
@@ -112,13 +119,15 @@ class Connection:
         """What is called, and waited for, before connections are closed."""
         self._resources: dict[Any, Any] = {}
         ports: dict[str, object] = {"session": session, "transport": transport, "clock": clock, "budget": budget}
-        ports |= {"rate_share": rate_share, "on_wait": on_wait}
+        ports |= {"rate_share": rate_share, "on_wait": on_wait, "telemetry": telemetry}
         if any(part is not None for part in (ssl_context, ca_bundle, tee, *ports.values())):
             from .client_parts import check_parts  # rarely given
 
             check_parts(self._http, tee, self.min_privacy, ports)
         switches = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
-        _check_switches(**switches, preflight=preflight)
+        for name, switch in {**switches, "preflight": preflight}.items():
+            if not isinstance(switch, bool):
+                raise InvalidRequestError(f"{name}={switch!r} must be True or False")
 
     __init__.__qualname__ = "VeniceClient.__init__"  # Python's message about a misspelt argument names what the caller wrote
 
@@ -127,44 +136,32 @@ class Connection:
         *,
         timeout: float | Timeout | None = None,
         max_retries: int | None = None,
-        retry_timeouts: bool | None = None,
         headers: Mapping[str, str] | None = None,
         fallback_models: Sequence[str] | None = None,
-        preflight: bool | None = None,
     ) -> Self:
         """This client with other settings: a view that shares its connections, limiter, budget and catalogue.
 
-        ::
-
-            patient = client.with_options(timeout=600, max_retries=5)
-
-        What is not given is as before. A view costs little, and may be made for a single call. Closing a view closes the
-        client, and closing the client its views.
+        What is not given is as before. A view costs little, and may be made for a single call. Closing one closes the client.
 
         Args:
             timeout: seconds, or a `Timeout`, as for the client.
-            max_retries: how often a failed request is sent again, from 0.
-            retry_timeouts: whether what ran out of time is sent again, too.
+            max_retries: how often a failed chat is sent again, from 0.
             headers: HTTP headers beside those of the client, which they replace where the names are the same.
             fallback_models: models to ask where that of a chat cannot answer; an empty list for none.
-            preflight: whether chats are checked against the catalogue.
 
         Raises:
             InvalidRequestError: an argument is not allowed.
         """
         load("._limits.limiter")
-        shared, before = self._origin or self, self._retries
+        shared = self._origin or self
         _ = shared.limiter, shared.notices, shared.token_counts  # made before they are shared
         view = object.__new__(type(self))
         vars(view).update({name: value for name, value in vars(self).items() if name not in _OF_A_VIEW}, _origin=shared)
         view._headers = _merged(self._headers, settings.check_headers(headers))
         del headers  # as in `__init__`
         view._timeouts = [settings.timeout_for(timeout, self._timeouts[stream], stream=stream) for stream in (False, True)]
-        again = before.retry_timeouts if retry_timeouts is None else retry_timeouts
-        view.preflight = self.preflight if preflight is None else preflight
-        _check_switches(retry_timeouts=again, preflight=view.preflight)
-        retries = before.retries if max_retries is None else _checked_count(max_retries)
-        view._retries = before._replace(retries=retries, retry_timeouts=again)
+        if max_retries is not None:
+            view.retries = self.retries._replace(retries=_checked_count(max_retries))
         if fallback_models is not None:
             from .client_parts import checked_names
 
@@ -212,6 +209,8 @@ class Connection:
             raise AuthenticationError(
                 f"no API key: pass api_key=... or set {settings.KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
             )
+        elif self.telemetry is not None:
+            headers = _merged(self.telemetry.headers(), headers)
         return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
 
     def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
@@ -231,14 +230,14 @@ class Connection:
         from .caller import Caller
 
         if self._origin is not None:
-            return self._origin.caller.with_policy(self._retries)
+            return self._origin.caller
         clock = self._clock or self.limiter.clock
         if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport
             from .routes import Routes
 
             transport = AiohttpTransport(Routes(**self._http), self._session)
-        return Caller(transport, clock, self._retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
+        return Caller(transport, clock, self.retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         gates: list[CallGate] = []
@@ -308,7 +307,7 @@ class Connection:
             return self
         self._closed = False
         if "caller" in self.__dict__:
-            self.caller.reopen()
+            self.caller.closed = False
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -336,7 +335,13 @@ def _checked_count(count: object) -> int:
     return count
 
 
-def _check_switches(**switches: object) -> None:
-    for name, switch in switches.items():
-        if not isinstance(switch, bool):
-            raise InvalidRequestError(f"{name}={switch!r} must be True or False")
+def _observed_by_environment() -> Telemetry | None:
+    """Heeds `VENICE_LOG`; with `VENICE_OTEL=1`, and where the extra is installed, telemetry to the program's own providers."""
+    settings.start_log()
+    with suppress(ImportError):
+        if os.environ.get(settings.TELEMETRY_VARIABLE) == "1":
+            load(".telemetry.spans")
+            from ..telemetry.spans import Telemetry
+
+            return Telemetry()
+    return None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .._limits.rate_share import RateShare
     from .._limits.snapshot import WaitNotice
     from ..tee.types import TeeOptions
+    from ..telemetry.spans import Telemetry
     from .loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class SyncConnection:
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
         rate_share: RateShare | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
@@ -69,6 +71,7 @@ class SyncConnection:
         self._template = template
         # What came from the environment stays as it was, whatever happens to the environment until a fork.
         self._settings: dict[str, Any] = {**settings, "api_key": template._api_key, "base_url": template.base_url}  # noqa: SLF001
+        self._settings["telemetry"] = template.telemetry
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
         self._origin: SyncConnection | None = None  # the client that this is a view of, by these options
@@ -81,6 +84,7 @@ class SyncConnection:
         self.tee_options: TeeOptions | None = tee
         self.min_privacy: Privacy | None = min_privacy
         self.budget: Budget | None = budget
+        self.telemetry: Telemetry | None = template.telemetry
         self.fallback_models: Sequence[str] = template.fallback_models
         self.preflight: bool = preflight
 
@@ -91,13 +95,11 @@ class SyncConnection:
         *,
         timeout: float | Timeout | None = None,
         max_retries: int | None = None,
-        retry_timeouts: bool | None = None,
         headers: Mapping[str, str] | None = None,
         fallback_models: Sequence[str] | None = None,
-        preflight: bool | None = None,
     ) -> Self:
         """This client with other settings: a view; see `VeniceClient.with_options`."""
-        options = {name: value for name, value in given_arguments(locals()).items() if value is not None}
+        options = given_arguments(locals())
         del headers  # as above
         try:
             template = self._template.with_options(**options)
@@ -107,8 +109,8 @@ class SyncConnection:
         view = object.__new__(type(self))
         vars(view).update({name: value for name, value in vars(self).items() if name not in {"chat", "limits"}})
         view._origin, view._options, view._clients, view._blocking = self, options, {}, None
-        view._template, view.fallback_models, view.preflight = template, template.fallback_models, template.preflight
-        view._needs_loop = self._needs_loop or view.preflight or bool(view.fallback_models)
+        view._template, view.fallback_models = template, template.fallback_models
+        view._needs_loop = self._needs_loop or bool(view.fallback_models)
         return view
 
     @property

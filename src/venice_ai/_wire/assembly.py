@@ -83,6 +83,14 @@ class Assembly:
         return len(choices) >= max(self._expected, 1) and all(choice.finish_reason is None for choice in choices.values())
 
     @property
+    def choices(self) -> list[Choice]:
+        return [choice for _, choice in sorted(self._choices.items())]
+
+    @property
+    def id(self) -> Any:
+        return self._fields.get("id")
+
+    @property
     def model(self) -> Any:
         return self._fields.get("model")
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..._http.connection import Connection
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
+    from ...telemetry.spans import ChatSpan
     from ...types.response_meta import ResponseMeta
     from .arguments import CallParams, StreamClass
     from .encrypted import SealedChat
@@ -133,41 +134,27 @@ class ChatCalls(APIResource[ClientT]):
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
-            await self._preflight(body)
-            sealed = _is_sealed(self._client, body, e2ee)
-            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
-            if sealed:
+            how: dict[str, Any] = {"stream": stream, "timeout": timeout, "extra_headers": extra_headers}
+            make: Callable[..., Any] = partial(self._request, **how)
+            if sealed := _is_sealed(self._client, body, e2ee):
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                asked: SealedChat | Request = SealedChat(
-                    self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
-                )
-            else:
-                asked = await self._request(body, stream, timeout, extra_headers)
+                make = partial(SealedChat, self._client, e2ee=e2ee, **how)
         except Exception as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             without_locals(refusal)
             raise
-        if not isinstance(asked, Request):
-            del messages, body, given, extra_body  # nor later
-            opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast)
-            source = await asked.answer(opens, fallbacks, collect=not stream)
-            if not stream:
-                return source
-        else:
-            if fallbacks is None:
-                call = Call(self._client.caller, asked)
-            else:
-                from .fallbacks import FallbackCall
-
-                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = FallbackCall(self._client.caller, asked, fallbacks, remake)
-            call.fail_fast = fail_fast
-            if not stream:
-                response = await self._client.caller.read(asked, partial(_read, asked), call)
-                self._client.notices.answer(model, response, self._client.caller.clock.now)
-                return response
-            source = await self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast)
+        span, client = None, self._client
+        if client.telemetry is not None:
+            private = sealed or client.min_privacy == "e2ee"
+            span = client.telemetry.chat(body, client.base_url, stream=stream, private=private)
+        opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
+        sending = self._send(body, make, opens, fallback_models, sealed=sealed, stream=stream)
+        del messages, params, body, given, extra_body  # nor later
+        source = await (sending if span is None else span.follow(sending, opens=stream))
+        if not stream:
+            return source
+        source.reader.span = span
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -175,6 +162,40 @@ class ChatCalls(APIResource[ClientT]):
         except BaseException:
             await source.aclose()
             raise
+
+    async def _send(
+        self,
+        body: dict[str, Any],
+        make: Callable[..., Any],
+        opens: Callable[..., Any],
+        fallback_models: Sequence[str] | None,
+        *,
+        sealed: bool,
+        stream: bool,
+    ) -> Any:
+        """The answer to the request that `make` makes of a body, or its chunks."""
+        try:
+            await self._preflight(body)
+            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
+            asked: SealedChat | Request = make(body) if sealed else await make(body)
+        except Exception as refusal:
+            del body  # as in `create`
+            without_locals(refusal)
+            raise
+        model, caller = body["model"], self._client.caller
+        del body  # nor later
+        if not isinstance(asked, Request):
+            return await asked.answer(opens, fallbacks, collect=not stream)
+        if fallbacks is None:
+            call = Call(caller, asked)
+        else:
+            from .fallbacks import FallbackCall
+
+            call = FallbackCall(caller, asked, fallbacks, make)
+        found = await opens(asked, call=call)
+        if not stream:
+            self._client.notices.answer(model, found, caller.clock.now)
+        return found
 
     async def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
@@ -207,7 +228,7 @@ class ChatCalls(APIResource[ClientT]):
         return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
     async def _request(
-        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, headers: Mapping[str, str] | None
+        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, extra_headers: Mapping[str, str] | None
     ) -> Request:
         """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
         privacy = None
@@ -221,7 +242,7 @@ class ChatCalls(APIResource[ClientT]):
             body=encode(body),
             stream=stream,
             timeout=timeout,
-            extra_headers=headers,
+            extra_headers=extra_headers,
             needs_key=True,
             privacy=privacy,
         )
@@ -255,12 +276,15 @@ class ChatCalls(APIResource[ClientT]):
         call: Call | None = None,
         chat: SealedChat | None = None,
         fail_fast: bool | None = None,
-    ) -> ChunkSource:
-        """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
+        span: ChatSpan | None = None,
+    ) -> Any:
+        """The answer to a request; of a stream its chunks, once it was accepted, with `every_chunk` also without choices."""
         caller = self._client.caller
         sent = caller.clock.now()
         call = call or Call(caller, request)
-        call.fail_fast = fail_fast
+        call.fail_fast, call.span, call.policy = fail_fast, span, self._client.retries
+        if not request.stream:
+            return await caller.read(request, partial(_read, request), call)
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +34,7 @@ from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 from .arguments import Approve, OnToolCall, OnToolError
 
 if TYPE_CHECKING:
+    from ...telemetry.spans import OpenSpan
     from .calls import ChatCalls
 
 _log = logging.getLogger("venice_ai.tools")
@@ -101,27 +102,33 @@ class ToolRun:
         loop = self.loop
         response: ChatCompletionResponse | None = None
         calls = loop.open_calls  # of a loop that is resumed
-        while True:
-            async with aclosing(self._settle()) as settling:
-                async for event in settling:
-                    yield event
-            if response is not None:
-                yield RoundFinished(response, loop.iterations)
-                if not calls:
-                    yield loop.result
-                    return
-            try:
-                async with aclosing(self.asking.answer(loop)) as answer:
-                    async for said in answer:
-                        if isinstance(said, TextDelta):
-                            yield said
-                        else:
-                            response = said
-            except APIError as error:
-                error.tool_loop = loop.state
-                raise
-            assert response is not None  # an answer ends in it, or in an error
-            calls = loop.receive(response)
+        try:
+            while True:
+                async with aclosing(self._settle()) as settling:
+                    async for event in settling:
+                        yield event
+                if response is not None:
+                    yield RoundFinished(response, loop.iterations)
+                    if not calls:
+                        yield loop.result
+                        return
+                try:
+                    async with aclosing(self.asking.answer(loop)) as answer:
+                        async for said in answer:
+                            if isinstance(said, TextDelta):
+                                yield said
+                            else:
+                                response = said
+                except APIError as error:
+                    error.tool_loop = loop.state
+                    raise
+                assert response is not None  # an answer ends in it, or in an error
+                calls = loop.receive(response)
+        except BaseException as error:
+            self.asking.ended(type(error).__name__)
+            raise
+        finally:
+            self.asking.ended()
 
     async def result(self) -> ToolLoopResult:
         """Runs to the end."""
@@ -190,7 +197,7 @@ class ToolRun:
         if not isinstance(item, _Ready):
             return item
         try:
-            value = await self._value(item)
+            value = await self.asking.traced(item.call, self._value(item))
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
             # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as the tool raised it.
             converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
@@ -317,11 +324,31 @@ class Asking:
         self._params = dict(params)
         self._streams = streams
         self._opened: ChatStream | None = None
+        self._telemetry = client.telemetry
+        self.span: OpenSpan | None = None
+        """The span of the loop, while it runs: the parent of its chats and tools."""
+
+    def ended(self, failure: str | None = None) -> None:
+        """The loop is over. May be called often."""
+        if self.span is not None:
+            self.span.ended(failure=failure)
+
+    def _within(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.span is None else self.span.current()
+
+    async def traced(self, call: ToolCall, work: Coroutine[Any, Any, Any]) -> Any:
+        """What a tool gives, within a span of its own."""
+        if self._telemetry is None:
+            return await work
+        with self._within():
+            span = self._telemetry.step("execute_tool", call_name(call), call.id)
+        return await span.follow(work)
 
     async def open(self, loop: ToolLoop) -> None:
         """Sends the request of a stream for the next turn, so that what is wrong with it is known at once."""
         try:
-            self._opened = await self._completions.stream(**self._request(loop))
+            with self._within():
+                self._opened = await self._completions.stream(**self._request(loop))
         except APIError as error:
             error.tool_loop = loop.state
             raise
@@ -330,12 +357,14 @@ class Asking:
         """Drops what was opened and not read."""
         if self._opened is not None:
             await self._opened.close()
+        self.ended()
 
     async def answer(self, loop: ToolLoop) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The texts of a stream as they come, then the answer."""
         if not self._streams:
             create: Any = self._completions.create  # a subclass may override it
-            response: object = await create(**self._request(loop))
+            with self._within():
+                response: object = await create(**self._request(loop))
             if not isinstance(response, ChatCompletionResponse):
                 raise TypeError(f"create() gave {response!r:.100} instead of a response")
             yield response
@@ -404,11 +433,14 @@ def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) 
     messages, tools = given.pop("messages"), given.pop("tools")
     try:
         rules, limits = ({name: given.pop(name) for name in names if name in given} for names in (_RULES, _LIMITS))
-        asking = Asking(completions, given, streams=streams)
-        return ToolRun(ToolLoop(messages, tools, **limits), asking, **rules)
+        asking, telemetry = Asking(completions, given, streams=streams), completions._client.telemetry  # noqa: SLF001  # as above
+        run = ToolRun(ToolLoop(messages, tools, **limits), asking, **rules)
     except Exception as refusal:
         del messages  # as in `create`
         without_locals(refusal)
         raise
+    else:
+        asking.span = telemetry and telemetry.step("invoke_agent")
+        return run
     finally:
         given.clear()

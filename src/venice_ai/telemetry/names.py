@@ -1,0 +1,51 @@
+"""The names of attributes and metrics: one table, with a column for each version of OpenTelemetry's conventions.
+
+`genai-0.1` is version 0.1 of https://github.com/open-telemetry/semantic-conventions-genai; the others are versions of
+https://github.com/open-telemetry/semantic-conventions, which the conventions for generative AI were a part of until 1.41.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+Conventions: TypeAlias = Literal["genai-0.1", "semconv-1.41", "semconv-1.36"]
+VERSIONS: Final = ("genai-0.1", "semconv-1.41", "semconv-1.36")
+_SAME = (
+    "gen_ai.operation.name gen_ai.output.type gen_ai.request.choice.count gen_ai.request.frequency_penalty "
+    "gen_ai.request.max_tokens gen_ai.request.model gen_ai.request.presence_penalty gen_ai.request.seed "
+    "gen_ai.request.temperature gen_ai.request.top_k gen_ai.request.top_p gen_ai.response.finish_reasons gen_ai.response.id "
+    "gen_ai.response.model gen_ai.tool.call.id gen_ai.tool.name gen_ai.tool.type gen_ai.usage.input_tokens "
+    "gen_ai.usage.output_tokens error.type http.response.status_code server.address server.port venice.attempt.duration "
+    "venice.attempt.number venice.attempt.request_id venice.attempt.wait"
+)
+_SINCE_1_37 = (
+    "gen_ai.input.messages gen_ai.output.messages gen_ai.request.stream gen_ai.response.time_to_first_chunk "
+    "gen_ai.usage.cache_read.input_tokens gen_ai.usage.reasoning.output_tokens"
+)
+_CLIENT = "gen_ai.client."
+_TABLE: Final[dict[str, tuple[str | None, str | None, str | None]]] = {
+    **{name: (name, name, name) for name in _SAME.split()},
+    **{name: (name, name, None) for name in _SINCE_1_37.split()},
+    "gen_ai.provider.name": ("gen_ai.provider.name", "gen_ai.provider.name", "gen_ai.system"),
+    "gen_ai.token.type": (None, "gen_ai.token.type", "gen_ai.token.type"),
+    # Metrics.
+    "seconds": (f"{_CLIENT}inference.duration", f"{_CLIENT}operation.duration", f"{_CLIENT}operation.duration"),
+    "first chunk": (f"{_CLIENT}inference.time_to_first_chunk", f"{_CLIENT}operation.time_to_first_chunk", None),
+    "input": (f"{_CLIENT}inference.operation.input_tokens", f"{_CLIENT}token.usage", f"{_CLIENT}token.usage"),
+    "output": (f"{_CLIENT}inference.operation.output_tokens", f"{_CLIENT}token.usage", f"{_CLIENT}token.usage"),
+}
+"""What is told, and its name in each version; None where a version has none: then it is not told."""
+
+
+class Names(dict[str, str]):
+    """The names of one version."""
+
+    def __init__(self, version: Conventions) -> None:
+        column = VERSIONS.index(version)
+        super().__init__((told, name) for told, row in _TABLE.items() if (name := row[column]) is not None)
+
+    def of(self, told: dict[str, Any]) -> dict[str, Any]:
+        """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
+        return {
+            self[each]: value for each, value in told.items() if isinstance(value, (str, int, float, list)) and each in self
+        }
