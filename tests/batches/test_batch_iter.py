@@ -641,3 +641,37 @@ async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None
     with pytest.raises(asyncio.CancelledError):
         await task
     assert all(isinstance(told[index], ChatCompletionResponse) for index in range(5))
+
+
+async def test_a_generator_may_use_the_same_mapping_for_each_request() -> None:
+    def requests() -> Iterator[dict[str, Any]]:
+        mine = ask("")
+        for number in range(20):
+            mine["messages"][0]["content"] = f"question {number}"
+            yield mine
+
+    transport = watched()
+    async with client_of(transport) as client:
+        await items(client, requests())
+    assert transport.prompts == Counter(f"question {number}" for number in range(20))
+
+
+async def test_progress_that_nobody_would_await_is_refused() -> None:
+    async def show(_: BatchProgress) -> None: ...
+
+    async with client_of(watched()) as client:
+        with pytest.raises(InvalidArgumentError, match=r"on_progress=.* must not be an async function"):
+            client.chat.completions.batch_iter(numbered(1), on_progress=show)
+
+
+async def test_a_journal_that_is_removed_meanwhile_ends_the_batch(tmp_path: Path) -> None:
+    transport = watched()
+    came: list[BatchItem[Any]] = []
+    with Journal(tmp_path / "journal") as journal:
+        async with client_of(transport) as client:
+            with pytest.raises(VeniceError, match="was removed or moved"):
+                async for item in client.chat.completions.batch_iter(numbered(50), journal=journal, max_concurrency=2):
+                    came.append(item)
+                    journal.path.unlink(missing_ok=True)
+    assert 0 < len(came) < 50
+    assert sum(transport.prompts.values()) < 50

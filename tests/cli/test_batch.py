@@ -412,3 +412,44 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     assert b"50/50  0 failed" in seen
     assert b"to go" in seen
     assert b"50 rows: 50 answered" in seen.splitlines()[-1]
+
+
+def test_a_file_of_somebody_else_is_not_overwritten_though_the_journal_is_there(here: Here) -> None:
+    reviews(2)
+    assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 0
+    Path("out.csv").write_text("name,phone\nAnna,1\n", encoding="utf-8")
+    outcome = here("batch", "reviews.csv", "out.csv", *CLASSIFY)
+    assert outcome.code == 2
+    assert "out.csv has other columns than this batch writes" in outcome.err
+    assert "Anna" in Path("out.csv").read_text(encoding="utf-8")
+
+
+def test_a_prompt_without_a_column_is_refused(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    outcome = here("batch", "reviews.csv", "-m", "venice-1", "-p", "Good or bad? {{text}}")
+    assert outcome.code == 2
+    assert "the prompt names no column" in outcome.err
+    assert prompts_sent(emulator) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are POSIX")
+def test_a_pipe_is_refused_as_input(here: Here) -> None:
+    os.mkfifo("pipe.csv")
+    outcome = here("batch", "pipe.csv", *CLASSIFY)
+    assert outcome.code == 2
+    assert "so it must be a file, not a pipe" in outcome.err
+
+
+def test_an_empty_answer_is_an_error_of_its_row(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    emulator.always(text(""))
+    assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 9
+    assert [row["error"] for row in read(Path("out.csv"))] == ["the answer is empty"] * 2
+
+
+def test_the_status_names_a_failed_row_by_what_it_asked(emulator: Emulator, here: Here) -> None:
+    reviews(1)
+    emulator.always(error(400, "no"))
+    assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 9
+    outcome = here("batch", "--status", "out.csv")
+    assert "Review 0" in outcome.out

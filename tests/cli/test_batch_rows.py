@@ -83,7 +83,7 @@ def item(**outcome: Any) -> BatchItem[Any]:
     ("answered", "columns"),
     [
         pytest.param(item(response=response("yes")), {"answer": "yes", "error": None}, id="an answer"),
-        pytest.param(item(response=response(None)), {"answer": "", "error": None}, id="no text"),
+        pytest.param(item(response=response(None)), {"answer": "", "error": "the answer is empty"}, id="no text"),
         pytest.param(
             item(response=response("ye", "length")),
             {"answer": "ye", "error": "the answer ended with 'length'"},

@@ -355,3 +355,9 @@ def test_a_token_bucket_that_is_full_again_is_not_taken_for_a_fixed_window() -> 
     bucket = next(case for case in HIDDEN if case.name == "token bucket")
 
     assert len(Ours(bucket, 69).run().refused) <= 1
+
+
+def test_after_a_reset_whose_reply_came_late_one_goes_though_no_reply_was_heard_since() -> None:
+    bucket = next(case for case in HIDDEN if case.name == "token bucket")
+
+    assert Ours(bucket, 39).run().seconds <= 1.05 * Ideal(bucket, 39).run().seconds

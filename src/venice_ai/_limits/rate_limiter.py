@@ -167,8 +167,9 @@ class Quota(Struct, array_like=True):
         return self.known, max(left, 0.0) if left < inf else None, reset if reset > 0 else None
 
     def _turn(self, now: float) -> None:
-        """A reset has passed. At least one unit has come back, but what was sent since the last reply may have taken it."""
-        self.remaining, self.mark = float(self.total + self.held <= self.heard), self.total + self.held
+        """A reset has passed. At least one unit has come back, but what is in flight since the last reply may have taken it."""
+        came_back = not self.flying or self.total + self.held <= self.heard
+        self.remaining, self.mark = float(came_back), self.total + self.held
         self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
         self.turned_at = self.known_at = now
         self.turned = True

@@ -32,6 +32,7 @@ class AnswerColumns:
             values["answer"] = item.response.text or ""
             endings = (str(choice.finish_reason) for choice in item.response.choices)
             error = next((f"the answer ended with {each!r}" for each in endings if each not in {"stop", "None"}), None)
+            error = error or (None if values["answer"] else "the answer is empty")
         else:
             from pydantic_core import to_jsonable_python
 

@@ -250,6 +250,8 @@ class Journal:
 
     def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
         """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
+        if not self.path.exists():
+            raise VeniceError(f"the journal {str(self.path)!r} was removed or moved while a batch ran")
         with self._file.transaction() as database:
             return [self._keep(database, each) if isinstance(each, Keep) else self._claim(database, each) for each in changes]
 

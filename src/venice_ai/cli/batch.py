@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import sys
+import textwrap
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
@@ -26,11 +27,11 @@ import click
 from ..batches.columns import AnswerColumns
 from ..exceptions import InvalidArgumentError
 from . import _output, _table_files
-from ._batch_rows import OpenAIBatch, Prompts, progress_text
+from ._batch_rows import OpenAIBatch, Prompts, named_in, progress_text
 from ._connection import Connection, with_connection
 from ._errors import FAILED_ROWS, code_of
 from ._input import require_text
-from ._table_files import Row
+from ._table_files import Row, as_text
 from .chat import parameter
 
 if TYPE_CHECKING:
@@ -83,10 +84,15 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
     journal = given["journal"] or _beside(target)
     if journal.resolve() in {source.resolve(), target.resolve()}:
         raise click.UsageError(f"{journal} cannot be the journal and a table; give another --journal")
+    if not source.is_file():
+        raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.exists() and (target.samefile(source) or not journal.exists()):
         raise click.UsageError(f"{target} is there already, and not from this batch; give another OUT, or remove it")
     answers = given["schema"] and _response_format(given["schema"])
     task = _task(given, answers)
+    made = next(_table_files.read(target), None) if target.exists() else None
+    if made is not None and not made.keys() >= {*(task.columns or ("custom_id", "response")), "error"}:
+        raise click.UsageError(f"{target} has other columns than this batch writes; give another OUT, or remove it")
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
     again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
@@ -107,6 +113,8 @@ def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
     for text in templates.values():
         require_text("the prompt", text)
     if "user" in templates:
+        if not any(map(named_in, templates.values())):
+            raise click.UsageError("the prompt names no column, so that all rows would ask the same; write {column} in it")
         if "model" not in params or "n" in params:
             raise click.UsageError("--prompt needs --model ID ('venice-chat models' lists them), and gives one answer a row")
         return Prompts(params, templates, AnswerColumns(answers))
@@ -250,10 +258,16 @@ def _show_status(file: Path, *, as_json: bool) -> None:
     with Journal(path) as journal:
         counts = journal.counts()._asdict()
         failed = islice((row for row in journal.rows() if row.state == "failed"), _MOST_FAILED_SHOWN)
-        failures = [{"custom_id": row.custom_id, "error": row.error} for row in failed]
+        failures = [{"custom_id": row.custom_id, "asked": _words(row.request), "error": row.error} for row in failed]
     if as_json:
         _output.line(json.dumps({**counts, "failures": failures}))
         return
     _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()))
     for each in failures:
-        _output.line(f"{each['custom_id']}: {each['error']}")
+        _output.line(f"{each['custom_id'] or each['asked']}: {each['error']}")
+
+
+def _words(body: Mapping[str, Any]) -> str:
+    """The first words of the last message."""
+    messages: list[dict[str, Any]] = body.get("messages") or [{}]
+    return textwrap.shorten(as_text(messages[-1].get("content")), 80)

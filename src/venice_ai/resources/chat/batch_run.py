@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
+from inspect import iscoroutinefunction
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -58,6 +59,11 @@ class _Flight(Pass):
         self.index = index
         self.request = request
         self.custom_id: str | None = None
+        self.refusal: VeniceError | None = None
+        try:  # now, for the caller's iterable may use the same mapping for the next request
+            self.custom_id, self.asked = split(request)
+        except VeniceError as error:
+            self.refusal = error
         self.attempts = 0
         self.cost_usd: float | None = None
         self.has_place = True
@@ -68,7 +74,7 @@ class _Flight(Pass):
 
     def done(self, usage: object, cost: float | None) -> None:
         self.on_the_wire -= 1
-        if isinstance(cost, (int, float)):
+        if isinstance(cost, (int, float)) and cost > 0:
             self.cost_usd = (self.cost_usd or 0.0) + cost
 
     def item(self, **came: Any) -> BatchItem[Any]:
@@ -113,6 +119,8 @@ class Batch(CallGate):
         for name, given, kind in (("journal", journal, Journal), ("budget", budget, Budget)):
             if given is not None and not isinstance(given, kind):
                 raise InvalidArgumentError(f"{name}={given!r:.100} is not a {kind.__name__}")
+        if iscoroutinefunction(on_progress):
+            raise InvalidArgumentError(f"on_progress={on_progress!r} must not be an async function: nobody awaits it")
         if isinstance(drain_seconds, bool) or not isinstance(drain_seconds, (int, float)) or not drain_seconds >= 0:
             raise InvalidArgumentError(f"drain_seconds={drain_seconds!r} must be a number of seconds from 0")
         client = self._client = completions._client  # noqa: SLF001  # of the same client
@@ -166,7 +174,7 @@ class Batch(CallGate):
         """Counts an attempt; what is no chat is counted nowhere."""
         if self._stopped:
             raise _StoppedError("not sent: the batch stops")
-        flight = _Flight(-1, None) if attempt.request.chat is None else _FLIGHT.get()
+        flight = _Flight(-1, {}) if attempt.request.chat is None else _FLIGHT.get()
         flight.attempts += 1
         flight.on_the_wire += 1
         return flight
@@ -213,19 +221,20 @@ class Batch(CallGate):
     async def _outcome(self, flight: _Flight) -> BatchItem[Any]:
         """What comes of a request, now or before."""
         _FLIGHT.set(flight)
+        if flight.refusal is not None:
+            return flight.item(error=flight.refusal)
+        if self._journal is None:
+            return await self._sent(flight)
         try:
-            flight.custom_id, keywords = split(flight.request)
-            named = None if self._journal is None else self._journal.identity(flight.custom_id, keywords)
+            named = self._journal.identity(flight.custom_id, flight.asked)
         except VeniceError as error:
             return flight.item(error=error)
-        if self._journal is None or named is None:
-            return await self._sent(flight, keywords)
         while (found := await self._claimed(named)).what == "wait":
             await self._wait_for(self._sending.get(named.key), flight)
         if found.what == "send":
             self._sending[named.key] = flight
             try:
-                return await self._sent_and_kept(flight, keywords, found)
+                return await self._sent_and_kept(flight, found)
             finally:
                 del self._sending[named.key]
         if found.what == "differs":
@@ -265,12 +274,12 @@ class Batch(CallGate):
         self._pace.under_way += 1
         flight.has_place = True
 
-    async def _sent_and_kept(self, flight: _Flight, keywords: dict[str, Any], found: Found) -> BatchItem[Any]:
+    async def _sent_and_kept(self, flight: _Flight, found: Found) -> BatchItem[Any]:
         """What comes of a request that this run has claimed; it is given back if nothing comes."""
         state: State = "open"
         outcome, billed, is_kept = None, True, False
         try:
-            item = await self._sent(flight, keywords)
+            item = await self._sent(flight)
             outcome = record(item.response, item.error)
             if item.error is None or _is_for_good(item.error, flight.attempts):
                 state = "answered" if item.error is None else "failed"
@@ -285,13 +294,13 @@ class Batch(CallGate):
             self._fail(failure)
         return replace(item, kept=is_kept, maybe_billed_before=found.maybe_billed)
 
-    async def _sent(self, flight: _Flight, keywords: dict[str, Any]) -> BatchItem[Any]:
+    async def _sent(self, flight: _Flight) -> BatchItem[Any]:
         """Sends a request, and gives what comes."""
         began = self._now()
         response = parsed = None
         error: BaseException | None = None
         try:
-            response, parsed = await self._answer(keywords)
+            response, parsed = await self._answer(flight.asked)
         except _StoppedError:
             raise
         except BudgetExceededError as exceeded:
