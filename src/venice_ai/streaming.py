@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -30,6 +29,7 @@ from .exceptions import (
     TeeEncryptionError,
     VeniceError,
 )
+from .telemetry import followed
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ._http.connection import Connection
     from ._wire.notices import Notices
     from .tee.session import TeeSession
-    from .telemetry.spans import ChatSpan
+    from .telemetry.spans import OpenSpan
     from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class ChunkReader:
         self._call = call  # until content came
         self._over = call.done if call is not None else None
         self._notices = notices
-        self.span: ChatSpan | None = None  # once it is the caller's
+        self.span: OpenSpan | None = None  # once it is the caller's
         self._received = bytearray()
         self._begin(reply, meta)
 
@@ -193,15 +193,13 @@ class ChunkReader:
                     return
                 event, found, events, taken = b"", None, [], None
                 await self._go_on(failure)
-        except VeniceError as error:
-            self._failure, self._failed_with = KeptError(error), type(error).__name__
-            raise
         except GeneratorExit:
             if not self.left:  # nobody closed it: it is being collected as garbage
                 self.drop()
             raise
         except BaseException as error:
             self._failed_with = type(error).__name__
+            self._failure = KeptError(error) if isinstance(error, VeniceError) else None
             raise
         finally:
             event, found, events, taken, failure = b"", None, [], None, None  # a traceback may show what they hold
@@ -255,8 +253,7 @@ class ChunkReader:
                 raise failure
             unseen = self.assembly.unseen
             self.reply.close()
-            with nullcontext() if self.span is None else self.span.current():
-                answer = await self._call.again(failure)
+            answer = await followed(self.span, self._call.again(failure), opens=True)
         finally:
             del failure  # its traceback refers to this frame
         self._begin(answer.reply, answer.meta)

@@ -36,7 +36,7 @@ from venice_ai import (
 )
 from venice_ai.emulator import Emulator, busy, error, overloaded, refused, run_in_thread, text, tool_call, tool_calls
 from venice_ai.emulator.sending import Act, Answer, Incoming, Send
-from venice_ai.telemetry.names import VERSIONS, Conventions, Names
+from venice_ai.telemetry.names import VERSIONS, Conventions, names
 
 from ..fakes import HI, KEY, ScriptedTransport, answer, completion
 from ..gateway.asking import asking
@@ -519,7 +519,7 @@ async def test_every_version_of_the_conventions_adds_up(name: str, conventions: 
 
     assert seen.usage == emulator.bill
     told = {each for span in seen.kept.spans for each in attributes(span)} | seen.metrics.keys()
-    assert told <= set(Names(conventions).values())
+    assert told <= set(names(conventions).values())
     assert ("gen_ai.system" in told) == (conventions == "semconv-1.36")
     assert ("gen_ai.client.token.usage" in told) == (conventions != "genai-0.1")
 
@@ -903,7 +903,8 @@ def test_off_nothing_of_it_is_imported_and_without_the_package_the_variable_has_
 
 
 def test_the_error_without_the_extra_says_what_to_install() -> None:
-    code = "import sys; sys.modules['opentelemetry'] = None\ntry: import venice_ai.telemetry\nexcept ImportError as e: print(e)"
+    absent = "import sys; sys.modules['opentelemetry'] = None"
+    code = f"{absent}\ntry: import venice_ai.telemetry.spans\nexcept ImportError as e: print(e)"
 
     assert run(code, "") == "telemetry needs the extra 'otel': pip install 'venice-chat[otel]'"
 
@@ -914,4 +915,4 @@ def test_the_names_of_the_older_versions_are_those_that_opentelemetry_publishes(
 
     known = {value for module in (published, measured) for value in vars(module).values() if isinstance(value, str)}
     for version in VERSIONS[1:]:
-        assert {name for name in Names(version).values() if name.startswith("gen_ai.")} <= known
+        assert {name for name in names(version).values() if name.startswith("gen_ai.")} <= known

@@ -7,7 +7,7 @@ one that answers in process, and a caller may bring another. They are public as 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .request import Attempt as Attempt  # noqa: PLC0414  # gates find it here
 from .request import Request
@@ -102,18 +102,6 @@ class CallGate(Protocol):
 
     def close(self) -> None:
         """The client was closed: ends the waits in `enter`."""
-
-
-class AttemptOutcome(NamedTuple):
-    """How an attempt went: the seconds before it was sent and to its end (of its stream), the class of its error, and so on."""
-
-    number: int
-    waited: float
-    seconds: float
-    status: int | None
-    error: str | None
-    request_id: str | None
-    usage: ChatUsage | None
 
 
 class Clock(Protocol):

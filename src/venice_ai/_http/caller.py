@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .._core.json_values import without
-from .._core.ports import Attempt, AttemptOutcome, CallGate, Clock, Pass, Reply, Transport
+from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
 from .._core.request import Request, SystemClock
 from .._wire.notices import Notices
 from .._wire.reply_body import refusal
@@ -21,7 +21,7 @@ from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
-    from ..telemetry.spans import ChatSpan
+    from ..telemetry.spans import OpenSpan
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
@@ -100,8 +100,7 @@ class Call:
         self.policy: RetryPolicy = caller.policy
         self.fail_fast: bool | None = None
         """Whether it fails rather than waits while a circuit is open; None: as its client does."""
-        self.span: ChatSpan | None = None
-        """Who is told how each attempt went, beside the log."""
+        self.span: OpenSpan | None = None  # it is told how each attempt went
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
@@ -157,15 +156,20 @@ class Call:
             self._report(usage, failure)
 
     def _report(self, usage: ChatUsage | None, failure: str | None) -> None:
+        """Tells how the attempt went: to the log in a line that shows neither the key nor what was said, and to the span."""
         now, sent, meta, self._sent = self._caller.clock.now(), self._sent or 0.0, self._meta, None
         waited, self._since = sent - self._since, now
-        if self.span is not None or attempts_logger.isEnabledFor(logging.INFO):
-            status, identity = (None, None) if meta is None else (meta.status_code, meta.request_id)
-            identity = without(identity, self._request.secret)
-            outcome = AttemptOutcome(self._attempts, waited, now - sent, status, failure, identity, usage)
-            log_attempt(self._request, outcome)
-            if self.span is not None:
-                self.span.attempted(outcome)
+        if self.span is None and not attempts_logger.isEnabledFor(logging.INFO):
+            return
+        request, status = self._request, None if meta is None else meta.status_code
+        identity = None if meta is None else without(meta.request_id, request.secret)
+        if self.span is not None:
+            self.span.attempted(self._attempts, status, failure, wait=waited, duration=now - sent, request_id=identity)
+        what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
+        how = " ".join(str(each) for each in (status, failure) if each is not None) or "left"
+        tokens = usage and f"{getattr(usage, 'prompt_tokens', '?')}+{getattr(usage, 'completion_tokens', '?')}"
+        told = self._attempts, identity or "-", 1000 * (now - sent), tokens or "-", 1000 * waited
+        attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *told)
 
     async def _enter(self, failure: APIError | None) -> None:
         """Waits until every gate lets the next attempt pass."""
@@ -239,13 +243,3 @@ class Call:
             return None
         attempt = Attempt(self._request, self._attempts, self._began, None, failure)
         return delay if all(gate.may_retry(attempt) for gate in self._caller.gates) else None
-
-
-def log_attempt(request: Request, outcome: AttemptOutcome) -> None:
-    """Writes the line of an attempt, which shows neither the key nor anything that was said."""
-    what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
-    how = " ".join(str(each) for each in (outcome.status, outcome.error) if each is not None) or "left"
-    counts = [str(getattr(outcome.usage, f"{kind}_tokens", "?")) for kind in ("prompt", "completion")]
-    tokens = "-" if outcome.usage is None else "+".join(counts)
-    numbers = (outcome.number, outcome.request_id or "-", 1000 * outcome.seconds, tokens, 1000 * outcome.waited)
-    attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)

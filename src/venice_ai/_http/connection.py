@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
-_OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})
-"""What a client makes once of its settings, and each view of its own."""
 
 
 class Connection:
@@ -92,7 +90,6 @@ class Connection:
         """Root of the API, without a trailing slash."""
         self._timeouts = [settings.timeout_for(timeout, stream=stream) for stream in (False, True)]
         self.retries: RetryPolicy = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
-        """How its chats are tried again."""
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
         self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
@@ -137,43 +134,33 @@ class Connection:
         timeout: float | Timeout | None = None,
         max_retries: int | None = None,
         headers: Mapping[str, str] | None = None,
-        fallback_models: Sequence[str] | None = None,
     ) -> Self:
-        """This client with other settings: a view that shares its connections, limiter, budget and catalogue.
-
-        What is not given is as before. A view costs little, and may be made for a single call. Closing one closes the client.
+        """This client with other settings: a view that shares connections, limiter, budget and catalogue, and closes with it.
 
         Args:
             timeout: seconds, or a `Timeout`, as for the client.
             max_retries: how often a failed chat is sent again, from 0.
             headers: HTTP headers beside those of the client, which they replace where the names are the same.
-            fallback_models: models to ask where that of a chat cannot answer; an empty list for none.
 
         Raises:
             InvalidRequestError: an argument is not allowed.
         """
         load("._limits.limiter")
-        shared = self._origin or self
+        shared, own = self._origin or self, {"chat", "limits", "caller", "_base_headers"}
         _ = shared.limiter, shared.notices, shared.token_counts  # made before they are shared
         view = object.__new__(type(self))
-        vars(view).update({name: value for name, value in vars(self).items() if name not in _OF_A_VIEW}, _origin=shared)
+        vars(view).update({name: value for name, value in vars(self).items() if name not in own}, _origin=shared)
         view._headers = _merged(self._headers, settings.check_headers(headers))
         del headers  # as in `__init__`
         view._timeouts = [settings.timeout_for(timeout, self._timeouts[stream], stream=stream) for stream in (False, True)]
         if max_retries is not None:
             view.retries = self.retries._replace(retries=_checked_count(max_retries))
-        if fallback_models is not None:
-            from .client_parts import checked_names
-
-            view.fallback_models = checked_names(fallback_models)
         return view
 
     def resource(self, kind: Callable[[Connection], ResourceT]) -> ResourceT:
         """The part of the API that a class stands for: one object for each class."""
-        if self._origin is not None:
-            return self._origin.resource(kind)
         found: ResourceT | None = self._resources.get(kind)
-        return self._resources.setdefault(kind, kind(self)) if found is None else found
+        return self._resources.setdefault(kind, kind(self._origin or self)) if found is None else found
 
     def build_request(
         self,
@@ -291,23 +278,19 @@ class Connection:
 
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
-        if self._origin is not None:
-            await self._origin.close()
-            return
-        self._closed = True
+        root = self._origin or self
+        root._closed = True  # noqa: SLF001  # a view's, or this one
         for call in tuple(self.on_close):
             if (work := call()) is not None:
                 await work
-        if "caller" in self.__dict__:
-            await self.caller.close()
+        if "caller" in root.__dict__:
+            await root.caller.close()
 
     async def __aenter__(self) -> Self:
-        if self._origin is not None:
-            await self._origin.__aenter__()
-            return self
-        self._closed = False
-        if "caller" in self.__dict__:
-            self.caller.closed = False
+        root = self._origin or self
+        root._closed = False  # noqa: SLF001  # as above
+        if "caller" in root.__dict__:
+            root.caller.closed = False
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -339,7 +322,7 @@ def _observed_by_environment() -> Telemetry | None:
     """Heeds `VENICE_LOG`; with `VENICE_OTEL=1`, and where the extra is installed, telemetry to the program's own providers."""
     settings.start_log()
     with suppress(ImportError):
-        if os.environ.get(settings.TELEMETRY_VARIABLE) == "1":
+        if os.environ.get("VENICE_OTEL") == "1":
             load(".telemetry.spans")
             from ..telemetry.spans import Telemetry
 

@@ -1,12 +1,11 @@
 """The names of attributes and metrics: one table, with a column for each version of OpenTelemetry's conventions.
 
-`genai-0.1` is version 0.1 of https://github.com/open-telemetry/semantic-conventions-genai; the others are versions of
-https://github.com/open-telemetry/semantic-conventions, which the conventions for generative AI were a part of until 1.41.
+Until 1.41 they are https://github.com/open-telemetry/semantic-conventions, then those of `semantic-conventions-genai` there.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Conventions: TypeAlias = Literal["genai-0.1", "semconv-1.41", "semconv-1.36"]
 VERSIONS: Final = ("genai-0.1", "semconv-1.41", "semconv-1.36")
@@ -37,15 +36,7 @@ _TABLE: Final[dict[str, tuple[str | None, str | None, str | None]]] = {
 """What is told, and its name in each version; None where a version has none: then it is not told."""
 
 
-class Names(dict[str, str]):
-    """The names of one version."""
-
-    def __init__(self, version: Conventions) -> None:
-        column = VERSIONS.index(version)
-        super().__init__((told, name) for told, row in _TABLE.items() if (name := row[column]) is not None)
-
-    def of(self, told: dict[str, Any]) -> dict[str, Any]:
-        """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
-        return {
-            self[each]: value for each, value in told.items() if isinstance(value, (str, int, float, list)) and each in self
-        }
+def names(version: Conventions) -> dict[str, str]:
+    """What a version has names for, and these."""
+    column = VERSIONS.index(version)
+    return {told: name for told, row in _TABLE.items() if (name := row[column]) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Coroutine, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -16,20 +16,18 @@ except ImportError as missing:
     raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from missing
 
 from .._core.json_values import items, members
-from .._core.ports import AttemptOutcome
 from .._version import __version__
 from .._wire.assembly import Assembly
 from ..exceptions import InvalidArgumentError
-from ..types.api.chat import ChatCompletionResponse, content_text
-from .names import VERSIONS, Conventions, Names
+from ..types.api.chat import content_text
+from .names import VERSIONS, Conventions, names
 
 T = TypeVar("T")
+# Units and boundaries of histograms, as the conventions want them.
 _SECONDS: Final = "s", [0.01 * 2**power for power in range(14)]
 _TOKENS: Final = "{token}", [4**power for power in range(14)]
 _METRICS: Final = {"seconds": _SECONDS, "first chunk": _SECONDS, "input": _TOKENS, "output": _TOKENS}
-"""Histograms: their units and boundaries are those of the conventions."""
-_PARAMETERS: Final = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
-"""Parameters that tell nothing of the content."""
+_PARAMETERS: Final = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")  # none tells content
 
 
 class Telemetry:
@@ -59,8 +57,7 @@ class Telemetry:
             raise InvalidArgumentError(f"conventions={conventions!r} must be one of {', '.join(VERSIONS)}")
         if isinstance(capture_content, bool) or not isinstance(capture_content, int) or capture_content < 0:
             raise InvalidArgumentError(f"capture_content={capture_content!r} must be a number of characters from 0")
-        self._limit = capture_content
-        self._names = Names(conventions)
+        self._names, self._limit = names(conventions), capture_content
         self._tracer = trace.get_tracer("venice_ai", __version__, tracer_provider)
         meter = metrics.get_meter("venice_ai", __version__, meter_provider)
         self._meters = {
@@ -69,7 +66,7 @@ class Telemetry:
             if told in self._names
         }
 
-    def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> ChatSpan:
+    def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> OpenSpan:
         """The span of a chat that begins now; of a private one nothing of the content is told."""
         server = urlsplit(base_url)
         common: dict[str, Any] = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "venice"}
@@ -79,14 +76,30 @@ class Telemetry:
         told |= {"gen_ai.request.max_tokens": body.get("max_completion_tokens"), "gen_ai.request.choice.count": body.get("n")}
         limit = 0 if private else self._limit
         told |= {"gen_ai.request.stream": stream or None, "gen_ai.input.messages": _content(body["messages"], limit)}
-        span = self._tracer.start_span(f"chat {body['model']}", None, trace.SpanKind.CLIENT, self._names.of(told))
-        return ChatSpan(span, self._names, self._meters, common, limit)
+        span = self._tracer.start_span(f"chat {body['model']}", None, trace.SpanKind.CLIENT, self.named(told))
+        return OpenSpan(self, span, common, limit)
 
     def step(self, operation: str, name: str | None = None, identity: str | None = None) -> OpenSpan:
         """The span of a tool (`execute_tool`), or of a tool loop (`invoke_agent`), that begins now."""
         told = {"gen_ai.operation.name": operation, "gen_ai.tool.name": name, "gen_ai.tool.call.id": identity}
         told["gen_ai.tool.type"] = name and "function"
-        return OpenSpan(self._tracer.start_span(f"{operation} {name}" if name else operation, attributes=self._names.of(told)))
+        return OpenSpan(
+            self, self._tracer.start_span(f"{operation} {name}" if name else operation, None, attributes=self.named(told))
+        )
+
+    def record(self, told: Mapping[str, Any], common: Mapping[str, Any]) -> None:
+        """Records what metrics there are; `told` are their values."""
+        for each, value in told.items():
+            if isinstance(value, (int, float)) and each in self._meters:
+                kind = {"gen_ai.token.type": each} if each in {"input", "output"} else {}
+                self._meters[each].record(value, self.named({**common, **kind}))
+
+    def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
+        known = self._names
+        return {
+            known[each]: value for each, value in told.items() if isinstance(value, (str, int, float, list)) and each in known
+        }
 
     def headers(self) -> dict[str, str]:
         """The headers that tell which trace a request belongs to: no baggage, which may hold anything."""
@@ -96,20 +109,16 @@ class Telemetry:
 
 
 class OpenSpan:
-    """A span that ends once: at the latest when nobody has it any more."""
+    """A span that ends once, at the latest when nobody has it any more; a chat's, which has metrics, tells of its answer."""
 
-    def __init__(self, span: trace.Span) -> None:
-        self._span = span
-        self._over = False
-
-    def current(self) -> AbstractContextManager[object]:
-        """Within it, this span is the parent of those that begin."""
-        return trace.use_span(self._span, record_exception=False, set_status_on_exception=False)
+    def __init__(self, telemetry: Telemetry, span: trace.Span, metered: dict[str, Any] | None = None, limit: int = 0) -> None:
+        self._telemetry, self._span, self._metered, self._limit = telemetry, span, metered, limit
+        self._began, self._over = perf_counter(), False
 
     async def follow(self, work: Coroutine[Any, Any, T], *, opens: bool = False) -> T:
-        """What a coroutine gives, with this span as the parent. Then the span ends, unless that was what `opens` a stream."""
+        """What a coroutine gives, with this span as the parent. Then the span ends, unless it only `opens` what goes on."""
         try:
-            with self.current():
+            with trace.use_span(self._span, record_exception=False, set_status_on_exception=False):
                 found = await work
         except BaseException as error:
             self.ended(getattr(error, "partial", None), failure=type(error).__name__)  # which was paid for
@@ -118,61 +127,46 @@ class OpenSpan:
             self.ended(found)
         return found
 
+    def attempted(self, number: int, status: int | None, failure: str | None, **told: float | str | None) -> None:
+        """An attempt is over: told are its wait and its duration, in seconds, and its request_id."""
+        attempt: dict[str, Any] = {"venice.attempt.number": number, "http.response.status_code": status, "error.type": failure}
+        attempt |= {f"venice.attempt.{name}": value for name, value in told.items()}
+        self._span.add_event("venice.attempt", self._telemetry.named(attempt))
+
     def ended(self, answer: Any = None, *, failure: str | None = None, first_chunk: float | None = None) -> None:
         """Ends the span, with what was answered or the class of what it failed with, whose message may repeat what was said."""
         if self._over:
             return
-        self._over, failure = True, None if failure == "GeneratorExit" else failure  # whoever left had no failure
+        self._over, failure = (
+            True,
+            None if failure in {"GeneratorExit", "StopAsyncIteration"} else failure,
+        )  # left, or at its end
         if failure is not None:
             self._span.set_status(trace.StatusCode.ERROR)
             self._span.set_attribute("error.type", failure)
-        self._tell(answer, failure, first_chunk)
+        if self._metered is not None:
+            self._tell({**self._metered, "error.type": failure}, answer, first_chunk)
         self._span.end()
 
-    def _tell(self, answer: Any, failure: str | None, first_chunk: float | None) -> None:
-        """Adds what a kind of span has to tell at its end."""
-
-    def __del__(self) -> None:
-        with suppress(Exception):  # at the interpreter's end
-            self.ended()
-
-
-class ChatSpan(OpenSpan):
-    """The span of one chat, from its request to the one end of its answer; then its metrics are recorded."""
-
-    def __init__(
-        self, span: trace.Span, names: Names, meters: dict[str, metrics.Histogram], common: dict[str, Any], limit: int
-    ) -> None:
-        super().__init__(span)
-        self._names, self._meters, self._common, self._limit = names, meters, common, limit
-        self._began = perf_counter()
-
-    def attempted(self, outcome: AttemptOutcome) -> None:
-        """An attempt is over."""
-        told: dict[str, Any] = {f"venice.attempt.{name}": getattr(outcome, name) for name in ("number", "request_id")}
-        told |= {"venice.attempt.wait": outcome.waited, "venice.attempt.duration": outcome.seconds}
-        told |= {"error.type": outcome.error, "http.response.status_code": outcome.status}
-        self._span.add_event("venice.attempt", self._names.of(told))
-
-    def _tell(self, answer: ChatCompletionResponse | Assembly | None, failure: str | None, first_chunk: float | None) -> None:
-        usage, model = getattr(answer, "usage", None), getattr(answer, "model", None)
+    def _tell(self, metered: dict[str, Any], answer: Any, first_chunk: float | None) -> None:
+        usage, metered["gen_ai.response.model"] = getattr(answer, "usage", None), getattr(answer, "model", None)
         tokens = {"input": getattr(usage, "prompt_tokens", None), "output": getattr(usage, "completion_tokens", None)}
         told = {f"gen_ai.usage.{kind}_tokens": count for kind, count in tokens.items()}
         told["gen_ai.usage.cache_read.input_tokens"] = getattr(usage, "cached_tokens", 0) or None
         told["gen_ai.usage.reasoning.output_tokens"] = getattr(usage, "reasoning_tokens", 0) or None
         reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", ())]
         told["gen_ai.response.finish_reasons"] = [reason for reason in reasons if isinstance(reason, str)] or None
-        told |= {"gen_ai.response.id": getattr(answer, "id", None), "gen_ai.response.model": model}
+        told |= {"gen_ai.response.id": getattr(answer, "id", None), "gen_ai.response.time_to_first_chunk": first_chunk}
         if self._limit and answer is not None:
             whole = answer.response() if isinstance(answer, Assembly) else answer
             said = [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]
             told["gen_ai.output.messages"] = _content(said, self._limit)
-        self._span.set_attributes(self._names.of(told | {"gen_ai.response.time_to_first_chunk": first_chunk}))
-        common = {**self._common, "gen_ai.response.model": model, "error.type": failure}
-        for each, value in {"seconds": perf_counter() - self._began, "first chunk": first_chunk, **tokens}.items():
-            if isinstance(value, (int, float)) and each in self._meters:
-                kind = {"gen_ai.token.type": each} if each in tokens else {}
-                self._meters[each].record(value, self._names.of(common | kind))
+        self._span.set_attributes(self._telemetry.named(metered | told))
+        self._telemetry.record({"seconds": perf_counter() - self._began, "first chunk": first_chunk, **tokens}, metered)
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # at the interpreter's end
+            self.ended()
 
 
 def _content(messages: Iterable[Any], left: int) -> str | None:
@@ -180,9 +174,10 @@ def _content(messages: Iterable[Any], left: int) -> str | None:
     told: list[dict[str, Any]] = []
     for message in map(members, messages) if left else ():
         parts: list[dict[str, Any]] = [{"type": "text", "content": content_text(message.get("content")) or ""}]
-        for call in map(members, items(message.get("tool_calls"))):
-            function = members(call.get("function"))
-            parts.append({"type": "tool_call", "name": function.get("name"), "arguments": str(function.get("arguments"))})
+        functions = [members(members(call).get("function")) for call in items(message.get("tool_calls"))]
+        parts += [
+            {"type": "tool_call", "name": each.get("name"), "arguments": str(each.get("arguments"))} for each in functions
+        ]
         for part in parts:
             cut = "arguments" if "arguments" in part else "content"
             part[cut] = part[cut][:left]

@@ -26,6 +26,7 @@ from ...exceptions import (
     InvalidRequestError,
     StreamInterruptedError,
 )
+from ...telemetry import followed
 from ...types.api.chat import ChatCompletionResponse, Messages
 from ...types.api.params import CHAT_PATH
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ..._http.connection import Connection
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
-    from ...telemetry.spans import ChatSpan
+    from ...telemetry.spans import OpenSpan
     from ...types.response_meta import ResponseMeta
     from .arguments import CallParams, StreamClass
     from .encrypted import SealedChat
@@ -135,23 +136,24 @@ class ChatCalls(APIResource[ClientT]):
             )
             every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
             how: dict[str, Any] = {"stream": stream, "timeout": timeout, "extra_headers": extra_headers}
-            make: Callable[..., Any] = partial(self._request, **how)
+            make: partial[Any] = partial(self._request, **how)
             if sealed := _is_sealed(self._client, body, e2ee):
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
                 make = partial(SealedChat, self._client, e2ee=e2ee, **how)
+            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
         except Exception as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             without_locals(refusal)
             raise
         span, client = None, self._client
         if client.telemetry is not None:
-            private = sealed or client.min_privacy == "e2ee"
-            span = client.telemetry.chat(body, client.base_url, stream=stream, private=private)
+            sealed = sealed or client.min_privacy == "e2ee"
+            span = client.telemetry.chat(body, client.base_url, stream=stream, private=sealed)
         opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
-        sending = self._send(body, make, opens, fallback_models, sealed=sealed, stream=stream)
+        sending = self._send(body, make, opens, fallbacks)
         del messages, params, body, given, extra_body  # nor later
-        source = await (sending if span is None else span.follow(sending, opens=stream))
+        source = await followed(span, sending, opens=stream)
         if not stream:
             return source
         source.reader.span = span
@@ -163,35 +165,27 @@ class ChatCalls(APIResource[ClientT]):
             await source.aclose()
             raise
 
-    async def _send(
-        self,
-        body: dict[str, Any],
-        make: Callable[..., Any],
-        opens: Callable[..., Any],
-        fallback_models: Sequence[str] | None,
-        *,
-        sealed: bool,
-        stream: bool,
-    ) -> Any:
+    async def _send(self, body: dict[str, Any], make: partial[Any], opens: partial[Any], others: Fallbacks | None) -> Any:
         """The answer to the request that `make` makes of a body, or its chunks."""
+        model, caller, stream = body["model"], self._client.caller, make.keywords["stream"]
         try:
             await self._preflight(body)
-            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
-            asked: SealedChat | Request = make(body) if sealed else await make(body)
+            asked: Any = make(body)
+            if inspect.isawaitable(asked):
+                asked = await asked
         except Exception as refusal:
             del body  # as in `create`
             without_locals(refusal)
             raise
-        model, caller = body["model"], self._client.caller
         del body  # nor later
         if not isinstance(asked, Request):
-            return await asked.answer(opens, fallbacks, collect=not stream)
-        if fallbacks is None:
+            return await asked.answer(opens, others, collect=not stream)
+        if others is None:
             call = Call(caller, asked)
         else:
             from .fallbacks import FallbackCall
 
-            call = FallbackCall(caller, asked, fallbacks, make)
+            call = FallbackCall(caller, asked, others, make)
         found = await opens(asked, call=call)
         if not stream:
             self._client.notices.answer(model, found, caller.clock.now)
@@ -276,7 +270,7 @@ class ChatCalls(APIResource[ClientT]):
         call: Call | None = None,
         chat: SealedChat | None = None,
         fail_fast: bool | None = None,
-        span: ChatSpan | None = None,
+        span: OpenSpan | None = None,
     ) -> Any:
         """The answer to a request; of a stream its chunks, once it was accepted, with `every_chunk` also without choices."""
         caller = self._client.caller

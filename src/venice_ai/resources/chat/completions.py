@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 from ..._core.concurrency import bounded_map, without_locals
 from ..._wire.request_body import checked_messages, encode
 from ...exceptions import InvalidArgumentError, NoMatchingModelError, VeniceError
+from ...telemetry import followed
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from .calls import ChatCalls
 
@@ -372,9 +373,10 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         from .tool_runner import ToolStream, begun
 
         run = begun(self, given, streams=True)
+        span = run.asking.begun("invoke_agent")
         if not run.loop.open_calls:
-            await run.asking.open(run.loop)
-        return ToolStream(run)
+            await followed(span, run.asking.open(run.loop), opens=True)
+        return ToolStream(run, span)
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +27,7 @@ from ...exceptions import (
     VeniceError,
 )
 from ...streaming import ChatStream, Stream
+from ...telemetry import followed
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
 from ...tools.parameters import is_async
 from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
@@ -102,36 +103,33 @@ class ToolRun:
         loop = self.loop
         response: ChatCompletionResponse | None = None
         calls = loop.open_calls  # of a loop that is resumed
-        try:
-            while True:
-                async with aclosing(self._settle()) as settling:
-                    async for event in settling:
-                        yield event
-                if response is not None:
-                    yield RoundFinished(response, loop.iterations)
-                    if not calls:
-                        yield loop.result
-                        return
-                try:
-                    async with aclosing(self.asking.answer(loop)) as answer:
-                        async for said in answer:
-                            if isinstance(said, TextDelta):
-                                yield said
-                            else:
-                                response = said
-                except APIError as error:
-                    error.tool_loop = loop.state
-                    raise
-                assert response is not None  # an answer ends in it, or in an error
-                calls = loop.receive(response)
-        except BaseException as error:
-            self.asking.ended(type(error).__name__)
-            raise
-        finally:
-            self.asking.ended()
+        while True:
+            async with aclosing(self._settle()) as settling:
+                async for event in settling:
+                    yield event
+            if response is not None:
+                yield RoundFinished(response, loop.iterations)
+                if not calls:
+                    yield loop.result
+                    return
+            try:
+                async with aclosing(self.asking.answer(loop)) as answer:
+                    async for said in answer:
+                        if isinstance(said, TextDelta):
+                            yield said
+                        else:
+                            response = said
+            except APIError as error:
+                error.tool_loop = loop.state
+                raise
+            assert response is not None  # an answer ends in it, or in an error
+            calls = loop.receive(response)
 
     async def result(self) -> ToolLoopResult:
         """Runs to the end."""
+        return await followed(self.asking.begun("invoke_agent"), self._result())
+
+    async def _result(self) -> ToolLoopResult:
         async with aclosing(self.events()) as events:
             async for event in events:
                 if isinstance(event, ToolLoopResult):
@@ -196,8 +194,9 @@ class ToolRun:
     async def _run(self, item: _Ready | _Done | ToolCallFinished) -> _Done | ToolCallFinished:
         if not isinstance(item, _Ready):
             return item
+        span = self.asking.begun("execute_tool", call_name(item.call), item.call.id)
         try:
-            value = await self.asking.traced(item.call, self._value(item))
+            value = await followed(span, self._value(item))
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
             # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as the tool raised it.
             converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
@@ -325,30 +324,15 @@ class Asking:
         self._streams = streams
         self._opened: ChatStream | None = None
         self._telemetry = client.telemetry
-        self.span: OpenSpan | None = None
-        """The span of the loop, while it runs: the parent of its chats and tools."""
 
-    def ended(self, failure: str | None = None) -> None:
-        """The loop is over. May be called often."""
-        if self.span is not None:
-            self.span.ended(failure=failure)
-
-    def _within(self) -> AbstractContextManager[object]:
-        return nullcontext() if self.span is None else self.span.current()
-
-    async def traced(self, call: ToolCall, work: Coroutine[Any, Any, Any]) -> Any:
-        """What a tool gives, within a span of its own."""
-        if self._telemetry is None:
-            return await work
-        with self._within():
-            span = self._telemetry.step("execute_tool", call_name(call), call.id)
-        return await span.follow(work)
+    def begun(self, operation: str, *told: str) -> OpenSpan | None:
+        """The span of a tool or of the loop, which is the parent of its chats and tools; None without telemetry."""
+        return None if self._telemetry is None else self._telemetry.step(operation, *told)
 
     async def open(self, loop: ToolLoop) -> None:
         """Sends the request of a stream for the next turn, so that what is wrong with it is known at once."""
         try:
-            with self._within():
-                self._opened = await self._completions.stream(**self._request(loop))
+            self._opened = await self._completions.stream(**self._request(loop))
         except APIError as error:
             error.tool_loop = loop.state
             raise
@@ -357,14 +341,12 @@ class Asking:
         """Drops what was opened and not read."""
         if self._opened is not None:
             await self._opened.close()
-        self.ended()
 
     async def answer(self, loop: ToolLoop) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The texts of a stream as they come, then the answer."""
         if not self._streams:
             create: Any = self._completions.create  # a subclass may override it
-            with self._within():
-                response: object = await create(**self._request(loop))
+            response: object = await create(**self._request(loop))
             if not isinstance(response, ChatCompletionResponse):
                 raise TypeError(f"create() gave {response!r:.100} instead of a response")
             yield response
@@ -392,15 +374,16 @@ class ToolStream(Stream[ToolEvent]):
     One task reads it and closes it; to stop it from another, cancel that task.
     """
 
-    def __init__(self, run: ToolRun) -> None:
+    def __init__(self, run: ToolRun, span: OpenSpan | None) -> None:
         super().__init__(run.events())
+        self._span = span
         self._asking = run.asking
         self._result: ToolLoopResult | None = None
         self._error: Exception | None = None
 
     async def __anext__(self) -> ToolEvent:
         try:
-            event = await super().__anext__()
+            event = await followed(self._span, super().__anext__(), opens=True)
         except Exception as error:
             self._error = None if isinstance(error, StopAsyncIteration) else error
             raise
@@ -425,6 +408,8 @@ class ToolStream(Stream[ToolEvent]):
         """Stops the loop: the connection is dropped, and asynchronous tools that run are cancelled. May be called often."""
         await super().close()
         await self._asking.close()
+        if self._span is not None:
+            self._span.ended()
 
 
 def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) -> ToolRun:
@@ -433,14 +418,11 @@ def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) 
     messages, tools = given.pop("messages"), given.pop("tools")
     try:
         rules, limits = ({name: given.pop(name) for name in names if name in given} for names in (_RULES, _LIMITS))
-        asking, telemetry = Asking(completions, given, streams=streams), completions._client.telemetry  # noqa: SLF001  # as above
-        run = ToolRun(ToolLoop(messages, tools, **limits), asking, **rules)
+        asking = Asking(completions, given, streams=streams)
+        return ToolRun(ToolLoop(messages, tools, **limits), asking, **rules)
     except Exception as refusal:
         del messages  # as in `create`
         without_locals(refusal)
         raise
-    else:
-        asking.span = telemetry and telemetry.step("invoke_agent")
-        return run
     finally:
         given.clear()
