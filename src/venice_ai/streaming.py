@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from ._core.concurrency import followed
 from ._core.ports import Reply
 from ._core.request import Request
 from ._wire import json_text, reply_body
@@ -29,7 +30,6 @@ from .exceptions import (
     TeeEncryptionError,
     VeniceError,
 )
-from .telemetry import followed
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta

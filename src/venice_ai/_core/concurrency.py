@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from traceback import clear_frames
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .first_use import Task
 
@@ -69,6 +69,11 @@ def without_locals(error: E) -> E:
             clear_frames(each.__traceback__)
             chain += [each.__cause__, each.__context__]
     return error
+
+
+def followed(span: Any, work: Coroutine[Any, Any, T], *, opens: bool = False) -> Coroutine[Any, Any, T]:
+    """The work within a span of telemetry, where there is one; see `OpenSpan.follow`."""
+    return work if span is None else span.follow(work, opens=opens)
 
 
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:

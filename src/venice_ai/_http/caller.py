@@ -156,20 +156,22 @@ class Call:
             self._report(usage, failure)
 
     def _report(self, usage: ChatUsage | None, failure: str | None) -> None:
-        """Tells how the attempt went: to the log in a line that shows neither the key nor what was said, and to the span."""
+        """Tells how the attempt went: to the span, and to the log in a line that shows neither the key nor what was said."""
         now, sent, meta, self._sent = self._caller.clock.now(), self._sent or 0.0, self._meta, None
         waited, self._since = sent - self._since, now
-        if self.span is None and not attempts_logger.isEnabledFor(logging.INFO):
+        logged = attempts_logger.isEnabledFor(logging.INFO)
+        if self.span is None and not logged:
             return
         request, status = self._request, None if meta is None else meta.status_code
         identity = None if meta is None else without(meta.request_id, request.secret)
         if self.span is not None:
             self.span.attempted(self._attempts, status, failure, wait=waited, duration=now - sent, request_id=identity)
-        what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
-        how = " ".join(str(each) for each in (status, failure) if each is not None) or "left"
-        tokens = usage and f"{getattr(usage, 'prompt_tokens', '?')}+{getattr(usage, 'completion_tokens', '?')}"
-        told = self._attempts, identity or "-", 1000 * (now - sent), tokens or "-", 1000 * waited
-        attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *told)
+        if logged:
+            what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
+            how = " ".join(str(each) for each in (status, failure) if each is not None) or "left"
+            tokens = usage and f"{getattr(usage, 'prompt_tokens', '?')}+{getattr(usage, 'completion_tokens', '?')}"
+            told = self._attempts, identity or "-", 1000 * (now - sent), tokens or "-", 1000 * waited
+            attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *told)
 
     async def _enter(self, failure: APIError | None) -> None:
         """Waits until every gate lets the next attempt pass."""

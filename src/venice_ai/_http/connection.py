@@ -184,6 +184,8 @@ class Connection:
         more = settings.check_headers(extra_headers) if extra_headers else None
         # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
         headers = dict(self._base_headers)
+        if self.telemetry is not None and not anonymous:
+            headers |= self.telemetry.headers()
         if body is not None:
             headers["Content-Type"] = "application/json"
         if stream:
@@ -196,8 +198,6 @@ class Connection:
             raise AuthenticationError(
                 f"no API key: pass api_key=... or set {settings.KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
             )
-        elif self.telemetry is not None:
-            headers = _merged(self.telemetry.headers(), headers)
         return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
 
     def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:

@@ -21,17 +21,16 @@ _SINCE_1_37 = (
     "gen_ai.input.messages gen_ai.output.messages gen_ai.request.stream gen_ai.response.time_to_first_chunk "
     "gen_ai.usage.cache_read.input_tokens gen_ai.usage.reasoning.output_tokens"
 )
-_CLIENT = "gen_ai.client."
 _TABLE: Final[dict[str, tuple[str | None, str | None, str | None]]] = {
     **{name: (name, name, name) for name in _SAME.split()},
     **{name: (name, name, None) for name in _SINCE_1_37.split()},
     "gen_ai.provider.name": ("gen_ai.provider.name", "gen_ai.provider.name", "gen_ai.system"),
     "gen_ai.token.type": (None, "gen_ai.token.type", "gen_ai.token.type"),
     # Metrics.
-    "seconds": (f"{_CLIENT}inference.duration", f"{_CLIENT}operation.duration", f"{_CLIENT}operation.duration"),
-    "first chunk": (f"{_CLIENT}inference.time_to_first_chunk", f"{_CLIENT}operation.time_to_first_chunk", None),
-    "input": (f"{_CLIENT}inference.operation.input_tokens", f"{_CLIENT}token.usage", f"{_CLIENT}token.usage"),
-    "output": (f"{_CLIENT}inference.operation.output_tokens", f"{_CLIENT}token.usage", f"{_CLIENT}token.usage"),
+    "seconds": ("gen_ai.client.inference.duration", "gen_ai.client.operation.duration", "gen_ai.client.operation.duration"),
+    "first chunk": ("gen_ai.client.inference.time_to_first_chunk", "gen_ai.client.operation.time_to_first_chunk", None),
+    "input": ("gen_ai.client.inference.operation.input_tokens", "gen_ai.client.token.usage", "gen_ai.client.token.usage"),
+    "output": ("gen_ai.client.inference.operation.output_tokens", "gen_ai.client.token.usage", "gen_ai.client.token.usage"),
 }
 """What is told, and its name in each version; None where a version has none: then it is not told."""
 

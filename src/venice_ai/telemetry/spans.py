@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 try:
     from opentelemetry import metrics, trace
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as missing:
     raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from missing
 
@@ -27,7 +26,10 @@ T = TypeVar("T")
 _SECONDS: Final = "s", [0.01 * 2**power for power in range(14)]
 _TOKENS: Final = "{token}", [4**power for power in range(14)]
 _METRICS: Final = {"seconds": _SECONDS, "first chunk": _SECONDS, "input": _TOKENS, "output": _TOKENS}
-_PARAMETERS: Final = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")  # none tells content
+_SAID = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")  # none tells content
+_OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
+_PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAID} | _OTHERS
+_VALUES: Final = (str, int, float, list)
 
 
 class Telemetry:
@@ -57,55 +59,56 @@ class Telemetry:
             raise InvalidArgumentError(f"conventions={conventions!r} must be one of {', '.join(VERSIONS)}")
         if isinstance(capture_content, bool) or not isinstance(capture_content, int) or capture_content < 0:
             raise InvalidArgumentError(f"capture_content={capture_content!r} must be a number of characters from 0")
-        self._names, self._limit = names(conventions), capture_content
+        self.names, self._limit = names(conventions), capture_content
+        self._servers: dict[str, dict[str, Any]] = {}
         self._tracer = trace.get_tracer("venice_ai", __version__, tracer_provider)
         meter = metrics.get_meter("venice_ai", __version__, meter_provider)
-        self._meters = {
-            told: meter.create_histogram(self._names[told], unit, explicit_bucket_boundaries_advisory=bounds)
+        self.meters = {
+            told: meter.create_histogram(self.names[told], unit, explicit_bucket_boundaries_advisory=bounds)
             for told, (unit, bounds) in _METRICS.items()
-            if told in self._names
+            if told in self.names
         }
 
     def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> OpenSpan:
         """The span of a chat that begins now; of a private one nothing of the content is told."""
-        server = urlsplit(base_url)
-        common: dict[str, Any] = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "venice"}
-        common |= {"gen_ai.request.model": body["model"], "server.address": server.hostname}
-        common["server.port"] = server.port or (443 if server.scheme == "https" else 80)
-        told = common | {f"gen_ai.request.{name}": body.get(name) for name in _PARAMETERS}
-        told |= {"gen_ai.request.max_tokens": body.get("max_completion_tokens"), "gen_ai.request.choice.count": body.get("n")}
-        limit = 0 if private else self._limit
-        told |= {"gen_ai.request.stream": stream or None, "gen_ai.input.messages": _content(body["messages"], limit)}
-        span = self._tracer.start_span(f"chat {body['model']}", None, trace.SpanKind.CLIENT, self.named(told))
-        return OpenSpan(self, span, common, limit)
+        metered = {**self._common(base_url), "gen_ai.request.model": body["model"]}
+        told = {_PARAMETERS[name]: value for name, value in body.items() if name in _PARAMETERS}
+        if stream:
+            told["gen_ai.request.stream"] = True
+        if limit := 0 if private else self._limit:
+            told["gen_ai.input.messages"] = _content(body["messages"], limit)
+        span = self._tracer.start_span(f"chat {body['model']}", None, trace.SpanKind.CLIENT, metered | self.named(told))
+        return OpenSpan(self, span, metered, limit)
 
     def step(self, operation: str, name: str | None = None, identity: str | None = None) -> OpenSpan:
         """The span of a tool (`execute_tool`), or of a tool loop (`invoke_agent`), that begins now."""
         told = {"gen_ai.operation.name": operation, "gen_ai.tool.name": name, "gen_ai.tool.call.id": identity}
         told["gen_ai.tool.type"] = name and "function"
         return OpenSpan(
-            self, self._tracer.start_span(f"{operation} {name}" if name else operation, None, attributes=self.named(told))
+            self, self._tracer.start_span(f"{operation} {name}" if name else operation, attributes=self.named(told))
         )
-
-    def record(self, told: Mapping[str, Any], common: Mapping[str, Any]) -> None:
-        """Records what metrics there are; `told` are their values."""
-        for each, value in told.items():
-            if isinstance(value, (int, float)) and each in self._meters:
-                kind = {"gen_ai.token.type": each} if each in {"input", "output"} else {}
-                self._meters[each].record(value, self.named({**common, **kind}))
 
     def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
-        known = self._names
-        return {
-            known[each]: value for each, value in told.items() if isinstance(value, (str, int, float, list)) and each in known
-        }
+        known = self.names
+        return {known[each]: value for each, value in told.items() if isinstance(value, _VALUES) and each in known}
+
+    def _common(self, base_url: str) -> dict[str, Any]:
+        """What is told of every chat with a server."""
+        if base_url not in self._servers:
+            server = urlsplit(base_url)
+            told = {"server.address": server.hostname, "server.port": server.port or (443 if server.scheme == "https" else 80)}
+            told |= {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "venice"}
+            self._servers[base_url] = self.named(told)
+        return self._servers[base_url]
 
     def headers(self) -> dict[str, str]:
         """The headers that tell which trace a request belongs to: no baggage, which may hold anything."""
-        carrier: dict[str, str] = {}
-        TraceContextTextMapPropagator().inject(carrier)
-        return carrier
+        context = trace.get_current_span().get_span_context()
+        if not context.is_valid:
+            return {}
+        state = {"tracestate": context.trace_state.to_header()} if context.trace_state else {}
+        return {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}", **state}
 
 
 class OpenSpan:
@@ -145,13 +148,17 @@ class OpenSpan:
             self._span.set_status(trace.StatusCode.ERROR)
             self._span.set_attribute("error.type", failure)
         if self._metered is not None:
-            self._tell({**self._metered, "error.type": failure}, answer, first_chunk)
+            self._tell(self._metered, failure, answer, first_chunk)
         self._span.end()
 
-    def _tell(self, metered: dict[str, Any], answer: Any, first_chunk: float | None) -> None:
-        usage, metered["gen_ai.response.model"] = getattr(answer, "usage", None), getattr(answer, "model", None)
+    def _tell(self, metered: dict[str, Any], failure: str | None, answer: Any, first_chunk: float | None) -> None:
+        usage, told = (
+            getattr(answer, "usage", None),
+            {"gen_ai.response.model": getattr(answer, "model", None), "error.type": failure},
+        )
+        metered = metered | self._telemetry.named(told)
         tokens = {"input": getattr(usage, "prompt_tokens", None), "output": getattr(usage, "completion_tokens", None)}
-        told = {f"gen_ai.usage.{kind}_tokens": count for kind, count in tokens.items()}
+        told |= {"gen_ai.usage.input_tokens": tokens["input"], "gen_ai.usage.output_tokens": tokens["output"]}
         told["gen_ai.usage.cache_read.input_tokens"] = getattr(usage, "cached_tokens", 0) or None
         told["gen_ai.usage.reasoning.output_tokens"] = getattr(usage, "reasoning_tokens", 0) or None
         reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", ())]
@@ -161,8 +168,11 @@ class OpenSpan:
             whole = answer.response() if isinstance(answer, Assembly) else answer
             said = [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]
             told["gen_ai.output.messages"] = _content(said, self._limit)
-        self._span.set_attributes(self._telemetry.named(metered | told))
-        self._telemetry.record({"seconds": perf_counter() - self._began, "first chunk": first_chunk, **tokens}, metered)
+        self._span.set_attributes(self._telemetry.named(told))
+        meters, kind = self._telemetry.meters, self._telemetry.names.get("gen_ai.token.type")
+        for each, value in {"seconds": perf_counter() - self._began, "first chunk": first_chunk, **tokens}.items():
+            if isinstance(value, (int, float)) and each in meters:
+                meters[each].record(value, {**metered, kind: each} if kind and each in tokens else metered)
 
     def __del__(self) -> None:
         with suppress(Exception):  # at the interpreter's end

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._core.caller_warnings import warn
-from ..._core.concurrency import without_locals
+from ..._core.concurrency import followed, without_locals
 from ..._core.json_values import without
 from ..._core.ports import drive
 from ..._core.privacy import PREFIX, Privacy, encryption_requested, encryption_requested_in, refuse_below
@@ -26,7 +26,6 @@ from ...exceptions import (
     InvalidRequestError,
     StreamInterruptedError,
 )
-from ...telemetry import followed
 from ...types.api.chat import ChatCompletionResponse, Messages
 from ...types.api.params import CHAT_PATH
 

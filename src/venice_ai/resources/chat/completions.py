@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
-from ..._core.concurrency import bounded_map, without_locals
+from ..._core.concurrency import bounded_map, followed, without_locals
 from ..._wire.request_body import checked_messages, encode
 from ...exceptions import InvalidArgumentError, NoMatchingModelError, VeniceError
-from ...telemetry import followed
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from .calls import ChatCalls
 

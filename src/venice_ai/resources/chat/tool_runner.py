@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from ..._core.concurrency import as_completed, in_thread, without_locals
+from ..._core.concurrency import as_completed, followed, in_thread, without_locals
 from ..._core.privacy import encryption_requested_in, refuse_below
 from ...exceptions import (
     APIError,
@@ -27,7 +27,6 @@ from ...exceptions import (
     VeniceError,
 )
 from ...streaming import ChatStream, Stream
-from ...telemetry import followed
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
 from ...tools.parameters import is_async
 from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole

@@ -1,0 +1,184 @@
+"""What telemetry costs a call: off, on, and beside the same spans and metrics written by hand.
+
+    python -m benchmarks.telemetry
+
+No network: a transport gives the same reply at once. The sides take turns, a block of calls each, and each block's time is that
+of the processor. Spans go to a processor that keeps nothing, metrics to a reader that is never asked. Told is the median of all
+turns in microseconds for a call, with that of the differences within a turn.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from statistics import median
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.util.types import AttributeValue
+
+from venice_ai import ChatCompletionResponse, Telemetry, VeniceClient
+from venice_ai._core.concurrency import followed
+from venice_ai.transport import Request
+from venice_ai.types.response_meta import Headers
+
+MODEL = "venice-1"
+ASKED: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "temperature": 0.5}
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+BODY = json.dumps({"id": "c", "object": "chat.completion", "created": 1, "model": MODEL, "choices": [CHOICE], "usage": USAGE})
+Call = Callable[[], Awaitable[object]]
+
+
+class Reply:
+    """The reply that is always given."""
+
+    status = 200
+
+    def __init__(self) -> None:
+        self.headers = Headers([("content-type", "application/json"), ("cf-ray", "1")])
+
+    async def read(self) -> bytes:
+        return BODY.encode()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield BODY.encode()
+
+    async def drain(self) -> None:
+        pass
+
+    def progressed(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Instant:
+    """A transport that answers at once."""
+
+    async def send(self, request: Request) -> Reply:
+        return Reply()
+
+    async def aclose(self) -> None:
+        pass
+
+
+class ByHand:
+    """What a program would write around `create` to have the same spans and metrics."""
+
+    def __init__(self, client: VeniceClient, tracer: trace.Tracer, meter: metrics.Meter) -> None:
+        self.client, self.tracer = client, tracer
+        self.seconds = meter.create_histogram("gen_ai.client.inference.duration", "s")
+        self.input = meter.create_histogram("gen_ai.client.inference.operation.input_tokens", "{token}")
+        self.output = meter.create_histogram("gen_ai.client.inference.operation.output_tokens", "{token}")
+
+    async def create(self) -> ChatCompletionResponse:
+        began = time.perf_counter()
+        common: dict[str, AttributeValue] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "venice",
+            "gen_ai.request.model": MODEL,
+            "server.address": "api.venice.ai",
+            "server.port": 443,
+        }
+        span = self.tracer.start_span(
+            f"chat {MODEL}", kind=trace.SpanKind.CLIENT, attributes={**common, "gen_ai.request.temperature": 0.5}
+        )
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            response = await self.client.chat.completions.create(**ASKED)
+        usage, meta = response.usage, response.meta
+        assert usage is not None
+        span.add_event(
+            "venice.attempt",
+            {
+                "venice.attempt.number": meta.attempts,
+                "venice.attempt.wait": 0.0,
+                "venice.attempt.duration": meta.latency,
+                "venice.attempt.request_id": meta.request_id or "",
+                "http.response.status_code": meta.status_code,
+            },
+        )
+        span.set_attributes(
+            {
+                "gen_ai.response.id": response.id,
+                "gen_ai.response.model": response.model,
+                "gen_ai.response.finish_reasons": [choice.finish_reason or "" for choice in response.choices],
+                "gen_ai.usage.input_tokens": usage.prompt_tokens,
+                "gen_ai.usage.output_tokens": usage.completion_tokens,
+            }
+        )
+        common["gen_ai.response.model"] = response.model
+        self.seconds.record(time.perf_counter() - began, common)
+        self.input.record(usage.prompt_tokens, common)
+        self.output.record(usage.completion_tokens, common)
+        span.end()
+        return response
+
+
+def providers() -> tuple[TracerProvider, MeterProvider]:
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SpanProcessor())
+    return tracers, MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+
+
+async def measured(call: Call, calls: int) -> float:
+    """Microseconds of the processor for a call."""
+    began = time.process_time()
+    for _ in range(calls):
+        await call()
+    return (time.process_time() - began) / calls * 1e6
+
+
+async def nothing() -> None:
+    """Work that is followed by nobody."""
+
+
+async def off_alone() -> None:
+    """What a call does for telemetry that is off, twice over: the span of a call is asked for by its caller and its attempt."""
+    await followed(None, nothing())
+
+
+async def main(turns: int, calls: int) -> None:
+    tracers, meters = providers()
+    off = VeniceClient(api_key="k", transport=Instant(), limits=False)
+    on = VeniceClient(
+        api_key="k", transport=Instant(), limits=False, telemetry=Telemetry(tracer_provider=tracers, meter_provider=meters)
+    )
+    own_tracers, own_meters = providers()
+    by_hand = ByHand(off, own_tracers.get_tracer("by hand"), own_meters.get_meter("by hand"))
+    sides: dict[str, Call] = {
+        "off": lambda: off.chat.completions.create(**ASKED),
+        "by hand": by_hand.create,
+        "on": lambda: on.chat.completions.create(**ASKED),
+        "a coroutine": nothing,
+        "a coroutine, followed by nobody": off_alone,
+    }
+    for call in sides.values():
+        await measured(call, calls)
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(turns):
+        names = list(sides) if turn % 2 else list(reversed(sides))
+        for name in names:
+            taken[name].append(await measured(sides[name], calls))
+    for name, times in taken.items():
+        print(f"{name:32} {median(times):8.2f} us")
+    for one, other in (("on", "by hand"), ("on", "off"), ("by hand", "off")):
+        differences = [a - b for a, b in zip(taken[one], taken[other], strict=True)]
+        print(f"{one} - {other:24} {median(differences):8.2f} us")
+    added = [a - b for a, b in zip(taken["a coroutine, followed by nobody"], taken["a coroutine"], strict=True)]
+    print(f"{'what is off adds':32} {median(added):8.2f} us")
+    await off.close()
+    await on.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--calls", type=int, default=250)
+    given = parser.parse_args()
+    asyncio.run(main(given.turns, given.calls))
