@@ -90,7 +90,7 @@ class ByHand:
             f"chat {MODEL}", kind=trace.SpanKind.CLIENT, attributes={**common, "gen_ai.request.temperature": 0.5}
         )
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-            response = await self.client.chat.completions.create(**ASKED)
+            response: ChatCompletionResponse = await self.client.chat.completions.create(**ASKED)
         usage, meta = response.usage, response.meta
         assert usage is not None
         span.add_event(

@@ -408,17 +408,21 @@ async def a_batch(emulator: Emulator, client: Made) -> None:
     await client().chat.completions.batch([ASK] * 6, max_concurrency=2)
 
 
+def requests(count: int) -> list[dict[str, Any]]:
+    return [ASK | {"seed": seed + 1} for seed in range(count)]
+
+
 @play
 async def a_batch_that_is_iterated(emulator: Emulator, client: Made) -> None:
     emulator.script(text(SAY), error(400, {"error": CANARY}), overloaded())
-    async for _ in client().chat.completions.batch_iter([{**ASK, "seed": seed} for seed in range(1, 7)]):
+    async for _ in client().chat.completions.batch_iter(requests(6)):
         pass
 
 
 @play
 async def a_batch_that_is_left(_: Emulator, client: Made) -> None:
-    items = client().chat.completions.batch_iter([{**ASK, "seed": seed} for seed in range(1, 30)], max_concurrency=3)
-    async for _ in items:
+    items = client().chat.completions.batch_iter(requests(30), max_concurrency=3)
+    async for _item in items:
         break
     await items.aclose()
 
@@ -429,8 +433,8 @@ def sealed_play(ask: Callable[..., Awaitable[object]], how: str) -> Play:
         assert emulator.enclave is not None
         made = client()
         sealed = {"model": SEALED, "messages": ASK["messages"], "e2ee": True}
-        steps = {"is answered": [text(SAY)], "is refused": [error(400, {"error": CANARY})], "is cut": [text(SAY, cut_at=400)]}
-        steps["is sent again"] = [overloaded(), text(SAY)]
+        steps: dict[str, list[Any]] = {"is answered": [text(SAY)], "is refused": [error(400, {"error": CANARY})]}
+        steps |= {"is cut": [text(SAY, cut_at=400)], "is sent again": [overloaded(), text(SAY)]}
         emulator.script(*steps.get(how, []))
         if how == "finds a new key":
             await made.chat.completions.create(**sealed)

@@ -8,7 +8,6 @@ import json
 import re
 import select
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ import click
 from .._client import VeniceClient
 from ..exceptions import AuthenticationError, VeniceError
 from . import _output
-from ._ask import AnswerPrinter, AskOptions, WebSearch, ask, chosen_model
+from ._ask import AnswerPrinter, AskOptions, ask, chosen_model
 from ._connection import Connection, need_confidential, need_key, with_connection
 from ._errors import in_our_words
 from ._input import prompt_from, require_text
@@ -62,38 +61,31 @@ def chat(
     connection: Connection,
     /,
     prompt: tuple[str, ...],
-    model: str | None,
     system: str | None,
-    temperature: float | None,
-    max_tokens: int | None,
-    seed: int | None,
-    web_search: WebSearch | None,
+    web_search: str | None,
     e2ee: bool,
     params: tuple[str, ...],
     no_stream: bool,
-    **shown: bool,
+    **given: Any,
 ) -> None:
     """Ask a model and print its answer as it comes.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands. At a
     terminal without a prompt it is a conversation: /quit or Ctrl-D ends it, Ctrl-C only the answer being given.
     """
-    named = {"temperature": temperature, "max_completion_tokens": max_tokens, "seed": seed}
-    given = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
-    options = AskOptions(
-        model=model,
-        params=with_web_search(given, web_search),
-        searches=web_search in {"auto", "on"},
-        stream=not no_stream,
-        sealed=e2ee,
-        **shown,
-    )
+    names = {"temperature": "temperature", "max_tokens": "max_completion_tokens", "seed": "seed"}
+    named = {name: given.pop(option) for option, name in names.items()}
+    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
+    switches: Any = sent.get("venice_parameters") or {}
+    if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
+        sent["venice_parameters"] = {**switches, "enable_web_search": web_search}
+    options = AskOptions(params=sent, searches=web_search in {"auto", "on"}, stream=not no_stream, sealed=e2ee, **given)
     if system is not None:
         require_text("--system", system)
     text = prompt_from(prompt)
     if e2ee:
         need_confidential()
-    if model is None and "extra_headers" not in given:  # headers may hold the proof of a wallet instead
+    if options.model is None and "extra_headers" not in sent:  # headers may hold the proof of a wallet instead
         need_key()
     opening = [{"role": "system", "content": system}] if system else []
     if text is not None:
@@ -122,16 +114,6 @@ def parameter(given: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         raise click.UsageError(f"--param {name}: {value!r} is not JSON; text is --param '{name}=\"...\"'") from None
-
-
-def with_web_search(params: dict[str, Any], web_search: WebSearch | None) -> dict[str, Any]:
-    """The parameters with the switch for web searches, beside the other switches of Venice."""
-    if web_search is None:
-        return params
-    switches: Iterable[Any] | Any = params.get("venice_parameters") or {}
-    if not isinstance(switches, dict):
-        return params  # the library says what is wrong with it
-    return params | {"venice_parameters": {**switches, "enable_web_search": web_search}}
 
 
 # -- a conversation ------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import click
 
 from .._core.json_values import items
 from ..costs import rate
-from ..resources.model_choice import CAPABILITIES
+from ..resources.model_choice import CAPABILITIES, can, spec_of
 from ..resources.models import ModelType
-from ..types.api.models import ModelResponse
+from ..types.api.models import ModelResponse, ModelSpec
 from . import _output
 from ._connection import Connection, asking_for_models, with_connection
 
@@ -80,8 +80,7 @@ async def _list(
 
 def abilities(model: ModelResponse) -> list[str]:
     """What a model can do, in the names of `--capability`."""
-    flags = getattr(model.model_spec, "capabilities", None)
-    return [name for name, flag in _FLAGS.items() if getattr(flags, flag, None) is True]
+    return [name for name, flag in _FLAGS.items() if can(model, flag)]
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
@@ -93,31 +92,31 @@ def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def _row(model: ModelResponse) -> list[str]:
-    spec: Any = model.model_spec
-    context = getattr(spec, "availableContextTokens", None)
+    spec = spec_of(model)
+    context: Any = spec.availableContextTokens
     return [
         str(model.id),
         f"{context:,}" if isinstance(context, int) else "-",
         *(_dollars(_usd(model, side)) for side in ("input", "output")),
-        str(getattr(spec, "privacy", None) or "-"),
+        str(spec.privacy or "-"),
         ", ".join(_notes(spec)),
         " ".join(abilities(model)) or "-",
     ]
 
 
-def _notes(spec: Any) -> Iterable[str]:
-    yield from map(str, items(getattr(spec, "traits", None)))
-    if getattr(spec, "offline", None) is True:
+def _notes(spec: ModelSpec) -> Iterable[str]:
+    yield from map(str, items(spec.traits))
+    if spec.offline is True:
         yield "offline"
-    if getattr(spec, "betaModel", None) is True or getattr(spec, "beta", None) is True:
+    if spec.betaModel is True or spec.beta is True:
         yield "beta"
-    retirement = getattr(getattr(spec, "deprecation", None), "date", None)
+    retirement = getattr(spec.deprecation, "date", None)
     if isinstance(retirement, str):
         yield f"retires {retirement[:10]}"
 
 
 def _usd(model: ModelResponse, side: str) -> float | None:
-    price = rate(getattr(model.model_spec, "pricing", None), 0, side)
+    price = rate(spec_of(model).pricing, 0, side)
     return None if price is None else float(price)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
@@ -15,9 +15,6 @@ from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
 from ._connection import debug_option, need_confidential
-
-if TYPE_CHECKING:
-    from ..emulator import Emulator
 
 _EXAMPLES = """\b
 venice-chat serve --port 0
@@ -38,18 +35,7 @@ venice-chat serve --tee
 @click.option("--tee", is_flag=True, help="Run the e2ee-* model in an enclave, under test roots (extra 'e2ee').")
 @click.option("--tee-fault", metavar="NAME", help="Play an attack on the enclave; implies --tee. A wrong NAME lists them.")
 @debug_option
-def serve(
-    host: str,
-    port: int,
-    allow_remote: bool,
-    admin: bool,
-    cors: bool,
-    local: bool,
-    model: Path | None,
-    threads: int | None,
-    tee: bool,
-    tee_fault: str | None,
-) -> None:
+def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **given: Any) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
 
     Its address is printed on stdout in one line. Ctrl-C ends it.
@@ -57,10 +43,11 @@ def serve(
     With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
     give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
     """
-    if threads is not None and not (local or model):
+    local, threads = given["local"] or given["model"] is not None, given["threads"]
+    if threads is not None and not local:
         raise click.UsageError("--threads is for the model on this machine; add --local")
     enclave = None
-    if tee or tee_fault is not None:
+    if given["tee"] or tee_fault is not None:
         need_confidential()
         from ..emulator.enclave import Enclave
 
@@ -71,13 +58,13 @@ def serve(
     from ..emulator import Emulator
 
     backend = None
-    if local or model is not None:
+    if local:
         from ..emulator.local import open_local_model
 
-        backend = open_local_model(model, threads=threads, show=_output.note)
+        backend = open_local_model(given["model"], threads=threads, show=_output.note)
         if enclave is not None:
             backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
-    emulator = Emulator(admin=admin, cors=cors, backend=backend, tee=enclave or False)
+    emulator = Emulator(admin=given["admin"], cors=given["cors"], backend=backend, tee=enclave or False)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
@@ -86,7 +73,7 @@ def serve(
         raise click.UsageError(why) from None
 
 
-async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> None:
+async def _run(emulator: Any, host: str, port: int, allow_remote: bool) -> None:
     from ..emulator import serve as listen
 
     stop = stop_signal()
