@@ -12,8 +12,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -90,7 +91,7 @@ class ByHand:
             f"chat {MODEL}", kind=trace.SpanKind.CLIENT, attributes={**common, "gen_ai.request.temperature": 0.5}
         )
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-            response: ChatCompletionResponse = await self.client.chat.completions.create(**ASKED)
+            response = await create(self.client)
         usage, meta = response.usage, response.meta
         assert usage is not None
         span.add_event(
@@ -134,6 +135,10 @@ async def measured(call: Call, calls: int) -> float:
     return (time.process_time() - began) / calls * 1e6
 
 
+async def create(client: VeniceClient) -> ChatCompletionResponse:
+    return cast("ChatCompletionResponse", await client.chat.completions.create(**ASKED))
+
+
 async def nothing() -> None:
     """Work that is followed by nobody."""
 
@@ -152,9 +157,9 @@ async def main(turns: int, calls: int) -> None:
     own_tracers, own_meters = providers()
     by_hand = ByHand(off, own_tracers.get_tracer("by hand"), own_meters.get_meter("by hand"))
     sides: dict[str, Call] = {
-        "off": lambda: off.chat.completions.create(**ASKED),
+        "off": partial(create, off),
         "by hand": by_hand.create,
-        "on": lambda: on.chat.completions.create(**ASKED),
+        "on": partial(create, on),
         "a coroutine": nothing,
         "a coroutine, followed by nobody": off_alone,
     }
@@ -177,7 +182,7 @@ async def main(turns: int, calls: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--turns", type=int, default=40)
     parser.add_argument("--calls", type=int, default=250)
     given = parser.parse_args()

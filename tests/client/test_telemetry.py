@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, TypeAlias, cast
 
 import pytest
@@ -30,6 +31,7 @@ from venice_ai import (
     SyncVeniceClient,
     Telemetry,
     Timeout,
+    ToolCall,
     UserMessage,
     VeniceClient,
     VeniceError,
@@ -362,6 +364,10 @@ def tools_play(streams: bool, steps: list[Any], **options: Any) -> Play:
     return played
 
 
+def wait(_call: ToolCall, _arguments: dict[str, Any]) -> Approval:
+    return Approval.wait()
+
+
 CALL = tool_call("echo", {"word": CANARY})
 FAILING = tool_call("echo", {"word": f"raise {CANARY}"})
 LOOPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -372,7 +378,7 @@ LOOPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "has wrong arguments": ([tool_call("echo", {"wort": CANARY}), text(SAY)], {}),
     "calls an unknown tool": ([tool_call("other", {"word": CANARY})], {}),
     "reaches its limit": ([CALL, CALL], {"max_iterations": 2}),
-    "waits for a person": ([CALL], {"approve": lambda *_: Approval.wait()}),
+    "waits for a person": ([CALL], {"approve": wait}),
     "fails in its second round": ([CALL, error(400, {"error": CANARY})], {}),
     "is sent again in its second round": ([CALL, overloaded(), text(SAY)], {}),
 }
@@ -432,7 +438,7 @@ def sealed_play(ask: Callable[..., Awaitable[object]], how: str) -> Play:
         emulator.enclave = BillingEmulator(tee=True).enclave
         assert emulator.enclave is not None
         made = client()
-        sealed = {"model": SEALED, "messages": ASK["messages"], "e2ee": True}
+        sealed: dict[str, Any] = {"model": SEALED, "messages": ASK["messages"], "e2ee": True}
         steps: dict[str, list[Any]] = {"is answered": [text(SAY)], "is refused": [error(400, {"error": CANARY})]}
         steps |= {"is cut": [text(SAY, cut_at=400)], "is sent again": [overloaded(), text(SAY)]}
         emulator.script(*steps.get(how, []))
@@ -825,7 +831,8 @@ async def test_calls_of_tools_are_content_too() -> None:
 async def test_with_the_floor_e2ee_nothing_is_told_whatever_the_switch_says() -> None:
     emulator, seen = Emulator(tee=True), Seen(capture_content=1000)
 
-    await client_of(emulator, seen, min_privacy="e2ee").chat.completions.create(**{**ASK, "model": SEALED}, e2ee=True)
+    sealed: dict[str, Any] = {**ASK, "model": SEALED}
+    await client_of(emulator, seen, min_privacy="e2ee").chat.completions.create(**sealed, e2ee=True)
 
     assert "messages" not in seen.everything()
 
@@ -914,9 +921,10 @@ def test_the_error_without_the_extra_says_what_to_install() -> None:
 
 
 def test_the_names_of_the_older_versions_are_those_that_opentelemetry_publishes() -> None:
-    from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as published
-    from opentelemetry.semconv._incubating.metrics import gen_ai_metrics as measured
-
-    known = {value for module in (published, measured) for value in vars(module).values() if isinstance(value, str)}
+    modules = [
+        import_module(f"opentelemetry.semconv._incubating.{name}")
+        for name in ("attributes.gen_ai_attributes", "metrics.gen_ai_metrics")
+    ]
+    known = {value for module in modules for value in vars(module).values() if isinstance(value, str)}
     for version in VERSIONS[1:]:
         assert {name for name in names(version).values() if name.startswith("gen_ai.")} <= known
