@@ -158,7 +158,7 @@ def play(function: Play) -> Play:
 
 
 async def whole(client: VeniceClient, **params: Any) -> object:
-    return await client.chat.completions.create(**ASK, **params)
+    return cast("object", await client.chat.completions.create(**ASK, **params))
 
 
 async def collected(client: VeniceClient, **params: Any) -> object:

@@ -157,11 +157,12 @@ class Call:
 
     def _report(self, usage: ChatUsage | None, failure: str | None) -> None:
         """Tells how the attempt went: to the span, and to the log in a line that shows neither the key nor what was said."""
-        now, sent, meta, self._sent = self._caller.clock.now(), self._sent or 0.0, self._meta, None
-        waited, self._since = sent - self._since, now
+        sent, meta, self._sent = self._sent or 0.0, self._meta, None
         logged = attempts_logger.isEnabledFor(logging.INFO)
         if self.span is None and not logged:
             return
+        now = self._caller.clock.now()
+        waited, self._since = sent - self._since, now
         request, status = self._request, None if meta is None else meta.status_code
         identity = None if meta is None else without(meta.request_id, request.secret)
         if self.span is not None:

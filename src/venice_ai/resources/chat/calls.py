@@ -134,12 +134,11 @@ class ChatCalls(APIResource[ClientT]):
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
-            how: dict[str, Any] = {"stream": stream, "timeout": timeout, "extra_headers": extra_headers}
-            make: partial[Any] = partial(self._request, **how)
+            make: partial[Any] = partial(self._request, stream=stream, timeout=timeout, extra_headers=extra_headers)
             if sealed := _is_sealed(self._client, body, e2ee):
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                make = partial(SealedChat, self._client, e2ee=e2ee, **how)
+                make = partial(SealedChat, self._client, e2ee=e2ee, **make.keywords)
             fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
         except Exception as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
@@ -185,10 +184,12 @@ class ChatCalls(APIResource[ClientT]):
             from .fallbacks import FallbackCall
 
             call = FallbackCall(caller, asked, others, make)
-        found = await opens(asked, call=call)
-        if not stream:
-            self._client.notices.answer(model, found, caller.clock.now)
-        return found
+        if stream:
+            return await opens(asked, call=call)
+        call.fail_fast, call.span, call.policy = opens.keywords["fail_fast"], opens.keywords["span"], self._client.retries
+        response = await caller.read(asked, partial(_read, asked), call)
+        self._client.notices.answer(model, response, caller.clock.now)
+        return response
 
     async def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
@@ -270,14 +271,12 @@ class ChatCalls(APIResource[ClientT]):
         chat: SealedChat | None = None,
         fail_fast: bool | None = None,
         span: OpenSpan | None = None,
-    ) -> Any:
-        """The answer to a request; of a stream its chunks, once it was accepted, with `every_chunk` also without choices."""
+    ) -> ChunkSource:
+        """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
         caller = self._client.caller
         sent = caller.clock.now()
         call = call or Call(caller, request)
         call.fail_fast, call.span, call.policy = fail_fast, span, self._client.retries
-        if not request.stream:
-            return await caller.read(request, partial(_read, request), call)
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 

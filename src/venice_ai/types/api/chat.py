@@ -598,6 +598,18 @@ class ChatCompletionResponse(Response):
 
         return read(kind, self, choice_index, wrapped=is_wrapped(kind)).parsed
 
+    @fixed
+    def _repr_html_(self) -> str | None:
+        from .._html import text
+
+        shown = list[str]()
+        for message in (choice.message for choice in self.choices if isinstance(choice, ChatChoice) and not is_private(self)):
+            calls = message.tool_calls if isinstance(message.tool_calls, list) else []
+            shown += [text(str(message.reasoning_content), "reasoning")] if message.reasoning_content else []
+            shown += [text(message.text or "")]
+            shown += [text(f"{each.function.name}({each.function.arguments})") for each in calls if isinstance(each, ToolCall)]
+        return "".join(shown) or None  # then a notebook shows the repr
+
     @property
     def web_search_citations(self) -> list[WebSearchCitation]:
         """Pages the answer draws on; empty without a web search."""
