@@ -51,6 +51,7 @@ ROOMS = [
         "",
         "gateway",
         "emulator",
+        "testing",
         "ray",
         "cli",
     ),

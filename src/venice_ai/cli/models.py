@@ -39,30 +39,22 @@ venice-chat models --resolve --capability function-calling
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the catalogue's entries as JSON.")
 @with_connection
-def models(
-    connection: Connection, kind: ModelType | None, capabilities: tuple[str, ...], cheapest: bool, resolve: bool, as_json: bool
-) -> None:
+def models(connection: Connection, /, **wanted: Any) -> None:
     """List the models. Prices are US dollars for 1,000,000 tokens; no key is needed."""
-    if resolve and (kind is not None or as_json):
+    if wanted["resolve"] and (wanted["kind"] is not None or wanted["as_json"]):
         raise click.UsageError("--resolve prints the id of a text model; leave out --type and --json")
-    asyncio.run(
-        _resolve(connection, capabilities, cheapest) if resolve else _list(connection, kind, capabilities, cheapest, as_json)
-    )
-
-
-async def _resolve(connection: Connection, capabilities: Sequence[str], cheapest: bool) -> None:
-    async with connection.client() as client:
-        wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in capabilities}
-        with asking_for_models(client):
-            model = await client.models.resolve_chat(prefer="cheapest" if cheapest else None, **wishes)
-    _output.line(model)
+    asyncio.run(_list(connection, **wanted))
 
 
 async def _list(
-    connection: Connection, kind: ModelType | None, capabilities: Sequence[str], cheapest: bool, as_json: bool
+    connection: Connection, kind: ModelType | None, resolve: bool, as_json: bool, capabilities: Sequence[str], cheapest: bool
 ) -> None:
     async with connection.client() as client:
         with asking_for_models(client):
+            if resolve:
+                wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in capabilities}
+                _output.line(await client.models.resolve_chat(prefer="cheapest" if cheapest else None, **wishes))
+                return
             listed = (await client.models.list(type=kind)).data
     # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
     found = [each for each in listed if isinstance(each, ModelResponse) and set(capabilities) <= set(abilities(each))]

@@ -138,9 +138,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
         params = Parameters(kwargs)
         if "max_reasks" in params:
-            raise InvalidArgumentError(
-                "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
-            )
+            raise InvalidArgumentError("stream_parse shows what comes and cannot ask again; parse(max_reasks=...) can")
         request = request_for(response_format, messages, params, name=schema_name, strict=strict, echoes=self._echoes)
         del messages, kwargs  # as in `create`
         conversation, shape, wrapped = await request
