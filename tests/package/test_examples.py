@@ -44,6 +44,7 @@ WHAT_IS_SAID = {
         "broken off after: ",
         '+      "content": "goodbye",',
     ],
+    "sealed_tools": ["assistant: I will look.", '"haemoglobin":14.1', "ferritin is low", "Venice saw the tool: False"],
     "stream": ["a very short story about a gondola", "(finish reason: stop)", "tokens)"],
     "stream_structured": [" ingredients so far", "done: "],
     "structured": ["\n- "],
