@@ -42,6 +42,7 @@ from venice_ai.telemetry.names import VERSIONS, Conventions, names
 
 from ..fakes import HI, KEY, ScriptedTransport, answer, completion
 from ..gateway.asking import asking
+from .wires import form as sealed_calls
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:end-to-end encryption"),
@@ -835,6 +836,22 @@ async def test_with_the_floor_e2ee_nothing_is_told_whatever_the_switch_says() ->
     await client_of(emulator, seen, min_privacy="e2ee").chat.completions.create(**sealed, e2ee=True)
 
     assert "messages" not in seen.everything()
+
+
+async def test_a_sealed_tool_loop_tells_neither_what_its_tools_are_called_nor_what_they_do() -> None:
+    emulator, seen = BillingEmulator(tee=True), Seen(capture_content=1000)
+    emulator.script(text(sealed_calls(("secretly_named", {"word": CANARY}))), text(SAY))
+
+    def secretly_named(word: str) -> str:
+        """Says it again."""
+        return word
+
+    sealed: dict[str, Any] = {**ASK, "model": SEALED, "e2ee": True, "sealed_tools": True}
+    await client_of(emulator, seen).chat.completions.run_with_tools(**sealed, tools=[secretly_named])
+
+    assert sorted(span.name for span in seen.kept.spans) == [f"chat {SEALED}"] * 2 + ["execute_tool", "invoke_agent"]
+    assert seen.usage == emulator.bill
+    assert not {CANARY, "secretly_named", "messages"} & set(re.findall(r"[\w-]+", seen.everything()))
 
 
 # -- on and off ----------------------------------------------------------------------------------------------------------
