@@ -13,10 +13,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-from ._core.concurrency import followed
 from ._core.ports import Reply
 from ._core.request import Request
-from ._wire import json_text, reply_body
+from ._wire import json_text, sse
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
@@ -56,6 +55,9 @@ class ChunkReader:
     there are chunks without choices, which carry usage.
     """
 
+    span: OpenSpan | None = None
+    """What is told how it ended, once it is the caller's."""
+
     def __init__(
         self,
         reply: Reply,
@@ -90,7 +92,6 @@ class ChunkReader:
         self._call = call  # until content came
         self._over = call.done if call is not None else None
         self._notices = notices
-        self.span: OpenSpan | None = None  # once it is the caller's
         self._received = bytearray()
         self._begin(reply, meta)
 
@@ -193,13 +194,15 @@ class ChunkReader:
                     return
                 event, found, events, taken = b"", None, [], None
                 await self._go_on(failure)
+        except VeniceError as error:
+            self._failure, self._failed_with = KeptError(error), type(error).__name__
+            raise
         except GeneratorExit:
             if not self.left:  # nobody closed it: it is being collected as garbage
                 self.drop()
             raise
         except BaseException as error:
             self._failed_with = type(error).__name__
-            self._failure = KeptError(error) if isinstance(error, VeniceError) else None
             raise
         finally:
             event, found, events, taken, failure = b"", None, [], None, None  # a traceback may show what they hold
@@ -253,7 +256,8 @@ class ChunkReader:
                 raise failure
             unseen = self.assembly.unseen
             self.reply.close()
-            answer = await followed(self.span, self._call.again(failure), opens=True)
+            again = self._call.again(failure)
+            answer = await (again if self.span is None else self.span.follow(again, opens=True))
         finally:
             del failure  # its traceback refers to this frame
         self._begin(answer.reply, answer.meta)
@@ -270,12 +274,12 @@ class ChunkReader:
 
     async def _start(self) -> APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes, or does not begin; None for a stream."""
-        start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
+        start, labelled = sse.start_of(self._head), sse.says_stream(self.meta)
         try:
             while not start and not self._at_end:
                 piece = await self._head_piece()
-                start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
-            if not reply_body.is_whole(start, labelled=labelled):
+                start = sse.start_of(self._head if len(self._head) < _START_BYTES else piece)
+            if not sse.is_whole(start, labelled=labelled):
                 self._first = bytes(self._head)
                 return None
             while not self._at_end:

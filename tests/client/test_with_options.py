@@ -94,6 +94,9 @@ async def test_closing_a_view_closes_the_client_and_entering_it_opens_both() -> 
         pytest.param({"max_retries": -1}, "max_retries=-1", id="retries"),
         pytest.param({"max_retries": True}, "max_retries=True", id="no number"),
         pytest.param({"headers": {"X": "a\nb"}}, "'X'", id="header"),
+        pytest.param({"preflight": 1}, "preflight=1", id="preflight"),
+        pytest.param({"retry_timeouts": "yes"}, "retry_timeouts='yes'", id="retry_timeouts"),
+        pytest.param({"fallback_models": "one"}, "fallback_models='one'", id="fallback_models"),
     ],
 )
 @pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
@@ -117,10 +120,20 @@ def test_a_view_of_the_synchronous_client_shares_its_connections_in_the_calling_
         assert here is not None
         assert own is not None
         assert here.caller.transport is own.caller.transport
-        assert here.retries == own.retries
         assert view._connected.caller.transport is client._connected.caller.transport
         assert view._connected.hooks_in_threads
         view.close()
         assert client.closed
         with pytest.raises(VeniceError, match="closed"):
             client.chat.completions.create(model="venice-1", messages=HI)
+
+
+def test_a_view_of_the_synchronous_client_with_fallback_models_asks_them() -> None:
+    emulator = Emulator()
+    emulator.script(overloaded(), overloaded(), overloaded())
+    client = SyncVeniceClient(api_key=KEY, transport=emulator.transport(), clock=emulator.clock)
+
+    view = client.with_options(max_retries=0).with_options(fallback_models=["venice-2"])
+
+    assert view.fallback_models == ("venice-2",)
+    assert client.fallback_models == ()

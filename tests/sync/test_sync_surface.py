@@ -44,7 +44,6 @@ INNER = {
         "notices",
         "token_counts",
         "resource",
-        "retries",
         "hooks_in_threads",
         "knows_server",
         "on_close",

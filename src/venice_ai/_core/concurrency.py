@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from inspect import iscoroutinefunction
 from traceback import clear_frames
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from ..exceptions import InvalidArgumentError
 from .first_use import Task
 
 T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E", bound=BaseException)
+
+
+def check_plain(name: str, hook: object) -> None:
+    """Raises an InvalidArgumentError for an async hook where nobody awaits it."""
+    if iscoroutinefunction(hook) or iscoroutinefunction(getattr(type(hook), "__call__", None)):  # noqa: B004  # not: is it callable
+        raise InvalidArgumentError(f"{name}={hook!r:.100} must not be an async function: nobody awaits it")
 
 
 async def bounded_map(
@@ -30,6 +38,7 @@ async def bounded_map(
 
     What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure.
     """
+    check_plain("on_result", on_result)
     results = {} if results is None else results
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them
@@ -71,20 +80,12 @@ def without_locals(error: E) -> E:
     return error
 
 
-def followed(span: Any, work: Coroutine[Any, Any, T], *, opens: bool = False) -> Coroutine[Any, Any, T]:
-    """The work within a span of telemetry, where there is one; see `OpenSpan.follow`."""
-    return work if span is None else span.follow(work, opens=opens)
-
-
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:
     """What `call` gives for all items at once, as they are done; the first exception, or leaving early, cancels the rest."""
     tasks = [asyncio.ensure_future(call(item)) for item in items]
-    running = set(tasks)
     try:
-        while running:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in filter(done.__contains__, tasks):
-                yield task.result()
+        for done in asyncio.as_completed(tasks):
+            yield await done
     finally:
         for task in tasks:
             task.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -15,7 +15,6 @@ from .._core.request import Request, SystemClock
 from .._wire.notices import Notices
 from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
-from ..types.api.chat import ChatUsage
 from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
 from .retry import RetryPolicy
 
@@ -47,12 +46,26 @@ class Caller:
     counts: TokenCounts | None = None
     """What is told the usage of each answer."""
     notices: Notices = field(default_factory=Notices)
-    closed: bool = False
-    """Whether the client was closed: then nothing more is sent."""
+    origin: Caller | None = None
+    """The caller of the client of which this one's is a view."""
+    _closed: bool = False
+
+    def with_policy(self, policy: RetryPolicy) -> Caller:
+        """The same with other retries; what closes one closes both."""
+        return replace(self, policy=policy, origin=self.origin or self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed: then nothing more is sent."""
+        return self._closed if self.origin is None else self.origin.closed
+
+    def reopen(self) -> None:
+        """The client may be used again."""
+        self._closed = False
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""
-        self.closed = True
+        self._closed = True
         if isinstance(self.clock, SystemClock):
             self.clock.wake()
         for gate in self.gates:
@@ -87,6 +100,9 @@ class Caller:
 class Call:
     """One request with all its attempts, which share a deadline and a number of retries."""
 
+    span: OpenSpan | None = None
+    """What is told how each attempt went."""
+
     def __init__(self, caller: Caller, request: Request) -> None:
         self._caller = caller
         self._request = request
@@ -97,10 +113,8 @@ class Call:
         self._since = self._began  # when the attempt before was over
         self._sent: float | None = None  # when the attempt that is under way was sent
         self._meta: ResponseMeta | None = None
-        self.policy: RetryPolicy = caller.policy
         self.fail_fast: bool | None = None
         """Whether it fails rather than waits while a circuit is open; None: as its client does."""
-        self.span: OpenSpan | None = None  # it is told how each attempt went
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
@@ -144,35 +158,32 @@ class Call:
 
     def done(self, answer: object, failure: str | None = None) -> None:
         """The attempt is over, with this answer or this kind of failure; it is told what that cost. May be called often."""
-        found, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
-        usage = found if isinstance(found, ChatUsage) else None
+        usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
         request, counts = self._request, self._caller.counts
         if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
             self._learnt = True
             counts.learn(request.chat.model, request.body, getattr(usage, "prompt_tokens", None))
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
-        if self._sent is not None:
-            self._report(usage, failure)
+        if self._sent is not None and (self.span is not None or attempts_logger.isEnabledFor(logging.INFO)):
+            self._report(self._sent, usage, failure)
 
-    def _report(self, usage: ChatUsage | None, failure: str | None) -> None:
-        """Tells how the attempt went: to the span, and to the log in a line that shows neither the key nor what was said."""
-        sent, meta, self._sent = self._sent or 0.0, self._meta, None
-        logged = attempts_logger.isEnabledFor(logging.INFO)
-        if self.span is None and not logged:
-            return
-        now = self._caller.clock.now()
+    def _report(self, sent: float, usage: object, failure: str | None) -> None:
+        """Tells the span of an attempt, and writes its line, which shows neither the key nor anything that was said."""
+        request, meta, now, self._sent = self._request, self._meta, self._caller.clock.now(), None
         waited, self._since = sent - self._since, now
-        request, status = self._request, None if meta is None else meta.status_code
-        identity = None if meta is None else without(meta.request_id, request.secret)
+        identity = f"{ascii(without(meta.request_id, request.secret))[1:-1]:.100}" if meta and meta.request_id else None
         if self.span is not None:
+            status = meta and meta.status_code
             self.span.attempted(self._attempts, status, failure, wait=waited, duration=now - sent, request_id=identity)
-        if logged:
-            what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
-            how = " ".join(str(each) for each in (status, failure) if each is not None) or "left"
-            tokens = usage and f"{getattr(usage, 'prompt_tokens', '?')}+{getattr(usage, 'completion_tokens', '?')}"
-            told = self._attempts, identity or "-", 1000 * (now - sent), tokens or "-", 1000 * waited
-            attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *told)
+            if not attempts_logger.isEnabledFor(logging.INFO):
+                return
+        what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
+        how = " ".join(str(each) for each in (meta and meta.status_code, failure) if each is not None) or "left"
+        counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
+        tokens = "+".join(str(count) for count in counts if isinstance(count, int)) or "-"
+        numbers = self._attempts, identity or "-", 1000 * (now - sent), tokens, 1000 * waited
+        attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
 
     async def _enter(self, failure: APIError | None) -> None:
         """Waits until every gate lets the next attempt pass."""
@@ -197,7 +208,7 @@ class Call:
         self.done(None, type(failure).__name__)
         if not isinstance(failure, APIError):
             return False
-        policy = self.policy
+        policy = self._caller.policy
         if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
             self._attempts -= 1
             return True
@@ -239,7 +250,7 @@ class Call:
         if self._caller.closed:
             return None
         spread = random.random()  # noqa: S311  # spreads retries, keeps no secret
-        delay = self.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
+        delay = self._caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
         left = self._request.timeout.left(self._caller.clock.now() - self._began)
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):

@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
+_OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})
+"""What a client makes once of its settings, and each view of its own."""
 
 
 class Connection:
     """Settings of a client, checked, and what is made of them. The arguments are those of `VeniceClient`."""
-
-    _origin: Connection | None = None  # the client that this is a view of
 
     def __init__(
         self,
@@ -88,20 +88,22 @@ class Connection:
             raise problem
         self.base_url: str = settings.resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
+        settings.start_log()
         self._timeouts = [settings.timeout_for(timeout, stream=stream) for stream in (False, True)]
-        self.retries: RetryPolicy = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
+        self._retries = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
         self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
         self._closed = False
+        self._origin: Connection | None = None  # the client that this is a view of
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
-        self.telemetry: Telemetry | None = _observed_by_environment() if telemetry is None else telemetry
-        """What spans and metrics are made with."""
+        self.telemetry: Telemetry | None = _telemetry_by_environment() if telemetry is None else telemetry
+        """What makes spans and metrics; None for none."""
         self.fallback_models: Sequence[str] = ()
         """The models that are asked where a chat's own cannot answer."""
         self.preflight: bool = preflight
@@ -122,9 +124,7 @@ class Connection:
 
             check_parts(self._http, tee, self.min_privacy, ports)
         switches = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
-        for name, switch in {**switches, "preflight": preflight}.items():
-            if not isinstance(switch, bool):
-                raise InvalidRequestError(f"{name}={switch!r} must be True or False")
+        _check_switches(**switches, preflight=preflight)
 
     __init__.__qualname__ = "VeniceClient.__init__"  # Python's message about a misspelt argument names what the caller wrote
 
@@ -133,34 +133,56 @@ class Connection:
         *,
         timeout: float | Timeout | None = None,
         max_retries: int | None = None,
+        retry_timeouts: bool | None = None,
         headers: Mapping[str, str] | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool | None = None,
     ) -> Self:
-        """This client with other settings: a view that shares connections, limiter, budget and catalogue, and closes with it.
+        """This client with other settings: a view that shares its connections, limiter, budget and catalogue.
+
+        ::
+
+            patient = client.with_options(timeout=600, max_retries=5)
+
+        What is not given is as before. A view costs little, and may be made for a single call. Closing a view closes the
+        client, and closing the client its views.
 
         Args:
             timeout: seconds, or a `Timeout`, as for the client.
-            max_retries: how often a failed chat is sent again, from 0.
+            max_retries: how often a failed request is sent again, from 0.
+            retry_timeouts: whether what ran out of time is sent again, too.
             headers: HTTP headers beside those of the client, which they replace where the names are the same.
+            fallback_models: models to ask where that of a chat cannot answer; an empty list for none.
+            preflight: whether chats are checked against the catalogue.
 
         Raises:
             InvalidRequestError: an argument is not allowed.
         """
         load("._limits.limiter")
-        shared, own = self._origin or self, {"chat", "limits", "caller", "_base_headers"}
+        shared, before = self._origin or self, self._retries
         _ = shared.limiter, shared.notices, shared.token_counts  # made before they are shared
         view = object.__new__(type(self))
-        vars(view).update({name: value for name, value in vars(self).items() if name not in own}, _origin=shared)
+        vars(view).update({name: value for name, value in vars(self).items() if name not in _OF_A_VIEW}, _origin=shared)
         view._headers = _merged(self._headers, settings.check_headers(headers))
         del headers  # as in `__init__`
         view._timeouts = [settings.timeout_for(timeout, self._timeouts[stream], stream=stream) for stream in (False, True)]
-        if max_retries is not None:
-            view.retries = self.retries._replace(retries=_checked_count(max_retries))
+        again = before.retry_timeouts if retry_timeouts is None else retry_timeouts
+        view.preflight = self.preflight if preflight is None else preflight
+        _check_switches(retry_timeouts=again, preflight=view.preflight)
+        retries = before.retries if max_retries is None else _checked_count(max_retries)
+        view._retries = before._replace(retries=retries, retry_timeouts=again)
+        if fallback_models is not None:
+            from .client_parts import checked_names
+
+            view.fallback_models = checked_names(fallback_models)
         return view
 
     def resource(self, kind: Callable[[Connection], ResourceT]) -> ResourceT:
         """The part of the API that a class stands for: one object for each class."""
+        if self._origin is not None:
+            return self._origin.resource(kind)
         found: ResourceT | None = self._resources.get(kind)
-        return self._resources.setdefault(kind, kind(self._origin or self)) if found is None else found
+        return self._resources.setdefault(kind, kind(self)) if found is None else found
 
     def build_request(
         self,
@@ -217,14 +239,14 @@ class Connection:
         from .caller import Caller
 
         if self._origin is not None:
-            return self._origin.caller
+            return self._origin.caller.with_policy(self._retries)
         clock = self._clock or self.limiter.clock
         if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport
             from .routes import Routes
 
             transport = AiohttpTransport(Routes(**self._http), self._session)
-        return Caller(transport, clock, self.retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
+        return Caller(transport, clock, self._retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         gates: list[CallGate] = []
@@ -278,19 +300,23 @@ class Connection:
 
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
-        root = self._origin or self
-        root._closed = True  # noqa: SLF001  # a view's, or this one
+        if self._origin is not None:
+            await self._origin.close()
+            return
+        self._closed = True
         for call in tuple(self.on_close):
             if (work := call()) is not None:
                 await work
-        if "caller" in root.__dict__:
-            await root.caller.close()
+        if "caller" in self.__dict__:
+            await self.caller.close()
 
     async def __aenter__(self) -> Self:
-        root = self._origin or self
-        root._closed = False  # noqa: SLF001  # as above
-        if "caller" in root.__dict__:
-            root.caller.closed = False
+        if self._origin is not None:
+            await self._origin.__aenter__()
+            return self
+        self._closed = False
+        if "caller" in self.__dict__:
+            self.caller.reopen()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -318,11 +344,16 @@ def _checked_count(count: object) -> int:
     return count
 
 
-def _observed_by_environment() -> Telemetry | None:
-    """Heeds `VENICE_LOG`; with `VENICE_OTEL=1`, and where the extra is installed, telemetry to the program's own providers."""
-    settings.start_log()
-    with suppress(ImportError):
-        if os.environ.get("VENICE_OTEL") == "1":
+def _check_switches(**switches: object) -> None:
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise InvalidRequestError(f"{name}={switch!r} must be True or False")
+
+
+def _telemetry_by_environment() -> Telemetry | None:
+    """With `VENICE_OTEL=1`, and where the extra is installed, telemetry with the program's own providers."""
+    if os.environ.get("VENICE_OTEL") == "1":
+        with suppress(ImportError):
             load(".telemetry.spans")
             from ..telemetry.spans import Telemetry
 

@@ -94,18 +94,24 @@ class SyncConnection:
         *,
         timeout: float | Timeout | None = None,
         max_retries: int | None = None,
+        retry_timeouts: bool | None = None,
         headers: Mapping[str, str] | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool | None = None,
     ) -> Self:
         """This client with other settings: a view; see `VeniceClient.with_options`."""
-        options = given_arguments(locals())
+        options = {name: value for name, value in given_arguments(locals()).items() if value is not None}
         del headers  # as above
-        view = object.__new__(type(self))
-        vars(view).update({name: value for name, value in vars(self).items() if name not in {"chat", "limits"}}, _origin=self)
         try:
-            view._options, view._template = options, self._template.with_options(**options)
+            template = self._template.with_options(**options)
         except BaseException:
             options.clear()
             raise
+        view = object.__new__(type(self))
+        vars(view).update({name: value for name, value in vars(self).items() if name not in {"chat", "limits"}})
+        view._origin, view._options, view._clients, view._blocking = self, options, {}, None
+        view._template, view.fallback_models, view.preflight = template, template.fallback_models, template.preflight
+        view._needs_loop = self._needs_loop or view.preflight or bool(view.fallback_models)
         return view
 
     @property
@@ -133,9 +139,6 @@ class SyncConnection:
 
     def _for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
-        if self._origin is not None:
-            here = self._origin._for_this_thread(params)  # noqa: SLF001  # of the same class
-            return here and here.with_options(**self._options)
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
         suspends = self._needs_loop or params.get("e2ee") or params.get("fallback_models")
         if suspends or (switched and encryption_requested_in(params)):
@@ -149,6 +152,10 @@ class SyncConnection:
         return self._blocking
 
     def _make_blocking(self) -> None:
+        if self._origin is not None:
+            here = self._origin._for_this_thread({})  # noqa: SLF001  # of the same class
+            self._blocking, self._needs_loop = here and here.with_options(**self._options), here is None
+            return
         try:
             load("._http.blocking_transport", "._http.caller", "._limits.limiter", ".resources.chat", "encodings.idna")
             from .._http.blocking_transport import BlockingClock, BlockingTransport
@@ -165,15 +172,16 @@ class SyncConnection:
     @property
     def _connected(self) -> VeniceClient:
         """The asynchronous client of this process's event loop thread. Its methods are called here and run there."""
-        if self._origin is not None:
-            return self._origin._connected.with_options(**self._options)  # noqa: SLF001  # of the same class
         thread = loop_thread()
         if (found := self._clients.get(thread)) is None:
-            client = self._made()
-            client.hooks_in_threads = True
-            # Imports what calls need, while nobody else has to wait for it.
-            _ = client.caller, client.chat, client.models
-            thread.hold(client.close, owner=self)
+            if self._origin is not None:
+                client = self._origin._connected.with_options(**self._options)  # noqa: SLF001  # of the same class
+            else:
+                client = self._made()
+                client.hooks_in_threads = True
+                # Imports what calls need, while nobody else has to wait for it.
+                _ = client.caller, client.chat, client.models
+                thread.hold(client.close, owner=self)
             # Two threads may get here at the same time: the client of one is taken, the other's was never used.
             found = self._clients.setdefault(thread, client)
         return found

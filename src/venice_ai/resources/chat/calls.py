@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ... import exceptions
 from ..._core.caller_warnings import warn
-from ..._core.concurrency import followed, without_locals
+from ..._core.concurrency import without_locals
 from ..._core.json_values import without
 from ..._core.ports import drive
 from ..._core.privacy import PREFIX, Privacy, encryption_requested, encryption_requested_in, refuse_below
@@ -18,8 +18,9 @@ from ..._core.request import Request, WholeReply
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.reply_body import completion, is_framed, says_stream
+from ..._wire.reply_body import completion
 from ..._wire.request_body import chat_body, chat_size, encode
+from ..._wire.sse import is_framed, says_stream
 from ...exceptions import APIError, APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
 from ...types.api.chat import ChatCompletionResponse, Messages
 from ...types.api.params import CHAT_PATH
@@ -123,31 +124,54 @@ class ChatCalls(APIResource[ClientT]):
         wrap, stream = _wrapper(stream, stream_cls), bool(stream)
         _check_switch("fail_fast", fail_fast)
         body: dict[str, Any] = {}
+        span: OpenSpan | None = None
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
             body = chat_body(
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
-            make: partial[Any] = partial(self._request, stream=stream, timeout=timeout, extra_headers=extra_headers)
-            if sealed := _is_sealed(self._client, body, e2ee):
+            sealed = _is_sealed(self._client, body, e2ee)
+            if (telemetry := self._client.telemetry) is not None:
+                span = telemetry.chat(body, self._client.base_url, stream=stream, private=sealed)
+            await self._preflight(body)
+            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
+            if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                make = partial(SealedChat, self._client, e2ee=e2ee, **make.keywords)
-            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
-        except Exception as refusal:
+                asked: SealedChat | Request = SealedChat(
+                    self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
+                )
+            else:
+                asked = await self._request(body, stream, timeout, extra_headers)
+            caller = self._client.caller
+        except BaseException as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
+            if span is not None:
+                span.failed(refusal)
             without_locals(refusal)
             raise
-        span, client = None, self._client
-        if client.telemetry is not None:
-            sealed = sealed or client.min_privacy == "e2ee"
-            span = client.telemetry.chat(body, client.base_url, stream=stream, private=sealed)
-        opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
-        sending = self._send(body, make, opens, fallbacks)
-        del messages, params, body, given, extra_body  # nor later
-        source = await followed(span, sending, opens=stream)
+        if not isinstance(asked, Request):
+            del messages, body, given, extra_body  # nor later
+            opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
+            answering: Coroutine[Any, Any, Any] = asked.answer(opens, fallbacks, collect=not stream)
+        else:
+            if fallbacks is None:
+                call = Call(caller, asked)
+            else:
+                from .fallbacks import FallbackCall
+
+                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
+                call = FallbackCall(caller, asked, fallbacks, remake)
+            call.fail_fast, call.span = fail_fast, span
+            if stream:
+                answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
+            else:
+                answering = caller.read(asked, partial(_read, asked), call)
+        source = await (answering if span is None else span.follow(answering, opens=stream))
         if not stream:
+            if not sealed:
+                self._client.notices.answer(model, source, caller.clock.now)
             return source
         source.reader.span = span
         if wrap is None:
@@ -157,34 +181,6 @@ class ChatCalls(APIResource[ClientT]):
         except BaseException:
             await source.aclose()
             raise
-
-    async def _send(self, body: dict[str, Any], make: partial[Any], opens: partial[Any], others: Fallbacks | None) -> Any:
-        """The answer to the request that `make` makes of a body, or its chunks."""
-        model, caller, stream = body["model"], self._client.caller, make.keywords["stream"]
-        try:
-            await self._preflight(body)
-            asked: Any = make(body)
-            if inspect.isawaitable(asked):
-                asked = await asked
-        except Exception as refusal:
-            del body  # as in `create`
-            without_locals(refusal)
-            raise
-        del body  # nor later
-        if not isinstance(asked, Request):
-            return await asked.answer(opens, others, collect=not stream)
-        if others is None:
-            call = Call(caller, asked)
-        else:
-            from .fallbacks import FallbackCall
-
-            call = FallbackCall(caller, asked, others, make)
-        if stream:
-            return await opens(asked, call=call)
-        call.fail_fast, call.span, call.policy = opens.keywords["fail_fast"], opens.keywords["span"], self._client.retries
-        response = await caller.read(asked, partial(_read, asked), call)
-        self._client.notices.answer(model, response, caller.clock.now)
-        return response
 
     async def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
@@ -217,7 +213,7 @@ class ChatCalls(APIResource[ClientT]):
         return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
     async def _request(
-        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, extra_headers: Mapping[str, str] | None
+        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, headers: Mapping[str, str] | None
     ) -> Request:
         """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
         privacy = None
@@ -231,7 +227,7 @@ class ChatCalls(APIResource[ClientT]):
             body=encode(body),
             stream=stream,
             timeout=timeout,
-            extra_headers=extra_headers,
+            extra_headers=headers,
             needs_key=True,
             privacy=privacy,
         )
@@ -271,7 +267,7 @@ class ChatCalls(APIResource[ClientT]):
         caller = self._client.caller
         sent = caller.clock.now()
         call = call or Call(caller, request)
-        call.fail_fast, call.span, call.policy = fail_fast, span, self._client.retries
+        call.fail_fast, call.span = fail_fast, span
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
@@ -338,7 +334,7 @@ def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions
 
         if not isinstance(e2ee, TeeOptions):
             raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
-    if encryption_requested(e2ee, body):
+    if (e2ee or "venice_parameters" in body) and encryption_requested(e2ee, body):
         return True
     if client.min_privacy == "e2ee":
         refuse_below(client.min_privacy, None)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
-from ..._core.concurrency import bounded_map, followed, without_locals
+from ..._core.concurrency import bounded_map, without_locals
 from ..._wire.request_body import checked_messages, encode
 from ...exceptions import InvalidArgumentError, NoMatchingModelError, VeniceError
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
@@ -343,8 +343,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         del messages, create_kwargs  # as in `create`
         from .tool_runner import ToolStream, begun  # they need pydantic, which a chat does not
 
-        run = begun(self, given, streams=False)
-        return await ToolStream(run, run.asking.begun("invoke_agent")).collect()
+        return await ToolStream(begun(self, given, streams=False)).collect()
 
     async def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
@@ -374,10 +373,11 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         from .tool_runner import ToolStream, begun
 
         run = begun(self, given, streams=True)
-        span = run.asking.begun("invoke_agent")
+        events = ToolStream(run)
         if not run.loop.open_calls:
-            await followed(span, run.asking.open(run.loop), opens=True)
-        return ToolStream(run, span)
+            opening = run.asking.open(run.loop)
+            await (opening if events.span is None else events.span.follow(opening, opens=True))
+        return events
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from ..._core.concurrency import as_completed, followed, in_thread, without_locals
+from ..._core.concurrency import as_completed, in_thread, without_locals
 from ..._core.privacy import encryption_requested_in, refuse_below
 from ...exceptions import (
     APIError,
@@ -37,7 +37,7 @@ from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 from .arguments import Approve, OnToolCall, OnToolError
 
 if TYPE_CHECKING:
-    from ...telemetry.spans import OpenSpan
+    from ...telemetry.spans import OpenSpan, Telemetry
     from .calls import ChatCalls
 
 _log = logging.getLogger("venice_ai.tools")
@@ -181,9 +181,11 @@ class ToolRun:
     async def _run(self, item: _Call | ToolCallFinished) -> _Call | ToolCallFinished:
         if isinstance(item, _Call) and item.error is None:
             try:
-                told = () if self.asking.sealed else (call_name(item.call), item.call.id)
-                span = self.asking.begun("execute_tool", *told)
-                item.value = await followed(span, self._value(item))
+                work = self._value(item)
+                if (telemetry := self.asking.telemetry) is not None:
+                    told = () if self.asking.sealed else (call_name(item.call), item.call.id)
+                    work = telemetry.step("execute_tool", *told).follow(work)
+                item.value = await work
             except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
                 # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as it was raised.
                 converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
@@ -310,17 +312,13 @@ class Asking:
             params = {**params, "e2ee": options.replace(encrypt_roles="all")}
         if params.get("n") not in {None, 1}:
             raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
+        self.telemetry: Telemetry | None = client.telemetry
         self.hooks_in_threads: bool = client.hooks_in_threads
         """Whether plain hooks run in threads, because the loop is not the caller's."""
         self._completions = completions
         self._params = dict(params)
         self._streams = streams
         self._opened: ChatStream | None = None
-        self._telemetry = client.telemetry
-
-    def begun(self, operation: str, *told: str) -> OpenSpan | None:
-        """The span of a tool or of the loop, which is the parent of its chats and tools; None without telemetry."""
-        return None if self._telemetry is None else self._telemetry.step(operation, *told)
 
     async def open(self, loop: ToolLoop) -> None:
         """Sends the request of a stream for the next turn, so that what is wrong with it is known at once."""
@@ -378,16 +376,19 @@ class ToolStream(Stream[ToolEvent]):
     One task reads it and closes it; to stop it from another, cancel that task.
     """
 
-    def __init__(self, run: ToolRun, span: OpenSpan | None) -> None:
+    def __init__(self, run: ToolRun) -> None:
         super().__init__(run.events())
-        self._span = span
         self._asking = run.asking
+        telemetry = run.asking.telemetry
+        self.span: OpenSpan | None = None if telemetry is None else telemetry.step("invoke_agent")
+        """The parent of the spans of its chats and tools."""
         self._result: ToolLoopResult | None = None
         self._error: Exception | None = None
 
     async def __anext__(self) -> ToolEvent:
         try:
-            event = await followed(self._span, super().__anext__(), opens=True)
+            going_on = super().__anext__()
+            event = await (going_on if self.span is None else self.span.follow(going_on, opens=True))
         except Exception as error:
             self._error = None if isinstance(error, StopAsyncIteration) else error
             if self._asking.sealed:
@@ -414,8 +415,8 @@ class ToolStream(Stream[ToolEvent]):
         """Stops the loop: the connection is dropped, and asynchronous tools that run are cancelled. May be called often."""
         await super().close()
         await self._asking.close()
-        if self._span is not None:
-            self._span.ended()
+        if self.span is not None:
+            self.span.ended()
 
 
 def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) -> ToolRun:
