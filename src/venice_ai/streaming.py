@@ -55,8 +55,7 @@ class ChunkReader:
     there are chunks without choices, which carry usage.
     """
 
-    span: OpenSpan | None = None
-    """What is told how it ended, once it is the caller's."""
+    span: OpenSpan | None = None  # it is told of the end, once the stream is the caller's
 
     def __init__(
         self,
@@ -239,8 +238,7 @@ class ChunkReader:
         if self._over is not None:
             self._over(self.assembly, self._failed_with)
         if self.span is not None:
-            came = getattr(self.error, "partial", None) or self.assembly
-            self.span.ended(came, failure=self._failed_with, first_chunk=self.meta.time_to_first_chunk)
+            self.span.end(self.assembly, self._failed_with, self.meta.time_to_first_chunk)
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""

@@ -100,8 +100,7 @@ class Caller:
 class Call:
     """One request with all its attempts, which share a deadline and a number of retries."""
 
-    span: OpenSpan | None = None
-    """What is told how each attempt went."""
+    span: OpenSpan | None = None  # it is told how each attempt went
 
     def __init__(self, caller: Caller, request: Request) -> None:
         self._caller = caller
@@ -174,10 +173,8 @@ class Call:
         waited, self._since = sent - self._since, now
         identity = f"{ascii(without(meta.request_id, request.secret))[1:-1]:.100}" if meta and meta.request_id else None
         if self.span is not None:
-            status = meta and meta.status_code
-            self.span.attempted(self._attempts, status, failure, wait=waited, duration=now - sent, request_id=identity)
-            if not attempts_logger.isEnabledFor(logging.INFO):
-                return
+            told = {"wait": waited, "duration": now - sent, "request_id": identity}
+            self.span.attempted(self._attempts, meta.status_code if meta else None, failure, **told)
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
         how = " ".join(str(each) for each in (meta and meta.status_code, failure) if each is not None) or "left"
         counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))

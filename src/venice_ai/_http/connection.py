@@ -102,7 +102,7 @@ class Connection:
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
-        self.telemetry: Telemetry | None = _telemetry_by_environment() if telemetry is None else telemetry
+        self.telemetry: Telemetry | None = telemetry or _telemetry_by_environment()
         """What makes spans and metrics; None for none."""
         self.fallback_models: Sequence[str] = ()
         """The models that are asked where a chat's own cannot answer."""
@@ -207,7 +207,7 @@ class Connection:
         # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
         headers = dict(self._base_headers)
         if self.telemetry is not None and not anonymous:
-            headers |= self.telemetry.headers()
+            self.telemetry.add_headers(headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
         if stream:

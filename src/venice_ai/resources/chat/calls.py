@@ -124,17 +124,14 @@ class ChatCalls(APIResource[ClientT]):
         wrap, stream = _wrapper(stream, stream_cls), bool(stream)
         _check_switch("fail_fast", fail_fast)
         body: dict[str, Any] = {}
-        span: OpenSpan | None = None
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
             body = chat_body(
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
-            sealed = _is_sealed(self._client, body, e2ee)
-            if (telemetry := self._client.telemetry) is not None:
-                span = telemetry.chat(body, self._client.base_url, stream=stream, private=sealed)
             await self._preflight(body)
+            sealed = _is_sealed(self._client, body, e2ee)
             fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
             if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
@@ -142,13 +139,13 @@ class ChatCalls(APIResource[ClientT]):
                 asked: SealedChat | Request = SealedChat(
                     self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
                 )
-            else:
-                asked = await self._request(body, stream, timeout, extra_headers)
-            caller = self._client.caller
-        except BaseException as refusal:
+            telemetry, caller = self._client.telemetry, self._client.caller
+            span = None if telemetry is None else telemetry.chat(body, self._client.base_url, stream=stream, private=sealed)
+            if not sealed:
+                making = self._request(body, stream, timeout, extra_headers)
+                asked = await (making if span is None else span.follow(making, opens=True))
+        except Exception as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
-            if span is not None:
-                span.failed(refusal)
             without_locals(refusal)
             raise
         if not isinstance(asked, Request):
@@ -156,13 +153,8 @@ class ChatCalls(APIResource[ClientT]):
             opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
             answering: Coroutine[Any, Any, Any] = asked.answer(opens, fallbacks, collect=not stream)
         else:
-            if fallbacks is None:
-                call = Call(caller, asked)
-            else:
-                from .fallbacks import FallbackCall
-
-                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = FallbackCall(caller, asked, fallbacks, remake)
+            remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
+            call = Call(caller, asked) if fallbacks is None else fallbacks.call(caller, asked, remake)
             call.fail_fast, call.span = fail_fast, span
             if stream:
                 answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
@@ -170,8 +162,7 @@ class ChatCalls(APIResource[ClientT]):
                 answering = caller.read(asked, partial(_read, asked), call)
         source = await (answering if span is None else span.follow(answering, opens=stream))
         if not stream:
-            if not sealed:
-                self._client.notices.answer(model, source, caller.clock.now)
+            self._client.notices.answer(model, source, caller.clock.now)
             return source
         source.reader.span = span
         if wrap is None:

@@ -416,7 +416,7 @@ class ToolStream(Stream[ToolEvent]):
         await super().close()
         await self._asking.close()
         if self.span is not None:
-            self.span.ended()
+            self.span.end()
 
 
 def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) -> ToolRun:
