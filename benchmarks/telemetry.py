@@ -23,7 +23,6 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from venice_ai import ChatCompletionResponse, Telemetry, VeniceClient
-from venice_ai._core.concurrency import followed
 from venice_ai.transport import Request
 from venice_ai.types.response_meta import Headers
 
@@ -139,15 +138,6 @@ async def create(client: VeniceClient) -> ChatCompletionResponse:
     return cast("ChatCompletionResponse", await client.chat.completions.create(**ASKED))
 
 
-async def nothing() -> None:
-    """Work that is followed by nobody."""
-
-
-async def off_alone() -> None:
-    """What a call does for telemetry that is off, twice over: the span of a call is asked for by its caller and its attempt."""
-    await followed(None, nothing())
-
-
 async def main(turns: int, calls: int) -> None:
     tracers, meters = providers()
     off = VeniceClient(api_key="k", transport=Instant(), limits=False)
@@ -160,8 +150,6 @@ async def main(turns: int, calls: int) -> None:
         "off": partial(create, off),
         "by hand": by_hand.create,
         "on": partial(create, on),
-        "a coroutine": nothing,
-        "a coroutine, followed by nobody": off_alone,
     }
     for call in sides.values():
         await measured(call, calls)
@@ -175,8 +163,6 @@ async def main(turns: int, calls: int) -> None:
     for one, other in (("on", "by hand"), ("on", "off"), ("by hand", "off")):
         differences = [a - b for a, b in zip(taken[one], taken[other], strict=True)]
         print(f"{one} - {other:24} {median(differences):8.2f} us")
-    added = [a - b for a, b in zip(taken["a coroutine, followed by nobody"], taken["a coroutine"], strict=True)]
-    print(f"{'what is off adds':32} {median(added):8.2f} us")
     await off.close()
     await on.close()
 

@@ -171,12 +171,16 @@ class Call:
         """Tells the span of an attempt, and writes its line, which shows neither the key nor anything that was said."""
         request, meta, now, self._sent = self._request, self._meta, self._caller.clock.now(), None
         waited, self._since = sent - self._since, now
-        identity = f"{ascii(without(meta.request_id, request.secret))[1:-1]:.100}" if meta and meta.request_id else None
+        status, identity = (None, None) if meta is None else (meta.status_code, meta.request_id)
+        if identity is not None:
+            identity = f"{ascii(without(identity, request.secret))[1:-1]:.100}"
         if self.span is not None:
-            told = {"wait": waited, "duration": now - sent, "request_id": identity}
-            self.span.attempted(self._attempts, meta.status_code if meta else None, failure, **told)
+            told = {"http.response.status_code": status, "error.type": failure, "venice.attempt.request_id": identity}
+            self.span.attempted(self._attempts, waited, now - sent, told)
+        if not attempts_logger.isEnabledFor(logging.INFO):
+            return
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
-        how = " ".join(str(each) for each in (meta and meta.status_code, failure) if each is not None) or "left"
+        how = " ".join(str(each) for each in (status, failure) if each is not None) or "left"
         counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
         tokens = "+".join(str(count) for count in counts if isinstance(count, int)) or "-"
         numbers = self._attempts, identity or "-", 1000 * (now - sent), tokens, 1000 * waited

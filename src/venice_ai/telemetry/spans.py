@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 try:
     from opentelemetry import context, metrics, trace
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as missing:
     raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from missing
 
@@ -33,6 +33,7 @@ _SAME = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence
 _OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
 _PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAME} | _OTHERS
 _VALUES: Final = (str, int, float, list)
+_CLIENT: Final = trace.SpanKind.CLIENT
 
 
 class Telemetry:
@@ -65,56 +66,61 @@ class Telemetry:
         self._names, self._limit = names(conventions), capture_content
         self._tracer = trace.get_tracer("venice_ai", __version__, tracer_provider)
         meter = metrics.get_meter("venice_ai", __version__, meter_provider)
-        self._meters: list[tuple[str, metrics.Histogram, dict[str, Any]]] = [
+        self.meters: list[tuple[str, metrics.Histogram, dict[str, Any]]] = [
             (told, meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds), self.named(more))
             for told, (unit, bounds, kind) in _METRICS.items()
             if (name := self._names.get(f"of {told}")) and (more := {"gen_ai.token.type": kind})
         ]
-        self.add_headers: Any = TraceContextTextMapPropagator().inject
-        """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
+        """What is measured, in what, and with which attributes besides those of a chat."""
+        self._common = lru_cache(maxsize=256)(self._common_told)
 
     def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> OpenSpan:
         """The span of a chat that begins now; of a private one no content is told."""
-        server = urlsplit(base_url)
-        told = {"server.address": server.hostname, "server.port": server.port or (443 if server.scheme == "https" else 80)}
-        told |= {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "venice", "gen_ai.request.model": body["model"]}
-        metered = self.named(told)
-        told = {_PARAMETERS[name]: value for name, value in body.items() if name in _PARAMETERS}
-        told["gen_ai.request.stream"] = stream or None
+        common = self._common(base_url, body["model"])
+        told = common | {_PARAMETERS[name]: value for name, value in body.items() if name in _PARAMETERS}
+        if stream:
+            told |= self.named({"gen_ai.request.stream": True})
         if limit := 0 if private else self._limit:
-            told["gen_ai.input.messages"] = _content(body["messages"], limit)
-        span = self._tracer.start_span(f"chat {body['model']}", None, trace.SpanKind.CLIENT, metered | self.named(told))
-        return OpenSpan(self, span, metered, limit)
+            told |= self.named({"gen_ai.input.messages": _content(body["messages"], limit)})
+        return OpenSpan(self, self._tracer.start_span(f"chat {body['model']}", None, _CLIENT, told), common, limit)
 
     def step(self, operation: str, name: str | None = None, identity: str | None = None) -> OpenSpan:
         """The span of a tool (`execute_tool`), or of a tool loop (`invoke_agent`), that begins now."""
         told = {"gen_ai.operation.name": operation, "gen_ai.tool.name": name, "gen_ai.tool.call.id": identity}
         told["gen_ai.tool.type"] = name and "function"
-        span = self._tracer.start_span(f"{operation} {name}" if name else operation, attributes=self.named(told))
-        return OpenSpan(self, span)
+        return OpenSpan(self, self._tracer.start_span(f"{operation} {name or ''}".strip(), attributes=self.named(told)))
 
     def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
         known = self._names
         return {known[each]: value for each, value in told.items() if isinstance(value, _VALUES) and each in known}
 
-    def measure(self, told: Mapping[str, Any], attributes: dict[str, Any]) -> None:
-        """Records the metrics of a chat, as far as they are numbers."""
-        for each, meter, more in self._meters:
-            if isinstance(value := told.get(each), (int, float)):
-                meter.record(value, attributes | more)
+    def add_headers(self, headers: dict[str, str]) -> None:
+        """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
+        now = trace.get_current_span().get_span_context()
+        if now.is_valid:
+            headers["traceparent"] = f"00-{now.trace_id:032x}-{now.span_id:016x}-{now.trace_flags:02x}"
+            if now.trace_state:
+                headers["tracestate"] = now.trace_state.to_header()
+
+    def _common_told(self, base_url: str, model: str) -> dict[str, Any]:
+        """What spans and metrics tell of every chat with a model of a server."""
+        server = urlsplit(base_url)
+        told = {"server.address": server.hostname, "server.port": server.port or (443 if server.scheme == "https" else 80)}
+        told |= {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "venice", "gen_ai.request.model": model}
+        return self.named(told)
 
 
 class OpenSpan:
     """A span that ends once, at the latest when nobody has it any more; a chat's, which has metrics, tells of its answer."""
 
-    def __init__(self, telemetry: Telemetry, span: trace.Span, metered: dict[str, Any] | None = None, limit: int = 0) -> None:
-        self._telemetry, self._span, self._metered, self._limit = telemetry, span, metered, limit
-        self._began, self._over = perf_counter(), False
+    def __init__(self, telemetry: Telemetry, span: trace.Span, common: dict[str, Any] | None = None, limit: int = 0) -> None:
+        self._telemetry, self._span, self._common, self._limit = telemetry, span, common, limit
+        self._began, self._over, self._context = perf_counter(), False, trace.set_span_in_context(span)
 
     async def follow(self, work: Coroutine[Any, Any, T], *, opens: bool = False) -> T:
         """What a coroutine gives, with this as the current span. Then the span ends, unless it only `opens` what goes on."""
-        token = context.attach(trace.set_span_in_context(self._span))
+        token = context.attach(self._context)
         try:
             found = await work
         except BaseException as error:
@@ -126,43 +132,51 @@ class OpenSpan:
             self.end(found)
         return found
 
-    def attempted(self, number: int, status: int | None, failure: str | None, **told: float | str | None) -> None:
-        """An attempt is over: told are its wait and its duration, in seconds, and its request_id."""
-        attempt: dict[str, Any] = {"venice.attempt.number": number, "http.response.status_code": status, "error.type": failure}
-        attempt |= {f"venice.attempt.{name}": value for name, value in told.items()}
-        self._span.add_event("venice.attempt", self._telemetry.named(attempt))
+    def attempted(self, number: int, wait: float, duration: float, told: Mapping[str, Any]) -> None:
+        """An attempt is over, after so many seconds of waiting and of its own, and with what is told of its reply."""
+        always = {"venice.attempt.number": number, "venice.attempt.wait": wait, "venice.attempt.duration": duration}
+        self._span.add_event("venice.attempt", always | {name: value for name, value in told.items() if value is not None})
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:
         """Ends the span, with what was answered or the class of what it failed with, whose message may repeat content."""
         if self._over:
             return
         self._over = True
-        failure = None if failure in {"GeneratorExit", "StopAsyncIteration"} else failure  # it was left, or is at its end
-        told: dict[str, Any] = {"error.type": failure}
-        if failure is not None:
+        told: dict[str, Any] = {}
+        if self._common is not None:
+            told = self._telemetry.named(_answered(answer, self._limit, first_chunk))
+        if failure is not None and failure not in {"GeneratorExit", "StopAsyncIteration"}:  # not left, and not at its end
             self._span.set_status(trace.StatusCode.ERROR)
-        if self._metered is not None:
-            told |= {"gen_ai.response.time_to_first_chunk": first_chunk, **_answered(answer, self._limit)}
-            known = self._telemetry.named({name: told[name] for name in ("error.type", "gen_ai.response.model")})
-            self._telemetry.measure({**told, "seconds": perf_counter() - self._began}, self._metered | known)
-        self._span.set_attributes(self._telemetry.named(told))
+            told["error.type"] = failure
+        self._span.set_attributes(told)
+        if self._common is not None:
+            measured = self._common | {name: told[name] for name in ("gen_ai.response.model", "error.type") if name in told}
+            told["seconds"] = perf_counter() - self._began
+            for name, meter, more in self._telemetry.meters:
+                if isinstance(value := told.get(name), (int, float)):
+                    meter.record(value, measured | more if more else measured)
         self._span.end()
 
     def __del__(self) -> None:
-        with suppress(Exception):  # at the interpreter's end
-            self.end()
+        if not self._over:
+            with suppress(Exception):  # at the interpreter's end
+                self.end()
 
 
-def _answered(answer: Any, limit: int) -> dict[str, Any]:
+def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, Any]:
     """What a span tells of an answer, any part of which may be missing or odd, with so many characters of content."""
-    told: dict[str, Any] = {f"gen_ai.response.{name}": getattr(answer, name, None) for name in ("model", "id")}
+    told: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
+    if answer is None:
+        return told
+    told["gen_ai.response.model"], told["gen_ai.response.id"] = getattr(answer, "model", None), getattr(answer, "id", None)
     reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", ())]
     told["gen_ai.response.finish_reasons"] = [reason for reason in reasons if isinstance(reason, str)] or None
     if isinstance(usage := getattr(answer, "usage", None), ChatUsage):
         told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"] = usage.prompt_tokens, usage.completion_tokens
-        told["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
-        told["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens or None
-    if limit and answer is not None:
+        if len(vars(usage)) > 3:  # else there are only the sums
+            told["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
+            told["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens or None
+    if limit:
         whole = answer.response() if isinstance(answer, Assembly) else answer
         said = [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]
         told["gen_ai.output.messages"] = _content(said, limit)

@@ -153,8 +153,11 @@ class ChatCalls(APIResource[ClientT]):
             opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
             answering: Coroutine[Any, Any, Any] = asked.answer(opens, fallbacks, collect=not stream)
         else:
-            remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-            call = Call(caller, asked) if fallbacks is None else fallbacks.call(caller, asked, remake)
+            if fallbacks is None:
+                call = Call(caller, asked)
+            else:
+                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
+                call = fallbacks.call(caller, asked, remake)
             call.fail_fast, call.span = fail_fast, span
             if stream:
                 answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
