@@ -95,9 +95,9 @@ class Telemetry:
         known = self._names
         return {known[each]: value for each, value in told.items() if isinstance(value, _VALUES) and each in known}
 
-    def add_headers(self, headers: dict[str, str]) -> None:
-        """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
-        now = trace.get_current_span().get_span_context()
+    def add_headers(self, headers: dict[str, str], span: OpenSpan | None) -> None:
+        """Adds the headers that tell which span a request belongs to, or the current: no baggage, which may hold anything."""
+        now = (trace.get_current_span() if span is None else span.span).get_span_context()
         if now.is_valid:
             headers["traceparent"] = f"00-{now.trace_id:032x}-{now.span_id:016x}-{now.trace_flags:02x}"
             if now.trace_state:
@@ -115,7 +115,7 @@ class OpenSpan:
     """A span that ends once, at the latest when nobody has it any more; a chat's, which has metrics, tells of its answer."""
 
     def __init__(self, telemetry: Telemetry, span: trace.Span, common: dict[str, Any] | None = None, limit: int = 0) -> None:
-        self._telemetry, self._span, self._common, self._limit = telemetry, span, common, limit
+        self._telemetry, self.span, self._common, self._limit = telemetry, span, common, limit
         self._began, self._over, self._context = perf_counter(), False, trace.set_span_in_context(span)
 
     async def follow(self, work: Coroutine[Any, Any, T], *, opens: bool = False) -> T:
@@ -135,7 +135,7 @@ class OpenSpan:
     def attempted(self, number: int, wait: float, duration: float, told: Mapping[str, Any]) -> None:
         """An attempt is over, after so many seconds of waiting and of its own, and with what is told of its reply."""
         always = {"venice.attempt.number": number, "venice.attempt.wait": wait, "venice.attempt.duration": duration}
-        self._span.add_event("venice.attempt", always | {name: value for name, value in told.items() if value is not None})
+        self.span.add_event("venice.attempt", always | {name: value for name, value in told.items() if value is not None})
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:
         """Ends the span, with what was answered or the class of what it failed with, whose message may repeat content."""
@@ -146,16 +146,16 @@ class OpenSpan:
         if self._common is not None:
             told = self._telemetry.named(_answered(answer, self._limit, first_chunk))
         if failure is not None and failure not in {"GeneratorExit", "StopAsyncIteration"}:  # not left, and not at its end
-            self._span.set_status(trace.StatusCode.ERROR)
+            self.span.set_status(trace.StatusCode.ERROR)
             told["error.type"] = failure
-        self._span.set_attributes(told)
+        self.span.set_attributes(told)
         if self._common is not None:
             measured = self._common | {name: told[name] for name in ("gen_ai.response.model", "error.type") if name in told}
             told["seconds"] = perf_counter() - self._began
             for name, meter, more in self._telemetry.meters:
                 if isinstance(value := told.get(name), (int, float)):
                     meter.record(value, measured | more if more else measured)
-        self._span.end()
+        self.span.end()
 
     def __del__(self) -> None:
         if not self._over:

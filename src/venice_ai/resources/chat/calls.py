@@ -124,6 +124,7 @@ class ChatCalls(APIResource[ClientT]):
         wrap, stream = _wrapper(stream, stream_cls), bool(stream)
         _check_switch("fail_fast", fail_fast)
         body: dict[str, Any] = {}
+        span: OpenSpan | None = None
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
             body = chat_body(
@@ -133,19 +134,20 @@ class ChatCalls(APIResource[ClientT]):
             await self._preflight(body)
             sealed = _is_sealed(self._client, body, e2ee)
             fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
+            telemetry, caller = self._client.telemetry, self._client.caller
+            span = None if telemetry is None else telemetry.chat(body, self._client.base_url, stream=stream, private=sealed)
             if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
                 asked: SealedChat | Request = SealedChat(
                     self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
                 )
-            telemetry, caller = self._client.telemetry, self._client.caller
-            span = None if telemetry is None else telemetry.chat(body, self._client.base_url, stream=stream, private=sealed)
-            if not sealed:
-                making = self._request(body, stream, timeout, extra_headers)
-                asked = await (making if span is None else span.follow(making, opens=True))
-        except Exception as refusal:
+            else:
+                asked = await self._request(body, stream, timeout, extra_headers, span)
+        except BaseException as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
+            if span is not None:
+                span.end(failure=type(refusal).__name__)
             without_locals(refusal)
             raise
         if not isinstance(asked, Request):
@@ -156,8 +158,10 @@ class ChatCalls(APIResource[ClientT]):
             if fallbacks is None:
                 call = Call(caller, asked)
             else:
+                from .fallbacks import FallbackCall
+
                 remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = fallbacks.call(caller, asked, remake)
+                call = FallbackCall(caller, asked, fallbacks, remake)
             call.fail_fast, call.span = fail_fast, span
             if stream:
                 answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
@@ -207,7 +211,12 @@ class ChatCalls(APIResource[ClientT]):
         return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
     async def _request(
-        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, headers: Mapping[str, str] | None
+        self,
+        body: dict[str, Any],
+        stream: bool,
+        timeout: float | Timeout | None,
+        headers: Mapping[str, str] | None,
+        span: OpenSpan | None = None,
     ) -> Request:
         """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
         privacy = None
@@ -224,6 +233,7 @@ class ChatCalls(APIResource[ClientT]):
             extra_headers=headers,
             needs_key=True,
             privacy=privacy,
+            span=span,
         )
         request.chat = chat_size(body)
         return request
