@@ -95,9 +95,9 @@ class Telemetry:
         known = self._names
         return {known[each]: value for each, value in told.items() if isinstance(value, _VALUES) and each in known}
 
-    def add_headers(self, headers: dict[str, str], span: OpenSpan | None) -> None:
-        """Adds the headers that tell which span a request belongs to, or the current: no baggage, which may hold anything."""
-        now = (trace.get_current_span() if span is None else span.span).get_span_context()
+    def add_headers(self, headers: dict[str, str]) -> None:
+        """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
+        now = trace.get_current_span().get_span_context()
         if now.is_valid:
             headers["traceparent"] = f"00-{now.trace_id:032x}-{now.span_id:016x}-{now.trace_flags:02x}"
             if now.trace_state:
@@ -115,12 +115,13 @@ class OpenSpan:
     """A span that ends once, at the latest when nobody has it any more; a chat's, which has metrics, tells of its answer."""
 
     def __init__(self, telemetry: Telemetry, span: trace.Span, common: dict[str, Any] | None = None, limit: int = 0) -> None:
-        self._telemetry, self.span, self._common, self._limit = telemetry, span, common, limit
+        self._telemetry, self._span, self._common, self._limit = telemetry, span, common, limit
         self._began, self._over, self._context = perf_counter(), False, trace.set_span_in_context(span)
+        self._token = None if common is None else context.attach(self._context)  # a chat's is the current span from now on
 
     async def follow(self, work: Coroutine[Any, Any, T], *, opens: bool = False) -> T:
         """What a coroutine gives, with this as the current span. Then the span ends, unless it only `opens` what goes on."""
-        token = context.attach(self._context)
+        token, self._token = self._token or context.attach(self._context), None
         try:
             found = await work
         except BaseException as error:
@@ -132,30 +133,31 @@ class OpenSpan:
             self.end(found)
         return found
 
-    def attempted(self, number: int, wait: float, duration: float, told: Mapping[str, Any]) -> None:
-        """An attempt is over, after so many seconds of waiting and of its own, and with what is told of its reply."""
-        always = {"venice.attempt.number": number, "venice.attempt.wait": wait, "venice.attempt.duration": duration}
-        self.span.add_event("venice.attempt", always | {name: value for name, value in told.items() if value is not None})
+    def attempted(self, told: Mapping[str, Any]) -> None:
+        """An attempt of the chat is over."""
+        self._span.add_event("venice.attempt", {each: value for each, value in told.items() if value is not None})
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:
         """Ends the span, with what was answered or the class of what it failed with, whose message may repeat content."""
         if self._over:
             return
         self._over = True
+        if self._token is not None:
+            context.detach(self._token)
         told: dict[str, Any] = {}
         if self._common is not None:
             told = self._telemetry.named(_answered(answer, self._limit, first_chunk))
         if failure is not None and failure not in {"GeneratorExit", "StopAsyncIteration"}:  # not left, and not at its end
-            self.span.set_status(trace.StatusCode.ERROR)
+            self._span.set_status(trace.StatusCode.ERROR)
             told["error.type"] = failure
-        self.span.set_attributes(told)
+        self._span.set_attributes(told)
         if self._common is not None:
             measured = self._common | {name: told[name] for name in ("gen_ai.response.model", "error.type") if name in told}
             told["seconds"] = perf_counter() - self._began
             for name, meter, more in self._telemetry.meters:
                 if isinstance(value := told.get(name), (int, float)):
                     meter.record(value, measured | more if more else measured)
-        self.span.end()
+        self._span.end()
 
     def __del__(self) -> None:
         if not self._over:
@@ -166,8 +168,6 @@ class OpenSpan:
 def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, Any]:
     """What a span tells of an answer, any part of which may be missing or odd, with so many characters of content."""
     told: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
-    if answer is None:
-        return told
     told["gen_ai.response.model"], told["gen_ai.response.id"] = getattr(answer, "model", None), getattr(answer, "id", None)
     reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", ())]
     told["gen_ai.response.finish_reasons"] = [reason for reason in reasons if isinstance(reason, str)] or None
@@ -176,7 +176,7 @@ def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, A
         if len(vars(usage)) > 3:  # else there are only the sums
             told["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
             told["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens or None
-    if limit:
+    if limit and answer is not None:
         whole = answer.response() if isinstance(answer, Assembly) else answer
         said = [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]
         told["gen_ai.output.messages"] = _content(said, limit)

@@ -139,34 +139,30 @@ class ChatCalls(APIResource[ClientT]):
             if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                asked: SealedChat | Request = SealedChat(
-                    self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
-                )
+                chat = SealedChat(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+                opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
+                answering: Coroutine[Any, Any, Any] = chat.answer(opens, fallbacks, collect=not stream)
             else:
-                asked = await self._request(body, stream, timeout, extra_headers, span)
+                asked = await self._request(body, stream, timeout, extra_headers)
+                if fallbacks is None:
+                    call = Call(caller, asked)
+                else:
+                    from .fallbacks import FallbackCall
+
+                    remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
+                    call = FallbackCall(caller, asked, fallbacks, remake)
+                call.fail_fast, call.span = fail_fast, span
+                if stream:
+                    answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
+                else:
+                    answering = caller.read(asked, partial(_read, asked), call)
         except BaseException as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             if span is not None:
                 span.end(failure=type(refusal).__name__)
             without_locals(refusal)
             raise
-        if not isinstance(asked, Request):
-            del messages, body, given, extra_body  # nor later
-            opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
-            answering: Coroutine[Any, Any, Any] = asked.answer(opens, fallbacks, collect=not stream)
-        else:
-            if fallbacks is None:
-                call = Call(caller, asked)
-            else:
-                from .fallbacks import FallbackCall
-
-                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = FallbackCall(caller, asked, fallbacks, remake)
-            call.fail_fast, call.span = fail_fast, span
-            if stream:
-                answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
-            else:
-                answering = caller.read(asked, partial(_read, asked), call)
+        del messages, params, body, given, extra_body  # nor later
         source = await (answering if span is None else span.follow(answering, opens=stream))
         if not stream:
             self._client.notices.answer(model, source, caller.clock.now)
@@ -211,12 +207,7 @@ class ChatCalls(APIResource[ClientT]):
         return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
     async def _request(
-        self,
-        body: dict[str, Any],
-        stream: bool,
-        timeout: float | Timeout | None,
-        headers: Mapping[str, str] | None,
-        span: OpenSpan | None = None,
+        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, headers: Mapping[str, str] | None
     ) -> Request:
         """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
         privacy = None
@@ -233,7 +224,6 @@ class ChatCalls(APIResource[ClientT]):
             extra_headers=headers,
             needs_key=True,
             privacy=privacy,
-            span=span,
         )
         request.chat = chat_size(body)
         return request
@@ -268,9 +258,7 @@ class ChatCalls(APIResource[ClientT]):
         span: OpenSpan | None = None,
     ) -> ChunkSource:
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
-        caller = self._client.caller
-        sent = caller.clock.now()
-        call = call or Call(caller, request)
+        call = call or Call(self._client.caller, request)
         call.fail_fast, call.span = fail_fast, span
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
@@ -279,13 +267,10 @@ class ChatCalls(APIResource[ClientT]):
             answer.reply,
             answer.meta,
             request,
+            call=call,
             every_chunk=every_chunk,
-            now=caller.clock.now,
-            sent=sent,
             session=None if chat is None else chat.session,
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
-            call=call,
-            notices=self._client.notices,
         )
         if not says_stream(answer.meta):
             await reader.look()
