@@ -37,7 +37,7 @@ from venice_ai import (
     VeniceError,
 )
 from venice_ai.emulator import Emulator, busy, error, overloaded, refused, run_in_thread, text, tool_call, tool_calls
-from venice_ai.emulator.sending import Act, Answer, Incoming, Send
+from venice_ai.emulator.sending import Act, Answer, Incoming
 from venice_ai.telemetry.names import VERSIONS, Conventions, names
 
 from ..fakes import HI, KEY, ScriptedTransport, answer, completion
@@ -68,8 +68,8 @@ class BillingEmulator(Emulator):
     def _counting(self, number: int, body: Iterable[Act]) -> Iterator[Act]:
         sent = bytearray()
         for act in body:
-            if isinstance(act, Send):
-                sent += act.data
+            if isinstance(act, bytes):
+                sent += act
                 for found in COUNTED.finditer(sent):
                     self.billed[number] = int(found[1]), int(found[2])
             yield act
@@ -219,20 +219,17 @@ def with_settings(ask: Callable[..., Awaitable[object]], how: str) -> Play:
             emulator.script(overloaded(), text(SAY))
         elif how == "is over budget":
             settings = {"budget": Budget(usd=0.0001)}
-        elif how == "is refused by the catalogue":
-            settings = {"preflight": True}
         elif how == "runs out of its deadline":
             settings = {"timeout": Timeout(deadline=1)}
             emulator.script(text(SAY, delay=LATE))
         params: dict[str, Any] = {"n": 2} if how == "has two answers" else {}
-        params |= {"max_completion_tokens": 1_000_000} if how == "is refused by the catalogue" else {}
         with suppress(VeniceError):
             await ask(client(**settings), **params)
 
     return played
 
 
-for how in ("falls back", "is over budget", "is refused by the catalogue", "runs out of its deadline", "has two answers"):
+for how in ("falls back", "is over budget", "runs out of its deadline", "has two answers"):
     for ask in (whole, collected):
         PLAYS[f"{ask.__name__} {how}"] = with_settings(ask, how)
 
@@ -637,7 +634,6 @@ async def test_an_odd_answer_is_told_as_far_as_it_goes(body: Any, caplog: pytest
         ("collected is cancelled while it reads", "CancelledError"),
         ("whole is cancelled while it waits", "CancelledError"),
         ("whole is over budget", "BudgetExceededError"),
-        ("whole is refused by the catalogue", "InvalidRequestError"),
         ("sealed whole is not attested", "TeeAttestationError"),
     ],
 )
@@ -659,13 +655,26 @@ async def test_whoever_leaves_a_stream_has_no_failure(name: str) -> None:
     assert "error.type" not in attributes(seen.chats[0])
 
 
-async def test_an_argument_that_is_refused_is_no_chat_and_has_no_span() -> None:
+@pytest.mark.parametrize("wrong", [{"temperature": 9}, {"max_completion_tokens": 1_000_000}], ids=["argument", "catalogue"])
+async def test_a_chat_that_is_refused_before_there_is_a_request_has_no_span(wrong: dict[str, Any]) -> None:
     seen = Seen()
 
     with pytest.raises(InvalidRequestError):
-        await client_of(Emulator(), seen).chat.completions.create(model=MODEL, messages=[], temperature=9)
+        await client_of(Emulator(), seen, preflight=True).chat.completions.create(**ASK, **wrong)
 
     assert seen.kept.begun == []
+
+
+async def test_without_the_attestation_that_the_client_demands_the_span_has_its_error() -> None:
+    emulator, seen = Emulator(tee=True), Seen()
+    assert emulator.enclave is not None
+    emulator.enclave.fault = "debug"
+
+    with pytest.raises(VeniceError) as caught:
+        await client_of(emulator, seen, min_privacy="tee").chat.completions.create(model="tee-ponte-chiuso-p", messages=HI)
+
+    assert attributes(seen.chats[0])["error.type"] == type(caught.value).__name__
+    assert trace.get_current_span() is trace.INVALID_SPAN
 
 
 # -- who is whose parent -------------------------------------------------------------------------------------------------
