@@ -146,11 +146,7 @@ async def main(turns: int, calls: int) -> None:
     )
     own_tracers, own_meters = providers()
     by_hand = ByHand(off, own_tracers.get_tracer("by hand"), own_meters.get_meter("by hand"))
-    sides: dict[str, Call] = {
-        "off": partial(create, off),
-        "by hand": by_hand.create,
-        "on": partial(create, on),
-    }
+    sides: dict[str, Call] = {"off": partial(create, off), "by hand": by_hand.create, "on": partial(create, on)}
     for call in sides.values():
         await measured(call, calls)
     taken: dict[str, list[float]] = {name: [] for name in sides}

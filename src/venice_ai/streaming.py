@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ._http.caller import Call
     from ._http.connection import Connection
     from .tee.session import TeeSession
-    from .telemetry.spans import OpenSpan
+    from .telemetry import OpenSpan
     from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from .retry import Lifetime, RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
-    from ..telemetry.spans import OpenSpan
+    from ..telemetry import OpenSpan
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")

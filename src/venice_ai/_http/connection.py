@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
-    from ..telemetry.spans import Telemetry
+    from ..telemetry import Telemetry
     from ..types.api.models import ModelResponse
     from .caller import Caller
 
@@ -344,8 +344,7 @@ def _telemetry_by_environment() -> Telemetry | None:
     """With `VENICE_OTEL=1`, and where the extra is installed, telemetry with the program's own providers."""
     if os.environ.get("VENICE_OTEL") == "1":
         with suppress(ImportError):
-            load(".telemetry.spans")
-            from ..telemetry.spans import Telemetry
+            from ..telemetry import Telemetry
 
             return Telemetry()
     return None

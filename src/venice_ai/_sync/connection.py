@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._limits.rate_share import RateShare
     from .._limits.snapshot import WaitNotice
     from ..tee.types import TeeOptions
-    from ..telemetry.spans import Telemetry
+    from ..telemetry import Telemetry
     from .loop_thread import LoopThread
 
 T = TypeVar("T")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..._http.connection import Connection
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
-    from ...telemetry.spans import OpenSpan
+    from ...telemetry import OpenSpan
     from ...types.response_meta import ResponseMeta
     from .arguments import CallParams, StreamClass
     from .encrypted import SealedChat

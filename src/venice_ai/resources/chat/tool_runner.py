@@ -37,7 +37,7 @@ from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 from .arguments import Approve, OnToolCall, OnToolError
 
 if TYPE_CHECKING:
-    from ...telemetry.spans import OpenSpan, Telemetry
+    from ...telemetry import OpenSpan, Telemetry
     from .calls import ChatCalls
 
 _log = logging.getLogger("venice_ai.tools")
@@ -381,7 +381,6 @@ class ToolStream(Stream[ToolEvent]):
         self._asking = run.asking
         telemetry = run.asking.telemetry
         self.span: OpenSpan | None = None if telemetry is None else telemetry.step("invoke_agent")
-        """The parent of the spans of its chats and tools."""
         self._result: ToolLoopResult | None = None
         self._error: Exception | None = None
 

@@ -7,33 +7,52 @@ from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from time import perf_counter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 try:
     from opentelemetry import context, metrics, trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as missing:
     raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from missing
 
-from .._core.json_values import items, members
-from .._version import __version__
-from .._wire.assembly import Assembly
-from ..exceptions import InvalidArgumentError
-from ..types.api.chat import ChatUsage, content_text
-from .names import VERSIONS, Conventions, names
+from ._core.json_values import items, members
+from ._version import __version__
+from ._wire.assembly import Assembly
+from .exceptions import InvalidArgumentError
+from .types.api.chat import ChatUsage, content_text
 
 T = TypeVar("T")
-# What is measured, with units and boundaries as the conventions want them, and the type of tokens.
-_SECONDS: Final = "s", [0.01 * 2**power for power in range(14)], None
-_METRICS: Final = {"seconds": _SECONDS, "gen_ai.response.time_to_first_chunk": _SECONDS} | {
-    f"gen_ai.usage.{kind}_tokens": ("{token}", [4**power for power in range(14)], kind) for kind in ("input", "output")
+Conventions: TypeAlias = Literal["genai-0.1", "semconv-1.41", "semconv-1.36"]
+VERSIONS: Final = ("genai-0.1", "semconv-1.41", "semconv-1.36")
+# The names that differ between versions of OpenTelemetry's conventions, a column each; what is `-` is not told. The code uses
+# the first. They are those of https://github.com/open-telemetry/semantic-conventions, since 1.41 of `...-genai` there.
+TABLE: Final = """
+gen_ai.provider.name                              gen_ai.provider.name                          gen_ai.system
+gen_ai.input.messages                             gen_ai.input.messages                         -
+gen_ai.output.messages                            gen_ai.output.messages                        -
+gen_ai.request.stream                             gen_ai.request.stream                         -
+gen_ai.response.time_to_first_chunk               gen_ai.response.time_to_first_chunk           -
+gen_ai.usage.cache_read.input_tokens              gen_ai.usage.cache_read.input_tokens          -
+gen_ai.usage.reasoning.output_tokens              gen_ai.usage.reasoning.output_tokens          -
+gen_ai.client.inference.duration                  gen_ai.client.operation.duration              gen_ai.client.operation.duration
+gen_ai.client.inference.time_to_first_chunk       gen_ai.client.operation.time_to_first_chunk   -
+gen_ai.client.inference.operation.input_tokens    gen_ai.client.token.usage                     gen_ai.client.token.usage
+gen_ai.client.inference.operation.output_tokens   gen_ai.client.token.usage                     gen_ai.client.token.usage
+"""
+# What is measured, with the metric, and its unit and boundaries as the conventions want them.
+_SECONDS, _COUNTS = ("s", [0.01 * 2**power for power in range(14)]), ("{token}", [4**power for power in range(14)])
+_METRICS: Final = {
+    "seconds": ("gen_ai.client.inference.duration", *_SECONDS),
+    "gen_ai.response.time_to_first_chunk": ("gen_ai.client.inference.time_to_first_chunk", *_SECONDS),
+    "gen_ai.usage.input_tokens": ("gen_ai.client.inference.operation.input_tokens", *_COUNTS),
+    "gen_ai.usage.output_tokens": ("gen_ai.client.inference.operation.output_tokens", *_COUNTS),
 }
 # The parameters of a chat that are told; none holds content.
 _SAME = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
 _OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
 _PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAME} | _OTHERS
 _VALUES: Final = (str, int, float, list)
-_CLIENT: Final = trace.SpanKind.CLIENT
 
 
 class Telemetry:
@@ -63,15 +82,21 @@ class Telemetry:
             raise InvalidArgumentError(f"conventions={conventions!r} must be one of {', '.join(VERSIONS)}")
         if isinstance(capture_content, bool) or not isinstance(capture_content, int) or capture_content < 0:
             raise InvalidArgumentError(f"capture_content={capture_content!r} must be a number of characters from 0")
-        self._names, self._limit = names(conventions), capture_content
+        rows, column = [row.split() for row in TABLE.strip().splitlines()], VERSIONS.index(conventions)
+        self._names, self._limit = {row[0]: row[column] for row in rows}, capture_content
         self._tracer = trace.get_tracer("venice_ai", __version__, tracer_provider)
         meter = metrics.get_meter("venice_ai", __version__, meter_provider)
-        self.meters: list[tuple[str, metrics.Histogram, dict[str, Any]]] = [
-            (told, meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds), self.named(more))
-            for told, (unit, bounds, kind) in _METRICS.items()
-            if (name := self._names.get(f"of {told}")) and (more := {"gen_ai.token.type": kind})
-        ]
+        self.meters: list[tuple[str, metrics.Histogram, dict[str, Any]]] = []
         """What is measured, in what, and with which attributes besides those of a chat."""
+        for told, (metric, unit, bounds) in _METRICS.items():
+            if (name := self._names[metric]) != "-":
+                more = (
+                    {"gen_ai.token.type": told.split(".")[-1].removesuffix("_tokens")} if name.endswith("token.usage") else {}
+                )
+                histogram = meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds)
+                self.meters.append((told, histogram, more))
+        # Adds to headers which trace they belong to; no baggage, which may hold anything.
+        self.add_headers: Any = TraceContextTextMapPropagator().inject
         self._common = lru_cache(maxsize=256)(self._common_told)
 
     def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> OpenSpan:
@@ -82,7 +107,8 @@ class Telemetry:
             told |= self.named({"gen_ai.request.stream": True})
         if limit := 0 if private else self._limit:
             told |= self.named({"gen_ai.input.messages": _content(body["messages"], limit)})
-        return OpenSpan(self, self._tracer.start_span(f"chat {body['model']}", None, _CLIENT, told), common, limit)
+        span = self._tracer.start_span(f"chat {body['model']}", None, trace.SpanKind.CLIENT, told)
+        return OpenSpan(self, span, common, limit)
 
     def step(self, operation: str, name: str | None = None, identity: str | None = None) -> OpenSpan:
         """The span of a tool (`execute_tool`), or of a tool loop (`invoke_agent`), that begins now."""
@@ -92,16 +118,10 @@ class Telemetry:
 
     def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
-        known = self._names
-        return {known[each]: value for each, value in told.items() if isinstance(value, _VALUES) and each in known}
-
-    def add_headers(self, headers: dict[str, str]) -> None:
-        """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
-        now = trace.get_current_span().get_span_context()
-        if now.is_valid:
-            headers["traceparent"] = f"00-{now.trace_id:032x}-{now.span_id:016x}-{now.trace_flags:02x}"
-            if now.trace_state:
-                headers["tracestate"] = now.trace_state.to_header()
+        known = self._names.get
+        usable = {known(each, each): value for each, value in told.items() if isinstance(value, _VALUES)}
+        usable.pop("-", None)
+        return usable
 
     def _common_told(self, base_url: str, model: str) -> dict[str, Any]:
         """What spans and metrics tell of every chat with a model of a server."""
