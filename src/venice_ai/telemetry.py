@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 try:
     from opentelemetry import context, metrics, trace
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as missing:
     raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from missing
 
@@ -95,8 +94,6 @@ class Telemetry:
                 )
                 histogram = meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds)
                 self.meters.append((told, histogram, more))
-        # Adds to headers which trace they belong to; no baggage, which may hold anything.
-        self.add_headers: Any = TraceContextTextMapPropagator().inject
         self._common = lru_cache(maxsize=256)(self._common_told)
 
     def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> OpenSpan:
@@ -118,10 +115,19 @@ class Telemetry:
 
     def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
-        known = self._names.get
-        usable = {known(each, each): value for each, value in told.items() if isinstance(value, _VALUES)}
-        usable.pop("-", None)
+        usable: dict[str, Any] = {}
+        for each, value in told.items():  # a comprehension would be slower
+            if isinstance(value, _VALUES) and (name := self._names.get(each, each)) != "-":
+                usable[name] = value
         return usable
+
+    def add_headers(self, headers: dict[str, str]) -> None:
+        """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
+        trace_id, span_id, _, flags, state, valid = trace.get_current_span().get_span_context()
+        if valid:
+            headers["traceparent"] = f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
+            if state:
+                headers["tracestate"] = state.to_header()
 
     def _common_told(self, base_url: str, model: str) -> dict[str, Any]:
         """What spans and metrics tell of every chat with a model of a server."""
@@ -154,8 +160,8 @@ class OpenSpan:
         return found
 
     def attempted(self, told: Mapping[str, Any]) -> None:
-        """An attempt of the chat is over."""
-        self._span.add_event("venice.attempt", {each: value for each, value in told.items() if value is not None})
+        """An attempt is over."""
+        self._span.add_event("venice.attempt", told)
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:
         """Ends the span, with what was answered or the class of what it failed with, whose message may repeat content."""
@@ -164,15 +170,16 @@ class OpenSpan:
         self._over = True
         if self._token is not None:
             context.detach(self._token)
-        told: dict[str, Any] = {}
+        told, measured = {}, dict(self._common or ())
         if self._common is not None:
             told = self._telemetry.named(_answered(answer, self._limit, first_chunk))
+            if model := told.get("gen_ai.response.model"):
+                measured["gen_ai.response.model"] = model
         if failure is not None and failure not in {"GeneratorExit", "StopAsyncIteration"}:  # not left, and not at its end
             self._span.set_status(trace.StatusCode.ERROR)
-            told["error.type"] = failure
+            told["error.type"] = measured["error.type"] = failure
         self._span.set_attributes(told)
         if self._common is not None:
-            measured = self._common | {name: told[name] for name in ("gen_ai.response.model", "error.type") if name in told}
             told["seconds"] = perf_counter() - self._began
             for name, meter, more in self._telemetry.meters:
                 if isinstance(value := told.get(name), (int, float)):
@@ -189,8 +196,9 @@ def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, A
     """What a span tells of an answer, any part of which may be missing or odd, with so many characters of content."""
     told: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
     told["gen_ai.response.model"], told["gen_ai.response.id"] = getattr(answer, "model", None), getattr(answer, "id", None)
-    reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", ())]
-    told["gen_ai.response.finish_reasons"] = [reason for reason in reasons if isinstance(reason, str)] or None
+    choices = getattr(answer, "choices", ())
+    reasons = [found for choice in choices if isinstance(found := getattr(choice, "finish_reason", None), str)]
+    told["gen_ai.response.finish_reasons"] = reasons or None
     if isinstance(usage := getattr(answer, "usage", None), ChatUsage):
         told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"] = usage.prompt_tokens, usage.completion_tokens
         if len(vars(usage)) > 3:  # else there are only the sums

@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .._core.json_values import without
@@ -165,20 +165,23 @@ class Call:
         """Tells the span of an attempt, and writes its line, which shows neither the key nor anything that was said."""
         request, meta, now, self._sent = self._request, self._meta, self.caller.clock.now(), None
         waited, self._since = sent - self._since, now
-        status, identity = (None, None) if meta is None else (meta.status_code, meta.request_id)
-        if identity is not None:
-            identity = f"{ascii(without(identity, request.secret))[1:-1]:.100}"
+        told: dict[str, Any] = {"venice.attempt.number": self._attempts, "venice.attempt.wait": waited}
+        told["venice.attempt.duration"] = now - sent
+        if meta is not None:
+            told["http.response.status_code"] = meta.status_code
+            if (identity := meta.request_id) is not None:
+                told["venice.attempt.request_id"] = f"{ascii(without(identity, request.secret))[1:-1]:.100}"
+        if failure is not None:
+            told["error.type"] = failure
         if self.span is not None:
-            told = {"http.response.status_code": status, "error.type": failure, "venice.attempt.number": self._attempts}
-            times = {"venice.attempt.wait": waited, "venice.attempt.duration": now - sent}
-            self.span.attempted({**told, **times, "venice.attempt.request_id": identity})
+            self.span.attempted(told)
         if not attempts_logger.isEnabledFor(logging.INFO):
             return
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
-        how = " ".join(str(each) for each in (status, failure) if each is not None) or "left"
+        how = " ".join(str(told[name]) for name in ("http.response.status_code", "error.type") if name in told) or "left"
         counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
         tokens = "+".join(str(count) for count in counts if isinstance(count, int)) or "-"
-        numbers = self._attempts, identity or "-", 1000 * (now - sent), tokens, 1000 * waited
+        numbers = self._attempts, told.get("venice.attempt.request_id", "-"), 1000 * (now - sent), tokens, 1000 * waited
         attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
 
     async def _enter(self, failure: APIError | None) -> None:
