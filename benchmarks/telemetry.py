@@ -2,8 +2,8 @@
 
     python -m benchmarks.telemetry
 
-No network: a transport gives the same reply at once. The sides take turns, a block of calls each, whose time is that
-of the processor. Spans go to a processor that keeps nothing, metrics to a reader that is never asked. Told are the median of all
+No network: a transport gives the same reply at once. The sides take turns, a block of calls each, whose time is that of the
+processor. Spans go to a processor that keeps nothing, metrics to a reader that is never asked. Told are the median of all
 blocks in microseconds for a call, and the fastest twentieth: those that other programs disturbed least.
 """
 
