@@ -51,7 +51,7 @@ _METRICS: Final = {
 _SAME = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
 _OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
 _PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAME} | _OTHERS
-_VALUES: Final = (str, int, float, list)
+_VALUES, _CLIENT = (str, int, float, list), trace.SpanKind.CLIENT
 
 
 class Telemetry:
@@ -89,9 +89,8 @@ class Telemetry:
         """What is measured, in what, and with which attributes besides those of a chat."""
         for told, (metric, unit, bounds) in _METRICS.items():
             if (name := self._names[metric]) != "-":
-                more = (
-                    {"gen_ai.token.type": told.split(".")[-1].removesuffix("_tokens")} if name.endswith("token.usage") else {}
-                )
+                kind = told.removeprefix("gen_ai.usage.").removesuffix("_tokens")  # where input and output are one metric
+                more = {"gen_ai.token.type": kind} if name == "gen_ai.client.token.usage" else {}
                 histogram = meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds)
                 self.meters.append((told, histogram, more))
         self._common = lru_cache(maxsize=256)(self._common_told)
@@ -100,12 +99,10 @@ class Telemetry:
         """The span of a chat that begins now; of a private one no content is told."""
         common = self._common(base_url, body["model"])
         told = common | {_PARAMETERS[name]: value for name, value in body.items() if name in _PARAMETERS}
-        if stream:
-            told |= self.named({"gen_ai.request.stream": True})
-        if limit := 0 if private else self._limit:
-            told |= self.named({"gen_ai.input.messages": _content(body["messages"], limit)})
-        span = self._tracer.start_span(f"chat {body['model']}", None, trace.SpanKind.CLIENT, told)
-        return OpenSpan(self, span, common, limit)
+        if (limit := 0 if private else self._limit) or stream:
+            said = _content(body["messages"], limit) if limit else None
+            told |= self.named({"gen_ai.request.stream": stream or None, "gen_ai.input.messages": said})
+        return OpenSpan(self, self._tracer.start_span(f"chat {body['model']}", None, _CLIENT, told), common, limit)
 
     def step(self, operation: str, name: str | None = None, identity: str | None = None) -> OpenSpan:
         """The span of a tool (`execute_tool`), or of a tool loop (`invoke_agent`), that begins now."""
@@ -196,9 +193,8 @@ def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, A
     """What a span tells of an answer, any part of which may be missing or odd, with so many characters of content."""
     told: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
     told["gen_ai.response.model"], told["gen_ai.response.id"] = getattr(answer, "model", None), getattr(answer, "id", None)
-    choices = getattr(answer, "choices", ())
-    reasons = [found for choice in choices if isinstance(found := getattr(choice, "finish_reason", None), str)]
-    told["gen_ai.response.finish_reasons"] = reasons or None
+    reasons = (getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", ()))
+    told["gen_ai.response.finish_reasons"] = [reason for reason in reasons if isinstance(reason, str)] or None
     if isinstance(usage := getattr(answer, "usage", None), ChatUsage):
         told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"] = usage.prompt_tokens, usage.completion_tokens
         if len(vars(usage)) > 3:  # else there are only the sums
