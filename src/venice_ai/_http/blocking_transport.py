@@ -30,8 +30,7 @@ from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too
 
 _READ_BYTES = 65_536
 _LARGE_BYTES = 65_536
-_GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""What sending raises on a connection that the other end has closed."""
+_GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # what sending raises once the other end has closed
 
 
 class BlockingClock(SystemClock):

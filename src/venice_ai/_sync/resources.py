@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ..resources.limits import Limits
 from ..resources.models import Models
@@ -21,67 +21,54 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Blocking(Generic[P, T]):
+def _blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
     """A method of a part of the asynchronous client, with its documentation, as one that returns what awaiting it gives."""
 
-    def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        @wraps(method)
-        def call(facade: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            return cast("T", facade._run(method(facade._async, *args, **kwargs)))  # noqa: SLF001  # it is a method of the facade
+    @wraps(method)
+    def call(facade: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        # It is a method of the facade.
+        return cast("T", facade._run(method(getattr(facade._connected, facade._part), *args, **kwargs)))  # noqa: SLF001
 
-        self.func: Any = call
-
-    @overload
-    def __get__(self, facade: None, owner: type) -> Callable[Concatenate[Any, P], T]: ...
-    @overload
-    def __get__(self, facade: object, owner: type) -> Callable[P, T]: ...
-    def __get__(self, facade: object, owner: type) -> Any:
-        return self.func.__get__(facade, owner)
+    return call
 
 
 class SyncModels(SyncResource):
     """The catalogue of models; see `Models`, also for every method."""
 
-    @property
-    def _async(self) -> Models:
-        return self._connected.models
+    _part = "models"
 
-    list = Blocking(Models.list)
-    traits = Blocking(Models.traits)
-    compatibility_mapping = Blocking(Models.compatibility_mapping)
-    retrieve = Blocking(Models.retrieve)
-    find = Blocking(Models.find)
-    resolve_chat = Blocking(Models.resolve_chat)
-    check = Blocking(Models.check)
+    list = _blocking(Models.list)
+    traits = _blocking(Models.traits)
+    compatibility_mapping = _blocking(Models.compatibility_mapping)
+    retrieve = _blocking(Models.retrieve)
+    find = _blocking(Models.find)
+    resolve_chat = _blocking(Models.resolve_chat)
+    check = _blocking(Models.check)
 
 
 class SyncLimits(SyncResource):
     """The limits of this client's key; see `Limits`, also for every method."""
 
-    @property
-    def _async(self) -> Limits:
-        return self._connected.limits
+    _part = "limits"
 
     def snapshot(self) -> LimitsSnapshot:
         """What is known now of each model, and what waits; see `Limits.snapshot`."""
-        return self._async.snapshot()
+        return self._connected.limits.snapshot()
 
-    refresh = Blocking(Limits.refresh)
+    refresh = _blocking(Limits.refresh)
 
 
 class SyncTee(SyncResource):
     """Attestations and signatures of enclaves; see `Tee`, also for every method."""
 
-    @property
-    def _async(self) -> Tee:
-        return self._connected.tee
+    _part = "tee"
 
-    attest = Blocking(Tee.attest)
-    get_attestation = Blocking(Tee.get_attestation)
-    open_session = Blocking(Tee.open_session)
-    get_signature = Blocking(Tee.get_signature)
+    attest = _blocking(Tee.attest)
+    get_attestation = _blocking(Tee.get_attestation)
+    open_session = _blocking(Tee.open_session)
+    get_signature = _blocking(Tee.get_signature)
 
     def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""
         response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
-        return self._run(self._async.verify_signature(response))
+        return self._run(self._connected.tee.verify_signature(response))

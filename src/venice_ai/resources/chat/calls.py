@@ -165,7 +165,8 @@ class ChatCalls(APIResource[ClientT]):
         del messages, params, body, given, extra_body  # nor later
         source = await (answering if span is None else span.follow(answering, opens=stream))
         if not stream:
-            self._client.notices.answer(model, source, caller.clock.now)
+            caller.notices.substitution(model, source.get("model"), source.meta, caller.clock)
+            caller.notices.spent(source)
             return source
         source.reader.span = span
         if wrap is None:
@@ -305,7 +306,7 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
         )
 
     def of_objects(source: Any, client: Any) -> Any:
-        source.factory = stream_cls
+        source.made_of = lambda chunk: stream_cls(**chunk.model_dump())
         return stream(source, client=client)
 
     return of_objects
