@@ -112,9 +112,10 @@ class Telemetry:
 
     def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
+        names = self._names
         usable: dict[str, Any] = {}
-        for each, value in told.items():  # a comprehension would be slower
-            if isinstance(value, _VALUES) and (name := self._names.get(each, each)) != "-":
+        for each, value in told.items():
+            if isinstance(value, _VALUES) and (name := names.get(each, each)) != "-":
                 usable[name] = value
         return usable
 
@@ -136,6 +137,8 @@ class Telemetry:
 
 class OpenSpan:
     """A span that ends once, at the latest when nobody has it any more; a chat's, which has metrics, tells of its answer."""
+
+    __slots__ = ("_began", "_common", "_context", "_limit", "_over", "_span", "_telemetry", "_token")
 
     def __init__(self, telemetry: Telemetry, span: trace.Span, common: dict[str, Any] | None = None, limit: int = 0) -> None:
         self._telemetry, self._span, self._common, self._limit = telemetry, span, common, limit
@@ -167,7 +170,8 @@ class OpenSpan:
         self._over = True
         if self._token is not None:
             context.detach(self._token)
-        told, measured = {}, dict(self._common or ())
+        told: dict[str, Any] = {}
+        measured = dict(self._common or told)
         if self._common is not None:
             told = self._telemetry.named(_answered(answer, self._limit, first_chunk))
             if model := told.get("gen_ai.response.model"):
@@ -193,8 +197,9 @@ def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, A
     """What a span tells of an answer, any part of which may be missing or odd, with so many characters of content."""
     told: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
     told["gen_ai.response.model"], told["gen_ai.response.id"] = getattr(answer, "model", None), getattr(answer, "id", None)
-    reasons = (getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", ()))
-    told["gen_ai.response.finish_reasons"] = [reason for reason in reasons if isinstance(reason, str)] or None
+    choices = getattr(answer, "choices", ())
+    reasons = [found for choice in choices if isinstance(found := getattr(choice, "finish_reason", None), str)]
+    told["gen_ai.response.finish_reasons"] = reasons or None
     if isinstance(usage := getattr(answer, "usage", None), ChatUsage):
         told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"] = usage.prompt_tokens, usage.completion_tokens
         if len(vars(usage)) > 3:  # else there are only the sums

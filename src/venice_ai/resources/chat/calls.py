@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
@@ -141,7 +141,7 @@ class ChatCalls(APIResource[ClientT]):
 
                 chat = SealedChat(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
                 opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
-                answering: Coroutine[Any, Any, Any] = chat.answer(opens, fallbacks, collect=not stream)
+                answering: Any = chat.answer(opens, fallbacks, collect=not stream)
             else:
                 asked = await self._request(body, stream, timeout, extra_headers)
                 if fallbacks is None:
@@ -163,7 +163,7 @@ class ChatCalls(APIResource[ClientT]):
             without_locals(refusal)
             raise
         del messages, params, body, given, extra_body  # nor later
-        source = await (answering if span is None else span.follow(answering, opens=stream))
+        source: Any = await (answering if span is None else span.follow(answering, opens=stream))
         if not stream:
             caller.notices.substitution(model, source.get("model"), source.meta, caller.clock)
             caller.notices.spent(source)
