@@ -1,4 +1,4 @@
-"""`Telemetry`: a span for each chat, tool and tool loop, and metrics of chats. Usage stands on the spans of chats alone."""
+"""Spans and metrics for OpenTelemetry: a span for each chat, tool and tool loop, of which those of chats alone have usage."""
 
 from __future__ import annotations
 

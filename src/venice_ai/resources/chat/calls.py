@@ -305,8 +305,11 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
             f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
         )
 
+    def made_of(chunk: Any) -> Any:
+        return stream_cls(**chunk.model_dump())
+
     def of_objects(source: Any, client: Any) -> Any:
-        source.made_of = lambda chunk: stream_cls(**chunk.model_dump())
+        source.made_of = made_of
         return stream(source, client=client)
 
     return of_objects

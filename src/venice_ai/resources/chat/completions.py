@@ -379,8 +379,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         run = begun(self, given, streams=True)
         events = ToolStream(run)
         if not run.loop.open_calls:
-            opening = run.asking.open(run.loop)
-            await (opening if events.span is None else events.span.follow(opening, opens=True))
+            span, opening = run.asking.span, run.asking.open(run.loop)
+            await (opening if span is None else span.follow(opening, opens=True))
         return events
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:

@@ -313,6 +313,7 @@ class Asking:
         if params.get("n") not in {None, 1}:
             raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
         self.telemetry: Telemetry | None = client.telemetry
+        self.span: OpenSpan | None = None  # the loop's, once there is a stream of its events
         self.hooks_in_threads: bool = client.hooks_in_threads
         """Whether plain hooks run in threads, because the loop is not the caller's."""
         self._completions = completions
@@ -379,15 +380,15 @@ class ToolStream(Stream[ToolEvent]):
     def __init__(self, run: ToolRun) -> None:
         super().__init__(run.events())
         self._asking = run.asking
-        telemetry = run.asking.telemetry
-        self.span: OpenSpan | None = None if telemetry is None else telemetry.step("invoke_agent")
+        if run.asking.telemetry is not None:
+            run.asking.span = run.asking.telemetry.step("invoke_agent")
         self._result: ToolLoopResult | None = None
         self._error: Exception | None = None
 
     async def __anext__(self) -> ToolEvent:
         try:
-            going_on = super().__anext__()
-            event = await (going_on if self.span is None else self.span.follow(going_on, opens=True))
+            span, going_on = self._asking.span, super().__anext__()
+            event = await (going_on if span is None else span.follow(going_on, opens=True))
         except Exception as error:
             self._error = None if isinstance(error, StopAsyncIteration) else error
             if self._asking.sealed:
@@ -414,8 +415,8 @@ class ToolStream(Stream[ToolEvent]):
         """Stops the loop: the connection is dropped, and asynchronous tools that run are cancelled. May be called often."""
         await super().close()
         await self._asking.close()
-        if self.span is not None:
-            self.span.end()
+        if self._asking.span is not None:
+            self._asking.span.end()
 
 
 def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) -> ToolRun:
