@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..exceptions import APIError, VeniceError
@@ -30,8 +31,10 @@ class AskOptions:
 
     model: str | None
     params: Mapping[str, Any]
-    searches: bool = False
-    """Whether a model is needed that can search the web."""
+    needs: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    """What a model must be able to do if none is named, as arguments of `resolve_chat`."""
+    schema: Any = None
+    """The class or the JSON schema that the answer is to fit."""
     stream: bool = True
     as_json: bool = False
     usage: bool = False
@@ -42,7 +45,7 @@ class AskOptions:
     @property
     def streams(self) -> bool:
         """Whether the text is shown as it comes. JSON comes whole, and several answers would come mixed up."""
-        return self.stream and not self.as_json and "n" not in self.params
+        return self.stream and not self.as_json and self.schema is None and "n" not in self.params
 
 
 class AnswerPrinter:
@@ -51,6 +54,8 @@ class AnswerPrinter:
     def __init__(self, *, reasoning: bool) -> None:
         self.response: ChatCompletionResponse | None = None
         """What came, also of an answer that broke off."""
+        self.asked = ""
+        """The model that was asked."""
         self.shown = False
         self._in_line = False
         self._reasoning = reasoning
@@ -69,13 +74,17 @@ class AnswerPrinter:
     def end(self) -> None:
         self._think_no_more()
         if self._in_line:
-            self._say("\n")
+            self._in_line = False
+            _output.answer("\n")
 
     def _say(self, text: object) -> None:
         if isinstance(text, str) and text:
             self._think_no_more()
             self.shown, self._in_line = True, not text.endswith("\n")
-            _output.answer(text)
+            self.write(text)
+
+    def write(self, text: str) -> None:
+        _output.answer(text)
 
     def _think(self, text: object) -> None:
         if self._reasoning and isinstance(text, str) and text:
@@ -89,18 +98,24 @@ class AnswerPrinter:
 
 
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:
-    model = await chosen_model(client, options)
+    """Asks, and shows the answer; it stands in `printer.response`, also one that broke off."""
+    printer.asked = model = await chosen_model(client, options)
     if options.streams:
         response = await _streamed(client, model, options, messages, printer)
     else:
+        params = options.params if options.schema is None else {**options.params, "response_format": options.schema}
         printer.response = response = await client.chat.completions.create(
-            model=model, messages=messages, stream=False, e2ee=options.sealed, **options.params
+            model=model, messages=messages, stream=False, e2ee=options.sealed, **params
         )
         if options.as_json:
             _output.line(response.model_dump_json(indent=2))
+        elif options.schema is not None:
+            from ._schemas import validated
+
+            _output.line(json.dumps(validated(response, options.schema), indent=2, ensure_ascii=False))
         else:
             printer.show(response)
-    if not options.as_json:
+    if not options.as_json and options.schema is None:
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
             if ending in _ENDINGS:
                 _output.note(_ENDINGS[ending])
@@ -115,7 +130,7 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     if options.model is not None:
         return options.model
     with asking_for_models(client):
-        return await client.models.resolve_chat(require_web_search=options.searches, require_e2ee=options.sealed)
+        return await client.models.resolve_chat(require_e2ee=options.sealed, **options.needs)
 
 
 async def _streamed(

@@ -55,6 +55,11 @@ def aside(text: str) -> None:
         _write(sys.stderr, text)
 
 
+def printable(text: str) -> str:
+    """A text without what a terminal would obey."""
+    return text.translate(_CONTROLS)
+
+
 def abandon_stdout() -> None:
     """After the reader has gone: what is still to be written, also when Python ends, goes nowhere."""
     with contextlib.suppress(OSError, ValueError):
@@ -62,5 +67,5 @@ def abandon_stdout() -> None:
 
 
 def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None:
-    stream.write(before + (text.translate(_CONTROLS) if stream.isatty() else text) + after)
+    stream.write(before + (printable(text) if stream.isatty() else text) + after)
     stream.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import traceback
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +24,20 @@ from . import _output
 from ._connection import debug_option
 from ._errors import EXIT_CODES, code_of, in_our_words, listed
 
-_COMMANDS = ("chat", "batch", "models", "cost", "attest", "serve", "gateway", "doctor")
+_COMMANDS = {
+    "chat": "Ask a model, or talk with it.",
+    "sessions": "Look into the conversations that were kept.",
+    "spend": "Sum what chats cost, by day and model.",
+    "batch": "Answer a table, or an OpenAI batch file.",
+    "models": "List the models and their prices.",
+    "cost": "Estimate the cost of an answer.",
+    "attest": "Verify that a model runs in an enclave.",
+    "serve": "Start a Venice of your own, without key or network.",
+    "gateway": "Serve programs that speak OpenAI's API.",
+    "doctor": "Check the installation, the key and the connection.",
+    "completion": "Print the completion script of a shell.",
+}
+"""The commands, and what the help of all says of each without importing it."""
 
 
 class _Command(click.Group):
@@ -33,9 +48,14 @@ class _Command(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
+            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(cmd_name, _COMMANDS, 1))
+            raise click.UsageError(f"there is no command {cmd_name!r}{near}", ctx)
         command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _errors_as_exit_codes({}):  # --help and --version print here
@@ -58,20 +78,28 @@ def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
             traceback.print_exc()
         if not isinstance(error, VeniceError):  # a full disk, most likely
             _output.abandon_stdout()
-        _output.note(in_our_words(error))
+        _tell(error, in_our_words(error), code_of(type(error)))
         raise click.exceptions.Exit(code_of(type(error))) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
 
 
-@click.group(cls=_Command, epilog=listed(EXIT_CODES), context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Command,
+    epilog=listed(EXIT_CODES),
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="venice-chat")
 @debug_option
-def app() -> None:
+@click.pass_context
+def app(context: click.Context) -> None:
     """Talk to language models in private.
 
     The key is read from VENICE_API_KEY. `venice-chat serve` starts a Venice of your own, which needs none.
     """
+    if context.invoked_subcommand is None:
+        _output.line(context.get_help())
 
 
 def run(arguments: list[str]) -> int:
@@ -91,10 +119,22 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"\nTry '{context.command_path} --help'." if context else ""
-        _output.note(in_our_words(error.format_message()) + hint)
+        _tell(error, in_our_words(error.format_message()) + hint, error.exit_code)
         return error.exit_code
     except click.Abort:
         return 130
+
+
+def _tell(error: Exception, message: str, code: int) -> None:
+    """An error on stderr: a message, or with `--json` a line of JSON."""
+    context = click.get_current_context(silent=True)
+    arguments: list[str] = context.find_root().obj if context else sys.argv[1:]
+    if "--json" not in arguments:
+        _output.note(message)
+        return
+    fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
+    told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
+    print(json.dumps(told), file=sys.stderr)
 
 
 def _end(*_: object) -> None:

@@ -15,7 +15,6 @@ import textwrap
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -31,6 +30,7 @@ from ._batch_rows import OpenAIBatch, Prompts, named_in, progress_text
 from ._connection import Connection, with_connection
 from ._errors import FAILED_ROWS, code_of
 from ._input import require_text
+from ._schemas import response_format
 from ._table_files import Row, as_text
 from .chat import parameter
 
@@ -55,7 +55,9 @@ venice-chat batch --status reviews.out.csv
 @click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")
 @click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model; they may name columns, too.")
-@click.option("--schema", metavar="MODULE:CLASS", help="What answers are, or FILE.json with a schema; fields become columns.")
+@click.option(
+    "--schema", metavar="MODULE:CLASS", help="What answers are; or FILE.json, or 'name: str, age: int'. Fields become columns."
+)
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
 @click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
 @click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
@@ -88,7 +90,7 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.exists() and (target.samefile(source) or not journal.exists()):
         raise click.UsageError(f"{target} is there already, and not from this batch; give another OUT, or remove it")
-    answers = given["schema"] and _response_format(given["schema"])
+    answers = given["schema"] and response_format(given["schema"])
     task = _task(given, answers)
     made = next(_table_files.read(target), None) if target.exists() else None
     if made is not None and not made.keys() >= {*(task.columns or ("custom_id", "response")), "error"}:
@@ -121,21 +123,6 @@ def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
     if templates or answers is not None:
         raise click.UsageError("--system and --schema are for a table; add --prompt")
     return OpenAIBatch(params)
-
-
-def _response_format(given: str) -> Any:
-    """What `--schema` names: a class, or the format of a JSON schema in a file."""
-    try:
-        if not given.endswith(".json"):
-            module, _, name = given.partition(":")
-            sys.path.insert(0, str(Path.cwd()))
-            return getattr(import_module(module), name)
-        from .._structured.strict_schema import strict_schema  # it needs pydantic
-
-        schema = strict_schema(json.loads(Path(given).read_bytes()))
-    except (ImportError, AttributeError, ValueError, OSError) as error:
-        raise click.UsageError(f"--schema {given!r} is neither MODULE:CLASS nor a .json file with a schema: {error}") from None
-    return {"type": "json_schema", "json_schema": {"name": Path(given).stem, "strict": True, "schema": schema}}
 
 
 async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:

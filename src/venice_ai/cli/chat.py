@@ -3,60 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import re
-import select
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from .._client import VeniceClient
-from ..exceptions import AuthenticationError, VeniceError
-from . import _output
-from ._ask import AnswerPrinter, AskOptions, WebSearch, ask, chosen_model
+from .._core.privacy import Privacy, encryption_requested_in
+from ._ask import AnswerPrinter, AskOptions, WebSearch, ask
+from ._attachments import needs_of, part_of, with_parts
 from ._connection import Connection, need_confidential, need_key, with_connection
-from ._errors import in_our_words
+from ._conversation import Conversation, opened
 from ._input import prompt_from, require_text
-
-if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
-
-_PASTED_SECONDS = 0.05
-_COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
-"""The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
 
 _OPTIONS_OF_THEIR_OWN = {
     **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
     "messages": "the prompt and --system",
     "stream": "--no-stream",
     "stream_cls": "--no-stream",
+    "response_format": "--schema",
 }
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
 venice-chat chat "Summarise in one sentence:" < article.txt
-venice-chat chat --web-search on --usage What happened in Venice today?
+venice-chat chat -a photo.jpg --schema "place: str, people: int" "Where is this?"
+venice-chat chat -c --web-search on --usage And today?
 """
 
 
 @click.command(short_help="Ask a model, or talk with it.", epilog=_EXAMPLES)
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: what 'models --resolve' says]")
+@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: the session's, or 'models --resolve']")
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+@click.option("-a", "--attach", multiple=True, metavar="FILE|URL", help="Add an image, a PDF, audio or text; may be repeated.")
+@click.option("--schema", metavar="WHAT", help="Print JSON that fits MODULE:CLASS, FILE.json or 'name: str, age: int'.")
 @click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
 @click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
 @click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
 @click.option("--e2ee", is_flag=True, help="Encrypt end to end, to an enclave whose hardware is verified (extra 'e2ee').")
+@click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")
 @click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last session.")
+@click.option("--session", metavar="NAME", help="Go on with the session of this name, or begin it.")
+@click.option("--save", is_flag=True, help="Keep a private conversation (--e2ee, --min-privacy), too: encrypted.")
+@click.option("--no-log", is_flag=True, help="Keep nothing of this conversation.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole response as JSON.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--usage", is_flag=True, help="Tell tokens and cost on stderr.")
-@click.option("--reasoning", is_flag=True, help="Show the model's reasoning on stderr.")
+@click.option("--reasoning", is_flag=True, help="Show the model's reasoning.")
 @with_connection
 def chat(
     connection: Connection,
@@ -64,49 +60,71 @@ def chat(
     prompt: tuple[str, ...],
     model: str | None,
     system: str | None,
-    temperature: float | None,
-    max_tokens: int | None,
-    seed: int | None,
     web_search: WebSearch | None,
-    e2ee: bool,
+    min_privacy: Privacy | None,
     params: tuple[str, ...],
-    no_stream: bool,
-    **shown: bool,
+    **given: Any,
 ) -> None:
     """Ask a model and print its answer as it comes.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands. At a
-    terminal without a prompt it is a conversation: /quit or Ctrl-D ends it, Ctrl-C only the answer being given.
+    terminal without a prompt it is a conversation: /help lists what else can be typed there.
+
+    Conversations are kept in a file that only you may read ('venice-chat sessions'), but for private ones.
     """
-    named = {"temperature": temperature, "max_completion_tokens": max_tokens, "seed": seed}
-    given = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
-    options = AskOptions(
-        model=model,
-        params=with_web_search(given, web_search),
-        searches=web_search in {"auto", "on"},
-        stream=not no_stream,
-        sealed=e2ee,
-        **shown,
-    )
+    named = {"temperature": given["temperature"], "max_completion_tokens": given["max_tokens"], "seed": given["seed"]}
+    asked = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
+    asked = with_web_search(asked, web_search)
+    sealed = given["e2ee"] or min_privacy == "e2ee"
     if system is not None:
         require_text("--system", system)
     text = prompt_from(prompt)
-    if e2ee:
+    parts = [part_of(each) for each in given["attach"]]
+    schema = None
+    if given["schema"] is not None:
+        from ._schemas import response_format
+
+        schema = response_format(given["schema"])
+    if sealed or min_privacy:
         need_confidential()
-    if model is None and "extra_headers" not in given:  # headers may hold the proof of a wallet instead
+    if model is None and "extra_headers" not in asked:  # headers may hold the proof of a wallet instead
         need_key()
-    opening = [{"role": "system", "content": system}] if system else []
-    if text is not None:
-        asyncio.run(_answer(connection, options, [*opening, {"role": "user", "content": text}]))
-    elif options.as_json:
-        raise click.UsageError("--json needs a prompt")
+    if text is None and (given["as_json"] or schema is not None):
+        raise click.UsageError("--json and --schema need a prompt")
+    conversation = opened(given, private=sealed or min_privacy is not None or encryption_requested_in(asked))
+    if system is not None:
+        if conversation.records:
+            raise click.UsageError(f"--system is for the beginning of a session; {conversation.name!r} has begun")
+        conversation.add("system", system)
+    options = AskOptions(
+        model=model or next((each["asked"] for each in reversed(conversation.records) if "asked" in each), None),
+        params=asked,
+        needs=needs_of(parts) | ({"require_web_search": True} if web_search in {"auto", "on"} else {}),
+        schema=schema,
+        stream=not given["no_stream"],
+        sealed=sealed,
+        **{name: given[name] for name in ("as_json", "usage", "reasoning")},
+    )
+    if text is None:
+        from ._interactive import converse
+
+        converse(connection, options, conversation, parts)
     else:
-        _converse(connection, options, opening)
+        conversation.add("user", with_parts(text, parts))
+        asyncio.run(_answer(connection, options, conversation))
 
 
-async def _answer(connection: Connection, options: AskOptions, messages: list[dict[str, Any]]) -> None:
+async def _answer(connection: Connection, options: AskOptions, conversation: Conversation) -> None:
+    printer = AnswerPrinter(reasoning=options.reasoning)
+    if options.schema is None and sys.stdout.isatty():
+        from ._markdown import printer as best
+
+        printer = best(reasoning=options.reasoning)
     async with connection.client(sealed=options.sealed) as client:
-        await ask(client, options, messages, AnswerPrinter(reasoning=options.reasoning))
+        try:
+            await ask(client, options, conversation.messages, printer)
+        finally:  # after Ctrl-C, too: what came is kept
+            conversation.settle(printer.response, printer.asked)
 
 
 def parameter(given: str) -> tuple[str, Any]:
@@ -132,72 +150,3 @@ def with_web_search(params: dict[str, Any], web_search: WebSearch | None) -> dic
     if not isinstance(switches, dict):
         return params  # the library says what is wrong with it
     return params | {"venice_parameters": {**switches, "enable_web_search": web_search}}
-
-
-# -- a conversation ------------------------------------------------------------------------------------------------------
-
-
-def _converse(connection: Connection, options: AskOptions, messages: list[dict[str, Any]]) -> None:
-    """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
-    with contextlib.suppress(ImportError):
-        import_module("readline")  # gives `input` its line editing and history
-    with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
-        client = connection.client(sealed=options.sealed)
-        try:
-            options = replace(options, model=runner.run(chosen_model(client, options)))
-            _output.note(f"this is {options.model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
-            while (text := _read()) is not None:
-                if unknown := _COMMAND.match(text):
-                    _output.note(f"there is no {unknown[0]}; /quit ends. To send a line that begins so, put a blank before it")
-                elif text.strip():
-                    messages.append({"role": "user", "content": text})
-                    settle(messages, _turn(runner, client, options, messages), sealed=options.sealed)
-        finally:
-            runner.run(client.close())
-
-
-def _turn(
-    runner: asyncio.Runner, client: VeniceClient, options: AskOptions, messages: list[dict[str, Any]]
-) -> ChatCompletionResponse | None:
-    printer = AnswerPrinter(reasoning=options.reasoning)
-    try:
-        runner.run(ask(client, options, messages, printer))
-    except KeyboardInterrupt:
-        _output.note("stopped")
-    except AuthenticationError:
-        raise
-    except VeniceError as error:
-        _output.note(in_our_words(error))
-    return printer.response
-
-
-def settle(messages: list[dict[str, Any]], response: ChatCompletionResponse | None, *, sealed: bool = False) -> None:
-    """Adds the model's answer, without tool calls; if `sealed`, its text alone. Without an answer, takes the question back."""
-    if response is None or not response.text:
-        messages.pop()
-        return
-    turn = response.choices[0].message.model_dump()
-    kept = {"role", "content"} if sealed else turn.keys() - {"tool_calls"}
-    messages.append({name: value for name, value in turn.items() if name in kept} | {"role": "assistant"})
-
-
-def _read() -> str | None:
-    """What is typed next: a line, or all the lines that were pasted; empty after Ctrl-C; None at the end."""
-    prompt = "> "
-    if not sys.stdout.isatty():  # the prompt is no part of an answer that goes to a file
-        _output.aside(prompt)
-        prompt = ""
-    try:
-        lines = [input(prompt)]
-        with contextlib.suppress(EOFError):  # after a text; it comes again
-            # More lines came with the last one, being pasted: nobody types so fast. Windows lets nobody ask a console.
-            while sys.platform != "win32" and select.select([sys.stdin], [], [], _PASTED_SECONDS)[0]:
-                lines.append(input())
-    except KeyboardInterrupt:
-        _output.aside("\n")
-        return ""
-    except EOFError:
-        _output.aside("\n")
-        return None
-    text = "\n".join(lines).rstrip()
-    return None if text in {"/quit", "/exit"} else text

@@ -1,0 +1,134 @@
+"""A conversation: what was said, as it is sent to a model and as it is kept in the file of sessions."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..exceptions import VeniceError
+from ..types.api.chat import content_text
+from . import _output
+from ._errors import in_our_words
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
+    from ._session_store import SessionStore
+
+
+class Conversation:
+    """The messages of a conversation. Each is a record: `message`, `at` (Unix time), and of an answer what is known of it.
+
+    A private one (end-to-end encrypted, or with a privacy floor) has no store unless the user asked to save it.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore | None,
+        name: str | None = None,
+        records: Iterable[dict[str, Any]] = (),
+        *,
+        private: bool = False,
+    ) -> None:
+        self.store = store
+        self.name = name or f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
+        self.records = list(records)
+        self.private = private
+        self._kept = len(self.records)
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What is sent: without tool calls, which nobody answers, and without questions whose answers had no text."""
+        sent: list[dict[str, Any]] = []
+        for each in self.records:
+            message = each["message"]
+            if message["role"] != "assistant":
+                sent.append(message)
+            elif not content_text(message.get("content")):
+                sent.pop()
+            else:  # of a private message only what can be encrypted is sent back
+                kept = {"role", "content"} if self.private else message.keys() - {"tool_calls"}
+                sent.append({name: value for name, value in message.items() if name in kept})
+        return sent
+
+    @property
+    def cost_usd(self) -> float:
+        """What the answers cost, as far as the server said so."""
+        return sum(each.get("cost_usd") or 0 for each in self.records)
+
+    def add(self, role: str, content: str | list[dict[str, Any]]) -> None:
+        """Adds a message that was not sent yet."""
+        self.records.append({"message": {"role": role, "content": content}, "at": time.time()})
+
+    def settle(self, response: ChatCompletionResponse | None, asked: str) -> None:
+        """Adds the answer of a model, also a part of one, and keeps both; without any answer, takes the question back."""
+        message = response.choices[0].message.model_dump() if response is not None and response.choices else {}
+        if response is None or not any(message.get(part) for part in ("content", "tool_calls", "reasoning_content")):
+            self.records.pop()
+            return
+        usage, attestation = response.usage, response.attestation
+        record = {
+            "message": message | {"role": "assistant"},
+            "at": time.time(),
+            "asked": asked,
+            "model": response.model,
+            "level": attestation and attestation.level,
+            "tokens": usage and usage.total_tokens,
+            "cost_usd": getattr(response.cost, "usd", None),
+            "finish_reason": response.finish_reason,
+        }
+        self.records.append(record)
+        self.keep()
+
+    def keep(self) -> None:
+        """Writes what is not in the file yet; a file that cannot be written costs no answer."""
+        if self.store is not None and len(self.records) > self._kept:
+            try:
+                self.store.append(self.name, self.records[self._kept :], encrypted=self.private)
+                self._kept = len(self.records)
+            except VeniceError as error:
+                _output.note(f"this is not kept: {in_our_words(error)}")
+
+    def undo(self) -> Any:
+        """Takes the last question and its answer back, also from the file; gives what was asked, None if nothing was."""
+        count = 2 if self.records and self.records[-1]["message"]["role"] == "assistant" else 0
+        if not count:
+            return None
+        if self.store is not None and self._kept == len(self.records):
+            self.store.delete(self.store.find(self.name), count)
+            self._kept -= count
+        *self.records, question, _ = self.records
+        return question["message"]["content"]
+
+
+def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
+    """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
+    named, save = given["session"], given["save"]
+    if save and given["no_log"]:
+        raise click.UsageError("--save and --no-log exclude each other")
+    known = given["go_on"] or named is not None
+    store = None
+    if known or save or not (given["no_log"] or private):
+        from ._session_store import SessionStore
+
+        try:
+            store = SessionStore()
+        except (VeniceError, OSError) as error:
+            if known or save:
+                raise
+            _output.note(f"this is not kept: {in_our_words(error)}")
+    records: Sequence[dict[str, Any]] = ()
+    if store is not None and known:
+        before = store.find(None) if named is None else next((each for each in store.sessions() if each.name == named), None)
+        if before is not None:
+            if bool(before.encrypted) != private:
+                remedy = "add --e2ee or --min-privacy" if before.encrypted else "begin another one"
+                raise click.UsageError(
+                    f"the session {before.name!r} is {'' if before.encrypted else 'not '}encrypted; {remedy}"
+                )
+            named, records = before.name, store.records(before)
+    kept = store if save or not (given["no_log"] or private) else None
+    return Conversation(kept, named, records, private=private)

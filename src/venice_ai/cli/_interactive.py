@@ -1,0 +1,220 @@
+"""The conversation at a terminal: what is typed is a message, or a command such as `/model`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from platformdirs import user_data_path
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import create_output
+
+from .._client import VeniceClient
+from ..exceptions import AuthenticationError, VeniceError
+from ..types.api.chat import content_text
+from . import _output
+from ._ask import AskOptions, ask, chosen_model
+from ._attachments import part_of, with_parts
+from ._connection import Connection
+from ._conversation import Conversation
+from ._errors import in_our_words
+from ._markdown import printer
+
+_COMMANDS = {
+    "/help": "list what can be typed",
+    "/model": "[ID] show or change the model",
+    "/system": "TEXT instructions from here on",
+    "/attach": "FILE|URL add to the next message",
+    "/save": "[FILE] write it to a Markdown file, or keep a private conversation",
+    "/copy": "copy the last answer",
+    "/retry": "ask the last question again",
+    "/undo": "take the last question and its answer back",
+    "/cost": "what this conversation cost",
+    "/quit": "end; so does Ctrl-D",
+}
+_COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")
+"""A command, such as `/quit`. Several lines are never one, nor is what begins with a blank."""
+
+
+def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
+    """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
+    with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
+        client = connection.client(sealed=options.sealed)
+        try:
+            options = replace(options, model=runner.run(chosen_model(client, options)))
+            _Talk(runner, client, options, conversation, parts).go_on()
+        finally:
+            runner.run(client.close())
+
+
+class _Talk:
+    def __init__(
+        self, runner: asyncio.Runner, client: VeniceClient, options: AskOptions, conversation: Conversation, parts: list[Any]
+    ) -> None:
+        self._runner, self._client, self._options = runner, client, options
+        self._conversation, self._parts = conversation, parts
+
+    def go_on(self) -> None:
+        names = list[str]()
+        with contextlib.suppress(VeniceError):  # they are for completion alone
+            names = [str(model.id) for model in self._runner.run(self._client.models.list()).data]
+        session = _session(names, private=self._conversation.private)
+        kept = f"session {self._conversation.name}" if self._conversation.store else "not kept"
+        _output.note(f"this is {self._options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
+        while True:
+            try:
+                text = session.prompt("> ").rstrip()
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return
+            command = _COMMAND.match(text)
+            if command is None:
+                if text.strip() or self._parts:
+                    self._ask(with_parts(text, self._parts))
+            elif command[1] in {"/quit", "/exit"}:
+                return
+            else:
+                self._obey(command[1], command[2].strip())
+
+    def _ask(self, content: str | list[dict[str, Any]]) -> None:
+        self._conversation.add("user", content)
+        screen, self._parts = printer(reasoning=self._options.reasoning), []
+        try:
+            self._runner.run(ask(self._client, self._options, self._conversation.messages, screen))
+        except KeyboardInterrupt:
+            _output.note("stopped")
+        except AuthenticationError:
+            raise
+        except VeniceError as error:
+            _output.note(in_our_words(error))
+        self._conversation.settle(screen.response, screen.asked)
+
+    def _obey(self, command: str, rest: str) -> None:
+        if command not in _COMMANDS:
+            _output.note(f"there is no {command}; /help lists commands. To send a line that begins so, put a blank before it")
+            return
+        try:
+            getattr(self, f"_{command[1:]}")(rest)
+        except click.ClickException as error:
+            _output.note(error.format_message())
+        except (VeniceError, OSError) as error:
+            _output.note(in_our_words(error))
+
+    def _help(self, _: str) -> None:
+        _output.line("\n".join(f"{name:<8} {words}" for name, words in _COMMANDS.items()))
+        _output.line("Alt-Enter begins a new line; what is pasted is one message.")
+
+    def _model(self, name: str) -> None:
+        if name:
+            self._options = replace(self._options, model=str(self._runner.run(self._client.models.find(name)).id))
+        _output.note(f"this is {self._options.model}")
+
+    def _system(self, text: str) -> None:
+        if not text:
+            raise click.UsageError("/system needs the instructions")
+        self._conversation.add("system", text)
+
+    def _attach(self, given: str) -> None:
+        self._parts.append(part_of(str(Path(given).expanduser()) if given.startswith("~") else given))
+        _output.note(f"attached to the next message: {len(self._parts)}")
+
+    def _save(self, name: str) -> None:
+        if name:
+            from .sessions import markdown
+
+            path = Path(name).expanduser()
+            path.touch(0o600, exist_ok=False)
+            path.write_text("\n".join(map(markdown, self._conversation.records)), encoding="utf-8")
+        elif self._conversation.store is None:
+            from ._session_store import SessionStore
+
+            self._conversation.store = SessionStore()
+            self._conversation.keep()
+        _output.note(f"saved: {name or self._conversation.name}")
+
+    def _copy(self, _: str) -> None:
+        answers = [each["message"] for each in self._conversation.records if "asked" in each]
+        text = content_text(answers[-1].get("content")) if answers else None
+        if not text or not sys.stdout.isatty():
+            raise click.UsageError("there is no answer to copy, or no terminal to copy it")
+        # OSC 52: the terminal puts it into the clipboard, also over SSH.
+        # https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+        sys.stdout.write(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\a")
+        _output.note("copied, if the terminal allows it")
+
+    def _retry(self, _: str) -> None:
+        if (asked := self._conversation.undo()) is None:
+            raise click.UsageError("there is nothing to ask again")
+        self._ask(asked)
+
+    def _undo(self, _: str) -> None:
+        taken = self._conversation.undo()
+        _output.note("there is nothing to take back" if taken is None else "took the last question and its answer back")
+
+    def _cost(self, _: str) -> None:
+        answers = [each for each in self._conversation.records if "asked" in each]
+        tokens = sum(each["tokens"] or 0 for each in answers)
+        _output.note(f"{len(answers)} answers, {tokens:,} tokens, ${self._conversation.cost_usd:.6f}")
+
+
+class _Completer(Completer):
+    def __init__(self, models: list[str]) -> None:
+        self._models = models
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        command, blank, rest = document.text_before_cursor.partition(" ")
+        if blank and command in {"/attach", "/save"}:
+            yield from PathCompleter(expanduser=True).get_completions(Document(rest), complete_event)
+        elif command.startswith("/"):
+            begun = rest if blank else command
+            found = (self._models if command == "/model" else ()) if blank else _COMMANDS
+            yield from (Completion(name, -len(begun)) for name in found if name.startswith(begun))
+
+
+def _session(models: list[str], *, private: bool) -> PromptSession[str]:
+    """What reads messages: with history across runs, unless what is typed is private."""
+    history: History = InMemoryHistory()
+    if not private:
+        path = user_data_path("venice-chat") / "history"
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            path.touch(0o600)
+            history = FileHistory(path)
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    @keys.add("c-j")
+    def _send(event: KeyPressEvent) -> None:
+        # Where a terminal does not mark what is pasted, more keys are there at once: nobody types so fast.
+        if event.key_processor.input_queue:
+            event.current_buffer.insert_text("\n")
+        else:
+            event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    # The prompt is no part of an answer that goes to a file.
+    output = None if sys.stdout.isatty() else create_output(sys.stderr)
+    return PromptSession(
+        multiline=True,
+        history=history,
+        completer=_Completer(models),
+        complete_while_typing=False,
+        key_bindings=keys,
+        output=output,
+    )

@@ -1,0 +1,63 @@
+"""Answers on a terminal, with their Markdown rendered while they come.
+
+A block (a paragraph, a list, a fence) is drawn again and again until it is whole; then it stays, and the next one begins. So a
+long answer scrolls like any text, and what is drawn again is short.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from rich.console import Console
+from rich.live import Live
+from rich.markdown import Markdown
+
+from . import _output
+from ._ask import AnswerPrinter
+
+_FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
+
+
+def printer(*, reasoning: bool) -> AnswerPrinter:
+    """What shows an answer as well as stdout can."""
+    plain = not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}
+    return AnswerPrinter(reasoning=reasoning) if plain else MarkdownPrinter(reasoning=reasoning)
+
+
+def whole_blocks(text: str) -> int:
+    """How many characters of an unfinished text are whole blocks: up to the last blank line that is in no fence."""
+    end = text.rfind("\n\n") + 2
+    while end > 1 and len(_FENCE.findall(text, 0, end)) % 2:
+        end = text.rfind("\n\n", 0, end - 2) + 2
+    return max(end, 0) if end > 1 else 0
+
+
+class MarkdownPrinter(AnswerPrinter):
+    """Prints an answer as rendered Markdown."""
+
+    def __init__(self, *, reasoning: bool) -> None:
+        super().__init__(reasoning=reasoning)
+        self._console = Console()
+        self._live: Live | None = None
+        self._block = ""
+
+    def __rich__(self) -> Markdown:
+        return Markdown(self._block, hyperlinks=False)
+
+    def write(self, text: str) -> None:
+        if self._live is None:
+            self._live = Live(self, console=self._console, transient=True, refresh_per_second=8)
+            self._live.start()
+        self._block += _output.printable(text)
+        if end := whole_blocks(self._block):
+            whole, self._block = self._block[:end], self._block[end:]
+            self._console.print(Markdown(whole, hyperlinks=False), "")
+
+    def end(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._console.print(self)
+            self._live, self._block, self._in_line = None, "", False
+        super().end()
