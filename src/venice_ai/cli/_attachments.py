@@ -40,9 +40,9 @@ def part_of(given: str) -> dict[str, Any]:
         return _part(kind, given, given.rpartition("/")[2] or given)
     path = Path(given)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise click.UsageError(f"{given} is not a file")
         with path.open("rb") as file:
-            if not path.is_file():
-                raise click.UsageError(f"{given} is not a file")
             if (size := path.stat().st_size) > MOST_BYTES or not size:
                 raise click.UsageError(f"{given} has {size:,} bytes; an attachment has between 1 and {MOST_BYTES:,}")
             kind = _kind(head := file.read(_HEAD_BYTES))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, get_args
 
 import click
@@ -15,18 +17,23 @@ from ..resources.models import ModelType
 from ..types.api.models import ModelResponse
 from . import _output
 from ._connection import Connection, asking_for_models, with_connection
+from ._tables import screen_width, table
 
 _FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
 _HEADINGS = ("MODEL", "CONTEXT", "IN $/1M", "OUT $/1M", "PRIVACY", "NOTES", "CAPABILITIES")
-_NUMBERS = frozenset({"CONTEXT", "IN $/1M", "OUT $/1M"})
+_NUMBERS = ("CONTEXT", "IN $/1M", "OUT $/1M")
+_LEAVE_OUT = ("CAPABILITIES", "PRIVACY", "CONTEXT", "NOTES", "IN $/1M")
 
 _EXAMPLES = """\b
-venice-chat models --capability vision --cheapest
+venice-chat models llama --sort price
+venice-chat models --capability vision --max-price 2 --private
+venice-chat models show llama-3.3-70b
 venice-chat models --resolve --capability function-calling
 """
 
 
 @click.command(short_help="List the models and their prices.", epilog=_EXAMPLES)
+@click.argument("words", nargs=-1, metavar="[TEXT | show ID]")
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
 @click.option(
     "--capability",
@@ -35,47 +42,91 @@ venice-chat models --resolve --capability function-calling
     type=click.Choice(list(_FLAGS)),
     help="Only models that can do this; may be given often.",
 )
-@click.option("--cheapest", is_flag=True, help="Cheapest first; with --resolve, take the cheapest.")
+@click.option("--max-price", type=float, metavar="USD", help="Only models of which 1,000,000 tokens cost no more than that.")
+@click.option("--private", is_flag=True, help="Only models that keep nothing of what is sent.")
+@click.option(
+    "--sort", type=click.Choice(["price", "context", "name"]), help="The cheapest, the largest context or the first name first."
+)
+@click.option("--cheapest", is_flag=True, help="The same as --sort price; with --resolve, take the cheapest.")
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the catalogue's entries as JSON.")
 @with_connection
-def models(
-    connection: Connection, kind: ModelType | None, capabilities: tuple[str, ...], cheapest: bool, resolve: bool, as_json: bool
-) -> None:
-    """List the models. Prices are US dollars for 1,000,000 tokens; no key is needed."""
-    if resolve and (kind is not None or as_json):
-        raise click.UsageError("--resolve prints the id of a text model; leave out --type and --json")
-    asyncio.run(
-        _resolve(connection, capabilities, cheapest) if resolve else _list(connection, kind, capabilities, cheapest, as_json)
-    )
+def models(connection: Connection, /, words: tuple[str, ...], resolve: bool, **given: Any) -> None:
+    """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
+
+    Prices are US dollars for 1,000,000 tokens; no key is needed.
+    """
+    if not resolve:
+        asyncio.run(
+            _show(connection, words[1], given)
+            if words[:1] == ("show",) and words[2:] == () != words[1:]
+            else _list(connection, words, given)
+        )
+    elif words or given["as_json"] or any(given[name] is not None for name in ("kind", "max_price", "sort")):
+        raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
+    else:
+        asyncio.run(_resolve(connection, given))
 
 
-async def _resolve(connection: Connection, capabilities: Sequence[str], cheapest: bool) -> None:
+async def _resolve(connection: Connection, given: Mapping[str, Any]) -> None:
     async with connection.client() as client:
-        wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in capabilities}
+        wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in given["capabilities"]}
         with asking_for_models(client):
-            model = await client.models.resolve_chat(prefer="cheapest" if cheapest else None, **wishes)
+            model = await client.models.resolve_chat(
+                prefer="cheapest" if given["cheapest"] else None, require_private=given["private"], **wishes
+            )
     _output.line(model)
 
 
-async def _list(
-    connection: Connection, kind: ModelType | None, capabilities: Sequence[str], cheapest: bool, as_json: bool
-) -> None:
+async def _show(connection: Connection, name: str, given: Mapping[str, Any]) -> None:
     async with connection.client() as client:
         with asking_for_models(client):
-            listed = (await client.models.list(type=kind)).data
-    # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
-    found = [each for each in listed if isinstance(each, ModelResponse) and set(capabilities) <= set(abilities(each))]
-    if cheapest:
-        found.sort(key=_price)
-    if as_json:
-        import json
+            model = await client.models.retrieve(name)
+    if given["as_json"]:
+        _output.line(json.dumps(model.model_dump(), indent=2, ensure_ascii=False))
+        return
+    if gone := [note for note in _notes(model.model_spec) if note.startswith("retires")]:
+        _output.line(f"!! DEPRECATED: {model.id} {gone[0]}")
+    facts = list(_facts(model.model_dump()))
+    _output.line(table([("WHAT", "VALUE"), *facts], width=screen_width()))
 
+
+def _facts(entry: Any, path: str = "") -> Iterable[tuple[str, str]]:
+    """Every value of an entry with the path to it, so that what is new in the catalogue is shown, too."""
+    if isinstance(entry, dict) and entry:
+        for name, value in entry.items():
+            yield from _facts(value, f"{path}.{name}" if path and path != "model_spec" else name)
+    else:
+        yield path, entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
+
+
+async def _list(connection: Connection, words: Sequence[str], given: Mapping[str, Any]) -> None:
+    async with connection.client() as client:
+        with asking_for_models(client):
+            listed = (await client.models.list(type=given["kind"])).data
+    # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
+    found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, given)]
+    if order := "price" if given["cheapest"] else given["sort"]:
+        found.sort(key=_ORDERS[order])
+    if given["as_json"]:
         _output.line(json.dumps([model.model_dump() for model in found], indent=2, ensure_ascii=False))
     elif found:
-        _output.line("\n".join(table([_HEADINGS, *map(_row, found)])))
+        rows = [_HEADINGS, *map(_row, found)]
+        _output.line(table(rows, numbers=_NUMBERS, leave_out=_LEAVE_OUT, width=screen_width()))
     else:
         _output.note("no model of the catalogue has all that")
+
+
+def _fits(model: ModelResponse, words: Sequence[str], given: Mapping[str, Any]) -> bool:
+    spec: Any = model.model_spec
+    text = f"{model.id} {getattr(spec, 'name', None)}".lower()
+    prices = [_usd(model, side) for side in ("input", "output")]
+    return (
+        all(word.lower() in text for word in words)
+        and set(given["capabilities"]) <= set(abilities(model))
+        and (not given["private"] or getattr(spec, "privacy", None) == "private")
+        and (given["max_price"] is None or max(inf if each is None else each for each in prices) <= given["max_price"])
+    )
 
 
 def abilities(model: ModelResponse) -> list[str]:
@@ -84,20 +135,11 @@ def abilities(model: ModelResponse) -> list[str]:
     return [name for name, flag in _FLAGS.items() if getattr(flags, flag, None) is True]
 
 
-def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Rows as lines with aligned columns, the first row being headings."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(rows[0], row, widths, strict=True)
-        yield "  ".join(cell.rjust(width) if head in _NUMBERS else cell.ljust(width) for head, cell, width in cells).rstrip()
-
-
 def _row(model: ModelResponse) -> list[str]:
     spec: Any = model.model_spec
-    context = getattr(spec, "availableContextTokens", None)
     return [
         str(model.id),
-        f"{context:,}" if isinstance(context, int) else "-",
+        f"{_context(model):,}" if _context(model) else "-",
         *(_dollars(_usd(model, side)) for side in ("input", "output")),
         str(getattr(spec, "privacy", None) or "-"),
         ", ".join(_notes(spec)),
@@ -126,5 +168,16 @@ def _dollars(price: float | None) -> str:
 
 
 def _price(model: ModelResponse) -> float:
-    prices = [_usd(model, side) for side in ("input", "output")]
-    return float("inf") if None in prices else sum(filter(None, prices))
+    return sum(inf if (usd := _usd(model, side)) is None else usd for side in ("input", "output"))
+
+
+def _context(model: ModelResponse) -> int:
+    context = getattr(model.model_spec, "availableContextTokens", None)
+    return context if isinstance(context, int) else 0
+
+
+_ORDERS: dict[str, Callable[[ModelResponse], Any]] = {
+    "price": _price,
+    "context": lambda model: -_context(model),
+    "name": lambda model: str(model.id),
+}
