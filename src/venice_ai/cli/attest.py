@@ -20,6 +20,7 @@ from ..tee.extra import require_extra
 from ..tee.types import OS_PINS, TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import one_line
 from . import _evidence_files, _output
+from ._completers import model_ids
 from ._connection import Connection, with_connection
 from ._errors import listed
 from ._evidence_files import END_OF_TIME
@@ -44,7 +45,7 @@ _EPILOG = (
 
 
 @click.command(short_help="Verify that a model runs in an enclave.", epilog=_EPILOG)
-@click.argument("model")
+@click.argument("model", shell_complete=model_ids)
 @click.option("--level", type=click.Choice(get_args(Level)), default="hardware", show_default=True, help="What to reach.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--nonce", metavar="HEX", help="The 64 hex digits to be answered.  [default: random ones]")

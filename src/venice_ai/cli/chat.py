@@ -13,6 +13,7 @@ import click
 from .._core.privacy import Privacy, encryption_requested_in
 from ._ask import AnswerPrinter, AskOptions, WebSearch, ask
 from ._attachments import needs_of, part_of, with_parts
+from ._completers import model_ids
 from ._connection import Connection, need_confidential, need_key, with_connection
 from ._conversation import Conversation, opened
 from ._input import prompt_from, require_text
@@ -34,7 +35,13 @@ venice-chat chat -c --web-search on --usage And today?
 
 @click.command(short_help="Ask a model, or talk with it.", epilog=_EXAMPLES)
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: the session's, or 'models --resolve']")
+@click.option(
+    "-m",
+    "--model",
+    metavar="ID",
+    shell_complete=model_ids,
+    help="Model to ask.  [default: the session's, or 'models --resolve']",
+)
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
 @click.option("-a", "--attach", multiple=True, metavar="FILE|URL", help="Add an image, a PDF, audio or text; may be repeated.")
 @click.option("--schema", metavar="WHAT", help="Print JSON that fits MODULE:CLASS, FILE.json or 'name: str, age: int'.")

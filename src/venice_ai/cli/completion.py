@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import get_completion_class
 
-from ..exceptions import VeniceError
 from . import _output
-
-_SECONDS = 2.0
 
 
 @click.command(
@@ -23,24 +18,3 @@ def completion(context: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None, "click knows all three"
     _output.line(kind(context.find_root().command, {}, "venice-chat", "_VENICE_CHAT_COMPLETE").source())
-
-
-def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The models of the catalogue whose ids begin so; none where it cannot be had in time."""
-    from ._connection import Connection
-
-    async def ids() -> list[str]:
-        async with Connection(None, _SECONDS).client(max_retries=0) as client:
-            return [str(model.id) for model in (await client.models.list()).data]
-
-    try:
-        return [CompletionItem(name) for name in asyncio.run(ids()) if name.startswith(begun)]
-    except VeniceError:
-        return []
-
-
-def tee_faults(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The attacks on an enclave that the emulator plays."""
-    from ..emulator.enclave.faults import FAULTS
-
-    return [CompletionItem(name) for name in FAULTS if name.startswith(begun)]

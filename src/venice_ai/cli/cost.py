@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import _output
+from ._completers import model_ids
 from ._connection import Connection, asking_for_models, with_connection
 from ._input import prompt_from
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     short_help="Estimate the cost of an answer.", epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt"
 )
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: what 'models --resolve' says]")
+@click.option(
+    "-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.  [default: what 'models --resolve' says]"
+)
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
 @with_connection

@@ -11,15 +11,19 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 from .._client import VeniceClient
+from .._core.json_values import items, members
 from .._core.machine import is_loopback
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
 from .._version import __version__
-from ..exceptions import AuthenticationError, PaymentRequiredError, VeniceError
+from .._wire.reply_body import json_object
+from ..exceptions import AuthenticationError, NoMatchingModelError, NotFoundError, PaymentRequiredError, VeniceError
+from ..tee import TeeOptions
 from . import _output, _packages
 from ._connection import Connection, asking_for_models, with_connection
 from ._errors import in_our_words
@@ -71,6 +75,7 @@ def examine(connection: Connection) -> dict[str, Finding]:
         "base URL": where,
         "TLS": Finding("not checked") if where.remedy else _tls(connection),
         "Venice": Finding("not asked") if where.remedy else asyncio.run(_reach(connection)),
+        "e2ee": Finding("not tried") if where.remedy or _key().remedy else asyncio.run(_encrypts(connection)),
     }
 
 
@@ -97,13 +102,47 @@ async def _accepted(connection: Connection) -> Finding:
         return found
     try:
         async with _client(connection) as client:
-            await client.caller.call(client.build_request("GET", "/api_keys/rate_limits", needs_key=True))
+            request = client.build_request("GET", "/api_keys/rate_limits", needs_key=True)
+            account = await client.caller.read(request, json_object)
     except (AuthenticationError, PaymentRequiredError) as error:
         return Finding(f"{KEY_VARIABLE} is set, and is not accepted", in_our_words(error))
     except VeniceError as error:
         reason = in_our_words(error).partition(". ")[0].rstrip(".")
         return Finding(f"{found.text}; whether it is accepted is not known: {reason}")
-    return Finding(f"{found.text} and accepted")
+    return Finding(f"{found.text} and accepted{''.join(f'; {fact}' for fact in account_facts(account))}")
+
+
+def account_facts(told: Any) -> Iterable[str]:
+    """The tier, the balances and the limits of a key, as far as `/api_keys/rate_limits` tells them."""
+    data = members(members(told).get("data"))
+    if tier := members(data.get("apiTier")).get("id"):
+        yield f"tier {tier}"
+    if balances := members(data.get("balances")):
+        yield "balance " + ", ".join(f"{amount} {unit}" for unit, amount in balances.items())
+    limits = [members(limit) for model in items(data.get("rateLimits")) for limit in items(members(model).get("rateLimits"))]
+    for kind in dict.fromkeys(str(limit.get("type")) for limit in limits):
+        amounts = [limit["amount"] for limit in limits if limit.get("type") == kind and isinstance(limit.get("amount"), int)]
+        if amounts:
+            least, most = min(amounts), max(amounts)
+            yield f"{kind} {least:,}" + (f" to {most:,} by model" if most > least else "")
+
+
+async def _encrypts(connection: Connection) -> Finding:
+    """Whether an enclave proves itself and its key takes messages: all of end-to-end encryption but the prompt."""
+    try:
+        from ..tee.extra import require_extra
+
+        require_extra()
+        async with _client(connection) as client:
+            model = await client.models.resolve_chat(require_e2ee=True)
+            session = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
+            level = session.attestation.level
+            session.close()
+    except (ImportError, NotFoundError, NoMatchingModelError) as error:
+        return Finding(f"not available: {in_our_words(error).partition('. ')[0]}")
+    except VeniceError as error:
+        return Finding("no enclave proved itself", in_our_words(error))
+    return Finding(f"{model} was verified at level {level}; nothing was sent to it")
 
 
 def _client(connection: Connection) -> VeniceClient:

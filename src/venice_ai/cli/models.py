@@ -16,6 +16,7 @@ from ..resources.model_choice import CAPABILITIES
 from ..resources.models import ModelType
 from ..types.api.models import ModelResponse
 from . import _output
+from ._completers import model_ids
 from ._connection import Connection, asking_for_models, with_connection
 from ._tables import screen_width, table
 
@@ -33,7 +34,7 @@ venice-chat models --resolve --capability function-calling
 
 
 @click.command(short_help="List the models and their prices.", epilog=_EXAMPLES)
-@click.argument("words", nargs=-1, metavar="[TEXT | show ID]")
+@click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=model_ids)
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
 @click.option(
     "--capability",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,10 +15,11 @@ from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
+from ._completers import tee_faults
 from ._connection import debug_option, need_confidential
 
 if TYPE_CHECKING:
-    from ..emulator import Emulator
+    from ._request_log import LoggingEmulator
 
 _EXAMPLES = """\b
 venice-chat serve --port 0
@@ -32,11 +34,20 @@ venice-chat serve --tee
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
 @click.option("--admin", is_flag=True, help="Let clients script answers and read requests under /_emulator/.")
 @click.option("--cors", is_flag=True, help="Let pages of any origin in a browser ask.")
+@click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait before each answer.")
+@click.option("--rpm", type=click.IntRange(1), metavar="N", help="Simulate an account with so many chats a minute.")
+@click.option("--tpm", type=click.IntRange(1), metavar="N", help="Simulate an account with so many tokens a minute.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address and the log of requests as JSON lines.")
 @click.option("--local", is_flag=True, help="Answer with a small language model on this machine (extra 'local').")
 @click.option("--model", type=click.Path(path_type=Path), metavar="FILE.gguf", help="Use this model; implies --local.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads for the model.")
 @click.option("--tee", is_flag=True, help="Run the e2ee-* model in an enclave, under test roots (extra 'e2ee').")
-@click.option("--tee-fault", metavar="NAME", help="Play an attack on the enclave; implies --tee. A wrong NAME lists them.")
+@click.option(
+    "--tee-fault",
+    metavar="NAME",
+    shell_complete=tee_faults,
+    help="Play an attack on the enclave; implies --tee. A wrong NAME lists them.",
+)
 @debug_option
 def serve(
     host: str,
@@ -49,10 +60,12 @@ def serve(
     threads: int | None,
     tee: bool,
     tee_fault: str | None,
+    **given: Any,
 ) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
 
-    Its address is printed on stdout in one line. Ctrl-C ends it.
+    Its address is printed on stdout in one line, each request on stderr: time, path, model, status, tokens, milliseconds.
+    Ctrl-C ends it.
 
     With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
     give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
@@ -68,7 +81,8 @@ def serve(
             enclave = Enclave(fault=tee_fault)
         except InvalidRequestError as error:
             raise click.UsageError(f"--tee-fault: {error}") from None
-    from ..emulator import Emulator
+    from ..emulator import Account
+    from ._request_log import LoggingEmulator
 
     backend = None
     if local or model is not None:
@@ -77,7 +91,9 @@ def serve(
         backend = open_local_model(model, threads=threads, show=_output.note)
         if enclave is not None:
             backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
-    emulator = Emulator(admin=admin, cors=cors, backend=backend, tee=enclave or False)
+    account = Account(rpm=given["rpm"], tpm=given["tpm"]) if given["rpm"] or given["tpm"] else None
+    emulator = LoggingEmulator(admin=admin, cors=cors, backend=backend, tee=enclave or False, account=account)
+    emulator.latency, emulator.as_json = given["latency"], given["as_json"]
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
@@ -86,13 +102,13 @@ def serve(
         raise click.UsageError(why) from None
 
 
-async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> None:
+async def _run(emulator: LoggingEmulator, host: str, port: int, allow_remote: bool) -> None:
     from ..emulator import serve as listen
 
     stop = stop_signal()
     try:
         async with listen(emulator, host=host, port=port, allow_remote=allow_remote) as server:
-            _output.line(f"Venice emulator on {server.url}")
+            _output.line(json.dumps({"url": server.url}) if emulator.as_json else f"Venice emulator on {server.url}")
             _output.aside(f"point clients at it:\n  export {BASE_URL_VARIABLE}={server.url} {KEY_VARIABLE}=any\n")
             await stop.wait()
     finally:
