@@ -132,10 +132,8 @@ ACTING = {
     "_limits/shared_file.py",
     "_limits/snapshot.py",
     "_limits/waiter.py",
-    "tee/collected_evidence.py",
     "tee/extra.py",
     "tee/guard.py",
-    "tee/needs_extra.py",
     "tee/types.py",
 }
 """Modules in these folders that act, or are nothing but types."""

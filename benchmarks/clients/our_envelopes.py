@@ -3,13 +3,14 @@
 import time
 from functools import cache
 
+from venice_ai.emulator.enclave.hardware import Nvidia
+
 from benchmarks.envelopes import CLIENT_SECRET, ENCLAVE_SECRET, TEXT
 from venice_ai.emulator.enclave import Enclave
-from venice_ai.emulator.enclave.nvidia import Nvidia
 from venice_ai.tee.attestation import verify as judge
-from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.crypto import Opener, Sealer
 from venice_ai.tee.curve import KINDS, PrivateKey
+from venice_ai.tee.types import CollectedEvidence
 
 _MODEL = "e2ee-model"
 _NONCE = bytes(range(32))

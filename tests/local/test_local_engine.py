@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from venice_ai.emulator.local import LocalModel, LocalModelError
-from venice_ai.emulator.local.engine import spare_cores
+from venice_ai.emulator.local.model import spare_cores
 
 from .asking import complete
 

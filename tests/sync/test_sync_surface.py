@@ -48,7 +48,7 @@ INNER = {
         "knows_server",
         "on_close",
     },
-    Tee: {"collect", "settle", "verified", "remembered", "options", "forget", "session_with", "signed", "warn_of_limits"},
+    Tee: {"examine", "verified", "remembered", "options", "forget", "session_with", "signed", "warn_of_limits"},
 }
 # What belongs to an event loop is the asynchronous client's alone.
 OF_A_LOOP = {"session"}

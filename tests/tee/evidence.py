@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 
 from tests.shared import shared
 from venice_ai.emulator.enclave.attestation import Domain
-from venice_ai.emulator.enclave.certificates import Authority
+from venice_ai.emulator.enclave.hardware import Authority
 from venice_ai.tee import TeeOptions, TrustRoots
 from venice_ai.tee.attestation import verify
-from venice_ai.tee.collected_evidence import CollectedEvidence
+from venice_ai.tee.types import CollectedEvidence
 from venice_ai.types.attestation import AttestationReport
 
 from .hierarchy import Intel

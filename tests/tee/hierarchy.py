@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from typing import Any, Final
 
-from venice_ai.emulator.enclave import intel
+from venice_ai.emulator.enclave import hardware
 from venice_ai.emulator.enclave.attestation import Domain
-from venice_ai.emulator.enclave.certificates import Authority
-from venice_ai.emulator.enclave.intel import FMSPC, QE_SVN
+from venice_ai.emulator.enclave.hardware import FMSPC, QE_SVN, Authority
 
 NOW: Final = 1_795_000_000
 _TIMES = ("issued", "expires", "crl_issued", "crl_expires")
@@ -20,9 +19,9 @@ _NAMES = {"pck": "platform"}
 
 
 @cache
-def _made(label: str, fmspc: str, qe_isvsvn: int) -> intel.Intel:
+def _made(label: str, fmspc: str, qe_isvsvn: int) -> hardware.Intel:
     """A hierarchy has one root, however many quotes: a certificate that is made anew has another signature."""
-    return intel.Intel(f"tests/tee/{label}", fmspc, qe_isvsvn)
+    return hardware.Intel(f"tests/tee/{label}", fmspc, qe_isvsvn)
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Intel:
     """The 584 bytes of the trust domain's report; empty for one that is all right."""
 
     @property
-    def _own(self) -> intel.Intel:
+    def _own(self) -> hardware.Intel:
         return _made(self.label, self.fmspc, self.qe_isvsvn)
 
     @property

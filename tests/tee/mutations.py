@@ -26,8 +26,8 @@ from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
 from venice_ai.tee.attestation import evidence, platform
 from venice_ai.tee.canonical import canonical, members_of, parse
-from venice_ai.tee.collected_evidence import CollectedEvidence, Documents
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
+from venice_ai.tee.types import CollectedEvidence, Documents
 from venice_ai.types.attestation import Check
 
 from .enclave import chunk

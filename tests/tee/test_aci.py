@@ -12,10 +12,10 @@ import pytest
 from tests.shared import shared
 from venice_ai.tee import aci, attestation
 from venice_ai.tee.canonical import canonical, members_of, parse
-from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.crypto import address
 from venice_ai.tee.curve import compressed, recover
 from venice_ai.tee.keccak import keccak256
+from venice_ai.tee.types import CollectedEvidence
 from venice_ai.types.attestation import AttestationReport, Check
 
 NAMES = ["aci_keyset", "aci_workload", "aci_endorsement", "aci_custody"]

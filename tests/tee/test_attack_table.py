@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.shared import shared, shared_text
 from venice_ai.emulator import error, text
 from venice_ai.emulator.enclave.attestation import Domain
-from venice_ai.emulator.enclave.intel import DAY, FMSPC
+from venice_ai.emulator.enclave.hardware import DAY, FMSPC
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import MeasurementPins, TeeOptions
 from venice_ai.tee.checks import raise_for

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from tests.shared import shared
-from venice_ai.emulator.enclave.certificates import pem
-from venice_ai.emulator.enclave.intel import DAY
+from venice_ai.emulator.enclave.hardware import DAY, pem
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import attestation, collateral
 from venice_ai.tee.checks import raise_for
-from venice_ai.tee.collected_evidence import CollectedEvidence
-from venice_ai.tee.types import TeeOptions
+from venice_ai.tee.types import CollectedEvidence, Seen, TeeOptions
 from venice_ai.types.attestation import AttestationReport, Check, Tcb
 
 from .hierarchy import NOW, Intel
@@ -375,8 +373,8 @@ def whole(**arguments: Any) -> AttestationReport:
 
 
 def test_24_what_was_seen_before_is_the_least_that_is_accepted() -> None:
-    assert whole(seen=collateral.Seen(19, {"root": 1, "platform": 1, "processor": 7})).level == "hardware"
-    report = whole(seen=collateral.Seen(20, where="/the/file"))
+    assert whole(seen=Seen(19, {"root": 1, "platform": 1, "processor": 7})).level == "hardware"
+    report = whole(seen=Seen(20, where="/the/file"))
 
     assert (report.ok, report.level) == (False, None)
     assert [check.id for check in report.failures] == ["tcb_eval"]
@@ -385,7 +383,7 @@ def test_24_what_was_seen_before_is_the_least_that_is_accepted() -> None:
 
 @pytest.mark.parametrize("issuer", ["root", "platform"])
 def test_a_revocation_list_with_a_lower_number_than_was_seen_before_is_refused(issuer: str) -> None:
-    report = whole(seen=collateral.Seen(revocation_lists={issuer: 2}))
+    report = whole(seen=Seen(revocation_lists={issuer: 2}))
 
     assert [check.id for check in report.failures] == ["revocation"]
 

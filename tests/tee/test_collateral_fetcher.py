@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 from tests.fakes import KEY, RecordingClock, ScriptedReply
 from tests.shared import shared
 from venice_ai import VeniceClient
-from venice_ai.emulator.enclave.intel import DAY, FMSPC
+from venice_ai.emulator.enclave.hardware import DAY, FMSPC
 from venice_ai.exceptions import (
     APIConnectionError,
     APITimeoutError,
@@ -29,8 +29,7 @@ from venice_ai.exceptions import (
 from venice_ai.resources.tee import USED_NONCES
 from venice_ai.resources.tee_evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.tee import collateral
-from venice_ai.tee.collateral import Seen
-from venice_ai.tee.types import CollateralProvider, TeeOptions, TrustRoots
+from venice_ai.tee.types import CollateralProvider, Seen, TeeOptions, TrustRoots
 from venice_ai.transport import Request
 from venice_ai.types.attestation import AttestationReport, Tcb
 

@@ -15,11 +15,9 @@ from typing import Any, Literal
 import pytest
 
 from tests.shared import shared
-from venice_ai.emulator.enclave.certificates import Authority, pem
-from venice_ai.emulator.enclave.nvidia import Nvidia
+from venice_ai.emulator.enclave.hardware import Authority, Nvidia, pem
 from venice_ai.tee import attestation, certificates, gpu
-from venice_ai.tee.collected_evidence import CollectedEvidence
-from venice_ai.tee.types import TeeOptions
+from venice_ai.tee.types import CollectedEvidence, TeeOptions
 from venice_ai.types.attestation import AttestationReport, Check, Gpu
 
 CAPTURES = ["gemma_3_27b_p", "glm_5_1"]

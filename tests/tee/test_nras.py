@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA384
 
 from tests.fakes import ScriptedReply, ScriptedTransport
-from venice_ai.emulator.enclave.certificates import Authority
+from venice_ai.emulator.enclave.hardware import Authority
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee import nras
-from venice_ai.tee.collected_evidence import Documents
+from venice_ai.tee.types import Documents
 
 NOW = 1_795_000_000
 NONCE = bytes(range(32))

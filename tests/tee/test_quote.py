@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from venice_ai.emulator.enclave.certificates import Authority
+from venice_ai.emulator.enclave.hardware import Authority
 from venice_ai.tee.quote import certificates, check_chain, check_qe_report, parse
 
 from .evidence import Change, with_enclave, written

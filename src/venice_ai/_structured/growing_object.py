@@ -24,7 +24,10 @@ T = TypeVar("T")
 _FRACTION = 256
 _ABSENT: Final[Any] = object()
 _ANYTHING: Final[dict[str, Any]] = {"type": "any"}
+_TEXTS = frozenset({"str", "any"})
+_OBJECTS = frozenset({"typed-dict", "dataclass", "model"})
 _CONTAINERS: dict[str, Any] = {"generator": list, **{each.__name__: each for each in (list, tuple, set, frozenset, deque)}}
+_HOLDERS = {**dict.fromkeys(_CONTAINERS, list), **dict.fromkeys(("dict", *_OBJECTS), dict)}
 _FUNCTIONS = frozenset({"function-before", "function-after", "function-wrap"})
 _AROUND = {**dict.fromkeys(("default", "nullable", *_FUNCTIONS), "schema"), "json-or-python": "json_schema"}
 """The kinds of schemas that stand around one of a value, and the key under which it stands."""
@@ -69,50 +72,43 @@ class Growing(Generic[T]):
 class _Frame:
     """What is known of a value that still grows: what of it is whole, and the frame of its last part."""
 
-    __slots__ = ("_inner", "_last", "_parts", "_seen", "_shape", "_whole", "value")
-
     def __init__(self) -> None:
         self.value: Any = _ABSENT
         """The unfinished value; the same object as long as nothing of it changes."""
         self._begin(None)
 
-    def _begin(self, shape: _Shape | None) -> None:
-        self._shape = shape
+    def _begin(self, node: dict[str, Any] | None) -> None:
+        self._node = node
         self._whole: dict[Any, Any] = {}
-        self._seen = 0  # how many parts were whole, also those that do not fit and are absent
+        self._last: dict[Any, _Frame] = {}
         self._parts: dict[Any, Any] | None = None
-        self._last: Any = _ABSENT
-        self._inner: _Frame | None = None
 
     def grown(self, shape: _Shape, data: Any) -> Any:
         """The value, now that its JSON goes as far as this."""
         chosen = shape.chosen(data)
-        if self._shape is None or chosen.node is not self._shape.node:
-            self._begin(chosen)
-        if isinstance(chosen, _Parts) and isinstance(data, chosen.holder):
+        if chosen.node is not self._node:
+            self._begin(chosen.node)
+        if isinstance(data, chosen.holder):
             parts = self._parts_of(chosen, data)
             if self._parts is None or not _same(parts, self._parts):
-                self.value, self._parts = chosen.rooted(chosen.made(parts)), parts
-        else:
-            value = chosen.rooted(chosen.unfinished(data))
-            if not _equal(value, self.value):
-                self.value = value
+                self.value, self._parts = chosen.made(parts), parts
+        elif not _equal(value := chosen.unfinished(data), self.value):
+            self.value = value
         return self.value
 
-    def _parts_of(self, shape: _Parts, data: dict[str, Any] | list[Any]) -> dict[Any, Any]:
-        keys: list[Any] = list(data) if isinstance(data, dict) else list(range(len(data)))
-        if not keys:
-            return {}
-        *before, last = keys
-        for key in before[self._seen :]:
-            value = shape.part(key).whole(cast("Any", data)[key])
-            if value is not _ABSENT:
-                self._whole[key] = value
-        self._seen = len(before)
-        if last != self._last or self._inner is None:
-            self._last, self._inner = last, _Frame()
-        value = self._inner.grown(shape.part(last), cast("Any", data)[last])
-        return dict(self._whole) if value is _ABSENT else {**self._whole, last: value}
+    def _parts_of(self, shape: _Shape, data: Any) -> dict[Any, Any]:
+        keys: list[Any] = list(cast("dict[Any, Any]", data)) if isinstance(data, dict) else list(range(len(data)))
+        for key in keys[len(self._whole) : -1]:
+            self._whole[key] = shape.part(key).whole(data[key])
+        parts = dict(self._whole)
+        if keys:
+            self._last = {(key := keys[-1]): self._last.get(key) or _Frame()}
+            parts[key] = self._last[key].grown(shape.part(key), data[key])
+        return _present(parts)
+
+
+def _present(parts: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: value for key, value in parts.items() if value is not _ABSENT}
 
 
 def _same(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
@@ -153,12 +149,12 @@ class _Schemas:
                 node = node[_AROUND[kind]]
             else:
                 break
-        return self._shapes.setdefault(id(schema), _SHAPES.get(kind, _Shape)(self, schema, node, roots, functions))
+        return self._shapes.setdefault(id(schema), _Shape(self, schema, node, roots, functions))
 
 
 @dataclass(eq=False)
 class _Shape:
-    """A value of some type, which shows once it is whole."""
+    """A value of some type, which shows once it is whole; what has parts, or is a text, shows as far as it has come."""
 
     schemas: _Schemas
     schema: dict[str, Any]
@@ -168,6 +164,11 @@ class _Shape:
     validated: bool = False
     """Whether functions of the caller's validate it."""
 
+    def __post_init__(self) -> None:
+        self.kind: str = self.node["type"]
+        self.holder: Any = _HOLDERS.get(self.kind, ())
+        """What holds the parts in JSON: a dict, or a list; of a value without parts, no type."""
+
     @cached_property
     def _validator(self) -> SchemaValidator:
         definitions = list(self.schemas.definitions.values())
@@ -176,120 +177,20 @@ class _Shape:
             schema = {"type": "definitions", "schema": schema, "definitions": definitions}
         return SchemaValidator(cast("Any", schema))
 
-    def chosen(self, data: Any) -> _Shape:
-        """The member of a union that the data are; for others, itself."""
-        return self
-
-    def rooted(self, value: Any) -> Any:
-        """The value within the RootModels that stand around it."""
-        for kind in reversed(self.roots if value is not _ABSENT else ()):
-            value = _constructed(kind, {"root": value}, {"root"})
-        return value
-
-    def whole(self, data: Any) -> Any:
-        try:
-            return self._validator.validate_json(to_json(data))
-        except Exception:  # noqa: BLE001  # a validator of the class may raise anything; the end of the answer tells
-            return _ABSENT
-
-    def unfinished(self, data: Any) -> Any:
-        """What can be shown of a value that may still grow."""
-        return _ABSENT
-
-
-class _Text(_Shape):
-    """A text, or anything: it shows as far as it goes, also if it is too short yet; whole if the caller's functions take it."""
-
-    def unfinished(self, data: Any) -> Any:
-        return data if isinstance(data, str) or self.node["type"] == "any" else _ABSENT
-
-    def whole(self, data: Any) -> Any:
-        return self.rooted(data) if isinstance(data, str) and not self.validated else super().whole(data)
-
-
-class _Union(_Shape):
-    """One of several."""
-
     @cached_property
     def _members(self) -> list[_Shape]:
-        choices: Any = self.node["choices"]
+        """Those of a union."""
+        choices: Any = self.node.get("choices", ())
         given: Iterable[Any] = cast("dict[Any, Any]", choices).values() if isinstance(choices, dict) else choices
         return [self.schemas.shape(cast("Any", each[0] if isinstance(each, tuple) else each)) for each in given]
 
-    def chosen(self, data: Any) -> _Shape:
-        fitting = [member.chosen(data) for member in self._members]
-        fitting = [member for member in fitting if isinstance(member, _Parts) and member.fits(data)]
-        if len(fitting) != 1:
-            return self
-        if not self.roots:
-            return fitting[0]
-        chosen = copy(fitting[0])
-        chosen.roots = [*self.roots, *chosen.roots]
-        return chosen
-
-    def whole(self, data: Any) -> Any:
-        value = super().whole(data)
-        chosen = self.chosen(data) if value is _ABSENT else self
-        return value if chosen is self else chosen.whole(data)
-
-    def unfinished(self, data: Any) -> Any:
-        has_texts = any(isinstance(member, _Text) for member in self._members)
-        return data if has_texts and isinstance(data, str) else _ABSENT
-
-
-class _Parts(_Shape):
-    """What is made of parts: an object of its fields, a list of its items, and here a mapping of its values."""
-
-    holder: type[Any] = dict
-    """What holds the parts in JSON."""
-
-    def fits(self, data: Any) -> bool:
-        """Whether the data may become such a value, and not another member of a union."""
-        return isinstance(data, self.holder)
-
-    def part(self, key: Any) -> _Shape:
-        """The shape of a part."""
-        return self.schemas.shape(self.node.get("values_schema", _ANYTHING))
-
-    def made(self, parts: dict[Any, Any]) -> Any:
-        """The value of its parts, not validated; those that are absent are None, or left out."""
-        return {key: value for key, value in parts.items() if value is not _ABSENT}
-
-    def whole(self, data: Any) -> Any:
-        value = super().whole(data)
-        if value is not _ABSENT or not isinstance(data, self.holder):
-            return value
-        pairs = cast("dict[Any, Any]", data).items() if isinstance(data, dict) else enumerate(cast("list[Any]", data))
-        return self.rooted(self.made({key: self.part(key).whole(inner) for key, inner in pairs}))
-
-
-class _Items(_Parts):
-    holder = list
-
-    @cached_property
-    def _inner(self) -> list[_Shape]:
-        items: Any = self.node.get("items_schema", _ANYTHING)
-        return [self.schemas.shape(each) for each in (cast("list[Any]", items) if isinstance(items, list) else [items])]
-
-    def part(self, key: Any) -> _Shape:
-        return self._inner[min(int(key), len(self._inner) - 1)]
-
-    def made(self, parts: dict[Any, Any]) -> Any:
-        try:
-            return _CONTAINERS[self.node["type"]](value for value in parts.values() if value is not _ABSENT)
-        except TypeError:  # unfinished objects have no hash
-            return _ABSENT
-
-
-class _Object(_Parts):
-    """An object of a class with fields, known by the keys that they have in JSON."""
-
     @cached_property
     def _fields(self) -> dict[str, tuple[str, _Shape]]:
+        """Those of an object, by the keys that they have in JSON, with their names."""
         node, fields = self.node, list[tuple[str, dict[str, Any]]]()
         while not (fields := fields_of(node)) and "schema" in node:
             node = node["schema"]
-        decorators: Any = getattr(self.node["cls"], "__pydantic_decorators__", None)
+        decorators: Any = getattr(self.node.get("cls"), "__pydantic_decorators__", None)
         own = [each.func for each in decorators.field_validators.values()] if decorators else []
         return {
             key: (name, self.schemas.shape(_without(own, field["schema"])))
@@ -297,38 +198,75 @@ class _Object(_Parts):
             for key in (*top_level_keys(field.get("validation_alias")), name)
         }
 
+    def part(self, key: Any) -> _Shape:
+        """The shape of a part."""
+        if self.kind in _OBJECTS:
+            return self._fields[key][1] if key in self._fields else _NOTHING
+        inner: Any = self.node.get("values_schema" if self.holder is dict else "items_schema", _ANYTHING)
+        items = cast("list[Any]", inner) if isinstance(inner, list) else [inner]
+        return self.schemas.shape(items[min(int(key), len(items) - 1) if self.holder is list else 0])
+
+    def chosen(self, data: Any) -> _Shape:
+        """The member of a union that the data are, if one alone fits; for others, itself."""
+        fitting = [each for each in (member.chosen(data) for member in self._members) if each.fits(data)]
+        if len(fitting) != 1:
+            return self
+        chosen = copy(fitting[0]) if self.roots else fitting[0]
+        chosen.roots = [*self.roots, *chosen.roots]
+        return chosen
+
     def fits(self, data: Any) -> bool:
-        """Whether every key is known, and every tag is right; the last one may be unfinished."""
-        if not isinstance(data, dict) or not cast("dict[str, Any]", data).keys() <= self._fields.keys():
-            return False
+        """Whether the data may become it: whether every key is known, and every tag is right; the last may be unfinished."""
+        if self.kind not in _OBJECTS or not isinstance(data, dict):
+            return isinstance(data, self.holder)
         finished = list(cast("dict[str, Any]", data).items())[:-1]
+        if not cast("dict[str, Any]", data).keys() <= self._fields.keys():
+            return False
         nodes = [(self._fields[key][1].node, value) for key, value in finished]
         return all(value in node["expected"] for node, value in nodes if node["type"] == "literal")
 
-    def part(self, key: Any) -> _Shape:
-        return self._fields[key][1] if key in self._fields else _NOTHING
+    def whole(self, data: Any) -> Any:
+        """The value of data to which nothing is added, validated; where that fails, of those of its parts that are valid."""
+        if isinstance(data, str) and self.kind in _TEXTS and not self.validated:
+            return self.rooted(data)  # also if it is too short
+        try:
+            return self._validator.validate_json(to_json(data))
+        except Exception:  # noqa: BLE001  # a validator of the class may raise anything; the end of the answer tells
+            chosen = self.chosen(data)
+        if chosen is not self:
+            return chosen.whole(data)
+        if not isinstance(data, self.holder):
+            return _ABSENT
+        pairs = cast("dict[Any, Any]", data).items() if isinstance(data, dict) else enumerate(cast("list[Any]", data))
+        return self.made(_present({key: self.part(key).whole(inner) for key, inner in pairs}))
+
+    def unfinished(self, data: Any) -> Any:
+        """What can be shown of a value without parts that may still grow: a text, also where it may be something else."""
+        text = isinstance(data, str) and any(each.kind in _TEXTS for each in (self, *self._members))
+        return self.rooted(data) if text or self.kind == "any" else _ABSENT
 
     def made(self, parts: dict[Any, Any]) -> Any:
-        known = {self._fields[key][0]: value for key, value in parts.items() if key in self._fields and value is not _ABSENT}
-        kind = self.node["cls"]
-        if self.node["type"] == "typed-dict":
-            return known
-        if self.node["type"] == "model":
-            return _constructed(kind, {name: known.get(name) for name, _ in self._fields.values()}, set(known))
-        value = object.__new__(kind)
-        for field in fields(kind):
-            object.__setattr__(value, field.name, known.get(field.name))
+        """The value of the parts that have come, not validated."""
+        if self.holder is list:
+            try:
+                return self.rooted(_CONTAINERS[self.kind](parts.values()))
+            except TypeError:  # unfinished objects have no hash
+                return _ABSENT
+        if self.kind == "dict":
+            return self.rooted(parts)
+        value: Any = {self._fields[key][0]: part for key, part in parts.items() if key in self._fields}
+        if self.kind != "typed-dict":
+            value = _constructed(self.node["cls"], [name for name, _ in self._fields.values()], value)
+        return self.rooted(value)
+
+    def rooted(self, value: Any) -> Any:
+        """The value within the RootModels that stand around it."""
+        for kind in reversed(self.roots):
+            value = _constructed(kind, ["root"], {"root": value})
         return value
 
 
 _NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [])
-_SHAPES: dict[str, type[_Shape]] = {
-    **dict.fromkeys(_CONTAINERS, _Items),
-    **dict.fromkeys(("typed-dict", "dataclass", "model"), _Object),
-    **dict.fromkeys(("union", "tagged-union"), _Union),
-    **dict.fromkeys(("str", "any"), _Text),
-    "dict": _Parts,
-}
 
 
 def _without(functions: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -340,11 +278,15 @@ def _without(functions: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _constructed(kind: type[BaseModel], values: dict[str, Any], given: set[str]) -> BaseModel:
-    """As `model_construct`, but without defaults, which would look as if they had come, and without `model_post_init`."""
+def _constructed(kind: Any, names: Iterable[str], known: dict[str, Any]) -> Any:
+    """An object whose other fields are None: without defaults, which would look as if they had come, and `model_post_init`."""
     value = kind.__new__(kind)
-    object.__setattr__(value, "__dict__", values)
-    object.__setattr__(value, "__pydantic_fields_set__", given)
+    if not issubclass(kind, BaseModel):
+        for field in fields(kind):
+            object.__setattr__(value, field.name, known.get(field.name))
+        return value
+    object.__setattr__(value, "__dict__", {name: known.get(name) for name in names})
+    object.__setattr__(value, "__pydantic_fields_set__", set(known))
     object.__setattr__(value, "__pydantic_extra__", None)
     defaults = {name: each.get_default(call_default_factory=True) for name, each in kind.__private_attributes__.items()}
     private = {name: default for name, default in defaults.items() if default is not PydanticUndefined}

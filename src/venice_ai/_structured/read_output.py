@@ -15,13 +15,12 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
-from typing_extensions import TypedDict
 
 from ..exceptions import OutputError, OutputInvalidError, OutputMissingError, OutputRefusedError, ToolCallInsteadError
 from ..exceptions._output import Mismatch, OutputTruncatedError, RefusedInWordsError, ToolCallWithWordsError, mismatch
 from ..types._surrogates import before_half, paired
 from ..types.api.chat import ChatChoice, ChatCompletionResponse, ParsedChatCompletion, choice_at
-from .typed_dicts import for_pydantic
+from .typed_dicts import for_pydantic, new_typed_dict
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,7 +42,6 @@ _FENCE_LINE = re.compile(r"^[ \t]*(?P<open>`{3,}|~{3,})[^`\n]*$\n?", re.MULTILIN
 _BEGIN = re.compile(r"(?:[^{\[]*?(?:`{3,}|~{3,})[ \t]*[\w+-]*)?\s*(?=[{\[])")
 
 _OPEN_NUMBER = re.compile(r"[\[:,]\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$")
-_new_class: Any = TypedDict  # called with values it is a class that type checkers cannot know
 
 _log = logging.getLogger("venice_ai.output")
 _LEFT_OUT: dict[Wrapping, str] = {
@@ -178,19 +176,16 @@ def _parts(plain: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
     """A text, and what is in it, from the outside in."""
     yield plain, ()
     ends = dict.fromkeys(found.end() for pattern in (_THOUGHT, _LAST_THOUGHT) if (found := pattern.match(plain)))
-    for end in ends:
-        yield plain[end:], ("think",)
-        yield from _unfenced(plain[end:], ("think",))
-    if not ends:
-        yield from _unfenced(plain, ())
-
-
-def _unfenced(answer: str, around: tuple[Wrapping, ...]) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
-    if only := _ONLY_A_FENCE.fullmatch(answer):
-        yield only["inner"], (*around, "fence")
-    fences = list(_FENCE_LINE.finditer(answer))
-    if len(fences) == 2 and fences[1]["open"].startswith(fences[0]["open"]):
-        yield answer[fences[0].end() : fences[1].start()], (*around, "fence")
+    around: tuple[Wrapping, ...] = ("think",) if ends else ()
+    for end in ends or [0]:
+        answer = plain[end:]
+        if ends:
+            yield answer, around
+        if only := _ONLY_A_FENCE.fullmatch(answer):
+            yield only["inner"], (*around, "fence")
+        fences = list(_FENCE_LINE.finditer(answer))
+        if len(fences) == 2 and fences[1]["open"].startswith(fences[0]["open"]):
+            yield answer[fences[0].end() : fences[1].start()], (*around, "fence")
 
 
 def validate(kind: type[T], text: str, *, wrapped: bool) -> T:
@@ -332,8 +327,7 @@ def new_adapter(annotation: Any) -> TypeAdapter[Any]:
 
 
 adapter = remembered(new_adapter)
-"""What validates a type."""
-_wrapper = remembered(lambda kind: TypeAdapter[Any](_new_class("Wrapper", {WRAPPED: for_pydantic(kind, {})})))
+_wrapper = remembered(lambda kind: TypeAdapter[Any](new_typed_dict("Wrapper", {WRAPPED: for_pydantic(kind, {})})))
 """What validates a type within `{"value": ...}`."""
 
 

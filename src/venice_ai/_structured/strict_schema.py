@@ -130,7 +130,7 @@ def _unreadable(kind: Any, path: str) -> str | None:
     for name, annotation in hints.items():
         try:
             if kind not in _with_arguments(annotation):
-                new_adapter(unqualified(annotation))
+                new_adapter(unqualified(annotation)[0])
         except _UNREADABLE:
             return _unreadable(annotation, f"{path}.{name}") or f"{path}.{name}"
     return None
@@ -242,9 +242,10 @@ class _Strict:
         if union := [key for key in ("anyOf", "oneOf", "allOf") if key in strict]:
             return self._union(strict, union, path)
         kinds: Any = strict.get("type")
-        if "properties" in strict or _is(kinds, "object"):
+        kinds = cast("list[Any]", kinds) if isinstance(kinds, list) else [kinds]
+        if "properties" in strict or "object" in kinds:
             strict |= self._object(strict, path)
-        if "prefixItems" in strict or _is(kinds, "array"):
+        if "prefixItems" in strict or "array" in kinds:
             items = self._array(strict, path)
             strict = {key: value for key, value in strict.items() if key != "prefixItems"} | items
         return strict
@@ -305,10 +306,6 @@ def _refuse(given: Any, path: str) -> None:
         raise _cannot(path, "takes values of any kind")
     if any(isinstance(value, (dict, list)) for value in (*node.get("enum", []), node.get("const"))):
         raise _cannot(path, "has values that are lists or objects")
-
-
-def _is(kinds: Any, kind: str) -> bool:
-    return kind in kinds if isinstance(kinds, list) else kinds == kind
 
 
 def _cannot(path: str, reason: str) -> SchemaNotStrictError:

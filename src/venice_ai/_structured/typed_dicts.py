@@ -15,9 +15,9 @@ import typing_extensions
 from ..exceptions import ToolSignatureError
 
 # Called with values it is a class that type checkers cannot know.
-_new_class: Any = typing_extensions.TypedDict
-QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired: False, typing_extensions.ReadOnly: None}
-"""What may stand around the type of a key, and whether the key must be there then."""
+new_typed_dict: Any = typing_extensions.TypedDict
+# What may stand around the type of a key, and whether the key must be there then.
+_QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired: False, typing_extensions.ReadOnly: None}
 
 
 def for_pydantic(annotation: Any, names: dict[str, Any]) -> Any:
@@ -40,11 +40,17 @@ def changed_inside(annotation: Any, change: Callable[[Any], Any]) -> Any:
     return origin[new if len(new) > 1 else new[0]]
 
 
-def unqualified(annotation: Any) -> Any:
-    """The type of a key, without whether the key must be there."""
-    while typing_extensions.get_origin(annotation) in QUALIFIERS:
+def unqualified(annotation: Any, *, required: bool = True) -> tuple[Any, bool]:
+    """The type of a key, and whether the key must be there; `required` if the annotation does not say."""
+    while (qualifier := typing_extensions.get_origin(annotation)) in _QUALIFIERS:
+        required = required if (said := _QUALIFIERS[qualifier]) is None else said
         (annotation,) = typing_extensions.get_args(annotation)
-    return annotation
+    return annotation, required
+
+
+def of_key(annotation: Any, *, required: bool) -> Any:
+    """The same, put together."""
+    return annotation if required else cast("Any", typing_extensions.NotRequired)[annotation]
 
 
 def _remade(annotation: Any, names: dict[str, Any], made: dict[Any, Any]) -> Any:
@@ -54,8 +60,11 @@ def _remade(annotation: Any, names: dict[str, Any], made: dict[Any, Any]) -> Any
     if annotation not in made:
         made[annotation] = None
         hints = typing_extensions.get_type_hints(annotation, None, names, include_extras=True)
-        fields = {key: _field(annotation, key, _remade(hint, names, made)) for key, hint in hints.items()}
-        new = made[annotation] = _new_class(annotation.__name__, fields)
+        fields = dict[str, Any]()
+        for key, hint in hints.items():
+            inner, required = unqualified(_remade(hint, names, made), required=key in annotation.__required_keys__)
+            fields[key] = of_key(inner, required=required)
+        new = made[annotation] = new_typed_dict(annotation.__name__, fields)
         for name in ("__doc__", "__module__", "__pydantic_config__"):
             setattr(new, name, getattr(annotation, name, {}))
     if made[annotation] is None:
@@ -63,9 +72,3 @@ def _remade(annotation: Any, names: dict[str, Any], made: dict[Any, Any]) -> Any
             f"{annotation.__name__} refers to itself: before Python 3.12 take TypedDict from typing_extensions for that"
         )
     return made[annotation]
-
-
-def _field(old: Any, key: str, hint: Any) -> Any:
-    if typing_extensions.get_origin(hint) in QUALIFIERS or key in old.__required_keys__:
-        return hint
-    return cast("Any", typing_extensions.NotRequired)[hint]

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Self, TypeVar, cast
 
 from ..resources.chat.parsed import GrowingAnswer
 from ..types.api.chat import ParsedChatCompletion, Partial
-from ..types.api.streaming import ChatCompletionChunk
 from .streams import SyncChatStream
 
 T = TypeVar("T")
 
 
-class SyncParsedChatStream(GrowingAnswer[T]):
+class SyncParsedChatStream(GrowingAnswer[T, SyncChatStream]):
     """An object while a model writes it: unfinished ones, and at last the validated one; see `ParsedChatStream`."""
-
-    def __init__(self, stream: SyncChatStream, kind: type[T], *, wrapped: bool) -> None:
-        super().__init__(kind, wrapped=wrapped)
-        self._stream = stream
-        self._chunks: Iterator[ChatCompletionChunk] | None = None
 
     def __iter__(self) -> Self:
         """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError after the end."""
@@ -30,8 +23,8 @@ class SyncParsedChatStream(GrowingAnswer[T]):
     def __next__(self) -> Partial[T]:
         if self._done:
             raise StopIteration
-        chunks = self._chunks = self._chunks or iter(self._stream)
-        for chunk in chunks:
+        self._chunks = self._chunks or iter(self._stream)
+        for chunk in self._chunks:
             if (grown := self._grown(chunk)) is not None:
                 return grown
         self._done = True
@@ -40,11 +33,6 @@ class SyncParsedChatStream(GrowingAnswer[T]):
     def collect(self) -> ParsedChatCompletion[T]:
         """The validated object, with the whole answer; see `ParsedChatStream.collect`, also for what it raises."""
         return self._finished(self._stream.collect()) if self._result is None else self._result
-
-    @property
-    def stream(self) -> SyncChatStream:
-        """The stream below: `usage`, `meta`, and the raw answer so far as `stream.partial`."""
-        return self._stream
 
     def close(self) -> None:
         """Drops the connection. May be called often."""

@@ -13,7 +13,6 @@ from ..types.api.chat import ChatCompletionResponse
 from .connection import SyncResource
 
 if TYPE_CHECKING:
-    from .._client import VeniceClient
     from .._limits.snapshot import LimitsSnapshot
     from ..types.attestation import SignatureReport
     from .streams import SyncChatStream
@@ -75,9 +74,7 @@ class SyncTee(SyncResource):
 
     @property
     def _async(self) -> Tee:
-        # It is made on the loop, where one thing happens at a time.
-        client = self._connected
-        return vars(client).get("tee") or self._run(_tee(client))
+        return self._connected.tee
 
     attest = Blocking(Tee.attest)
     get_attestation = Blocking(Tee.get_attestation)
@@ -88,7 +85,3 @@ class SyncTee(SyncResource):
         """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""
         response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
         return self._run(self._async.verify_signature(response))
-
-
-async def _tee(client: VeniceClient) -> Tee:
-    return client.tee

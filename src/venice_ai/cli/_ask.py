@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import APIError, VeniceError
 from . import _output
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from .._client import VeniceClient
     from ..types.api.chat import ChatCompletionResponse
     from ..types.api.streaming import ChatCompletionChunk
-
-WebSearch = Literal["auto", "on", "off"]
 
 _ENDINGS = {
     "length": "the answer was cut off at the limit of tokens",
@@ -66,35 +64,33 @@ class AnswerPrinter:
         for choice in said.choices:
             delta = getattr(choice, "delta", None)
             part = getattr(choice, "message", None) if delta is None else delta
-            self._think(getattr(part, "reasoning_content", None))
-            self._say(getattr(part, "content" if part is delta else "text", None))
+            self._write(getattr(part, "reasoning_content", None), thinks=True)
+            self._write(getattr(part, "content" if part is delta else "text", None))
             if part is not delta:
                 self.end()
 
     def end(self) -> None:
-        self._think_no_more()
+        if self._thinking:
+            _output.aside("\n")
         if self._in_line:
-            self._in_line = False
             _output.answer("\n")
+        self._thinking = self._in_line = False
 
-    def _say(self, text: object) -> None:
-        if isinstance(text, str) and text:
-            self._think_no_more()
-            self.shown, self._in_line = True, not text.endswith("\n")
+    def _write(self, text: object, *, thinks: bool = False) -> None:
+        if not isinstance(text, str) or not text or (thinks and not self._reasoning):
+            return
+        if thinks:
+            _output.aside(text)
+        else:
+            if self._thinking:
+                _output.aside("\n")
             self.write(text)
+            self.shown, self._in_line = True, not text.endswith("\n")
+        self._thinking = thinks
 
     def write(self, text: str) -> None:
+        """Writes a part of the text."""
         _output.answer(text)
-
-    def _think(self, text: object) -> None:
-        if self._reasoning and isinstance(text, str) and text:
-            self._thinking = True
-            _output.aside(text)
-
-    def _think_no_more(self) -> None:
-        if self._thinking:
-            self._thinking = False
-            _output.aside("\n")
 
 
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:

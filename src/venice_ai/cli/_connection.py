@@ -55,9 +55,9 @@ def asking_for_models(client: VeniceClient) -> Generator[None]:
 
 
 def need_confidential() -> None:
-    from ..tee.extra import require_extra
-
     try:
+        from ..tee.extra import require_extra
+
         require_extra()
     except ImportError as error:
         raise click.UsageError(str(error)) from None

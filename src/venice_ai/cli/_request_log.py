@@ -20,8 +20,9 @@ _TOKENS = re.compile(rb'"total_tokens":\s*(\d+)')
 class LoggingEmulator(Emulator):
     """An emulator that waits `latency` seconds before each answer, and writes a line to stderr after it."""
 
-    latency: float = 0.0
-    as_json: bool = False
+    def __init__(self, *, latency: float, as_json: bool, **given: Any) -> None:
+        super().__init__(**given)
+        self.latency, self.as_json = latency, as_json
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer to a request; `now` is Unix time."""

@@ -1,4 +1,10 @@
-"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence."""
+"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence.
+
+Evidence is saved so that anybody can repeat the verdict years later: the reply exactly as it came, with what else the verdict
+depends on around it, `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval":
+<number>, "_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why not.
+Collateral and pins are files of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +13,38 @@ import json
 import os
 import shlex
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, Final, cast, get_args
 
 import click
 
+from .._core.json_values import members
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
-from ..tee.canonical import as_object, parse
-from ..tee.collected_evidence import CollectedEvidence
-from ..tee.extra import require_extra
-from ..tee.types import OS_PINS, TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
-from ..types.attestation import one_line
-from . import _evidence_files, _output
+from ..tee.canonical import as_object, members_of, parse
+from ..tee.types import (
+    NVIDIA_ROOT_SHA256,
+    OS_PINS,
+    TCB_STATUSES,
+    CollectedEvidence,
+    Documents,
+    GpuPolicy,
+    Level,
+    MeasurementPins,
+    Seen,
+    TeeOptions,
+)
+from ..types.attestation import AttestationReport, one_line
+from . import _output
 from ._completers import model_ids
 from ._connection import Connection, with_connection
 from ._errors import listed
-from ._evidence_files import END_OF_TIME
 
-if TYPE_CHECKING:
-    from ..types.attestation import AttestationReport
-
+END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
+# How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too.
+_BYTES: Final = "latin-1"
 EXIT_CODES = {
     0: "the level was reached",
     1: "the verification failed",
@@ -104,7 +121,7 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
         if wanted.save_evidence is not None:
-            kept = _evidence_files.save(wanted.save_evidence, evidence, report, options.pins)
+            kept = save(wanted.save_evidence, evidence, report, options.pins)
             _tell_again(model, wanted, kept)
         if wanted.write_pin is not None:
             _write_pin(wanted.write_pin, report if code == 0 else None)
@@ -167,10 +184,12 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+    from ..tee.extra import require_extra
+
     require_extra()
     from ..tee import attestation
 
-    evidence = _evidence_files.from_file(wanted.evidence.read_bytes(), model=model, options=options, now=wanted.now)
+    evidence = from_file(wanted.evidence.read_bytes(), model=model, options=options, now=wanted.now)
     if evidence is None:
         raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
     return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))
@@ -178,21 +197,13 @@ def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[
 
 async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
     async with connection.client() as client:
-        tee = client.tee
-        from ..tee import attestation  # after `tee` has made sure of the extra
-
-        options = tee.options(options)
         try:
-            evidence = await tee.collect(model, options)
+            return await client.tee.examine(model, client.tee.options(options))
         except TeeAttestationError as error:  # an answer without evidence
-            if error.report is None:
+            if (report := error.report) is None:
                 raise
-            report = error.report
             nonce = bytes.fromhex(report.nonce)
             return CollectedEvidence(model=model, nonce=nonce, reply=b"", now=report.fetched_at), report
-        report = attestation.verify(evidence, options)
-        tee.settle(evidence, report, options)
-    return evidence, report
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:
@@ -215,3 +226,86 @@ def _write_pin(path: Path, report: AttestationReport | None) -> None:
     pins = MeasurementPins.from_dict({name: [value] for name, value in found.items() if value})
     path.write_text(json.dumps(pins.to_dict(), indent=2) + "\n", encoding="utf-8")
     _output.note(f"{path} pins what runs there now: trust on first use. Whether that software is good, nothing here says.")
+
+
+# -- files --------------------------------------------------------------------------------------------------------------
+
+
+def as_file(evidence: CollectedEvidence) -> bytes:
+    """The reply with what it was judged by around it; alone if it is not an object."""
+    if not _members(evidence.reply):
+        return evidence.reply
+    seen = evidence.seen or Seen()
+    about: dict[str, Any] = {"_client_nonce": evidence.nonce.hex(), "_capture_epoch": evidence.now}
+    about |= {"_min_tcb_eval": seen.tcb_eval, "_revocation_lists": dict(seen.revocation_lists)}
+    if isinstance(evidence.nras, Documents):
+        about["_nras"] = {"answer": evidence.nras.answer.decode(_BYTES), "keys": evidence.nras.keys.decode(_BYTES)}
+    elif evidence.nras is not None:
+        about["_nras"] = evidence.nras
+    return b'{"attestation": ' + evidence.reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
+
+
+def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None) -> CollectedEvidence | None:
+    """The evidence in a file; None if neither it nor `options`, which count first, say which nonce it answers."""
+    found = _members(raw)
+    if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
+        found = {}
+    reply = found["attestation"].encode() if found else raw
+    said = {name: _value(text) for name, text in found.items() if name != "attestation"}
+    nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
+    if nonce is None:
+        return None
+    numbers = {name: each for name, each in said.items() if type(each) in {int, float} and 0 <= each < END_OF_TIME}
+    lists = {name: number for name, number in members(said.get("_revocation_lists")).items() if type(number) is int}
+    return CollectedEvidence(
+        model=model,
+        nonce=bytes.fromhex(TeeOptions(nonce=nonce).nonce or ""),
+        reply=reply,
+        now=now if now is not None else float(numbers.get("_capture_epoch", options.clock())),
+        collateral=cast("Mapping[str, Any] | None", options.collateral),
+        nras=_documents(said["_nras"]) if "_nras" in said else None,
+        seen=Seen(int(numbers.get("_min_tcb_eval", 0)), lists),
+    )
+
+
+def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
+    """Saves evidence, collateral, pins and report, and gives the options that verify them again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evidence.json").write_bytes(as_file(evidence))
+    (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
+    again = ["--offline", "--evidence", str(folder / "evidence.json")]
+    if not _members(evidence.reply):
+        again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
+    if isinstance(evidence.collateral, Mapping):
+        again += ["--collateral", _write(folder / "collateral.json", dict(evidence.collateral))]
+    if pins is not None:
+        again += ["--pin", _write(folder / "pin.json", pins.to_dict())]
+    return again
+
+
+def _members(reply: bytes) -> dict[str, str]:
+    """The members of a reply, as they are written; none if it is not an object."""
+    try:
+        return members_of(reply.decode())
+    except ValueError:
+        return {}
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
+def _documents(found: object) -> Documents | str:
+    answer, keys = (members(found).get(name) for name in ("answer", "keys"))
+    if isinstance(answer, str) and isinstance(keys, str):
+        with suppress(UnicodeEncodeError):
+            return Documents(answer.encode(_BYTES), keys.encode(_BYTES), NVIDIA_ROOT_SHA256)
+    return found if isinstance(found, str) else "none was kept"
+
+
+def _write(path: Path, value: object) -> str:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    return str(path)

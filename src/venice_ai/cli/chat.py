@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from .._core.privacy import Privacy, encryption_requested_in
-from ._ask import AnswerPrinter, AskOptions, WebSearch, ask
+from ._ask import AnswerPrinter, AskOptions, ask
 from ._attachments import needs_of, part_of, with_parts
 from ._completers import model_ids
 from ._connection import Connection, need_confidential, need_key, with_connection
@@ -65,9 +64,8 @@ def chat(
     connection: Connection,
     /,
     prompt: tuple[str, ...],
-    model: str | None,
     system: str | None,
-    web_search: WebSearch | None,
+    web_search: str | None,
     min_privacy: Privacy | None,
     params: tuple[str, ...],
     **given: Any,
@@ -79,9 +77,12 @@ def chat(
 
     Conversations are kept in a file that only you may read ('venice-chat sessions'), but for private ones.
     """
-    named = {"temperature": given["temperature"], "max_completion_tokens": given["max_tokens"], "seed": given["seed"]}
-    asked = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
-    asked = with_web_search(asked, web_search)
+    names = {"temperature": "temperature", "max_tokens": "max_completion_tokens", "seed": "seed"}
+    named = {name: given[option] for option, name in names.items()}
+    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
+    switches: Any = sent.get("venice_parameters") or {}
+    if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
+        sent["venice_parameters"] = {**switches, "enable_web_search": web_search}
     sealed = given["e2ee"] or min_privacy == "e2ee"
     if system is not None:
         require_text("--system", system)
@@ -94,18 +95,18 @@ def chat(
         schema = response_format(given["schema"])
     if sealed or min_privacy:
         need_confidential()
-    if model is None and "extra_headers" not in asked:  # headers may hold the proof of a wallet instead
+    if given["model"] is None and "extra_headers" not in sent:  # headers may hold the proof of a wallet instead
         need_key()
     if text is None and (given["as_json"] or schema is not None):
         raise click.UsageError("--json and --schema need a prompt")
-    conversation = opened(given, private=sealed or min_privacy is not None or encryption_requested_in(asked))
+    conversation = opened(given, private=sealed or min_privacy is not None or encryption_requested_in(sent))
     if system is not None:
         if conversation.records:
             raise click.UsageError(f"--system is for the beginning of a session; {conversation.name!r} has begun")
         conversation.add("system", system)
     options = AskOptions(
-        model=model or next((each["asked"] for each in reversed(conversation.records) if "asked" in each), None),
-        params=asked,
+        model=given["model"] or next((each["asked"] for each in reversed(conversation.records) if "asked" in each), None),
+        params=sent,
         needs=needs_of(parts) | ({"require_web_search": True} if web_search in {"auto", "on"} else {}),
         schema=schema,
         stream=not given["no_stream"],
@@ -147,13 +148,3 @@ def parameter(given: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         raise click.UsageError(f"--param {name}: {value!r} is not JSON; text is --param '{name}=\"...\"'") from None
-
-
-def with_web_search(params: dict[str, Any], web_search: WebSearch | None) -> dict[str, Any]:
-    """The parameters with the switch for web searches, beside the other switches of Venice."""
-    if web_search is None:
-        return params
-    switches: Iterable[Any] | Any = params.get("venice_parameters") or {}
-    if not isinstance(switches, dict):
-        return params  # the library says what is wrong with it
-    return params | {"venice_parameters": {**switches, "enable_web_search": web_search}}

@@ -65,11 +65,13 @@ def report(found: dict[str, Finding]) -> Iterable[str]:
 
 def examine(connection: Connection) -> dict[str, Finding]:
     """Everything there is to find, by name."""
-    where = _base_url(connection)
+    where, rivals = _base_url(connection), _packages.rivals()
+    mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
+    alone = Finding("no other package installs 'venice_ai'")
     return {
         "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
         "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
-        "conflicts": conflicts(_packages.rivals()),
+        "conflicts": Finding(mixed, _packages.remedy(rivals)) if rivals else alone,
         "extras": Finding(extras(_packages.extras())),
         "key": _key() if where.remedy else asyncio.run(_accepted(connection)),
         "base URL": where,
@@ -77,13 +79,6 @@ def examine(connection: Connection) -> dict[str, Finding]:
         "Venice": Finding("not asked") if where.remedy else asyncio.run(_reach(connection)),
         "e2ee": Finding("not tried") if where.remedy or _key().remedy else asyncio.run(_encrypts(connection)),
     }
-
-
-def conflicts(rivals: list[str]) -> Finding:
-    """Whether other distributions share our import package."""
-    if not rivals:
-        return Finding("no other package installs 'venice_ai'")
-    return Finding(f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up", _packages.remedy(rivals))
 
 
 def extras(lacking: dict[str, list[str]]) -> str:

@@ -12,9 +12,9 @@ import click
 
 from .._core.json_values import items
 from ..costs import rate
-from ..resources.model_choice import CAPABILITIES
+from ..resources.model_choice import CAPABILITIES, can, spec_of
 from ..resources.models import ModelType
-from ..types.api.models import ModelResponse
+from ..types.api.models import ModelResponse, ModelSpec
 from . import _output
 from ._completers import model_ids
 from ._connection import Connection, asking_for_models, with_connection
@@ -86,7 +86,7 @@ async def _show(connection: Connection, name: str, given: Mapping[str, Any]) -> 
     if given["as_json"]:
         _output.line(json.dumps(model.model_dump(), indent=2, ensure_ascii=False))
         return
-    if gone := [note for note in _notes(model.model_spec) if note.startswith("retires")]:
+    if gone := [note for note in _notes(spec_of(model)) if note.startswith("retires")]:
         _output.line(f"!! DEPRECATED: {model.id} {gone[0]}")
     facts = list(_facts(model.model_dump()))
     _output.line(table([("WHAT", "VALUE"), *facts], width=screen_width()))
@@ -119,48 +119,47 @@ async def _list(connection: Connection, words: Sequence[str], given: Mapping[str
 
 
 def _fits(model: ModelResponse, words: Sequence[str], given: Mapping[str, Any]) -> bool:
-    spec: Any = model.model_spec
-    text = f"{model.id} {getattr(spec, 'name', None)}".lower()
+    spec = spec_of(model)
+    text = f"{model.id} {spec.name}".lower()
     prices = [_usd(model, side) for side in ("input", "output")]
     return (
         all(word.lower() in text for word in words)
         and set(given["capabilities"]) <= set(abilities(model))
-        and (not given["private"] or getattr(spec, "privacy", None) == "private")
+        and (not given["private"] or spec.privacy == "private")
         and (given["max_price"] is None or max(inf if each is None else each for each in prices) <= given["max_price"])
     )
 
 
 def abilities(model: ModelResponse) -> list[str]:
     """What a model can do, in the names of `--capability`."""
-    flags = getattr(model.model_spec, "capabilities", None)
-    return [name for name, flag in _FLAGS.items() if getattr(flags, flag, None) is True]
+    return [name for name, flag in _FLAGS.items() if can(model, flag)]
 
 
 def _row(model: ModelResponse) -> list[str]:
-    spec: Any = model.model_spec
+    spec = spec_of(model)
     return [
         str(model.id),
         f"{_context(model):,}" if _context(model) else "-",
         *(_dollars(_usd(model, side)) for side in ("input", "output")),
-        str(getattr(spec, "privacy", None) or "-"),
+        str(spec.privacy or "-"),
         ", ".join(_notes(spec)),
         " ".join(abilities(model)) or "-",
     ]
 
 
-def _notes(spec: Any) -> Iterable[str]:
-    yield from map(str, items(getattr(spec, "traits", None)))
-    if getattr(spec, "offline", None) is True:
+def _notes(spec: ModelSpec) -> Iterable[str]:
+    yield from map(str, items(spec.traits))
+    if spec.offline is True:
         yield "offline"
-    if getattr(spec, "betaModel", None) is True or getattr(spec, "beta", None) is True:
+    if spec.betaModel is True or spec.beta is True:
         yield "beta"
-    retirement = getattr(getattr(spec, "deprecation", None), "date", None)
+    retirement = getattr(spec.deprecation, "date", None)
     if isinstance(retirement, str):
         yield f"retires {retirement[:10]}"
 
 
 def _usd(model: ModelResponse, side: str) -> float | None:
-    price = rate(getattr(model.model_spec, "pricing", None), 0, side)
+    price = rate(spec_of(model).pricing, 0, side)
     return None if price is None else float(price)
 
 
@@ -173,7 +172,7 @@ def _price(model: ModelResponse) -> float:
 
 
 def _context(model: ModelResponse) -> int:
-    context = getattr(model.model_spec, "availableContextTokens", None)
+    context = spec_of(model).availableContextTokens
     return context if isinstance(context, int) else 0
 
 

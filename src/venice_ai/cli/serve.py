@@ -49,19 +49,7 @@ venice-chat serve --tee
     help="Play an attack on the enclave; implies --tee. A wrong NAME lists them.",
 )
 @debug_option
-def serve(
-    host: str,
-    port: int,
-    allow_remote: bool,
-    admin: bool,
-    cors: bool,
-    local: bool,
-    model: Path | None,
-    threads: int | None,
-    tee: bool,
-    tee_fault: str | None,
-    **given: Any,
-) -> None:
+def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **given: Any) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
 
     Its address is printed on stdout in one line, each request on stderr: time, path, model, status, tokens, milliseconds.
@@ -70,10 +58,11 @@ def serve(
     With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
     give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
     """
-    if threads is not None and not (local or model):
+    local, threads = given["local"] or given["model"] is not None, given["threads"]
+    if threads is not None and not local:
         raise click.UsageError("--threads is for the model on this machine; add --local")
     enclave = None
-    if tee or tee_fault is not None:
+    if given["tee"] or tee_fault is not None:
         need_confidential()
         from ..emulator.enclave import Enclave
 
@@ -85,15 +74,15 @@ def serve(
     from ._request_log import LoggingEmulator
 
     backend = None
-    if local or model is not None:
+    if local:
         from ..emulator.local import open_local_model
 
-        backend = open_local_model(model, threads=threads, show=_output.note)
+        backend = open_local_model(given["model"], threads=threads, show=_output.note)
         if enclave is not None:
             backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
     account = Account(rpm=given["rpm"], tpm=given["tpm"]) if given["rpm"] or given["tpm"] else None
-    emulator = LoggingEmulator(admin=admin, cors=cors, backend=backend, tee=enclave or False, account=account)
-    emulator.latency, emulator.as_json = given["latency"], given["as_json"]
+    options = {name: given[name] for name in ("admin", "cors", "latency", "as_json")}
+    emulator = LoggingEmulator(**options, backend=backend, tee=enclave or False, account=account)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))

@@ -84,8 +84,6 @@ def _unlimited(request: ChatRequest, index: int) -> Turn:
     return Turn(_prose(request, salt), reasoning, found, "tool_calls" if found else "stop")
 
 
-# -- prose ---------------------------------------------------------------------------------------------------------------
-
 _GREETINGS = (
     "{model} here, emulated on your own machine.",
     "This is {model}, as an emulator plays it.",
@@ -120,8 +118,6 @@ def _results(request: ChatRequest) -> str:
     return "\n".join(f"{name} answered: {text}" for name, text in answers)
 
 
-# -- web search ----------------------------------------------------------------------------------------------------------
-
 CITATIONS = [
     {
         "title": "Venice, the emulated city",
@@ -143,8 +139,6 @@ def _documents(request: ChatRequest) -> tuple[Call, ...]:
     found = [{"id": str(number), **{name: page[said] for name, said in _MEMBERS.items()}} for number, page in pages]
     return (tool_call("web_search_call", "web_search", json.dumps({"documents": found})),)
 
-
-# -- tools ---------------------------------------------------------------------------------------------------------------
 
 _COMMON_VERBS = {
     *("get", "set", "fetch", "find", "look", "up", "search", "list", "create", "make", "do", "run"),
@@ -179,11 +173,7 @@ def called_tools(request: ChatRequest) -> list[dict[str, Any]]:
 
 
 def mentioned(function: dict[str, Any], text: str) -> bool:
-    """Whether a text speaks of a function.
-
-    It does if it holds the words of the function's name, common verbs aside: `get_weather` is meant by "How is the
-    weather?". Or if it is a question that shares two words of five letters or more with the function's description.
-    """
+    """Whether a text has the words of a function's name, common verbs aside, or is a question with two of its description."""
     said = set(_words(text))
     name = _words(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", function["name"]))
     telling = [word for word in name if word not in _COMMON_VERBS] or name

@@ -2,26 +2,32 @@
 
 A request passes, in this order: the address and the method, the content type, the size, the key, the JSON, the contract
 (`contract.py`). Then the next step of the script answers. Without one the model is looked up, what it cannot do is refused,
-and it answers (`chat.py`). Nothing here waits, and nothing knows how bytes travel.
+and it answers: a backend, or the emulated model (`answer.py`). Nothing here waits, and nothing knows how bytes travel.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from venice_ai._core.ports import Clock
 from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
+from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import admin, chat, contract, delivery, refusals, repeatable
+from . import admin, contract, delivery, refusals, repeatable
 from .account import Account
 from .admin import Recorded
-from .backend import Backend
-from .catalogue import TYPES, Catalogue, split_suffix, text_model
-from .delivery import Delivery
+from .answer import Turn, answer, call_id, tool_call
+from .backend import Backend, relayed
+from .catalogue import TYPES, Catalogue, model_headers, split_suffix, text_model
+from .delivery import Completion, Delivery
 from .refusals import Issue
-from .script import Script, Step, Unspoken, Usual
+from .request import ChatRequest, Leaving
+from .schema_validation import Unsatisfiable
+from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Script, Spoken, Step, Text, Unspoken, Usual, Whole
 from .sending import PREFIX, Answer, Incoming
 from .transport import EmulatorTransport, VirtualClock
 
@@ -144,30 +150,11 @@ class Emulator:
             return self.account.counted(answer, now) if self.account and not refusal else answer
         step = self._script.take(path) or Usual()
         if isinstance(step, Unspoken):
-            return chat.unspoken(step)
+            return _unspoken(step)
         if path in {ATTESTATION, SIGNATURE}:
             return self._evidence(path, incoming.query)
         limits = _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
         return limits if path == LIMITS else self._catalogue_answer(path, incoming.query, step.how)
-
-    async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
-        if refusal := _refusal(incoming):
-            return refusal
-        try:
-            body = contract.decode(incoming.body)
-        except ValueError as reason:
-            return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
-        if issues := [*contract.issues(body)]:
-            return refusals.invalid(issues)
-        able = self._catalogue.capabilities(split_suffix(body["model"])[0])
-        enclave = self.enclave if able.supportsTeeAttestation else None
-        entered = (body, None) if enclave is None else enclave.enter(able, incoming, body)
-        if isinstance(entered, Answer):
-            return entered
-        read, channel = entered
-        step = self._script.take(CHAT_PATH)
-        answer = await chat.respond(self._catalogue, self._backend, read, step, number=number, now=now, leaving=channel)
-        return channel.leave(answer) if channel else answer
 
     def _evidence(self, path: str, query: Mapping[str, str]) -> Answer:
         name = query.get("model", "")
@@ -188,6 +175,58 @@ class Emulator:
         lists: dict[str, Any] = {"/models": self._catalogue.listed, "/models/traits": self._catalogue.traits}
         found = lists.get(path, self._catalogue.aliases)(kind)
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
+
+    # -- chats -----------------------------------------------------------------------------------------------------------
+
+    async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
+        if refusal := _refusal(incoming):
+            return refusal
+        try:
+            body = contract.decode(incoming.body)
+        except ValueError as reason:
+            return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
+        if issues := [*contract.issues(body)]:
+            return refusals.invalid(issues)
+        able = self._catalogue.capabilities(split_suffix(body["model"])[0])
+        enclave = self.enclave if able.supportsTeeAttestation else None
+        entered = (body, None) if enclave is None else enclave.enter(able, incoming, body)
+        if isinstance(entered, Answer):
+            return entered
+        read, channel = entered
+        answered = await self._answer(read, self._script.take(CHAT_PATH), channel or (lambda chunk: (chunk,)), number, now)
+        return channel.leave(answered) if channel else answered
+
+    async def _answer(self, body: dict[str, Any], step: Step | None, leaving: Leaving, number: int, now: float) -> Answer:
+        """The answer to a body that the contract allows; as a step of the script has it, if there is one."""
+        name, switches = split_suffix(body["model"])
+        if switches:
+            body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
+            if issues := [*contract.issues(body)]:
+                return refusals.invalid(issues)
+        model = self._catalogue.find(name)
+        request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)), leaving)
+        identity = f"chatcmpl-{repeatable.hexes(32, request.model.id, number)}"
+        unsaid = Completion(request, (), identity, int(now))
+        if isinstance(step, Unspoken):
+            answered = _unspoken(step)
+        elif isinstance(step, Spoken):
+            answered = _said(unsaid, [_turn(step, request)] * request.choices, step.how)
+        elif model is None:
+            return refusals.refused(404, f"Specified model not found: {name}")
+        else:
+            answered = contract.refusal(request, identity) or await self._usual(unsaid, step.how if step else {})
+        return answered.with_defaults(model_headers(request.model, now))
+
+    async def _usual(self, unsaid: Completion, how: Delivery) -> Answer:
+        request = unsaid.request
+        if self._backend is not None and request.model.id == self._backend.model_id:
+            return await relayed(self._backend, unsaid)
+        if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
+            return refusals.too_long(request.prompt_tokens, limit)
+        try:
+            return _said(unsaid, [answer(request, index) for index in range(request.choices)], how)
+        except Unsatisfiable as reason:
+            return refusals.rejected(f"Invalid schema: {reason}", unsaid.id)
 
 
 LIMITS = "/api_keys/rate_limits"
@@ -237,3 +276,46 @@ def _entry(backend: Backend, *, in_enclave: bool) -> dict[str, Any]:
     if in_enclave and backend.model_id.startswith(E2EE_PREFIX):
         able += ["TeeAttestation", "E2EE"]
     return text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)
+
+
+# -- what a step of the script answers -----------------------------------------------------------------------------------
+
+
+def _unspoken(step: Unspoken) -> Answer:
+    how = step.how
+    match step:
+        case Failure():
+            body = refusals.body_for(step.status) if step.body is None else step.body
+            return replace(delivery.body(body, how), status=step.status)
+        case Raw():
+            return replace(delivery.sent(step.status, {}, [step.body], how), verbatim=True)
+        case Whole():
+            return delivery.body(step.body, how)
+        case Chunks():
+            return delivery.events(step.chunks, how)
+        case Pieces():
+            return delivery.sent(200, {"content-type": delivery.EVENTS_TYPE}, step.pieces, how, events=True)
+        case Refused():
+            return Answer(0, delay=how.get("delay", 0.0), refused=True, verbatim=True)
+
+
+def _turn(step: Spoken, request: ChatRequest) -> Turn:
+    match step:
+        case Text():
+            pieces = None if step.deltas is None else tuple(step.deltas)
+            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=pieces)
+        case Calls():
+            turn, given = len(request.messages), [call.arguments for call in step.calls]
+            texts = [arguments if isinstance(arguments, str) else json.dumps(arguments) for arguments in given]
+            ids = [call.id or call_id(call.name, index, turn) for index, call in enumerate(step.calls)]
+            calls = tuple(map(tool_call, ids, [call.name for call in step.calls], texts))
+            return Turn(step.text, calls=calls, finish_reason="tool_calls")
+        case Echo():
+            return Turn(request.question)
+
+
+def _said(unsaid: Completion, turns: list[Turn], how: Delivery) -> Answer:
+    """The completion with these turns, as it is delivered."""
+    said = replace(unsaid, turns=[delivery.dressed(turn, how) for turn in turns])
+    whole = not said.request.streams or how.get("json_instead")
+    return delivery.body(said.body(), how) if whole else delivery.stream(said, how)

@@ -14,9 +14,8 @@ from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import refusals
-from .completion import Completion, bill
-from .delivery import DONE, EVENTS_TYPE, error_event
-from .request import ChatRequest, Leaving
+from .delivery import DONE, EVENTS_TYPE, Completion, bill, error_event
+from .request import ChatRequest
 from .sending import Answer, Send, closed, encode_json, json_answer
 
 _logger = logging.getLogger(__name__)
@@ -59,77 +58,64 @@ class Backend(Protocol):
         ...
 
 
-async def relayed(backend: Backend, request: ChatRequest, identity: str, created: int) -> Answer:
-    """The backend's answer to a request; one call of the backend for each choice."""
-    relay = _Relay(backend, request, identity, created)
+async def relayed(backend: Backend, shell: Completion) -> Answer:
+    """The backend's answer to the request of a completion that has no turns."""
+    chunks = _chunks(backend, shell)
     try:
-        if not request.streams:
-            return json_answer(200, await relay.whole())
-        chunks = relay.said()
+        if not shell.request.streams:
+            return json_answer(200, await _whole(chunks, shell))
         # What the backend cannot take shows with the first chunk, while there still is a status to say so.
         first = await anext(chunks, None)
     except UnsupportedInput as reason:
-        return refusals.rejected(str(reason), identity)
+        return refusals.rejected(str(reason), shell.id)
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
         return refusals.refused(500)
-    return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks, request.leaving))
+    return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks, shell.request))
 
 
-async def _events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, Any]], leaving: Leaving) -> AsyncIterator[Send]:
+async def _whole(chunks: AsyncGenerator[dict[str, Any]], shell: Completion) -> dict[str, Any]:
+    assembly, said = Assembly(shell.request.choices), shell.body()
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            said |= {name: chunk[name] for name in ("usage", "cost") if name in chunk}
+            assembly.add(ChatCompletionChunk.model_validate(chunk))
+    return {**said, "choices": [{"logprobs": None, **choice} for choice in assembly.response().model_dump()["choices"]]}
+
+
+async def _events(
+    chunk: dict[str, Any] | None, chunks: AsyncGenerator[dict[str, Any]], request: ChatRequest
+) -> AsyncIterator[Send]:
     try:
-        while first is not None:
-            for each in leaving(first):
+        while chunk is not None:
+            for each in request.leaving(chunk) if chunk["choices"] or request.wants_usage else ():
                 yield Send(encode(encode_json(each)))
-            first = await anext(chunks, None)
+            chunk = await anext(chunks, None)
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
-        error = {"message": refusals.MESSAGES[500], "type": "api_error", "code": "upstream_error"}
-        yield Send(error_event(error))
+        yield Send(error_event({"message": refusals.MESSAGES[500], "type": "api_error", "code": "upstream_error"}))
     finally:
         await closed(chunks)
     yield Send(DONE)
 
 
-class _Relay:
-    def __init__(self, backend: Backend, request: ChatRequest, identity: str, created: int) -> None:
-        self._backend = backend
-        self._request = request
-        self._shell = Completion(request, (), identity, created)  # in which the backend's choices stand
-        self._prompt = self._completion = self._reasoning = 0
-
-    async def whole(self) -> dict[str, Any]:
-        assembly = Assembly(self._request.choices)
-        async with aclosing(self.said()) as chunks:
-            async for chunk in chunks:
-                assembly.add(ChatCompletionChunk.model_validate(chunk))
-        choices = [{"logprobs": None, **choice} for choice in assembly.response().model_dump()["choices"]]
-        return {**self._shell.body(), "choices": choices, **self._bill()}
-
-    async def said(self) -> AsyncGenerator[dict[str, Any]]:
-        for index in range(self._request.choices):
-            source = self._backend.stream(self._body(index))
-            try:
-                async for chunk in source:
-                    self._count(chunk)
-                    if choices := chunk.get("choices"):
-                        yield self._shell.tail(choices=[{**choice, "index": index} for choice in choices[:1]])
-            finally:
-                await closed(source)
-        if self._request.wants_usage:
-            yield self._shell.tail(**self._bill())
-
-    def _body(self, index: int) -> dict[str, Any]:
-        """The request for one choice, with its usage. Where there is a seed, each choice gets its own, so that they differ."""
-        body = {name: value for name, value in self._request.body.items() if name != "n"}
-        seed = {"seed": body["seed"] + index} if "seed" in body else {}
-        return {**body, **seed, "stream_options": {"include_usage": True}, "model": self._request.model.id}
-
-    def _count(self, reply: dict[str, Any]) -> None:
-        counted = members(reply.get("usage"))
-        self._prompt = counted.get("prompt_tokens", self._prompt)
-        self._completion += counted.get("completion_tokens", 0)
-        self._reasoning += members(counted.get("completion_tokens_details")).get("reasoning_tokens", 0)
-
-    def _bill(self) -> dict[str, Any]:
-        return bill(self._request, self._completion, self._reasoning, self._prompt)
+async def _chunks(backend: Backend, shell: Completion) -> AsyncGenerator[dict[str, Any]]:
+    """The chunks of each choice, for which the backend is called once; the last has the usage of all, and no choice."""
+    request = shell.request
+    body = {name: value for name, value in request.body.items() if name != "n"}
+    body |= {"stream_options": {"include_usage": True}, "model": request.model.id}
+    prompt = completion = reasoning = 0
+    for index in range(request.choices):
+        # Where there is a seed, each choice gets its own, so that they differ.
+        source = backend.stream({**body, **({"seed": body["seed"] + index} if "seed" in body else {})})
+        try:
+            async for chunk in source:
+                counted = members(chunk.get("usage"))
+                prompt = counted.get("prompt_tokens", prompt)
+                completion += counted.get("completion_tokens", 0)
+                reasoning += members(counted.get("completion_tokens_details")).get("reasoning_tokens", 0)
+                if choices := chunk.get("choices"):
+                    yield shell.tail(choices=[{**choice, "index": index} for choice in choices[:1]])
+        finally:
+            await closed(source)
+    yield shell.tail(**bill(request, completion, reasoning, prompt))

@@ -166,10 +166,7 @@ _SUFFIXABLE = VeniceSwitches.__annotations__.keys() - {"enable_e2ee", "enable_x_
 
 
 def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
-    """A model name without its feature suffix, and what the suffix sets: `m:enable_web_search=on&disable_thinking=true`.
-
-    The values win over those in `venice_parameters`; keys that are not known are ignored.
-    """
+    """A model name without its feature suffix, and what that sets: `m:enable_web_search=on&disable_thinking=true`."""
     name, _, suffix = model.partition(":")
     switches: dict[str, Any] = {}
     for pair in suffix.split("&"):
@@ -180,14 +177,8 @@ def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
     return name, switches
 
 
-# -- headers -------------------------------------------------------------------------------------------------------------
-
-
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
-    """The headers of an answer that a model gave, or should have given; `now` is Unix time.
-
-    The rate limits are never used up: whoever wants to meet one scripts it.
-    """
+    """The headers of a model's answers at a Unix time. Rate limits are never used up: whoever wants to meet one scripts it."""
     minute_ends = (int(now) // 60 + 1) * 60
     return {
         "x-venice-model-id": model.id,

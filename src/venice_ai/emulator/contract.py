@@ -22,8 +22,10 @@ from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
 
+from . import refusals
 from .refusals import Issue
 from .request import ChatRequest, parts_of
+from .sending import Answer
 
 MAX_BODY_BYTES = 35 * 1024 * 1024
 MAX_FILE_BYTES = 25 * 1024 * 1024
@@ -60,6 +62,15 @@ _KINDS: dict[str, Any] = {
     "messages": Conversation,
 }
 _NULLABLE = {"stop", "tools"}
+# By what msgspec says: the first that is in it counts.
+_CODES = {
+    "Object contains unknown field": "unrecognized_keys",
+    " >= ": "too_small",
+    " > ": "too_small",
+    " <= ": "too_big",
+    " < ": "too_big",
+    "Invalid": "invalid_enum_value",
+}
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
 
@@ -119,19 +130,9 @@ def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issu
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         reason, place = objection(error)
-        yield Issue((*path, *(place or value)), reason, _code(reason))
-
-
-def _code(reason: str) -> str:
-    if reason.startswith("Object contains unknown field"):
-        return "unrecognized_keys"
-    for sign, code in ((" >= ", "too_small"), (" > ", "too_small"), (" <= ", "too_big"), (" < ", "too_big")):
-        if sign in reason:
-            return code
-    return "invalid_enum_value" if reason.startswith("Invalid") else "invalid_type"
-
-
-# -- what the types do not say -------------------------------------------------------------------------------------------
+        yield Issue(
+            (*path, *(place or value)), reason, next((_CODES[sign] for sign in _CODES if sign in reason), "invalid_type")
+        )
 
 
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
@@ -155,19 +156,28 @@ def _is_address(url: str) -> bool:
     return bool(parts.scheme and (parts.netloc or parts.path)) and not re.search(r"\s", url)
 
 
-# -- what the model cannot do --------------------------------------------------------------------------------------------
+def refusal(request: ChatRequest, identity: str) -> Answer | None:
+    """Why a request that the contract allows is refused, by Venice or by its model's provider; None if it is not."""
+    model = request.model
+    if model.model_spec.offline:
+        return refusals.refused(503, "The model is currently offline. Please try another model.")
+    issues = [
+        Issue(path, f"{'.'.join(map(str, path))} is not supported by model {model.id} ({capability})")
+        for capability, path in needed_capabilities(request.body)
+        if getattr(request.capabilities, capability) is False
+    ]
+    if issues:
+        return refusals.invalid(issues)
+    if any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for _, _, part in parts_of(request.messages, "file")):
+        return refusals.refused(413, "File exceeds the maximum allowed size of 25 MB.")
+    # Which characters there are cannot be known here: every name that could be one is.
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", request.switches.get("character_slug", "venice")):
+        return refusals.refused(404, "No character could be found from the provided character_slug")
+    reason = _of_the_provider(request)
+    return refusals.rejected(reason, identity) if reason else None
 
 
-def missing_capabilities(request: ChatRequest) -> Iterator[Issue]:
-    """What the request asks for and its model does not have (refused before inference)."""
-    for capability, path in needed_capabilities(request.body):
-        if getattr(request.capabilities, capability) is False:
-            name = ".".join(map(str, path))
-            yield Issue(path, f"{name} is not supported by model {request.model.id} ({capability})")
-
-
-def provider_objection(request: ChatRequest) -> str | None:
-    """Why the model's provider would refuse what the contract allows; None if it would not."""
+def _of_the_provider(request: ChatRequest) -> str | None:
     body = request.body
     if request.choices > MAX_CHOICES:
         return f"n is {request.choices}; at most {MAX_CHOICES} choices can be made"
@@ -184,8 +194,3 @@ def provider_objection(request: ChatRequest) -> str | None:
     if choice == "required" and not names:
         return "tool_choice is required, but there are no tools"
     return None
-
-
-def oversized_file(request: ChatRequest) -> bool:
-    files = parts_of(request.messages, "file")
-    return any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for _, _, part in files)

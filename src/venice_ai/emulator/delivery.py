@@ -1,13 +1,15 @@
-"""How an answer is sent: delays, pieces, and every fault that can happen on the way.
+"""Writes an answer in Venice's format, and says how it is sent: delays, pieces, and every fault that can happen on the way.
 
-`Delivery` lists every fault by name. The functions here turn what was said into things to do (`Send`, `Pause`, `Reset`), in
-this order: events, what is wrong with them, when they are sent, where the bytes break off.
+`Delivery` lists every fault by name. A `Completion` is one JSON body or the chunks of a stream; the functions here turn them
+into things to do (`Send`, `Pause`, `Reset`): events, what is wrong with them, when they are sent, where the bytes break off.
+Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import chain
 from math import inf
 from typing import Annotated, Any, Literal, TypeAlias
@@ -16,9 +18,11 @@ import msgspec
 from typing_extensions import TypedDict
 
 from venice_ai._wire.sse import encode
+from venice_ai.costs import rate
 
-from .answer import Turn
-from .completion import CallIndex, Completion, effective_parameters
+from . import repeatable
+from .answer import CITATIONS, Call, Turn
+from .request import ChatRequest, token_pieces
 from .sending import JSON_TYPE, Act, Answer, Pause, Reset, Send, encode_json, merged
 
 DONE = encode(b"[DONE]")
@@ -65,7 +69,7 @@ class Delivery(TypedDict, total=False):
     """A stream that was asked for comes as one JSON body."""
     html_instead: bool
     """The body is an HTML page."""
-    call_index: CallIndex
+    call_index: Literal["normal", "equal", "none"]
     """The `index` of streamed tool calls: `normal`, `equal` (always 0), or `none` (left out)."""
     bare_fragments: bool
     """Fragments of streamed tool calls leave out id and name where they say none; else both are null there."""
@@ -81,13 +85,123 @@ class Delivery(TypedDict, total=False):
     """Where a stream with a web search has what was found: in its first chunk, in a chunk of its own at the end, or nowhere."""
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The turns that answer a request, with the id and the time of the answer."""
+
+    request: ChatRequest
+    turns: Sequence[Turn]
+    id: str
+    created: int
+
+    def body(self) -> dict[str, Any]:
+        choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
+        parameters = effective_parameters(self.request)
+        return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": parameters}
+
+    def chunks(self, how: Delivery) -> Iterator[dict[str, Any]]:
+        """The answer in chunks, one choice after the other, without usage."""
+        call_index, bare = how.get("call_index", "normal"), how.get("bare_fragments", False)
+        for place, turn in enumerate(self.turns):
+            for _ in range(how.get("roles", 1)):
+                yield self._chunk(place, {"role": "assistant", "content": "", "reasoning_content": None, "tool_calls": None})
+            for piece in token_pieces(self._reasoning(turn) or ""):
+                yield self._chunk(place, {"content": "", "reasoning_content": piece})
+            for piece in turn.deltas:
+                yield self._chunk(place, {"content": piece}, logprobs=self._logprobs([piece]))
+            for number, call in enumerate(turn.calls):
+                index = {"normal": number, "equal": 0, "none": None}[call_index]
+                for fragment in _fragments(call, index, bare=bare):
+                    yield self._chunk(place, {"content": "", "tool_calls": [fragment]})
+            yield self._chunk(place, {"content": ""}, finish=turn.finish_reason)
+
+    def tail(self, **members: Any) -> dict[str, Any]:
+        return {**self._head("chat.completion.chunk"), "choices": [], **members}
+
+    def bill(self) -> dict[str, Any]:
+        reasoning = sum(turn.reasoning_tokens for turn in self.turns)
+        return bill(self.request, sum(turn.visible_tokens for turn in self.turns) + reasoning, reasoning)
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model.id}
+
+    def _choice(self, index: int, turn: Turn) -> dict[str, Any]:
+        message = {
+            "role": "assistant",
+            "content": turn.text,
+            "reasoning_content": self._reasoning(turn),
+            "tool_calls": [*turn.calls] or None,
+        }
+        logprobs = self._logprobs(turn.deltas)
+        if logprobs and logprobs["content"]:
+            # The published schema has the members of one token here, the wire a list of all: this is both.
+            logprobs = {**logprobs["content"][0], **logprobs}
+        return {"index": index, "message": message, "finish_reason": turn.finish_reason, "logprobs": logprobs or None}
+
+    def _chunk(self, place: int, delta: dict[str, Any], *, finish: str | None = None, logprobs: Any = None) -> dict[str, Any]:
+        choice = {"index": place, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
+        return {**self._head("chat.completion.chunk"), "choices": [choice]}
+
+    def _reasoning(self, turn: Turn) -> str | None:
+        return None if self.request.switches["strip_thinking_response"] else turn.reasoning
+
+    def _logprobs(self, pieces: Sequence[str]) -> dict[str, Any] | None:
+        if not self.request.body.get("logprobs"):
+            return None
+        top = min(self.request.body.get("top_logprobs", 0), 20)
+        return {"content": [_logprob(piece, top) for piece in pieces]}
+
+
+def _fragments(call: Call, index: int | None, *, bare: bool) -> Iterator[dict[str, Any]]:
+    """A call in pieces: its id and name, then its arguments. Without an index it comes whole: nothing else could join it."""
+    if index is None:
+        yield call
+        return
+    arguments: str = call["function"]["arguments"]
+    yield {"index": index, **call, "function": {**call["function"], "arguments": ""}}
+    middle = len(arguments) // 2
+    for part in filter(None, (arguments[:middle], arguments[middle:])):
+        unsaid = {} if bare else {"id": None}
+        unnamed = {} if bare else {"name": None}
+        yield {"index": index, **unsaid, "type": "function", "function": {**unnamed, "arguments": part}}
+
+
+def _logprob(piece: str, top: int) -> dict[str, Any]:
+    likely = -(repeatable.number(piece) % 100) / 100
+    others = [piece, *(f"{piece}{letter}" for letter in "abcdefghijklmnopqrst")][:top]
+    tops = [_token(other, round(likely - rank, 2)) for rank, other in enumerate(others)]
+    return {**_token(piece, likely), "top_logprobs": tops}
+
+
+def _token(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode("utf-8", "replace"))}
+
+
+def effective_parameters(request: ChatRequest) -> dict[str, Any]:
+    """Venice's switches in force, and the pages that a web search found."""
+    return {**request.switches, "web_search_citations": CITATIONS if request.searches else []}
+
+
+def bill(request: ChatRequest, completion_tokens: int, reasoning_tokens: int, prompt_tokens: int = 0) -> dict[str, Any]:
+    """The usage, and what it costs by the catalogue's prices. Without a count of the prompt's tokens they are estimated."""
+    prompt = prompt_tokens or request.prompt_tokens
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
+    }
+    into, out = (rate(request.model.model_spec.pricing, prompt, side) or Decimal(0) for side in ("input", "output"))
+    return {"usage": usage, "cost": {"usd": float((prompt * into + completion_tokens * out) / 1_000_000), "diem": 0.0}}
+
+
 def body(content: Any, how: Delivery) -> Answer:
     return sent(200, {"content-type": JSON_TYPE}, [encode_json(content)], how)
 
 
 def stream(completion: Completion, how: Delivery) -> Answer:
-    chunks = completion.chunks(how.get("call_index", "normal"), how.get("roles", 1), how.get("bare_fragments", False))
-    return events(chain.from_iterable(map(completion.request.leaving, _with_tail(completion, chunks, how))), how)
+    return events(chain.from_iterable(map(completion.request.leaving, _with_tail(completion, how))), how)
 
 
 def events(chunks: Iterable[Any], how: Delivery) -> Answer:
@@ -125,15 +239,12 @@ def error_event(error: Mapping[str, Any] | str) -> bytes:
     return encode(encode_json({"error": error}))
 
 
-# -- events --------------------------------------------------------------------------------------------------------------
-
-
-def _with_tail(completion: Completion, chunks: Iterator[dict[str, Any]], how: Delivery) -> Iterator[dict[str, Any]]:
+def _with_tail(completion: Completion, how: Delivery) -> Iterator[dict[str, Any]]:
     """The chunks with usage and citations where they belong."""
     usage = how.get("usage", "own") if completion.request.wants_usage else "never"
     citations = how.get("citations", "first") if completion.request.searches else "never"
     unfinished = len(completion.turns)
-    for number, chunk in enumerate(chunks):
+    for number, chunk in enumerate(completion.chunks(how)):
         unfinished -= chunk["choices"][0]["finish_reason"] is not None
         with_usage = completion.bill() if usage == "finish" and unfinished == 0 else {}
         found = {"venice_parameters": effective_parameters(completion.request)} if citations == "first" and number == 0 else {}
@@ -162,9 +273,6 @@ def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
         yield error_event(error)
     if not how.get("no_done"):
         yield DONE
-
-
-# -- acts ----------------------------------------------------------------------------------------------------------------
 
 
 def _timed(frames: Iterable[bytes], how: Delivery, *, events: bool) -> Iterator[Act]:

@@ -28,8 +28,7 @@ _SWITCHES: dict[str, Any] = {
 """Venice's switches with their defaults."""
 
 
-Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
-"""What is sent for a chunk."""
+Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]  # what is sent for a chunk
 
 
 class ChatBody:

@@ -1,10 +1,7 @@
 """Makes a JSON value that fits a JSON schema, for the emulated model's structured output and tool calls.
 
-Understood are the keywords of strict mode, and those that pydantic and tools write beside them (`schema_validation.py` has the
-table); what comes out is validated before it is used.
-
 Near the root every property is filled in; deeper down only what is required, and of a union the member that ends soonest,
-so that recursive schemas come to an end. Names and numbers from the conversation are used where they fit (`Hints`).
+so that recursive schemas come to an end. What is made is validated (`schema_validation.py`) before it is used.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ _LARGEST = 10_000
 
 
 class Hints:
-    """Texts and numbers worth using, each once: quoted words, names, numbers."""
+    """What a conversation has that is worth using where it fits, each once: quoted words, names, numbers."""
 
     def __init__(self, text: str = "") -> None:
         text = text[:2_000]
@@ -234,10 +231,7 @@ _SAMPLES = "aA1 0bBzZ9_-.,:/@#+*!?\n" + "".join(map(chr, range(33, 127))) + "\u0
 
 
 def match(pattern: str, *, shortest: int = 0, longest: int | None = None) -> str | None:
-    """A text of a length in the range in which the pattern is found; None if none is found quickly.
-
-    The first branch of an alternation is taken; the shortest match is tried first, then longer ones.
-    """
+    """A text of a length in the range in which the pattern is found; None if none is found quickly."""
     try:
         compiled = re.compile(pattern)
         candidates = [_written(_parser.parse(pattern), extra) for extra in (0, 1, 2, 3, shortest)]

@@ -144,9 +144,6 @@ def _is_found(pattern: str, text: str) -> bool:
         raise Unsatisfiable(f"the pattern {pattern!r} is beyond this emulator") from None
 
 
-# -- merging: what fits two schemas, for the keywords where that is simple --------------------------------------------------
-
-
 def flat(schema: Schema, root: Any, path: str) -> dict[str, Any]:
     """The schema with its reference and its `allOf` folded in; Unsatisfiable if the reference leads nowhere, or in a circle."""
     found = dict(schema)

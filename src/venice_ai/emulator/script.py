@@ -85,10 +85,8 @@ class Refused(_Step, tag="refused", frozen=True):
     pass
 
 
-Spoken: TypeAlias = Echo | Text | Calls
-"""Steps in which the model speaks, so that they answer chat requests alone."""
-Unspoken: TypeAlias = Whole | Failure | Raw | Chunks | Pieces | Refused
-"""Steps that are the whole answer, whatever was asked."""
+Spoken: TypeAlias = Echo | Text | Calls  # steps in which the model speaks, so that they answer chat requests alone
+Unspoken: TypeAlias = Whole | Failure | Raw | Chunks | Pieces | Refused  # steps that are the whole answer, whatever was asked
 Step: TypeAlias = Usual | Spoken | Unspoken
 AnyStep = TypeVar("AnyStep", bound=_Step)
 

@@ -22,8 +22,7 @@ from venice_ai.types.response_meta import Headers
 from .sending import Act, Answer, Body, Incoming, Reset, Send, closed
 
 T = TypeVar("T")
-EPOCH = 1_780_000_000.0
-"""Unix time at which an emulator's clock starts: fixed, so that runs are alike."""
+EPOCH = 1_780_000_000.0  # Unix time at which an emulator's clock starts: fixed, so that runs are alike
 
 
 class VirtualClock:

@@ -89,14 +89,18 @@ def error_for(
     partial: ChatCompletionResponse | None = None,
 ) -> errors.APIError:
     """The error for an HTTP answer, or for one inside a stream (status 200), whose `headers` are looked up in lower case."""
-    said: Any = body
-    if status < 300 and isinstance(body, Mapping):
-        content = cast("Mapping[str, Any]", body)
-        said = reported(content) or content
+    said: Any = (status < 300 and isinstance(body, Mapping) and reported(cast("Any", body))) or body
     code = _code(said)
-    counts_as = status if status >= 300 else _status_of(code or _type(said), status)
-    kind = _class(counts_as, code, said, http_status=status)
-    detail = _detail(said, headers)
+    name = code or _type(said)
+    counts_as = status if status >= 300 else _status_of(name, status)
+    # An unknown code is not tried again; the type still tells what kind of error it is.
+    means = _status_of(_type(said), status) if counts_as < 300 else counts_as
+    kind = _BY_STATUS.get(means, errors.InternalServerError if means >= 500 else errors.APIError)
+    if counts_as == 402 and _member(said, "x402Version") is not None:
+        kind = errors.AuthenticationError  # Venice's way to say that no credentials were sent
+    elif counts_as == 503 and status < 300 and "overloaded" in (name or "").lower():
+        kind = errors.ModelOverloadedError
+    detail = _detail(said, headers).strip()
     detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."  # `body` has it all
     remedy = kind.remedy
     if issubclass(kind, errors.RateLimitError) and retry_after_seconds:
@@ -105,7 +109,6 @@ def error_for(
         remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
     where = f"{'the proxy' if status == 407 else 'Venice'} answered {status}" if status >= 300 else "Venice reported an error"
-    detail = detail.strip()
     message = f"{where}: {detail}{'' if detail[-1:] in '.!?' else '.'}{' ' + remedy if remedy else ''}"
     error = kind(
         f"{message} [request {request_id}]" if request_id else message,
@@ -119,20 +122,8 @@ def error_for(
         counts_as=counts_as,
     )
     if isinstance(error, errors.RateLimitError):
-        error.kind = _rate_limit_kind(headers, detail.lower(), code or "")
+        error.kind = _rate_limit_kind(headers, detail.lower(), (code or "").lower())
     return error
-
-
-def _class(status: int, code: str | None, body: Any, *, http_status: int) -> type[errors.APIError]:
-    """The class for what a status, or an error inside a reply with the HTTP status `http_status`, stands for."""
-    if status == 402 and _member(body, "x402Version") is not None:
-        return errors.AuthenticationError  # Venice's way to say that no credentials were sent
-    if http_status < 300:
-        if status < 300 and code:  # an unknown code is not tried again; the type still tells what kind of error it is
-            status = _status_of(_type(body), status)
-        elif status == 503 and "overloaded" in (code or _type(body) or "").lower():
-            return errors.ModelOverloadedError
-    return _BY_STATUS.get(status, errors.InternalServerError if status >= 500 else errors.APIError)
 
 
 def _status_of(code: str | None, otherwise: int) -> int:
@@ -149,17 +140,16 @@ def _type(body: Any) -> str | None:
 
 
 def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> errors.RateLimitKind:
-    if "too many failed" in detail or headers.get("x-ratelimit-remaining") == "0":
-        return "failures"
-    if "overloaded" in detail or "overloaded" in code.lower():
-        return "overloaded"
-    if "concurrency" in code.lower():
-        return "concurrency"
-    if headers.get("x-ratelimit-remaining-requests") == "0":
-        return "requests"
-    if headers.get("x-ratelimit-remaining-tokens") == "0":
-        return "tokens"
-    return "unknown"
+    limits = ("remaining", "remaining-requests", "remaining-tokens")
+    failures, requests, tokens = (headers.get(f"x-ratelimit-{name}") == "0" for name in limits)
+    kinds: dict[errors.RateLimitKind, bool] = {
+        "failures": failures or "too many failed" in detail,
+        "overloaded": "overloaded" in detail or "overloaded" in code,
+        "concurrency": "concurrency" in code,
+        "requests": requests,
+        "tokens": tokens,
+    }
+    return next((kind for kind, met in kinds.items() if met), "unknown")
 
 
 def _member(body: Any, name: str) -> Any:
@@ -179,20 +169,13 @@ def _code(body: Any) -> str | None:
 
 def _detail(body: Any, headers: Mapping[str, str]) -> str:
     if isinstance(body, str):
-        return _page(body, headers.get("content-type", ""))
+        text = body.strip()
+        is_page = text and ("html" in headers.get("content-type", "") or text[0] == "<")
+        return "an HTML page, not JSON" if is_page else text[:200] or "an empty body"
     places = (_member(body, "error"), _member(body, "error_message"), body, *_error_members(body))
     said = next(filter(None, map(_message, places)), "no reason was given")
     reasons = list(dict.fromkeys(reason for reason in _reasons(body) if reason not in said))[:10]
     return f"{said} ({'; '.join(reasons)})" if reasons else said
-
-
-def _page(text: str, content_type: str) -> str:
-    """A body that is not JSON: short texts are shown, pages are named."""
-    if not text.strip():
-        return "an empty body"
-    if "html" in content_type or text.lstrip()[:1] == "<":
-        return "an HTML page, not JSON"
-    return text.strip()[:200]
 
 
 def _message(error: Any) -> str | None:

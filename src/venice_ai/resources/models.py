@@ -208,7 +208,10 @@ class Models(APIResource["Connection"]):
 
             reply = await self._client.caller.read(self._client.build_request("GET", path), read)
             self._kept[path] = now(), reply
-            self._client.notices.learn(path, _ids_by_name(reply), now() + CACHE_SECONDS)
+            # What names stand for: a model's id for itself, a trait or an alias for an id.
+            held: Any = reply.get("data")
+            names: Any = held if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
+            self._client.notices.learn(path, dict(names), now() + CACHE_SECONDS)
             return reply
 
         return _own_copy(cast("R", await self._single_flight.share(path, fetch)))
@@ -220,12 +223,6 @@ async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
         return refusals(await models.find(body["model"]), body)
     except NoMatchingModelError:
         return []
-
-
-def _ids_by_name(reply: Response) -> dict[str, Any]:
-    """What names stand for, by a part of the catalogue: a model's id for itself, a trait or an alias for an id."""
-    held: Any = reply.get("data")
-    return dict(cast("dict[str, Any]", held)) if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
 
 
 def _own_copy(kept: R) -> R:

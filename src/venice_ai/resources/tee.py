@@ -32,11 +32,10 @@ from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestErr
 from ..tee import attestation, signature
 from ..tee.canonical import as_object, parse
 from ..tee.checks import raise_for, reached, with_custom
-from ..tee.collected_evidence import CollectedEvidence
 from ..tee.crypto import public_key_bytes
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
-from ..tee.types import LEVELS, Level, QuoteVerifier, TeeOptions
+from ..tee.types import LEVELS, CollectedEvidence, Level, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
@@ -56,8 +55,7 @@ _CONNECT_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
 _MOST_REPORTS: Final = 256
 _SIGNATURE_DELAYS: Final = (0.0, 0.5, 1.0, 2.0)
-_OFF_THE_LOOP_BYTES: Final = 100_000
-"""Replies that are longer are read in a thread; the longest that was seen has 205 kB."""
+_OFF_THE_LOOP_BYTES: Final = 100_000  # replies that are longer are read in a thread; the longest that was seen has 205 kB
 _NOT_COVERED: Final = (
     "Not covered: a relay that tampers (it can swap the key that answers are sealed to, replay sealed messages, and forge "
     "answers), which software runs in the enclave unless you pin it, and whether the GPU belongs to this machine."
@@ -145,7 +143,7 @@ class Tee(APIResource["Connection"]):
         async with self._in_time():
             asked = await self._asked(_checked(model), TeeOptions(nonce=nonce))
         try:
-            reply = await _apart(asked.reply, lambda: _adopted(TeeAttestation, asked.reply))
+            reply = await _read(TeeAttestation, asked.reply)
         except ValueError as error:
             raise _refused(asked, "transport", f"the reply is not an attestation: {error}") from None
         vars(reply)["sent_nonce"] = asked.nonce.hex()
@@ -179,10 +177,10 @@ class Tee(APIResource["Connection"]):
         roles, spoilt = options.encrypt_roles, partial(self.forget, report)
         return TeeSession(report, encrypt_roles=roles, floor=self._client.min_privacy, spoilt=spoilt)
 
-    async def collect(self, model: str, options: TeeOptions) -> CollectedEvidence:
-        """Asks the enclave, Intel and NVIDIA for what an attestation under these (effective) options is judged by."""
+    async def examine(self, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+        """Asks the enclave, Intel and NVIDIA, and judges the answers by these (effective) options."""
         async with self._in_time():
-            return await self._collected(_checked(model), options)
+            return await self._examined(_checked(model), options)
 
     async def _collected(self, model: str, options: TeeOptions) -> CollectedEvidence:
         _now(options)  # a bad clock, and stored numbers that cannot be Intel's, are errors before anything is sent
@@ -205,25 +203,26 @@ class Tee(APIResource["Connection"]):
             shown_before=self._shown.get(model, ()),
         )
 
-    async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
+    async def _examined(self, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
         collected = await self._collected(model, options)
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
         report = await asyncio.to_thread(attestation.verify, collected, options)
-        self.settle(collected, report, options)
+        # The numbers of collateral that was verified are kept, and what was not is dropped: another server may have better.
+        refused = {check.id for check in report.failures} & {"collateral", "revocation", "tcb_eval"}
+        if collected.platform is not None and refused:
+            self._fetcher(options).forget(*collected.platform)
+        if report.ok and report.tcb is not None:
+            self._fetcher(options).remember(report.tcb)
+        return collected, report
+
+    async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
+        collected, report = await self._examined(model, options)
         raise_for(report, options)
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, collected)
             raise_for(report, options)
         self._keep(report, options)
         return report
-
-    def settle(self, collected: CollectedEvidence, report: AttestationReport, options: TeeOptions) -> None:
-        """Remembers the numbers of collateral that was verified, and drops what was not: another server may have better."""
-        refused = {check.id for check in report.failures} & {"collateral", "revocation", "tcb_eval"}
-        if collected.platform is not None and refused:
-            self._fetcher(options).forget(*collected.platform)
-        if report.ok and report.tcb is not None:
-            self._fetcher(options).remember(report.tcb)
 
     async def _judged(
         self, verifier: QuoteVerifier, report: AttestationReport, collected: CollectedEvidence
@@ -311,7 +310,7 @@ class Tee(APIResource["Connection"]):
         query = {"model": _checked(model), "request_id": request_id, "signing_algo": "ecdsa"}
         body = await self._body("/tee/signature", query)
         try:
-            return await _apart(body, lambda: _adopted(TeeSignature, body))
+            return await _read(TeeSignature, body)
         except ValueError as error:
             why = f"/tee/signature gave something else than a signature: {error}"
             raise APIResponseProcessingError(why, status_code=200) from None
@@ -334,10 +333,7 @@ class Tee(APIResource["Connection"]):
     async def signed(
         self, report: AttestationReport, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
-        """The report on the signature of a response, by the bytes of the request and of the answer where they are known.
-
-        The server may need a moment after the answer's end.
-        """
+        """The report on a response's signature, by the bytes that are known; the server may need a moment after its end."""
         key = report.model_public_key
         if key is None or not isinstance(request_id, str):
             return signature.UNAVAILABLE
@@ -427,8 +423,8 @@ def _checked(model: str) -> str:
     return model.strip()
 
 
-def _adopted(kind: type[R], body: bytes) -> R:
-    return kind._adopt(as_object(parse(body), "it"))  # noqa: SLF001  # the JSON is ours to give away
+async def _read(kind: type[R], body: bytes) -> R:
+    return await _apart(body, lambda: kind._adopt(as_object(parse(body), "it")))  # noqa: SLF001  # it is ours to give away
 
 
 def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:

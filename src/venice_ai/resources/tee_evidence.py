@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from .._core.concurrency import SingleFlight, bounded_map
@@ -30,8 +30,8 @@ from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
 from ..tee.canonical import Malformed, members_of
-from ..tee.collateral import FIELDS, Seen, window
-from ..tee.collected_evidence import Documents
+from ..tee.collateral import FIELDS, window
+from ..tee.types import Documents, Seen
 
 if TYPE_CHECKING:
     from ..types.attestation import Tcb
@@ -60,6 +60,9 @@ _SOURCES: Final = {
 """Intel, and a mirror that can withhold what Intel signed and not forge it; and where each has the list of the root."""
 
 
+_Document: TypeAlias = tuple[bytes, Mapping[str, str]]
+
+
 class _Kept(NamedTuple):
     collateral: Mapping[str, str]
     begins: float
@@ -68,10 +71,6 @@ class _Kept(NamedTuple):
 
     def valid(self, now: float) -> bool:
         return self.begins <= now < self.ends
-
-    def fresh(self, now: float) -> bool:
-        """Whether it is less than a day old: what was revoked since is not in it."""
-        return 0 <= now - self.fetched < _DAY_SECONDS
 
 
 class Fetcher:
@@ -93,7 +92,8 @@ class Fetcher:
         kept = self._valid(key, now)
         rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
         failed_lately = key in self._failed and self._clock.now() - self._failed[key] < rest
-        if failed_lately or (kept is not None and kept.fresh(now)):
+        # What was revoked since yesterday is not in it.
+        if failed_lately or (kept is not None and 0 <= now - kept.fetched < _DAY_SECONDS):
             return kept.collateral if kept else None
         return await self._single_flight.share(key, partial(self._renewed, key, now, kept))
 
@@ -122,15 +122,13 @@ class Fetcher:
 
     def remember(self, tcb: Tcb) -> None:
         """Keeps the numbers of collateral that was verified; Intel never goes back to lower ones."""
-        before, lists = self.seen, dict(self.seen.revocation_lists)
-        for issuer, number in tcb.revocation_lists:
-            lists[issuer] = max(number, lists.get(issuer, 0))
+        before = self.seen
+        higher = {issuer: max(number, before.revocation_lists.get(issuer, 0)) for issuer, number in tcb.revocation_lists}
+        lists = {**before.revocation_lists, **higher}
         evaluation = max(before.tcb_eval, tcb.eval_number or 0)
         if evaluation > _HIGHEST_EVALUATION or (evaluation, lists) == (before.tcb_eval, before.revocation_lists):
             return
         self._write("evaluation", {"evaluation": evaluation, "revocation_lists": lists})
-
-    # -- fetching --------------------------------------------------------------------------------------------------------
 
     async def _renewed(self, key: tuple[str, str], now: float, before: _Kept | None) -> Mapping[str, str] | None:
         fallback: Mapping[str, str] | None = None
@@ -150,8 +148,6 @@ class Fetcher:
         if fallback is None or before is not None:
             self._failed[key] = self._clock.now()
         return fallback if before is None else before.collateral
-
-    # -- keeping ---------------------------------------------------------------------------------------------------------
 
     def _valid(self, key: tuple[str, str], now: float) -> _Kept | None:
         fields = dict(members(self._read("-".join(key))))
@@ -208,13 +204,8 @@ def _request(method: str, url: str, body: bytes | None = None) -> Request:
     return Request(method, url, headers=headers, body=body, timeout=_LIMITS, stream=True)
 
 
-class _Document(NamedTuple):
-    body: bytes
-    headers: Mapping[str, str]
-
-
 async def _fetch(transport: Transport, request: Request) -> _Document:
-    """The answer to a request; a ValueError if its status is not 200, or it is longer than `MAX_BODY_BYTES`."""
+    """The body and headers of an answer; a ValueError if its status is not 200, or it is longer than `MAX_BODY_BYTES`."""
     request.deadline_seconds = _DEADLINE_SECONDS
     with closing(await transport.send(request)) as reply:
         if reply.status != 200:
@@ -222,7 +213,7 @@ async def _fetch(transport: Transport, request: Request) -> _Document:
         body = await read_at_most(reply, MAX_BODY_BYTES)
         if len(body) > MAX_BODY_BYTES:
             raise ValueError(f"{request.url} sends more than {MAX_BODY_BYTES} bytes")
-        return _Document(body, reply.headers)
+        return body, reply.headers
 
 
 async def _fetched(transport: Transport, requests: Sequence[Request]) -> list[_Document]:
@@ -243,45 +234,41 @@ async def ask_nras(transport: Transport, payload: object) -> Documents | str:
     """What NVIDIA's service answers about the evidence of a reply; why, if it does not. It learns of these GPUs."""
     try:
         requests = [_request("POST", nras.ATTEST_URL, nras.question(payload)), _request("GET", nras.KEYS_URL)]
-        answer, keys = await _fetched(transport, requests)
+        (answer, _), (keys, _) = await _fetched(transport, requests)
     except (APIConnectionError, ValueError) as error:
         return str(error)
-    return Documents(answer.body, keys.body)
+    return Documents(answer, keys)
 
 
-def _assembled(tcb: _Document, qe: _Document, pck_crl: _Document, root_crl: _Document) -> dict[str, str]:
-    """Stored collateral from the answers of Intel's servers. What is signed is taken from the body as it stands."""
-    tcb_info, tcb_signature = _signed(tcb.body, "tcbInfo")
-    identity, identity_signature = _signed(qe.body, "enclaveIdentity")
+def _assembled(tcb: _Document, identity: _Document, pck_crl: _Document, root_crl: _Document) -> dict[str, str]:
+    """Stored collateral from the answers of Intel's servers."""
     return {
         "pck_crl_issuer_chain": _chain(pck_crl, "sgx-pck-crl-issuer-chain"),
-        "root_ca_crl": _crl(root_crl.body).hex(),
-        "pck_crl": _crl(pck_crl.body).hex(),
+        "root_ca_crl": _crl(root_crl[0]).hex(),
+        "pck_crl": _crl(pck_crl[0]).hex(),
         "tcb_info_issuer_chain": _chain(tcb, "tcb-info-issuer-chain"),
-        "tcb_info": tcb_info,
-        "tcb_info_signature": tcb_signature,
-        "qe_identity_issuer_chain": _chain(qe, "sgx-enclave-identity-issuer-chain"),
-        "qe_identity": identity,
-        "qe_identity_signature": identity_signature,
+        **_signed(tcb, "tcbInfo", "tcb_info"),
+        "qe_identity_issuer_chain": _chain(identity, "sgx-enclave-identity-issuer-chain"),
+        **_signed(identity, "enclaveIdentity", "qe_identity"),
     }
 
 
 def _chain(document: _Document, header: str) -> str:
-    chain = unquote(document.headers.get(header) or "")
+    chain = unquote(document[1].get(header) or "")
     if "-----BEGIN CERTIFICATE-----" not in chain:
         raise ValueError(f"Intel's answer has no certificates in its header {header}")
     return chain
 
 
-def _signed(body: bytes, name: str) -> tuple[str, str]:
-    """The signed text in a body, cut out of it, and its signature in hex."""
-    members = members_of(body.decode())
-    if name not in members or "signature" not in members:
+def _signed(document: _Document, name: str, stored: str) -> dict[str, str]:
+    """The signed text in a body, as it stands there, and its signature in hex; both by the names they are stored under."""
+    found = members_of(document[0].decode())
+    if name not in found or "signature" not in found:
         raise ValueError(f"Intel's answer has no {name} with a signature")
-    signature = json.loads(members["signature"])
+    signature = json.loads(found["signature"])
     if not isinstance(signature, str):
         raise Malformed("the signature in Intel's answer is not a string")
-    return members[name], bytes.fromhex(signature).hex()
+    return {stored: found[name], f"{stored}_signature": bytes.fromhex(signature).hex()}
 
 
 def _crl(body: bytes) -> bytes:

@@ -7,15 +7,15 @@ key, which signed each of them. No quote binds the digest, so that nothing here 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
-from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
+from . import extra as extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, as_object, canonical, parse
-from .checks import ACI, CheckSkipped, CheckWarning, outcome, run, skipped
+from .checks import ACI, CheckSkipped, CheckWarning, fail_if, outcome, run, skipped
 from .crypto import public_key_bytes
 from .curve import POINT_BYTES, compressed, recover, signed_by
 from .keccak import keccak256
@@ -45,8 +45,11 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
     if not is_aci(reply):
         return []
     case = _Case(reply)
-    if too_many := _too_many(case):
-        return skipped(ACI, failed=outcome("aci_keyset", "fail", too_many))
+    # They are counted before any is verified.
+    for name, keys in {**case.keyset, "key_custody": case.custody}.items():
+        if (number := len(items(keys))) > MOST_KEYS:
+            why = f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
+            return skipped(ACI, failed=outcome("aci_keyset", "fail", why))
     if not case.keyset:
         return skipped(ACI, "the reply has no workload_keyset")
     rules = (_keyset, _workload, _endorsement, _custody)
@@ -67,14 +70,6 @@ class _Case:
         return keyset_digest(self.keyset)
 
 
-def _too_many(case: _Case) -> str | None:
-    """What is wrong if there are more than `MOST_KEYS` keys, else `None`. They are counted before any is verified."""
-    for name, keys in {**case.keyset, "key_custody": case.custody}.items():
-        if (number := len(items(keys))) > MOST_KEYS:
-            return f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
-    return None
-
-
 def _keyset(case: _Case) -> str:
     if _text(case.reply, "workload_keyset_digest") != case.digest:
         raise ValueError(f"workload_keyset_digest is not the digest of the keys, {case.digest}")
@@ -85,8 +80,7 @@ def _workload(case: _Case) -> str:
     if not case.identity:
         raise CheckSkipped("the reply has no workload_identity.public_key")
     expected = keyset_digest({name: _text(case.identity, name) for name in ("algo", "public_key")})
-    if _text(case.reply, "workload_id") != expected:
-        raise ValueError(f"workload_id is not the digest of the identity key, {expected}")
+    fail_if(_text(case.reply, "workload_id") != expected, f"workload_id is not the digest of the identity key, {expected}")
     return expected
 
 
@@ -105,8 +99,12 @@ def _endorsement(case: _Case) -> str:
 def _custody(case: _Case) -> str:
     if not (entries := [entry for entry in map(members, case.custody) if entry]):
         raise CheckSkipped("the reply has no key_custody")
-    held = {_normal(_text(entry, "public_key")) for entry in entries}
-    if loose := [name for name, key in _keys(case) if _normal(key) not in held]:
+    held = {_normal(entry) for entry in entries}
+    named = [("identity", _normal(case.identity))]
+    for group in ("receipt_signing_keys", "e2ee_public_keys"):
+        keys = (as_object(entry, f"what is in {group}") for entry in items(case.keyset.get(group)))
+        named += [(str(key.get("key_id")), _normal(key)) for key in keys]
+    if loose := [name for name, key in named if key not in held]:
         raise ValueError(f"the key management service gave no key {loose[0]}")
     # Keys of other curves are made from the bytes of a secp256k1 key that is not shown, so that their chains prove nothing.
     links = tuple(link for link in map(_link, entries) if link is not None)
@@ -145,8 +143,7 @@ def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
     app_key = recover(keccak256(links[0].statement), links[0].signature)
     if app_key is None or not all(signed_by(app_key, keccak256(link.statement), link.signature) for link in links[1:]):
         raise ValueError("the keys were not all signed by one application's key")
-    if len({link.by_service for link in links}) != 1:
-        raise ValueError("the keys name different signatures of the key management service")
+    fail_if(len({link.by_service for link in links}) != 1, "the keys name different signatures of the key management service")
     if (root := recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)) is None:
         raise ValueError("the key management service's signature is not a signature of any key")
     return compressed(root).hex()
@@ -168,18 +165,10 @@ def _app_id(evidence: Mapping[str, Any]) -> bytes:
     raise CheckSkipped("the reply has no app-id in its event log")
 
 
-def _keys(case: _Case) -> Iterator[tuple[str, str]]:
-    """Every key of the set that signs or opens something, and what it is called."""
-    yield "identity", _text(case.identity, "public_key")
-    for group in ("receipt_signing_keys", "e2ee_public_keys"):
-        for entry in items(case.keyset.get(group)):
-            key = as_object(entry, f"what is in {group}")
-            yield str(key.get("key_id")), _text(key, "public_key")
-
-
-def _normal(key: str) -> str:
-    """A key in one spelling: 130 lower-case digits; those of 128 lack the 04."""
-    return "04" + key.lower() if len(key) == 128 else key.lower()
+def _normal(entry: Mapping[str, Any]) -> str:
+    """The key of an entry in one spelling: 130 lower-case digits; those of 128 lack the 04."""
+    key = _text(entry, "public_key").lower()
+    return "04" + key if len(key) == 128 else key
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

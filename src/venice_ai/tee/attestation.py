@@ -21,13 +21,12 @@ from ..types.attestation import AttestationReport, Check, Gpu, Tcb, Td, Workload
 from . import aci, collateral, gpu, nras, workload  # `aci` first: it names the extra where that is missing
 from .canonical import as_object
 from .canonical import parse as parse_json
-from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, level_of, outcome, run, shortfall, skipped
-from .collected_evidence import CollectedEvidence
+from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, fail_if, level_of, outcome, run, shortfall, skipped
 from .crypto import address, public_key_bytes
 from .eventlog import PayloadError, Replay
 from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
-from .types import Evidence, TeeOptions
+from .types import CollectedEvidence, Evidence, TeeOptions
 from .workload import app_compose, member, vm_config
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
@@ -82,8 +81,7 @@ def gpu_payload(reply: bytes) -> object:
 
 
 def _object(reply: bytes) -> dict[str, Any]:
-    if len(reply) > MAX_REPLY_BYTES:
-        raise ValueError(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
+    fail_if(len(reply) > MAX_REPLY_BYTES, f"the reply is longer than {MAX_REPLY_BYTES} bytes")
     return as_object(parse_json(reply), "the reply")
 
 
@@ -130,13 +128,11 @@ class _Case:
             echo = self.reply.get(name)
             if (echo is not None or name == "nonce") and not gpu.same_nonce(echo, self.given.nonce):
                 raise ValueError(f"{name} is not the nonce that was sent")
-        if self.reply.get("nonce_source") not in (None, "client"):
-            raise ValueError("the nonce is not the client's")
+        fail_if(self.reply.get("nonce_source") not in (None, "client"), "the nonce is not the client's")
         return "the nonce is ours"
 
     def nonce_unique(self) -> str:
-        if self.given.used_nonce:
-            raise ValueError("this nonce was used before")
+        fail_if(self.given.used_nonce, "this nonce was used before")
         return "the nonce is new"
 
     @cached_property
@@ -152,8 +148,7 @@ class _Case:
         said = self.reply.get("model")
         if said is None and (self._raw is None or self.options.verification == "server"):
             raise CheckWarning("the reply does not name its model")
-        if said != self.given.model:
-            raise ValueError(f"the reply is about the model {said!r:.100}")
+        fail_if(said != self.given.model, f"the reply is about the model {said!r:.100}")
         return "the reply names the model (unsigned)"
 
     def hardware(self) -> str:
@@ -161,15 +156,13 @@ class _Case:
             said = self.reply.get(name)
             if said is None and self._raw is None:
                 raise CheckWarning(f"the reply does not say its {name}")
-            if said != wanted:
-                raise ValueError(f"{name} is {said!r:.40}, not {wanted!r}")
+            fail_if(said != wanted, f"{name} is {said!r:.40}, not {wanted!r}")
         return "intel-tdx, ecdsa"
 
     def model_key(self) -> str:
         given = [self.reply[name] for name in ("signing_key", "signing_public_key") if self.reply.get(name) is not None]
         keys = {public_key_bytes(text) for text in given}
-        if len(keys) > 1:
-            raise ValueError("signing_key and signing_public_key differ")
+        fail_if(len(keys) > 1, "signing_key and signing_public_key differ")
         self._key = keys.pop() if keys else self._keyset_key()
         self._address = address(self._key)  # once: it takes longer than the signatures
         return "a point of secp256k1"
@@ -196,8 +189,7 @@ class _Case:
         own = self._address or ""
         if self.reply.get("signing_address") is None and (self._raw is None or self.options.verification == "server"):
             raise CheckWarning(f"the reply does not say its signing_address; the key's is {own}")
-        if self._signing_address() != own:
-            raise ValueError("the key does not belong to signing_address")
+        fail_if(self._signing_address() != own, "the key does not belong to signing_address")
         return own
 
     def server_claims(self) -> str:
@@ -238,8 +230,7 @@ class _Case:
             text = self.reply.get("intel_quote")
             raise ValueError("the quote is gone that was there before" if text is None else "the quote cannot be read")
         for where in (self.reply.get("quote"), member(member(self.reply, "attestation"), "evidence").get("quote")):
-            if where is not None and decode(where) != self._raw:
-                raise ValueError("the reply has two quotes that differ")
+            fail_if(where is not None and decode(where) != self._raw, "the reply has two quotes that differ")
         self.quote = parse_quote(self._raw)
         return f"TDX, version 4, {len(self._raw)} bytes"
 
@@ -304,8 +295,7 @@ class _Case:
         self.check_enclave(quote)
         check_signature(quote)
         # All of it: a domain that its host can read and write reports the same measurements, and other attributes.
-        if quote.domain != self.quote.domain:
-            raise ValueError("the manager's quote is of another trust domain")
+        fail_if(quote.domain != self.quote.domain, "the manager's quote is of another trust domain")
         actions = json.dumps(manager.get("actions"), separators=(",", ":"), ensure_ascii=False)
         _same(quote.report_data, hashlib.sha256(actions.encode()).digest() + self.given.nonce)
         return "its log of actions is signed for our nonce"
@@ -327,10 +317,7 @@ class _Case:
         return number if type(number) is int else None
 
     def parts(self) -> str:
-        """Checks that nothing is left out of what the reply has measured, or of what the model showed before.
-
-        A server could leave out a part that would fail its check, so a missing part is treated like a bad one.
-        """
+        """A server could leave out a part that would fail its check, so a missing part is treated like a bad one."""
         if left_out := ", ".join(self._missing()):
             raise CheckSkipped(f"the reply leaves out what it, or this model, promises: {left_out}")
         return "nothing is left out that the reply or the model promises"
@@ -369,7 +356,7 @@ class _Case:
         doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
-        provider = self.reply.get("tee_provider")
+        provider, manager = self.reply.get("tee_provider"), member(self.reply, "compose_manager_attestation")
         return AttestationReport(
             model=self.given.model,
             provider=provider if isinstance(provider, str) else None,
@@ -386,7 +373,7 @@ class _Case:
             workload=self.workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,
-            actions=workload.manager_actions(self.reply) if self._passed("compose_manager") else (),
+            actions=tuple(map(workload.action_line, items(manager.get("actions")))) if self._passed("compose_manager") else (),
             warnings=tuple(map(one_line, (*shortfall(level, checks), *doubts, *self._warnings))),
             trust_root=self.options.trust.name,
         )
@@ -428,17 +415,14 @@ _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
 
 
 def _same(found: bytes, wanted: bytes) -> str:
-    if not hmac.compare_digest(found, wanted):
-        raise ValueError("the report's data is not what it must be")
+    fail_if(not hmac.compare_digest(found, wanted), "the report's data is not what it must be")
     return "as it must be"
 
 
 def _attributes(quote: Quote, allowed: int) -> str:
     found = int.from_bytes(quote.attributes, "little")
-    if found & 1:
-        raise ValueError("the trust domain is in debug mode: its host can read its memory")
+    fail_if(found & 1, "the trust domain is in debug mode: its host can read its memory")
     if found & ~allowed != _ATTRIBUTES & ~allowed or not found & _ATTRIBUTES:
         raise ValueError(f"the attributes of the trust domain are {quote.attributes.hex()}; see allowed_td_attributes_mask")
-    if any(quote.mrsignerseam) or any(quote.seam_attributes):
-        raise ValueError("the TDX module is not Intel's")
+    fail_if(any(quote.mrsignerseam) or any(quote.seam_attributes), "the TDX module is not Intel's")
     return quote.attributes.hex()

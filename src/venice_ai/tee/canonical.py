@@ -16,8 +16,7 @@ import msgspec
 _LARGEST = 2**53 - 1
 _MOST_VALUES = 50_000
 """The longest attestation that was seen has a thousand; a parser in C lets no other thread run until it is done."""
-_ESCAPES_A_VALUE = 10
-"""So many escaped characters cost the parser as much time as one value."""
+_ESCAPES_A_VALUE = 10  # so many escaped characters cost the parser as much time as one value
 _MAY_BE_HALF = ("\\ud", "\\uD")  # a pair of them is a character
 
 

@@ -51,13 +51,14 @@ def issued(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def is_signed(data: bytes, signature: bytes, key: object, curve: type[ec.EllipticCurve], digest: HashAlgorithm) -> bool:
-    """Whether an ECDSA key of this curve signed some data; the signature is r and s, one after the other."""
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, curve):
-        return False
+def is_signed(data: bytes, signature: bytes, signer: object, curve: type[ec.EllipticCurve], digest: HashAlgorithm) -> bool:
+    """Whether an ECDSA key of this curve, or that of a certificate, signed some data; the signature is r and then s."""
     half = len(signature) // 2
     r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
     try:
+        key = signer.public_key() if isinstance(signer, x509.Certificate) else signer
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, curve):
+            return False
         key.verify(encode_dss_signature(r, s), data, ec.ECDSA(digest))
     except (ValueError, InvalidSignature, UnsupportedAlgorithm):
         return False

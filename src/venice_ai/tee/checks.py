@@ -95,6 +95,12 @@ class CheckSkipped(Exception):  # it is not an error
     """Raised by a rule: the evidence has a form that is not known here. The check is skipped."""
 
 
+def fail_if(wrong: object, why: str) -> None:
+    """Raises what a rule raises, if something is wrong; for reasons that are cheap to say."""
+    if wrong:
+        raise ValueError(why)
+
+
 def outcome(name: str, status: Status, detail: str) -> Check:
     """A check whose outcome is known."""
     return Check(name, status, detail, RULES[name][0])

@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
@@ -21,7 +20,7 @@ from typing import Any, Final
 from ..types.attestation import Check, Tcb
 from .canonical import Malformed, as_object, parse
 from .checks import COLLATERAL, outcome, run, skipped
-from .types import INTEL_ROOT_SHA256, TCB_STATUSES
+from .types import INTEL_ROOT_SHA256, TCB_STATUSES, Seen
 
 _SIGNERS: Final = {
     "tcb_info_issuer_chain": "Intel SGX TCB Signing",
@@ -31,28 +30,11 @@ _SIGNERS: Final = {
 """What stands in the names of those who may sign. Each is issued by the root; a platform's own key signs nothing here."""
 _TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_identity_issuer_chain", "qe_identity")
 _BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
-FIELDS: Final = (*_TEXTS, *_BINARIES)
-"""What collateral is made of: five texts, and four binaries in hex."""
+FIELDS: Final = (*_TEXTS, *_BINARIES)  # what collateral is made of: five texts, and four binaries in hex
 _STATUS_TROUBLE = re.compile(r"TCB status (?:is invalid: )?(\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level")
 _END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What Intel's collateral had in numbers before. It never goes back to a lower one."""
-
-    tcb_eval: int = 0
-    revocation_lists: Mapping[str, int] = field(default_factory=dict[str, int])
-    """By their issuer: `root`, `platform`, `processor`."""
-    where: str = ""
-    """The file that these are kept in."""
-
-    @property
-    def words(self) -> str:
-        """What errors add about a number that was seen before: the file that it is stored in."""
-        return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
 
 
 def installed() -> bool:
@@ -143,12 +125,10 @@ def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> Non
 def _parts(collateral: Mapping[str, Any]) -> Any:
     from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # it has types
 
-    parts: dict[str, Any] = {name: collateral.get(name) for name in _TEXTS}
-    if missing := [name for name, text in parts.items() if not isinstance(text, str)]:
+    if missing := [name for name in _TEXTS if not isinstance(collateral.get(name), str)]:
         raise ValueError(f"the collateral has no {missing[0]}, or it is not a string")
-    for name in _BINARIES:
-        parts[name] = _binary(name, collateral.get(name))
-    return QuoteCollateralV3(**parts)
+    parts: dict[str, Any] = {name: _binary(name, collateral.get(name)) for name in _BINARIES}
+    return QuoteCollateralV3(**{name: collateral[name] for name in _TEXTS}, **parts)
 
 
 def _binary(name: str, value: Any) -> bytes:

@@ -75,8 +75,7 @@ class Opener(InMemory):
 
     def __init__(self, private: PrivateKey | None = None) -> None:
         own = Key() if private is None else private
-        self.public_key: bytes = own.public_key
-        """The key to seal to, 65 bytes."""
+        self.public_key: bytes = own.public_key  # the key to seal to, 65 bytes
 
         @lru_cache(maxsize=_KEPT_KEYS)  # of the last senders: many reuse their key for a whole answer
         def cipher_of(sender: bytes) -> AESGCM:

@@ -21,8 +21,7 @@ ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D036414
 """The order of the curve's group; private keys are below it."""
 POINT_BYTES = 65
 _P = 2**256 - 2**32 - 977
-_Point: TypeAlias = tuple[int, int, int]
-"""Jacobian coordinates: X / Z^2 and Y / Z^3; with a Z of 0 the point at infinity."""
+_Point: TypeAlias = tuple[int, int, int]  # Jacobian coordinates: X / Z^2 and Y / Z^3; with a Z of 0 the point at infinity
 _BASE: _Point = (
     0x79BE667E_F9DCBBAC_55A06295_CE870B07_029BFCDB_2DCE28D9_59F2815B_16F81798,
     0x483ADA77_26A3C465_5DA4FBFC_0E1108A8_FD17B448_A6855419_9C47D08F_FB10D4B8,
@@ -172,5 +171,4 @@ except ImportError:
     _coincurve = None
 KINDS: tuple[type[PrivateKey], ...] = (OpenSslKey,) if _coincurve is None else (CoincurveKey, OpenSslKey)
 """The kinds of keys that can be made here, the fastest first."""
-Key = KINDS[0]
-"""The kind that is made."""
+Key = KINDS[0]  # the kind that is made

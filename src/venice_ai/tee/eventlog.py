@@ -35,8 +35,7 @@ class Replay(NamedTuple):
 
     rtmrs: tuple[bytes, ...]
     payloads: dict[str, bytes]
-    later: tuple[tuple[str, bytes], ...]
-    """Names and payloads that containers added; a name may be there more than once."""
+    later: tuple[tuple[str, bytes], ...]  # names and payloads that containers added; a name may be there more than once
 
 
 def replay(log: object) -> Replay:

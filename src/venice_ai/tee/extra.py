@@ -1,4 +1,4 @@
-"""Checks that the packages of the extra `e2ee` are installed."""
+"""Checks that the packages of the extra `e2ee` are installed. Modules that need them import this one first."""
 
 from __future__ import annotations
 
@@ -12,3 +12,6 @@ def require_extra() -> None:
             "confidential compute needs the extra e2ee, which is not installed: pip install 'venice-chat[e2ee]'",
             name="cryptography",
         )
+
+
+require_extra()

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -22,7 +21,7 @@ from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, 
 from ..types.attestation import Check, Gpu, Status
 from .canonical import parse
 from .certificates import check_chain, common_name, is_signed, load
-from .checks import outcome
+from .checks import fail_if, outcome
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
 _CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
@@ -43,8 +42,7 @@ _FIRMWARE_BYTES: Final = 48
 
 def chip(text: str) -> str | None:
     """The chip that a text names, Hopper (`GH100`) or Blackwell (`GB100`); NVIDIA's root certifies switches, too."""
-    found = _CHIP.search(text)
-    return None if found is None else found[0]
+    return found[0] if (found := _CHIP.search(text)) else None
 
 
 def check(
@@ -72,9 +70,8 @@ def check(
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
     checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
     status: Status = "pass" if expected_count in {None, len(items)} else "warn"
-    counted = f"{len(items)} of {expected_count} GPUs answered"
-    if expected_count is None:
-        counted = f"{len(items)} answered; the machine does not say how many it has"
+    unknown = "answered; the machine does not say how many it has"
+    counted = f"{len(items)} {unknown if expected_count is None else f'of {expected_count} GPUs answered'}"
     whole = not any(found.problems.values())
     return [*checks, outcome("gpu_count", status, counted)], [gpu for gpu in gpus if gpu is not None] if whole else []
 
@@ -140,7 +137,9 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     found.expect(answered, "gpu_nonce", f"{who}: it answered another nonce")
     if not chain:
         return None
-    found.expect(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
+    signed, signature = item.evidence[:-_SIGNATURE_BYTES], item.evidence[-_SIGNATURE_BYTES:]
+    is_own = is_signed(signed, signature, chain[0], ec.SECP384R1, SHA384())
+    found.expect(is_own, "gpu_signature", f"{who}: its key did not sign this")
     certified, measured = _certified_firmware(chain[0]), opaque.get(_FIRMWARE)
     if certified is None and measured is None:
         found.doubts["gpu_firmware"] = f"{who}: neither its certificate nor its measurements name its firmware"
@@ -158,8 +157,7 @@ def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
     chain = load(pem, _CHAIN_LENGTH)
     check_chain(chain, root_sha256)
     chips = {chip(common_name(certificate)) for certificate in chain[1:-1]}
-    if len(chips) != 1 or None in chips:
-        raise ValueError("its chain is not that of one GPU, Hopper or Blackwell")
+    fail_if(len(chips) != 1 or None in chips, "its chain is not that of one GPU, Hopper or Blackwell")
     return chain
 
 
@@ -174,14 +172,6 @@ def _certified_firmware(leaf: Certificate) -> bytes | None:
     return firmware if head.endswith(_FIRMWARE_HEAD) else b""
 
 
-def _signed(leaf: Certificate, evidence: bytes) -> bool:
-    try:
-        key = leaf.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return is_signed(evidence[:-_SIGNATURE_BYTES], evidence[-_SIGNATURE_BYTES:], key, ec.SECP384R1, SHA384())
-
-
 def _opaque(evidence: bytes) -> dict[int, bytes]:
     """The fields that the GPU adds to its measurements, by type."""
     request, response = evidence[:_REQUEST_BYTES], evidence[_REQUEST_BYTES:]
@@ -190,17 +180,13 @@ def _opaque(evidence: bytes) -> dict[int, bytes]:
     record_end = 8 + int.from_bytes(response[5:8], "little")
     opaque_start = record_end + _NONCE_BYTES + 2
     opaque_end = opaque_start + int.from_bytes(response[opaque_start - 2 : opaque_start], "little")
-    if opaque_end + _SIGNATURE_BYTES != len(response):
-        raise ValueError("the lengths in it do not add up")
+    fail_if(opaque_end + _SIGNATURE_BYTES != len(response), "the lengths in it do not add up")
     measured = [value for _, value in _records(response[8:record_end], "measurement")]
-    if len(measured) != response[4]:
-        raise ValueError("it holds another number of measurements than it says")
-    if not any(any(value[_MEASUREMENT_HEAD:]) for value in measured):
-        raise ValueError("it measured nothing")
+    fail_if(len(measured) != response[4], "it holds another number of measurements than it says")
+    fail_if(not any(any(value[_MEASUREMENT_HEAD:]) for value in measured), "it measured nothing")
     found: dict[int, bytes] = {}
     for kind, value in _records(response[opaque_start:opaque_end], "field"):
-        if kind in found:
-            raise ValueError(f"it has the field {kind} twice")
+        fail_if(kind in found, f"it has the field {kind} twice")
         found[kind] = value
     return found
 
@@ -212,8 +198,7 @@ def _records(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
         kind, size = (int.from_bytes(data[at + shift : at + shift + 2], "little") for shift in (0, 2))
         yield kind, data[at + 4 : at + 4 + size]
         at += 4 + size
-    if at != len(data):
-        raise ValueError(f"its last {what} is cut off")
+    fail_if(at != len(data), f"its last {what} is cut off")
 
 
 def _vbios(value: bytes) -> str | None:

@@ -28,8 +28,7 @@ _OF_MESSAGES = frozenset(
     ("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio")
 )
 _SWITCH = re.compile(r"[A-Za-z0-9]*")
-_WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")
-"""What settings are made of; nobody writes sentences in it by mistake."""
+_WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")  # what settings are made of; nobody writes sentences in it by mistake
 _SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
 _HARMLESS_SUFFIXES = {
     *("strip_thinking_response", "disable_thinking", "include_venice_system_prompt", "enable_web_citations", "enable_e2ee"),

@@ -21,9 +21,9 @@ from .._core.json_values import items, members
 from ..types.attestation import Check
 from .canonical import as_object, parse
 from .certificates import UNREADABLE, check_chain
-from .checks import CheckWarning, run
-from .collected_evidence import Documents
+from .checks import CheckWarning, fail_if, run
 from .gpu import chip, same_nonce
+from .types import Documents
 
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 ATTEST_URL: Final = f"{ISSUER}/v3/attest/gpu"
@@ -50,27 +50,20 @@ def _attested(documents: Documents | str, payload: object, nonce: bytes, now: fl
         raise ValueError(f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {documents}")  # noqa: TRY004
     keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
     count = _verified(parse(documents.answer), keys, nonce, now)
-    if count != (there := _count(payload)):
-        raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
+    there = len(items(members(parse(payload) if isinstance(payload, (str, bytes)) else payload).get("evidence_list")))
+    fail_if(count != there, f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     said = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
     if not trusted:  # anybody can have written them
         raise CheckWarning(f"{said}, if the keys are NVIDIA's: the keys are the file's own")
     return said
 
 
-def _count(payload: object) -> int:
-    found = parse(payload) if isinstance(payload, (str, bytes)) else payload
-    return len(items(members(found).get("evidence_list")))
-
-
 def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
     (_, overall), tokens = _shaped(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]], "NVIDIA's answer")
     claims = _claims(overall, keys, nonce, now)
-    if claims.get("x-nvidia-overall-att-result") is not True:
-        raise ValueError("NVIDIA does not attest these GPUs")
+    fail_if(claims.get("x-nvidia-overall-att-result") is not True, "NVIDIA does not attest these GPUs")
     digests = as_object(claims.get("submods"), "submods")
-    if not tokens or set(digests) != set(tokens):
-        raise ValueError("NVIDIA's answer is not about the GPUs that it names")
+    fail_if(not tokens or set(digests) != set(tokens), "NVIDIA's answer is not about the GPUs that it names")
     for name, token in tokens.items():
         digest = hashlib.sha256(token.encode()).hexdigest()
         if digests[name] not in (["DIGEST", ["SHA-256", digest]], ["DIGEST", ["SHA256", digest]]):
@@ -84,8 +77,7 @@ def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
     # The service has written it in both ways.
     if not isinstance(measured, str) or measured.lower() != "success":
         raise ValueError(f"{name}: its measurements are not NVIDIA's ({measured!r})")
-    if claims.get("secboot") is not True:
-        raise ValueError(f"{name}: it did not boot securely")
+    fail_if(claims.get("secboot") is not True, f"{name}: it did not boot securely")
     if claims.get("dbgstat") != "disabled":
         raise ValueError(f"{name}: its debugger is not switched off ({claims.get('dbgstat')!r})")
     # The claims for Blackwell are those for Hopper.
@@ -113,10 +105,8 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
     if claims.get("iss") != ISSUER:
         raise ValueError(f"a token was issued by {claims.get('iss')!r}")
     begins, expires = _shaped([claims.get("nbf"), claims.get("exp")], tuple[float, float], "the time of a token")
-    if not begins - _SKEW_SECONDS <= now < expires:
-        raise ValueError("a token has expired, or is not valid yet")
-    if not same_nonce(claims.get("eat_nonce"), nonce):
-        raise ValueError("a token answers another nonce")
+    fail_if(not begins - _SKEW_SECONDS <= now < expires, "a token has expired, or is not valid yet")
+    fail_if(not same_nonce(claims.get("eat_nonce"), nonce), "a token answers another nonce")
     return claims
 
 
@@ -129,15 +119,11 @@ def _shaped(value: Any, kind: Any, what: str) -> Any:
 
 def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str, EllipticCurvePublicKey], bool]:
     """The keys of a JSON Web Key Set that can sign ES384, by their id, and whether all of them are NVIDIA's."""
-    found: dict[str, EllipticCurvePublicKey] = {}
-    trusted = True
-    for entry in items(as_object(keys, "the set of NVIDIA's keys").get("keys")):
-        if (key := _key(entry)) is not None:
-            found[entry["kid"]] = key
-            trusted = trusted and (root_sha256 is None or _chained(entry, key, root_sha256, now))
-    if not found:
-        raise ValueError("NVIDIA publishes no key for ES384")
-    return found, trusted
+    entries = [(each, _key(each)) for each in items(as_object(keys, "the set of NVIDIA's keys").get("keys"))]
+    usable = [(entry, key) for entry, key in entries if key is not None]
+    fail_if(not usable, "NVIDIA publishes no key for ES384")
+    trusted = root_sha256 is None or all(_chained(entry, key, root_sha256, now) for entry, key in usable)
+    return {entry["kid"]: key for entry, key in usable}, trusted
 
 
 def _key(entry: Any) -> EllipticCurvePublicKey | None:

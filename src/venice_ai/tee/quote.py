@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from .certificates import check_chain as check_links
 from .certificates import is_signed, load
+from .checks import fail_if
 from .types import INTEL_ROOT_SHA256
 
 LAYOUT: Final = {
@@ -62,8 +63,7 @@ class Quote:
 
     raw: bytes
     qe_auth: bytes
-    chain: bytes
-    """The certificates of the platform, PEM."""
+    chain: bytes  # the certificates of the platform, PEM
 
     def __getattr__(self, name: str) -> bytes:
         if name not in LAYOUT:
@@ -99,31 +99,27 @@ def decode(text: object) -> bytes | None:
 
 def parse(raw: bytes) -> Quote:
     """The fields of a quote. One that is not of version 4 for TDX, or whose lengths do not add up, is a ValueError."""
-    if len(raw) < _QE_AUTH + 2:
-        raise ValueError(f"a quote of {len(raw)} bytes is too short")
-    _expect("the quote's version", _number(raw, 0, 2), 4)
-    _expect("the type of its attestation key", _number(raw, 2, 2), 2)
-    _expect("the type of its TEE", _number(raw, 4, 4), 0x81)
-    end = _SIGNATURE_DATA + _number(raw, 632, 4)
-    if end > len(raw) or len(raw) - end > _MAX_PADDING or any(raw[end:]):
-        raise ValueError("the length of its signature data is not what follows")
-    _expect("the type of its certification data", _number(raw, 764, 2), 6)
-    _expect("the size of its certification data", _number(raw, 766, 4), end - _SIGNATURE_DATA - _FIXED_PART)
-    chain_at = _QE_AUTH + 2 + _number(raw, _QE_AUTH, 2)
-    if chain_at + 6 > end:
-        raise ValueError("its authentication data is longer than the quote")
-    _expect("the type of its inner certification data", _number(raw, chain_at, 2), 5)
-    _expect("the size of its certificates", _number(raw, chain_at + 2, 4), end - chain_at - 6)
+    fail_if(len(raw) < _QE_AUTH + 2, f"a quote of {len(raw)} bytes is too short")
+
+    def number(offset: int, size: int) -> int:
+        return int.from_bytes(raw[offset : offset + size], "little")
+
+    def expect(what: str, offset: int, size: int, wanted: int) -> None:
+        fail_if((found := number(offset, size)) != wanted, f"{what} is {found}, not {wanted}")
+
+    expect("the quote's version", 0, 2, 4)
+    expect("the type of its attestation key", 2, 2, 2)
+    expect("the type of its TEE", 4, 4, 0x81)
+    end = _SIGNATURE_DATA + number(632, 4)
+    is_cut = end > len(raw) or len(raw) - end > _MAX_PADDING or any(raw[end:])
+    fail_if(is_cut, "the length of its signature data is not what follows")
+    expect("the type of its certification data", 764, 2, 6)
+    expect("the size of its certification data", 766, 4, end - _SIGNATURE_DATA - _FIXED_PART)
+    chain_at = _QE_AUTH + 2 + number(_QE_AUTH, 2)
+    fail_if(chain_at + 6 > end, "its authentication data is longer than the quote")
+    expect("the type of its inner certification data", chain_at, 2, 5)
+    expect("the size of its certificates", chain_at + 2, 4, end - chain_at - 6)
     return Quote(raw, qe_auth=raw[_QE_AUTH + 2 : chain_at], chain=raw[chain_at + 6 : end])
-
-
-def _number(raw: bytes, offset: int, size: int) -> int:
-    return int.from_bytes(raw[offset : offset + size], "little")
-
-
-def _expect(what: str, found: int, wanted: int) -> None:
-    if found != wanted:
-        raise ValueError(f"{what} is {found}, not {wanted}")
 
 
 @lru_cache(maxsize=64)
@@ -156,8 +152,7 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
         raise ValueError("the quoting enclave's report is about another attestation key")
     if (intel and report[128:160] != _QE_SIGNER) or int.from_bytes(report[256:258], "little") != _QE_PRODUCT:
         raise ValueError("the quoting enclave is not Intel's")
-    if report[48] & 2:
-        raise ValueError("the quoting enclave runs in debug mode")
+    fail_if(report[48] & 2, "the quoting enclave runs in debug mode")
 
 
 def check_signature(quote: Quote) -> str:

@@ -18,7 +18,7 @@ from ..types._base import mark_private, plain
 from ..types.api.chat import ChatCompletionResponse, content_text
 from ..types.api.streaming import CHUNK_KEYS
 from ..types.attestation import AttestationReport, SignatureReport
-from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
+from . import extra as extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import InMemory, PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, guard
@@ -35,8 +35,7 @@ _USED_OF_A_CHUNK = frozenset({"venice_parameters", *CHUNK_KEYS})
 _USED_OF_A_CHOICE = frozenset({"index", "delta", "finish_reason"})
 _NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _IDENTITY = re.compile(r"[A-Za-z0-9_.:/+-]{1,128}")
-_BLANKS = " \t\r\n"
-"""What servers send in clear. No other blank: there are enough of those to write messages in."""
+_BLANKS = " \t\r\n"  # what servers send in clear. No other blank: there are enough of those to write messages in.
 _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
 
@@ -83,8 +82,6 @@ class TeeSession(InMemory):
         """The headers without which Venice would take the request for one in clear."""
         return {CLIENT_KEY: self._public_key.hex(), MODEL_KEY: self._model_key.hex(), ALGORITHM: "ecdsa"}
 
-    # -- out -------------------------------------------------------------------------------------------------------------
-
     def seal(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The body to send: its messages sealed, and what this protocol needs set.
 
@@ -115,8 +112,6 @@ class TeeSession(InMemory):
         if content is not None and (self._roles == "all" or role in self._roles):
             kept["content"] = seal(self._model_key, (content_text(content) or "").encode())
         return kept
-
-    # -- in --------------------------------------------------------------------------------------------------------------
 
     def assembly(self, choices: int) -> Assembly:
         """What puts the opened chunks together; what it makes shows nothing of the answer in its `repr`."""

@@ -9,34 +9,27 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from .._core.json_values import items, members
 from ..types.attestation import SignatureReport
 from .aci import is_aci
-from .checks import CheckWarning, outcome, run
+from .checks import CheckWarning, fail_if, outcome, run
 from .crypto import address
 from .curve import signed_by
 from .keccak import keccak256
 
-UNAVAILABLE: Final = SignatureReport(status="unavailable")
-"""The report for a response without a signature."""
+UNAVAILABLE: Final = SignatureReport(status="unavailable")  # the report for a response without a signature
 _TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
 _LONGEST_TEXT = 4096
-
-
-class Hashes(NamedTuple):
-    """What a signed text says: the model's name, if it has one, and SHA-256 of a request and of an answer."""
-
-    model: str | None
-    request: str
-    response: str
+Hashes: TypeAlias = tuple[str | None, str, str]
+"""What a signed text says: the model's name, if it has one, and SHA-256 of a request and of an answer."""
 
 
 def hashes(text: str) -> Hashes | None:
     """The parts of a signed text; None if it has another shape. A model's name may hold colons itself."""
     found = _TEXT.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
-    return Hashes(found["model"], found["request"], found["response"]) if found else None
+    return found and (found["model"], found["request"], found["response"])
 
 
 def digest(text: str) -> bytes:
@@ -61,7 +54,7 @@ def verify(
         # The receipt is signed with a key that no quote of Venice's binds, so that its signature would prove nothing.
         unbound = "the receipt's own signature is not verified: no quote binds its key"
         checks.append(outcome("signature_receipt_key", "warn", unbound))
-    matches = _match(parts and parts.request, sent), _match(parts and parts.response, received)
+    matches = _match(parts and parts[1], sent), _match(parts and parts[2], received)
     if parts is not None and all(matches):
         checks.append(outcome("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received"))
     elif parts is not None:
@@ -97,8 +90,7 @@ def _raw(value: Any) -> bytes:
         raw = bytes.fromhex(value.removeprefix("0x"))
     except (ValueError, AttributeError):
         raw = b""
-    if len(raw) != 65 or raw[-1] not in {0, 1, 27, 28}:
-        raise ValueError("the signature is not 65 bytes in hex that end in 27 or 28")
+    fail_if(len(raw) != 65 or raw[-1] not in {0, 1, 27, 28}, "the signature is not 65 bytes in hex that end in 27 or 28")
     return raw
 
 
@@ -126,7 +118,7 @@ def _receipt(receipt: Mapping[str, Any], parts: Hashes | None) -> str:
     if parts is None or not isinstance(receipt.get("event_log"), list):
         raise ValueError("the receipt has no event_log, or there are no hashes to compare with it")
     found = (str(members(event).get("body_hash")) for event in items(receipt["event_log"]))
-    if not {parts.request, parts.response} <= {each.lower().removeprefix("sha256:") for each in found}:
+    if not {*parts[1:]} <= {each.lower().removeprefix("sha256:") for each in found}:
         raise ValueError("the signed hashes are not in the receipt's log")
     return "the signed hashes are in the receipt's log"
 

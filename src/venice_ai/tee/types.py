@@ -1,14 +1,14 @@
-"""`TeeOptions`, the options of confidential compute, and the types of its fields."""
+"""`TeeOptions`, the options of confidential compute, the types of its fields, and all that an attestation is judged by."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import partial
 from math import inf
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from ..exceptions import InvalidRequestError
 from ..types.attestation import LEVELS as LEVELS  # noqa: PLC0414  # users import both from here
@@ -137,8 +137,7 @@ _PIN_DIGITS = {
     "app_id": 40,
     "kms_root": None,
 }
-OS_PINS: Final = ("mrtd", "rtmr1", "rtmr2")
-"""What firmware, kernel and file system are measured into."""
+OS_PINS: Final = ("mrtd", "rtmr1", "rtmr2")  # what firmware, kernel and file system are measured into
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,3 +338,46 @@ class Evidence:
 
     def __getitem__(self, name: str) -> Any:
         return self.reply[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Intel's collateral had in numbers before. It never goes back to a lower one."""
+
+    tcb_eval: int = 0
+    revocation_lists: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By their issuer: `root`, `platform`, `processor`."""
+    where: str = ""  # the file that these are kept in
+
+    @property
+    def words(self) -> str:
+        """What errors add about a number that was seen before: the file that it is stored in."""
+        return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
+
+
+class Documents(NamedTuple):
+    """What NVIDIA's service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
+
+    answer: bytes
+    keys: bytes
+    root_sha256: str | None = None
+    """The root that keys from a file must chain to; `None` for keys that came from the service's address just now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedEvidence:
+    """What was asked, what came, when, and what was known before."""
+
+    model: str
+    nonce: bytes  # the 32 bytes that were asked with
+    reply: bytes  # the reply of `/tee/attestation`, byte by byte
+    now: float  # the time to judge at, in seconds since 1970
+    platform: tuple[str, str] | None = None  # the FMSPC and CA that collateral was fetched for
+    collateral: Mapping[str, Any] | str | None = None  # Intel's collateral. If it is missing: `None`, or the reason.
+    nras: Documents | str | None = None  # what NVIDIA's service answered, or why it did not; `None` if it was not to be asked
+    used_nonce: bool = False  # whether this process used the nonce before
+    private: bool = True  # whether the reply came over TLS, or from this machine
+    known_server: bool = True  # whether TLS showed whose server it is; without that no level above `server` is reached
+    reached_before: Level | None = None  # the highest level that this model reached in this client
+    seen: Seen | None = None  # the highest numbers of Intel's collateral that were seen
+    shown_before: Collection[str] = ()  # what `parts.shown` gave for earlier reports on the model

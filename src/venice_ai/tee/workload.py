@@ -10,15 +10,17 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import product
 from typing import Any, Final, cast
 
-from .._core.json_values import items, members
+from .._core.json_values import members
 from ..types.attestation import Workload, one_line
 from .canonical import parse
-from .checks import CheckSkipped, CheckWarning
+from .checks import CheckSkipped, CheckWarning, fail_if
 from .eventlog import Replay, replay
 from .quote import Quote
 from .types import OS_PINS, MeasurementPins, OsImage
@@ -33,8 +35,7 @@ _OBJECTS_AS_TEXT = {"tcb_info", "vm_config", "server_verification"}
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _NOT_DEBUG = (None, False, 0, "", "false", "0", "off", "no", "disabled")
 _LONGEST_PATH = 200
-_LONGEST_COMPOSE: Final = 256 * 1024
-"""The longest compose file that is read, in characters; real ones have some thousands."""
+_LONGEST_COMPOSE: Final = 256 * 1024  # the longest compose file that is read, in characters; real ones have some thousands
 _FOR_GPUS: Final = ("runtime:nvidia", "driver:nvidia", "\ngpus:", "nvidia.com/gpu", "NVIDIA_VISIBLE_DEVICES")
 # Blanks of one line, not `\s`: that takes line breaks in too, and tries each of them anew from every line before it.
 _IMAGE = re.compile(r"^[ \t]*(?:-[ \t]*)?image:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
@@ -56,17 +57,14 @@ def replays(reply: Mapping[str, Any]) -> list[Replay]:
     """The event logs of a reply, replayed."""
     holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
     found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
-    if not found:
-        raise ValueError("the reply has no event log")
+    fail_if(not found, "the reply has no event log")
     return found
 
 
 def check_registers(logs: Sequence[Replay], quote: Quote) -> str:
     """Checks that every log leads to the registers of the quote."""
-    for log in logs:
-        for number, (register, measured) in enumerate(zip(log.rtmrs, quote.rtmrs, strict=True)):
-            if register != measured:
-                raise ValueError(f"the event log does not lead to RTMR{number}")
+    for log, number in product(logs, range(4)):
+        fail_if(log.rtmrs[number] != quote.rtmrs[number], f"the event log does not lead to RTMR{number}")
     return f"{len(logs)} log(s) lead to RTMR0 to RTMR3"
 
 
@@ -97,8 +95,7 @@ def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> st
         raise ValueError("the event log names no compose file")
     if (text := app_compose(reply)) is None:
         raise CheckWarning("the reply does not show the compose file; its hash is measured")
-    if hashlib.sha256(text.encode()).digest() != measured:
-        raise ValueError("the compose file shown is not the one that was measured")
+    fail_if(hashlib.sha256(text.encode()).digest() != measured, "the compose file shown is not the one that was measured")
     return f"sha256 {measured.hex()}"
 
 
@@ -145,8 +142,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     stated = cast("dict[str, Any]", claims)
     for path, name, value in _walk("server_verification", stated):
         good = isinstance(value, dict) or (value is not (name == "revoked") and (name != "valid" or value is True))
-        if not good:
-            raise ValueError(f"Venice says itself that {path} is not good")
+        fail_if(not good, f"Venice says itself that {path} is not good")
     tdx = member(stated, "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data}
@@ -242,17 +238,16 @@ def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, al
 @lru_cache(maxsize=8)  # asked for twice in an attestation, and a machine shows the same file each time
 def compose_images(text: str | None) -> tuple[str, ...]:
     """Every image that a compose file names, as it names it: with its digest, or without."""
-    return tuple(sorted(set(_IMAGE.findall(_services(_settings(text))))))
+    return tuple(sorted(set(_IMAGE.findall(_read(text)[1]))))
 
 
 def compose_warnings(text: str | None) -> Iterator[str]:
     """What a reader should know of a compose file that was measured."""
-    settings = _settings(text)
+    settings, services = _read(text)
     if settings is None:
         if text is not None:
             yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
         return
-    services = _services(settings)
     if loose := [image for image in compose_images(text) if "@sha256:" not in image]:
         yield f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}"
     found = {
@@ -265,19 +260,13 @@ def compose_warnings(text: str | None) -> Iterator[str]:
     yield from (warning for warning, true in found.items() if true)
 
 
-def _settings(text: str | None) -> dict[str, Any] | None:
-    """What a compose file sets; `None` without a file, or if it cannot be read."""
-    if text is None or len(text) > _LONGEST_COMPOSE:
-        return None
-    try:
-        return members(parse(text))
-    except ValueError:
-        return None
-
-
-def _services(settings: Mapping[str, Any] | None) -> str:
+def _read(text: str | None) -> tuple[dict[str, Any] | None, str]:
+    """What a compose file sets, and the text of its services; `None` without a file, or if it cannot be read."""
+    settings = None
+    with suppress(ValueError):
+        settings = None if text is None or len(text) > _LONGEST_COMPOSE else members(parse(text))
     services = (settings or {}).get("docker_compose_file")
-    return services if isinstance(services, str) else ""
+    return settings, services if isinstance(services, str) else ""
 
 
 def asks_for_gpus(compose: str) -> bool:
@@ -291,12 +280,8 @@ def asks_for_gpus(compose: str) -> bool:
     return any(word in plain for word in _FOR_GPUS) or any("gpu" in each for each in capabilities)
 
 
-def manager_actions(reply: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a manager of containers says that it did since the start, an action a line."""
-    return tuple(map(_action, items(member(reply, "compose_manager_attestation").get("actions"))))
-
-
-def _action(action: object) -> str:
+def action_line(action: object) -> str:
+    """What a manager of containers says that it did, in one line."""
     said = dict(members(action))
     first = [str(said.pop(name)) for name in ("timestamp", "action") if name in said]
     rest = [f"{name}={value}" for name, value in said.items()]

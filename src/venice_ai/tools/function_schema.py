@@ -1,7 +1,6 @@
 """A callable's signature as JSON: the schema of its arguments, and from a model's arguments to a call.
 
-Each argument becomes a field of a pydantic model. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
-an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
+The arguments are the keys of a TypedDict, which may have any name, also those that no field of a class may have.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from inspect import BoundArguments, Parameter
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
@@ -24,12 +24,12 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from .._core.caller_warnings import warn
 from .._structured.read_output import optional_keys, remove_nulls, steps_to
 from .._structured.strict_schema import or_null
-from .._structured.typed_dicts import for_pydantic
+from .._structured.typed_dicts import for_pydantic, new_typed_dict, of_key
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
 from . import parameters
 from .docstrings import Documentation
-from .parameters import REST, Argument, own_name
+from .parameters import Argument, own_name
 
 
 class Signature:
@@ -40,71 +40,70 @@ class Signature:
         self._function = function
         self._signature = parameters.inspected(function)
         names = parameters.names_around(target)
-        found = parameters.sorted_parameters(function, self._signature, names, context)
-        self._arguments, self._contexts, unannotated = found
-        known = {name for each in self._arguments for name in (each.key, each.parameter)}
+        self._arguments = parameters.sorted_parameters(function, self._signature, names, context)
+        told = [argument for argument in self._arguments if argument.role not in {"context", "keyword rest"}]
+        rest = next((argument.annotation for argument in self._arguments if argument.role == "keyword rest"), None)
+        # A default of a `Field`'s is known to pydantic only, and not to the function.
+        defaults = {each.key: each.default for each in told if each.default is not Parameter.empty}
+        self._own_defaults = {key for key, default in defaults.items() if not isinstance(default, FieldInfo)}
+        known = {name for each in told for name in (each.key, each.parameter)}
         with suppress(TypeError, ValueError, NameError):
             known |= inspect.signature(target).parameters.keys()  # also those that are bound
         docs = Documentation(_doc(function), known)
         self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
-        self._model, schema = _model(function, self._arguments, docs.parameters, names, strict=strict)
-        self.parameters: dict[str, Any] = _parameters(schema, self._arguments)
+        fields = {argument.key: _field(argument, docs.parameters) for argument in told}
+        further: dict[str, Any] = {"closed": True} if rest is None else {"extra_items": rest}
+        try:
+            self._adapter, schema = _told(new_typed_dict("Arguments", fields, **further), names, strict=strict)
+        except _UNTELLABLE as error:
+            raise _inexpressible(told, function, error) from error
+        self.parameters: dict[str, Any] = schema
         """The JSON schema of the arguments."""
-        if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
-            _warn_of_strangers(function, docs.parameters, known)
-        _warn_of_blanks(function, unannotated, self._model)
+        unannotated = (each.name for each in self._signature.parameters.values() if each.annotation is Parameter.empty)
+        blanks = [name for name in unannotated if schema["properties"].get(name) == {"type": "string"}]
+        _warn(function, docs.parameters if target.__doc__ and rest is None else {}, known, blanks)
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks; else a ToolArgumentsError."""
-        values = self._validated(arguments)
+        given, values = self._validated(arguments)
+        for key in self._own_defaults - given.keys():
+            values.pop(key, None)
         bound = BoundArguments(self._signature, cast("Any", {}))
-        for name in self._contexts:
-            bound.arguments[name] = context
-        for index, argument in enumerate(self._arguments):
-            # A default of a `Field`'s is known to pydantic only, and not to the function.
-            own = argument.default is not Parameter.empty and not isinstance(argument.default, FieldInfo)
-            if own and f"p{index}" not in values.model_fields_set:
-                continue
-            value = getattr(values, f"p{index}")
-            if argument.role == "keyword":
-                bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
-            else:
-                bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
+        for argument in self._arguments:
+            if argument.role == "context":
+                bound.arguments[argument.parameter] = context
+            elif argument.role == "keyword rest":  # the last of them
+                bound.arguments[argument.parameter] = values
+            elif argument.key in values:
+                value = values.pop(argument.key)
+                if argument.role == "keyword":
+                    bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
+                else:
+                    bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
-    def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
-        """The arguments as their annotations ask. What does not fit is mended as far as models are known to slip."""
+    def _validated(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arguments, mended as far as models are known to slip, and their values as the annotations ask."""
         given: dict[str, Any] = dict(arguments)
         while True:
             # As JSON: a strict datetime may then be a text, as it must be. Objects are there if somebody edited the arguments.
-            text = json.dumps(self._with_rest(given), default=to_jsonable_python)
+            text = json.dumps(given, default=to_jsonable_python)
             try:
-                return self._model.model_validate_json(text)
+                return given, self._adapter.validate_json(text)
             except ValidationError as error:
-                mended = self._mended(json.loads(text), error)
-                if mended is None:
+                given = json.loads(text)
+                if not self._mended(given, error):
                     raise ToolArgumentsError(_reasons(error)) from error
-                given = mended
 
-    def _with_rest(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The arguments with those that no parameter names in a place of their own."""
-        known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
-        if len(known) == len(self._arguments):
-            return given
-        rest = {key: value for key, value in given.items() if key not in known}
-        return {**{key: value for key, value in given.items() if key in known}, REST: rest}
-
-    def _mended(self, given: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
-        """The arguments, mended in place: JSON text for containers is read, nulls for defaults go; `None` if nothing was."""
+    def _mended(self, given: dict[str, Any], error: ValidationError) -> bool:
+        """Mends arguments in place: JSON text for containers is read, nulls for defaults go; whether there were any."""
         changed = False
         for line in error.errors(include_url=False, include_context=False):
             if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
                 changed |= _read_in_place(given, line["loc"])
-        changed |= remove_nulls(given, error, optional_keys(self._model.__pydantic_core_schema__, with_defaults=True))
-        given |= given.pop(REST, {})
-        return given if changed else None
+        return remove_nulls(given, error, optional_keys(self._adapter.core_schema, with_defaults=True)) or changed
 
 
 # What pydantic calls a text, a number and the like where it wants a container.
@@ -124,74 +123,49 @@ def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
     return False
 
 
+_UNTELLABLE = (PydanticUserError, TypeError, NameError, RecursionError)
+
+
+def _told(kind: Any, names: dict[str, Any], *, strict: bool = False) -> tuple[TypeAdapter[Any], dict[str, Any]]:
+    """What validates an object, and the JSON schema of it that a model is told."""
+    adapter = TypeAdapter[Any](kind)
+    adapter.rebuild(_types_namespace=names)
+    schema = adapter.json_schema(schema_generator=_StrictGenerator if strict else _Generator)
+    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
+        schema = {**deepcopy(schema["$defs"][reference.removeprefix("#/$defs/")]), "$defs": schema["$defs"]}
+    return adapter, {key: value for key, value in schema.items() if key not in {"title", "description"}}
+
+
 def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict."""
     try:
         names = parameters.names_around(cls)
-        adapter = TypeAdapter[Any](for_pydantic(cls, names))
-        adapter.rebuild(_types_namespace=names)
-        schema = adapter.json_schema(schema_generator=_Generator)
-    except (PydanticUserError, TypeError, NameError) as error:
+        _, schema = _told(for_pydantic(cls, names), names)
+    except _UNTELLABLE as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
-    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
-        top = schema["$defs"][reference.removeprefix("#/$defs/")]
-        schema = {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
     properties = schema.get("properties", {})
     docs = Documentation(_class_doc(cls), properties, attributes=True)
     for key in filter(docs.parameters.get, docs.parameters.keys() & properties.keys()):
         properties[key].setdefault("description", docs.parameters[key])
-    schema.pop("title", None)
-    schema.pop("description", None)
     return docs.description, schema
 
 
-def _model(
-    function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any], *, strict: bool
-) -> tuple[type[BaseModel], dict[str, Any]]:
-    fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
-    module = getattr(parameters.underlying(function), "__module__", __name__)
-    try:
-        model: type[BaseModel] = create_model("Arguments", __config__=ConfigDict(extra="forbid"), __module__=module, **fields)
-        model.model_rebuild(_types_namespace=names or None)
-        return model, model.model_json_schema(schema_generator=_StrictGenerator if strict else _Generator)
-    except (PydanticUserError, TypeError, NameError, RecursionError) as error:
-        raise _inexpressible(arguments, function, error) from error
-
-
-def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
+def _field(argument: Argument, docs: Mapping[str, str]) -> Any:
+    """The annotation of an argument's key, with its default and its description."""
     annotation, default = argument.annotation, argument.default
-    infos = parameters.field_infos(annotation, default)
-    settings: dict[str, Any] = {"alias": argument.key}
+    settings: dict[str, Any] = {}
+    if not any(info.description for info in parameters.field_infos(annotation, default)):
+        notes = (getattr(note, "documentation", note) for note in getattr(annotation, "__metadata__", ()))  # of Doc("...")
+        said = next((text for text in notes if isinstance(text, str)), None)
+        settings["description"] = said or docs.get(argument.key) or docs.get(argument.parameter)
     if isinstance(default, FieldInfo):
         annotation = Annotated[annotation, default]
-    elif default is not Parameter.empty:
+    elif default is not Parameter.empty and argument.role == "named":
         settings["default"] = default
-    if not any(info.description for info in infos):
-        settings["description"] = _annotated_text(annotation) or docs.get(argument.key) or docs.get(argument.parameter)
-    if argument.role == "keyword rest":
-        settings["description"] = None
-    return annotation, Field(**settings)
-
-
-def _annotated_text(annotation: Any) -> str | None:
-    notes = (getattr(note, "documentation", note) for note in getattr(annotation, "__metadata__", ()))  # typing_extensions.Doc
-    return next((text for text in notes if isinstance(text, str)), None)
-
-
-def _parameters(given: dict[str, Any], arguments: list[Argument]) -> dict[str, Any]:
-    """The schema of the arguments as a model is told it, from that of the class."""
-    properties: dict[str, Any] = given.get("properties", {})
-    rest = properties.pop(REST, None)
-    for argument in arguments:
-        if argument.role in {"keyword", "positional rest"}:  # its default is only that it may be left out
-            properties[argument.key].pop("default", None)
-    schema: dict[str, Any] = {"type": "object", "properties": properties}
-    if required := given.get("required"):
-        schema["required"] = required
-    schema["additionalProperties"] = False if rest is None else rest.get("additionalProperties", True)
-    return schema | ({"$defs": given["$defs"]} if "$defs" in given else {})
+    field: Any = Annotated[annotation, Field(**settings)]
+    return of_key(field, required=default is Parameter.empty or argument.role == "named")
 
 
 def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -> ToolSignatureError:
@@ -247,22 +221,19 @@ class _StrictGenerator(_Generator):
 def _reasons(error: ValidationError) -> str:
     reasons: list[str] = []
     for found in error.errors(include_url=False, include_context=False):
-        path = ".".join(str(step) for step in found["loc"] if step != REST)
+        path = ".".join(str(step) for step in found["loc"])
         reasons.append(f"{path}: {found['msg']}" if path else found["msg"])
     return "; ".join(reasons)
 
 
-def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:
+def _warn(function: Any, described: Mapping[str, str], known: set[str], blanks: list[str]) -> None:
+    """Warns of descriptions that belong to no parameter, and of parameters of which a model is told nothing."""
     if strangers := [name for name in described if name not in known]:
         warn(
             f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, but its parameters "
             f"are others ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
         )
-
-
-def _warn_of_blanks(function: Any, unannotated: list[str], model: type[BaseModel]) -> None:
-    described = {field.alias for field in model.model_fields.values() if field.description}
-    if blanks := [name for name in unannotated if name not in described]:
+    if blanks:
         warn(
             f"of {own_name(function)}'s parameter {blanks[0]!r} a model is told nothing but the name: give it an annotation, "
             "or describe it in the docstring"

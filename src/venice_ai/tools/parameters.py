@@ -19,26 +19,23 @@ import typing_extensions
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
 
-from .._structured.typed_dicts import QUALIFIERS, changed_inside, for_pydantic
+from .._structured.typed_dicts import changed_inside, for_pydantic, unqualified
 from ..exceptions import InvalidRequestError, ToolSignatureError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTEXT = re.compile(r"(\w+\.)*ToolContext\b")
-REST = "**"
-"""The alias of the field that takes the keywords which no parameter names; no parameter can be called so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument that the model may give."""
+    """A value that a call needs: from the model, under this key of the JSON; or a context."""
 
     key: str
-    """Its name in JSON."""
     parameter: str
     """The parameter it goes to."""
     annotation: Any
     default: Any
-    role: Literal["named", "positional rest", "keyword rest", "keyword"] = "named"
+    role: Literal["named", "positional rest", "keyword", "keyword rest", "context"] = "named"
 
 
 def named(name: str | None, function: object) -> str:
@@ -92,9 +89,9 @@ def inspected(function: Callable[..., Any]) -> inspect.Signature:
 
 def sorted_parameters(
     function: Callable[..., Any], signature: inspect.Signature, names: dict[str, Any], context: type
-) -> tuple[list[Argument], list[str], list[str]]:
-    """The arguments of a callable, its parameters for a context, and those of which neither annotation nor default tells."""
-    found, contexts, unannotated = list[Argument](), list[str](), list[str]()
+) -> list[Argument]:
+    """The arguments of a callable, those of keywords that no parameter names at the end."""
+    found = list[Argument]()
     # Partials of partials are one partial.
     given: Any = function
     bound: Mapping[str, Any] = given.keywords if isinstance(given, functools.partial) else {}
@@ -104,26 +101,26 @@ def sorted_parameters(
         annotation = _annotation(parameter, function, names, context)
         if reason := _never(parameter, annotation, context):
             raise ToolSignatureError(f"{own_name(function)}'s parameter {parameter.name!r} can never be given: {reason}")
-        starred = parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}  # they take anything, and say so
-        if parameter.annotation is Parameter.empty and parameter.default is Parameter.empty and not starred:
-            unannotated.append(parameter.name)
-        if _mentions(annotation, context):
-            contexts.append(parameter.name)
-        else:
-            found.extend(_arguments(parameter, annotation, names))
-    keys = [argument.key for argument in found]
+        found.extend(_arguments(parameter, annotation, names, context))
+    keys = [argument.key for argument in found if argument.role not in {"context", "keyword rest"}]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise ToolSignatureError(f"two arguments of {own_name(function)} are called {twice[0]!r} in JSON")
-    return found, contexts, unannotated
+    return found
 
 
-def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any]) -> Iterator[Argument]:
+def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any], context: type) -> Iterator[Argument]:
     name, kind = parameter.name, parameter.kind
     unpacked = typing_extensions.get_origin(annotation) in _UNPACK
-    if kind is Parameter.VAR_KEYWORD and unpacked:
-        yield from _unpacked(name, typing_extensions.get_args(annotation)[0], names)
+    if _mentions(annotation, context):
+        yield Argument(name, name, annotation, None, "context")
+    elif kind is Parameter.VAR_KEYWORD and unpacked:
+        (fields,) = typing_extensions.get_args(annotation)
+        for key, hint in typing_extensions.get_type_hints(fields, None, names, include_extras=True).items():
+            # The class itself does not know of a qualifier that was written as a text.
+            inner, required = unqualified(hint, required=key in fields.__required_keys__)
+            yield Argument(key, name, inner, Parameter.empty if required else None, "keyword")
     elif kind is Parameter.VAR_KEYWORD:
-        yield Argument(REST, name, dict[str, annotation], {}, "keyword rest")
+        yield Argument(name, name, annotation, None, "keyword rest")
     elif kind is Parameter.VAR_POSITIONAL:
         if unpacked:
             raise ToolSignatureError(f"the parameter *{name}: {annotation!r} cannot be a tool's: name each of its values")
@@ -139,19 +136,6 @@ def _or_none(annotation: Any) -> Any:
     if typing_extensions.get_origin(annotation) is Annotated:
         return Annotated[(typing.Optional[annotation.__origin__], *annotation.__metadata__)]  # noqa: UP045  # also of texts
     return typing.Optional[annotation]  # noqa: UP045
-
-
-def _unpacked(name: str, fields: Any, names: dict[str, Any]) -> Iterator[Argument]:
-    """The arguments of `**name: Unpack[fields]`, a TypedDict. What is not required has a default that is never passed on."""
-    hints = typing_extensions.get_type_hints(fields, None, names, include_extras=True)
-    for key, hint in hints.items():
-        required = key in fields.__required_keys__
-        inner = hint
-        while (qualifier := typing_extensions.get_origin(inner)) in QUALIFIERS:
-            # The class itself does not know of one that was written as a text.
-            required = required if (said := QUALIFIERS[qualifier]) is None else said
-            (inner,) = typing_extensions.get_args(inner)
-        yield Argument(key, name, inner, Parameter.empty if required else None, "keyword")
 
 
 # Two classes before Python 3.12.
@@ -229,31 +213,23 @@ def _mentions(annotation: Any, context: type) -> bool:
 
 def names_around(target: Any) -> dict[str, Any]:
     """The names that annotations may use beside their module's: type parameters, what is in the class, and local names."""
-    names = _local_names(target) if "<locals>" in getattr(target, "__qualname__", "") else {}
-    classes = list(_classes_around(target, names))
-    if classes:
-        names |= {name: value for name, value in vars(classes[-1]).items() if _can_annotate(name, value)}
-    for scope in (*classes, target):
-        names |= {each.__name__: each for each in getattr(scope, "__type_params__", ())}
+    qualified = getattr(target, "__qualname__", "")
+    names = _local_names(target) if "<locals>" in qualified else {}
+    # The classes in whose bodies it is defined, from the outside in, as far as its module or these names lead there.
+    classes, scope = list[type](), {**_module_names(target), **names}
+    for step in qualified.rpartition("<locals>.")[2].split(".")[:-1]:
+        if not isinstance(found := scope.get(step), type):
+            break
+        classes.append(found)
+        scope = dict(vars(found))
+    for name, value in scope.items() if classes else ():
+        # A method is not meant by an annotation; the same name outside may be.
+        alias = hasattr(value, "__origin__") or hasattr(value, "__value__")
+        if (alias or isinstance(value, (type, typing.TypeVar, UnionType))) and not name.startswith("__"):
+            names[name] = value
+    for each in (*classes, target):
+        names |= {kind.__name__: kind for kind in getattr(each, "__type_params__", ())}
     return names
-
-
-def _classes_around(target: Any, names: Mapping[str, Any]) -> Iterator[type]:
-    """The classes in whose bodies something is defined, from the outside in, as far as its module or these names lead there."""
-    scope: Mapping[str, Any] = {**_module_names(target), **names}
-    for step in getattr(target, "__qualname__", "").rpartition("<locals>.")[2].split(".")[:-1]:
-        found = scope.get(step)
-        if not isinstance(found, type):
-            return
-        yield found
-        scope = vars(found)
-
-
-def _can_annotate(name: str, value: Any) -> bool:
-    """Whether a name in a class is more likely meant by an annotation than the same name outside: methods are not."""
-    return not name.startswith("__") and (
-        isinstance(value, (type, typing.TypeVar, UnionType)) or hasattr(value, "__origin__") or hasattr(value, "__value__")
-    )
 
 
 def _module_names(target: Any) -> dict[str, Any]:

@@ -167,13 +167,12 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
             raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
 
     def __getitem__(self, key: str) -> Any:
-        cls = type(self)
-        try:
-            return vars(self)[key] if key not in cls._certain else getattr(self, key)
-        except KeyError:
-            if key in cls._fields:
-                return getattr(self, key)
-            raise
+        cls, held = type(self), vars(self)
+        if key in held and key not in cls._certain:
+            return held[key]
+        if key in cls._fields:
+            return getattr(self, key)
+        raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
         return key in vars(self)

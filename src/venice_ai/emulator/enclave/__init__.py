@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from venice_ai.tee import needs_extra as needs_extra
+from venice_ai.tee import extra as extra
 
 from .channel import RefusedError
 from .enclave import Enclave

@@ -18,13 +18,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from venice_ai.tee.crypto import address
 from venice_ai.tee.curve import ORDER, Key, PrivateKey, recover
 from venice_ai.tee.eventlog import RUNTIME_EVENT
-from venice_ai.tee.quote import LAYOUT
+from venice_ai.tee.quote import Quote
 from venice_ai.tee.signature import digest
 from venice_ai.tee.workload import CLAIMED
 
-from .certificates import VALID_UNTIL
-from .intel import Intel
-from .nvidia import Nvidia
+from .hardware import VALID_UNTIL, Intel, Nvidia
 
 SEPT_VE_DISABLE: Final = 1 << 28
 IMAGE: Final = "dstack-nvidia-0.5.5"
@@ -152,7 +150,7 @@ class Draft:
         self.signed = self.domain.signed(bytes.fromhex(self.key.address[2:]) + bytes(12) + self.nonce)
 
     def answer(self) -> None:
-        domain, key = self.domain, self.key
+        domain, key, quote = self.domain, self.key, Quote(bytes(self.signed), b"", b"")
         self.reply = {
             "verified": True,
             "model": self.model,
@@ -169,8 +167,8 @@ class Draft:
             "candidates_available": 1,
             "vm_config": json.dumps({"image": IMAGE, "num_gpus": GPU_COUNT, "os_image_hash": domain.os_image.hex()}),
             "nvidia_payload": self.nvidia.payload(self.nonce),
-            "info": self._info(),
-            "server_verification": self._claims(),
+            "info": self._info(quote),
+            "server_verification": self._claims(quote),
         }
         self.show_quote(self.intel.quote(bytes(self.signed)))
         self.show_log(domain.log)
@@ -182,9 +180,9 @@ class Draft:
             reply["nvidia_payload"] = json.dumps(reply["nvidia_payload"])
         return json.dumps(reply, separators=(",", ":")).encode()
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self, quote: Quote) -> dict[str, Any]:
         domain = self.domain
-        measured = {name: self._hex(name) for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")}
+        measured = {name: getattr(quote, name).hex() for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")}
         shown = {"compose_hash": domain.compose_hash.hex(), "os_image_hash": domain.os_image.hex()}
         return {
             "app_id": domain.app_id.hex(),
@@ -195,15 +193,13 @@ class Draft:
             "tcb_info": {**measured, "app_compose": domain.app_compose, **shown},
         }
 
-    def _hex(self, name: str) -> str:
-        start, end = LAYOUT[name]
-        return self.signed[start:end].hex()
-
-    def _claims(self) -> dict[str, Any]:
+    def _claims(self, quote: Quote) -> dict[str, Any]:
         """What Venice says that it found."""
-        data = self._hex("report_data")
-        expiry = VALID_UNTIL.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        measurements = {said: self._hex(name) for said, name in CLAIMED.items()}
+        data = quote.report_data.hex()
+        expiry, now = (
+            when.isoformat(timespec="milliseconds").replace("+00:00", "Z") for when in (VALID_UNTIL, datetime.now(UTC))
+        )
+        measurements = {said: getattr(quote, name).hex() for said, name in CLAIMED.items()}
         good = dict.fromkeys(("valid", "signatureValid", "certificateChainValid", "rootCaPinned", "attestationKeyMatch"), True)
         chain = {"valid": True, "intermediatePinned": True, "leafCertExpiry": expiry}
         return {
@@ -212,6 +208,6 @@ class Draft:
             "signingAddressBinding": {"bound": True, "reportDataAddress": "0x" + data[:40]},
             "nonceBinding": {"bound": True, "method": "raw"},
             "nvidiaNonceBinding": {"bound": True, "method": "nvidia_payload"},
-            "verifiedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "verifiedAt": now,
             "verificationDurationMs": 200,
         }

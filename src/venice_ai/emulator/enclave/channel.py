@@ -82,10 +82,7 @@ class Channel:
 def opened(
     body: dict[str, Any], headers: Mapping[str, str], able: ModelCapabilities, own: PrivateKey
 ) -> tuple[dict[str, Any], bytes | None]:
-    """A body decrypted, and the key that its answer is to be sealed to; as it is, and `None`, if it came in clear.
-
-    RefusedError if it cannot be decrypted, or is sealed where it should not be. With fewer than three headers it is in clear.
-    """
+    """A body decrypted, and the key that its answer is to be sealed to; as it is, and `None`, if it came in clear."""
     is_sealed = all(headers.get(name.lower()) for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
     if is_sealed and not able.supportsE2EE:
         raise RefusedError("Invalid E2EE headers: the model has no end-to-end encryption")

@@ -17,8 +17,7 @@ from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answe
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
 from .channel import Channel, RefusedError, opened
 from .faults import FAULTS, Fault
-from .intel import Intel
-from .nvidia import Nvidia
+from .hardware import Intel, Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
 _NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
@@ -91,8 +90,6 @@ class Enclave:
     def rotate(self) -> None:
         """Takes a new key, as an enclave does that starts anew."""
         self.key = EnclaveKey()
-
-    # -- what it answers -------------------------------------------------------------------------------------------------
 
     def attest(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/attestation` about a model."""

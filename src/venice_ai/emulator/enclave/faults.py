@@ -1,10 +1,7 @@
 """The attacks that the emulated enclave, or a server in front of it, can perform.
 
-A fault acts at one step: on the domain before it is measured, on the quote before it is signed, on the reply, on its bytes, on
-the collateral, on the chunks of an answer, on its signature. What a client must do about each is a matter of the tests.
-
 `faults.json` has them all by their names: what each is about, and, if it only sets values, one entry of `_KINDS` with them. The
-code of the others stands here, in the table at the end.
+code of the others stands here, in the table at the end. What a client must do about each is a matter of the tests.
 """
 
 from __future__ import annotations
@@ -25,8 +22,7 @@ from venice_ai.tee.quote import LAYOUT
 from ..sending import Answer
 from .attestation import Domain, Draft, EnclaveKey, Event, compose, event
 from .channel import Change, Channel, Chunk
-from .intel import Intel
-from .nvidia import Nvidia
+from .hardware import Intel, Nvidia
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _ANOTHER: Final = hashlib.sha256(b"another").digest()
@@ -49,9 +45,6 @@ class Fault:
     sealed: Change | None = None  # what is sent for a chunk of a sealed answer
     attested: Callable[[dict[str, Any]], object] = lambda _: None  # to the signature of an answer
     signed: Callable[[str], str] = str  # what is signed of an answer
-
-
-# -- what Venice says ----------------------------------------------------------------------------------------------------
 
 
 def _reply(members: dict[str, Any], draft: Draft) -> None:
@@ -110,9 +103,6 @@ def _doubled_keys(draft: Draft) -> bytes:
     """As long a reply as is read, whose first key comes again at the end."""
     keys = ",".join(f'"{number:x}":0' for number in range(320_000))
     return b"{" + keys.encode() + b',"0":0,' + draft.written()[1:]
-
-
-# -- evidence -----------------------------------------------------------------------------------------------------------
 
 
 def _binds(parts: list[str], draft: Draft) -> None:
@@ -174,8 +164,6 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
     return {**found, "tcb_info": found["tcb_info"].replace("OutOfDate", "UpToDate")}
 
 
-# -- chunks --------------------------------------------------------------------------------------------------------------
-
 Bend: TypeAlias = Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk] | None]
 
 
@@ -209,9 +197,6 @@ def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterabl
     return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
 
-# -- signatures ----------------------------------------------------------------------------------------------------------
-
-
 def _other_signer(reply: dict[str, Any]) -> None:
     other = EnclaveKey()
     reply |= {"signature": other.sign(reply["text"]), "signing_address": other.address}
@@ -221,9 +206,6 @@ def _signature_number(place: tuple[int, str], reply: dict[str, Any]) -> None:
     """Another r or s (hex) in a signature; they begin at the digits 2 and 66."""
     (start, number), text = place, reply["signature"]
     reply["signature"] = text[:start] + number + text[start + len(number) :]
-
-
-# -- all of them ---------------------------------------------------------------------------------------------------------
 
 
 _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
@@ -317,5 +299,4 @@ def _fault(name: str, row: dict[str, Any]) -> Fault:
     return replace(_CODE.get(name, Fault()), about=row["about"], **steps)
 
 
-FAULTS: Final[dict[str, Fault]] = {name: _fault(name, row) for name, row in _ROWS.items()}
-"""The attacks by their names."""
+FAULTS: Final[dict[str, Fault]] = {name: _fault(name, row) for name, row in _ROWS.items()}  # the attacks by their names

@@ -1,9 +1,8 @@
 """Turns a JSON schema into a grammar, with which the engine keeps a small model's answer in the schema's shape.
 
-The engine samples only tokens that keep the answer inside the grammar, so the shape is certain. But a small model wanders
-wherever the grammar lets it: endless digits, endless blanks, one more key. So every string, number, array and free object gets
-a bound where the schema has none, and blanks between tokens are forbidden. What fits the narrower schema fits the original. A
-schema that the engine cannot enforce makes it drop the whole grammar without a word, which `reply.py` notices.
+A small model wanders wherever the grammar lets it: endless digits, endless blanks, one more key. So every string, number, array
+and free object gets a bound where the schema has none, and blanks between tokens are forbidden. A schema that the engine cannot
+enforce makes it drop the whole grammar without a word, which `reply.py` notices.
 """
 
 from __future__ import annotations

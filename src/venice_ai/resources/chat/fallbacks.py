@@ -11,19 +11,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ... import exceptions
 from ..._core.privacy import Privacy
 from ..._http.caller import Answer, Call, Caller
-from ...exceptions import (
-    APIError,
-    APITimeoutError,
-    InvalidRequestError,
-    ModelGoneError,
-    NoMatchingModelError,
-    NotFoundError,
-    RateLimitError,
-    ServiceUnavailableError,
-    TeeAttestationError,
-)
+from ...exceptions import APIError, InvalidRequestError, NoMatchingModelError, TeeAttestationError
 from ..model_check import unsuitable
 from ..models import Models
 
@@ -39,13 +30,13 @@ _RETIRED = ("deprecat", "retire", "sunset", "replaced by")
 
 def calls_for_another(failure: APIError, *, streams: bool) -> bool:
     """Whether another model may answer what this one did not begin to answer."""
-    if isinstance(failure, APITimeoutError):
+    if isinstance(failure, exceptions.APITimeoutError):
         return failure.clock in {"connect", "first_chunk"} or (failure.clock == "idle" and not streams)
-    if isinstance(failure, NotFoundError):
+    if isinstance(failure, exceptions.NotFoundError):
         told = failure.meta is not None and failure.meta.deprecation_warning
         return bool(told) or any(word in f"{failure.code} {failure.body}".lower() for word in _RETIRED)
-    overloaded = failure.status_code == 529 or (isinstance(failure, RateLimitError) and failure.kind == "overloaded")
-    return overloaded or isinstance(failure, (ModelGoneError, ServiceUnavailableError))
+    overloaded = failure.status_code == 529 or (isinstance(failure, exceptions.RateLimitError) and failure.kind == "overloaded")
+    return overloaded or isinstance(failure, (exceptions.ModelGoneError, exceptions.ServiceUnavailableError))
 
 
 class Fallbacks:

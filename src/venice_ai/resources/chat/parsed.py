@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -28,6 +28,7 @@ from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatComple
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 T = TypeVar("T")
+StreamT = TypeVar("StreamT")
 
 _MOST_ERRORS = 10
 _LONGEST_ERROR = 200
@@ -118,10 +119,12 @@ def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str,
     return [*answer, {"role": "user", "content": request}]
 
 
-class GrowingAnswer(Generic[T]):
+class GrowingAnswer(Generic[T, StreamT]):
     """How far the object of a stream has come, in both clients."""
 
-    def __init__(self, kind: type[T], *, wrapped: bool) -> None:
+    def __init__(self, stream: StreamT, kind: type[T], *, wrapped: bool) -> None:
+        self._stream = stream
+        self._chunks: Any = None
         self._kind = kind
         self._wrapped = wrapped
         self._growing = Growing(kind, wrapped=wrapped)
@@ -146,6 +149,11 @@ class GrowingAnswer(Generic[T]):
         return self._result
 
     @property
+    def stream(self) -> StreamT:
+        """The stream below: `usage`, `meta`, and the raw answer so far as `stream.partial`."""
+        return self._stream
+
+    @property
     def partial(self) -> Partial[T] | None:
         """The object as far as it was read; None before it begins. After the end, the validated one."""
         if self._result is not None:
@@ -154,7 +162,7 @@ class GrowingAnswer(Generic[T]):
         return cast("Partial[T] | None", self._growing.current)
 
 
-class ParsedChatStream(GrowingAnswer[T], Closing):
+class ParsedChatStream(GrowingAnswer[T, ChatStream], Closing):
     """An object while a model writes it: an async iterator of unfinished objects, and at last the validated one.
 
     An unfinished object is an instance of the class (so are the objects in it), **made without validation**: what has not
@@ -168,11 +176,6 @@ class ParsedChatStream(GrowingAnswer[T], Closing):
     the first choice is read.
     """
 
-    def __init__(self, stream: ChatStream, kind: type[T], *, wrapped: bool) -> None:
-        super().__init__(kind, wrapped=wrapped)
-        self._stream = stream
-        self._chunks: AsyncIterator[ChatCompletionChunk] | None = None
-
     def __aiter__(self) -> Self:
         """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError if it has ended, or was closed."""
         self._begin()
@@ -182,8 +185,8 @@ class ParsedChatStream(GrowingAnswer[T], Closing):
     async def __anext__(self) -> Partial[T]:
         if self._done:
             raise StopAsyncIteration
-        chunks = self._chunks = self._chunks or aiter(self._stream)
-        async for chunk in chunks:
+        self._chunks = self._chunks or aiter(self._stream)
+        async for chunk in self._chunks:
             if (grown := self._grown(chunk)) is not None:
                 return grown
         self._done = True
@@ -198,11 +201,6 @@ class ParsedChatStream(GrowingAnswer[T], Closing):
             APIError: the server reported an error in the stream.
         """
         return self._finished(await self._stream.collect()) if self._result is None else self._result
-
-    @property
-    def stream(self) -> ChatStream:
-        """The stream below: `usage`, `meta`, and the raw answer so far as `stream.partial`."""
-        return self._stream
 
     async def close(self) -> None:
         """Drops the connection. May be called often."""

@@ -10,7 +10,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,7 +29,7 @@ from ...exceptions import (
 from ...streaming import ChatStream, Stream
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
 from ...tools.parameters import is_async
-from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
+from ...tools.toolbox import ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
 from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 from .arguments import Approve, OnToolCall, OnToolError
 
@@ -41,26 +41,17 @@ _RULES = ("on_tool_call", "on_tool_error", "approve", "decisions", "deps", "para
 _LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A call that may be made."""
+@dataclass(slots=True)
+class _Call:
+    """A call on its way to its result."""
 
     call: ToolCall
-    arguments: dict[str, Any]
-    make: Callable[[], Any] | None
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    make: Callable[[], Any] | None = None
     """Makes it; None if there is no function, and `on_tool_call` stands in."""
-    function: FunctionTool | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A call whose tool ran, or that failed: its arguments do not fit, or the tool raised an error."""
-
-    call: ToolCall
     value: Any = None
-    observed: bool = False
-    """Whether `on_tool_call` is told of the value; it is not if it stood in for the tool."""
     error: Exception | None = None
+    """Why there is no value: the arguments do not fit, or the tool raised it."""
 
 
 class ToolRun:
@@ -125,11 +116,9 @@ class ToolRun:
 
     async def result(self) -> ToolLoopResult:
         """Runs to the end."""
-        async with aclosing(self.events()) as events:
-            async for event in events:
-                if isinstance(event, ToolLoopResult):
-                    return event
-        raise VeniceError("the loop ended without a result")
+        async for _ in self.events():
+            pass
+        return self.loop.result
 
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
         """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
@@ -137,19 +126,19 @@ class ToolRun:
         judged = [item for call in loop.open_calls if (item := await self._judged(call)) is not None]
         for group in [judged] if self._parallel else [[item] for item in judged]:
             for item in group:
-                if isinstance(item, _Ready):
+                if isinstance(item, _Call) and item.error is None:
                     yield ToolCallStarted(item.call, item.arguments, loop.iterations)
             async with aclosing(as_completed(self._run, group)) as finished:
-                async for outcome in finished:
+                async for item in finished:
                     # Hooks run here and not in the tools' tasks: one at a time, and with the caller's context variables.
-                    event = await self._finished(outcome)
+                    event = await self._finished(item)
                     loop.answer([event.call], [event.content])
                     yield event
         if loop.open_calls:
             said = f"calls wait for a person ({', '.join(map(call_name, loop.open_calls))}); "
             raise ToolLoopPausedError(f"{said}store error.state, and resume with decisions", state=loop.state)
 
-    async def _judged(self, call: ToolCall) -> _Ready | _Done | ToolCallFinished | None:
+    async def _judged(self, call: ToolCall) -> _Call | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
         tools = self.loop.tools
         unknown = tools.unknown(call)
@@ -157,27 +146,28 @@ class ToolRun:
             unknown = tools.unhandled(call)
         if unknown is not None:
             return self._reported(call, unknown)
-        ready = self._prepared(call)
-        if isinstance(ready, _Done):
-            return ready
-        approval = await self._approval(call, ready.arguments)
+        item = self._prepared(call)
+        if item.error is not None:
+            return item
+        approval = await self._approval(call, item.arguments)
         if approval.verdict == "wait":
             self.loop.hold(call)
             return None
         if approval.verdict == "deny":
             return ToolCallFinished(call, result_text(approval.message), self.loop.iterations, denied=True)
-        return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
+        return item if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
-    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Done:
+    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Call:
         """A call with its arguments made what the function takes."""
-        loop = self.loop
-        function = loop.tools.functions.get(call_name(call))
+        loop, item = self.loop, _Call(call)
         context = ToolContext(self._deps, call, loop.iterations, tuple(loop.history[:-1]), loop.usage)
         try:
-            arguments = call_arguments(call) if edited is None else edited
-            return _Ready(call, arguments, None if function is None else function.call(arguments, context), function)
+            item.arguments = call_arguments(call) if edited is None else edited
+            if (function := loop.tools.functions.get(call_name(call))) is not None:
+                item.make = function.call(item.arguments, context)
         except Exception as error:  # noqa: BLE001  # a validator of the caller's may raise anything; on_tool_error is told
-            return _Done(call, error=error)
+            item.error = error
+        return item
 
     async def _approval(self, call: ToolCall, arguments: dict[str, Any]) -> Approval:
         if (decision := self._decisions.pop(call.id, None)) is not None:
@@ -186,43 +176,42 @@ class ToolRun:
             return Approval.of(await _called(self._approve, call, arguments))
         return Approval.wait() if call.id in self.loop.waiting else Approval.allow()
 
-    async def _run(self, item: _Ready | _Done | ToolCallFinished) -> _Done | ToolCallFinished:
-        if not isinstance(item, _Ready):
-            return item
-        try:
-            value = await self._value(item)
-        except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
-            # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as the tool raised it.
-            converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
-            cause = error.__cause__
-            return _Done(item.call, error=cause if converted and isinstance(cause, StopIteration) else error)
-        if item.make is None and value is None:
-            return self._reported(item.call, self.loop.tools.unhandled(item.call))
-        return _Done(item.call, value, observed=item.make is not None)
+    async def _run(self, item: _Call | ToolCallFinished) -> _Call | ToolCallFinished:
+        if isinstance(item, _Call) and item.error is None:
+            try:
+                item.value = await self._value(item)
+            except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
+                # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as it was raised.
+                converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
+                cause = error.__cause__
+                item.error = cause if converted and isinstance(cause, StopIteration) else error
+        return item
 
-    async def _finished(self, outcome: _Done | ToolCallFinished) -> ToolCallFinished:
+    async def _finished(self, item: _Call | ToolCallFinished) -> ToolCallFinished:
         """What the model is told of a call, after the hooks."""
-        if isinstance(outcome, ToolCallFinished):
-            return outcome
-        if outcome.error is not None:
-            return await self._failed(outcome.call, outcome.error)
-        content = result_text(outcome.value)  # a hook may change the value
-        if outcome.observed and self._on_tool_call is not None:
-            await self._hooked(self._on_tool_call, outcome.call, outcome.value)
-        return ToolCallFinished(outcome.call, content, self.loop.iterations)
+        if isinstance(item, ToolCallFinished):
+            return item
+        if item.error is not None:
+            return await self._failed(item.call, item.error)
+        if item.make is None and item.value is None:
+            return self._reported(item.call, self.loop.tools.unhandled(item.call))
+        content = result_text(item.value)  # a hook may change the value
+        if item.make is not None and self._on_tool_call is not None:
+            await self._hooked(self._on_tool_call, item.call, item.value)
+        return ToolCallFinished(item.call, content, self.loop.iterations)
 
     def _reported(self, call: ToolCall, error: UnknownToolError) -> ToolCallFinished:
         if self.loop.on_unknown_tool == "raise":
             raise error
         return ToolCallFinished(call, str(error), self.loop.iterations, error)
 
-    async def _value(self, ready: _Ready) -> Any:
-        if ready.make is None:  # `on_tool_call` is there, and stands in
-            work = self._hooked(_reading(cast("OnToolCall", self._on_tool_call)), ready.call, ready.arguments)
+    async def _value(self, item: _Call) -> Any:
+        if item.make is None:  # `on_tool_call` is there, and stands in
+            work = self._hooked(_reading(cast("OnToolCall", self._on_tool_call)), item.call, item.arguments)
         else:
-            work = _called(_reading(ready.make))
-        own = None if ready.function is None else ready.function.timeout
-        seconds = self._timeout if own is None else own
+            work = _called(_reading(item.make))
+        function = self.loop.tools.functions.get(call_name(item.call))
+        seconds = self._timeout if function is None or function.timeout is None else function.timeout
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
