@@ -49,6 +49,10 @@ class Terminal:
         self.child.expect_exact("\x1b[?2004h")
         self.child.expect(">")
 
+    def enters(self, line: str) -> None:
+        self.is_asked()
+        self.types(f"{line}\r")
+
     def leaves(self) -> int:
         import pexpect
 
@@ -90,32 +94,28 @@ def test_a_conversation_with_commands(emulator: Emulator, tmp_path: Path, size: 
     emulator.always(echo())
     with at_terminal("chat", "--session", "talk", size=size) as terminal:
         terminal.sees("this is llama-3.3-70b, session talk")
-        terminal.is_asked()
-        terminal.types("one\r")
-        terminal.is_asked()
-        terminal.types("/nonsense\r")
+        terminal.enters("one")
+        terminal.enters("/nonsense")
         terminal.sees("there is no /nonsense; /help lists commands")
-        terminal.types("/system Be brief.\r")
+        terminal.enters("/system Be brief.")
         terminal.is_asked()
         terminal.types("/mod\t")
-        terminal.sees("/model")
+        sleep(0.5)
         terminal.types(" venice-1\r")
         terminal.sees("this is venice-1")
-        terminal.types("two\r")
-        terminal.is_asked()
+        terminal.enters("two")
+        terminal.enters("/retry")
+        terminal.enters("/cost")
         assert said(emulator) == ["one", "one", "Be brief.", "two"]
-        terminal.types("/retry\r")
-        terminal.is_asked()
-        assert said(emulator) == ["one", "one", "Be brief.", "two"]
-        terminal.types("/cost\r")
+        assert emulator.requests[-1].body["model"] == "venice-1"
         terminal.sees("2 answers, ")
-        terminal.types("/undo\r")
+        terminal.enters("/undo")
         terminal.sees("took the last question and its answer back")
-        terminal.types(f"/save {tmp_path}/talk.md\r")
+        terminal.enters(f"/save {tmp_path}/talk.md")
         terminal.sees("saved: ")
-        terminal.types("/help\r")
+        terminal.enters("/help")
         terminal.sees("Alt-Enter begins a new line")
-        terminal.types("/quit\r")
+        terminal.enters("/quit")
         assert terminal.leaves() == 0
     assert (tmp_path / "talk.md").read_text(encoding="utf-8").count("## ") == 3
 
@@ -128,11 +128,12 @@ def test_pasted_and_edited_lines_are_one_message(emulator: Emulator) -> None:
         terminal.types("\x1b[200~/one\ntwo\n\x1b[201~")
         sleep(0.3)
         terminal.types("\r")
-        terminal.sees("seen")
-        assert said(emulator)[-1] == "/one\ntwo"
         terminal.is_asked()
-        terminal.types("three\x1b\rfour\r")
-        terminal.sees("seen")
+        assert said(emulator)[-1] == "/one\ntwo"
+        terminal.types("three\x1b\rfour")
+        sleep(0.3)
+        terminal.types("\r")
+        terminal.is_asked()
         assert said(emulator)[-1] == "three\nfour"
         terminal.types("\x04")
         assert terminal.leaves() == 0
@@ -141,10 +142,9 @@ def test_pasted_and_edited_lines_are_one_message(emulator: Emulator) -> None:
 def test_what_was_typed_in_an_earlier_run_comes_back(emulator: Emulator) -> None:
     emulator.always(text("seen"))
     with at_terminal("chat") as terminal:
-        terminal.is_asked()
-        terminal.types("remember me\r")
+        terminal.enters("remember me")
         terminal.sees("seen")
-        terminal.types("/quit\r")
+        terminal.enters("/quit")
         assert terminal.leaves() == 0
     with at_terminal("chat", "-c") as terminal:
         terminal.is_asked()
@@ -158,15 +158,13 @@ def test_what_was_typed_in_an_earlier_run_comes_back(emulator: Emulator) -> None
 def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> None:
     emulator.script(text("drip " * 100, chunk_delay=0.05), text("still here"))
     with at_terminal("chat") as terminal:
-        terminal.is_asked()
-        terminal.types("leak\r")
+        terminal.enters("leak")
         terminal.sees("drip")
         terminal.child.sendintr()
         terminal.sees("stopped")
-        terminal.is_asked()
-        terminal.types("hello?\r")
+        terminal.enters("hello?")
         terminal.sees("still here")
-        terminal.types("/quit\r")
+        terminal.enters("/quit")
         assert terminal.leaves() == 0
     assert said(emulator)[1].startswith("drip")
 
@@ -206,12 +204,11 @@ def test_any_locale_and_a_dumb_terminal(emulator: Emulator, locale: str) -> None
 def test_an_answer_is_copied_by_the_terminal(emulator: Emulator) -> None:
     emulator.always(text("copy me"))
     with at_terminal("chat") as terminal:
-        terminal.is_asked()
-        terminal.types("hi\r")
+        terminal.enters("hi")
         terminal.sees("copy me")
-        terminal.types("/copy\r")
+        terminal.enters("/copy")
         terminal.child.expect_exact(f"\x1b]52;c;{base64.b64encode(b'copy me').decode()}\x07")
-        terminal.types("/quit\r")
+        terminal.enters("/quit")
         assert terminal.leaves() == 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .._core.privacy import Privacy
 from ..exceptions import APIError, VeniceError
 from . import _output
 from ._connection import asking_for_models
@@ -37,8 +38,13 @@ class AskOptions:
     as_json: bool = False
     usage: bool = False
     reasoning: bool = False
-    sealed: bool = False
-    """Whether the chat is end-to-end encrypted."""
+    floor: Privacy | None = None
+    """What the chat must be: attested, or end-to-end encrypted."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the chat is end-to-end encrypted."""
+        return self.floor == "e2ee"
 
     @property
     def streams(self) -> bool:

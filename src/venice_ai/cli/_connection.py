@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 
 from .._client import VeniceClient
+from .._core.privacy import Privacy
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
 from ..exceptions import AuthenticationError, NotFoundError
 
@@ -25,15 +26,15 @@ class Connection:
     base_url: str | None
     timeout: float | None
 
-    def client(self, *, max_retries: int = 2, sealed: bool = False) -> VeniceClient:
-        """A client for it; a `sealed` one sends nothing but to an enclave whose hardware was verified."""
-        if not sealed:
+    def client(self, *, max_retries: int = 2, floor: Privacy | None = None) -> VeniceClient:
+        """A client for it; with a floor, nothing is sent but to an enclave whose hardware was verified."""
+        if floor is None:
             return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries)
         from ..tee import TeeOptions
 
         need_confidential()
         tee = TeeOptions(verification="hardware")
-        return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries, tee=tee, min_privacy="e2ee")
+        return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries, tee=tee, min_privacy=floor)
 
 
 def need_key() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,25 +26,23 @@ class Conversation:
     """
 
     def __init__(
-        self,
-        store: SessionStore | None,
-        name: str | None = None,
-        records: Iterable[dict[str, Any]] = (),
-        *,
-        private: bool = False,
+        self, store: SessionStore | None, name: str | None = None, records: Iterable[Any] = (), *, private: bool = False
     ) -> None:
-        self.store = store
+        self.store, self.private = store, private
         self.name = name or f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
-        self.records = list(records)
-        self.private = private
+        self.records: list[dict[str, Any]] = list(records)
         self._kept = len(self.records)
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """The records of answers: with `asked`, `model`, `level`, `tokens`, `cost_usd` and `finish_reason`."""
+        return [each for each in self.records if "asked" in each]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         """What is sent: without tool calls, which nobody answers, and without questions whose answers had no text."""
         sent: list[dict[str, Any]] = []
-        for each in self.records:
-            message = each["message"]
+        for message in (each["message"] for each in self.records):
             if message["role"] != "assistant":
                 sent.append(message)
             elif not content_text(message.get("content")):
@@ -53,11 +51,6 @@ class Conversation:
                 kept = {"role", "content"} if self.private else message.keys() - {"tool_calls"}
                 sent.append({name: value for name, value in message.items() if name in kept})
         return sent
-
-    @property
-    def cost_usd(self) -> float:
-        """What the answers cost, as far as the server said so."""
-        return sum(each.get("cost_usd") or 0 for each in self.records)
 
     def add(self, role: str, content: str | list[dict[str, Any]]) -> None:
         """Adds a message that was not sent yet."""
@@ -69,18 +62,10 @@ class Conversation:
         if response is None or not any(message.get(part) for part in ("content", "tool_calls", "reasoning_content")):
             self.records.pop()
             return
-        usage, attestation = response.usage, response.attestation
-        record = {
-            "message": message | {"role": "assistant"},
-            "at": time.time(),
-            "asked": asked,
-            "model": response.model,
-            "level": attestation and attestation.level,
-            "tokens": usage and usage.total_tokens,
-            "cost_usd": getattr(response.cost, "usd", None),
-            "finish_reason": response.finish_reason,
-        }
-        self.records.append(record)
+        told = {"level": response.attestation and response.attestation.level, "cost_usd": getattr(response.cost, "usd", None)}
+        told |= {"tokens": response.usage and response.usage.total_tokens, "finish_reason": response.finish_reason}
+        record = {"message": message | {"role": "assistant"}, "at": time.time(), "asked": asked, "model": response.model}
+        self.records.append(record | told)
         self.keep()
 
     def keep(self) -> None:
@@ -94,24 +79,22 @@ class Conversation:
 
     def undo(self) -> Any:
         """Takes the last question and its answer back, also from the file; gives what was asked, None if nothing was."""
-        count = 2 if self.records and self.records[-1]["message"]["role"] == "assistant" else 0
-        if not count:
+        if not self.records or self.records[-1]["message"]["role"] != "assistant":
             return None
         if self.store is not None and self._kept == len(self.records):
-            self.store.delete(self.store.find(self.name), count)
-            self._kept -= count
+            self.store.delete(self.store.find(self.name), 2)
+            self._kept -= 2
         *self.records, question, _ = self.records
         return question["message"]["content"]
 
 
 def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
     """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
-    named, save = given["session"], given["save"]
+    name, save, store = given["session"], given["save"], None
     if save and given["no_log"]:
         raise click.UsageError("--save and --no-log exclude each other")
-    known = given["go_on"] or named is not None
-    store = None
-    if known or save or not (given["no_log"] or private):
+    known, keeps = given["go_on"] or name is not None, save or not (given["no_log"] or private)
+    if known or keeps:
         from ._session_store import SessionStore
 
         try:
@@ -120,15 +103,11 @@ def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
             if known or save:
                 raise
             _output.note(f"this is not kept: {in_our_words(error)}")
-    records: Sequence[dict[str, Any]] = ()
-    if store is not None and known:
-        before = store.find(None) if named is None else next((each for each in store.sessions() if each.name == named), None)
-        if before is not None:
-            if bool(before.encrypted) != private:
-                remedy = "add --e2ee or --min-privacy" if before.encrypted else "begin another one"
-                raise click.UsageError(
-                    f"the session {before.name!r} is {'' if before.encrypted else 'not '}encrypted; {remedy}"
-                )
-            named, records = before.name, store.records(before)
-    kept = store if save or not (given["no_log"] or private) else None
-    return Conversation(kept, named, records, private=private)
+    kept = store if keeps else None
+    if store is None or not known or (name and name not in {each.name for each in store.sessions()}):
+        return Conversation(kept, name, private=private)
+    before = store.find(name)
+    if bool(before.encrypted) != private:
+        why = "is encrypted; add --e2ee or --min-privacy" if before.encrypted else "is not encrypted; begin another one"
+        raise click.UsageError(f"the session {before.name!r} {why}")
+    return Conversation(kept, before.name, store.records(before), private=private)

@@ -8,7 +8,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")
 def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
     """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
     with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
-        client = connection.client(sealed=options.sealed)
+        client = connection.client(floor=options.floor)
         try:
             options = replace(options, model=runner.run(chosen_model(client, options)))
             _Talk(runner, client, options, conversation, parts).go_on()
@@ -59,20 +59,22 @@ def converse(connection: Connection, options: AskOptions, conversation: Conversa
             runner.run(client.close())
 
 
+@dataclass
 class _Talk:
-    def __init__(
-        self, runner: asyncio.Runner, client: VeniceClient, options: AskOptions, conversation: Conversation, parts: list[Any]
-    ) -> None:
-        self._runner, self._client, self._options = runner, client, options
-        self._conversation, self._parts = conversation, parts
+    runner: asyncio.Runner
+    client: VeniceClient
+    options: AskOptions
+    conversation: Conversation
+    parts: list[dict[str, Any]]
+    """What is attached to the next message."""
 
     def go_on(self) -> None:
         names = list[str]()
         with contextlib.suppress(VeniceError):  # they are for completion alone
-            names = [str(model.id) for model in self._runner.run(self._client.models.list()).data]
-        session = _session(names, private=self._conversation.private)
-        kept = f"session {self._conversation.name}" if self._conversation.store else "not kept"
-        _output.note(f"this is {self._options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
+            names = [str(model.id) for model in self.runner.run(self.client.models.list()).data]
+        session = _session(names, private=self.conversation.private)
+        kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
+        _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
         while True:
             try:
                 text = session.prompt("> ").rstrip()
@@ -80,94 +82,90 @@ class _Talk:
                 continue
             except EOFError:
                 return
-            command = _COMMAND.match(text)
-            if command is None:
-                if text.strip() or self._parts:
-                    self._ask(with_parts(text, self._parts))
-            elif command[1] in {"/quit", "/exit"}:
+            if text in {"/quit", "/exit"}:
                 return
-            else:
+            if command := _COMMAND.match(text):
                 self._obey(command[1], command[2].strip())
+            elif text.strip() or self.parts:
+                self._ask(with_parts(text, self.parts))
 
     def _ask(self, content: str | list[dict[str, Any]]) -> None:
-        self._conversation.add("user", content)
-        screen, self._parts = printer(reasoning=self._options.reasoning), []
+        self.conversation.add("user", content)
+        screen, self.parts = printer(reasoning=self.options.reasoning), []
         try:
-            self._runner.run(ask(self._client, self._options, self._conversation.messages, screen))
+            self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
         except KeyboardInterrupt:
             _output.note("stopped")
         except AuthenticationError:
             raise
         except VeniceError as error:
             _output.note(in_our_words(error))
-        self._conversation.settle(screen.response, screen.asked)
+        self.conversation.settle(screen.response, screen.asked)
 
     def _obey(self, command: str, rest: str) -> None:
-        if command not in _COMMANDS:
-            _output.note(f"there is no {command}; /help lists commands. To send a line that begins so, put a blank before it")
-            return
         try:
-            getattr(self, f"_{command[1:]}")(rest)
+            if command not in _COMMANDS:
+                why = f"there is no {command}; /help lists commands. To send a line that begins so, put a blank before it"
+                raise click.UsageError(why)
+            told = getattr(self, f"_{command[1:]}")(rest)
         except click.ClickException as error:
-            _output.note(error.format_message())
+            told = error.format_message()
         except (VeniceError, OSError) as error:
-            _output.note(in_our_words(error))
+            told = in_our_words(error)
+        if told:
+            _output.note(told)
+
+    # The commands: what each gives is told.
 
     def _help(self, _: str) -> None:
         _output.line("\n".join(f"{name:<8} {words}" for name, words in _COMMANDS.items()))
         _output.line("Alt-Enter begins a new line; what is pasted is one message.")
 
-    def _model(self, name: str) -> None:
+    def _model(self, name: str) -> str:
         if name:
-            self._options = replace(self._options, model=str(self._runner.run(self._client.models.find(name)).id))
-        _output.note(f"this is {self._options.model}")
+            self.options = replace(self.options, model=str(self.runner.run(self.client.models.find(name)).id))
+        return f"this is {self.options.model}"
 
-    def _system(self, text: str) -> None:
-        if not text:
-            raise click.UsageError("/system needs the instructions")
-        self._conversation.add("system", text)
+    def _system(self, text: str) -> str | None:
+        return self.conversation.add("system", text) if text else "/system needs the instructions"
 
-    def _attach(self, given: str) -> None:
-        self._parts.append(part_of(str(Path(given).expanduser()) if given.startswith("~") else given))
-        _output.note(f"attached to the next message: {len(self._parts)}")
+    def _attach(self, given: str) -> str:
+        self.parts.append(part_of(str(Path(given).expanduser()) if given.startswith("~") else given))
+        return f"attached to the next message: {len(self.parts)}"
 
-    def _save(self, name: str) -> None:
+    def _save(self, name: str) -> str:
         if name:
             from .sessions import markdown
 
             path = Path(name).expanduser()
             path.touch(0o600, exist_ok=False)
-            path.write_text("\n".join(map(markdown, self._conversation.records)), encoding="utf-8")
-        elif self._conversation.store is None:
+            path.write_text("\n".join(map(markdown, self.conversation.records)), encoding="utf-8")
+        elif self.conversation.store is None:
             from ._session_store import SessionStore
 
-            self._conversation.store = SessionStore()
-            self._conversation.keep()
-        _output.note(f"saved: {name or self._conversation.name}")
+            self.conversation.store = SessionStore()
+            self.conversation.keep()
+        return f"saved: {name or self.conversation.name}"
 
-    def _copy(self, _: str) -> None:
-        answers = [each["message"] for each in self._conversation.records if "asked" in each]
-        text = content_text(answers[-1].get("content")) if answers else None
-        if not text or not sys.stdout.isatty():
-            raise click.UsageError("there is no answer to copy, or no terminal to copy it")
-        # OSC 52: the terminal puts it into the clipboard, also over SSH.
-        # https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
-        sys.stdout.write(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\a")
-        _output.note("copied, if the terminal allows it")
+    def _copy(self, _: str) -> str:
+        answers = [content_text(each["message"].get("content")) for each in self.conversation.answers]
+        if not answers or not answers[-1] or not sys.stdout.isatty():
+            return "there is no answer to copy, or no terminal to copy it"
+        # OSC 52: the terminal puts it into the clipboard, also over SSH. https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+        sys.stdout.write(f"\x1b]52;c;{base64.b64encode(answers[-1].encode('utf-8', 'replace')).decode()}\a")
+        return "copied, if the terminal allows it"
 
-    def _retry(self, _: str) -> None:
-        if (asked := self._conversation.undo()) is None:
-            raise click.UsageError("there is nothing to ask again")
-        self._ask(asked)
+    def _retry(self, _: str) -> str | None:
+        asked = self.conversation.undo()
+        return "there is nothing to ask again" if asked is None else self._ask(asked)
 
-    def _undo(self, _: str) -> None:
-        taken = self._conversation.undo()
-        _output.note("there is nothing to take back" if taken is None else "took the last question and its answer back")
+    def _undo(self, _: str) -> str:
+        taken = self.conversation.undo()
+        return "there is nothing to take back" if taken is None else "took the last question and its answer back"
 
-    def _cost(self, _: str) -> None:
-        answers = [each for each in self._conversation.records if "asked" in each]
-        tokens = sum(each["tokens"] or 0 for each in answers)
-        _output.note(f"{len(answers)} answers, {tokens:,} tokens, ${self._conversation.cost_usd:.6f}")
+    def _cost(self, _: str) -> str:
+        tokens, cost = (sum(each[what] or 0 for each in self.conversation.answers) for what in ("tokens", "cost_usd"))
+        return f"{len(self.conversation.answers)} answers, {tokens:,} tokens, ${cost:.6f}"
 
 
 class _Completer(Completer):
@@ -179,18 +177,16 @@ class _Completer(Completer):
         if blank and command in {"/attach", "/save"}:
             yield from PathCompleter(expanduser=True).get_completions(Document(rest), complete_event)
         elif command.startswith("/"):
-            begun = rest if blank else command
-            found = (self._models if command == "/model" else ()) if blank else _COMMANDS
-            yield from (Completion(name, -len(begun)) for name in found if name.startswith(begun))
+            begun, names = (rest, self._models if command == "/model" else ()) if blank else (command, _COMMANDS)
+            yield from (Completion(name, -len(begun)) for name in names if name.startswith(begun))
 
 
 def _session(models: list[str], *, private: bool) -> PromptSession[str]:
     """What reads messages: with history across runs, unless what is typed is private."""
     history: History = InMemoryHistory()
-    if not private:
-        path = user_data_path("venice-chat") / "history"
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        if not private:
+            path = user_data_path("venice-chat", ensure_exists=True) / "history"
             path.touch(0o600)
             history = FileHistory(path)
     keys = KeyBindings()
@@ -210,11 +206,5 @@ def _session(models: list[str], *, private: bool) -> PromptSession[str]:
 
     # The prompt is no part of an answer that goes to a file.
     output = None if sys.stdout.isatty() else create_output(sys.stderr)
-    return PromptSession(
-        multiline=True,
-        history=history,
-        completer=_Completer(models),
-        complete_while_typing=False,
-        key_bindings=keys,
-        output=output,
-    )
+    options: dict[str, Any] = {"multiline": True, "complete_while_typing": False, "output": output}
+    return PromptSession(history=history, completer=_Completer(models), key_bindings=keys, **options)

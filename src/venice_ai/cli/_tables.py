@@ -17,10 +17,13 @@ def table(
     """
     columns = list(zip(*rows, strict=True))
     for heading in leave_out:
-        if width is not None and sum(map(_widest, columns)) + 2 * len(columns) - 2 > width:
+        if width is not None and sum(max(map(_cells, column)) + 2 for column in columns) - 2 > width:
             columns = [column for column in columns if column[0] != heading]
-    padded = [[_padded(cell, _widest(column), right=column[0] in numbers) for cell in column] for column in columns]
-    lines = ("  ".join(line).rstrip() for line in zip(*padded, strict=True))
+    for index, column in enumerate(columns):
+        blanks = [" " * (max(map(_cells, column)) - _cells(cell)) for cell in column]
+        pairs = zip(blanks, column, strict=True) if column[0] in numbers else zip(column, blanks, strict=True)
+        columns[index] = tuple(map("".join, pairs))
+    lines = ("  ".join(line).rstrip() for line in zip(*columns, strict=True))
     return "\n".join(line if width is None else _cut(line, width) for line in lines)
 
 
@@ -29,23 +32,11 @@ def screen_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def cells(text: str) -> int:
-    """How many cells of a terminal a text takes."""
-    return len(text) + sum(east_asian_width(letter) in "WF" for letter in text) if not text.isascii() else len(text)
-
-
-def _widest(column: Iterable[str]) -> int:
-    return max(map(cells, column))
-
-
-def _padded(cell: str, width: int, *, right: bool) -> str:
-    blanks = " " * (width - cells(cell))
-    return blanks + cell if right else cell + blanks
+def _cells(text: str) -> int:
+    return len(text) if text.isascii() else sum(1 + (east_asian_width(letter) in "WF") for letter in text)
 
 
 def _cut(line: str, width: int) -> str:
-    if cells(line) <= width:
-        return line
-    while cells(line) > width - 3:
-        line = line[:-1]
-    return f"{line}..."
+    while _cells(line) > width:
+        line = f"{line.removesuffix('...')[:-1]}..."
+    return line

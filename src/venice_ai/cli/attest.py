@@ -38,9 +38,9 @@ from ..tee.types import (
 )
 from ..types.attestation import AttestationReport, one_line
 from . import _output
-from ._completers import model_ids
 from ._connection import Connection, with_connection
 from ._errors import listed
+from .completion import model_ids
 
 END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
 # How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too.
@@ -61,7 +61,7 @@ _EPILOG = (
 )
 
 
-@click.command(short_help="Verify that a model runs in an enclave.", epilog=_EPILOG)
+@click.command(epilog=_EPILOG)
 @click.argument("model", shell_complete=model_ids)
 @click.option("--level", type=click.Choice(get_args(Level)), default="hardware", show_default=True, help="What to reach.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

@@ -49,7 +49,7 @@ venice-chat batch --status reviews.out.csv
 """
 
 
-@click.command(short_help="Answer a table, or an OpenAI batch file.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.argument("source", metavar="IN", required=False, type=_THERE)
 @click.argument("target", metavar="[OUT]", required=False, type=_FILE)
 @click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")

@@ -12,10 +12,10 @@ import click
 from .._core.privacy import Privacy, encryption_requested_in
 from ._ask import AnswerPrinter, AskOptions, ask
 from ._attachments import needs_of, part_of, with_parts
-from ._completers import model_ids
 from ._connection import Connection, need_confidential, need_key, with_connection
 from ._conversation import Conversation, opened
 from ._input import prompt_from, require_text
+from .completion import model_ids
 
 _OPTIONS_OF_THEIR_OWN = {
     **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
@@ -32,7 +32,7 @@ venice-chat chat -c --web-search on --usage And today?
 """
 
 
-@click.command(short_help="Ask a model, or talk with it.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.argument("prompt", nargs=-1)
 @click.option(
     "-m",
@@ -83,7 +83,7 @@ def chat(
     switches: Any = sent.get("venice_parameters") or {}
     if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
         sent["venice_parameters"] = {**switches, "enable_web_search": web_search}
-    sealed = given["e2ee"] or min_privacy == "e2ee"
+    floor: Privacy | None = "e2ee" if given["e2ee"] else min_privacy
     if system is not None:
         require_text("--system", system)
     text = prompt_from(prompt)
@@ -93,24 +93,24 @@ def chat(
         from ._schemas import response_format
 
         schema = response_format(given["schema"])
-    if sealed or min_privacy:
+    if floor:
         need_confidential()
     if given["model"] is None and "extra_headers" not in sent:  # headers may hold the proof of a wallet instead
         need_key()
     if text is None and (given["as_json"] or schema is not None):
         raise click.UsageError("--json and --schema need a prompt")
-    conversation = opened(given, private=sealed or min_privacy is not None or encryption_requested_in(sent))
+    conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
     if system is not None:
         if conversation.records:
             raise click.UsageError(f"--system is for the beginning of a session; {conversation.name!r} has begun")
         conversation.add("system", system)
     options = AskOptions(
-        model=given["model"] or next((each["asked"] for each in reversed(conversation.records) if "asked" in each), None),
+        model=given["model"] or next((each["asked"] for each in conversation.answers[::-1]), None),
         params=sent,
         needs=needs_of(parts) | ({"require_web_search": True} if web_search in {"auto", "on"} else {}),
         schema=schema,
         stream=not given["no_stream"],
-        sealed=sealed,
+        floor=floor,
         **{name: given[name] for name in ("as_json", "usage", "reasoning")},
     )
     if text is None:
@@ -128,7 +128,7 @@ async def _answer(connection: Connection, options: AskOptions, conversation: Con
         from ._markdown import printer as best
 
         printer = best(reasoning=options.reasoning)
-    async with connection.client(sealed=options.sealed) as client:
+    async with connection.client(floor=options.floor) as client:
         try:
             await ask(client, options, conversation.messages, printer)
         finally:  # after Ctrl-C, too: what came is kept

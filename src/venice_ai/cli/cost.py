@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from . import _output
-from ._completers import model_ids
 from ._connection import Connection, asking_for_models, with_connection
 from ._input import prompt_from
+from .completion import model_ids
 
 if TYPE_CHECKING:
     from ..costs import ChatCostEstimate
 
 
-@click.command(
-    short_help="Estimate the cost of an answer.", epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt"
-)
+@click.command(epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt")
 @click.argument("prompt", nargs=-1)
 @click.option(
     "-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.  [default: what 'models --resolve' says]"

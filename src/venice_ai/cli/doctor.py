@@ -37,7 +37,7 @@ class Finding:
     remedy: str | None = None
 
 
-@click.command(short_help="Check the installation, the key and the connection.")
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @with_connection
 def doctor(connection: Connection, as_json: bool) -> int:

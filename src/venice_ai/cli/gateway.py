@@ -26,7 +26,7 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 """
 
 
-@click.command(short_help="Serve programs that speak OpenAI's API.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="Port; 0 takes a free one.")
 @click.option(

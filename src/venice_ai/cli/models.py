@@ -16,9 +16,9 @@ from ..resources.model_choice import CAPABILITIES, can, spec_of
 from ..resources.models import ModelType
 from ..types.api.models import ModelResponse, ModelSpec
 from . import _output
-from ._completers import model_ids
 from ._connection import Connection, asking_for_models, with_connection
 from ._tables import screen_width, table
+from .completion import model_ids
 
 _FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
 _HEADINGS = ("MODEL", "CONTEXT", "IN $/1M", "OUT $/1M", "PRIVACY", "NOTES", "CAPABILITIES")
@@ -33,7 +33,7 @@ venice-chat models --resolve --capability function-calling
 """
 
 
-@click.command(short_help="List the models and their prices.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=model_ids)
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
 @click.option(

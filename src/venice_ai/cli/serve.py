@@ -15,8 +15,8 @@ from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
-from ._completers import tee_faults
 from ._connection import debug_option, need_confidential
+from .completion import tee_faults
 
 if TYPE_CHECKING:
     from ._request_log import LoggingEmulator
@@ -28,7 +28,7 @@ venice-chat serve --tee
 """
 
 
-@click.command(short_help="Start a Venice of your own, without key or network.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")

@@ -12,14 +12,16 @@ import click
 
 from ..types.api.chat import content_text
 from . import _output
-from ._session_store import SessionStore
+from ._session_store import Session, SessionStore
 from ._tables import screen_width, table
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _name = click.argument("name", required=False)
+_HEAD = ("NAME", "LAST USED", "MESSAGES", "MODEL", "COST", "FIRST WORDS")
+_LEAVE_OUT = ("COST", "MESSAGES", "MODEL")
 
 
-@click.group(short_help="Look into the conversations that were kept.")
+@click.group()
 def sessions() -> None:
     """Look into the conversations that 'chat' keeps, in one file that only you may read.
 
@@ -36,20 +38,9 @@ def list_(as_json: bool) -> None:
     if as_json:
         _output.line(json.dumps([each._asdict() for each in found], indent=2))
     elif found:
-        rows = [
-            (
-                each.name,
-                _time(each.used),
-                f"{each.messages}",
-                each.model or "-",
-                f"${each.cost_usd:.4f}",
-                "(encrypted)" if each.encrypted else " ".join((each.first or "").split()),
-            )
-            for each in found
-        ]
-        head = ("NAME", "LAST USED", "MESSAGES", "MODEL", "COST", "FIRST WORDS")
-        leave_out = ("COST", "MESSAGES", "MODEL")
-        _output.line(table([head, *rows], numbers={"MESSAGES", "COST"}, leave_out=leave_out, width=screen_width() or 160))
+        _output.line(
+            table([_HEAD, *map(_row, found)], numbers=_LEAVE_OUT[:2], leave_out=_LEAVE_OUT, width=screen_width() or 160)
+        )
     else:
         _output.note("no session is kept")
 
@@ -76,19 +67,18 @@ def export(name: str | None, as_json: bool) -> None:
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Find the messages in which all of the WORDS stand. Encrypted sessions are not searched."""
     with closing(SessionStore()) as store:
-        found = list(store.search(words))
+        found = [dict(zip(("session", "at", "role", "excerpt"), each, strict=True)) for each in store.search(words)]
     if as_json:
-        names = ("session", "at", "role", "excerpt")
-        _output.line(json.dumps([dict(zip(names, each, strict=True)) for each in found], indent=2))
-    for name, at, role, excerpt in () if as_json else found:
-        _output.line(f"{name}  {_time(at)}  {role}: {excerpt}")
-    if not found and not as_json:
+        _output.line(json.dumps(found, indent=2))
+    elif not found:
         _output.note("these words stand in no message")
+    for each in () if as_json else found:
+        _output.line("{session}  {time}  {role}: {excerpt}".format(**each, time=_time(each["at"])))
 
 
 @sessions.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_as_json
 def delete(names: tuple[str, ...], as_json: bool) -> None:
     """Delete sessions; their text is overwritten. 'spend' still counts what they cost."""
     with closing(SessionStore()) as store:
@@ -102,24 +92,26 @@ def markdown(record: dict[str, Any]) -> str:
     return f"## {_heading(record)}\n\n{_text(record)}\n"
 
 
+def _row(each: Session) -> tuple[str, ...]:
+    words = "(encrypted)" if each.encrypted else " ".join((each.first or "").split())
+    return each.name, _time(each.used), f"{each.messages}", each.model or "-", f"${each.cost_usd:.4f}", words
+
+
 def _print(name: str | None, as_json: bool, written: Callable[[dict[str, Any]], str]) -> None:
     with closing(SessionStore()) as store:
         session = store.find(name)
         records = store.records(session)
-    if as_json:
-        _output.line(json.dumps({**session._asdict(), "messages": records}, indent=2, ensure_ascii=False))
-    else:
-        _output.line("\n".join(map(written, records)).rstrip())
+    whole = {**session._asdict(), "messages": records}
+    _output.line(json.dumps(whole, indent=2) if as_json else "\n".join(map(written, records)).rstrip())
 
 
 def _heading(record: dict[str, Any]) -> str:
     told = [record["message"]["role"], _time(record["at"])]
     if asked := record.get("asked"):
-        told.append(asked if record["model"] in {None, asked} else f"{record['model']} (asked: {asked})")
-        told += [f"${record['cost_usd']:.6f}"] if record["cost_usd"] is not None else []
-        told += [f"enclave verified: {record['level']}"] if record["level"] else []
-        told += [] if record["finish_reason"] == "stop" else [f"ended: {record['finish_reason'] or 'broke off'}"]
-    return ", ".join(told)
+        model, cost, level, end = (record[name] for name in ("model", "cost_usd", "level", "finish_reason"))
+        told += [asked if model in {None, asked} else f"{model} (asked: {asked})", "" if cost is None else f"${cost:.6f}"]
+        told += [level and f"enclave verified: {level}", "" if end == "stop" else f"ended: {end or 'broke off'}"]
+    return ", ".join(filter(None, told))
 
 
 def _text(record: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from ._tables import screen_width, table
 _HEAD = ("DAY", "MODEL", "ANSWERS", "TOKENS", "COST")
 
 
-@click.command(short_help="Sum what chats cost, by day and model.")
+@click.command()
 @click.option("--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="How many days, today included.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def spend(days: int, as_json: bool) -> None:
