@@ -30,7 +30,7 @@ class AskOptions:
 
     model: str | None
     params: Mapping[str, Any]
-    needs: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    needs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What a model must be able to do if none is named, as arguments of `resolve_chat`."""
     schema: Any = None
     """The class or the JSON schema that the answer is to fit."""

@@ -45,8 +45,8 @@ def part_of(given: str) -> dict[str, Any]:
         with path.open("rb") as file:
             if (size := path.stat().st_size) > MOST_BYTES or not size:
                 raise click.UsageError(f"{given} has {size:,} bytes; an attachment has between 1 and {MOST_BYTES:,}")
-            kind = _kind(head := file.read(_HEAD_BYTES))
-            if kind is None:
+            kind = _kind(head := file.read(_HEAD_BYTES)) or ""
+            if not kind:
                 raise click.UsageError(f"{given} is neither an image, a PDF, audio nor UTF-8 text")
             content = head + file.read(MOST_BYTES)
             if kind.startswith("text/"):

@@ -127,7 +127,10 @@ class _Talk:
         return f"this is {self.options.model}"
 
     def _system(self, text: str) -> str | None:
-        return self.conversation.add("system", text) if text else "/system needs the instructions"
+        if not text:
+            return "/system needs the instructions"
+        self.conversation.add("system", text)
+        return None
 
     def _attach(self, given: str) -> str:
         self.parts.append(part_of(str(Path(given).expanduser()) if given.startswith("~") else given))
@@ -157,7 +160,10 @@ class _Talk:
 
     def _retry(self, _: str) -> str | None:
         asked = self.conversation.undo()
-        return "there is nothing to ask again" if asked is None else self._ask(asked)
+        if asked is None:
+            return "there is nothing to ask again"
+        self._ask(asked)
+        return None
 
     def _undo(self, _: str) -> str:
         taken = self.conversation.undo()

@@ -12,7 +12,6 @@ import traceback
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -48,6 +47,8 @@ class _Command(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
+            from difflib import get_close_matches
+
             near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(cmd_name, _COMMANDS, 1))
             raise click.UsageError(f"there is no command {cmd_name!r}{near}", ctx)
         command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)

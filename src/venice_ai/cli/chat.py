@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._core.privacy import Privacy, encryption_requested_in
-from ._ask import AnswerPrinter, AskOptions, ask
 from ._attachments import needs_of, part_of, with_parts
 from ._connection import Connection, need_confidential, need_key, with_connection
-from ._conversation import Conversation, opened
 from ._input import prompt_from, require_text
 from .completion import model_ids
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
+    from ._ask import AskOptions
+    from ._conversation import Conversation
 
 _OPTIONS_OF_THEIR_OWN = {
     **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
@@ -77,6 +81,9 @@ def chat(
 
     Conversations are kept in a file that only you may read ('venice-chat sessions'), but for private ones.
     """
+    from ._ask import AskOptions  # the help does without them
+    from ._conversation import opened
+
     names = {"temperature": "temperature", "max_tokens": "max_completion_tokens", "seed": "seed"}
     named = {name: given[option] for option, name in names.items()}
     sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
@@ -119,20 +126,32 @@ def chat(
         converse(connection, options, conversation, parts)
     else:
         conversation.add("user", with_parts(text, parts))
-        asyncio.run(_answer(connection, options, conversation))
+        _answer(connection, options, conversation)
 
 
-async def _answer(connection: Connection, options: AskOptions, conversation: Conversation) -> None:
+def _answer(connection: Connection, options: AskOptions, conversation: Conversation) -> None:
+    from ._ask import AnswerPrinter, ask
+
     printer = AnswerPrinter(reasoning=options.reasoning)
     if options.schema is None and sys.stdout.isatty():
         from ._markdown import printer as best
 
         printer = best(reasoning=options.reasoning)
-    async with connection.client(floor=options.floor) as client:
-        try:
+
+    async def asked(client: VeniceClient) -> None:
+        async with client:
             await ask(client, options, conversation.messages, printer)
-        finally:  # after Ctrl-C, too: what came is kept
-            conversation.settle(printer.response, printer.asked)
+
+    # A stream is read bit by bit, and encryption asks several servers: both need the event loop's transport.
+    blocking = None if options.streams or conversation.private else connection.blocking_client()
+    try:
+        if blocking is None:
+            asyncio.run(asked(connection.client(floor=options.floor)))
+        else:  # not `asyncio.run`, which would let the read of a socket go on after Ctrl-C
+            with closing(asyncio.new_event_loop()) as loop:
+                loop.run_until_complete(asked(blocking))
+    finally:  # after Ctrl-C, too: what came is kept
+        conversation.settle(printer.response, printer.asked)
 
 
 def parameter(given: str) -> tuple[str, Any]:

@@ -67,7 +67,9 @@ def export(name: str | None, as_json: bool) -> None:
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Find the messages in which all of the WORDS stand. Encrypted sessions are not searched."""
     with closing(SessionStore()) as store:
-        found = [dict(zip(("session", "at", "role", "excerpt"), each, strict=True)) for each in store.search(words)]
+        found: list[dict[str, Any]] = [
+            dict(zip(("session", "at", "role", "excerpt"), each, strict=True)) for each in store.search(words)
+        ]
     if as_json:
         _output.line(json.dumps(found, indent=2))
     elif not found:
