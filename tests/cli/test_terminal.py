@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -21,6 +22,8 @@ from venice_ai.cli._markdown import whole_blocks
 from venice_ai.emulator import Emulator, echo, text
 
 from .shell import COMMAND, PATIENCE_SECONDS, spawn
+
+pexpect: Any = None if sys.platform == "win32" else import_module("pexpect")  # it has no types
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
@@ -54,8 +57,6 @@ class Terminal:
         self.types(f"{line}\r")
 
     def leaves(self) -> int:
-        import pexpect
-
         self.child.expect(pexpect.EOF)
         self.child.close()
         return int(self.child.exitstatus)
@@ -65,8 +66,6 @@ class Terminal:
 def at_terminal(
     *arguments: str, size: tuple[int, int] = NARROW, term: str = "xterm-256color", **variables: str
 ) -> Generator[Terminal]:
-    import pexpect
-
     environment: Any = {**os.environ, "TERM": term, "LC_ALL": "C.UTF-8", "PROMPT_TOOLKIT_NO_CPR": "1", **variables}
     child = pexpect.spawn(
         COMMAND[0],
@@ -226,8 +225,6 @@ def test_tables_fit(emulator: Emulator, size: tuple[int, int], arguments: list[s
 
 
 def _all(terminal: Terminal) -> list[str]:
-    import pexpect
-
     terminal.child.expect(pexpect.EOF)
     return ESCAPES.sub("", terminal.child.before).splitlines()
 

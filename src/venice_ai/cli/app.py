@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -59,16 +59,16 @@ class _Command(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _errors_as_exit_codes({}):  # --help and --version print here
+        with _errors_as_exit_codes({}, extra.get("obj")):  # --help and --version print here
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _errors_as_exit_codes(ctx.meta):
+        with _errors_as_exit_codes(ctx.meta, ctx.obj):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
+def _errors_as_exit_codes(meta: dict[str, Any], arguments: Sequence[str] | None) -> Generator[None]:
     try:
         yield
     except BrokenPipeError:  # `| head -1`: the reader has what it wanted
@@ -79,7 +79,7 @@ def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
             traceback.print_exc()
         if not isinstance(error, VeniceError):  # a full disk, most likely
             _output.abandon_stdout()
-        _tell(error, in_our_words(error), code_of(type(error)))
+        _tell(error, in_our_words(error), code_of(type(error)), arguments)
         raise click.exceptions.Exit(code_of(type(error))) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
@@ -120,17 +120,15 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"\nTry '{context.command_path} --help'." if context else ""
-        _tell(error, in_our_words(error.format_message()) + hint, error.exit_code)
+        _tell(error, in_our_words(error.format_message()) + hint, error.exit_code, arguments)
         return error.exit_code
     except click.Abort:
         return 130
 
 
-def _tell(error: Exception, message: str, code: int) -> None:
+def _tell(error: Exception, message: str, code: int, arguments: Sequence[str] | None) -> None:
     """An error on stderr: a message, or with `--json` a line of JSON."""
-    context = click.get_current_context(silent=True)
-    arguments: list[str] = context.find_root().obj if context else sys.argv[1:]
-    if "--json" not in arguments:
+    if "--json" not in (arguments or ()):
         _output.note(message)
         return
     fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
