@@ -112,7 +112,7 @@ def chat(
             raise click.UsageError(f"--system is for the beginning of a session; {conversation.name!r} has begun")
         conversation.add("system", system)
     options = AskOptions(
-        model=given["model"] or next((each["asked"] for each in conversation.answers[::-1]), None),
+        model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
         params=sent,
         needs=needs_of(parts) | ({"require_web_search": True} if web_search in {"auto", "on"} else {}),
         schema=schema,

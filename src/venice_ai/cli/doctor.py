@@ -67,17 +67,18 @@ def examine(connection: Connection) -> dict[str, Finding]:
     """Everything there is to find, by name."""
     where, rivals = _base_url(connection), _packages.rivals()
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
+    key = _key() if where.remedy else asyncio.run(_accepted(connection))
     alone = Finding("no other package installs 'venice_ai'")
     return {
         "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
         "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
         "conflicts": Finding(mixed, _packages.remedy(rivals)) if rivals else alone,
         "extras": Finding(extras(_packages.extras())),
-        "key": _key() if where.remedy else asyncio.run(_accepted(connection)),
+        "key": key,
         "base URL": where,
         "TLS": Finding("not checked") if where.remedy else _tls(connection),
         "Venice": Finding("not asked") if where.remedy else asyncio.run(_reach(connection)),
-        "e2ee": Finding("not tried") if where.remedy or _key().remedy else asyncio.run(_encrypts(connection)),
+        "e2ee": Finding("not tried") if where.remedy or key.remedy else asyncio.run(_encrypts(connection)),
     }
 
 
