@@ -139,7 +139,7 @@ def test_a_table_aligns_numbers_to_the_right() -> None:
         pytest.param(["kimi"], {"kimi-k2-5"}, id="a text"),
         pytest.param(["KIMI", "k2"], {"kimi-k2-5"}, id="two texts"),
         pytest.param(["venice", "--max-price", "0.6"], {"venice-1"}, id="a price"),
-        pytest.param(["show"], set(), id="the word alone is a text"),
+        pytest.param(["show"], set[str](), id="the word alone is a text"),
     ],
 )
 def test_a_text_and_a_price_filter(here: Here, arguments: list[str], ids: set[str]) -> None:

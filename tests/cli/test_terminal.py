@@ -263,7 +263,7 @@ def test_in_tmux(emulator: Emulator, tmp_path: Path, rows: int, columns: int) ->
         return shown
 
     try:
-        until("> ")
+        until("\n>")
         subprocess.run([*tmux, "send-keys", "hi", "Enter"], check=True)
         shown = until("Paragraph 19")
         assert "**" not in shown

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..exceptions import VeniceError
+from ..types._base import is_object
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
@@ -47,11 +48,12 @@ def validated(response: ChatCompletionResponse, asked: Any) -> Any:
     """The JSON of an answer, which fits what was asked for; a VeniceError if it does not."""
     from pydantic_core import to_jsonable_python
 
-    if not isinstance(asked, dict):
+    if not is_object(asked):
         return to_jsonable_python(response.parse_as(asked))
     from ..emulator.schema_validation import fits
 
-    value, schema = response.parse_as(dict), asked["json_schema"]["schema"]
+    value: Any = response.parse_as(dict[str, Any])
+    schema = asked["json_schema"]["schema"]
     if not fits(value, schema, schema):
         raise VeniceError(f"the answer does not fit the schema {asked['json_schema']['name']!r}; --json shows it")
     return value

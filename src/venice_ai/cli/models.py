@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from .._core.json_values import items
+from .._core.json_values import items, members
 from ..costs import rate
 from ..resources.model_choice import CAPABILITIES, can, spec_of
 from ..resources.models import ModelType
@@ -94,8 +94,8 @@ async def _show(connection: Connection, name: str, given: Mapping[str, Any]) -> 
 
 def _facts(entry: Any, path: str = "") -> Iterable[tuple[str, str]]:
     """Every value of an entry with the path to it, so that what is new in the catalogue is shown, too."""
-    if isinstance(entry, dict) and entry:
-        for name, value in entry.items():
+    if parts := members(entry):
+        for name, value in parts.items():
             yield from _facts(value, f"{path}.{name}" if path and path != "model_spec" else name)
     else:
         yield path, entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
@@ -168,7 +168,8 @@ def _dollars(price: float | None) -> str:
 
 
 def _price(model: ModelResponse) -> float:
-    return sum(inf if (usd := _usd(model, side)) is None else usd for side in ("input", "output"))
+    prices = [_usd(model, side) for side in ("input", "output")]
+    return sum(inf if price is None else price for price in prices)
 
 
 def _context(model: ModelResponse) -> int:
