@@ -21,7 +21,7 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 _OWN = Path(__file__).parent
-_WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package"}
+_WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package", "testing"}
 """Folders whose tests start with no settings of their own; the others set up what they run."""
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

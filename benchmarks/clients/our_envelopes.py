@@ -3,10 +3,9 @@
 import time
 from functools import cache
 
-from venice_ai.emulator.enclave.hardware import Nvidia
-
 from benchmarks.envelopes import CLIENT_SECRET, ENCLAVE_SECRET, TEXT
 from venice_ai.emulator.enclave import Enclave
+from venice_ai.emulator.enclave.hardware import Nvidia
 from venice_ai.tee.attestation import verify as judge
 from venice_ai.tee.crypto import Opener, Sealer
 from venice_ai.tee.curve import KINDS, PrivateKey

@@ -59,6 +59,11 @@ class ChatCostEstimate:
             if getattr(self, name) is _LIKE_TOTAL:
                 object.__setattr__(self, name, self.total_cost_usd)
 
+    def _repr_html_(self) -> str:
+        from .types._html import table
+
+        return table([{name: str(getattr(self, name)) for name in self.__slots__}], "US dollars")
+
 
 def estimate_chat_cost(
     entry: ModelResponse,

@@ -51,6 +51,28 @@ async def test_it_serves_with_a_token_that_it_prints_once_and_completes_what_is_
 
 
 @pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        pytest.param([], 400, "tools is not allowed with e2ee", id="without"),
+        pytest.param(["--sealed-tools"], 502, "hardware", id="with"),  # nobody trusts the emulator's enclave
+    ],
+)
+async def test_sealed_tools_are_an_option(options: list[str], status: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "canary-key-1234")
+    tool = {"type": "function", "function": {"name": "add"}}
+    async with serve(Emulator(tee=True)) as server:
+        with running("gateway", "--port", "0", "--no-token", *options, "--base-url", server.url) as process:
+            assert process.stdout is not None
+            address = ADDRESS.fullmatch(await asyncio.to_thread(process.stdout.readline))
+            assert address
+            asked = {"model": "e2ee-ponte-chiuso-p", "messages": HI, "tools": [tool]}
+            async with aiohttp.ClientSession() as session, session.post(f"{address[1]}/chat/completions", json=asked) as answer:
+                assert answer.status == status
+                assert words in await answer.text()
+            await asyncio.to_thread(ended, process, signal.SIGINT)
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         pytest.param(["--host", "0.0.0.0"], "--allow-host", id="an address others can reach"),

@@ -48,18 +48,12 @@ from venice_ai.resources.chat import ChatCompletions, completions
 from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.tools import prepared
 
+from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # pyright: ignore[reportUnusedImport]  # fixtures
+
+pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
+
 HI = [{"role": "user", "content": "hi"}]
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("WHO", default="nobody")
-
-
-@pytest.fixture
-def emulator() -> Emulator:
-    return Emulator()
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> VeniceClient:
-    return VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock, max_retries=0)
 
 
 async def run(client: VeniceClient, *tools: Any, **more: Any) -> ToolLoopResult:
@@ -87,6 +81,7 @@ async def greet(name: str) -> str:
 # -- as documented -------------------------------------------------------------------------------------------------------
 
 
+@OPEN_ALONE
 async def test_a_model_calls_a_tool_and_answers(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_call("add", {"a": 2, "b": 3}, id="call_a"), text("it is 5"))
     messages: list[Any] = [UserMessage(content="2 + 3?")]
@@ -132,12 +127,14 @@ async def test_a_model_that_calls_nothing(client: VeniceClient) -> None:
     assert len(result.messages) == 2
 
 
+@OPEN_ALONE
 async def test_without_tools_nothing_that_goes_with_them_is_sent(emulator: Emulator, client: VeniceClient) -> None:
     await run(client, tool_choice="auto", parallel_tool_calls=True)
 
     assert bodies(emulator)[0].keys() == {"model", "messages"}
 
 
+@OPEN_ALONE
 async def test_the_assistants_turn_goes_back_as_it_came(emulator: Emulator, client: VeniceClient) -> None:
     message = {
         "role": "assistant",
@@ -163,6 +160,7 @@ async def test_the_assistants_turn_goes_back_as_it_came(emulator: Emulator, clie
     assert bodies(emulator)[1]["messages"][1] == message
 
 
+@OPEN_ALONE
 async def test_a_null_that_a_request_may_not_hold_does_not_go_back(emulator: Emulator, client: VeniceClient) -> None:
     call = {"id": "a", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
     message = {"role": "assistant", "content": None, "reasoning_details": None, "tool_calls": [call]}
@@ -173,6 +171,7 @@ async def test_a_null_that_a_request_may_not_hold_does_not_go_back(emulator: Emu
     assert bodies(emulator)[1]["messages"][1] == {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
+@OPEN_ALONE
 async def test_a_search_that_delivers_documents_is_not_executed(emulator: Emulator, client: VeniceClient) -> None:
     called: list[str] = []
 
@@ -745,6 +744,7 @@ async def test_a_hook_that_only_raises_raises_the_tools_own_error(
     assert type(caught.value) is kind
 
 
+@OPEN_ALONE
 def test_a_hook_of_the_synchronous_client_that_only_raises_raises_the_tools_own_error(emulator: Emulator) -> None:
     threads: list[str] = []
 
@@ -758,6 +758,7 @@ def test_a_hook_of_the_synchronous_client_that_only_raises_raises_the_tools_own_
     assert threads == ["venice_ai tool"]
 
 
+@OPEN_ALONE
 @pytest.mark.parametrize("synchronous", [False, True])
 def test_a_hook_sees_the_tools_traceback(
     emulator: Emulator, client: VeniceClient, caplog: pytest.LogCaptureFixture, synchronous: bool
@@ -1002,8 +1003,9 @@ async def test_a_tool_is_given_its_context(emulator: Emulator, client: VeniceCli
     result = await run(client, whoami, deps=Deps("ada"))
 
     assert told(result) == ["hello ada", "hi ada"]
-    assert list(bodies(emulator)[0]["tools"][0]["function"]["parameters"]["properties"]) == ["greeting"]
-    assert [(ctx.iteration, ctx.call.id, len(ctx.messages)) for ctx in seen] == [(1, "a", 1), (2, "b", 3)]
+    assert list(tool_from_function(whoami)["function"]["parameters"]["properties"]) == ["greeting"]
+    first, second = (message["tool_calls"][0]["id"] for message in result.messages if message.get("tool_calls"))
+    assert [(ctx.iteration, ctx.call.id, len(ctx.messages)) for ctx in seen] == [(1, first, 1), (2, second, 3)]
     assert seen[0].messages[0] == HI[0]
     assert seen[1].usage is not None
     assert result.total_usage is not None
@@ -1027,8 +1029,9 @@ async def test_the_limit_raises_and_the_last_calls_do_not_run(emulator: Emulator
 
     assert ran == [0, 1]
     assert (stopped.iterations, len(emulator.requests)) == (3, 3)
-    assert [call.id for call in stopped.pending_calls] == ["call_2"]
-    assert stopped.messages[-1]["tool_calls"][0]["id"] == "call_2"
+    (pending,) = stopped.pending_calls
+    assert pending.function.arguments_dict == {"n": 2}
+    assert stopped.messages[-1]["tool_calls"][0]["id"] == pending.id
     assert stopped.last_response is not None
     assert stopped.usage is not None
     assert stopped.last_response.usage is not None
@@ -1045,6 +1048,7 @@ async def test_a_loop_that_met_its_limit_goes_on_with_the_pending_calls(emulator
     assert result.iterations == 3
 
 
+@OPEN_ALONE
 async def test_at_the_limit_it_asks_once_more_without_tools(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_call("add", {"a": 1}), tool_call("add", {"a": 2}), text("that is all I know"))
     result = await run(
@@ -1119,12 +1123,14 @@ async def test_tools_that_cannot_be_told_are_refused_before_a_request(emulator: 
     assert emulator.requests == []
 
 
+@OPEN_ALONE
 async def test_no_key_is_an_error_before_a_request(emulator: Emulator) -> None:
     with pytest.raises(AuthenticationError):
         await run(VeniceClient(transport=emulator.transport()), add)
     assert emulator.requests == []
 
 
+@OPEN_ALONE
 async def test_an_answer_without_choices_is_a_value_error(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(completion({"id": "1", "created": 1, "model": "m", "choices": []}))
     with pytest.raises(NoChoicesError) as caught:
@@ -1132,6 +1138,7 @@ async def test_an_answer_without_choices_is_a_value_error(emulator: Emulator, cl
     assert isinstance(caught.value, ValueError)
 
 
+@OPEN_ALONE
 async def test_errors_of_the_api_are_as_everywhere(client: VeniceClient) -> None:
     with pytest.raises(NotFoundError):
         await client.chat.completions.run_with_tools(model="no-such-model", messages=HI, tools=[add])
@@ -1173,6 +1180,7 @@ class Sum(BaseModel):
     total: int
 
 
+@OPEN_ALONE
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
     emulator: Emulator, client: VeniceClient, streamed: bool
@@ -1202,6 +1210,7 @@ async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
     assert [len(body["tools"]) for body in bodies(emulator)] == [1, 1]
 
 
+@OPEN_ALONE
 async def test_a_schema_for_the_answer_works_along(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_call("add", {"a": 1}), text('{"total": 2}'))
     result = await run(client, add, response_format=Sum)
@@ -1236,6 +1245,7 @@ async def test_tools_can_be_prepared_where_their_classes_are(emulator: Emulator,
     assert [type(tool).__name__ for tool in tools] == ["FunctionTool", "Tool"]
 
 
+@OPEN_ALONE
 async def test_the_emulated_model_calls_tools_of_its_own_accord(client: VeniceClient) -> None:
     def get_weather(city: str) -> dict[str, Any]:
         """The weather in a city."""

@@ -334,6 +334,21 @@ def test_the_class_is_not_asked_and_what_does_not_fit_does_not_show() -> None:
     assert [(guarded.text, guarded.number, guarded.last) for guarded in seen][-1] == ("ab", None, "x")
 
 
+class Guards(BaseModel):
+    all_of_them: list[Guarded]
+    one: Guarded | Wheel
+    wheels: set[Wheel]
+    note: str
+
+
+def test_an_object_that_ended_and_does_not_fit_shows_what_of_it_fits() -> None:
+    guarded = {"text": "abc", "number": -1, "last": "x"}
+    shown = grown(Guards, {"all_of_them": [guarded], "one": guarded, "wheels": [{"size": 1, "maker": "A"}], "note": "z"})[-1]
+
+    assert [vars(each) for each in (*shown.all_of_them, shown.one)] == [{"text": "abc", "number": None, "last": "x"}] * 2
+    assert (shown.wheels, shown.note) == (None, "z"), "what has no hash cannot be in a set"
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     x: int

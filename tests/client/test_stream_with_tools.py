@@ -32,17 +32,11 @@ from venice_ai import (
 )
 from venice_ai.emulator import Emulator, error, text, tool_call, tool_calls
 
+from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # pyright: ignore[reportUnusedImport]  # fixtures
+
+pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
+
 HI = [{"role": "user", "content": "hi"}]
-
-
-@pytest.fixture
-def emulator() -> Emulator:
-    return Emulator()
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> VeniceClient:
-    return VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock, max_retries=0)
 
 
 async def stream(client: VeniceClient, *tools: Any, **more: Any) -> ToolStream:
@@ -55,10 +49,10 @@ def shown(event: ToolEvent) -> str:
         case TextDelta(text=words, iteration=n):
             return f"{n} text {words}"
         case ToolCallStarted(call=call, arguments=arguments, iteration=n):
-            return f"{n} start {call.id} {json.dumps(arguments)}"
+            return f"{n} start {call.function.name} {json.dumps(arguments)}"
         case ToolCallFinished(call=call, content=content, error=failure, denied=denied, iteration=n):
             how = "denied" if denied else type(failure).__name__ if failure else "ok"
-            return f"{n} finish {call.id} {how} {content}"
+            return f"{n} finish {call.function.name} {how} {content}"
         case RoundFinished(response=response, iteration=n):
             return f"{n} round {response.finish_reason}"
         case ToolLoopResult(iterations=n):
@@ -74,13 +68,13 @@ def fail() -> None:
 
 
 async def test_everything_that_happens_in_its_order(emulator: Emulator, client: VeniceClient) -> None:
-    emulator.script(tool_call("add", {"a": 1}, id="a"), text("it is 2", deltas=["it ", "is ", "2"]))
+    emulator.script(tool_call("add", {"a": 1}), text("it is 2", deltas=["it ", "is ", "2"]))
     async with await stream(client, add) as events:
         lines = [shown(event) async for event in events]
 
     assert lines == [
-        '1 start a {"a": 1}',
-        "1 finish a ok 2",
+        '1 start add {"a": 1}',
+        "1 finish add ok 2",
         "1 round tool_calls",
         "2 text it ",
         "2 text is ",
@@ -99,6 +93,7 @@ async def test_types(client: VeniceClient) -> None:
         assert_type(await events.collect(), ToolLoopResult)
 
 
+@OPEN_ALONE
 async def test_it_ends_as_run_with_tools_does(client: VeniceClient) -> None:
     def get_weather(city: str) -> str:
         """The weather in a city."""
@@ -147,9 +142,10 @@ async def test_calls_that_run_together_start_together_and_finish_as_they_are_don
             if isinstance(event, ToolCallFinished):
                 second_done.set()
             lines.append(type(event).__name__ if not isinstance(event, ToolCallFinished) else f"finished {event.content}")
+        messages = (await events.collect()).messages
 
     assert lines[:5] == ["ToolCallStarted", "ToolCallStarted", "finished 2", "finished 1", "RoundFinished"]
-    assert [request.body["messages"][-2:] for request in emulator.requests][1][0]["content"] == "1", "in the order of the calls"
+    assert [each["content"] for each in messages if each["role"] == "tool"] == ["1", "2"], "in the order of the calls"
 
 
 async def test_what_cannot_be_run_finishes_without_a_start(emulator: Emulator, client: VeniceClient) -> None:
@@ -166,6 +162,7 @@ async def test_what_cannot_be_run_finishes_without_a_start(emulator: Emulator, c
     ]
 
 
+@OPEN_ALONE
 async def test_the_request_is_accepted_before_the_first_event(emulator: Emulator, client: VeniceClient) -> None:
     with pytest.raises(NotFoundError):
         await client.chat.completions.stream_with_tools(model="no-such-model", messages=HI, tools=[add])
@@ -219,6 +216,7 @@ async def test_the_rules_are_the_same(
         await events.collect()
 
 
+@OPEN_ALONE
 async def test_at_the_limit_it_streams_an_answer_without_tools(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_call("add", {"a": 1}), text("enough"))
     result = await (await stream(client, add, max_iterations=1, on_limit="answer")).collect()

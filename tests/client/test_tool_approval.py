@@ -27,6 +27,10 @@ from venice_ai import (
 )
 from venice_ai.emulator import Emulator, error, text, tool_call, tool_calls
 
+from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # pyright: ignore[reportUnusedImport]  # fixtures
+
+pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
+
 HI = [{"role": "user", "content": "hi"}]
 
 
@@ -47,16 +51,6 @@ class Bank:
     @property
     def tools(self) -> list[Any]:
         return [self.balance, self.transfer]
-
-
-@pytest.fixture
-def emulator() -> Emulator:
-    return Emulator()
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> VeniceClient:
-    return VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock, max_retries=0)
 
 
 @pytest.fixture
@@ -310,6 +304,7 @@ async def test_on_resuming_an_approver_may_decide(emulator: Emulator, client: Ve
     assert told(await run(client, bank, resume=state, approve=always(True))) == ["100", "sent 5"]
 
 
+@OPEN_ALONE
 async def test_a_decision_is_for_its_turn_alone(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
     again = tool_call("transfer", {"amount": 9}, id="call_0")
     emulator.script(tool_call("transfer", {"amount": 5}, id="call_0"), again, text("well"))
@@ -402,6 +397,7 @@ asyncio.run(main())
 """
 
 
+@OPEN_ALONE
 async def test_another_process_goes_on(emulator: Emulator, client: VeniceClient, bank: Bank, tmp_path: Path) -> None:
     emulator.script(BOTH)
     stored = tmp_path / "state.json"

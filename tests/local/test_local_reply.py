@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from venice_ai.emulator.local import LocalModelError, UnsupportedInput
-from venice_ai.emulator.local.reply import Reply
-from venice_ai.emulator.local.request import Form
+from venice_ai.emulator.local.translation import Form, Reply
 
 CALL = '{"name":"add","arguments":{"a":1,"b":"}"}}'
 

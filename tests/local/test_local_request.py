@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from venice_ai.emulator.local import UnsupportedInput
-from venice_ai.emulator.local.request import job
+from venice_ai.emulator.local.translation import job
 
 HELLO = [{"role": "user", "content": "Hello."}]
 TOOLS: list[dict[str, Any]] = [

@@ -63,7 +63,7 @@ def collected(request: pytest.FixtureRequest) -> list[str]:
 
 
 def test_the_attackers_are_those_that_are_known() -> None:
-    assert len(ATTACKERS) == 13
+    assert len(ATTACKERS) == 14
 
 
 @pytest.mark.parametrize("attacker", ATTACKERS)

@@ -38,6 +38,13 @@ WHAT_IS_SAID = {
         "about $0.0042",
     ],
     "offline": ["passed: a stream that breaks off is an error with the text so far\n"],
+    "recording": [
+        "recorded: THIS IS VENICE 1",
+        "replayed: THIS IS VENICE 1",
+        "broken off after: ",
+        '+      "content": "goodbye",',
+    ],
+    "sealed_tools": ["assistant: I will look.", '"haemoglobin":14.1', "ferritin is low", "Venice saw the tool: False"],
     "stream": ["a very short story about a gondola", "(finish reason: stop)", "tokens)"],
     "stream_structured": [" ingredients so far", "done: "],
     "structured": ["\n- "],

@@ -38,6 +38,7 @@ ROOMS = [
         "",
         "gateway",
         "emulator",
+        "testing",
         "ray",
         "cli",
     ),

@@ -66,13 +66,11 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0,
     return found
 
 
-def _found(
-    kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool
-) -> ParsedChatCompletion[T] | OutputError:
+def _found(kind: type[T], response: ChatCompletionResponse, index: int, wrapped: bool) -> ParsedChatCompletion[T] | OutputError:
     try:
-        choice = choice_at(response, choice_index)
+        choice = choice_at(response, index)
     except ValueError:
-        said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
+        said = f"the response has no choice {index}, so there is no {_name(kind)}"
         return _failed(OutputMissingError, said, kind, response, None)
     message, finish_reason = choice.message, choice.finish_reason
     text = paired(message.text) if message.text else message.text
@@ -123,18 +121,16 @@ def _failed(
     text: str | None,
     cause: ValidationError | None = None,
 ) -> OutputError:
+    partial = partial_data(text) if text else None
+    state: dict[str, Any] = {"response": response, "raw_text": text, "partial": partial, "attempts": (response,)}
+    state["total_usage"] = response.usage
     if not issubclass(cls, Mismatch):
-        error = cls(said)
+        error = cls(said, **state)
     else:
         hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
         nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
         lines = [nothing] if cause is None else cause.errors(include_url=False)
-        error = mismatch(cls, _name(kind), lines, said=said, hide_input=hide)
-    error.response = response
-    error.raw_text = text
-    error.partial = partial_data(text) if text else None
-    error.attempts = (response,)
-    error.total_usage = response.usage
+        error = mismatch(cls, _name(kind), lines, said=said, hide_input=hide, **state)
     error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
     return error
 

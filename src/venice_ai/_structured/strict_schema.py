@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
@@ -89,11 +90,19 @@ def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return strict
 
 
+def written_out(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema with its definitions in `$defs`; what a reference at its root stands for is in its place."""
+    written = dict(schema)
+    while (name := written.get("$ref", "").removeprefix(_DEFINITIONS)) in written.get("$defs", {}):
+        written = {**deepcopy(written["$defs"][name]), **{key: value for key, value in written.items() if key != "$ref"}}
+    return written
+
+
 def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """The schema for strict mode, and whether its root had to be put into an object."""
     definitions = schema.get("$defs", {})
     strict = _Strict(definitions)
-    root = strict.root(schema)
+    root = strict.node(written_out(schema), "$")
     wrapped = root.get("type") != "object"
     root = _closed({WRAPPED: root}) if wrapped else root
     used = {name: strict.made[name] for name in definitions if name in strict.made}  # in this order, wherever they were met
@@ -224,14 +233,6 @@ class _Strict:
         self._definitions = definitions
         self.made: dict[str, dict[str, Any]] = {}
         """The definitions that were met, strict."""
-
-    def root(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The root: a reference is written out."""
-        if "$ref" not in given:
-            return self.node(given, "$")
-        beside = {key: value for key, value in given.items() if key not in {"$ref", *_DROPPED}}
-        node = self._definitions[self._target(given["$ref"], "$")]
-        return {**(self.root(node) if "$ref" in node else self.node(node, "$")), **beside}
 
     def node(self, given: Any, path: str) -> dict[str, Any]:
         """A node, and all below it; a SchemaNotStrictError if it cannot be."""

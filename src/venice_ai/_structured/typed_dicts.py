@@ -68,7 +68,5 @@ def _remade(annotation: Any, names: dict[str, Any], made: dict[Any, Any]) -> Any
         for name in ("__doc__", "__module__", "__pydantic_config__"):
             setattr(new, name, getattr(annotation, name, {}))
     if made[annotation] is None:
-        raise ToolSignatureError(
-            f"{annotation.__name__} refers to itself: before Python 3.12 take TypedDict from typing_extensions for that"
-        )
+        raise ToolSignatureError(f"{annotation.__name__} refers to itself: before Python 3.12 take typing_extensions.TypedDict")
     return made[annotation]

@@ -21,7 +21,7 @@ from ..types._base import plain
 _SIZE: Final = 16
 _SHORT: Final = 120
 _HOW: Final = frozenset(
-    {"timeout", "extra_headers", "fallback_models", "e2ee", "max_reasks", "deps", "parallel", "tool_timeout"}
+    {"timeout", "extra_headers", "fallback_models", "e2ee", "max_reasks", "deps", "parallel", "tool_timeout", "sealed_tools"}
     | {"on_tool_call", "on_tool_error", "approve"}
 )
 

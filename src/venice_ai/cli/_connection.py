@@ -80,6 +80,19 @@ def need_confidential() -> None:
         raise click.UsageError(str(error)) from None
 
 
+def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        import logging
+
+        context.meta["debug"] = True
+        logging.getLogger("venice_ai").setLevel(logging.INFO)
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_debug, help="Show retries, and the traceback of errors."
+)
+
+
 def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callable[..., R]:
     """Gives a command its options `--base-url`, `--timeout` and `--debug`, and its first argument."""
 
@@ -91,17 +104,3 @@ def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callabl
         return command(Connection(base_url, timeout), *args, **options)
 
     return connected
-
-
-def debug_option(command: Callable[P, R]) -> Callable[P, R]:
-    return click.option(
-        "--debug", is_flag=True, expose_value=False, callback=_debug, help="Show retries, and the traceback of errors."
-    )(command)
-
-
-def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        import logging
-
-        context.meta["debug"] = True
-        logging.getLogger("venice_ai").setLevel(logging.INFO)

@@ -109,7 +109,7 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
             return 1
         usage = isinstance(error, InvalidRequestError) and error.status_code is None
         return 2 if usage or isinstance(error, ImportError) else 3
-    code = verdict(report, wanted.level)
+    code = 1 if not report.ok else 0 if report.reaches(wanted.level) else 4
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
     else:
@@ -129,11 +129,6 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
         _output.note(f"not everything was kept: {error}")
         return code or 2
     return code
-
-
-def verdict(report: AttestationReport, level: Level) -> int:
-    """The exit code for a report."""
-    return 1 if not report.ok else 0 if report.reaches(level) else 4
 
 
 def _check(wanted: SimpleNamespace) -> None:

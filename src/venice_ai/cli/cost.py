@@ -35,7 +35,15 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
     if (text := prompt_from(prompt)) is None:
         raise click.UsageError("give the prompt as arguments or on stdin")
     estimate = asyncio.run(_estimate(connection, text, model, expected))
-    _output.line(json.dumps(asdict(estimate), default=float, indent=2) if as_json else in_words(estimate))
+    if as_json:
+        _output.line(json.dumps(asdict(estimate), default=float, indent=2))
+        return
+    low, high = _dollars(estimate.low), _dollars(estimate.high)
+    _output.line(
+        f"{estimate.model}: about {_dollars(estimate.total_cost_usd)} (from {low} to {high})\n"
+        f"  prompt      {estimate.prompt_tokens:>8,} tokens  {_dollars(estimate.prompt_cost_usd)}\n"
+        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  {_dollars(estimate.completion_cost_usd)}"
+    )
 
 
 async def _estimate(connection: Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
@@ -46,16 +54,6 @@ async def _estimate(connection: Connection, prompt: str, model: str | None, expe
                 messages=[{"role": "user", "content": prompt}],
                 expected_completion_tokens=expected,
             )
-
-
-def in_words(estimate: ChatCostEstimate) -> str:
-    """The estimate as three lines."""
-    return (
-        f"{estimate.model}: about {_dollars(estimate.total_cost_usd)}"
-        f" (from {_dollars(estimate.low)} to {_dollars(estimate.high)})\n"
-        f"  prompt      {estimate.prompt_tokens:>8,} tokens  {_dollars(estimate.prompt_cost_usd)}\n"
-        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  {_dollars(estimate.completion_cost_usd)}"
-    )
 
 
 def _dollars(amount: Decimal) -> str:

@@ -51,16 +51,11 @@ def doctor(connection: Connection, as_json: bool) -> int:
         findings = {name: {"ok": not finding.remedy, **asdict(finding)} for name, finding in found.items()}
         _output.line(json.dumps({"ok": well, "findings": findings}, indent=2))
     else:
-        _output.line("\n".join(report(found)))
+        for name, finding in found.items():
+            _output.line(f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}")
+            if finding.remedy:
+                _output.line(f"{'':<16}-> {finding.remedy}")
     return 0 if well else 1
-
-
-def report(found: dict[str, Finding]) -> Iterable[str]:
-    """The findings as lines, problems marked."""
-    for name, finding in found.items():
-        yield f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}"
-        if finding.remedy:
-            yield f"{'':<16}-> {finding.remedy}"
 
 
 def examine(connection: Connection) -> dict[str, Finding]:

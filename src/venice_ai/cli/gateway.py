@@ -53,6 +53,7 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 @click.option("--pin", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The software to accept: a pin file.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="The most that all chats may cost.")
 @click.option("--fallback", "fallbacks", multiple=True, metavar="MODEL", help="A model to ask in place of one that fails.")
+@click.option("--sealed-tools", is_flag=True, help="Let encrypted chats have tools, in sealed messages.")
 @click.option("--rpm", type=click.IntRange(1), metavar="N", help="How many chats may begin in a minute.")
 @with_connection
 def gateway(connection: Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
@@ -87,7 +88,7 @@ async def _run(connection: Connection, token: Any, **given: Any) -> None:
         budget=None if given["budget"] is None else Budget(usd=given["budget"]),
         fallback_models=given["fallbacks"],
     )
-    options = {name: given[name] for name in ("host", "port", "allow_hosts", "rpm")}
+    options = {name: given[name] for name in ("host", "port", "allow_hosts", "sealed_tools", "rpm")}
     stop, in_clear = stop_signal(), given["min_privacy"] == "none"
     async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
         _output.line(f"Venice gateway on {running.url}" + (f"\ntoken: {running.token}" if token is True else ""))

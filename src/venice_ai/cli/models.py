@@ -52,44 +52,45 @@ venice-chat models --resolve --capability function-calling
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @click.option("--json", "as_json", is_flag=True, help="Print the catalogue's entries as JSON.")
 @with_connection
-def models(connection: Connection, /, words: tuple[str, ...], resolve: bool, **given: Any) -> None:
+def models(connection: Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
     """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
 
     Prices are US dollars for 1,000,000 tokens; no key is needed.
     """
-    if not resolve:
-        asyncio.run(
-            _show(connection, words[1], given)
-            if words[:1] == ("show",) and words[2:] == () != words[1:]
-            else _list(connection, words, given)
-        )
-    elif words or given["as_json"] or any(given[name] is not None for name in ("kind", "max_price", "sort")):
+    elsewhere = words or wanted["as_json"] or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))
+    if wanted["resolve"] and elsewhere:
         raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
+    asyncio.run(_list(connection, words, wanted))
+
+
+async def _list(connection: Connection, words: Sequence[str], wanted: Mapping[str, Any]) -> None:
+    async with connection.client() as client:
+        with asking_for_models(client):
+            if wanted["resolve"]:
+                wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
+                wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
+                _output.line(await client.models.resolve_chat(**wishes))
+                return
+            if shows := len(words) == 2 and words[0] == "show":
+                found = [await client.models.retrieve(words[1])]
+            else:
+                listed = (await client.models.list(type=wanted["kind"])).data
+                # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
+                found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, wanted)]
+    if order := "price" if wanted["cheapest"] else wanted["sort"]:
+        found.sort(key=_ORDERS[order])
+    if wanted["as_json"]:
+        entries = [model.model_dump() for model in found]
+        _output.line(json.dumps(entries[0] if shows else entries, indent=2, ensure_ascii=False))
+    elif shows:
+        if gone := [note for note in _notes(spec_of(found[0])) if note.startswith("retires")]:
+            _output.line(f"!! DEPRECATED: {found[0].id} {gone[0]}")
+        _output.line(table([("WHAT", "VALUE"), *_facts(found[0].model_dump())], width=screen_width()))
+    elif found:
+        rows = [_HEADINGS, *map(_row, found)]
+        _output.line(table(rows, numbers=_NUMBERS, leave_out=_LEAVE_OUT, width=screen_width()))
     else:
-        asyncio.run(_resolve(connection, given))
-
-
-async def _resolve(connection: Connection, given: Mapping[str, Any]) -> None:
-    async with connection.client() as client:
-        wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in given["capabilities"]}
-        with asking_for_models(client):
-            model = await client.models.resolve_chat(
-                prefer="cheapest" if given["cheapest"] else None, require_private=given["private"], **wishes
-            )
-    _output.line(model)
-
-
-async def _show(connection: Connection, name: str, given: Mapping[str, Any]) -> None:
-    async with connection.client() as client:
-        with asking_for_models(client):
-            model = await client.models.retrieve(name)
-    if given["as_json"]:
-        _output.line(json.dumps(model.model_dump(), indent=2, ensure_ascii=False))
-        return
-    if gone := [note for note in _notes(spec_of(model)) if note.startswith("retires")]:
-        _output.line(f"!! DEPRECATED: {model.id} {gone[0]}")
-    facts = list(_facts(model.model_dump()))
-    _output.line(table([("WHAT", "VALUE"), *facts], width=screen_width()))
+        _output.note("no model of the catalogue has all that")
 
 
 def _facts(entry: Any, path: str = "") -> Iterable[tuple[str, str]]:
@@ -101,32 +102,15 @@ def _facts(entry: Any, path: str = "") -> Iterable[tuple[str, str]]:
         yield path, entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
 
 
-async def _list(connection: Connection, words: Sequence[str], given: Mapping[str, Any]) -> None:
-    async with connection.client() as client:
-        with asking_for_models(client):
-            listed = (await client.models.list(type=given["kind"])).data
-    # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
-    found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, given)]
-    if order := "price" if given["cheapest"] else given["sort"]:
-        found.sort(key=_ORDERS[order])
-    if given["as_json"]:
-        _output.line(json.dumps([model.model_dump() for model in found], indent=2, ensure_ascii=False))
-    elif found:
-        rows = [_HEADINGS, *map(_row, found)]
-        _output.line(table(rows, numbers=_NUMBERS, leave_out=_LEAVE_OUT, width=screen_width()))
-    else:
-        _output.note("no model of the catalogue has all that")
-
-
-def _fits(model: ModelResponse, words: Sequence[str], given: Mapping[str, Any]) -> bool:
+def _fits(model: ModelResponse, words: Sequence[str], wanted: Mapping[str, Any]) -> bool:
     spec = spec_of(model)
     text = f"{model.id} {spec.name}".lower()
     prices = [_usd(model, side) for side in ("input", "output")]
     return (
         all(word.lower() in text for word in words)
-        and set(given["capabilities"]) <= set(abilities(model))
-        and (not given["private"] or spec.privacy == "private")
-        and (given["max_price"] is None or max(inf if each is None else each for each in prices) <= given["max_price"])
+        and set(wanted["capabilities"]) <= set(abilities(model))
+        and (not wanted["private"] or spec.privacy == "private")
+        and (wanted["max_price"] is None or max(inf if each is None else each for each in prices) <= wanted["max_price"])
     )
 
 

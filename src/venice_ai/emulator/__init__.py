@@ -14,16 +14,16 @@ from .backend import Backend, UnsupportedInput
 from .catalogue import default_models, other_model, text_model
 from .delivery import Delivery
 from .server import Server, run_in_thread, serve
-from .transport import EmulatorTransport, VirtualClock
+from .transport import EmulatorTransport, Responder, VirtualClock
 
 # fmt: off
 # isort: off
-from .script import Step, busy, completion, echo, error, events, overloaded, pieces, rate_limited, raw, refused
+from .script import Step, busy, completion, echo, error, events, from_schema, overloaded, pieces, rate_limited, raw, refused
 from .script import steps_from_json, steps_to_json, text, tool_call, tool_calls, usual
 
 __all__ = [
-    "Account", "Backend", "Delivery", "Emulator", "EmulatorTransport", "Recorded", "Server", "Step", "UnsupportedInput",
-    "VirtualClock", "busy", "completion", "default_models", "echo", "error", "events", "other_model", "overloaded",
-    "pieces", "rate_limited", "raw", "refused", "run_in_thread", "serve", "steps_from_json", "steps_to_json", "text",
-    "text_model", "tool_call", "tool_calls", "usual",
+    "Account", "Backend", "Delivery", "Emulator", "EmulatorTransport", "Recorded", "Responder", "Server", "Step",
+    "UnsupportedInput", "VirtualClock", "busy", "completion", "default_models", "echo", "error", "events",
+    "from_schema", "other_model", "overloaded", "pieces", "rate_limited", "raw", "refused", "run_in_thread", "serve",
+    "steps_from_json", "steps_to_json", "text", "text_model", "tool_call", "tool_calls", "usual",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal
 
-from . import refusals
+from . import contract
 from .sending import Answer, Send
 
 _MINUTE = 60.0
@@ -99,7 +99,7 @@ class Account:
         headers = self.told(now)
         if self.retry_after is not False:
             headers["retry-after"] = f"{wait if self.retry_after is True else self.retry_after:.3f}"
-        return refusals.refused(429, words, headers=headers)
+        return contract.refused(429, words, headers=headers)
 
     def _fail(self, now: float) -> None:
         self.failures.append(now)

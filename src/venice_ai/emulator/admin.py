@@ -15,7 +15,7 @@ from venice_ai._core.request import SECRET_HEADERS
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import refusals
+from . import contract
 from .contract import decode
 from .script import Script, steps_from_json
 from .sending import Answer, Incoming, json_answer
@@ -76,11 +76,11 @@ def administer(incoming: Incoming, requests: list[Recorded], script: Script, enc
                 _play(members(decode(incoming.body)), enclave)
                 said["fault"] = enclave.fault
             case (_, "tee") if enclave is not None:
-                return refusals.refused(405, headers={"allow": "GET, POST"})
+                return contract.refused(405, headers={"allow": "GET, POST"})
             case _:
-                return refusals.refused(404, f"{incoming.method} {incoming.path} was not found")
+                return contract.refused(404, f"{incoming.method} {incoming.path} was not found")
     except ValueError as reason:
-        return refusals.refused(400, str(reason))
+        return contract.refused(400, str(reason))
     return json_answer(200, said)
 
 

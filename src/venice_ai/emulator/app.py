@@ -17,14 +17,14 @@ from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
 from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import admin, contract, delivery, refusals, repeatable
+from . import admin, contract, delivery, repeatable
 from .account import Account
 from .admin import Recorded
 from .answer import Turn, answer, call_id, tool_call
 from .backend import Backend, relayed
 from .catalogue import TYPES, Catalogue, model_headers, split_suffix, text_model
+from .contract import Issue
 from .delivery import Completion, Delivery
-from .refusals import Issue
 from .request import ChatRequest, Leaving
 from .schema_validation import Unsatisfiable
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Script, Spoken, Step, Text, Unspoken, Usual, Whole
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .enclave import Enclave
 
 VERSION = "20261002.120000"
-_KEPT_REQUESTS = 1_000
 ANY_ORIGIN = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
 """What lets pages of any origin read an answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
@@ -132,7 +131,7 @@ class Emulator:
         else:
             self._count += 1
             self.requests.append(Recorded.of(incoming))
-            del self.requests[:-_KEPT_REQUESTS]
+            del self.requests[:-1_000]
             headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
             answer = (await self._routed(incoming, self._count, now)).with_defaults(headers)
         return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
@@ -141,9 +140,9 @@ class Emulator:
         path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""
         method = _METHODS.get(path)
         if method is None:
-            return refusals.refused(404, f"{incoming.path} was not found")
+            return contract.refused(404, f"{incoming.path} was not found")
         if incoming.method != method:
-            return refusals.refused(405, headers={"allow": method})
+            return contract.refused(405, headers={"allow": method})
         if path == CHAT_PATH:
             refusal = self.account.admit(now) if self.account else None
             answer = refusal or await self._chat_answer(incoming, number, now)
@@ -159,11 +158,11 @@ class Emulator:
     def _evidence(self, path: str, query: Mapping[str, str]) -> Answer:
         name = query.get("model", "")
         if self.enclave is None:
-            return refusals.refused(404)
+            return contract.refused(404)
         if self._catalogue.find(name) is None:
-            return refusals.refused(404, f"Specified model not found: {name}")
+            return contract.refused(404, f"Specified model not found: {name}")
         if not self._catalogue.capabilities(name).supportsTeeAttestation:
-            return refusals.refused(400, f"The model {name} does not support TEE attestation")
+            return contract.refused(400, f"The model {name} does not support TEE attestation")
         return (self.enclave.attest if path == ATTESTATION else self.enclave.signature)(name, query)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
@@ -171,7 +170,7 @@ class Emulator:
         allowed = (*TYPES, "all", "code") if path == "/models" else TYPES
         if kind not in allowed:
             expected = " | ".join(f"'{name}'" for name in allowed)
-            return refusals.invalid([Issue(("type",), f"Expected {expected}, received '{kind}'", "invalid_enum_value")])
+            return contract.invalid([Issue(("type",), f"Expected {expected}, received '{kind}'", "invalid_enum_value")])
         lists: dict[str, Any] = {"/models": self._catalogue.listed, "/models/traits": self._catalogue.traits}
         found = lists.get(path, self._catalogue.aliases)(kind)
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
@@ -184,9 +183,9 @@ class Emulator:
         try:
             body = contract.decode(incoming.body)
         except ValueError as reason:
-            return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
+            return contract.refused(400, f"Invalid JSON in the request body: {reason}")
         if issues := [*contract.issues(body)]:
-            return refusals.invalid(issues)
+            return contract.invalid(issues)
         able = self._catalogue.capabilities(split_suffix(body["model"])[0])
         enclave = self.enclave if able.supportsTeeAttestation else None
         entered = (body, None) if enclave is None else enclave.enter(able, incoming, body)
@@ -202,7 +201,7 @@ class Emulator:
         if switches:
             body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
             if issues := [*contract.issues(body)]:
-                return refusals.invalid(issues)
+                return contract.invalid(issues)
         model = self._catalogue.find(name)
         request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)), leaving)
         identity = f"chatcmpl-{repeatable.hexes(32, request.model.id, number)}"
@@ -212,7 +211,7 @@ class Emulator:
         elif isinstance(step, Spoken):
             answered = _said(unsaid, [_turn(step, request)] * request.choices, step.how)
         elif model is None:
-            return refusals.refused(404, f"Specified model not found: {name}")
+            return contract.refused(404, f"Specified model not found: {name}")
         else:
             answered = contract.refusal(request, identity) or await self._usual(unsaid, step.how if step else {})
         return answered.with_defaults(model_headers(request.model, now))
@@ -222,11 +221,11 @@ class Emulator:
         if self._backend is not None and request.model.id == self._backend.model_id:
             return await relayed(self._backend, unsaid)
         if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
-            return refusals.too_long(request.prompt_tokens, limit)
+            return contract.too_long(request.prompt_tokens, limit)
         try:
             return _said(unsaid, [answer(request, index) for index in range(request.choices)], how)
         except Unsatisfiable as reason:
-            return refusals.rejected(f"Invalid schema: {reason}", unsaid.id)
+            return contract.rejected(f"Invalid schema: {reason}", unsaid.id)
 
 
 LIMITS = "/api_keys/rate_limits"
@@ -252,9 +251,9 @@ def _enclave(tee: bool | Enclave) -> Enclave | None:
 def _refusal(incoming: Incoming) -> Answer | None:
     """The refusal of a request before its body is read; `None` if it is accepted."""
     if incoming.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        return refusals.refused(415)
+        return contract.refused(415)
     if len(incoming.body) > contract.MAX_BODY_BYTES:
-        return refusals.refused(413)
+        return contract.refused(413)
     return _stranger(incoming)
 
 
@@ -265,8 +264,8 @@ def _stranger(incoming: Incoming) -> Answer | None:
         return None
     scheme, _, key = headers.get("authorization", "").strip().partition(" ")
     if not key.strip() and scheme.lower() in {"", "bearer"}:
-        return refusals.no_key(f"https://api.venice.ai{incoming.path}")
-    return None if scheme.lower() == "bearer" else refusals.refused(401)
+        return contract.no_key(f"https://api.venice.ai{incoming.path}")
+    return None if scheme.lower() == "bearer" else contract.refused(401)
 
 
 def _entry(backend: Backend, *, in_enclave: bool) -> dict[str, Any]:
@@ -285,7 +284,7 @@ def _unspoken(step: Unspoken) -> Answer:
     how = step.how
     match step:
         case Failure():
-            body = refusals.body_for(step.status) if step.body is None else step.body
+            body = contract.body_for(step.status) if step.body is None else step.body
             return replace(delivery.body(body, how), status=step.status)
         case Raw():
             return replace(delivery.sent(step.status, {}, [step.body], how), verbatim=True)

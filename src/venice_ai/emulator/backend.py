@@ -13,7 +13,7 @@ from venice_ai._wire.sse import encode
 from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
-from . import refusals
+from . import contract
 from .delivery import DONE, EVENTS_TYPE, Completion, bill, error_event
 from .request import ChatRequest
 from .sending import Answer, Send, closed, encode_json, json_answer
@@ -67,10 +67,10 @@ async def relayed(backend: Backend, shell: Completion) -> Answer:
         # What the backend cannot take shows with the first chunk, while there still is a status to say so.
         first = await anext(chunks, None)
     except UnsupportedInput as reason:
-        return refusals.rejected(str(reason), shell.id)
+        return contract.rejected(str(reason), shell.id)
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
-        return refusals.refused(500)
+        return contract.refused(500)
     return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks, shell.request))
 
 
@@ -93,7 +93,7 @@ async def _events(
             chunk = await anext(chunks, None)
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
-        yield Send(error_event({"message": refusals.MESSAGES[500], "type": "api_error", "code": "upstream_error"}))
+        yield Send(error_event({"message": contract.MESSAGES[500], "type": "api_error", "code": "upstream_error"}))
     finally:
         await closed(chunks)
     yield Send(DONE)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl
 
 from venice_ai.types.api.models import ModelCapabilities, ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
@@ -168,13 +168,8 @@ _SUFFIXABLE = VeniceSwitches.__annotations__.keys() - {"enable_e2ee", "enable_x_
 def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
     """A model name without its feature suffix, and what that sets: `m:enable_web_search=on&disable_thinking=true`."""
     name, _, suffix = model.partition(":")
-    switches: dict[str, Any] = {}
-    for pair in suffix.split("&"):
-        key, _, value = pair.partition("=")
-        if key in _SUFFIXABLE:
-            text = unquote_plus(value)
-            switches[key] = {"true": True, "false": False}.get(text, text)
-    return name, switches
+    said = parse_qsl(suffix, keep_blank_values=True)
+    return name, {key: {"true": True, "false": False}.get(text, text) for key, text in said if key in _SUFFIXABLE}
 
 
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:

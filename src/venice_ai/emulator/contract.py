@@ -1,16 +1,18 @@
-"""Validates the body of a chat request as Venice does, before a model sees it.
+"""Validates the body of a chat request as Venice does, before a model sees it, and makes Venice's error responses.
 
 Names, types and ranges are those of `types/api/params.py`, which the client checks as well. Only the wire refuses more:
 unknown keys at the top, null where a value belongs, URLs that are not valid.
-Source: Venice's OpenAPI document, schema `ChatCompletionRequest`.
+Sources: Venice's OpenAPI document, schema `ChatCompletionRequest`; https://docs.venice.ai/api-reference/error-codes.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, NotRequired
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from typing import Annotated, Any, NamedTuple, NotRequired
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,14 +24,30 @@ from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
 
-from . import refusals
-from .refusals import Issue
 from .request import ChatRequest, parts_of
-from .sending import Answer
+from .sending import Answer, encode_json, json_answer
 
 MAX_BODY_BYTES = 35 * 1024 * 1024
 MAX_FILE_BYTES = 25 * 1024 * 1024
 MAX_CHOICES = 128
+MESSAGES = {
+    400: "Invalid request parameters",
+    401: "Authentication failed",
+    402: "Insufficient USD or Diem balance to complete request. Visit https://venice.ai/settings/api to add credits.",
+    403: "Unauthorized access",
+    404: "Specified resource not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    410: "This model has been retired",
+    413: "The request body exceeds the maximum allowed size of 35 MB.",
+    415: "Invalid request content-type",
+    422: "Your prompt violates the content policy of Venice.ai or the model provider",
+    429: "The model is currently overloaded. Please try again later.",
+    500: "Inference processing failed",
+    502: "Bad gateway",
+    503: "The model is at capacity. Please try again later.",
+    504: "The request took too long to complete and was timed-out.",
+}
 
 
 class WireParams(TypedDict, total=False):
@@ -130,9 +148,8 @@ def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issu
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         reason, place = objection(error)
-        yield Issue(
-            (*path, *(place or value)), reason, next((_CODES[sign] for sign in _CODES if sign in reason), "invalid_type")
-        )
+        code = next((each for sign, each in _CODES.items() if sign in reason), "invalid_type")
+        yield Issue((*path, *(place or value)), reason, code)
 
 
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
@@ -160,21 +177,21 @@ def refusal(request: ChatRequest, identity: str) -> Answer | None:
     """Why a request that the contract allows is refused, by Venice or by its model's provider; None if it is not."""
     model = request.model
     if model.model_spec.offline:
-        return refusals.refused(503, "The model is currently offline. Please try another model.")
+        return refused(503, "The model is currently offline. Please try another model.")
     issues = [
         Issue(path, f"{'.'.join(map(str, path))} is not supported by model {model.id} ({capability})")
         for capability, path in needed_capabilities(request.body)
         if getattr(request.capabilities, capability) is False
     ]
     if issues:
-        return refusals.invalid(issues)
+        return invalid(issues)
     if any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for _, _, part in parts_of(request.messages, "file")):
-        return refusals.refused(413, "File exceeds the maximum allowed size of 25 MB.")
+        return refused(413, "File exceeds the maximum allowed size of 25 MB.")
     # Which characters there are cannot be known here: every name that could be one is.
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", request.switches.get("character_slug", "venice")):
-        return refusals.refused(404, "No character could be found from the provided character_slug")
+        return refused(404, "No character could be found from the provided character_slug")
     reason = _of_the_provider(request)
-    return refusals.rejected(reason, identity) if reason else None
+    return rejected(reason, identity) if reason else None
 
 
 def _of_the_provider(request: ChatRequest) -> str | None:
@@ -194,3 +211,51 @@ def _of_the_provider(request: ChatRequest) -> str | None:
     if choice == "required" and not names:
         return "tool_choice is required, but there are no tools"
     return None
+
+
+class Issue(NamedTuple):
+    path: tuple[str | int, ...]
+    message: str
+    code: str = "custom"
+    keys: tuple[str, ...] = ()
+
+
+def body_for(status: int) -> dict[str, Any]:
+    code = {"code": "PAYLOAD_TOO_LARGE"} if status == 413 else {}
+    return {"error": MESSAGES.get(status, "Unknown error"), **code}
+
+
+def refused(status: int, error: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any) -> Answer:
+    """A refusal in the common shape, `{"error": text}`."""
+    return json_answer(status, {**body_for(status), **({"error": error} if error else {}), **members}, headers)
+
+
+def invalid(issues: Iterable[Issue]) -> Answer:
+    """400 with every reason, as a tree by field and as a list."""
+    listed: list[dict[str, Any]] = []
+    details: dict[str, Any] = {"_errors": []}
+    for issue in issues:
+        keys = {"keys": list(issue.keys)} if issue.keys else {}
+        listed.append({"code": issue.code, **keys, "path": list(issue.path), "message": issue.message})
+        node = details
+        for step in issue.path:
+            node = node.setdefault(str(step), {"_errors": []})
+        node["_errors"].append(issue.message)
+    return json_answer(400, {"error": MESSAGES[400], "details": details, "issues": listed})
+
+
+def rejected(reason: str, request_id: str) -> Answer:
+    return json_answer(400, {"error": reason, "request_id": request_id})
+
+
+def too_long(prompt_tokens: int, context_tokens: int) -> Answer:
+    message = f"This model's maximum context length is {context_tokens} tokens, but your messages have {prompt_tokens} tokens."
+    error = {"message": message, "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
+    return json_answer(400, {"error": error})
+
+
+def no_key(url: str) -> Answer:
+    """402: without credentials Venice says how to pay, or where to get a key (https://www.x402.org)."""
+    content = json.loads(files("venice_ai.emulator").joinpath("payment_required.json").read_bytes())
+    content["resource"] = {"url": url, **content["resource"]}
+    return json_answer(402, content, {"payment-required": base64.b64encode(encode_json(content)).decode()})

@@ -28,7 +28,6 @@ from .sending import JSON_TYPE, Act, Answer, Pause, Reset, Send, encode_json, me
 DONE = encode(b"[DONE]")
 EVENTS_TYPE = "text/event-stream; charset=utf-8"
 _PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
-_COMMENT_SECONDS = 15.0
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
@@ -276,7 +275,7 @@ def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
 
 
 def _timed(frames: Iterable[bytes], how: Delivery, *, events: bool) -> Iterator[Act]:
-    between = how.get("chunk_delay", _COMMENT_SECONDS if "comments_only" in how else 0.0)
+    between = how.get("chunk_delay", 15.0 if "comments_only" in how else 0.0)
     stall = how.get("stall_after")
     if first := how.get("first_token_delay"):
         yield Pause(first)

@@ -9,8 +9,5 @@ from .app import Emulator
 
 @pytest.fixture
 def emulator() -> Emulator:
-    """A Venice in this process, with nothing scripted and a clock that does not wait.
-
-    `VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock)` talks to it.
-    """
+    """A Venice in this process; `VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock)` asks it."""
     return Emulator()

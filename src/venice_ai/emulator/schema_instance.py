@@ -22,8 +22,6 @@ from .schema_validation import BOUNDS, Schema, Unsatisfiable, fits, flat, fracti
 
 T = TypeVar("T")
 _DEEP = 4
-_DEEPEST = 40
-_MOST = 20_000
 _LARGEST = 10_000
 
 
@@ -62,7 +60,7 @@ class _Maker:
 
     def make(self, schema: Any, path: str, depth: int) -> Any:
         self._made += 1
-        if self._made > _MOST or depth > _DEEPEST:
+        if self._made > 20_000 or depth > 40:
             raise Unsatisfiable(f"{path}: the schema has no end")
         if schema is True:
             return {}

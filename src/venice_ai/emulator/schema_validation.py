@@ -24,7 +24,6 @@ _BEYOND: Final = (
     *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas"),
     *("if", "then", "else", "not", "patternProperties", "unevaluatedItems", "unevaluatedProperties"),
 )
-_DEEPEST: Final = 40
 BOUNDS: Final = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "object": is_object,
@@ -147,7 +146,7 @@ def _is_found(pattern: str, text: str) -> bool:
 def flat(schema: Schema, root: Any, path: str) -> dict[str, Any]:
     """The schema with its reference and its `allOf` folded in; Unsatisfiable if the reference leads nowhere, or in a circle."""
     found = dict(schema)
-    for _ in range(_DEEPEST):
+    for _ in range(40):
         if "$ref" in found:
             found = merged(members(resolved(root, found.pop("$ref"))), found)
         elif "allOf" in found:

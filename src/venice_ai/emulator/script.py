@@ -6,6 +6,7 @@ A script is a list of steps, one for each request, in order. Every constructor h
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar, cast
@@ -18,6 +19,7 @@ from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.params import CHAT_PATH
 
 from .delivery import Delivery
+from .schema_instance import instance
 
 Status: TypeAlias = Annotated[int, msgspec.Meta(ge=200, le=599)]
 
@@ -114,6 +116,11 @@ def text(
     return _step(Text, how, text=content, reasoning=reasoning, finish_reason=finish_reason, deltas=pieces)
 
 
+def from_schema(schema: Mapping[str, Any], *, salt: object = "", **how: Unpack[Delivery]) -> Text:
+    """Answers with JSON that fits a JSON schema, another for another `salt`. Raises ValueError if none fits."""
+    return text(json.dumps(instance(schema, salt=salt), ensure_ascii=False), **how)
+
+
 def tool_call(
     name: str,
     arguments: Mapping[str, Any] | str = "{}",
@@ -183,21 +190,22 @@ class Script:
 
     def __init__(self) -> None:
         self._next: defaultdict[str, deque[Step]] = defaultdict(deque)
-        self._always: dict[str, Step] = {}
+        self._always: dict[str, Step | None] = {}
 
     def add(self, steps: Iterable[Step], path: str = CHAT_PATH) -> None:
         self._next[path].extend(steps)
 
     def always(self, step: Step | None, path: str = CHAT_PATH) -> None:
         """What to answer whenever the list is empty; None ends that."""
-        if step is None:
-            self._always.pop(path, None)
-        else:
-            self._always[path] = step
+        self._always[path] = step
 
     def take(self, path: str) -> Step | None:
         """The next step; `None` at the end of the script."""
         return self._next[path].popleft() if self._next[path] else self._always.get(path)
+
+    @property
+    def left(self) -> list[Step]:
+        return [step for steps in self._next.values() for step in steps]
 
     def clear(self) -> None:
         self._next.clear()

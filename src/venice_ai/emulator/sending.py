@@ -58,6 +58,7 @@ class Answer:
     refused: bool = False
     """The connection is not accepted at all: in process it cannot be made, on a socket it is dropped unanswered."""
     verbatim: bool = False  # no headers are to be added
+    failure: Exception | None = None  # raised in process; on a socket it is answered as it is
 
     def with_defaults(self, headers: Mapping[str, str]) -> Self:
         """With these headers where it has none of its own."""

@@ -19,16 +19,14 @@ from venice_ai._core.request import SystemClock
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
-from .contract import MAX_BODY_BYTES
-from .refusals import refused
+from .contract import MAX_BODY_BYTES, refused
 from .sending import PREFIX, Answer, Incoming, Pause, Send, acts_of, closed
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from .app import Emulator
+    from .transport import Responder
 
-_COMPRESSIBLE_BYTES = 1_024
 _CLOCK = SystemClock()  # whatever the emulator's own clock is: here real callers wait
 _logger = logging.getLogger(__name__)
 
@@ -48,12 +46,12 @@ class Server:
 
 @asynccontextmanager
 async def serve(
-    emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
+    emulator: Responder, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
 ) -> AsyncGenerator[Server]:
     """Serves an emulator until the context ends; port 0 takes a free one.
 
     Args:
-        emulator: what answers.
+        emulator: what answers: an `Emulator`, or another responder.
         host: the address to listen on.
         port: the port to listen on.
         allow_remote: also listen on addresses that other machines can reach. There is no protection: whoever reaches it
@@ -84,7 +82,7 @@ async def serve(
 
 @contextmanager
 def run_in_thread(
-    emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
+    emulator: Responder, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
 ) -> Generator[Server]:
     """Serves an emulator from synchronous code, on a thread of its own; the arguments are those of `serve`."""
     loop = asyncio.new_event_loop()
@@ -98,12 +96,13 @@ def run_in_thread(
         finally:
             asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()  # closes a recorder's connections
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _handled(emulator: Emulator, request: web.BaseRequest) -> web.StreamResponse:
+async def _handled(emulator: Responder, request: web.BaseRequest) -> web.StreamResponse:
     from aiohttp import web
 
     headers, body = Headers(request.headers.items()), await _body(request)
@@ -174,7 +173,7 @@ def _compress(request: web.BaseRequest, response: web.StreamResponse, length: in
     accepted = ",".join(request.headers.getall("accept-encoding", [])).lower()
     weights = dict(re.findall(r"([\w*-]+)\s*(?:;\s*q\s*=\s*([\d.]+))?", accepted))
     takes_gzip = (weights.get("gzip", weights.get("*", "0")) or "1").strip("0.") != ""
-    if length >= _COMPRESSIBLE_BYTES and takes_gzip and "content-encoding" not in response.headers:
+    if length >= 1_024 and takes_gzip and "content-encoding" not in response.headers:
         response.enable_compression(ContentCoding.gzip)
 
 

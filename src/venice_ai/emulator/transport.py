@@ -28,9 +28,10 @@ EPOCH = 1_780_000_000.0  # Unix time at which an emulator's clock starts: fixed,
 class VirtualClock:
     """A clock to give the client too: a sleep takes no time, moves the clock on, and is written down in `slept`."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: float = EPOCH) -> None:
         self.slept: list[float] = []
         """The waits that were asked for, in seconds."""
+        self._epoch = epoch
         self._elapsed = 0.0
 
     def now(self) -> float:
@@ -39,7 +40,7 @@ class VirtualClock:
 
     def time(self) -> float:
         """Unix time in seconds."""
-        return EPOCH + self._elapsed
+        return self._epoch + self._elapsed
 
     async def sleep(self, seconds: float) -> None:
         """Notes the wait; others run meanwhile."""
@@ -54,20 +55,23 @@ class VirtualClock:
 
 
 class Responder(Protocol):
-    """What answers requests, on its own clock: an `Emulator`."""
+    """What answers requests, on its own clock: an `Emulator`, or something else that `serve` is to put on a socket."""
 
     clock: Clock
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer: ...
+    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+        """The answer to a request; `now` is Unix time."""
+        ...
 
 
 class EmulatorTransport:
     """Sends requests to an emulator in this process."""
 
-    def __init__(self, responder: Responder) -> None:
+    def __init__(self, responder: Responder, *then: Callable[[], Awaitable[None]]) -> None:
         self.server: Responder = responder
         """The limits that a client learns are those of this server."""
         self._closing: set[asyncio.Task[None]] = set()
+        self._then = then
 
     async def send(self, request: Request) -> EmulatorReply:
         """The reply, once its headers are here; ConnectFailure if the script refuses the connection."""
@@ -84,8 +88,9 @@ class EmulatorTransport:
         return reply
 
     async def aclose(self) -> None:
-        """Waits until every backend has noticed that its caller left."""
+        """Waits until every backend has noticed that its caller left; then closes what else is to be closed."""
         await asyncio.gather(*self._closing)
+        await asyncio.gather(*(close() for close in self._then))
 
 
 class EmulatorReply:
@@ -109,6 +114,8 @@ class EmulatorReply:
         answer = await self._until(answering)
         self.status, self.headers, self._body = answer.status, Headers(answer.headers.items()), answer.body
         await self._wait(answer.delay)
+        if answer.failure is not None:
+            raise answer.failure
         if answer.refused:
             raise ConnectFailure("the emulator refused the connection, as its script says")
 

@@ -5,7 +5,8 @@ Importing pydantic takes long, so this module is imported when one of them is fi
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
@@ -35,15 +36,10 @@ class Mismatch(OutputError, ValidationError):
     def __reduce__(self) -> tuple[Any, ...]:
         # pydantic's own forgets what an object was given beside the errors.
         lines = [_HIDDEN] if self.private else self.errors(include_url=False)
-        return _restored, (type(self), self.title, lines, self.state_to_keep())
+        return partial(mismatch, **self.state_to_keep()), (type(self), self.title, lines)
 
 
-_HIDDEN: Final = {
-    "type": "hidden",
-    "msg": "What does not fit came end-to-end encrypted and is not kept",
-    "loc": (),
-    "input": None,
-}
+_HIDDEN = {"type": "hidden", "msg": "What does not fit came end-to-end encrypted and is not kept", "loc": (), "input": None}
 
 
 class OutputInvalidError(Mismatch):
@@ -73,10 +69,6 @@ class ToolCallWithWordsError(Mismatch, ToolCallInsteadError):
 
 # Tracebacks and pickles show where users find them.
 OutputInvalidError.__module__ = OutputTruncatedError.__module__ = OutputError.__module__
-
-
-def _restored(cls: type[Mismatch], title: str, lines: list[Any], state: dict[str, Any]) -> Mismatch:
-    return mismatch(cls, title, lines, **state)
 
 
 def mismatch(cls: type[Mismatch], title: str, lines: list[Any], *, hide_input: bool = False, **state: Any) -> Mismatch:

@@ -89,7 +89,8 @@ def error_for(
     partial: ChatCompletionResponse | None = None,
 ) -> errors.APIError:
     """The error for an HTTP answer, or for one inside a stream (status 200), whose `headers` are looked up in lower case."""
-    said: Any = (status < 300 and isinstance(body, Mapping) and reported(cast("Any", body))) or body
+    found = reported(cast("Any", body)) if status < 300 and isinstance(body, Mapping) else None
+    said: Any = found or cast("Any", body)
     code = _code(said)
     name = code or _type(said)
     counts_as = status if status >= 300 else _status_of(name, status)
@@ -148,8 +149,9 @@ def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> erro
         "concurrency": "concurrency" in code,
         "requests": requests,
         "tokens": tokens,
+        "unknown": True,
     }
-    return next((kind for kind, met in kinds.items() if met), "unknown")
+    return next(kind for kind, met in kinds.items() if met)
 
 
 def _member(body: Any, name: str) -> Any:
@@ -174,7 +176,8 @@ def _detail(body: Any, headers: Mapping[str, str]) -> str:
         return "an HTML page, not JSON" if is_page else text[:200] or "an empty body"
     places = (_member(body, "error"), _member(body, "error_message"), body, *_error_members(body))
     said = next(filter(None, map(_message, places)), "no reason was given")
-    reasons = list(dict.fromkeys(reason for reason in _reasons(body) if reason not in said))[:10]
+    told = [f"{path}: {text}" if path else text for path, text in _reasons(body) if text]
+    reasons = list(dict.fromkeys(reason for reason in told if reason not in said))[:10]
     return f"{said} ({'; '.join(reasons)})" if reasons else said
 
 
@@ -184,27 +187,22 @@ def _message(error: Any) -> str | None:
     return _text(error) or _text(_member(error, "message")) or _text(_member(error, "detail"))
 
 
-def _reasons(body: Any) -> Iterator[str]:
-    issues = _member(body, "issues")
+def _reasons(body: Any) -> Iterator[tuple[str, str | None]]:
+    """What is wrong with the fields of a request, by their paths."""
+    issues, details = _member(body, "issues"), _member(body, "details")
     for issue in cast("list[Any]", issues) if isinstance(issues, list) else []:
-        path, message = _member(issue, "path"), _text(_member(issue, "message"))
-        steps = ".".join(map(str, cast("list[Any]", path))) if isinstance(path, list) else ""
-        if message:
-            yield f"{steps}: {message}" if steps else message
-    details = _member(body, "details")
+        path = _member(issue, "path")
+        yield ".".join(map(str, cast("list[Any]", path))) if isinstance(path, list) else "", _text(_member(issue, "message"))
     if isinstance(details, str):
-        yield details
+        yield "", details
     elif not issues:
         yield from _tree(details, "")
 
 
-def _tree(node: Any, path: str) -> Iterator[str]:
+def _tree(node: Any, path: str) -> Iterator[tuple[str, str | None]]:
     """Reasons in a nested `{"field": {"_errors": [...]}}`."""
-    if not isinstance(node, Mapping):
-        return
-    for name, value in cast("Mapping[str, Any]", node).items():
+    for name, value in cast("Mapping[str, Any]", node).items() if isinstance(node, Mapping) else ():
         if name == "_errors" and isinstance(value, list):
-            for text in filter(None, map(_text, cast("list[Any]", value))):
-                yield f"{path}: {text}" if path else text
+            yield from ((path, _text(text)) for text in cast("list[Any]", value))
         else:
             yield from _tree(value, f"{path}.{name}" if path else name)

@@ -44,8 +44,10 @@ class VeniceError(Exception):
     def state_to_keep(self) -> dict[str, Any]:
         """What a pickle holds. What came end-to-end encrypted stays out of what workers and trackers write down."""
         state = dict(vars(self))
-        if getattr(state.get("partial"), "_private", False):
-            state["partial"] = None
+        for name in ("partial", "last_response", "tool_loop", "state"):
+            if getattr(state.get(name), "_private", False):
+                state[name] = None
+                state.update((each, []) for each in ("messages", "pending_calls") if each in state)
         if results := state.get("results"):
             state["results"] = {index: each for index, each in results.items() if each.attestation is None}
         if attempts := state.get("attempts"):

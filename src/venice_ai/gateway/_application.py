@@ -11,10 +11,11 @@ import logging
 import re
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
@@ -24,11 +25,13 @@ from .._core.machine import is_loopback
 from .._core.privacy import PREFIX, encryption_requested, switches_in
 from .._wire import sse
 from .._wire.json_text import NOT_STRICT, encode, strict_decode
-from ..exceptions import APIError, InvalidArgumentError, NotFoundError, VeniceError
+from ..exceptions import APIError, InvalidArgumentError, InvalidRequestError, NotFoundError, VeniceError
 from ..streaming import ChatStream
 from ..tee.guard import guard
-from ..types._base import is_object
-from ..types.api.chat import ChatCompletionResponse, ChatUsage
+from ..tee.types import TeeOptions
+from ..tools.sealed_form import Prose, read_turn, sealed_messages, with_calls
+from ..types._base import is_array, is_object, plain
+from ..types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
 from ._errors import body_of, headers_of, status_of, told_by
@@ -86,6 +89,7 @@ class Gateway:
     client: VeniceClient
     access: _Access
     clear_on_request: bool
+    sealed_tools: bool
     patience: float
     begun: deque[float]
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -138,9 +142,8 @@ class Gateway:
     # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        options = self.client.tee_options
-        roles = "all" if options is None else options.encrypt_roles
-        asked = _asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
+        body, tee = await self._body(request), self.client.tee_options
+        asked = _asked_by(body, tee, clear_on_request=self.clear_on_request, sealed_tools=self.sealed_tools)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
         words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
         self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
@@ -150,6 +153,8 @@ class Gateway:
         create: Any = self.client.chat.completions.create
         response: ChatCompletionResponse = await create(**asked.keywords)
         self._note_usage(response.usage)
+        if asked.calling is not None:
+            response = with_calls(response, asked.calling, broken=False)
         return _json(response, 200, told_by(response.meta, response.attestation))
 
     async def _wait_for_turn(self) -> None:
@@ -182,7 +187,8 @@ class Gateway:
         assert transport is not None  # the body has just come
         stream: ChatStream = await create(**asked.keywords)
         async with stream:
-            chunks, reader, buffered = aiter(stream), stream._reader, transport.get_write_buffer_size  # noqa: SLF001  # of this package
+            reader, buffered = stream._reader, transport.get_write_buffer_size  # noqa: SLF001  # of this package
+            chunks = aiter(stream) if asked.calling is None else _with_calls(stream, asked.calling)
             chunk, clear, usage = await anext(chunks, None), stream.attestation is None, asked.usage
             headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
             response = web.StreamResponse(headers={**headers, **told_by(stream.meta, stream.attestation)})
@@ -244,6 +250,8 @@ class Options(TypedDict, total=False):
     clear_on_request: bool
     """Let a request for an `e2ee-*` model leave in clear if it says `enable_e2ee: false`, and what cannot be encrypted beside
     messages (`stop`) leave in clear with those that are. False by default."""
+    sealed_tools: bool
+    """Let an encrypted chat have tools, in sealed messages, as `run_with_tools(sealed_tools=True)` does. False by default."""
     rpm: int | None
     """How many chats may begin in a minute; the others wait."""
     patience_seconds: float
@@ -267,7 +275,8 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
     if (rpm is not None and rpm < 1) or not patience > 0:
         raise InvalidArgumentError(f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience!r} above 0")
     access = _Access(token, options.get("allow_hosts", ()))
-    gateway = Gateway(client, access, options.get("clear_on_request", False), patience, deque(maxlen=rpm))
+    switches = (options.get("clear_on_request", False), options.get("sealed_tools", False))
+    gateway = Gateway(client, access, *switches, patience, deque(maxlen=rpm))
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway
     application.add_routes(
@@ -294,13 +303,15 @@ class _Asked(NamedTuple):
     """Whether the program wants to be told the usage of a stream."""
     dropped: tuple[str, ...]
     """The fields that are left out because they would not be encrypted."""
+    calling: list[Any] | None
+    """The messages, if the calls of the answer stand in its text; else None."""
 
 
-def _asked_by(body: Mapping[str, Any], *, clear_on_request: bool, roles: Literal["all"] | tuple[str, ...]) -> _Asked:
+def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_request: bool, sealed_tools: bool) -> _Asked:
     """What the body of a request asks for. What is wrong with it, `create` says.
 
     Models with end-to-end encryption are asked with it, and an InvalidRequestError is raised for what would leave in clear,
-    also if the client seals the messages of some `roles` alone; unless `clear_on_request` lets `enable_e2ee: false` decide.
+    also if the client seals the messages of some roles alone; unless `clear_on_request` lets `enable_e2ee: false` decide.
     """
     fields = dict(body)
     model, messages, stream = (fields.pop(name, None) for name in ("model", "messages", "stream"))
@@ -314,12 +325,37 @@ def _asked_by(body: Mapping[str, Any], *, clear_on_request: bool, roles: Literal
     usage = isinstance(options, Mapping) and cast("Mapping[str, Any]", options).get("include_usage") is True
     if stream is True and (options is None or isinstance(options, Mapping)):
         fields["stream_options"] = {**cast("Mapping[str, Any]", options or {}), "include_usage": True}
+    calling = None
+    if sealed and sealed_tools and is_array(messages) and is_array(tools := fields.get("tools") or []):
+        rules: dict[str, Any] = {name: fields.pop(name, None) for name in ("tools", "tool_choice", "parallel_tool_calls")}
+        messages = sealed_messages(messages, **{**rules, "tools": cast("Any", tools)})
+        calling = messages if tools and rules["tool_choice"] != "none" else None
+        if calling and fields.get("n") not in {None, 1}:
+            raise InvalidRequestError("n is not allowed with tools that are sealed: their calls are read from one answer")
     conversation = {"model": model, "messages": messages}
-    if sealed and not clear_on_request:
-        guard({**fields, **conversation}, floor="e2ee", roles=roles)
+    if sealed and (sealed_tools or not clear_on_request):
+        roles = "all" if tee is None else tee.encrypt_roles
+        guard({**({} if clear_on_request else fields), **conversation}, floor="e2ee", roles=roles)
     known = {name: fields.pop(name) for name in _PARAMETERS.intersection(fields)}
     keywords = {**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}
-    return _Asked(keywords, sealed, usage, dropped)
+    return _Asked(keywords, sealed, usage, dropped, calling)
+
+
+async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncIterator[ChatCompletionChunk]:
+    """The chunks of a stream with the calls in its text as calls: they come with the finish reason."""
+    prose, texts = Prose(), list[str]()
+    async for given in stream:
+        chunk = deepcopy(given)
+        for choice in chunk.choices:
+            texts.append(content_text(choice.delta.content) or "")
+            vars(choice.delta)["content"] = prose.feed(texts[-1])
+            if choice.finish_reason:
+                said, calls = read_turn("".join(texts), conversation, chunk.id, broken=False)
+                vars(choice.delta)["content"] += said[prose.shown :]
+                if calls:
+                    vars(choice.delta)["tool_calls"] = [{"index": index, **plain(call)} for index, call in enumerate(calls)]
+                    vars(choice)["finish_reason"] = "tool_calls"
+        yield chunk
 
 
 def event_of(chunk: ChatCompletionChunk, event: bytes | None, *, usage: bool) -> bytes:

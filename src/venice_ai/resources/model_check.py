@@ -93,9 +93,7 @@ def _beyond(entry: ModelResponse, body: Mapping[str, Any]) -> Iterator[Refusal]:
     # No tokenizer makes one token of two words; nor are more counted on than one for four letters.
     least = sum(min(len(text.split()), len(text) // 4) for text in texts)
     if isinstance(context, int) and context and least > context:
-        yield Refusal(
-            "messages", f"at least {least} tokens do not fit into the context of model {entry.id!r}, {context} tokens"
-        )
+        yield Refusal("messages", f"at least {least} tokens do not fit the context of model {entry.id!r}, {context} tokens")
 
 
 def _effort(body: Mapping[str, Any]) -> tuple[str, Any]:

@@ -174,14 +174,12 @@ class Models(APIResource["Connection"]):
         """
         if prefer not in {None, "cheapest"}:
             raise InvalidArgumentError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
-        least = 0 if min_context_tokens is None else min_context_tokens
-        if not isinstance(least, int) or isinstance(least, bool) or least < 0:
+        low = 0 if min_context_tokens is None else min_context_tokens
+        if not isinstance(low, int) or isinstance(low, bool) or low < 0:
             raise InvalidArgumentError(f"min_context_tokens={min_context_tokens!r} must be a whole number from 0")
         preferred_models = _ids("preferred_models", preferred_models)
         exclude_models = _ids("exclude_models", exclude_models)
-        wishes = {
-            name: wish for name, wish in locals().items() if name not in {"self", "refresh", "least"} and wish is not None
-        }
+        wishes = {name: wish for name, wish in locals().items() if name not in {"self", "refresh", "low"} and wish is not None}
         if self._client.min_privacy is not None:
             wishes[f"require_{self._client.min_privacy}"] = True
         catalogue = await self.list(refresh=refresh)
@@ -210,7 +208,7 @@ class Models(APIResource["Connection"]):
             self._kept[path] = now(), reply
             # What names stand for: a model's id for itself, a trait or an alias for an id.
             held: Any = reply.get("data")
-            names: Any = held if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
+            names: Any = cast("Any", held) if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
             self._client.notices.learn(path, dict(names), now() + CACHE_SECONDS)
             return reply
 

@@ -224,11 +224,9 @@ class Tee(APIResource["Connection"]):
         self._keep(report, options)
         return report
 
-    async def _judged(
-        self, verifier: QuoteVerifier, report: AttestationReport, collected: CollectedEvidence
-    ) -> AttestationReport:
+    async def _judged(self, verifier: QuoteVerifier, report: AttestationReport, given: CollectedEvidence) -> AttestationReport:
         """The report with what the caller's own verifier said: it must say True, and nothing else."""
-        evidence = await _apart(collected.reply, lambda: attestation.evidence(collected))
+        evidence = await _apart(given.reply, lambda: attestation.evidence(given))
         try:
             answer = await asyncio.to_thread(verifier.verify, evidence)
             if inspect.isawaitable(answer):

@@ -43,11 +43,8 @@ _LIMITS = Timeout(connect=5.0, first_chunk=15.0, idle=15.0)
 _DEADLINE_SECONDS = 30.0
 _REST_SECONDS = 60.0
 _LONG_REST_SECONDS = 3600.0
-_DAY_SECONDS = 86_400.0
-_MOST_FILES = 64
 _HIGHEST_EVALUATION = 1_000
 _HIGHEST_LIST = 2**63
-_FMSPC = re.compile(r"[0-9A-F]{12}")
 _PATHS = (
     "/tdx/certification/v4/tcb?fmspc={fmspc}",
     "/tdx/certification/v4/qe/identity",
@@ -87,13 +84,13 @@ class Fetcher:
     async def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, str] | None:
         """The collateral of a platform; None if it cannot be had. If servers have nothing valid, it is given, and not kept."""
         key = (fmspc.upper(), ca)
-        if not _FMSPC.fullmatch(key[0]) or ca not in {"platform", "processor"}:
+        if not re.fullmatch(r"[0-9A-F]{12}", key[0]) or ca not in {"platform", "processor"}:
             return None
         kept = self._valid(key, now)
         rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
         failed_lately = key in self._failed and self._clock.now() - self._failed[key] < rest
         # What was revoked since yesterday is not in it.
-        if failed_lately or (kept is not None and 0 <= now - kept.fetched < _DAY_SECONDS):
+        if failed_lately or (kept is not None and 0 <= now - kept.fetched < 86_400):
             return kept.collateral if kept else None
         return await self._single_flight.share(key, partial(self._renewed, key, now, kept))
 
@@ -172,7 +169,7 @@ class Fetcher:
 
     def _write(self, name: str, value: Any) -> None:
         """Writes a file as a whole or not at all. A few kilobytes, once a month: not worth a thread."""
-        while len(self._values) >= _MOST_FILES:
+        while len(self._values) >= 64:
             del self._values[next(each for each in self._values if each != "evaluation")]
         self._values[name] = value
         if (path := self._file(name)) is None:

@@ -27,7 +27,6 @@ from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 _CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
 _EXAMINED: Final = ("gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_firmware", "gpu_unique")
 """The checks on each piece of evidence."""
-_CHAIN_LENGTH = 5
 _MOST_GPUS = 64
 _REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
 _RESPONSE = bytes.fromhex("1160")
@@ -154,7 +153,7 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
 
 def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
     """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root."""
-    chain = load(pem, _CHAIN_LENGTH)
+    chain = load(pem, 5)
     check_chain(chain, root_sha256)
     chips = {chip(common_name(certificate)) for certificate in chain[1:-1]}
     fail_if(len(chips) != 1 or None in chips, "its chain is not that of one GPU, Hopper or Blackwell")

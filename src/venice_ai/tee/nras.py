@@ -78,8 +78,7 @@ def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
     if not isinstance(measured, str) or measured.lower() != "success":
         raise ValueError(f"{name}: its measurements are not NVIDIA's ({measured!r})")
     fail_if(claims.get("secboot") is not True, f"{name}: it did not boot securely")
-    if claims.get("dbgstat") != "disabled":
-        raise ValueError(f"{name}: its debugger is not switched off ({claims.get('dbgstat')!r})")
+    fail_if(claims.get("dbgstat") != "disabled", f"{name}: its debugger is not switched off ({claims.get('dbgstat')!r})")
     # The claims for Blackwell are those for Hopper.
     # https://docs.nvidia.com/attestation/quick-start-guide/latest/attestation-examples/blackwell_single_gpu.html
     if not isinstance(model, str) or chip(model) != model.split(" ")[0]:
@@ -102,8 +101,7 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
     except jwt.PyJWTError as error:
         raise ValueError(f"NVIDIA did not sign a token: {error}") from None
     claims = as_object(parse(signed), "a token")
-    if claims.get("iss") != ISSUER:
-        raise ValueError(f"a token was issued by {claims.get('iss')!r}")
+    fail_if(claims.get("iss") != ISSUER, f"a token was issued by {claims.get('iss')!r}")
     begins, expires = _shaped([claims.get("nbf"), claims.get("exp")], tuple[float, float], "the time of a token")
     fail_if(not begins - _SKEW_SECONDS <= now < expires, "a token has expired, or is not valid yet")
     fail_if(not same_nonce(claims.get("eat_nonce"), nonce), "a token answers another nonce")

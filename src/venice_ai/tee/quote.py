@@ -52,7 +52,6 @@ _QE_AUTH: Final = 1218
 _FIXED_PART: Final = 134  # of the signature data: signature, key, and the head of the certification data
 _PLACEHOLDER_BYTES: Final = 48
 _MAX_PADDING: Final = 4096
-_HEX: Final = re.compile("(?:[0-9a-fA-F]{2})*")
 _QE_SIGNER: Final = bytes.fromhex("dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5")
 _QE_PRODUCT: Final = 2
 
@@ -89,7 +88,7 @@ def decode(text: object) -> bytes | None:
         raise ValueError(f"intel_quote is not a string, but {type(text).__name__}")  # noqa: TRY004  # evidence, not an argument
     plain = text.removeprefix("0x")
     try:
-        raw = bytes.fromhex(plain) if _HEX.fullmatch(plain) else base64.b64decode(text, validate=True)
+        raw = bytes.fromhex(plain) if re.fullmatch("(?:[0-9a-fA-F]{2})*", plain) else base64.b64decode(text, validate=True)
     except ValueError:
         if len(text) < 2 * _PLACEHOLDER_BYTES:
             return None

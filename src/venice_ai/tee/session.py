@@ -36,7 +36,6 @@ _USED_OF_A_CHOICE = frozenset({"index", "delta", "finish_reason"})
 _NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _IDENTITY = re.compile(r"[A-Za-z0-9_.:/+-]{1,128}")
 _BLANKS = " \t\r\n"  # what servers send in clear. No other blank: there are enough of those to write messages in.
-_DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
 
 class TeeSession(InMemory):
@@ -97,7 +96,7 @@ class TeeSession(InMemory):
             del body  # what shows the local variables of a traceback must not show the prompt
             clear_frames(refusal.__traceback__)
             raise
-        sealed = {name: value for name, value in body.items() if name not in _DROPPED}
+        sealed = {name: value for name, value in body.items() if name not in {"prompt_cache_key", "prompt_cache_retention"}}
         sealed["messages"] = [self._sealed(message) for message in body["messages"]]
         sealed["stream"] = True
         sealed["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}

@@ -98,8 +98,7 @@ def _signer(reply: Mapping[str, Any], public_key: bytes) -> str:
     claimed, attested = reply.get("signing_address"), address(public_key)
     if not isinstance(claimed, str) or claimed.lower() != attested:
         raise ValueError(f"signing_address is {claimed!r:.100}, and the attested key's is {attested}")
-    if reply.get("signing_algo", "ecdsa") != "ecdsa":
-        raise ValueError(f"signing_algo is {reply.get('signing_algo')!r}, not 'ecdsa'")
+    fail_if(reply.get("signing_algo", "ecdsa") != "ecdsa", f"signing_algo is {reply.get('signing_algo')!r}, not 'ecdsa'")
     return attested
 
 

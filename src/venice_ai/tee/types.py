@@ -30,8 +30,6 @@ INTEL_ROOT_SHA256: Final = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cb
 NVIDIA_ROOT_SHA256: Final = "102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48"
 """SHA-256 of the DER form of the NVIDIA Device Identity CA."""
 
-_HEX = re.compile(r"[0-9a-f]*")
-
 
 @runtime_checkable
 class QuoteVerifier(Protocol):
@@ -56,7 +54,7 @@ class CollateralProvider(Protocol):
 
 def _hex(name: str, value: Any, digits: int | None) -> str:
     text = value.lower() if isinstance(value, str) else ""
-    if not text or not _HEX.fullmatch(text) or len(text) != (digits or len(text) + len(text) % 2):
+    if not re.fullmatch(r"[0-9a-f]+", text) or len(text) != (digits or len(text) + len(text) % 2):
         raise InvalidRequestError(f"{name}={value!r} must be {digits or 'an even number of'} hex digits")
     return text
 

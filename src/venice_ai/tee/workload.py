@@ -300,6 +300,5 @@ def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
         "kms_root": root.lower() if isinstance(root, str) else None,
     }
     for name, allowed in pins.sets().items():
-        if found[name] not in allowed:
-            raise ValueError(f"{name} is {found[name]}, which is not pinned")
+        fail_if(found[name] not in allowed, f"{name} is {found[name]}, which is not pinned")
     return f"{', '.join(pins.sets())} as pinned"

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from copy import deepcopy
 from inspect import BoundArguments, Parameter
 from typing import Annotated, Any, cast
 
@@ -23,7 +22,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .._core.caller_warnings import warn
 from .._structured.read_output import optional_keys, remove_nulls, steps_to
-from .._structured.strict_schema import or_null
+from .._structured.strict_schema import or_null, written_out
 from .._structured.typed_dicts import for_pydantic, new_typed_dict, of_key
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
@@ -93,17 +92,14 @@ class Signature:
             try:
                 return given, self._adapter.validate_json(text)
             except ValidationError as error:
+                told = error.errors(include_url=False, include_context=False)
                 given = json.loads(text)
-                if not self._mended(given, error):
-                    raise ToolArgumentsError(_reasons(error)) from error
-
-    def _mended(self, given: dict[str, Any], error: ValidationError) -> bool:
-        """Mends arguments in place: JSON text for containers is read, nulls for defaults go; whether there were any."""
-        changed = False
-        for line in error.errors(include_url=False, include_context=False):
-            if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
-                changed |= _read_in_place(given, line["loc"])
-        return remove_nulls(given, error, optional_keys(self._adapter.core_schema, with_defaults=True)) or changed
+                texts = (each for each in told if _CONTAINER_WANTED.fullmatch(each["type"]) and isinstance(each["input"], str))
+                read = [_read_in_place(given, each["loc"]) for each in texts]
+                optional = optional_keys(self._adapter.core_schema, with_defaults=True)
+                if not remove_nulls(given, error, optional) and not any(read):
+                    reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in told)
+                    raise ToolArgumentsError("; ".join(reasons)) from error
 
 
 # What pydantic calls a text, a number and the like where it wants a container.
@@ -130,9 +126,7 @@ def _told(kind: Any, names: dict[str, Any], *, strict: bool = False) -> tuple[Ty
     """What validates an object, and the JSON schema of it that a model is told."""
     adapter = TypeAdapter[Any](kind)
     adapter.rebuild(_types_namespace=names)
-    schema = adapter.json_schema(schema_generator=_StrictGenerator if strict else _Generator)
-    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
-        schema = {**deepcopy(schema["$defs"][reference.removeprefix("#/$defs/")]), "$defs": schema["$defs"]}
+    schema = written_out(adapter.json_schema(schema_generator=_StrictGenerator if strict else _Generator))
     return adapter, {key: value for key, value in schema.items() if key not in {"title", "description"}}
 
 
@@ -216,14 +210,6 @@ class _StrictGenerator(_Generator):
         return node if self.field_is_required(schema, total=True) or "const" in node else or_null(node)
 
     model_field_schema = dataclass_field_schema = typed_dict_field_schema = _field_schema
-
-
-def _reasons(error: ValidationError) -> str:
-    reasons: list[str] = []
-    for found in error.errors(include_url=False, include_context=False):
-        path = ".".join(str(step) for step in found["loc"])
-        reasons.append(f"{path}: {found['msg']}" if path else found["msg"])
-    return "; ".join(reasons)
 
 
 def _warn(function: Any, described: Mapping[str, str], known: set[str], blanks: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from .._wire.request_body import checked_messages
 from ..exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError, NoToolCallsError
-from ..types._base import Model, plain
+from ..types._base import Model, is_private, mark_private, plain
 from ..types.api.chat import (
     AssistantMessage,
     ChatCompletionResponse,
@@ -108,7 +108,7 @@ class ToolLoop:
     @property
     def state(self) -> ToolLoopState:
         """The loop as plain JSON, from which it can be continued later."""
-        return ToolLoopState(
+        state = ToolLoopState(
             version=1,
             messages=plain(self.history),
             iterations=self.iterations,
@@ -116,6 +116,9 @@ class ToolLoop:
             waiting=self.waiting or None,
             usage=self.usage,
         )
+        if is_private(cast("Model", self.history[0])):
+            mark_private(state)
+        return state
 
     def receive(self, response: ChatCompletionResponse) -> list[ToolCall]:
         """Takes the model's response and returns the calls in it; an empty list if it is the final answer.

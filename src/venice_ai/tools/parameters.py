@@ -126,18 +126,13 @@ def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any], con
             raise ToolSignatureError(f"the parameter *{name}: {annotation!r} cannot be a tool's: name each of its values")
         yield Argument(name, name, list[annotation], [], "positional rest")
     else:
-        if parameter.default is None:
-            annotation = _or_none(annotation)
+        if parameter.default is None:  # it takes a null, whatever its annotation says
+            annotated = typing_extensions.get_origin(annotation) is Annotated
+            annotation = changed_inside(annotation, _optional) if annotated else _optional(annotation)
         yield Argument(_key(name, annotation, parameter.default), name, annotation, parameter.default)
 
 
-def _or_none(annotation: Any) -> Any:
-    """`x: int = None` takes a null, whatever its annotation says."""
-    if typing_extensions.get_origin(annotation) is Annotated:
-        return Annotated[(typing.Optional[annotation.__origin__], *annotation.__metadata__)]  # noqa: UP045  # also of texts
-    return typing.Optional[annotation]  # noqa: UP045
-
-
+_optional = cast("Any", typing.Optional).__getitem__
 # Two classes before Python 3.12.
 _UNPACK = {typing.Unpack, typing_extensions.Unpack}
 

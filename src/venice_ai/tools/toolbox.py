@@ -22,6 +22,7 @@ from ..types._surrogates import sendable
 from ..types.api.chat import ChatUsage, Message, Tool, ToolCall, ToolCallFunction, ToolFunction, read_arguments
 from .function_schema import Signature
 from .parameters import is_async, named
+from .sealed_form import SEALED_ID, UNREADABLE
 
 Deps = TypeVar("Deps")
 
@@ -148,11 +149,12 @@ class Toolbox:
     def is_search(self, call: ToolCall) -> bool:
         """Whether a call is Venice's way to deliver the documents that a web search found, and no call at all."""
         # https://docs.venice.ai/api-reference/api-spec: return_search_results_as_documents
-        return call.id == SEARCH_ID or (call_name(call) in SEARCH_NAMES and call_name(call) not in self.names)
+        unknown = call_name(call) in SEARCH_NAMES.difference(self.names)
+        return call.id == SEARCH_ID or (unknown and not call.id.startswith(SEALED_ID))
 
     def unknown(self, call: ToolCall) -> UnknownToolError | None:
         """The error for a call of a tool that is not here; None if it is."""
-        if (call.type or "function") == "function" and call_name(call) in self.names:
+        if (call.type or "function") == "function" and call_name(call) in (*self.names, UNREADABLE):
             return None
         known = ", ".join(map(repr, self.names)) or "none"
         return UnknownToolError(f"the model called {call_name(call)!r}, which is not a tool here; the tools are {known}")

@@ -334,7 +334,7 @@ def mark_private(value: Any) -> None:
     elif isinstance(value, Model):
         value._private = True  # noqa: SLF001  # the same module
         held = value.__dict__
-        for name in ("choices", "delta", "message"):
+        for name in ("choices", "delta", "message", "messages", "tool_calls", "function"):
             if name in held:
                 mark_private(held[name])
 

@@ -207,6 +207,13 @@ class AttestationReport:
         """The report as JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
+    def _repr_html_(self) -> str:
+        from ._html import table
+
+        marks = {"pass": "✓", "fail": "✗", "skip": "-"}
+        rows = [{"": marks.get(each.status, ""), "check": each.id, "found": _line(each)} for each in self.checks]
+        return table(rows, f"{self.model}: {self._verdict()}")
+
     def summary(self) -> str:
         """The report for people: a line per check, then what was found."""
         return "\n".join(map(one_line, self._lines()))

@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 from venice_ai.types.api.models import ModelCapabilities
 
-from .. import contract, refusals
-from ..refusals import Issue
+from .. import contract
+from ..contract import Issue
 from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answer
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
 from .channel import Channel, RefusedError, opened
 from .faults import FAULTS, Fault
 from .hardware import Intel, Nvidia
-
-_KEPT_ANSWERS: Final = 1_000
-_NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class Enclave:
@@ -94,8 +91,8 @@ class Enclave:
     def attest(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/attestation` about a model."""
         given = query.get("nonce")
-        if given and not _NONCE.fullmatch(given):
-            return refusals.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
+        if given and not re.fullmatch(r"[0-9a-fA-F]{64}", given):
+            return contract.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
         if self._fault.answered is not None:
             return self._fault.answered
         reply = self.attestation(model, bytes.fromhex(given) if given else None)
@@ -124,10 +121,10 @@ class Enclave:
         except RefusedError as reason:
             return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
-            return refusals.invalid(issues)
+            return contract.invalid(issues)
         signed = incoming.body if self._signs_bytes else encode_json(read)
         used = Channel(signed, key, self._fault.sealed, signs_bytes=self._signs_bytes)
-        self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
+        self._channels = [*self._channels[-999:], used]
         return read, used
 
     def signature(self, model: str, query: Mapping[str, str]) -> Answer:
@@ -135,7 +132,7 @@ class Enclave:
         request_id = query.get("request_id", "")
         found = next((each for each in reversed(self._channels) if each.id == request_id), None)
         if found is None or not request_id:
-            return refusals.refused(404, "No signature was found for this request")
+            return contract.refused(404, "No signature was found for this request")
         text = self._fault.signed(found.hashes)
         reply = {
             "text": text,

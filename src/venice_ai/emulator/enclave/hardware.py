@@ -157,22 +157,23 @@ class Intel:
     def __init__(self, label: str, fmspc: str = FMSPC, qe_svn: int = QE_SVN) -> None:
         self.fmspc = fmspc
         self.qe_svn = qe_svn  # the version of the quoting enclave
-        extension = (_SGX, _platform_extension(fmspc))
+        sgx = (_SGX, _platform_extension(fmspc))
         self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")  # what a client has to trust
         self.ca: Authority = Authority(f"{label}/ca", "Intel SGX PCK Platform CA", self.root)
-        self.platform: Authority = Authority(
-            f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension
-        )
+        self.platform: Authority = Authority(f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=sgx)
         self.signer: Authority = Authority(f"{label}/signer", "Intel SGX TCB Signing", self.root, ca=False)  # signs collateral
         self.attestation: Authority = Authority(f"{label}/attestation", "attestation key")  # the quoting enclave's key
 
     def quote(self, signed: bytes) -> bytes:
         """The quote whose header and body (632 bytes) are these."""
-        auth = bytes(range(32))
-        report = _quoting_enclave(self.attestation.raw_public, auth, self.qe_svn)
+        auth, public = bytes(range(32)), self.attestation.raw_public
+        # The report (384 bytes) of the enclave that made the attestation key.
+        report = bytes([_SVN] * 16) + bytes(32) + b"\x11" + bytes(15) + b"\x55" * 32 + bytes(32) + QE_SIGNER + bytes(96)
+        report += b"\x02\0" + self.qe_svn.to_bytes(2, "little") + bytes(60)
+        report += hashlib.sha256(public + auth).digest() + bytes(32)
         chain = pem(self.platform, self.ca, self.root).encode()
         inner = report + self.platform.sign(report) + sized(auth) + b"\x05\0" + sized(chain, 4)
-        data = self.attestation.sign(signed) + self.attestation.raw_public + b"\x06\0" + sized(inner, 4)
+        data = self.attestation.sign(signed) + public + b"\x06\0" + sized(inner, 4)
         return signed + sized(data, 4)
 
     def collateral(self, now: float, **changes: Any) -> dict[str, str]:
@@ -249,14 +250,6 @@ class Published:
         enclave = {"miscselect": "00" * 4, "attributes": "11" + "00" * 15, "mrsigner": QE_SIGNER.hex().upper(), "isvprodid": 2}
         levels = [self._level({"isvsvn": QE_SVN}, self.qe_status)]
         return {"id": "TD_QE", "version": 2, **self._head(self.qe_evaluation), **masks, **enclave, "tcbLevels": levels}
-
-
-def _quoting_enclave(public: bytes, auth: bytes, svn: int) -> bytes:
-    """The report (384 bytes) of the enclave that made the attestation key."""
-    attributes = b"\x11" + bytes(15)
-    report = bytes([_SVN] * 16) + bytes(32) + attributes + b"\x55" * 32 + bytes(32) + QE_SIGNER + bytes(96)
-    report += b"\x02\0" + svn.to_bytes(2, "little") + bytes(60)
-    return report + hashlib.sha256(public + auth).digest() + bytes(32)
 
 
 def _platform_extension(fmspc: str) -> bytes:

@@ -2,7 +2,7 @@
 
 A small model wanders wherever the grammar lets it: endless digits, endless blanks, one more key. So every string, number, array
 and free object gets a bound where the schema has none, and blanks between tokens are forbidden. A schema that the engine cannot
-enforce makes it drop the whole grammar without a word, which `reply.py` notices.
+enforce makes it drop the whole grammar without a word, which `translation.py` notices.
 """
 
 from __future__ import annotations

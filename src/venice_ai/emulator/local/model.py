@@ -22,8 +22,7 @@ from typing import Any, Protocol, TypeAlias
 
 from venice_ai.emulator.backend import LocalModelError
 
-from . import request
-from .reply import Reply
+from .translation import PLAIN_TEMPLATE, Reply, job
 from .weights import Weights, gemma_weights, own_folder, own_weights
 
 Chunk: TypeAlias = dict[str, Any]
@@ -62,9 +61,9 @@ class LocalModel:
             UnsupportedInput: the model cannot take something in the request; raised before the first chunk.
             LocalModelError: the engine failed, or was closed.
         """
-        job = request.job(body, plain=self._plain)
-        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
-        async with aclosing(self._generated(job.body)) as chunks:
+        asked = job(body, plain=self._plain)
+        reply = Reply(asked.form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
+        async with aclosing(self._generated(asked.body)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):
                     yield answered
@@ -146,7 +145,7 @@ def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_token
     params.n_ctx = context_tokens * PARALLEL
     params.n_batch = _BATCH_TOKENS
     if not weights.has_template:
-        params.chat_template = request.PLAIN_TEMPLATE
+        params.chat_template = PLAIN_TEMPLATE
     params.verbosity = -1  # silent
     # Otherwise the file is read twice at the start, and up to 8 GiB of memory keep old prompts.
     params.fit_params = False

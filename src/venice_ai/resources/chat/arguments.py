@@ -83,6 +83,7 @@ class ToolLoopOptions(RoundTripParams, total=False, closed=True):
     on_unknown_tool: OnUnknownTool
     approve: Approve | None
     tool_timeout: float | None
+    sealed_tools: bool
     deps: Any
     resume: ToolLoopState | Mapping[str, Any] | None
     decisions: Mapping[str, Approval | bool] | None
@@ -102,6 +103,8 @@ class ChatRequest(_Chat, total=False, closed=True):
 class BatchRequest(_Chat, total=False, closed=True):
     """One request of `batch_iter`: the keywords of `create`, and what a journal knows it by."""
 
+    sealed_tools: bool
+    """With `tools`: see `ChatCompletions.run_with_tools`."""
     custom_id: str | None
     """An id of the caller's; a journal takes the same id with another body for a mistake."""
     max_reasks: int

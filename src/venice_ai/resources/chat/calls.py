@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
+from ... import exceptions
 from ..._core.caller_warnings import warn
 from ..._core.concurrency import without_locals
 from ..._core.json_values import without
@@ -19,13 +20,7 @@ from ..._http.caller import Call
 from ..._resource import APIResource
 from ..._wire.reply_body import completion, is_framed, says_stream
 from ..._wire.request_body import chat_body, chat_size, encode
-from ...exceptions import (
-    APIError,
-    APIResponseProcessingError,
-    InvalidArgumentError,
-    InvalidRequestError,
-    StreamInterruptedError,
-)
+from ...exceptions import APIError, APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
 from ...types.api.chat import ChatCompletionResponse, Messages
 from ...types.api.params import CHAT_PATH
 
@@ -359,7 +354,7 @@ def _answer_in_stream(body: bytes, meta: ResponseMeta, request: Request) -> Chat
     else:
         meta.time_to_first_chunk = None
         return answer
-    if isinstance(error, StreamInterruptedError) and not (error.partial and error.partial.choices):
+    if isinstance(error, exceptions.StreamInterruptedError) and not (error.partial and error.partial.choices):
         return None
     if error.body is None:
         error.body = without(body.decode("utf-8", "replace"), request.secret)

@@ -138,9 +138,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
         params = Parameters(kwargs)
         if "max_reasks" in params:
-            raise InvalidArgumentError(
-                "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
-            )
+            raise InvalidArgumentError("stream_parse shows what comes and cannot ask again; parse(max_reasks=...) can")
         request = request_for(response_format, messages, params, name=schema_name, strict=strict, echoes=self._echoes)
         del messages, kwargs  # as in `create`
         conversation, shape, wrapped = await request
@@ -288,6 +286,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         on_unknown_tool: OnUnknownTool = "raise",
         approve: Approve | None = None,
         tool_timeout: float | None = None,
+        sealed_tools: bool = False,
         deps: Any = None,
         resume: ToolLoopState | Mapping[str, Any] | None = None,
         decisions: Mapping[str, Approval | bool] | None = None,
@@ -321,6 +320,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             approve: called as `(call, arguments)` for each call of a turn, in their order, before any of them runs; answers
                 with an `Approval`, True or False. A plain function is called in a thread.
             tool_timeout: seconds that each call may take; then the model is told. A thread that runs on is left alone.
+            sealed_tools: with `e2ee`, which allows no tools otherwise: describe them in a sealed message, read the calls from
+                the model's text, send results as sealed messages. `tool_choice` is then told in words, and not enforced.
             deps: what tools find as `deps` in their `ToolContext`.
             resume: the state of a loop that paused or failed (`error.state`, `error.tool_loop`), in place of messages. Tools,
                 model and parameters are given again.
@@ -340,9 +341,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         given = dict(locals())
         given |= given.pop("create_kwargs")
         del messages, create_kwargs  # as in `create`
-        from .tool_runner import begun  # it needs pydantic, which a chat does not
+        from .tool_runner import ToolStream, begun  # they need pydantic, which a chat does not
 
-        return await begun(self, given, streams=False).result()
+        return await ToolStream(begun(self, given, streams=False)).collect()
 
     async def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]

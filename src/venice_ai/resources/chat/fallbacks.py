@@ -68,9 +68,7 @@ class Fallbacks:
             failure.add_note(f"fallback_models: {name!r} was not asked, because {reason}")
         self.mark(failure)
         if len(self.tried) > 1:
-            failure.add_note(
-                f"fallback_models: {', '.join(self.tried)} were asked, one after the other; this is the last failure"
-            )
+            failure.add_note(f"fallback_models: {', '.join(self.tried)} were asked, in this order; this is the last failure")
         return None
 
     def mark(self, found: Answer | APIError) -> None:

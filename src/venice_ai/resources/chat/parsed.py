@@ -7,21 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar, cast
 
+from ... import exceptions
 from ..._core.concurrency import without_locals
 from ..._core.privacy import encryption_requested_in
 from ..._structured.growing_object import Growing
 from ..._structured.read_output import read
 from ..._structured.strict_schema import requested_format
 from ..._wire.request_body import checked_messages
-from ...exceptions import (
-    APIError,
-    InvalidArgumentError,
-    OutputError,
-    OutputInvalidError,
-    OutputMissingError,
-    StreamConsumedError,
-    TeeError,
-)
+from ...exceptions import APIError, OutputError, OutputInvalidError, OutputMissingError, StreamConsumedError, TeeError
 from ...streaming import ChatStream, Closing
 from ...types._surrogates import sendable
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, Partial, content_text, summed_usage
@@ -79,7 +72,7 @@ async def ask_until_valid(
 ) -> ParsedChatCompletion[T]:
     """The object that a model answers with; asked for again, with what is wrong, up to `max_reasks` times if none fits."""
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
-        raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
+        raise exceptions.InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
     asked, attempts = messages, list[ChatCompletionResponse]()
     while True:
         try:

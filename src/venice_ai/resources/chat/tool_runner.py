@@ -27,9 +27,12 @@ from ...exceptions import (
     VeniceError,
 )
 from ...streaming import ChatStream, Stream
+from ...tee.types import TeeOptions
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
 from ...tools.parameters import is_async
+from ...tools.sealed_form import PROBLEM, UNREADABLE, Prose, sealed_messages, with_calls
 from ...tools.toolbox import ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
+from ...types._base import mark_private
 from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 from .arguments import Approve, OnToolCall, OnToolError
 
@@ -79,6 +82,8 @@ class ToolRun:
         self._decisions = {identity: Approval.of(decision) for identity, decision in (decisions or {}).items()}
         if not_waiting := [identity for identity in self._decisions if identity not in loop.waiting]:
             raise InvalidArgumentError(f"decisions has {not_waiting[0]!r}, which does not wait; waiting are {loop.waiting!r}")
+        if asking.sealed:
+            mark_private(loop.history)
         self.loop = loop
         self.asking = asking
         self._on_tool_call = on_tool_call
@@ -114,12 +119,6 @@ class ToolRun:
             assert response is not None  # an answer ends in it, or in an error
             calls = loop.receive(response)
 
-    async def result(self) -> ToolLoopResult:
-        """Runs to the end."""
-        async for _ in self.events():
-            pass
-        return self.loop.result
-
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
         """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
         loop = self.loop
@@ -141,8 +140,10 @@ class ToolRun:
     async def _judged(self, call: ToolCall) -> _Call | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
         tools = self.loop.tools
+        if (name := call_name(call)) == UNREADABLE and name not in tools.names:
+            return _Call(call, error=ToolArgumentsError(PROBLEM))
         unknown = tools.unknown(call)
-        if unknown is None and self._on_tool_call is None and call_name(call) not in tools.functions:
+        if unknown is None and self._on_tool_call is None and name not in tools.functions:
             unknown = tools.unhandled(call)
         if unknown is not None:
             return self._reported(call, unknown)
@@ -289,15 +290,21 @@ async def _awaited(value: Any) -> Any:
 class Asking:
     """Asks the model for its next turn: for a whole answer, or for a stream whose texts are told."""
 
-    def __init__(self, completions: ChatCalls[Any], params: Mapping[str, Any], *, streams: bool) -> None:
+    def __init__(self, completions: ChatCalls[Any], params: Mapping[str, Any], *, streams: bool, sealed_tools: bool) -> None:
         client = completions._client  # noqa: SLF001  # the same package
         for name in params.keys() & {"stream", "stream_cls"}:
             why = "stream_with_tools, which always streams; leave it out"
             raise InvalidArgumentError(f"{name} is not for {why if streams else 'run_with_tools; stream_with_tools streams'}")
-        if client.min_privacy == "e2ee":
+        self.sealed: bool = encryption_requested_in(params)
+        """Whether tools, calls and results are texts, which are encrypted."""
+        if client.min_privacy == "e2ee" and not self.sealed:
             refuse_below("e2ee", None)  # before there is a loop, whose state would hold the prompt
-        if encryption_requested_in(params):
-            raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
+        if self.sealed != sealed_tools:
+            why = "tools, and what they are called with, are not encrypted, so e2ee allows them only with sealed_tools=True"
+            raise InvalidRequestError(why if self.sealed else "sealed_tools=True needs an encrypted call: e2ee=True")
+        options = params.get("e2ee") if isinstance(params.get("e2ee"), TeeOptions) else client.tee_options
+        if self.sealed and options and options.encrypt_roles != "all":  # then tools, or calls, would leave in clear
+            params = {**params, "e2ee": options.replace(encrypt_roles="all")}
         if params.get("n") not in {None, 1}:
             raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
         self.hooks_in_threads: bool = client.hooks_in_threads
@@ -327,20 +334,31 @@ class Asking:
             response: object = await create(**self._request(loop))
             if not isinstance(response, ChatCompletionResponse):
                 raise TypeError(f"create() gave {response!r:.100} instead of a response")
-            yield response
+            yield with_calls(response, self._told) if self.sealed else response
             return
         if self._opened is None:
             await self.open(loop)
         async with cast("ChatStream", self._opened) as stream:
             self._opened = None
+            prose = Prose()
             async for text in stream.text_deltas():
-                yield TextDelta(text, loop.iterations + 1)
+                if shown := prose.feed(text) if self.sealed else text:
+                    yield TextDelta(shown, loop.iterations + 1)
             response = await stream.collect()
+            if self.sealed:
+                response = with_calls(response, self._told)
+                if rest := (response.text or "")[prose.shown :]:
+                    yield TextDelta(rest, loop.iterations + 1)
         yield response
 
     def _request(self, loop: ToolLoop) -> dict[str, Any]:
         """The keywords of the next call. Without tools, none of the parameters that go with them may be sent."""
         request = {**self._params, "messages": list(loop.history)}
+        if self.sealed:
+            mark_private(loop.history)
+            rules: dict[str, Any] = {name: request.pop(name, None) for name in ("tool_choice", "parallel_tool_calls")}
+            self._told = sealed_messages(loop.history, loop.offered, **rules)
+            return {**request, "messages": list(self._told)}
         if loop.offered:
             return {**request, "tools": list(loop.offered)}
         return {name: value for name, value in request.items() if name not in {"tool_choice", "parallel_tool_calls"}}
@@ -363,6 +381,8 @@ class ToolStream(Stream[ToolEvent]):
             event = await super().__anext__()
         except Exception as error:
             self._error = None if isinstance(error, StopAsyncIteration) else error
+            if self._asking.sealed:
+                without_locals(error)
             raise
         if isinstance(event, ToolLoopResult):
             self._result = event
@@ -375,8 +395,8 @@ class ToolStream(Stream[ToolEvent]):
         """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
         if self._error is not None:
             raise self._error
-        async for _ in self:
-            pass
+        async for event in self:
+            del event  # a traceback is not to show it
         if self._result is None:
             raise VeniceError("the tool loop was stopped before its end")
         return self._result
@@ -393,7 +413,7 @@ def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) 
     messages, tools = given.pop("messages"), given.pop("tools")
     try:
         rules, limits = ({name: given.pop(name) for name in names if name in given} for names in (_RULES, _LIMITS))
-        asking = Asking(completions, given, streams=streams)
+        asking = Asking(completions, given, streams=streams, sealed_tools=given.pop("sealed_tools", False))
         return ToolRun(ToolLoop(messages, tools, **limits), asking, **rules)
     except Exception as refusal:
         del messages  # as in `create`

@@ -560,20 +560,17 @@ class ChatCompletionResponse(Response):
         An answer whose budget went into reasoning has none, and is billed: its `finish_reason` is `"length"`. Raise
         `max_completion_tokens`, or lower the reasoning effort; the log says so once for each model.
         """
-        choice = _first_choice(self)
-        return None if choice is None else choice.message.text
+        return _first_choice(self).message.text
 
     @property
     def finish_reason(self) -> str | None:
         """Why the first choice ended; None where the server did not say."""
-        choice = _first_choice(self)
-        return None if choice is None else choice.finish_reason
+        return _first_choice(self).finish_reason
 
     @property
     def tool_calls(self) -> list[ToolCall]:
         """The calls the first choice asks for; empty if none."""
-        choice = _first_choice(self)
-        calls = None if choice is None else choice.message.tool_calls
+        calls = _first_choice(self).message.tool_calls
         return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []
 
     @fixed
@@ -597,6 +594,18 @@ class ChatCompletionResponse(Response):
         from ..._structured.strict_schema import is_wrapped
 
         return read(kind, self, choice_index, wrapped=is_wrapped(kind)).parsed
+
+    @fixed
+    def _repr_html_(self) -> str | None:
+        from .._html import text
+
+        shown = list[str]()
+        for message in (choice.message for choice in self.choices if isinstance(choice, ChatChoice) and not is_private(self)):
+            calls = message.tool_calls if isinstance(message.tool_calls, list) else []
+            shown += [text(str(message.reasoning_content), "reasoning")] if message.reasoning_content else []
+            shown += [text(message.text or "")]
+            shown += [text(f"{each.function.name}({each.function.arguments})") for each in calls if isinstance(each, ToolCall)]
+        return "".join(shown) or None  # then a notebook shows the repr
 
     @property
     def web_search_citations(self) -> list[WebSearchCitation]:
@@ -806,9 +815,11 @@ def content_texts(content: object) -> Iterator[str]:
             yield text
 
 
-def _first_choice(response: ChatCompletionResponse) -> ChatChoice | None:
+def _first_choice(response: ChatCompletionResponse) -> ChatChoice:
+    """The first choice; an empty one if there is none."""
     choices: Any = response.__dict__.get("choices")
-    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], ChatChoice) else None
+    found: Any = cast("list[Any]", choices)[0] if isinstance(choices, list) and choices else None
+    return found if isinstance(found, ChatChoice) else ChatChoice.model_validate({})
 
 
 def _first_int(flat: object, details: object, name: str) -> int:

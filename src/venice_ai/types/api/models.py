@@ -5,9 +5,11 @@ Field meanings: Venice's API reference, models (https://docs.venice.ai/api-refer
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
-from .._base import Model, Response
+from .._base import Model, Response, fixed
 
 
 class Price(Model):
@@ -174,6 +176,38 @@ class ModelsListResponse(Response):
 
     _nested = {"data": ModelResponse}
     _lists = frozenset({"data"})
+
+    @fixed
+    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The models as rows of a table, as `pandas.DataFrame(models)` takes them; prices are dollars for 1,000,000 tokens."""
+        return (_row(each) for each in self.data if isinstance(each, ModelResponse))
+
+    @fixed
+    def _repr_html_(self) -> str:
+        from .._html import table
+
+        return table([*self])
+
+
+def _row(model: ModelResponse) -> dict[str, Any]:
+    spec = getattr(model, "model_spec", None)
+
+    def found(*path: str) -> Any:
+        return reduce(lambda value, name: getattr(value, name, None), path, spec)
+
+    can = found("capabilities")
+    return {
+        "id": model.id,
+        "type": model.type,
+        "context": found("availableContextTokens"),
+        "most_output": found("maxCompletionTokens"),
+        "input_usd": found("pricing", "input", "usd"),
+        "output_usd": found("pricing", "output", "usd"),
+        "privacy": found("privacy"),
+        "traits": found("traits"),
+        "capabilities": [name.removeprefix("supports") for name in can if can[name] is True] if can else None,
+        "retires": found("deprecation", "date"),
+    }
 
 
 class ModelMapResponse(Response):

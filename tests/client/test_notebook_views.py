@@ -1,0 +1,81 @@
+"""What a notebook shows of answers, models, estimates and reports; and the catalogue as a data frame."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pandas as pd
+
+from venice_ai import ChatCompletionResponse, UserMessage, VeniceClient
+from venice_ai.emulator import Emulator, text, tool_call
+from venice_ai.types._base import mark_private
+from venice_ai.types.api.models import ModelsListResponse
+from venice_ai.types.attestation import AttestationReport, Check
+
+ASK = [UserMessage(content="Hello")]
+
+
+def shown(value: Any) -> str:
+    """What a notebook shows as HTML."""
+    found = value._repr_html_()
+    assert isinstance(found, str)
+    return found
+
+
+async def test_an_answer_is_shown_as_it_is_and_loads_nothing() -> None:
+    emulator = Emulator()
+    said = '# Yes\n<img src="https://example.com/?said"> ![x](https://example.com/x)'
+    emulator.script(text(said), tool_call("look_up", {"word": "<b>"}))
+    async with VeniceClient(api_key="any", transport=emulator.transport()) as client:
+        answer = await client.chat.completions.create(model="venice-1", messages=ASK)
+        calls = await client.chat.completions.create(model="venice-1", messages=ASK)
+    assert shown(answer) == f'<pre style="white-space: pre-wrap">{html.escape(said)}</pre>'
+    assert "look_up({&quot;word&quot;:" in shown(calls).replace(" ", "")
+
+
+def test_reasoning_is_folded() -> None:
+    message = {"role": "assistant", "content": "4", "reasoning_content": "2 + 2"}
+    answer = ChatCompletionResponse.model_validate({"id": "x", "choices": [{"index": 0, "message": message}]})
+    assert shown(answer).startswith("<details><summary>reasoning</summary><pre")
+
+
+def test_an_encrypted_answer_is_not_shown() -> None:
+    message = {"role": "assistant", "content": "secret"}
+    answer = ChatCompletionResponse.model_validate({"id": "x", "choices": [{"index": 0, "message": message}]})
+    mark_private(answer)
+    assert answer._repr_html_() is None
+
+
+async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
+    async with VeniceClient(api_key="any", transport=Emulator().transport()) as client:
+        models = await client.models.list()
+    rows = [*models]
+    assert [row["id"] for row in rows] == [model.id for model in models.data]
+    assert rows[0]["input_usd"] == models.data[0].model_spec.pricing.input.usd  # type: ignore[union-attr]
+    assert shown(models).count("<tr>") == len(rows) + 1
+    frame: Any = pd.DataFrame(models)
+    assert list(frame["id"]) == [row["id"] for row in rows]
+    assert list(frame.columns) == list(rows[0])
+
+
+def test_odd_entries_of_a_catalogue_are_rows_with_empty_cells() -> None:
+    models = ModelsListResponse.model_validate({"data": [{"id": "a", "type": "text"}, {"id": "b", "model_spec": 3}, 7]})
+    found = [(row["id"], row["input_usd"], row["capabilities"]) for row in models]
+    assert found == [("a", None, None), ("b", None, None)]
+    assert "<td>a</td><td>text</td><td></td>" in shown(models)
+    assert shown(ModelsListResponse.model_validate({"data": []})).startswith("<table>")
+
+
+async def test_an_estimate_is_a_table() -> None:
+    async with VeniceClient(api_key="any", transport=Emulator().transport()) as client:
+        estimate = await client.chat.completions.estimate_cost(model="venice-1", messages=ASK)
+    assert f"<td>{estimate.total_cost_usd}</td>" in shown(estimate)
+
+
+def test_a_report_is_a_checklist() -> None:
+    checks = Check("quote", "pass", "as signed"), Check("nonce", "fail", "<another>")
+    report = AttestationReport(model="e2ee-x", nonce="00", fetched_at=0.0, expires_at=0.0, checks=checks)
+    assert "<caption>e2ee-x: REFUSED</caption>" in shown(report)
+    assert "<td>✓</td><td>quote</td><td>as signed</td>" in shown(report)
+    assert "<td>✗</td><td>nonce</td><td>&lt;another&gt;</td>" in shown(report)
