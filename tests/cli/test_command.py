@@ -35,9 +35,9 @@ def test_the_help_lists_every_command_and_imports_none() -> None:
         assert name not in loaded
 
 
-def test_one_whole_answer_needs_neither_aiohttp_nor_a_screen(emulator: Emulator) -> None:
+def test_one_answer_needs_neither_aiohttp_nor_a_screen(emulator: Emulator) -> None:
     emulator.always(text("42"))
-    program = "import sys; from venice_ai.cli.app import run; run(['chat', '--no-stream', 'hi']); print(*sys.modules)"
+    program = "import sys; from venice_ai.cli.app import run; run(['chat', 'hi']); print(*sys.modules)"
     answer, modules = spawn(command=(sys.executable, "-c", program)).out.splitlines()
     assert answer == "42"
     assert not {"aiohttp", "rich", "prompt_toolkit"} & set(modules.split())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .._core.ports import drive
 from .._core.privacy import Privacy, encryption_requested_in
 from ._attachments import needs_of, part_of, with_parts
 from ._connection import Connection, need_confidential, need_key, with_connection
@@ -142,14 +143,18 @@ def _answer(connection: Connection, options: AskOptions, conversation: Conversat
         async with client:
             await ask(client, options, conversation.messages, printer)
 
-    # A stream is read bit by bit, and encryption asks several servers: both need the event loop's transport.
-    blocking = None if options.streams or conversation.private else connection.blocking_client()
+    blocking = None if conversation.private else connection.blocking_client()  # encryption asks several servers at once
     try:
         if blocking is None:
             asyncio.run(asked(connection.client(floor=options.floor)))
+        elif options.model is not None:
+            drive(asked(blocking))
         else:  # not `asyncio.run`, which would let the read of a socket go on after Ctrl-C
             with closing(asyncio.new_event_loop()) as loop:
-                loop.run_until_complete(asked(blocking))
+                try:
+                    loop.run_until_complete(asked(blocking))
+                finally:
+                    loop.run_until_complete(loop.shutdown_asyncgens())
     finally:  # after Ctrl-C, too: what came is kept
         conversation.settle(printer.response, printer.asked)
 
