@@ -614,3 +614,15 @@ async def test_a_chunk_with_a_key_that_is_named_like_a_method(key: str) -> None:
     assert chunks[0].model_dump() == odd
     assert whole.text == "hello"
     assert whole[key] == "odd" or key == "text"
+
+
+@pytest.mark.parametrize("usage", [[1], "many", 3, True, {"prompt_tokens": "many"}, {"prompt_tokens": -1, "total_tokens": [2]}])
+async def test_an_odd_usage_costs_nobody_a_paid_answer(usage: Any) -> None:
+    client, _ = client_of(answer(completion(usage=usage)))
+    whole: ChatCompletionResponse = await client.chat.completions.create(model="m", messages=HI)
+    assert whole.text == completion()["choices"][0]["message"]["content"]
+    assert whole.model_dump()["usage"] == usage
+
+    client, _ = client_of(stream(event(chunk("Hello", finish="stop")), event(envelope(choices=[], usage=usage)), DONE))
+    async with await client.chat.completions.stream(model="m", messages=HI) as chunks:
+        assert (await chunks.collect()).text == "Hello"

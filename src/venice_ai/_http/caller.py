@@ -136,7 +136,7 @@ class Call:
         request, counts = self._request, self._caller.counts
         if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
             self._learnt = True
-            counts.learn(request.chat.model, request.body, usage.prompt_tokens)
+            counts.learn(request.chat.model, request.body, getattr(usage, "prompt_tokens", None))
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
 
