@@ -105,9 +105,14 @@ def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
             _output.note(f"this is not kept: {in_our_words(error)}")
     kept = store if keeps else None
     if store is None or not known or (name and name not in {each.name for each in store.sessions()}):
-        return Conversation(kept, name, private=private)
+        conversation = Conversation(kept, name, private=private)
+        if given["system"] is not None:
+            conversation.add("system", given["system"])
+        return conversation
     before = store.find(name)
     if bool(before.encrypted) != private:
         why = "is encrypted; add --e2ee or --min-privacy" if before.encrypted else "is not encrypted; begin another one"
         raise click.UsageError(f"the session {before.name!r} {why}")
+    if given["system"] is not None:
+        raise click.UsageError(f"--system is for the beginning of a session; {before.name!r} has begun")
     return Conversation(kept, before.name, store.records(before), private=private)

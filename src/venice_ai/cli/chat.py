@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,6 @@ def chat(
     connection: Connection,
     /,
     prompt: tuple[str, ...],
-    system: str | None,
     web_search: str | None,
     min_privacy: Privacy | None,
     params: tuple[str, ...],
@@ -85,15 +85,10 @@ def chat(
     from ._ask import AskOptions  # the help does without them
     from ._conversation import opened
 
-    names = {"temperature": "temperature", "max_tokens": "max_completion_tokens", "seed": "seed"}
-    named = {name: given[option] for option, name in names.items()}
-    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
-    switches: Any = sent.get("venice_parameters") or {}
-    if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
-        sent["venice_parameters"] = {**switches, "enable_web_search": web_search}
+    sent = _sent(given, params, web_search)
     floor: Privacy | None = "e2ee" if given["e2ee"] else min_privacy
-    if system is not None:
-        require_text("--system", system)
+    if given["system"] is not None:
+        require_text("--system", given["system"])
     text = prompt_from(prompt)
     parts = [part_of(each) for each in given["attach"]]
     schema = None
@@ -108,10 +103,6 @@ def chat(
     if text is None and (given["as_json"] or schema is not None):
         raise click.UsageError("--json and --schema need a prompt")
     conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
-    if system is not None:
-        if conversation.records:
-            raise click.UsageError(f"--system is for the beginning of a session; {conversation.name!r} has begun")
-        conversation.add("system", system)
     options = AskOptions(
         model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
         params=sent,
@@ -128,6 +119,17 @@ def chat(
     else:
         conversation.add("user", with_parts(text, parts))
         _answer(connection, options, conversation)
+
+
+def _sent(given: dict[str, Any], params: Iterable[str], web_search: str | None) -> dict[str, Any]:
+    """The parameters of the request."""
+    names = {"temperature": "temperature", "max_tokens": "max_completion_tokens", "seed": "seed"}
+    named = {name: given[option] for option, name in names.items()}
+    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
+    switches: Any = sent.get("venice_parameters") or {}
+    if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
+        sent["venice_parameters"] = {**switches, "enable_web_search": web_search}
+    return sent
 
 
 def _answer(connection: Connection, options: AskOptions, conversation: Conversation) -> None:
