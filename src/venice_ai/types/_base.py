@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeGuard, TypeVar, cast, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeVar, cast, dataclass_transform, overload
+
+from ._view import View, adopted, certainly
+from ._view import is_array as is_array  # noqa: PLC0414  # for all who read JSON
+from ._view import is_object as is_object  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -24,17 +28,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-_new = object.__new__
-
-
-def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a value of decoded JSON is an object."""
-    return isinstance(value, dict)
-
-
-def is_array(value: object) -> TypeGuard[list[Any]]:
-    """Whether a value of decoded JSON is an array."""
-    return isinstance(value, list)
 
 
 class _Fixed:
@@ -75,7 +68,7 @@ def fixed(function: F) -> F:
 
 
 @dataclass_transform(kw_only_default=True)
-class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
+class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
     """A typed view over one JSON object: attributes and items are the same values, and unknown ones are kept.
 
     Construct it with keywords (None is the same as not given), or from JSON with `model_validate`. A declared field that is
@@ -83,12 +76,10 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     be fields of pydantic models.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_private")
+    __slots__ = ("__weakref__", "_private")
     _private: bool
     """Whether it came end-to-end encrypted: then its `repr`, which ends up in logs and traces, does not show what it holds."""
 
-    _nested: ClassVar[dict[str, type[Model]]] = {}
-    """Fields whose JSON objects (alone, or in a list) are objects of another class."""
     _lists: ClassVar[frozenset[str]] = frozenset()
     """Fields that read as an empty list where the JSON has none."""
     _certain: ClassVar[frozenset[str]] = frozenset()
@@ -106,7 +97,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
         for name in cls._certain:
-            setattr(cls, name, _certainly(name, cls._nested[name], of_many=name in cls._lists))
+            setattr(cls, name, certainly(name, cls._nested[name], of_many=name in cls._lists))
 
     def __init__(self, /, *unnamed: Never, **data: Any) -> None:
         cls = type(self)  # the tables of the class, which keys of the same names cannot hide
@@ -119,13 +110,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
             raise TypeError(f"{type(self).__name__}() is missing {', '.join(map(repr, missing))}")
         given = {name: value for name, value in data.items() if value is not None}
         copies = {name: _copied(value) for name, value in given.items() if name in cls._nested}
-        self.__dict__ = vars(_adopted(cls, {**cls._constants, **given, **copies}))
-
-    @classmethod
-    def _adopt(cls, data: dict[str, Any]) -> Self:
-        """The view over this very dict, which from now on belongs to the object."""
-        made: Any = _adopted(cls, data)  # a cast would be a call
-        return made  # type: ignore[no-any-return]
+        self.__dict__ = vars(adopted(cls, {**cls._constants, **given, **copies}))
 
     @classmethod
     def model_validate(cls, data: Any) -> Self:
@@ -319,7 +304,7 @@ def is_private(value: Model) -> bool:
 
 
 def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) -> Model:
-    self = _new(cls)
+    self = object.__new__(cls)
     self.__dict__ = fields
     for name, held in kept.items():
         setattr(self, name, held)
@@ -354,48 +339,6 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_none(item) for item in cast("list[Any]", value)]
     return value
-
-
-def _certainly(name: str, kind: type[Model], *, of_many: bool) -> property:
-    """A field that reads as objects of a kind, also where the JSON has something else. What the JSON has stays as it is."""
-
-    def one(self: Model) -> Any:
-        """Always an object: an empty one where the JSON has none."""
-        found = self.__dict__.get(name)
-        return found if isinstance(found, kind) else kind._adopt({})  # noqa: SLF001  # the same class hierarchy
-
-    def many(self: Model) -> Any:
-        """Always a list of objects: an empty one where the JSON has none."""
-        items = self.__dict__.get(name)
-        if not is_array(items):
-            return []
-        for item in items:
-            if not isinstance(item, kind):
-                return [item if isinstance(item, kind) else kind._adopt({}) for item in items]  # noqa: SLF001
-        return items
-
-    def write(self: Model, value: Any) -> None:
-        self.__dict__[name] = value
-
-    return property(many if of_many else one, write)
-
-
-def _adopted(kind: type[Model], data: dict[str, Any]) -> Model:
-    """A view over this very dict. It runs for every object of every reply, so it calls as little as it can."""
-    for name, inner in kind._nested.items():  # noqa: SLF001  # the same class hierarchy
-        if name in data:
-            value: Any = data[name]
-            if value.__class__ is dict:
-                if inner._nested.keys().isdisjoint(value):  # noqa: SLF001  # it holds no others: a call would cost as much again
-                    data[name] = leaf = _new(inner)
-                    leaf.__dict__ = value
-                else:
-                    data[name] = _adopted(inner, value)
-            elif value and value.__class__ is list:
-                data[name] = [_adopted(inner, item) if item.__class__ is dict else item for item in value]
-    self = _new(kind)
-    self.__dict__ = data
-    return self
 
 
 def plain(value: Any) -> Any:
