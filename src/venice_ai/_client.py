@@ -66,7 +66,7 @@ class VeniceClient(Connection):
         load(".resources.chat")
         from .resources.chat import Chat
 
-        return self.resource(Chat)
+        return Chat(self)
 
     @made_once
     def models(self) -> Models:
@@ -81,7 +81,7 @@ class VeniceClient(Connection):
         """The limits of the account: `client.limits.snapshot()`."""
         from .resources.limits import Limits
 
-        return self.resource(Limits)
+        return Limits(self)
 
     @made_once
     def tee(self) -> Tee:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._core.ports import Reply
 from ._core.request import Request
-from ._wire import json_text, reply_body
+from ._wire import json_text, sse
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
@@ -76,6 +76,7 @@ class ChunkReader:
         """The event of the chunk that was handed out last, as it came; empty once the stream has ended."""
         self.handed_out = False
         self._failure: KeptError | None = None
+        self._failed_with: str | None = None  # the class of what ended it, also of a cancellation
         # Not the request itself, whose body may be large.
         self._model, self._choices = ("", 1) if request.chat is None else (request.chat.model, request.chat.choices)
         self._watch_progress = request.timeout.progress is not None
@@ -190,11 +191,14 @@ class ChunkReader:
                 event, found, events, taken = b"", None, [], None
                 await self._go_on(failure)
         except VeniceError as error:
-            self._failure = KeptError(error)
+            self._failure, self._failed_with = KeptError(error), type(error).__name__
             raise
         except GeneratorExit:
             if not self.left:  # nobody closed it: it is being collected as garbage
                 self.drop()
+            raise
+        except BaseException as error:
+            self._failed_with = type(error).__name__
             raise
         finally:
             event, found, events, taken, failure = b"", None, [], None, None  # a traceback may show what they hold
@@ -229,7 +233,7 @@ class ChunkReader:
         self.ended = True
         self.reply.close()
         if self._over is not None:
-            self._over(self.assembly)
+            self._over(self.assembly, self._failed_with)
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""
@@ -262,12 +266,12 @@ class ChunkReader:
 
     async def _start(self) -> APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes, or does not begin; None for a stream."""
-        start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
+        start, labelled = sse.start_of(self._head), sse.says_stream(self.meta)
         try:
             while not start and not self._at_end:
                 piece = await self._head_piece()
-                start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
-            if not reply_body.is_whole(start, labelled=labelled):
+                start = sse.start_of(self._head if len(self._head) < _START_BYTES else piece)
+            if not sse.is_whole(start, labelled=labelled):
                 self._first = bytes(self._head)
                 return None
             while not self._at_end:

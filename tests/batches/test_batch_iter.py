@@ -645,33 +645,63 @@ async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None
 
 async def test_a_generator_may_use_the_same_mapping_for_each_request() -> None:
     def requests() -> Iterator[dict[str, Any]]:
-        mine = ask("")
+        part = {"type": "text", "text": ""}
+        mine = {"model": "default", "messages": [{"role": "user", "content": [part]}], "stop": [""]}
         for number in range(20):
-            mine["messages"][0]["content"] = f"question {number}"
+            part["text"] = f"question {number}"
+            mine["stop"] = [f"{number}"]
             yield mine
 
-    transport = watched()
-    async with client_of(transport) as client:
-        await items(client, requests())
-    assert transport.prompts == Counter(f"question {number}" for number in range(20))
+    emulator = Emulator()
+    emulator.always(echo())
+    async with VeniceClient(api_key="any", transport=emulator.transport()) as client:
+        found = await items(client, requests(), ordered=True)
+    asked = [item.request["messages"][0]["content"][0]["text"] for item in found]
+    assert asked == [f"question {number}" for number in range(20)]
+    assert [item.response and item.response.text for item in found] == asked
 
 
-async def test_progress_that_nobody_would_await_is_refused() -> None:
-    async def show(_: BatchProgress) -> None: ...
+async def test_a_source_that_is_cancelled_is_no_end() -> None:
+    async def requests() -> AsyncIterator[dict[str, Any]]:
+        yield ask("one")
+        task = asyncio.create_task(asyncio.sleep(10))
+        asyncio.get_running_loop().call_later(0.01, task.cancel)
+        await task
+        yield ask("two")
 
+    came: list[BatchItem[Any]] = []
+    async with client_of(watched()) as client:
+        with pytest.raises(VeniceError, match="the iterable of the requests was cancelled"):
+            async for item in client.chat.completions.batch_iter(requests()):
+                came += [item]
+    assert [item.error for item in came] == [None]
+
+
+class Shown:
+    async def __call__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("show", [Shown(), Shown().__call__], ids=["a callable object", "a method"])
+async def test_hooks_that_nobody_would_await_are_refused(show: Any) -> None:
     async with client_of(watched()) as client:
         with pytest.raises(InvalidArgumentError, match=r"on_progress=.* must not be an async function"):
             client.chat.completions.batch_iter(numbered(1), on_progress=show)
+        with pytest.raises(InvalidArgumentError, match=r"on_result=.* must not be an async function"):
+            await client.chat.completions.batch([ask("one")], on_result=show)
 
 
-async def test_a_journal_that_is_removed_meanwhile_ends_the_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_journal_that_is_removed_meanwhile_ends_the_batch(tmp_path: Path, *, replaced: bool) -> None:
     transport = watched()
     came: list[BatchItem[Any]] = []
     with Journal(tmp_path / "journal") as journal:
         async with client_of(transport) as client:
-            with pytest.raises(VeniceError, match="was removed or moved"):
+            with pytest.raises(VeniceError, match="was removed, moved or replaced"):
                 async for item in client.chat.completions.batch_iter(numbered(50), journal=journal, max_concurrency=2):
                     came.append(item)
-                    journal.path.unlink(missing_ok=True)
+                    if len(came) == 1:
+                        journal.path.rename(tmp_path / "away")
+                        if replaced:
+                            journal.path.touch()
     assert 0 < len(came) < 50
     assert sum(transport.prompts.values()) < 50

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from time import monotonic, sleep
 from typing import Any
 
@@ -215,7 +216,9 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(["reviews.csv"], "or --prompt for a table", id="no prompt"),
         pytest.param(["reviews.csv", "-s", "Be kind."], "add --prompt", id="instructions alone"),
         pytest.param(["reviews.csv", "out.xlsx", *CLASSIFY], "no table that can be read or written", id="an unknown kind"),
-        pytest.param(["reviews.csv", "other.csv", *CLASSIFY], "is there already, and not from this batch", id="another file"),
+        pytest.param(
+            ["reviews.csv", "other.csv", *CLASSIFY], "is there already, and not as this batch wrote it", id="another file"
+        ),
         pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "is there already", id="the input"),
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
         pytest.param(["other.jsonl", *CLASSIFY], "row 2: there is no column 'text'", id="a column that a row lacks"),
@@ -414,14 +417,47 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     assert b"50 rows: 50 answered" in seen.splitlines()[-1]
 
 
-def test_a_file_of_somebody_else_is_not_overwritten_though_the_journal_is_there(here: Here) -> None:
+@pytest.mark.parametrize("theirs", ["name,phone\nAnna,1\n", "precious notes\n", "answer,error\nx,y\n", ""])
+def test_a_file_of_somebody_else_is_not_overwritten_though_the_journal_is_there(here: Here, theirs: str) -> None:
     reviews(2)
     assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 0
-    Path("out.csv").write_text("name,phone\nAnna,1\n", encoding="utf-8")
+    Path("out.csv").unlink()
+    Path("notes.txt").write_text(theirs, encoding="utf-8")
+    Path("out.csv").symlink_to("notes.txt")
     outcome = here("batch", "reviews.csv", "out.csv", *CLASSIFY)
     assert outcome.code == 2
-    assert "out.csv has other columns than this batch writes" in outcome.err
-    assert "Anna" in Path("out.csv").read_text(encoding="utf-8")
+    assert "out.csv is there already, and not as this batch wrote it" in outcome.err
+    assert Path("notes.txt").read_text(encoding="utf-8") == theirs
+
+
+def test_a_file_that_somebody_else_writes_meanwhile_stays(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+
+    emulator.always(text("good", delay=2.0))
+    Timer(1.0, lambda: Path("out.csv").write_text("my,precious\n1,2\n", encoding="utf-8")).start()
+    outcome = here("batch", "reviews.csv", "out.csv", *CLASSIFY)
+    assert outcome.code == 2
+    assert "out.csv was written by somebody else meanwhile" in outcome.err
+    assert "precious" in Path("out.csv").read_text(encoding="utf-8")
+    Path("out.csv").unlink()
+    assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 0
+    assert len(prompts_sent(emulator)) == 2
+
+
+def test_a_schema_with_a_field_error_is_refused(emulator: Emulator, here: Here) -> None:
+    reviews(1)
+    Path("odd_labels.py").write_text(LABELS.replace("stars: int", "error: str"), encoding="utf-8")
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--schema", "odd_labels:Label")
+    assert outcome.code == 2
+    assert "rename the schema's field" in outcome.err
+    assert prompts_sent(emulator) == []
+
+
+@pytest.mark.parametrize("out", ["nowhere/out.csv", "."])
+def test_a_place_where_nothing_can_be_written_is_refused(here: Here, out: str) -> None:
+    reviews(1)
+    outcome = here("batch", "reviews.csv", out, *CLASSIFY)
+    assert outcome.code == 2
 
 
 def test_a_prompt_without_a_column_is_refused(emulator: Emulator, here: Here) -> None:

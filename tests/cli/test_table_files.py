@@ -26,7 +26,7 @@ ROWS: list[Row] = [
 
 
 def write(path: Path, rows: list[Row], columns: list[str] | None = None, like: Path = Path("other.csv")) -> None:
-    _table_files.write(path, columns or list(rows[0]), lambda: rows, like)
+    _table_files.write(path, columns or list(rows[0]), lambda: rows, like, lambda _: None)
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "ndjson", "csv", "tsv", "parquet"])
@@ -146,7 +146,7 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        _table_files.write(path, ["id", "text"], broken, path)
+        _table_files.write(path, ["id", "text"], broken, path, lambda _: None)
     with path.open(encoding="utf-8", newline="") as file:
         assert len(list(csv.reader(file))) == 4
     assert list(tmp_path.iterdir()) == [path]

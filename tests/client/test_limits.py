@@ -366,7 +366,7 @@ def test_waits_are_told_to_the_caller_and_once_to_the_log(caplog: pytest.LogCapt
     assert len(told) == 3
     assert (told[0].model, told[0].why) == (MODEL, "paused by a 429")
     assert told[0].seconds == pytest.approx(20, abs=0.1)
-    lines = [record.getMessage() for record in caplog.records if "wait" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "wait for" in record.getMessage()]
     assert len(lines) == 1
     assert "secret-key-0123" not in caplog.text
     assert "question" not in caplog.text

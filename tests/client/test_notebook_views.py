@@ -60,7 +60,9 @@ async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
 
 
 def test_odd_entries_of_a_catalogue_are_rows_with_empty_cells() -> None:
-    models = ModelsListResponse.model_validate({"data": [{"id": "a", "type": "text"}, {"id": "b", "model_spec": 3}, 7]})
+    models = ModelsListResponse.model_validate(
+        {"data": [{"id": "a", "type": "text"}, {"id": "b", "model_spec": {"capabilities": ["x"]}}, 7]}
+    )
     found = [(row["id"], row["input_usd"], row["capabilities"]) for row in models]
     assert found == [("a", None, None), ("b", None, None)]
     assert "<td>a</td><td>text</td><td></td>" in shown(models)

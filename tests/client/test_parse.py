@@ -221,7 +221,7 @@ async def test_other_classes_than_models(kind: Any, answer: str, value: Any) -> 
 async def test_json_in_one_fence_is_taken_out_and_said_so(
     answer: str, unwrapped: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "venice_ai")
+    caplog.set_level(logging.INFO, "venice_ai.output")
 
     result = await parsed(text(answer))
 

@@ -6,17 +6,7 @@ import logging
 
 import pytest
 
-from venice_ai._core.caller_warnings import Remembered
-
 from ..fakes import HI, answer, client_of, completion
-
-
-def test_the_oldest_of_many_warnings_is_forgotten() -> None:
-    remembered: Remembered[int] = Remembered()
-    for number in range(1000):
-        remembered.add(number)
-        assert number in remembered
-    assert sum(number in remembered for number in range(1000)) == 100
 
 
 async def test_warnings_of_ever_more_models_take_no_memory(caplog: pytest.LogCaptureFixture) -> None:

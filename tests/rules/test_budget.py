@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from venice_ai import Budget, BudgetExceededError, InvalidArgumentError, VeniceError
 from venice_ai._core.request import SystemClock
-from venice_ai._limits.budget import Account, Reservation
+from venice_ai._limits.budget import Reservation
 from venice_ai._limits.shared_file import SharedFile
 from venice_ai._limits.upper_bound import NANO, Chat, nano_usd
 from venice_ai._limits.waiter import Waiter
@@ -291,22 +291,24 @@ def test_threads_with_loops_of_their_own_share_a_budget() -> None:
 
 @given(st.data())
 def test_in_any_order_of_reserving_and_settling_the_cap_is_kept(data: st.DataObject) -> None:
-    cap = data.draw(st.integers(0, 1_000))
-    spent, reserved_now = 0, list[int]()
+    cap, spent, in_flight = data.draw(st.integers(0, 2_000)), 0, list[Reservation]()
+    budget = Budget(Decimal(cap) / 1_000_000)
     whether: st.SearchStrategy[Any] = st.booleans()
-    for most in data.draw(st.lists(st.integers(0, 400), max_size=40)):
-        account = Account(spent, sum(reserved_now))
-        verdict = account.verdict(cap, most)
-        if verdict == "go":
-            reserved_now.append(most)
-        elif verdict == "refuse":
-            assert spent + most > cap or (not reserved_now and spent + most > cap)
+    for most in data.draw(st.lists(st.integers(165, 600), max_size=20)):
+        try:
+            reservation = budget._reserved(costing(most), NOON)
+        except BudgetExceededError:
+            assert spent + most > cap
         else:
-            assert reserved_now, "nobody waits for nothing"
-        assert spent + sum(reserved_now) <= cap
-        if reserved_now and data.draw(whether):
-            held = reserved_now.pop(data.draw(st.integers(0, len(reserved_now) - 1)))
-            spent += data.draw(st.integers(0, held))
+            assert reservation or in_flight, "nobody waits for nothing"
+            in_flight += [] if reservation is None else [reservation]
+        held = sum(each.most for each in in_flight) // 1_000
+        assert spent + held <= cap
+        assert budget.remaining * 1_000_000 == cap - spent - held
+        if in_flight and data.draw(whether):
+            over = in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1)))
+            spent += (cost := data.draw(st.integers(0, over.most // 1_000)))
+            over.answered(used(cost, 0), None)
 
 
 # -- a file ----------------------------------------------------------------------------------------------------------------

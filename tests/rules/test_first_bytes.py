@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai._wire.reply_body import is_framed, is_whole, start_of
+from venice_ai._wire.sse import is_framed, is_whole, start_of
 
 BOM = b"\xef\xbb\xbf"
 

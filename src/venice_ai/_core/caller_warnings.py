@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from contextvars import ContextVar
-from typing import Final, Generic, TypeVar
-
-T = TypeVar("T")
+from typing import Final
 
 WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
 """The thread that waits for what the current task does, by its identity."""
@@ -15,7 +13,6 @@ _MOST_REMEMBERED: Final = 1_000
 """How many texts Python may remember as shown: there is no end to those that name what a program was given."""
 # Between a task of ours, such as those of a batch, and the caller there is the event loop.
 _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
-_MOST: Final = 100
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -24,26 +21,9 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     frame = sys._getframe(1) if thread is None else sys._current_frames().get(thread)  # noqa: SLF001  # documented
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame = frame.f_back
-    if frame is None:
-        warnings.warn(message, category, stacklevel=2)
-        return
+    frame = frame or sys._getframe(1)  # noqa: SLF001  # likewise
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     if len(registry) > _MOST_REMEMBERED:
         registry.clear()
     module = frame.f_globals.get("__name__")
     warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module=module, registry=registry)
-
-
-class Remembered(Generic[T]):
-    """A bounded set of the warnings that were given. The oldest is forgotten: a server can word each warning anew."""
-
-    def __init__(self) -> None:
-        self._things: dict[T, None] = {}
-
-    def add(self, thing: T) -> None:
-        while len(self._things) >= _MOST:
-            self._things.pop(next(iter(self._things)), None)
-        self._things[thing] = None
-
-    def __contains__(self, thing: T) -> bool:
-        return thing in self._things

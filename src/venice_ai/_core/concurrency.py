@@ -8,14 +8,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Seque
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
+from inspect import iscoroutinefunction
 from traceback import clear_frames
 from typing import Generic, TypeVar
 
+from ..exceptions import InvalidArgumentError
 from .first_use import Task
 
 T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E", bound=BaseException)
+
+
+def check_plain(name: str, hook: object) -> None:
+    """Raises an InvalidArgumentError for an async hook where nobody awaits it."""
+    if iscoroutinefunction(hook) or iscoroutinefunction(getattr(type(hook), "__call__", None)):  # noqa: B004  # not: is it callable
+        raise InvalidArgumentError(f"{name}={hook!r:.100} must not be an async function: nobody awaits it")
 
 
 async def bounded_map(
@@ -30,6 +38,7 @@ async def bounded_map(
 
     What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure.
     """
+    check_plain("on_result", on_result)
     results = {} if results is None else results
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them
@@ -74,12 +83,9 @@ def without_locals(error: E) -> E:
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:
     """What `call` gives for all items at once, as they are done; the first exception, or leaving early, cancels the rest."""
     tasks = [asyncio.ensure_future(call(item)) for item in items]
-    running = set(tasks)
     try:
-        while running:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in filter(done.__contains__, tasks):
-                yield task.result()
+        for done in asyncio.as_completed(tasks):
+            yield await done
     finally:
         for task in tasks:
             task.cancel()

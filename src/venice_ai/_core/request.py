@@ -109,14 +109,11 @@ class WholeReply:
     async def pieces(self) -> AsyncIterator[bytes]:
         yield self._body
 
-    async def drain(self) -> None:
-        """Nothing more comes."""
+    async def drain(self) -> None: ...
 
-    def progressed(self) -> None:
-        """No clock runs any more."""
+    def progressed(self) -> None: ...
 
-    def close(self) -> None:
-        """There is nothing to close."""
+    def close(self) -> None: ...
 
 
 class SystemClock:

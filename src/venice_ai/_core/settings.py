@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL: Final = "https://api.venice.ai/api/v1"
 KEY_VARIABLE: Final = "VENICE_API_KEY"
 BASE_URL_VARIABLE: Final = "VENICE_BASE_URL"
+LOG_VARIABLE: Final = "VENICE_LOG"
 
 _STREAM_IDLE_SECONDS = 60.0
 _PLAIN_SECONDS = 300.0
@@ -202,3 +203,19 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             )
         checked[name] = value
     return checked
+
+
+def start_log() -> None:
+    """Heeds `VENICE_LOG`: what the package logs goes to stderr, or to the handlers that the program has set up."""
+    if not (wanted := os.environ.get(LOG_VARIABLE, "").strip().lower()):
+        return
+    import logging  # start-up: most programs ask for no log here
+
+    if wanted not in {"info", "debug"}:
+        raise InvalidRequestError(f"{LOG_VARIABLE}={wanted!r} must be 'info' or 'debug'")
+    logger = logging.getLogger("venice_ai")
+    logger.setLevel(wanted.upper())
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)

@@ -38,10 +38,8 @@ class Call:
     """What our own session's parts tell of one request: how far it got, and on what."""
 
     connected: bool = False
-    kept: bool = False
-    """Whether the connection has served before."""
-    unsent: bool = False
-    """Whether not a byte of it was written."""
+    kept: bool = False  # whether the connection has served before
+    unsent: bool = False  # whether not a byte of it was written
     state: ConnectionState | None = None
     transport: asyncio.Transport | None = None
 
@@ -57,16 +55,11 @@ CURRENT_CALL: ContextVar[Call | None] = ContextVar("venice_ai_call", default=Non
 @dataclass(slots=True, repr=False)  # a traceback may show it, and the place may hold a proxy's password
 class ConnectionState:
     place: object
-    look: Callable[[], object] | None = None
-    """Tells whether anything can be read from its socket."""
-    served: int = 0
-    """How many answers came on it."""
-    rested: float = inf
-    """Since when it serves nobody."""
-    seconds: float = KEPT_SECONDS
-    """How long it may rest before it is too likely that the server closes it."""
-    on_end: Callable[[], None] | None = None
-    """Tells who reads from it that it has ended."""
+    look: Callable[[], object] | None = None  # tells whether anything can be read from its socket
+    served: int = 0  # how many answers came on it
+    rested: float = inf  # since when it serves nobody
+    seconds: float = KEPT_SECONDS  # how long it may rest before it is too likely that the server closes it
+    on_end: Callable[[], None] | None = None  # tells who reads from it that it has ended
 
 
 class ConnectionStates(dict[ResponseHandler, ConnectionState]):
@@ -151,11 +144,11 @@ class Connector(aiohttp.TCPConnector):
             if _is_spoilt(state, protocol):
                 self._states.habits.learn(state.place, keeps=False)
                 return False
-        for _ in range(_TURNS):
+        for _ in range(_TURNS + 1):
             if not _is_spoilt(state, protocol):
                 return True
             await asyncio.sleep(0)
-        return not _is_spoilt(state, protocol)
+        return False
 
     def _rests(self, state: ConnectionState) -> None:
         state.rested = self._now()
@@ -215,12 +208,11 @@ class Pool:
     session: aiohttp.ClientSession
     states: ConnectionStates
     owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
-    closed: bool = False
     deadlines: Deadlines = field(default_factory=Deadlines)
     streams: WeakSet[Reading] = field(default_factory=WeakSet["Reading"])
 
     async def aclose(self) -> None:
-        self.closed = True
+        self.states.closed = True
         # aiohttp tells nobody who waits that the session was closed.
         for limit in list(self.deadlines.limits):
             limit.expire()

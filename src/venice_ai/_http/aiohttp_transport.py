@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache, partial
 from io import BytesIO
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import aiohttp
 from yarl import URL
@@ -32,8 +32,7 @@ from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too
 _LARGE_BYTES = 2**20
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
-_FAULTS = (aiohttp.ClientError, OSError, ValueError)
-"""What aiohttp raises where a reply cannot be read."""
+_FAULTS = (aiohttp.ClientError, OSError, ValueError)  # what aiohttp raises where a reply cannot be read
 
 
 class AiohttpTransport:
@@ -84,16 +83,19 @@ class AiohttpTransport:
                             raise
                 headers = _ResponseHeaders(response)
                 _note_answer(call.state, response, headers, pool)
-                return _at_once(response, headers, request, pool, started) or await _whole_reply(response, headers, pool)
+                return await _reply(response, headers, request, pool, started)
         except VeniceError:
             raise
         except TimeoutError as error:
             late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
             failure: APIError = late(request, "connect", ConnectTimeout) if late_to_connect else late(request, clock)
-            if pool.closed:
+            if pool.states.closed:
                 failure = APIConnectionError(CLOSED)
         except _FAULTS as error:
-            failure = _connection_error(error, request, call, proxied=route.proxy is not None)
+            proxied = route.proxy is not None
+            # A proxy may break off while it is asked to connect; then nothing of ours was sent.
+            connected = not call.unsent and (call.connected or not proxied)
+            failure = _failure(error, request.url, request.method, connected=connected, proxied=proxied)
         finally:
             CURRENT_CALL.reset(before)
             if response is None:
@@ -134,24 +136,6 @@ def _note_answer(state: ConnectionState | None, response: aiohttp.ClientResponse
             pool.states.habits.learn(state.place, keeps=True)
 
 
-def _at_once(
-    response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, started: float
-) -> WholeReply | _StreamedReply | None:
-    """The reply that a response is the beginning of, or the whole; None where its body is still to be waited for."""
-    if not 200 <= response.status < 300:
-        return None
-    try:
-        if request.stream:
-            return _StreamedReply(response, headers, request, pool, started)
-        # A small answer comes with its headers; then there is nothing to wait for.
-        content = response.content
-        body = content.read_nowait() if content.is_eof() and "Content-Encoding" not in response.headers else b""
-        return WholeReply(response.status, headers, body) if body else None
-    except BaseException:
-        _release_or_abort(response)
-        raise
-
-
 class _ResponseHeaders(Headers):
     """The headers of a response, in which aiohttp finds names sooner than Python code does."""
 
@@ -163,6 +147,12 @@ class _ResponseHeaders(Headers):
 
     def _values(self, name: str) -> list[str]:
         return self._found.getall(name, [])
+
+    if not TYPE_CHECKING:  # as in the base
+
+        def get(self, key: str, default: Any = None) -> Any:
+            values = self._found.getall(key, None)
+            return default if values is None else ", ".join(values)
 
     def has_any(self, names: frozenset[str]) -> bool:
         return any(map(self._found.__contains__, names))
@@ -196,8 +186,7 @@ class _ArrivingBody:
     def __init__(self, response: aiohttp.ClientResponse, pool: Pool) -> None:
         self._content = response.content
         self._state: ConnectionState | None = None
-        self.fault: Exception | None = None
-        """What ended it before its end."""
+        self.fault: Exception | None = None  # what ended it before its end
         protocol = None if response.connection is None else response.connection.protocol
         if protocol is not None and not self._content.is_eof():
             self._state = pool.states.of(protocol)
@@ -237,12 +226,17 @@ class _ArrivingBody:
             self._state = None
 
 
-async def _whole_reply(response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> WholeReply:
-    """A reply whose whole body is waited for: a large answer, one that is compressed, or a refusal."""
-    good, coding = 200 <= response.status < 300, headers.get("content-encoding")
+async def _reply(
+    response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, started: float
+) -> WholeReply | _StreamedReply:
+    """The reply that a response is the beginning of: a stream, or the whole of anything else."""
+    good, coding, content = 200 <= response.status < 300, headers.get("content-encoding"), response.content
     try:
-        if good and coding is None and response.content.is_eof():
-            body = await response.read()  # a recorder of requests has read it before us: it stands in the response
+        if good and request.stream:
+            return _StreamedReply(response, headers, request, pool, started)
+        if good and coding is None and content.is_eof():  # a small answer comes with its headers
+            # A recorder of requests may have read it before us: then it stands in the response.
+            body = content.read_nowait() or await response.read()
         else:
             body = await _body(response, coding, pool, refusal=not good)
         return WholeReply(response.status, headers, body)
@@ -320,7 +314,7 @@ class _StreamedReply:
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
-            failure = self._abandoned or self._watch.expired or _connection_broke(error, self._url, self._method)
+            failure = self._abandoned or self._watch.expired or _failure(error, self._url, self._method)
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()
@@ -379,7 +373,6 @@ class _TornError(aiohttp.ClientPayloadError):
     """The connection ended although the answer had not, and aiohttp did not say why: what came was no HTTP any more."""
 
 
-_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 _CAME = re.compile(r"""b['"]\\x([0-9a-f]{2})\\x([0-9a-f]{2})""")  # how aiohttp shows the bytes that it does not understand
 _WORDS: dict[type[Exception], str] = {
     _TornError: "what came is no HTTP any more",
@@ -389,32 +382,23 @@ _WORDS: dict[type[Exception], str] = {
 }
 
 
-def _connection_error(error: Exception, request: Request, call: Call, *, proxied: bool) -> APIConnectionError:
-    # A proxy may break off while it is asked to connect; then nothing of ours was sent.
-    if isinstance(error, _NOT_CONNECTED) or call.unsent or (proxied and not call.connected):
-        return _not_connected(error, host_of(request.url), proxied=proxied)
-    return _connection_broke(error, request.url, request.method, proxied=proxied)
-
-
-def _not_connected(error: Exception, host: str, *, proxied: bool) -> APIConnectionError:
+def _failure(error: Exception, url: str, method: str, *, connected: bool = True, proxied: bool = False) -> APIConnectionError:
+    """The error for a connection that broke; or, of the kinds that say so and where it was not `connected`, for none."""
+    failure: APIConnectionError
+    host = host_of(url)
+    came = _CAME.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
         failure = untrusted(host, error, "base_url or proxy" if proxied else "base_url")
     elif isinstance(error, aiohttp.ClientHttpProxyError):
         failure = without_proxy(host, error, error.status)
-    elif proxied or isinstance(error, aiohttp.ClientProxyConnectionError):
+    elif isinstance(error, aiohttp.ClientProxyConnectionError) or (proxied and not connected):
         failure = without_proxy(host, _words(error))
-    else:
+    elif isinstance(error, aiohttp.ClientConnectorError) or not connected:
         failure = unreachable(host, _words(error))
-    failure.__cause__ = _system_error(error)
-    return failure
-
-
-def _connection_broke(error: Exception, url: str, method: str, *, proxied: bool = False) -> APIConnectionError:
-    host = host_of(url)
-    came = _CAME.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
-    if came and begins_tls(bytes.fromhex(came[1] + came[2])):
+    elif came and begins_tls(bytes.fromhex(came[1] + came[2])):
         return speaks_tls(host)
-    failure = broken(host, method, _words(error), proxied=proxied)
+    else:
+        failure = broken(host, method, _words(error), proxied=proxied)
     failure.__cause__ = _system_error(error)
     return failure
 

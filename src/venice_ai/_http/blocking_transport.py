@@ -20,7 +20,7 @@ from .._core.ports import Clock, Reply
 from .._core.request import Request, SystemClock, WholeReply
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
-from ..exceptions import APIConnectionError, APIError, APITimeoutError
+from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
@@ -88,22 +88,21 @@ class BlockingTransport:
                 stop.check()  # then what broke was broken by us
                 if kept and not exchange.taken and isinstance(error, _GONE):
                     continue  # a kept connection that was closed meanwhile: nothing was sent
-                if (failure := _failure(error, request, clock)) is error:
-                    raise
-                raise failure from (None if isinstance(failure, APITimeoutError) else error)
+                if isinstance(error, APIError) or not isinstance(error, (OSError, DecodingError, FramingError)):
+                    raise  # what is ours already, and Ctrl-C, mean what they say
+                if _is_late(error):
+                    raise late(request, clock) from None
+                raise broken(host_of(request.url), request.method, error) from error
             finally:
                 stop.release(sock)
             if exchange.keeps and self._closing.alive and not stop.fired.is_set():  # at exit nobody would close it
-                self._keep(_place(route), reply, sock, kept.served if kept else 0)
+                place, served, now = _place(route), kept.served if kept else 0, self._now()
+                if served == 1:
+                    self._habits.learn(place, keeps=True)
+                self._idle.append(_Kept(place, now + kept_seconds(reply.headers), sock, served + 1, now))
             else:
                 sock.close()
             return reply
-
-    def _keep(self, place: str, reply: WholeReply, sock: socket.socket, served: int) -> None:
-        if served == 1:
-            self._habits.learn(place, keeps=True)
-        now = self._now()
-        self._idle.append(_Kept(place, now + kept_seconds(reply.headers), sock, served + 1, now))
 
     @property
     def stop(self) -> Stop:
@@ -146,10 +145,8 @@ class _Kept(NamedTuple):
     place: str
     until: float
     sock: socket.socket
-    served: int
-    """How many answers came on it."""
-    rested: float
-    """When the last of them came."""
+    served: int  # how many answers came on it
+    rested: float  # when the last of them came
 
 
 class _Exchange:
@@ -160,11 +157,8 @@ class _Exchange:
         self._deadline = deadline
         self._reader = ReplyReader()
         self._body: Body | None = None
-        self._headers: Headers | None = None
-        self.taken: int = 0
-        """How many bytes of the request the connection took."""
-        self.keeps: bool = False
-        """Whether the connection can serve again."""
+        self.taken: int = 0  # how many bytes of the request the connection took
+        self.keeps: bool = False  # whether the connection can serve again
 
     def send(self, *parts: bytes) -> None:
         for part in parts:
@@ -190,8 +184,7 @@ class _Exchange:
             # A refusal is what its status says, whatever becomes of its body.
             if not self._refuses or _is_late(error):
                 raise
-        body = b"" if self._body is None else self._body.finish()
-        return WholeReply(reader.status, self._headers or Headers(reader.fields), body)
+        return WholeReply(reader.status, Headers(reader.fields), b"" if self._body is None else self._body.finish())
 
     def _more(self, host: str) -> bool:
         reader = self._reader
@@ -209,8 +202,7 @@ class _Exchange:
             raise speaks_tls(host)
         for piece in reader.feed(data):
             if self._body is None:
-                self._headers = Headers(reader.fields)
-                self._body = Body(self._headers.get("content-encoding"), refusal=self._refuses)
+                self._body = Body(Headers(reader.fields).get("content-encoding"), refusal=self._refuses)
             try:
                 for _ in self._body.steps(piece):
                     left(self._deadline)
@@ -223,13 +215,6 @@ class _Exchange:
     @property
     def _refuses(self) -> bool:
         return bool(self._reader.status) and not 200 <= self._reader.status < 300
-
-
-def _failure(error: BaseException, request: Request, clock: str) -> BaseException:
-    """What an error means to the caller; those that are ours already, and Ctrl-C, mean what they say."""
-    if isinstance(error, APIError) or not isinstance(error, (OSError, DecodingError, FramingError)):
-        return error
-    return late(request, clock) if _is_late(error) else broken(host_of(request.url), request.method, error)
 
 
 def _is_late(error: BaseException) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
 
+from .._core.json_values import without
 from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
 from .._core.request import Request, SystemClock
 from .._wire.notices import Notices
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
+attempts_logger = logging.getLogger("venice_ai.http")
 
 
 class Answer(NamedTuple):
@@ -42,12 +45,26 @@ class Caller:
     counts: TokenCounts | None = None
     """What is told the usage of each answer."""
     notices: Notices = field(default_factory=Notices)
-    closed: bool = False
-    """Whether the client was closed: then nothing more is sent."""
+    origin: Caller | None = None
+    """The caller of the client of which this one's is a view."""
+    _closed: bool = False
+
+    def with_policy(self, policy: RetryPolicy) -> Caller:
+        """The same with other retries; what closes one closes both."""
+        return replace(self, policy=policy, origin=self.origin or self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed: then nothing more is sent."""
+        return self._closed if self.origin is None else self.origin.closed
+
+    def reopen(self) -> None:
+        """The client may be used again."""
+        self._closed = False
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""
-        self.closed = True
+        self._closed = True
         if isinstance(self.clock, SystemClock):
             self.clock.wake()
         for gate in self.gates:
@@ -89,6 +106,9 @@ class Call:
         self._attempts = 0
         self._passes: list[Pass] = []
         self._learnt = False
+        self._since = self._began  # when the attempt before was over
+        self._sent: float | None = None  # when the attempt that is under way was sent
+        self._meta: ResponseMeta | None = None
         self.fail_fast: bool | None = None
         """Whether it fails rather than waits while a circuit is open; None: as its client does."""
         self.abandoned: bool = False
@@ -108,6 +128,8 @@ class Call:
             if request.timeout.deadline is not None:
                 request.deadline_seconds = request.timeout.left(caller.clock.now() - self._began)
             reply, body, sent = None, b"", caller.clock.now()
+            self._sent, self._meta = sent, None
+            attempts_logger.debug("attempt %d: sending %d bytes", self._attempts, len(request.body or b""))
             try:
                 reply = await caller.transport.send(request)
                 if not request.stream or not 200 <= reply.status < 300:
@@ -130,8 +152,8 @@ class Call:
         finally:
             del failure  # its traceback refers to this frame
 
-    def done(self, answer: object) -> None:
-        """The attempt is over; what its answer knows of usage and cost is told. May be called often."""
+    def done(self, answer: object, failure: str | None = None) -> None:
+        """The attempt is over, with this answer or this kind of failure; it is told what that cost. May be called often."""
         usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
         request, counts = self._request, self._caller.counts
         if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
@@ -139,6 +161,20 @@ class Call:
             counts.learn(request.chat.model, request.body, getattr(usage, "prompt_tokens", None))
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
+        if self._sent is not None and attempts_logger.isEnabledFor(logging.INFO):
+            self._log(self._sent, usage, failure)
+
+    def _log(self, sent: float, usage: object, failure: str | None) -> None:
+        """Writes the line of an attempt, which shows neither the key nor anything that was said."""
+        request, meta, now, self._sent = self._request, self._meta, self._caller.clock.now(), None
+        waited, self._since = 1000 * (sent - self._since), now
+        what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
+        how = " ".join(str(each) for each in (meta and meta.status_code, failure) if each is not None) or "left"
+        counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
+        tokens = "+".join(str(count) for count in counts if isinstance(count, int)) or "-"
+        identity = ascii(without(meta.request_id, request.secret))[1:-1] if meta and meta.request_id else "-"
+        numbers = self._attempts, f"{identity:.100}", 1000 * (now - sent), tokens, waited
+        attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
 
     async def _enter(self, failure: APIError | None) -> None:
         """Waits until every gate lets the next attempt pass."""
@@ -160,7 +196,7 @@ class Call:
         for granted in self._passes:
             granted.replied(failure)
         held, free = (any(getattr(granted, name) for granted in self._passes) for name in ("held", "free"))
-        self.done(None)
+        self.done(None, type(failure).__name__)
         if not isinstance(failure, APIError):
             return False
         policy = self._caller.policy
@@ -189,6 +225,7 @@ class Call:
             latency=clock.now() - sent,
             attempts=self._attempts,
         )
+        self._meta = meta
         if not 200 <= meta.status_code < 300:
             failure = refusal(body, meta, secret=self._request.secret)
             body = b""  # a traceback may show it, and the server may have repeated the key

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
+_OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})
+"""What a client makes once of its settings, and each view of its own."""
 
 
 class Connection:
@@ -80,16 +82,16 @@ class Connection:
         del api_key, proxy, address, headers
         if problem is not None:
             raise problem
-        if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
-            raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
         self.base_url: str = settings.resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
+        settings.start_log()
         self._timeouts = [settings.timeout_for(timeout, stream=stream) for stream in (False, True)]
-        self._retries = RetryPolicy(retries=max_retries, retry_timeouts=retry_timeouts)
+        self._retries = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
         self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
         self._closed = False
+        self._origin: Connection | None = None  # the client that this is a view of
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
@@ -116,14 +118,63 @@ class Connection:
 
             check_parts(self._http, tee, self.min_privacy, ports)
         switches = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
-        for name, switch in {**switches, "preflight": preflight}.items():
-            if not isinstance(switch, bool):
-                raise InvalidRequestError(f"{name}={switch!r} must be True or False")
+        _check_switches(**switches, preflight=preflight)
 
     __init__.__qualname__ = "VeniceClient.__init__"  # Python's message about a misspelt argument names what the caller wrote
 
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        retry_timeouts: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool | None = None,
+    ) -> Self:
+        """This client with other settings: a view that shares its connections, limiter, budget and catalogue.
+
+        ::
+
+            patient = client.with_options(timeout=600, max_retries=5)
+
+        What is not given is as before. A view costs little, and may be made for a single call. Closing a view closes the
+        client, and closing the client its views.
+
+        Args:
+            timeout: seconds, or a `Timeout`, as for the client.
+            max_retries: how often a failed request is sent again, from 0.
+            retry_timeouts: whether what ran out of time is sent again, too.
+            headers: HTTP headers beside those of the client, which they replace where the names are the same.
+            fallback_models: models to ask where that of a chat cannot answer; an empty list for none.
+            preflight: whether chats are checked against the catalogue.
+
+        Raises:
+            InvalidRequestError: an argument is not allowed.
+        """
+        load("._limits.limiter")
+        shared, before = self._origin or self, self._retries
+        _ = shared.limiter, shared.notices, shared.token_counts  # made before they are shared
+        view = object.__new__(type(self))
+        vars(view).update({name: value for name, value in vars(self).items() if name not in _OF_A_VIEW}, _origin=shared)
+        view._headers = _merged(self._headers, settings.check_headers(headers))
+        del headers  # as in `__init__`
+        view._timeouts = [settings.timeout_for(timeout, self._timeouts[stream], stream=stream) for stream in (False, True)]
+        again = before.retry_timeouts if retry_timeouts is None else retry_timeouts
+        view.preflight = self.preflight if preflight is None else preflight
+        _check_switches(retry_timeouts=again, preflight=view.preflight)
+        retries = before.retries if max_retries is None else _checked_count(max_retries)
+        view._retries = before._replace(retries=retries, retry_timeouts=again)
+        if fallback_models is not None:
+            from .client_parts import checked_names
+
+            view.fallback_models = checked_names(fallback_models)
+        return view
+
     def resource(self, kind: Callable[[Connection], ResourceT]) -> ResourceT:
         """The part of the API that a class stands for: one object for each class."""
+        if self._origin is not None:
+            return self._origin.resource(kind)
         found: ResourceT | None = self._resources.get(kind)
         return self._resources.setdefault(kind, kind(self)) if found is None else found
 
@@ -141,7 +192,7 @@ class Connection:
         privacy: Privacy | None = None,
     ) -> Request:
         """A request with this client's headers and clocks, checked; with `anonymous`, nothing in it stands for the account."""
-        if self._closed:
+        if self.closed:
             raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
         if self.min_privacy is not None and method != "GET":
             refuse_below(self.min_privacy, privacy)
@@ -179,6 +230,8 @@ class Connection:
         load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
         from .caller import Caller
 
+        if self._origin is not None:
+            return self._origin.caller.with_policy(self._retries)
         clock = self._clock or self.limiter.clock
         if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport
@@ -235,10 +288,13 @@ class Connection:
     @property
     def closed(self) -> bool:
         """Whether it was closed, and not entered again."""
-        return self._closed
+        return self._closed if self._origin is None else self._origin.closed
 
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
+        if self._origin is not None:
+            await self._origin.close()
+            return
         self._closed = True
         for call in tuple(self.on_close):
             if (work := call()) is not None:
@@ -247,9 +303,12 @@ class Connection:
             await self.caller.close()
 
     async def __aenter__(self) -> Self:
+        if self._origin is not None:
+            await self._origin.__aenter__()
+            return self
         self._closed = False
         if "caller" in self.__dict__:
-            self.caller.closed = False
+            self.caller.reopen()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -262,10 +321,22 @@ class Connection:
         if "_closed" not in vars(self):
             return "<VeniceClient that was not made>"  # its settings were refused, and a debugger shows it
         key = "with a key" if self._api_key else "without a key"
-        return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
+        return f"<VeniceClient of {self.base_url} {key}{', closed' if self.closed else ''}>"
 
 
 def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:
     """Headers in which the others win, whatever the case of their names."""
     names = {name.lower() for name in others}
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
+
+
+def _checked_count(count: object) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise InvalidRequestError(f"max_retries={count!r} must be a whole number from 0")
+    return count
+
+
+def _check_switches(**switches: object) -> None:
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise InvalidRequestError(f"{name}={switch!r} must be True or False")

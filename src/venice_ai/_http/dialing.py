@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, TypeAlias, cast
 
 from .._core.first_use import Task
@@ -109,44 +109,34 @@ def _shorter(seconds: float | None) -> float:
 def _fastest(addresses: list[_Address], deadline: float | None, stop: Stop) -> socket.socket:
     """The first connection that stands. One begins after the other; those that do not stand are closed."""
     waiting, failures, next_at = _interleaved(addresses), list[OSError](), 0.0
-    with selectors.DefaultSelector() as pending:
-        try:
-            while waiting or pending.get_map():
-                if waiting and (not pending.get_map() or time.monotonic() >= next_at):
-                    _begin(waiting.pop(0), pending, failures)
-                    next_at = time.monotonic() + _STAGGER_SECONDS
-                    continue
-                seconds = _shorter(left(deadline))
-                for key, _ in pending.select(min(seconds, max(next_at - time.monotonic(), 0.0)) if waiting else seconds):
-                    sock: Any = key.fileobj
-                    pending.unregister(sock)
-                    if not (failure := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
-                        return cast("socket.socket", sock)
-                    failures.append(OSError(failure, os.strerror(failure)))
-                    sock.close()
-                    next_at = 0.0
-                stop.check()
-        finally:
-            for key in list(pending.get_map().values()):
-                key.fileobj.close()  # type: ignore[union-attr]  # only sockets were put in
+    with selectors.DefaultSelector() as pending, ExitStack() as opened:
+        while waiting or pending.get_map():
+            if waiting and (not pending.get_map() or time.monotonic() >= next_at):
+                try:
+                    pending.register(_begun(waiting.pop(0), opened), selectors.EVENT_WRITE)
+                except OSError as error:
+                    failures.append(error)
+                next_at = time.monotonic() + _STAGGER_SECONDS
+                continue
+            seconds = _shorter(left(deadline))
+            for key, _ in pending.select(min(seconds, max(next_at - time.monotonic(), 0.0)) if waiting else seconds):
+                sock = cast("socket.socket", key.fileobj)
+                pending.unregister(sock)
+                if not (failure := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                    return socket.socket(fileno=sock.detach())  # all others are closed
+                failures.append(OSError(failure, os.strerror(failure)))
+                next_at = 0.0
+            stop.check()
     raise failures[0] if failures else OSError("the name has no address")
 
 
-def _begin(address: _Address, pending: selectors.BaseSelector, failures: list[OSError]) -> None:
+def _begun(address: _Address, opened: ExitStack) -> socket.socket:
     family, kind, protocol, _, place = address
-    sock: socket.socket | None = None
-    try:
-        sock = socket.socket(family, kind, protocol)  # of a family that this machine may not have
-        sock.settimeout(0)
-        with suppress(BlockingIOError):
-            sock.connect(place)
-        pending.register(sock, selectors.EVENT_WRITE)
-    except BaseException as error:
-        if sock is not None:
-            sock.close()
-        if not isinstance(error, OSError):
-            raise
-        failures.append(error)
+    sock = opened.enter_context(socket.socket(family, kind, protocol))  # of a family that this machine may not have
+    sock.settimeout(0)
+    with suppress(BlockingIOError):
+        sock.connect(place)
+    return sock
 
 
 def _interleaved(addresses: list[_Address]) -> list[_Address]:

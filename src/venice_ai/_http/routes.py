@@ -20,8 +20,7 @@ from .transport_errors import words
 
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
-LONGEST_KEPT_SECONDS: Final = 60.0
-"""How long one is kept at most, whatever its server says."""
+LONGEST_KEPT_SECONDS: Final = 60.0  # how long one is kept at most, whatever its server says
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
 _PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
 MOST_ROUTES: Final = 100

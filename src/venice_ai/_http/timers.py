@@ -25,8 +25,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
         self.limits: set[Limit] = set()
         """Those of the calls that are under way, which put themselves in and take themselves out."""
-        self.due: float = inf
-        """When the timer looks at them. It is not set back when a call ends: it will see what is left."""
+        self.due: float = inf  # when the timer looks at them. It is not set back when a call ends: it will see what is left.
 
     def look_at(self, due: float) -> None:
         if self._timer is not None:

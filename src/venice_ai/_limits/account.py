@@ -1,13 +1,9 @@
 """An account: what all clients of a process share that use one API key at one base URL, with a bucket for each model.
 
-Everything here happens under the account's lock, which is held for microseconds, and nothing waits. What ends an attempt never
-waits for the lock either, because it may run in a finalizer or a signal handler of a thread that holds it: it is written down,
-and done by whoever has the lock next (`Account.act`). So is what cannot be done while another process has the file of a share.
-
-While every limit is far and nothing has failed, a bucket reserves a **block**: the requests of the next moment, in one step.
-Calls take them without the lock and without asking the rules, and their good replies are only tallied. Whatever else happens
-first counts what was tallied (`Bucket.settle`) and gives back what nobody took (`Bucket.end_block`), so that the rules, which
-decide near a limit, see exact numbers. A `RateShare` keeps them in a file, which is then read and written once a block.
+Everything here happens under the account's lock, for microseconds. What ends an attempt never waits for the lock, because it
+may run in a finalizer or a signal handler of the thread that holds it: whoever has the lock next does it (`Account.act`). While
+every limit is far and nothing has failed, calls take requests of a block that was reserved in one step, without lock and rules,
+and their good replies are only tallied; whatever else happens settles both first, so that the rules see exact numbers.
 """
 
 from __future__ import annotations
@@ -68,6 +64,7 @@ class Block(NamedTuple):
         return True
 
 
+_NO_WAIT = Wait(None, "")
 _NO_BLOCK = Block(Flight(0.0, 0, (0.0, 0.0), (0.0, 0.0)), [], 0, -inf, 0)
 
 
@@ -80,21 +77,16 @@ class Bucket:
         self.rate = RateLimiter()
         self.breaker = CircuitBreaker()
         self.queue: list[QueuedCall] = []
-        self.wait = Wait(None, "")  # of the first of the queue
+        self.wait = _NO_WAIT  # of the first of the queue
         self.told = False  # whether the log has a line about this queue, since it was empty last
         self.counts_tokens = False  # whether a limit of tokens is known
-        self.hears = self.learns = True
-        """Whether the next good reply is to be read, because something is not known or near, and the next answer is to tell how
-        many tokens requests use; else they are only tallied."""
+        self.hears = self.learns = True  # whether the next good reply, and the next answer's usage, are read; else only tallied
         self.block = _NO_BLOCK
         self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
-        self.good = self.ended = 0
-        """The tally: good replies, which came at `good_at` or later; and requests that have ended, with what they had reserved
-        and used."""
-        self.good_at = self.held = self.used = 0.0
+        self.good = self.ended = 0  # the tally: good replies, since `good_at`, and requests that have ended,
+        self.good_at = self.held = self.used = 0.0  # with the tokens that they had reserved and used
         self._learnt = 0
-        self._more_tokens, self._output_tokens = 0.0, 256.0
-        """Tokens of a prompt beside those of its bytes, such as of the server's own prompt; and of an answer."""
+        self._more_tokens, self._output_tokens = 0.0, 256.0  # of a prompt beside those of its bytes; and of an answer
 
     @property
     def is_idle(self) -> bool:
@@ -170,31 +162,25 @@ class Bucket:
 
     def end(self, call: QueuedCall, result: Ticket | APIError, now: float) -> None:
         """A call waits no more."""
+        self.leave(call, now)
         call.result = result
-        self.leave(call)
-        if not call.wake() and isinstance(result, Ticket):  # its event loop was closed
-            result.cancel(now)
+        if not call.wake():  # its event loop was closed
+            self.leave(call, now)
 
-    def leave(self, call: QueuedCall) -> None:
-        """Takes a call out of the queue."""
+    def leave(self, call: QueuedCall, now: float) -> None:
+        """Takes a call out of the queue; if it had its turn, and its caller left, that is the next one's."""
         if call in self.queue:
             self.queue.remove(call)
             self.account.waiting -= 1
             self.told = self.told and bool(self.queue)
-
-    def give_up(self, call: QueuedCall, now: float) -> None:
-        """The caller left, or was refused: its place is the next one's."""
-        self.leave(call)
         if isinstance(call.result, Ticket):
             call.result.cancel(now)
 
     def snapshot(self, now: float) -> ModelLimits:
         circuit = "closed" if self.breaker.open_until is None else "open"
-        known, wait = (self.model, self.rate.snapshot(now), circuit, len(self.queue)), self.wait
-        if not self.queue:
-            return ModelLimits(*known, "", None, None)
+        wait, since = (self.wait, now - self.queue[0].since) if self.queue else (_NO_WAIT, None)
         until = None if wait.until is None else max(wait.until - now, 0.0)
-        return ModelLimits(*known, wait.why, now - self.queue[0].since, until)
+        return ModelLimits(self.model, self.rate.snapshot(now), circuit, len(self.queue), wait.why, since, until)
 
 
 class Account:
@@ -203,7 +189,7 @@ class Account:
     def __init__(self, now: Callable[[], float], server: object, share: RateShare | None, name: str) -> None:
         self.now = now
         self.share = share
-        self.name = name
+        self.name = name  # in the file of a share
         self._server = server  # kept alive, for its id stands for it
         self.lock = threading.Lock()
         self.failures = FailureBudget()
@@ -246,11 +232,7 @@ class Account:
         self._catch_up()
 
     def ask(self, bucket: Bucket | None, ask: Callable[[float], T]) -> T:
-        """What something gives under the lock. It gives an error rather than raise it: what has changed counts nevertheless.
-
-        Raises:
-            VeniceError: the file of the share cannot be used; `is_busy` if another process has it.
-        """
+        """What something gives under the lock, also an error; a VeniceError if the file of the share cannot be used."""
         try:
             with self.lock:
                 return cast("T", self._do(bucket, ask))
@@ -408,19 +390,17 @@ class Ticket(Pass):
         if account.share is not None and bucket.is_idle:
             account.act(bucket.end_block)
 
-    def cancel(self, now: float) -> None:
+    def cancel(self, now: float, *, down: bool | None = None) -> None:
         """Gives it back unused."""
-        self._answered(now, failed=None)
-        self._unsent()
-
-    def _unsent(self) -> None:
+        self._answered(now, failed=None, down=down)
         self._bucket.rate.cancelled(self._flight)
         self._bucket.open -= 1
         self._status = -1
 
-    def _answered(self, now: float, *, failed: bool | None) -> None:
-        """The request has a reply, or will have none (`failed=None`)."""
+    def _answered(self, now: float, *, failed: bool | None, down: bool | None = None) -> None:
+        """The request has a reply, or will have none (`failed=None`); `down`: whether the server, or the way to it, failed."""
         bucket, failures = self._bucket, self._bucket.account.failures
+        bucket.breaker.ended(now, failed=down)
         if not self._status:
             failures.flying -= 1
             bucket.rate.answered()
@@ -431,9 +411,8 @@ class Ticket(Pass):
     def _accepted(self, meta: ResponseMeta, now: float) -> None:
         bucket, failures = self._bucket, self._bucket.account.failures
         limits = rate_limits(meta.headers, meta.received_at)
-        self._answered(now, failed=False)
+        self._answered(now, failed=False, down=False)
         self._status = meta.status_code
-        bucket.breaker.ended(now, failed=False)
         failures.hear(now, limits)
         bucket.rate.replied(self._flight, now, meta.status_code, limits, None)
         bucket.hears = bucket.breaker.open_until is not None or bucket.rate.spare(now, self._flight.tokens) < 1
@@ -445,14 +424,14 @@ class Ticket(Pass):
         for each in account.buckets.values():
             each.end_block()
         if not isinstance(error, APIError):  # the caller left
-            self._lost(now)
+            self._answered(now, failed=None)
             return
-        unsent, meta, status = getattr(error, "unsent", False), error.meta, error.counts_as
-        self._answered(now, failed=None if unsent else True)
-        bucket.breaker.ended(now, failed=status >= 500 if status else isinstance(error, APIConnectionError))
-        if unsent:
-            self._unsent()
+        meta, status = error.meta, error.counts_as
+        down = status >= 500 if status else isinstance(error, APIConnectionError)
+        if getattr(error, "unsent", False):
+            self.cancel(now, down=down)
             return
+        self._answered(now, failed=True, down=down)
         limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
         account.failures.hear(now, limits)
         if status:
@@ -462,15 +441,10 @@ class Ticket(Pass):
         if error.status_code in NEVER_VALID:
             account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
 
-    def _lost(self, now: float) -> None:
-        """Nothing was heard of the request, and nothing will be."""
-        self._answered(now, failed=None)
-        self._bucket.breaker.ended(now, failed=None)
-
     def _done(self, usage: ChatUsage | None, now: float) -> None:
         bucket, flight = self._bucket, self._flight
         if not self._status:
-            self._lost(now)
+            self._answered(now, failed=None)
         if self._status > 0:
             counted = self._status < 400 and bucket.rate.tokens.known is not None
             bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if counted else 0)

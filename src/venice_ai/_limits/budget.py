@@ -1,10 +1,8 @@
 """A cap on what chats may cost, kept before they are sent.
 
-Before a request is sent, the most that it can cost (`upper_bound.py`) is reserved; when its answer is over, what it did cost
-takes the place of that. Spent and reserved money together never pass the cap. What may have been billed is spent: also what
-broke without usage, and what a process had reserved that was killed, for a cap that is passed after a crash is no cap. A reply
-above its bound shows that the bounds do not hold; then nothing more is sent under this cap. Amounts are whole billionths of a
-dollar, because sums of fractions drift. They are kept in SQLite: in memory, or in a file that processes share.
+Before a request is sent, the most that it can cost (`upper_bound.py`) is reserved; afterwards what it did cost takes the place
+of that, or all of it if that is not known, as after a crash. A reply above its bound shows that the bounds do not hold; then
+nothing more is sent under this cap. Amounts are whole billionths of a dollar, because sums of fractions drift.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..costs import VENICE_PROMPT_TOKENS_MOST
 from ..exceptions import APIConnectionError, BudgetExceededError, InvalidArgumentError, VeniceError
@@ -42,33 +40,13 @@ CREATE TABLE IF NOT EXISTS reserved (
 CREATE TABLE IF NOT EXISTS venice_prompt (model TEXT PRIMARY KEY, tokens INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS overshoot (nano_usd INTEGER NOT NULL, cap INTEGER NOT NULL);
 """
-_ACCOUNT: Final = """SELECT
+_ACCOUNT: Final = """SELECT  -- spent, reserved, and the highest cap under which a reply passed its bound
   (SELECT coalesce(sum(nano_usd), 0) FROM spending), (SELECT coalesce(sum(nano_usd), 0) FROM reserved),
   (SELECT coalesce(max(cap), -1) FROM overshoot)"""
 _PROMPT: Final = "INSERT INTO venice_prompt VALUES (?, ?) ON CONFLICT DO UPDATE SET tokens = min(tokens, excluded.tokens)"
 _RESERVE: Final = "INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)"
 _SPEND: Final = """INSERT INTO spending SELECT day, model, ?, 1 FROM reserved WHERE id = ?
   ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
-
-
-class Account(NamedTuple):
-    """What was spent and is reserved, in nano-USD, and the highest cap under which a reply passed its bound (-1: none did)."""
-
-    spent: int
-    reserved: int
-    stopped_cap: int = -1
-
-    def verdict(self, cap: int, most: int, least: int | None = None) -> Literal["go", "wait", "refuse"]:
-        """Whether a request may be sent that costs `most` at most.
-
-        `least` is what its bound may become while it waits, as more is learnt. Nothing is worth a wait for a request that
-        would not fit even if all that is in flight turned out to be free.
-        """
-        if self.stopped_cap >= cap:
-            return "refuse"
-        if self.spent + self.reserved + most <= cap:
-            return "go"
-        return "wait" if self.reserved and self.spent + (most if least is None else least) <= cap else "refuse"
 
 
 class Spending(NamedTuple):
@@ -129,7 +107,7 @@ class Budget:
         """What of the cap is neither spent nor reserved, in US dollars."""
         with self._file.transaction() as database:
             self._count_ended(database)
-            spent, reserved, _ = _account(database)
+            spent, reserved, _ = database.execute(_ACCOUNT).fetchone()
         return Decimal(max(self._cap - spent - reserved, 0)) / NANO
 
     @property
@@ -166,26 +144,25 @@ class Budget:
             self._wake()
 
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
+        """What is reserved now; None if a wait may make room, as all that is in flight may turn out to be free."""
         model, day = chat.entries[0].id, datetime.fromtimestamp(now, UTC).date().isoformat()
         with self._file.transaction() as database:
             seen = database.execute("SELECT tokens FROM venice_prompt WHERE model = ?", (model,)).fetchone()
-            most, least = chat.most(VENICE_PROMPT_TOKENS_MOST if seen is None else seen[0]), chat.most(0)
-            verdict = (account := _account(database)).verdict(self._cap, most, least)
-            if verdict != "go" and self._count_ended(database):
-                verdict = (account := _account(database)).verdict(self._cap, most, least)
-            if verdict == "go":
+            most = chat.most(VENICE_PROMPT_TOKENS_MOST if seen is None else seen[0])
+            spent, reserved, stopped_cap = database.execute(_ACCOUNT).fetchone()
+            if spent + reserved + most > self._cap and self._count_ended(database):
+                spent, reserved, stopped_cap = database.execute(_ACCOUNT).fetchone()
+            stopped = stopped_cap >= self._cap
+            if not stopped and spent + reserved + most <= self._cap:
                 row = database.execute(_RESERVE, (self._file.owner, day, model, most)).lastrowid
                 return Reservation(self, chat, most, int(row or 0))
-        if verdict == "wait":
+        if not stopped and reserved and spent + chat.most(0) <= self._cap:  # its bound falls as more is learnt meanwhile
             return None
-        raise self._refusal(account, most)
-
-    def _refusal(self, account: Account, needed: int) -> BudgetExceededError:
-        why = f"this request may cost {Decimal(needed) / NANO:f} USD; a lower max_completion_tokens lowers that"
-        if account.stopped_cap >= self._cap:
+        why = f"this request may cost {Decimal(most) / NANO:f} USD; a lower max_completion_tokens lowers that"
+        if stopped:
             why = f"replies cost {self.overshoot:f} USD more than the bounds reserved for them, so that the cap cannot be kept"
-        spent = Decimal(account.spent) / NANO
-        return BudgetExceededError(f"not sent: {spent:f} of {self.cap:f} USD are spent, and {why}; a higher cap goes on")
+        said = f"{Decimal(spent) / NANO:f} of {self.cap:f} USD are spent, and {why}"
+        raise BudgetExceededError(f"not sent: {said}; a higher cap goes on")
 
     def settle(self, reservation: Reservation, cost: int, prompt_tokens: int | None = None) -> None:
         """Replaces a reservation by what was spent, in nano-USD; 0 releases it. Never raises: the answer is here and counts."""
@@ -222,10 +199,6 @@ class Budget:
 
     def __repr__(self) -> str:
         return f"Budget(usd={self.cap:f}, path={self._file.path and str(self._file.path)!r})"
-
-
-def _account(database: Connection) -> Account:
-    return Account(*database.execute(_ACCOUNT).fetchone())
 
 
 def _spend(database: Connection, row: int, nano: int) -> bool:

@@ -1,8 +1,7 @@
-"""What a failing server is spared: a circuit breaker leaves it alone, and a retry budget bounds how often it is asked again.
+"""A circuit breaker leaves a failing server alone, and a retry budget bounds how often it is asked again.
 
-The breaker counts server errors (5xx), connection failures and time-outs; a refusal of the request itself is a success of the
-server. It opens if at least half of the replies of the last 10 s failed, and at least 5. It stays open for 1 s, and twice as
-long after each failed probe, up to 4 s, so that a recovered server is noticed within 5 s. Then one probe goes at a time.
+The breaker counts server errors (5xx), connection failures and time-outs. It opens if at least half of the replies of the last
+10 s failed, and at least 5; for 1 s, and twice as long after each failed probe, up to 4 s. Then one probe goes at a time.
 """
 
 from __future__ import annotations
@@ -75,10 +74,7 @@ class CircuitBreaker(Struct):
 
 
 class RetryBudget(Struct):
-    """The retries that all calls of an account may still make: each call gives a tenth of one, and each second three.
-
-    Without it, an overloaded server is asked several times for each call, just when it can answer least.
-    """
+    """The retries that an account may make, so that an overloaded server is spared: one for ten calls, and three a second."""
 
     left: float = 0.0
     at: float = -inf  # when time has last given some, which is while there are fewer than it gives in 10 s

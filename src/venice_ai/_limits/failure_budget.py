@@ -1,10 +1,8 @@
 """The failure budget of an API key: at most 20 failed requests in any 30 seconds, over all models.
 
-Venice blocks an account after too many failures in 30 s: more than 20 or more than 50, as its pages differ. Any request without
-a reply may still fail, so at first the failures of the last 30 s and the requests without a reply are at most 20 in sum. Each
-reply of 2xx in that time adds four to this sum, so that a healthy server soon gets as many requests as there are. Once
-something has failed, only so many requests are in flight that the budget is not exceeded if they fail as often as those before.
-`x-ratelimit-remaining` and `x-ratelimit-resets` can make the budget smaller, never larger.
+Venice blocks an account after more, 20 or 50 as its pages differ. A request without a reply may still fail, so it counts too;
+each success of the last 30 s allows four more. Once something has failed, only so many requests are in flight that the budget
+holds if they fail as often as those before. `x-ratelimit-remaining` and `x-ratelimit-resets` can make it smaller, never larger.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The limiter of a client: the gate that every request passes, where its callers wait.
 
-All clients of a process that use the same API key and base URL share one account, on whatever event loops and threads they
-run. An account has a bucket for each model, and a bucket has a queue: first come, first served. Only the first of a queue waits
-for a time; whoever changes what is known (a reply came, an answer was read, a caller left) lets the next ones pass.
+All clients of a process that use the same API key and base URL share one account (`account.py`), with a queue for each model:
+first come, first served. Only the first waits for a time; whoever changes what is known lets the next ones pass.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -47,27 +47,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
 
 
+@dataclass(eq=False, repr=False)
 class Limiter(CallGate):
     """The gate of one client. `server` is what answers, if that is something in this process."""
 
-    def __init__(
-        self,
-        base_url: str,
-        clock: Clock,
-        *,
-        server: object = None,
-        on_wait: Callable[[WaitNotice], object] | None = None,
-        fail_fast: bool = False,
-        share: RateShare | None = None,
-    ) -> None:
-        self.clock = clock
-        self._fail_fast = fail_fast
-        self._on_wait = on_wait
+    base_url: str
+    clock: Clock
+    server: object = field(default=None, kw_only=True)
+    on_wait: Callable[[WaitNotice], object] | None = field(default=None, kw_only=True)
+    fail_fast: bool = field(default=False, kw_only=True)
+    share: RateShare | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
         # A clock of its own counts another time: what is shared has the same.
-        self._now = time.monotonic if type(clock).now is SystemClock.now else clock.now
-        self._server = server
-        self._share = share
-        self._base_url = base_url
+        self._now = time.monotonic if type(self.clock).now is SystemClock.now else self.clock.now
         self._begin()
 
     def _begin(self) -> None:
@@ -87,7 +80,7 @@ class Limiter(CallGate):
             small = block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest)
             if small and block.take():
                 return Ticket(bucket, request, block.flight)
-        fail_fast = self._fail_fast if attempt.fail_fast is None else attempt.fail_fast
+        fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
         enter = partial(bucket.account.enter, bucket, attempt, self.clock, fail_fast)
         found = await bucket.account.asked(bucket, enter, self.clock)
         result = await self._waited(bucket, found) if isinstance(found, QueuedCall) else found
@@ -114,7 +107,7 @@ class Limiter(CallGate):
                 await call.wait(known, min(call.due - now, max(told_in, _LEAST_SECONDS)))
             self._tell(bucket, call, 0.0, self._now())
         except BaseException:
-            account.act(partial(bucket.give_up, call))
+            account.act(partial(bucket.leave, call))
             raise
         finally:
             self._waiting.discard(call)
@@ -131,8 +124,8 @@ class Limiter(CallGate):
             seconds = "until requests in flight have ended" if known == inf else f"for {known:.1f} s"
             level = logging.WARNING if LONG_SECONDS <= known < inf else logging.INFO
             logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, wait.why)
-        if self._on_wait is not None:
-            self._on_wait(WaitNotice(bucket.model, wait.why, None if known == inf else known))
+        if self.on_wait is not None:
+            self.on_wait(WaitNotice(bucket.model, wait.why, None if known == inf else known))
 
     @property
     def held(self) -> int:
@@ -178,12 +171,12 @@ class Limiter(CallGate):
         """The account of a request's key, which others may use, too."""
         if self._known is not _accounts:  # this process was forked
             self._begin()
-        place = (self._base_url, id(self._server), self._now, self._share, hash(request.secret))
+        place = (self.base_url, id(self.server), self._now, self.share, hash(request.secret))
         with _lock:
             account = _accounts.get(place)
             if account is None:
                 # In the file of a share, a name that is the same in all processes, and does not tell the key.
-                name = self._share and self._share._name_of(self._base_url.encode() + b" " + request.secret)  # noqa: SLF001
-                account = _accounts[place] = Account(self._now, self._server, self._share, name or "")
+                name = self.share and self.share._name_of(self.base_url.encode() + b" " + request.secret)  # noqa: SLF001
+                account = _accounts[place] = Account(self._now, self.server, self.share, name or "")
         self._accounts[place] = account
         return account

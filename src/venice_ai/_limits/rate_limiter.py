@@ -1,16 +1,10 @@
 """The rate limiter of one bucket: an API key, a base URL and a model.
 
-It knows a limit of requests and one of tokens, each from three sources:
-
-* **Headers.** A reply says how much remains. What was sent after the request of that reply is subtracted. At the reset that it
-  names at least one request has come back, whatever the form of the server's window (fixed, sliding, token bucket): one is let
-  through, and its reply says what else has.
-* **The requests of the last minute.** A server that allows `limit` a minute allows that many in any 60 s, so what the last 60 s
-  leave of the limit may be sent.
-* **Refusals (429).** Everything pauses until the time that a refusal names, or for a back-off. Then one request goes alone, and
-  the rest follow once it was accepted. If the headers had said that there was room, they are missing or wrong, and the limit is
-  learnt: it is what was accepted in a minute. It shrinks by a tenth with each further refusal, grows while nothing is refused,
-  and is forgotten when a header names another limit.
+It knows a limit of requests and one of tokens. What a reply's headers leave may be sent, less what was sent after its request;
+at their reset one request goes, for at least one has come back whatever the form of the server's window. So may what the last
+60 s leave of the limit, for a server allows its limit in any 60 s. After a 429 everything pauses, then one request goes alone.
+If the headers had left room, they are missing or wrong, and the limit is learnt: what was accepted in a minute, a tenth less
+after each further refusal, more while nothing is refused, until a header names another limit.
 """
 
 from __future__ import annotations
@@ -28,13 +22,10 @@ from .window import Window
 WINDOW_SECONDS = 60.0
 GUARD_SECONDS = 0.5  # a request is counted by the server when it arrives, which is later than it was sent
 SLOT_SECONDS = 0.25
-LEARNS_FROM = 10
-"""Requests that must have been accepted in a minute for one refusal to tell a limit. Fewer may be what others have left of it;
-then a second refusal in a row tells it."""
+LEARNS_FROM = 10  # fewer accepted requests may be what others left of a limit; then only a second refusal in a row tells it
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
-ALONE_SECONDS = 2.0
-"""A refusal comes at once: a request that went alone and has no reply after this long was most likely accepted."""
+ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 CHALLENGE_SECONDS = 2.0
 MAX_STRIKES = 3
 DECREASE = 0.9
@@ -67,8 +58,7 @@ class Quota(Struct, array_like=True):
     total: float = 0.0  # all units that were ever used
     lagged: float = 0.0  # what `total` was a slot or two ago: later requests may overtake each other on their way
     held: float = 0.0  # units that are reserved, and may become used
-    flying: float = 0
-    """Requests without a reply, which may have used units of which no reply tells; infinite where units are tokens."""
+    flying: float = 0  # requests without a reply, of whose units no reply tells; infinite where units are tokens
 
     remaining: float | None = None
     """What the reply said that is believed now; its request was sent when `total` was `mark`, and it came at `known_at`."""
@@ -81,8 +71,7 @@ class Quota(Struct, array_like=True):
     turned_at: float = -inf  # when the last reset passed
     turned: bool = False  # whether a reset has passed, and no reply has said yet what it brought
     strikes: int = 0  # contradictions in what the headers said; after some, only the limit is still believed
-    doubted: bool = True
-    """Whether headers that leave less than the own requests explain may be tested, by sending in spite of them."""
+    doubted: bool = True  # whether headers that leave less than the own requests explain may be tested, by sending anyway
     challenged_at: float = -inf
 
     learned: float | None = None  # the limit as refusals have shown it
@@ -230,8 +219,7 @@ class RateLimiter(Struct, array_like=True):
     paused_at: float = -inf
     paused_until: float = -inf
     pause: float = 0.0  # the last pause that the server did not name; it doubles with each refusal in a row
-    alone_at: float | None = None
-    """After a pause: when a request went alone; infinitely early before one did. None: nobody has to."""
+    alone_at: float | None = None  # after a pause: when a request went alone, at first -inf; None: nobody has to
     why: str = ""
 
     def wait(self, now: float, tokens: int) -> Wait | None:
@@ -270,12 +258,8 @@ class RateLimiter(Struct, array_like=True):
         if self.alone_at is not None:
             self.alone_at = now
         before = count - 1  # the counts are those of the first of them
-        return Flight(
-            now,
-            tokens,
-            (requests.lagged + 1, requests.used.total - before),
-            (total.total, total.used.total + total.held - before * tokens),
-        )
+        of_requests = requests.lagged + 1, requests.used.total - before
+        return Flight(now, tokens, of_requests, (total.total, total.used.total + total.held - before * tokens))
 
     def answered(self, count: int = 1) -> None:
         """So many requests have a reply, or will have none. Each has one such moment."""

@@ -1,10 +1,7 @@
 """`RateShare(path)`: several processes with one API key share its rate limiters and its failure budget, through a file.
 
-A row of the file (`shared_file.py`) holds what one rule knows. Whatever asks a rule does so in a transaction, in which the rule
-is as the last process left it, and what it is afterwards is written. While all limits are far that happens once for a block of
-requests (`account.py`). Each row also says what each process has under way; what a process that has ended had under way is
-given back as soon as another one has to wait. Times are of the monotonic clock, which all processes of a machine share; after
-the machine was restarted the state is forgotten.
+A row of the file holds what one rule knows, and what each process has under way; that of a process that has ended is given back
+when another one has to wait. Times are of the monotonic clock, which all processes of a machine share until it is restarted.
 """
 
 from __future__ import annotations

@@ -29,11 +29,7 @@ _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 class SharedFile:
     """A database for `user`, such as `Budget`, with the tables of `schema`; in memory if there is no path.
 
-    With `sync`, each commit waits for the disk.
-
-    Raises:
-        InvalidArgumentError: the file is something else, or of a newer release.
-        VeniceError: it cannot be opened.
+    With `sync`, each commit waits for the disk. A VeniceError if the file cannot be opened, is something else, or newer.
     """
 
     def __init__(

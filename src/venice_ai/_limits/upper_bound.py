@@ -1,10 +1,8 @@
 """The most that a chat request can cost, and what its answer did cost, in whole billionths of a US dollar (nano-USD).
 
-As input the bound takes a token for each byte of the body and 64 for each message, since no token is shorter than a byte and no
-template adds more; less for media, and the whole context for what is as large as it likes (a video, a file, the results of a
-search, a character's prompt). As output it takes `max_completion_tokens`, else the most of the catalogue, else the context,
-times `n`. The rates are the highest that may hold: those of long inputs if the input may be so long, and that of writing to the
-cache, for Venice sets marks of its own. A search and the pages it reads are charged apart.
+The bound takes a token for each byte of the body and 64 for each message, since no token is shorter than a byte and no template
+adds more; less for media, and the whole context for what is as large as it likes. The rates are the highest that may hold: of
+long inputs, and of writing to the cache, for Venice sets marks of its own. Searches are charged apart.
 """
 
 from __future__ import annotations

@@ -71,6 +71,8 @@ class SyncConnection:
         self._settings: dict[str, Any] = {**settings, "api_key": template._api_key, "base_url": template.base_url}  # noqa: SLF001
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
+        self._origin: SyncConnection | None = None  # the client that this is a view of, by these options
+        self._options: dict[str, Any] = {}
         # These may suspend; and on Windows Ctrl-C interrupts no read of a socket.
         own = (transport, clock, min_privacy, budget, fallback_models)
         self._needs_loop = sys.platform == "win32" or preflight or any(given is not None for given in own)
@@ -83,6 +85,31 @@ class SyncConnection:
         self.preflight: bool = preflight
 
     __init__.__qualname__ = "SyncVeniceClient.__init__"  # as in `Connection`
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        retry_timeouts: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool | None = None,
+    ) -> Self:
+        """This client with other settings: a view; see `VeniceClient.with_options`."""
+        options = {name: value for name, value in given_arguments(locals()).items() if value is not None}
+        del headers  # as above
+        try:
+            template = self._template.with_options(**options)
+        except BaseException:
+            options.clear()
+            raise
+        view = object.__new__(type(self))
+        vars(view).update({name: value for name, value in vars(self).items() if name not in {"chat", "limits"}})
+        view._origin, view._options, view._clients, view._blocking = self, options, {}, None
+        view._template, view.fallback_models, view.preflight = template, template.fallback_models, template.preflight
+        view._needs_loop = self._needs_loop or view.preflight or bool(view.fallback_models)
+        return view
 
     @property
     def closed(self) -> bool:
@@ -122,6 +149,10 @@ class SyncConnection:
         return self._blocking
 
     def _make_blocking(self) -> None:
+        if self._origin is not None:
+            here = self._origin._for_this_thread({})  # noqa: SLF001  # of the same class
+            self._blocking, self._needs_loop = here and here.with_options(**self._options), here is None
+            return
         try:
             load("._http.blocking_transport", "._http.caller", "._limits.limiter", ".resources.chat", "encodings.idna")
             from .._http.blocking_transport import BlockingClock, BlockingTransport
@@ -140,11 +171,14 @@ class SyncConnection:
         """The asynchronous client of this process's event loop thread. Its methods are called here and run there."""
         thread = loop_thread()
         if (found := self._clients.get(thread)) is None:
-            client = self._made()
-            client.hooks_in_threads = True
-            # Imports what calls need, while nobody else has to wait for it.
-            _ = client.caller, client.chat, client.models
-            thread.hold(client.close, owner=self)
+            if self._origin is not None:
+                client = self._origin._connected.with_options(**self._options)  # noqa: SLF001  # of the same class
+            else:
+                client = self._made()
+                client.hooks_in_threads = True
+                # Imports what calls need, while nobody else has to wait for it.
+                _ = client.caller, client.chat, client.models
+                thread.hold(client.close, owner=self)
             # Two threads may get here at the same time: the client of one is taken, the other's was never used.
             found = self._clients.setdefault(thread, client)
         return found
@@ -159,6 +193,9 @@ class SyncConnection:
 
     def _each(self, act: Callable[[VeniceClient], Coroutine[Any, Any, object]]) -> None:
         """Closes the client of every loop that still runs, or makes it usable again."""
+        if self._origin is not None:
+            self._origin._each(act)  # noqa: SLF001  # of the same class
+            return
         for client in filter(None, (self._template, self._blocking)):
             drive(act(client))
         for thread, client in list(self._clients.items()):

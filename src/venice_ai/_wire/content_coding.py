@@ -16,10 +16,8 @@ EVENT_BYTES: Final = 64 * 2**20
 """The longest event of a stream, and the longest line or comment. An answer with several images in base64 has some 20 MB."""
 REPLY_BYTES: Final = 256 * 2**20
 """The longest body of a plain answer: four times the largest event, and what a machine with 1 GB of memory can still hold."""
-REFUSAL_BYTES: Final = 4 * 2**20
-"""What is read of a refusal, after decoding: no honest one is longer."""
-STEP_BYTES: Final = 65_536
-"""The most that one step of a decoder gives: what a read of a socket gives, too."""
+REFUSAL_BYTES: Final = 4 * 2**20  # what is read of a refusal, after decoding: no honest one is longer
+STEP_BYTES: Final = 65_536  # the most that one step of a decoder gives: what a read of a socket gives, too
 ACCEPTED: Final = "gzip, deflate"
 """What `Accept-Encoding` says. The standard library has no decoder of `br`, and one of `zstd` only since Python 3.14."""
 

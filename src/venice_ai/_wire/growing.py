@@ -10,10 +10,8 @@ from ..types._surrogates import joined
 SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
 """Members that say what something is: servers repeat them, and none comes in pieces."""
 _NUMBERS: Final = frozenset({int, float, bool})
-_SIGNATURES: Final = frozenset({"signature", "thought_signature"})
-"""May come in pieces, and may be repeated."""
-DEEPEST: Final = 16
-"""Levels of an object that are joined and copied. What is deeper is the server's JSON, taken over as it is."""
+_SIGNATURES: Final = frozenset({"signature", "thought_signature"})  # may come in pieces, and may be repeated
+DEEPEST: Final = 16  # levels of an object that are joined and copied. What is deeper is the server's JSON, taken over as it is.
 
 
 class Texts(list[str]):

@@ -9,11 +9,10 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Final
 
-HEADER_BYTES: Final = 65_536
-"""The longest line that is taken of a reply's head."""
+HEADER_BYTES: Final = 65_536  # the longest line that is taken of a reply's head
 _MOST_HEADERS = 128  # as aiohttp
 _MOST_BYTES = 2**63  # as a machine counts
-_STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2\.0) (\d{3})(?: [^\r]*)?")
+_STATUS = re.compile(rb"(?:HTTP/(0\.9|1\.[01]|2\.0) (\d{3})(?: [^\r]*)?)?\r?")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r]*)?\r")
 # What a line may be whose end has not come: anything else is an error at once, and not when a clock runs out.
@@ -22,6 +21,8 @@ _STATUS_START = re.compile(rb"\r?|H|HT|HTT|HTTP|HTTP/.*", re.DOTALL)
 _HEADER_START = re.compile(rb"\r?|[ \t].*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::.*)?", re.DOTALL)
 _SIZE_START = re.compile(rb"[0-9A-Fa-f]*[ \t]*(?:;.*|\r)?", re.DOTALL)
 _CHUNK_END_START = re.compile(rb"\r?")
+_CHUNK_END = re.compile(rb"\r")
+_ANY = re.compile(rb".*", re.DOTALL)
 _BODILESS = frozenset({101, 204, 304})
 
 
@@ -37,15 +38,12 @@ class ReplyReader:
     """Feed it what a connection says after a request, get the bytes of the body; what the head says is in attributes."""
 
     def __init__(self) -> None:
-        self.status: int = 0
-        """The status of the final answer; 0 until its head is whole."""
+        self.status: int = 0  # the status of the final answer; 0 until its head is whole
         self.fields: list[tuple[bytes, bytes]] = []
         self.done: bool = False
-        self.reusable: bool = False
-        """Whether its connection serves further requests, once it is done."""
+        self.reusable: bool = False  # whether its connection serves further requests, once it is done
         self.started: bool = False
-        self.until_end: bool = False
-        """Whether the end of the connection is the end of its body."""
+        self.until_end: bool = False  # whether the end of the connection is the end of its body
         self._buffer = bytearray()
         self._body: Iterator[bytes] = self._read()
 
@@ -71,9 +69,12 @@ class ReplyReader:
     # -- the reply, read by generators that give b"" where they need more ------------------------------------------------
 
     def _read(self) -> Generator[bytes, None, None]:
-        version = status = b""
+        version = b""
         while not self.status:
-            version, status = yield from self._status_line()
+            line = yield from self._line(_STATUS_START, "it is no reply of HTTP/1.1", _STATUS)
+            version, status = line[1], line[2]
+            if status is None:  # an empty line before it does no harm
+                continue
             fields = yield from self._fields()
             if not status.startswith(b"1") or status == b"101":  # else it is interim, and another one follows
                 self.fields, self.status = fields, int(status)
@@ -92,14 +93,6 @@ class ReplyReader:
                 self._buffer.clear()
                 yield piece
 
-    def _status_line(self) -> Generator[bytes, None, tuple[bytes, bytes]]:
-        line = b""
-        while not line:  # an empty line before it does no harm
-            line = (yield from self._line(_STATUS_START, "it is no reply of HTTP/1.1")).removesuffix(b"\r")
-        if (match := _STATUS.fullmatch(line)) is None:
-            raise FramingError("it is no reply of HTTP/1.1")
-        return match[1], match[2]
-
     def _fields(self) -> Generator[bytes, None, list[tuple[bytes, bytes]]]:
         """The headers, or the trailers, up to the empty line."""
         fields: list[tuple[bytes, bytes]] = []
@@ -109,7 +102,7 @@ class ReplyReader:
             if all(matches) and len(matches) <= _MOST_HEADERS:
                 del self._buffer[: end + 4]
                 return [(bytes(match[1]), bytes(match[2])) for match in matches if match]
-        while line := (yield from self._line(_HEADER_START, "a line of its head is no header")).removesuffix(b"\r"):
+        while line := (yield from self._line(_HEADER_START, "a line of its head is no header"))[0].removesuffix(b"\r"):
             if line[0] in b" \t":  # it goes on with the line before; before the first there is nothing to go on with
                 if fields and b"\0" not in line and b"\r" not in line:
                     fields[-1] = fields[-1][0], b"%b %b" % (fields[-1][1], line.strip(b" \t"))
@@ -122,8 +115,10 @@ class ReplyReader:
                 raise FramingError(f"it has more than {_MOST_HEADERS} headers")
         return fields
 
-    def _line(self, start: re.Pattern[bytes], otherwise: str) -> Generator[bytes, None, bytes]:
-        """The next line without its LF; an error with these words as soon as it cannot begin like this."""
+    def _line(
+        self, start: re.Pattern[bytes], otherwise: str, whole: re.Pattern[bytes] = _ANY
+    ) -> Generator[bytes, None, re.Match[bytes]]:
+        """The next line without its LF; an error with these words if it is not as a `whole`, or as soon as it cannot be."""
         buffer, searched = self._buffer, 0
         while (end := buffer.find(b"\n", searched)) < 0 and len(buffer) <= HEADER_BYTES:
             if not start.fullmatch(buffer[:_START_BYTES]):
@@ -132,8 +127,10 @@ class ReplyReader:
             yield b""
         if not 0 <= end <= HEADER_BYTES:
             raise FramingError(f"a line of its head is longer than {HEADER_BYTES} bytes")
-        line = bytes(buffer[:end])
+        line = whole.fullmatch(bytes(buffer[:end]))
         del buffer[: end + 1]
+        if line is None:
+            raise FramingError(otherwise)
         return line
 
     def _bytes(self, size: int) -> Generator[bytes, None, None]:
@@ -147,17 +144,13 @@ class ReplyReader:
     def _chunks(self) -> Generator[bytes, None, None]:
         """A body in chunks (RFC 9112, section 7.1), with the trailers after it."""
         while True:
-            match = _SIZE.fullmatch((yield from self._line(_SIZE_START, "the size of a chunk is not a hexadecimal number")))
-            if match is None:
-                raise FramingError("the size of a chunk is not a hexadecimal number")
-            if not (size := int(match[1], 16)):
+            line = yield from self._line(_SIZE_START, "the size of a chunk is not a hexadecimal number", _SIZE)
+            if not (size := int(line[1], 16)):
                 break
             if size >= _MOST_BYTES:
                 raise FramingError("the size of a chunk is too large")
             yield from self._bytes(size)
-            longer = "a chunk is longer than its size"
-            if (yield from self._line(_CHUNK_END_START, longer)) != b"\r":
-                raise FramingError(longer)
+            yield from self._line(_CHUNK_END_START, "a chunk is longer than its size", _CHUNK_END)
         yield from self._fields()
 
 

@@ -64,14 +64,17 @@ def _items(value: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(cast("list[Any]", value)) if isinstance(value, list) else ()
 
 
-def refuse_endless(name: str, value: Any) -> None:
-    """JSON has no infinity and no not-a-number, and null would mean something else."""
+def refuse_endless(name: str, value: Any, *, echo: bool = True) -> None:
+    """JSON has no infinity and no not-a-number, and null would mean something else. Without `echo` only `name` is named."""
     if isinstance(value, (dict, list)):
         for key, inner in _items(value):
             if inner.__class__ is not str:
-                refuse_endless(f"{name}.{key}", inner)
+                refuse_endless(f"{name}.{key}" if echo else name, inner, echo=echo)
     elif isinstance(value, (float, Decimal)) and not isfinite(value):
-        raise InvalidRequestError(f"{name}={value!r} is not allowed: JSON has no such number")
+        shown, why = (
+            (f"{name}={value!r}", "JSON has no such number") if echo else (name, "it holds a number that JSON does not have")
+        )
+        raise InvalidRequestError(f"{shown} is not allowed: {why}")
 
 
 def _at(value: Any, place: Place) -> Any:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from ..types._base import Model, is_array, is_object
 from ..types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
-from .json_text import NOT_STRICT, strict_decode
+from .growing import fields_of
+from .json_text import NOT_STRICT, encode, strict_decode
 
 Path: TypeAlias = "tuple[str | int, ...]"
 
@@ -25,12 +26,9 @@ _TEXT: Final = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
 _REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
 """Members of a delta whose texts say the same again when they come again."""
 _DELTA: Final = ("choices", 0, "delta")
-_RECENT: Final = 4
-"""Events to compare with, and patterns to try: as many choices may come in turn."""
-_FRUITLESS: Final = 8
-"""Comparisons in a row that found nothing, after which a server's events are compared no more."""
-_LONGEST: Final = 2**16
-"""Bytes of an event that is compared; what a longer one costs is its text."""
+_RECENT: Final = 4  # events to compare with, and patterns to try: as many choices may come in turn
+_FRUITLESS: Final = 8  # comparisons in a row that found nothing, after which a server's events are compared no more
+_LONGEST: Final = 2**16  # bytes of an event that is compared; what a longer one costs is its text
 _new: Final = object.__new__
 
 
@@ -45,27 +43,21 @@ class Pattern:
     def __init__(self, before: bytes, after: bytes, path: Path, found: Any) -> None:
         self.before = before
         self.after = after
-        self.path = path
-        """Where the text is in a delta."""
-        self.text: slice = slice(len(before), -len(after))
-        """Where it is in the bytes, in its quotation marks."""
-        self.pieces: list[Any] = []
-        """Where the texts go."""
+        self.path = path  # where the text is in a delta
+        self.text: slice = slice(len(before), -len(after))  # where it is in the bytes, in its quotation marks
+        self.pieces: list[Any] = []  # where the texts go
         chunk = ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
-        self._chunk: dict[str, Any] = _fields(chunk)
-        self._choice: dict[str, Any] = _fields(chunk.choices[0])
+        self._chunk: dict[str, Any] = fields_of(chunk)
+        self._choice: dict[str, Any] = fields_of(chunk.choices[0])
         self.index: Any = self._choice.get("index")
-        self.delta: dict[str, Any] = _fields(chunk.choices[0].delta)
-        """What the delta says, without the text."""
-        self.name: Any = path[0]
-        """The member of a delta that it is in."""
+        self.delta: dict[str, Any] = fields_of(chunk.choices[0].delta)  # what the delta says, without the text
+        self.name: str = cast("str", path[0])  # the member of a delta that it is in
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
         holder: Any = self.delta[self.name]
         for name in path[1:]:
-            fields = _fields(holder)
-            self._inner.insert(0, (holder.__class__, fields, name))
-            holder = fields[name]
+            self._inner.insert(0, (holder.__class__, fields_of(holder), name))
+            holder = holder[name]
         beside: list[tuple[Any, Any]] = [(self._chunk, "choices"), (self._choice, "delta"), (self.delta, self.name)]
         beside += [each[1:] for each in self._inner]
         # Whether anything beside it must not be shared by chunks.
@@ -99,7 +91,7 @@ class Pattern:
         chunk.__dict__ = fields = self._chunk.copy()
         fields["choices"] = [choice]
         if self._others:
-            chunk = _copy(chunk)
+            chunk = ChatCompletionChunk._adopt(strict_decode(encode(chunk)))  # noqa: SLF001  # sooner than a deep copy
         return chunk  # type: ignore[no-any-return]  # a cast would be a call
 
 
@@ -110,8 +102,7 @@ class Repeats:
 
     def __init__(self, opened: Callable[[Any], Any] | None = None) -> None:
         self._opened = opened
-        self.patterns: list[Pattern] = []
-        """What events may be like, the newest first."""
+        self.patterns: list[Pattern] = []  # what events may be like, the newest first
         self.worthwhile: bool = True
         """Whether events are worth learning from: not where many were no earlier one's with another text."""
         self._recent: deque[bytes] = deque(maxlen=_RECENT)
@@ -140,10 +131,10 @@ class Repeats:
                 before, after = event[: token.start], event[token.stop :]
                 try:
                     found = strict_decode(before + b'""' + after)
-                    path = _difference(strict_decode(event), found)
+                    path = _path_to_text(strict_decode(event), found)
                 except NOT_STRICT:
                     return None
-                if path is not None and path[:3] == _DELTA and _changes_nothing(found, path):
+                if path is not None:
                     return Pattern(before, after, path[3:], found if self._opened is None else self._opened(found))
         return None
 
@@ -158,33 +149,23 @@ def _differing_text(event: bytes, other: bytes) -> slice | None:
     return slice(start, start + len(one[places[0]]))
 
 
-def _difference(one: Any, other: Any) -> Path | None:
-    """The path to the text in which a JSON value differs from the same with an empty one; None if that text is a name."""
+def _path_to_text(one: Any, other: Any) -> Path | None:
+    """The path to the text in which an event differs from the same with an empty one; None if that text is a name.
+
+    Also None if an event like it changes anything else of an answer that has taken it in before.
+    """
     path: Path = ()
     while not isinstance(one, str):
         if is_object(one) and one.keys() != other.keys():
             return None
         steps: Any = one if is_object(one) else range(len(one))
         step = next((step for step in steps if one[step] != other[step]), None)
-        if step is None:  # a member that comes twice
+        # None: a member that comes twice. Beside the choices the last word holds: it is this one.
+        if step is None or (path and not _is_idle(other, step)):
             return None
         path += (step,)
         one, other = one[step], other[step]
-    return path
-
-
-def _fields(holder: Any) -> Any:
-    return vars(holder) if isinstance(holder, Model) else holder
-
-
-def _changes_nothing(data: Any, path: Path) -> bool:
-    """Whether an event, its text left empty, changes nothing of an answer that has taken it in before."""
-    holder: Any = data["choices"]  # beside them, the last word holds: it is this one
-    for name in path[1:]:
-        if not _is_idle(holder, name):
-            return False
-        holder = holder[name]
-    return True
+    return path if path[:3] == _DELTA else None
 
 
 def _is_idle(holder: Any, but: Any) -> bool:
@@ -196,15 +177,3 @@ def _is_idle(holder: Any, but: Any) -> bool:
         for name, value in holder.items()
         if name != but
     )
-
-
-def _copy(value: Any) -> Any:
-    if is_array(value):
-        return [_copy(item) for item in value]
-    if is_object(value):
-        return {name: _copy(item) for name, item in value.items()}
-    if isinstance(value, Model):
-        made: Any = _new(value.__class__)
-        made.__dict__ = {name: _copy(item) for name, item in value.__dict__.items()}
-        return made
-    return value

@@ -19,18 +19,15 @@ from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
 from .json_text import NOT_JSON, json_in
 
-_BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-
 
 def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
     """The completion in a successful reply; or the error that the body is or holds, with what came beside it as `partial`."""
     if (data := json_in(body)).__class__ is not dict:
-        return no_object(data, body, meta, secret)
+        return unusable(body, meta, secret)
     suspect = may_report(body, data)  # nearly none is
     error = reported_error(data, meta, secret) if suspect and reported(data) is not None else None
     if suspect and error is None and not ("choices" in data or "usage" in data or "id" in data):
-        return unusable(body, meta, "JSON that is no completion", secret)
+        return unusable(body, meta, secret, "JSON that is no completion")
     if error is not None and not data.get("choices"):
         return error
     response = ChatCompletionResponse._adopt(data if error is None else without_errors(data))  # noqa: SLF001  # the JSON is ours
@@ -63,15 +60,12 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
 def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
     """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
     if (data := json_in(body)).__class__ is not dict:
-        return no_object(data, body, meta, secret)
+        return unusable(body, meta, secret)
     return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data
 
 
-def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
-    """The chunk in an event's JSON; the object itself if it reports an error; None if neither; a ValueError for no object."""
-    if not isinstance(found, dict):
-        raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
-    data = cast("dict[str, Any]", found)
+def chunk(data: dict[str, Any], event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
+    """The chunk in an event's JSON; the object itself if it reports an error; None if neither."""
     if event is None or may_report(event, data):
         if reported(data) is not None:
             return data
@@ -129,10 +123,11 @@ def _wait(content: dict[str, Any]) -> float | None:
     return None
 
 
-def unusable(body: bytes, meta: ResponseMeta, what: str, secret: bytes = b"") -> APIResponseProcessingError:
-    """The error for a successful status without an answer."""
+def unusable(body: bytes, meta: ResponseMeta, secret: bytes = b"", what: str = "") -> APIResponseProcessingError:
+    """The error for a successful status without an answer; `what` came instead, if it is a JSON object."""
     text: str = without(body.decode("utf-8", "replace"), secret)
     start = text.lstrip()[:1]
+    what = what or ("a body that is not JSON" if json_in(body) is NOT_JSON else "JSON that is no object")
     shown = "an empty body" if not start else "an HTML page" if start == "<" else what
     return APIResponseProcessingError(
         f"Venice answered {meta.status_code} with {shown} instead of an answer. {APIResponseProcessingError.remedy}",
@@ -141,34 +136,3 @@ def unusable(body: bytes, meta: ResponseMeta, what: str, secret: bytes = b"") ->
         body=text,
         meta=meta,
     )
-
-
-def no_object(found: Any, body: bytes, meta: ResponseMeta, secret: bytes) -> APIError:
-    return unusable(body, meta, "a body that is not JSON" if found is NOT_JSON else "JSON that is no object", secret)
-
-
-# -- what a reply is, by its label and its first bytes: servers and proxies label streams as JSON ------------------------
-
-
-def start_of(head: bytes | bytearray) -> bytes:
-    """What a body begins with, without blanks; empty while what came does not tell what it is."""
-    if head.startswith(_FIELDS):
-        return bytes(head[:8])
-    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
-    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
-    return b"" if undecided and not start.startswith(_FIELDS) else start
-
-
-def is_whole(start: bytes, *, labelled: bool) -> bool:
-    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
-    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
-
-
-def is_framed(body: bytes) -> bool:
-    return start_of(body).startswith(_FIELDS)
-
-
-def says_stream(meta: ResponseMeta) -> bool:
-    """Whether the label of a reply lets it be a stream of events."""
-    label = meta.headers.get("content-type", "").lower()
-    return not ("json" in label or "html" in label)

@@ -119,12 +119,7 @@ def _message(message: Any, index: int, *, echo: bool) -> Any:
     if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
         # A reply may hold null where a request must not.
         del copy["reasoning_details"]
-    try:
-        refuse_endless(f"messages.{index}", copy)
-    except InvalidRequestError:
-        if echo:
-            raise
-        raise InvalidRequestError(f"messages.{index} is not allowed: it holds a number that JSON does not have") from None
+    refuse_endless(f"messages.{index}", copy, echo=echo)
     return cast("Any", copy)
 
 

@@ -2,16 +2,18 @@
 
 Bytes are fed as they arrive, cut anywhere. Nearly every event is `data: ...` and a blank line with LF endings: a run of such
 events is split in one step, and counting its line feeds proves that it is one. Everything else goes line by line through the
-rules (`EventLines`): https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+rules: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..types.response_meta import ResponseMeta
 from .content_coding import EVENT_BYTES
 
 _BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 class EventTooLongError(ValueError):
@@ -27,60 +29,23 @@ class NamedEvent(bytes):
     type: bytes = b""
 
 
-class EventLines:
-    """Feed it whole lines, without their ends, and get the events that they complete."""
-
-    __slots__ = ("_type", "data")
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        """The data lines of the event that has begun, each with a line feed."""
-        self._type = b""
-
-    def feed(self, lines: Iterable[bytes]) -> list[bytes]:
-        events: list[bytes] = []
-        for line in lines:
-            name, _, value = line.partition(b":")
-            if name == b"data":
-                self.data += value.removeprefix(b" ") + b"\n"
-            elif name == b"event":
-                self._type = value.removeprefix(b" ")
-            elif not line:
-                events += self.finish()
-                self._type = b""
-        return events
-
-    def finish(self) -> list[bytes]:
-        """The event that has begun, if it has data."""
-        if not self.data:
-            return []
-        event = bytes(memoryview(self.data)[:-1])
-        if self._type:
-            event = NamedEvent(event)
-            event.type = self._type
-        self.data = bytearray()
-        self._type = b""
-        return [event]
-
-
 class EventParser:
     """Feed it bytes, get events. `finish` gives the last one, if the server left out its blank line."""
 
-    __slots__ = ("_buffer", "_line_mode", "_searched", "_started", "_unusual")
+    __slots__ = ("_buffer", "_data", "_line_mode", "_searched", "_started", "_type")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0  # what was searched of the buffer is not searched again
-        self._started = False
-        self._unusual: EventLines | None = None
-        """What reads events that come in another form than the usual one."""
-        self._line_mode = False
+        self._started = self._line_mode = False
+        self._data = bytearray()  # of an event that has begun and is read by the rules: its data lines, each with a line feed
+        self._type = b""  # of that event
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The events that this piece completes; an EventTooLongError if the one that it goes on with is too long."""
         buffer = self._buffer
-        if len(buffer) + (0 if self._unusual is None else len(self._unusual.data)) > EVENT_BYTES:
-            self._buffer, self._unusual = bytearray(), None
+        if len(buffer) + len(self._data) > EVENT_BYTES:
+            self._buffer, self._data = bytearray(), bytearray()
             raise EventTooLongError
         if not self._started:
             buffer += piece
@@ -98,8 +63,7 @@ class EventParser:
     def finish(self) -> list[bytes]:
         """What the end completes: also an event without its blank line, which servers forget after the last one."""
         self._searched = 0
-        events = self._lines(at_end=True)
-        return events if self._unusual is None else events + self._unusual.finish()
+        return self._lines(at_end=True) + self._by_the_rules([b""])
 
     def _whole_blocks(self) -> list[bytes]:
         """Events up to the last blank line, leaving the rest for the next piece."""
@@ -140,11 +104,56 @@ class EventParser:
         return self._by_the_rules(lines)
 
     def _by_the_rules(self, lines: Iterable[bytes]) -> list[bytes]:
-        self._unusual = self._unusual or EventLines()
-        return self._unusual.feed(lines)
+        """The events that whole lines, without their ends, complete."""
+        events: list[bytes] = []
+        for line in lines:
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self._data += value.removeprefix(b" ") + b"\n"
+            elif name == b"event":
+                self._type = value.removeprefix(b" ")
+            elif not line:
+                if self._data:
+                    events.append(_event(bytes(memoryview(self._data)[:-1]), self._type))
+                self._data, self._type = bytearray(), b""
+        return events
 
 
-def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # the standard's own word
+def _event(data: bytes, type: bytes) -> bytes:  # noqa: A002  # the standard's own word
+    if type:
+        data = NamedEvent(data)
+        data.type = type
+    return data
+
+
+def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # likewise
     """One event on the wire. Data with line breaks becomes several `data` lines."""
     head = b"" if type is None else b"event: " + type.encode() + b"\n"
     return head + b"".join(b"data: " + line + b"\n" for line in data.split(b"\n")) + b"\n"
+
+
+# -- what a reply is, by its label and its first bytes: servers and proxies label streams as JSON ------------------------
+
+
+def start_of(head: bytes | bytearray) -> bytes:
+    """What a body begins with, without blanks; empty while what came does not tell what it is."""
+    if head.startswith(_FIELDS):
+        return bytes(head[:8])
+    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
+    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
+    return b"" if undecided and not start.startswith(_FIELDS) else start
+
+
+def is_whole(start: bytes, *, labelled: bool) -> bool:
+    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
+    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
+
+
+def is_framed(body: bytes) -> bool:
+    return start_of(body).startswith(_FIELDS)
+
+
+def says_stream(meta: ResponseMeta) -> bool:
+    """Whether the label of a reply lets it be a stream of events."""
+    label = meta.headers.get("content-type", "").lower()
+    return not ("json" in label or "html" in label)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
 from .._core.json_values import without
@@ -63,7 +63,7 @@ class StreamErrors:
                 found = json_text.decode(event)
         if not isinstance(found, dict):
             return self._no_object(event, named, found)
-        if isinstance(chunk := reply_body.chunk(found, event), dict):
+        if isinstance(chunk := reply_body.chunk(cast("dict[str, Any]", found), event), dict):
             return self._reported(chunk)
         if named == b"error":
             return self._reported({"error": found})
@@ -100,7 +100,7 @@ class StreamErrors:
         if isinstance(found, APIError):
             error, unusable = found, isinstance(found, APIResponseProcessingError)
         else:
-            error, unusable = reply_body.unusable(body, self.meta, "JSON", self.secret), True
+            error, unusable = reply_body.unusable(body, self.meta, self.secret, "JSON"), True
             error.partial = found
         del body, found  # a traceback may show them
         if self.session is not None:

@@ -13,7 +13,7 @@ from .growing import fields_of, grown, plain_copy
 
 
 class Details:
-    """The details of reasoning. Fragments of one index are one entry as long as their type does not change."""
+    """The details of reasoning. Fragments of one index are one entry as long as their type and id do not change."""
 
     __slots__ = ("_open", "entries")
 
@@ -27,8 +27,10 @@ class Details:
             if type(index) is not int:
                 self.entries.append(fragment)
                 continue
-            if (entry := self._open.get(index)) is None or any(_differs(entry, fragment, name) for name in ("type", "id")):
+            entry = self._open.setdefault(index, {})
+            if any(entry.get(name) and fragment.get(name) and entry[name] != fragment[name] for name in ("type", "id")):
                 entry = self._open[index] = {}
+            if not entry:
                 self.entries.append(entry)
             grown(entry, fragment, "")
 
@@ -36,35 +38,28 @@ class Details:
         return self._open.get(fragment.get("index", -1))
 
 
-def _differs(entry: dict[str, Any], fragment: dict[str, Any], name: str) -> bool:
-    """Whether both say something of a member, and not the same."""
-    return bool(entry.get(name) and fragment.get(name)) and entry[name] != fragment[name]
-
-
 class Calls:
     """The tool calls of a choice. An index that is sane joins fragments; a new id opens a new call."""
 
-    __slots__ = ("by_id", "by_index", "calls")
+    __slots__ = ("_by_id", "_by_index", "calls")
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self.by_index: dict[int, Call] = {}
-        self.by_id: dict[str, Call] = {}
+        self._by_index: dict[int, Call] = {}
+        self._by_id: dict[str, Call] = {}
 
     def add(self, fragments: list[Any]) -> None:
         for fragment in fragments:
             if isinstance(fragment, (dict, Model)):
                 given = fields_of(fragment)
-                index = given.get("index")
-                index = index if type(index) is int and index >= 0 else None
-                if (call := self._continued(given, index)) is None:
-                    call = Call(index)
+                if (call := self._continued(given)) is None:
+                    call = Call(_index(given))
                     self.calls.append(call)
-                    if index is not None:
-                        self.by_index[index] = call
+                    if call.index is not None:
+                        self._by_index[call.index] = call
                 call.add(given)
                 if given.get("id"):
-                    self.by_id.setdefault(repr(given["id"]), call)
+                    self._by_id.setdefault(repr(given["id"]), call)
 
     def in_order(self) -> list[Call]:
         """The calls by index, if all have one; else, and those of one index, as they came."""
@@ -73,49 +68,54 @@ class Calls:
 
     def held(self, fragment: dict[str, Any]) -> dict[str, Any]:
         """What is held of the call that a fragment without a name went to."""
-        index = fragment.get("index")
-        call = self.by_index.get(index) if type(index) is int and index >= 0 else self.calls[-1]
+        call = self._last(_index(fragment))
         return {} if call is None else {"function": {**call.function, "arguments": call.arguments}}
 
-    def _continued(self, given: dict[str, Any], index: int | None) -> Call | None:
+    def _last(self, index: int | None) -> Call | None:
+        """The newest call of this index; without one, the newest of all."""
+        return self._by_index.get(index) if index is not None else self.calls[-1] if self.calls else None
+
+    def _continued(self, given: dict[str, Any]) -> Call | None:
         """The call that this fragment goes on with, or None if it opens one."""
+        index = _index(given)
         if identity := given.get("id"):
-            known = self.by_id.get(repr(identity))
+            known = self._by_id.get(repr(identity))
             if known is not None or index is None:
                 return known
-        last = self.calls[-1] if self.calls else None
-        call = last if index is None else self.by_index.get(index)
+        call = self._last(index)
         return None if call is None or call.ended_by(given, whole=index is None) else call
 
 
+def _index(fragment: dict[str, Any]) -> int | None:
+    index = fragment.get("index")
+    return index if type(index) is int and index >= 0 else None
+
+
 class Call:
-    __slots__ = ("arguments", "fields", "function", "index", "name")
+    __slots__ = ("_name", "_name_length", "arguments", "fields", "function", "index")
 
     def __init__(self, index: int | None = None) -> None:
         self.index = index
         self.fields: dict[str, Any] = {}
         self.function: dict[str, Any] = {}
-        self.name = _Name()
         self.arguments = Arguments()
+        self._name: list[str] = []
+        self._name_length = 0
 
     def add(self, fragment: dict[str, Any]) -> None:
-        for key, value in fragment.items():
-            if key == "function":
-                if isinstance(value, (dict, Model)):
-                    self._add_function(fields_of(value))
-            elif key != "index" and value is not None:
-                self.fields[key] = grown(self.fields.get(key), value, key)
-
-    def _add_function(self, given: dict[str, Any]) -> None:
-        for key, value in given.items():
-            if key == "name":
-                if isinstance(value, str):
-                    self.name.add(value)
-            elif key == "arguments":
-                if value is not None:
-                    self.arguments.append(value if isinstance(value, str) else json.dumps(plain(value)))
-            elif value is not None:
-                self.function[key] = grown(self.function.get(key), value, key)
+        given = {key: value for key, value in fragment.items() if value is not None and key != "index"}
+        function = given.pop("function", None)
+        grown(self.fields, given, "")
+        if not isinstance(function, (dict, Model)):
+            return
+        given = {key: value for key, value in fields_of(function).items() if value is not None}
+        name, arguments = given.pop("name", None), given.pop("arguments", None)
+        grown(self.function, given, "")
+        if isinstance(name, str) and name and not self._is_named(name):
+            self._name.append(name)
+            self._name_length += len(name)
+        if arguments is not None:
+            self.arguments.append(arguments if isinstance(arguments, str) else json.dumps(plain(arguments)))
 
     def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
         """Whether a fragment belongs to another call; a `whole` call's name, without an index, came in one piece."""
@@ -124,34 +124,20 @@ class Call:
         function = fragment.get("function")
         name = fields_of(function).get("name") if isinstance(function, (dict, Model)) else None
         # A name never follows arguments, unless a server repeats it on every fragment.
-        begun = bool(self.name.pieces or self.arguments) if whole else any(self.arguments)
-        return bool(name and begun) and (not self.name.equals(name) or self.arguments.are_whole())
+        begun = bool(self._name or self.arguments) if whole else any(self.arguments)
+        return bool(name and begun) and (not self._is_named(name) or self.arguments.are_whole())
+
+    def _is_named(self, name: object) -> bool:
+        """Whether this is the name so far, which may come in pieces, or be repeated with every fragment."""
+        if not isinstance(name, str) or len(name) != self._name_length:  # or many pieces would be joined for each of them
+            return False
+        self._name = ["".join(self._name)]
+        return self._name[0] == name
 
     def json(self) -> dict[str, Any]:
         call = {"type": "function", **cast("dict[str, Any]", plain_copy(self.fields))}
-        name, arguments = joined(self.name.pieces), joined(self.arguments)
-        return {**call, "function": {"name": name, **plain_copy(self.function), "arguments": arguments}}
-
-
-class _Name:
-    """A name that may come in pieces, or be repeated with every fragment."""
-
-    __slots__ = ("_length", "pieces")
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self._length = 0
-
-    def equals(self, name: object) -> bool:
-        if not isinstance(name, str) or len(name) != self._length:  # or a name of many pieces is joined for each of them
-            return False
-        self.pieces = ["".join(self.pieces)]
-        return self.pieces[0] == name
-
-    def add(self, name: str) -> None:
-        if name and not self.equals(name):
-            self.pieces.append(name)
-            self._length += len(name)
+        function = {"name": joined(self._name), **plain_copy(self.function), "arguments": joined(self.arguments)}
+        return {**call, "function": function}
 
 
 _MARKS: Final = re.compile(r"""["\\\[\]{}]""")

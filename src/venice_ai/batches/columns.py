@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..exceptions import InvalidArgumentError
 from .items import BatchItem
 
 
@@ -21,6 +22,8 @@ class AnswerColumns:
             if not isinstance(response_format, Mapping):
                 asked, self._wrapped = requested_format(response_format)
             self._fields = list(asked["json_schema"]["schema"]["properties"])
+            if "error" in self._fields:
+                raise InvalidArgumentError("the column 'error' tells what went wrong with a row; rename the schema's field")
         self.names: list[str] = [*(self._fields or ["answer"]), "error"]
 
     def of(self, item: BatchItem[Any]) -> dict[str, Any]:
@@ -32,7 +35,7 @@ class AnswerColumns:
             values["answer"] = item.response.text or ""
             endings = (str(choice.finish_reason) for choice in item.response.choices)
             error = next((f"the answer ended with {each!r}" for each in endings if each not in {"stop", "None"}), None)
-            error = error or (None if values["answer"] else "the answer is empty")
+            error = error or (None if values["answer"].strip() else "the answer is empty")
         else:
             from pydantic_core import to_jsonable_python
 

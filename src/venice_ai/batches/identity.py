@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from copy import copy
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -36,7 +35,7 @@ class Identity(NamedTuple):
 
 
 def split(request: object) -> tuple[str | None, dict[str, Any]]:
-    """The id and the keywords of a request, as they are now; an InvalidArgumentError if it is no request of a batch."""
+    """The id and the keywords of a request; an InvalidArgumentError if it is no request of a batch."""
     if not isinstance(request, Mapping):
         raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
     keywords = dict(cast("Mapping[str, Any]", request))
@@ -45,9 +44,14 @@ def split(request: object) -> tuple[str | None, dict[str, Any]]:
         raise InvalidArgumentError(f"custom_id={custom_id!r:.100} must be a text that is not empty")
     if keywords.get("stream"):
         raise InvalidArgumentError("a batch cannot stream; call stream(...) for this request")
-    if isinstance(messages := keywords.get("messages"), list):
-        keywords["messages"] = [copy(each) for each in cast("list[object]", messages)]
     return custom_id, keywords
+
+
+def as_it_is(request: Any) -> Any:
+    """A request as it is now, whatever the caller does with its dicts and lists later."""
+    if type(request) is dict:
+        return {name: as_it_is(value) for name, value in cast("dict[str, Any]", request).items()}
+    return [*map(as_it_is, cast("list[Any]", request))] if type(request) is list else request
 
 
 def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes = b"") -> Identity:

@@ -23,7 +23,7 @@ class BatchItem(Generic[ParsedT]):
     custom_id: str | None = None
     """The id that the request was given."""
     request: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    """The request: the very mapping that was given, as it is now."""
+    """The request, as it was when it was taken from the iterable."""
     response: ChatCompletionResponse | None = None
     """The answer; of a tool loop, the last one. None if there is an error."""
     error: BaseException | None = None

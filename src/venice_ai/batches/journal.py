@@ -1,9 +1,7 @@
 """The journal of a batch: what is sent is written down before, and what comes before it is handed over.
 
-It is one SQLite file (`SharedFile`), in which a request has a row in one of four states. It is in flight when an owner has
-written down its intent to send it, and its process lives (it holds a lock, which the system drops). Then the row is free, and
-whoever sends it is told, for only the account knows whether it was billed. Else it is answered; failed for good; or open: not
-sent, or at a bad moment. `verdict` is the rule; each change of a row is one function below it.
+It is one SQLite file (`SharedFile`), in which a request has a row in one of four states: in flight while the process that has
+written down its intent to send it lives, and open after it; answered; failed for good; or open, not sent or at a bad moment.
 """
 
 from __future__ import annotations
@@ -51,7 +49,6 @@ _COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP 
 _ERROR_FIELDS: Final = "status_code", "code", "request_id"
 
 State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
-Verdict: TypeAlias = Literal["send", "wait", "answered", "failed", "differs"]
 
 
 class Keep(NamedTuple):
@@ -66,21 +63,14 @@ class Keep(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a claim comes to: send it; wait for whoever sends it; what came of it before; or another body has the same id."""
+    """What a claim comes to: the state that a request was in (an open one is in flight now); or another body has its id."""
 
-    what: Verdict
+    what: State | Literal["differs"]
     row: int
     maybe_billed: bool = False
     content: bytes = b""  # what came before; of one that differs, the request that was sent under this id
     attempts: int = 0
     cost_usd: float | None = None
-
-
-def verdict(state: State, *, same: bool) -> Verdict:
-    """What may be done with a request that has a row already, with the same body or another one."""
-    if not same:
-        return "differs"
-    return "send" if state == "open" else "wait" if state == "in_flight" else state
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +164,7 @@ class Journal:
         except VeniceError:
             self.close()
             raise
+        self._inode = self.path.stat().st_ino
 
     # -- for reading -------------------------------------------------------------------------------------------------------
 
@@ -250,8 +241,8 @@ class Journal:
 
     def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
         """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
-        if not self.path.exists():
-            raise VeniceError(f"the journal {str(self.path)!r} was removed or moved while a batch ran")
+        if not self.path.exists() or self.path.stat().st_ino != self._inode:
+            raise VeniceError(f"the journal {str(self.path)!r} was removed, moved or replaced while a batch ran")
         with self._file.transaction() as database:
             return [self._keep(database, each) if isinstance(each, Keep) else self._claim(database, each) for each in changes]
 
@@ -275,13 +266,13 @@ class Journal:
             row = cast("int", made.lastrowid)
             content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
             database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
-            return Found("send", row)
+            return Found("open", row)
         row, digest, state, owner, billed, attempts, cost = database.execute(_ROW, (asked.key,)).fetchone()
-        what = verdict(self._state(state, owner), same=digest == asked.digest)
+        what = self._state(state, owner) if digest == asked.digest else "differs"
         billed, content = bool(billed or state == "in_flight"), b""
-        if what == "send":
+        if what == "open":
             database.execute(_INTEND_AGAIN, (self._file.owner, billed, row))
-        elif what != "wait":
+        elif what != "in_flight":
             request, outcome = database.execute("SELECT request, outcome FROM contents WHERE id = ?", (row,)).fetchone()
             content = request if what == "differs" else outcome
         return Found(what, row, billed, content, attempts, cost)

@@ -1,8 +1,7 @@
-"""How many requests of a batch may be under way at once.
+"""How many requests of a batch may be under way at once: a number, or `"auto"`, as long as the client's limiter holds nobody.
 
-A number is obeyed. With `"auto"` requests are added as long as the client's limiter makes nobody wait, up to `MOST`. Where that
-is off, the number grows by one for each answered round of requests, and falls to three quarters where the server refuses (429,
-503) or answers come much later than they did at first: additive increase, multiplicative decrease, as TCP does.
+Where that is off, the number grows by one for each answered round, and falls to three quarters where the server refuses (429,
+503) or answers much later than at first: additive increase, multiplicative decrease, as TCP does.
 """
 
 from __future__ import annotations

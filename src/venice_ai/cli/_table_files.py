@@ -82,8 +82,8 @@ def _wrong(path: Path, line: int, why: str) -> NoReturn:
     raise click.UsageError(f"{path}, line {line}: {why}")
 
 
-def write(path: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
-    """Writes a table, whole or not at all; in Parquet, columns of the table `like` keep their types."""
+def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Callable[[Path], object]) -> None:
+    """Writes a table, whole or not at all, which is `seen` before; in Parquet, columns of the table `like` keep their types."""
     path = path.resolve()  # a link stays one
     part = path.with_name(f".{path.name}.part")
     try:
@@ -99,6 +99,7 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
                     file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows())
         if path.exists():
             shutil.copymode(path, part)
+        seen(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

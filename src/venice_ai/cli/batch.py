@@ -15,6 +15,7 @@ import textwrap
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
+from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -88,18 +89,18 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         raise click.UsageError(f"{journal} cannot be the journal and a table; give another --journal")
     if not source.is_file():
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
-    if target.exists() and (target.samefile(source) or not journal.exists()):
-        raise click.UsageError(f"{target} is there already, and not from this batch; give another OUT, or remove it")
+    if target.is_dir() or not target.parent.is_dir():
+        raise click.UsageError(f"{target} cannot be written: it is a folder, or in a folder that is not there")
+    stamp = _Stamp(target, journal.with_name(f"{journal.name}.out"))
+    if target.exists() and (target.samefile(source) or not stamp.fits()):
+        raise click.UsageError(f"{target} is there already, and not as this batch wrote it; give another OUT, or remove it")
     answers = given["schema"] and response_format(given["schema"])
     task = _task(given, answers)
-    made = next(_table_files.read(target), None) if target.exists() else None
-    if made is not None and not made.keys() >= {*(task.columns or ("custom_id", "response")), "error"}:
-        raise click.UsageError(f"{target} has other columns than this batch writes; give another OUT, or remove it")
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
     again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
     with TemporaryFile(dir=target.parent) as spool:
-        table = _Table(source, target, given["limit"], task, spool)
+        table = _Table(source, target, stamp, given["limit"], task, spool)
         try:
             asyncio.run(_send(connection, table, journal, answers, given))
         finally:
@@ -152,8 +153,10 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
 class _Table:
     """The rows of a file, which are checked first, and their results as they come."""
 
-    def __init__(self, source: Path, target: Path, limit: int | None, task: Prompts | OpenAIBatch, spool: IO[bytes]) -> None:
-        self._source, self._target, self._limit, self.task, self._spool = source, target, limit, task, spool
+    def __init__(
+        self, source: Path, target: Path, stamp: _Stamp, limit: int | None, task: Prompts | OpenAIBatch, spool: IO[bytes]
+    ) -> None:
+        self._source, self._target, self._stamp, self._limit, self.task, self._spool = source, target, stamp, limit, task, spool
         _table_files.check_kind(source)
         _table_files.check_kind(target)
         self._version = source.stat().st_mtime_ns
@@ -201,9 +204,12 @@ class _Table:
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
         left, seconds = self.total - self._came, monotonic() - self._began
+        if self._target.exists() and not self._stamp.fits():
+            raise click.UsageError(f"{self._target} was written by somebody else meanwhile; give another OUT, or remove it")
         if not (left and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came):
             # Else an earlier run had got further.
-            _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source)
+            columns = [*self._columns, *self.task.columns]
+            _table_files.write(self._target, columns, self.results, self._source, self._stamp.put)
         counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
         if as_json:
             told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
@@ -215,6 +221,27 @@ class _Table:
             _output.note(f"go on with: {again}")
         elif self._for_again and "--retry-failed" not in again:
             _output.note(f"try the failed rows again with: {again} --retry-failed")
+
+
+class _Stamp:
+    """What OUT was when this batch wrote it: digests of its last two versions, in a file beside the journal."""
+
+    def __init__(self, target: Path, file: Path) -> None:
+        self._target, self._file = target, file
+
+    def fits(self) -> bool:
+        """Whether OUT is as this batch wrote it."""
+        return self._file.exists() and _digest(self._target) in self._file.read_text("ascii").split()
+
+    def put(self, new: Path) -> None:
+        """Before a new version takes the place of OUT."""
+        before = _digest(self._target) if self._target.exists() else ""
+        self._file.write_text(f"{_digest(new)} {before}", "ascii")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -42,8 +42,10 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
         if preferred in by_id:
             return by_id[preferred]
     in_enclave = wishes.get("require_e2ee") or wishes.get("require_tee")
-    ordinary = [model for model in fitting if _has_spec(model) and (in_enclave or not model.id.startswith("e2ee-"))]
-    if listed and not any(map(_has_spec, listed)):
+    ordinary = [
+        model for model in fitting if spec_of(model) is not _NO_SPEC and (in_enclave or not model.id.startswith("e2ee-"))
+    ]
+    if listed and all(spec_of(model) is _NO_SPEC for model in listed):
         raise NoMatchingModelError(
             f"{len(listed)} models are listed, none says what it can do; name one: preferred_models=[{listed[0].id!r}]"
         )
@@ -61,14 +63,9 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
     return (ordinary if wishes.get("require_reasoning") or not unreasoning else unreasoning)[0]
 
 
-def _has_spec(model: ModelResponse) -> bool:
-    """Whether an entry has a specification: those of a catalogue in OpenAI's shape have none."""
-    return isinstance(model.model_spec, ModelSpec)
-
-
 def spec_of(model: ModelResponse) -> ModelSpec:
-    """The specification of an entry; an empty one where it has none."""
-    return model.model_spec if _has_spec(model) else _NO_SPEC
+    """The specification of an entry; `_NO_SPEC` where it has none, as in a catalogue in OpenAI's shape."""
+    return model.model_spec if isinstance(model.model_spec, ModelSpec) else _NO_SPEC
 
 
 def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
@@ -77,7 +74,7 @@ def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
     least = wishes.get("min_context_tokens", 0)
     return (
         # An entry without a specification fits a caller who asks for nothing, and names it.
-        (model.type == "text" or (model.type is None and not _has_spec(model)))
+        (model.type == "text" or (model.type is None and spec is _NO_SPEC))
         and not (spec.get("offline") is True or retired(spec, now))
         and all(can(model, flag) for wish, flag in CAPABILITIES.items() if wishes.get(wish))
         and model.id not in wishes.get("exclude_models", ())

@@ -11,6 +11,7 @@ import math
 import os
 import random
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import replace
@@ -18,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from .._core.caller_warnings import Remembered, warn
+from .._core.caller_warnings import warn
 from .._core.concurrency import SingleFlight
 from .._core.json_values import members
 from .._core.machine import cache_folder, is_loopback
@@ -75,7 +76,7 @@ class Tee(APIResource["Connection"]):
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
         self._single_flight: SingleFlight[AttestationReport] = SingleFlight()
         self._reached: dict[str, Level] = {}
-        self._warned: Remembered[Any] = Remembered()
+        self._warned: deque[Any] = deque(maxlen=100)  # a server can word each warning anew
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
         client.on_close.append(self.forget)
@@ -280,14 +281,14 @@ class Tee(APIResource["Connection"]):
         """Says, before the first request at a level is sent, what was reached and what that does not protect from."""
         if report.level not in self._warned:
             warn(f"end-to-end encryption: {reached(report)} {_NOT_COVERED}")
-            self._warned.add(report.level)
+            self._warned.append(report.level)
 
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
         if (said := reached(report)) not in self._warned:
             warn(f"{said} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
-            self._warned.add(said)  # after the warning: where warnings are errors, each call raises it
+            self._warned.append(said)  # after the warning: where warnings are errors, each call raises it
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 
@@ -382,7 +383,7 @@ class Tee(APIResource["Connection"]):
         answer = await self._once.call(request)
         with closing(answer.reply):
             if answer.meta.status_code != 200:
-                raise unusable(b"", answer.meta, "an empty body")
+                raise unusable(b"", answer.meta)
             return await read_at_most(answer.reply, attestation.MAX_REPLY_BYTES)
 
 

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from traceback import clear_frames
 from typing import Any, Literal, NoReturn, cast
 
-from .._wire.assembly import Assembly
-from .._wire.choice import ends
+from .._wire.assembly import Assembly, ends
 from ..exceptions import InvalidRequestError, TeeEncryptionError
 from ..types._base import mark_private, plain
 from ..types.api.chat import ChatCompletionResponse, content_text

@@ -10,7 +10,7 @@ import pytest
 from . import _network
 from ._replay import Replay, ScriptedEmulator
 
-pytest_plugins = ["venice_ai.emulator.pytest_plugin"]  # the fixture `emulator`
+pytest_plugins: list[str] = ["venice_ai.emulator.pytest_plugin"]  # the fixture `emulator`
 
 
 @pytest.fixture

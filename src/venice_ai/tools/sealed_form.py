@@ -101,7 +101,7 @@ def _json(value: Any) -> str:
 
 
 def with_calls(response: ChatCompletionResponse, conversation: Iterable[Any], *, broken: bool = True) -> ChatCompletionResponse:
-    """A response with the calls in its first choice's text as calls; itself if there are none. See `read_turn`."""
+    """A response with the calls in its first choice's text as calls; itself if there is no call. See `read_turn`."""
     said, calls = read_turn(response.text or "", conversation, response.id, broken=broken)
     if not calls:
         return response
@@ -166,7 +166,7 @@ class Prose:
     """The text of a turn while it is written: what surely is no call is shown at once."""
 
     def __init__(self) -> None:
-        self.shown = 0
+        self.shown: int = 0
         """How many characters could be shown; the others are shown at the end, but for calls."""
         self._held: str | None = ""
 

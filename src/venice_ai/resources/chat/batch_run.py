@@ -1,12 +1,8 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
-Each request is a flight, which takes a place (`Pace`) when it is pulled. Its task has the journal keep the intent, sends,
-leaves its place, has the journal keep the outcome, and only then is there an item. Requests that were pulled and not yielded
-are at most twice as many as there are places, without those that wait for another process. Transactions run on the event loop,
-for a thread would wait for its turn for longer, and in no task, for all tasks are cancelled at the end of a program.
-
-A batch ends when all requests are through; or when it is useless to go on (no budget, a full disk): then what is in flight is
-waited for and yielded, and the error is raised; or the caller leaves: then what is in flight has `drain_seconds` to be kept.
+Each request is a flight, with a place (`Pace`) and a task: the journal keeps the intent, it is sent, the journal keeps the
+outcome, and only then is there an item. Transactions run on the event loop, for a thread would wait longer for its turn, and in
+no task, for all tasks are cancelled at the end of a program.
 """
 
 from __future__ import annotations
@@ -16,19 +12,18 @@ import copy
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
 from contextlib import nullcontext
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from inspect import iscoroutinefunction
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ... import exceptions
-from ..._core.concurrency import without_locals
+from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
 from ..._http.budget_gate import BudgetGate, may_be_billed
 from ..._limits.budget import Budget
 from ..._limits.limiter import Limiter
-from ...batches.identity import Identity, canonical, hashed, split
+from ...batches.identity import Identity, as_it_is, canonical, hashed, split
 from ...batches.items import BatchItem, BatchProgress
 from ...batches.journal import Found, Journal, Keep, State, record
 from ...batches.pace import Pace
@@ -96,45 +91,40 @@ class _FlightTask(asyncio.Task[BatchItem[Any]]):
 _FLIGHT: Final[ContextVar[_Flight]] = ContextVar("venice_ai batch flight")
 
 
+@dataclass(eq=False, repr=False)
 class Batch(CallGate):
     """One run of `batch_iter`; also the last gate of its calls: it counts what is sent, and once it stops, nothing is."""
 
-    def __init__(
-        self,
-        completions: ChatCompletions,
-        requests: Any,
-        *,
-        journal: Journal | None,
-        budget: Budget | None,
-        max_concurrency: int | Literal["auto"],
-        ordered: bool,
-        on_progress: Callable[[BatchProgress], object] | None,
-        response_format: Any,
-        tools: Tools | None,
-        drain_seconds: float,
-    ) -> None:
-        self._requests: Any = requests
+    completions: ChatCompletions
+    requests: Any
+    journal: Journal | None
+    budget: Budget | None
+    max_concurrency: int | Literal["auto"]
+    ordered: bool
+    on_progress: Callable[[BatchProgress], object] | None
+    response_format: Any
+    tools: Any
+    drain_seconds: float
+
+    def __post_init__(self) -> None:
+        requests, budget = self.requests, self.budget
         if not isinstance(requests, (Iterable, AsyncIterable)) or isinstance(requests, (str, bytes, Mapping)):
-            raise InvalidArgumentError(f"requests must be an iterable of mappings, not {type(self._requests).__name__}")
-        for name, given, kind in (("journal", journal, Journal), ("budget", budget, Budget)):
+            raise InvalidArgumentError(f"requests must be an iterable of mappings, not {type(self.requests).__name__}")
+        for name, given, kind in (("journal", self.journal, Journal), ("budget", budget, Budget)):
             if given is not None and not isinstance(given, kind):
                 raise InvalidArgumentError(f"{name}={given!r:.100} is not a {kind.__name__}")
-        if iscoroutinefunction(on_progress):
-            raise InvalidArgumentError(f"on_progress={on_progress!r} must not be an async function: nobody awaits it")
-        if isinstance(drain_seconds, bool) or not isinstance(drain_seconds, (int, float)) or not drain_seconds >= 0:
-            raise InvalidArgumentError(f"drain_seconds={drain_seconds!r} must be a number of seconds from 0")
-        client = self._client = completions._client  # noqa: SLF001  # of the same client
-        self._journal = journal
-        self._pace = Pace(max_concurrency, next((each for each in client.caller.gates if isinstance(each, Limiter)), None))
-        self._ordered = ordered
-        self._on_progress = on_progress
-        self._drain_seconds = drain_seconds
-        self._format = response_format
-        self._tools, tool_names = _tools(tools)
-        self._settings = {"base_url": client.base_url, "response_format": _format_name(response_format), "tools": tool_names}
+        check_plain("on_progress", self.on_progress)
+        seconds: object = self.drain_seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+            raise InvalidArgumentError(f"drain_seconds={seconds!r} must be a number of seconds from 0")
+        client = self._client = self.completions._client  # noqa: SLF001  # of the same client
+        self._pace = Pace(self.max_concurrency, next((each for each in client.caller.gates if isinstance(each, Limiter)), None))
+        self.tools, tool_names = _tools(self.tools)
+        shape = _format_name(self.response_format)
+        self._settings = {"base_url": client.base_url, "response_format": shape, "tools": tool_names}
         gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, client.caller.clock)]  # noqa: SLF001
         # Copies that share everything else, so that an overridden `create` is obeyed.
-        self._calls: Any = copy.copy(completions)
+        self._calls: Any = copy.copy(self.completions)
         self._calls._client = _with_gates(client, (*gates, *client.caller.gates, self))  # noqa: SLF001
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._now = client.caller.clock.now
@@ -158,7 +148,7 @@ class Batch(CallGate):
         self._client.on_close.append(self._closed)
         self._feeder = asyncio.ensure_future(self._feed())
         self._feeder.add_done_callback(lambda _: self._end_items())
-        with nullcontext() if self._journal is None else self._journal.in_use():
+        with nullcontext() if self.journal is None else self.journal.in_use():
             try:
                 while (item := await self._ready.get()) is not None:
                     self._pulled -= 1
@@ -185,9 +175,9 @@ class Batch(CallGate):
     async def _feed(self) -> None:
         """Pulls requests as there is room."""
         try:
-            if self._journal is not None:
-                self._journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
-            given = self._requests
+            if self.journal is not None:
+                self.journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
+            given = self.requests
             requests = aiter(cast("AsyncIterable[Any]", given) if isinstance(given, AsyncIterable) else _each(given))
             for index in count():
                 await self._until(self._may_pull)
@@ -196,10 +186,13 @@ class Batch(CallGate):
                     return
                 self._pulled += 1
                 self._pace.under_way += 1
-                self._flights.add(flight := _Flight(index, request))
+                self._flights.add(flight := _Flight(index, as_it_is(request)))
                 flight.task = _FlightTask(self._outcome(flight), loop=asyncio.get_running_loop())
                 flight.task.batch = self
                 flight.task.add_done_callback(partial(self._land, flight))
+        except asyncio.CancelledError:
+            if not self._stopped:  # not by this batch
+                self._failure = self._failure or VeniceError("the iterable of the requests was cancelled")
         except Exception as error:  # noqa: BLE001  # the caller's iterable failed, or the journal is not for this batch
             self._failure = self._failure or error
 
@@ -223,26 +216,26 @@ class Batch(CallGate):
         _FLIGHT.set(flight)
         if flight.refusal is not None:
             return flight.item(error=flight.refusal)
-        if self._journal is None:
+        if self.journal is None:
             return await self._sent(flight)
         try:
-            named = self._journal.identity(flight.custom_id, flight.asked)
+            named = self.journal.identity(flight.custom_id, flight.asked)
         except VeniceError as error:
             return flight.item(error=error)
-        while (found := await self._claimed(named)).what == "wait":
+        while (found := await self._claimed(named)).what == "in_flight":
             await self._wait_for(self._sending.get(named.key), flight)
-        if found.what == "send":
+        if found.what == "open":
             self._sending[named.key] = flight
             try:
                 return await self._sent_and_kept(flight, found)
             finally:
                 del self._sending[named.key]
         if found.what == "differs":
-            how = self._journal.difference(found, named)
+            how = self.journal.difference(found, named)
             said = f"custom_id={flight.custom_id!r} was used for another request before: {how}"
             return flight.item(error=InvalidArgumentError(said))
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
-        kept = self._journal.before(found)
+        kept = self.journal.before(found)
         try:
             came = {"error": kept} if isinstance(kept, VeniceError) else {"parsed": self._parsed(kept), "response": kept}
         except OutputError as error:
@@ -255,7 +248,7 @@ class Batch(CallGate):
         try:
             return cast("Found", await answer)
         except asyncio.CancelledError:
-            if not answer.cancelled() and (found := answer.result()).what == "send":
+            if not answer.cancelled() and (found := answer.result()).what == "open":
                 self._committed(Keep(found.row, "open", None, 0, None, maybe_billed=False))
             raise
 
@@ -319,10 +312,10 @@ class Batch(CallGate):
 
     async def _answer(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
         """The answer to a request, and the object in it."""
-        asked = keywords if self._format is None else {**keywords, "response_format": self._format}
-        if self._tools is not None:
-            response = (await self._calls.run_with_tools(**asked, tools=self._tools)).response
-        elif self._format is None or isinstance(self._format, Mapping):
+        asked = keywords if self.response_format is None else {**keywords, "response_format": self.response_format}
+        if self.tools is not None:
+            response = (await self._calls.run_with_tools(**asked, tools=self.tools)).response
+        elif self.response_format is None or isinstance(self.response_format, Mapping):
             response = await self._calls._one(asked)  # noqa: SLF001
         else:
             parsed = await self._calls.parse(**asked)
@@ -331,9 +324,9 @@ class Batch(CallGate):
 
     def _parsed(self, response: ChatCompletionResponse) -> Any:
         """The object in an answer; None if none was asked for."""
-        if self._format is None:
+        if self.response_format is None:
             return None
-        return response.parse_as(dict[str, Any] if isinstance(self._format, Mapping) else self._format)
+        return response.parse_as(dict[str, Any] if isinstance(self.response_format, Mapping) else self.response_format)
 
     def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
         """A flight is over."""
@@ -349,16 +342,16 @@ class Batch(CallGate):
 
     def _take(self, item: BatchItem[Any]) -> None:
         self._came[item.index] = item
-        index = self._next_index if self._ordered else item.index
+        index = self._next_index if self.ordered else item.index
         while (following := self._came.pop(index, None)) is not None:
             self._ready.put_nowait(following)
             self._next_index = index = index + 1
         done, failed, replayed, cost = self._counts
         cost += 0.0 if item.replayed else item.cost_usd or 0.0
         self._counts = done + 1, failed + (item.error is not None), replayed + item.replayed, cost
-        if self._on_progress is not None:
+        if self.on_progress is not None:
             numbers = *self._counts[:3], len(self._flights), self._total, cost, self._now() - self._began, self._pace.most
-            self._on_progress(BatchProgress(*numbers))
+            self.on_progress(BatchProgress(*numbers))
 
     def _committed(self, change: Identity | Keep) -> asyncio.Future[Any]:
         """What a change comes to, in a transaction with those of other flights. It is made whether or not anybody awaits it."""
@@ -372,11 +365,11 @@ class Batch(CallGate):
         # A claim of a flight that is gone would belong to nobody.
         asked = [(change, answer) for change, answer in self._asked if isinstance(change, Keep) or not answer.done()]
         self._asked = []
-        if self._journal is None or not asked:
+        if self.journal is None or not asked:
             return
         results: list[Any]
         try:
-            results = self._journal.apply([change for change, _ in asked])
+            results = self.journal.apply([change for change, _ in asked])
         except Exception as error:  # noqa: BLE001  # whoever asked is told
             results = [error] * len(asked)
         for (_, answer), result in zip(asked, results, strict=True):
@@ -413,7 +406,7 @@ class Batch(CallGate):
         try:
             if tasks:
                 try:
-                    await asyncio.wait(tasks, timeout=self._drain_seconds)
+                    await asyncio.wait(tasks, timeout=self.drain_seconds)
                 finally:
                     for task in tasks:
                         task.drop()
@@ -432,7 +425,7 @@ class Batch(CallGate):
     def spare(self, task: _FlightTask) -> bool:
         """Gives a flight its time at the end of the program."""
         self._stop()
-        return bool(task.get_loop().call_later(self._drain_seconds, task.drop))
+        return bool(task.get_loop().call_later(self.drain_seconds, task.drop))
 
 
 async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:

@@ -18,8 +18,9 @@ from ..._core.request import Request, WholeReply
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.reply_body import completion, is_framed, says_stream
+from ..._wire.reply_body import completion
 from ..._wire.request_body import chat_body, chat_size, encode
+from ..._wire.sse import is_framed, says_stream
 from ...exceptions import APIError, APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
 from ...types.api.chat import ChatCompletionResponse, Messages
 from ...types.api.params import CHAT_PATH
@@ -322,7 +323,7 @@ def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions
 
         if not isinstance(e2ee, TeeOptions):
             raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
-    if encryption_requested(e2ee, body):
+    if (e2ee or "venice_parameters" in body) and encryption_requested(e2ee, body):
         return True
     if client.min_privacy == "e2ee":
         refuse_below(client.min_privacy, None)

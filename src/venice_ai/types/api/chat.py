@@ -816,7 +816,7 @@ def content_texts(content: object) -> Iterator[str]:
 
 
 def _first_choice(response: ChatCompletionResponse) -> ChatChoice:
-    """The first choice; an empty one if there is none."""
+    """The first choice; an empty one if it has no choice."""
     choices: Any = response.__dict__.get("choices")
     found: Any = cast("list[Any]", choices)[0] if isinstance(choices, list) and choices else None
     return found if isinstance(found, ChatChoice) else ChatChoice.model_validate({})

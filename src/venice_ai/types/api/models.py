@@ -205,7 +205,9 @@ def _row(model: ModelResponse) -> dict[str, Any]:
         "output_usd": found("pricing", "output", "usd"),
         "privacy": found("privacy"),
         "traits": found("traits"),
-        "capabilities": [name.removeprefix("supports") for name in can if can[name] is True] if can else None,
+        "capabilities": [name.removeprefix("supports") for name, has in can.items() if has is True]
+        if isinstance(can, Model)
+        else None,
         "retires": found("deprecation", "date"),
     }
 
