@@ -1,77 +1,171 @@
-"""Streams that are read in the thread that asks, over blocking sockets."""
+"""Streams that are read in the thread that asks, over blocking sockets: what a server does comes to the same as by awaiting."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from time import monotonic
+import asyncio
+import gzip
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
+import trustme
 
-from venice_ai import APIError, StreamInterruptedError, Timeout, VeniceClient
+from venice_ai import APIConnectionError, StreamInterruptedError, Timeout, VeniceClient, VeniceError
 from venice_ai._core.ports import drive
-from venice_ai._http.blocking_stream import BlockingStreams
-from venice_ai._http.blocking_transport import BlockingClock
+from venice_ai._http.blocking_transport import BlockingClock, BlockingTransport
 from venice_ai._http.routes import Routes
-from venice_ai.emulator import Emulator, error, run_in_thread, text, usual
+
+from ..fakes import HI, KEY, chunk, completion, event, hello
+from ..scripted_server import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving, streamed
+from .test_http import context_of
+
+DONE = b"data: [DONE]\n\n"
+HEL = event(chunk("hel"))
+SSE = {"Content-Type": "text/event-stream"}
+RAW = b"".join(hello())
+PINGS: list[Step] = [step for _ in range(12) for step in (b": ping\n\n", 0.05)]
 
 
-@pytest.fixture
-def emulator() -> Emulator:
-    return Emulator()
+def packed(coding: str, raw: bytes, *, cut: int | None = None, end: bool = True) -> list[Step]:
+    opening = head("200 OK", {**SSE, "Transfer-Encoding": "chunked", "Content-Encoding": coding})
+    return [opening, *streamed(raw[:cut], end=end)[1:], *([] if end else [CLOSE])]
 
 
-@pytest.fixture
-def url(emulator: Emulator) -> Generator[str]:
-    with run_in_thread(emulator) as server:
-        yield server.url
+STREAMS: dict[str, list[Step]] = {
+    "a stream": streamed(*hello()),
+    "with pauses": streamed(*[step for piece in hello() for step in (piece, 0.02)]),
+    "byte by byte": [bytes([each]) for each in b"".join(step for step in streamed(RAW) if isinstance(step, bytes))],
+    "in one packet": [b"".join(step for step in streamed(*hello()) if isinstance(step, bytes))],
+    "with a length": [head("200 OK", {**SSE, "Content-Length": str(len(RAW))}) + RAW],
+    "until the connection ends": [head("200 OK", SSE) + RAW, CLOSE],
+    "open after its end": [*streamed(*hello(), end=False), SILENCE],
+    "early hints": [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", *streamed(*hello())],
+    "gzip": packed("gzip", gzip.compress(RAW)),
+    "deflate": packed("deflate", zlib.compress(RAW)),
+    "gzip, twice": packed("gzip, gzip", gzip.compress(gzip.compress(RAW))),
+    "gzip that is cut": packed("gzip", gzip.compress(RAW + b": padding\n\n" * 99), cut=-20),
+    "gzip that is broken": packed("gzip", gzip.compress(b"")[:-8] + b"\x07" * 200),
+    "a coding that was not asked for": packed("br", RAW),
+    "cut after its head": [*streamed(end=False), CLOSE],
+    "cut in an event": [*streamed(HEL, b'data: {"id', end=False), CLOSE],
+    "cut between events": [*streamed(HEL, end=False), CLOSE],
+    "cut until the connection ends": [head("200 OK", SSE) + HEL, CLOSE],
+    "reset": [*streamed(HEL, end=False), 0.05, ABORT],
+    "without its last event": streamed(HEL),
+    "a chunk that is too long": [*streamed(HEL, end=False), b"3\r\nabcd", SILENCE],
+    "a fault in the packet of its head": [b"".join(map(bytes, streamed(HEL, end=False))) + b"zz\r\n", SILENCE],  # type: ignore[arg-type]
+    "an event that is no JSON": streamed(HEL, b"data: {nonsense\n\n", DONE),
+    "an error at once": streamed(event({"error": {"message": "boo"}})),
+    "an error after content": streamed(HEL, event({"error": {"message": "boo", "code": "x"}})),
+    "an error event": streamed(HEL, b'event: error\ndata: {"message": "boo"}\n\n'),
+    "JSON instead": reply(completion()),
+    "nothing": reply(b""),
+    "HTML": reply(b"<html>", headers={"Content-Type": "text/html"}),
+    "a refusal": reply({"error": "no such model"}, status="404 Not Found"),
+    "half a refusal": [head("403 No", {"Content-Length": "100"}) + b'{"error": "no"}', CLOSE],
+    "a refusal in gzip": reply(gzip.compress(b'{"error": "no"}'), status="400 Bad", headers={"Content-Encoding": "gzip"}),
+    "another protocol": [b"SSH-2.0-OpenSSH", SILENCE],
+    "silence": [SILENCE],
+    "silence after its head": streamed(SILENCE),
+    "silence after content": streamed(HEL, SILENCE),
+    "comments alone": streamed(HEL, *PINGS, SILENCE),
+}
 
 
-def pieces(url: str, **given: Any) -> list[tuple[str, float]]:
-    """The texts of a stream, each with the seconds until it was there. No event loop runs."""
-
-    async def read() -> list[tuple[str, float]]:
-        transport = BlockingStreams(Routes(trust_env=False))
-        began = monotonic()
-        client = VeniceClient(api_key="k", base_url=url, transport=transport, clock=BlockingClock(transport), **given)
+async def came(client: VeniceClient, **params: Any) -> Any:
+    """What comes of a stream: its text, or the error with what had come."""
+    texts = list[str]()
+    try:
         async with client:
-            opening = client.chat.completions.stream(model="venice-1", messages=[{"role": "user", "content": "hi"}])
-            async with await opening as stream:
-                return [(piece, monotonic() - began) async for piece in stream.text_deltas()]
-
-    return drive(read())
-
-
-def test_a_stream_comes_bit_by_bit(emulator: Emulator, url: str) -> None:
-    emulator.script(text("one two", deltas=["one ", "two"], chunk_delay=0.3))
-    (first, at), (second, later) = pieces(url)
-    assert (first, second) == ("one ", "two")
-    assert later - at > 0.2
+            stream = await client.chat.completions.stream(model="m", messages=HI, **params)
+            async with stream:
+                async for text in stream.text_deltas():
+                    texts.append(text)
+    except VeniceError as error:
+        told = type(error), getattr(error, "status_code", None), getattr(error, "clock", None), getattr(error, "body", None)
+        partial = getattr(error, "partial", None)
+        return told, texts, partial and partial.text
+    return texts
 
 
-@pytest.mark.parametrize("how", [{"piece_bytes": 1}, {"open_after_done": True}, {}], ids=str)
-def test_however_it_is_cut(emulator: Emulator, url: str, how: dict[str, Any]) -> None:
-    emulator.script(text("Città d'acqua", **how))
-    assert "".join(piece for piece, _ in pieces(url)) == "Città d'acqua"
+def driven(server: Server, **given: Any) -> Any:
+    """The same in this thread, where no event loop runs."""
+    routes: Mapping[str, Any] = {name: given.pop(name) for name in ("ca_bundle",) if name in given}
+    transport = BlockingTransport(Routes(trust_env=False, **routes))
+    return drive(came(server.client(transport=transport, clock=BlockingClock(transport)), **given))
 
 
-@pytest.mark.parametrize("how", [{"cut_at": 900}, {"reset_at": 900}, {"stall_after": 4}], ids=str)
-def test_a_stream_that_breaks_off_says_so(emulator: Emulator, url: str, how: dict[str, Any]) -> None:
-    emulator.script(text("drip " * 50, **how))
-    with pytest.raises(StreamInterruptedError) as caught:
-        pieces(url, timeout=Timeout(idle=0.3))
-    assert caught.value.partial is not None
-    assert str(caught.value.partial.text).startswith("drip")
+@pytest.mark.parametrize("name", STREAMS)
+async def test_what_a_server_does_comes_to_the_same(name: str) -> None:
+    limits = Timeout(first_chunk=0.5, idle=0.4, progress=0.3)
+    async with serving(STREAMS[name]) as server:
+        awaited = await came(server.client(), timeout=limits)
+        blocked = await asyncio.to_thread(driven, server, timeout=limits)
+    assert blocked == awaited
 
 
-def test_content_that_does_not_come_is_noticed(emulator: Emulator, url: str) -> None:
-    emulator.script(usual(comments_only=50, chunk_delay=0.1))
-    with pytest.raises(StreamInterruptedError, match="progress"):
-        pieces(url, timeout=Timeout(progress=0.5))
+@pytest.mark.parametrize("steps", [[SILENCE], streamed(HEL, *PINGS * 9)], ids=["nothing", "comments"])
+async def test_a_deadline_ends_it(steps: list[Step]) -> None:
+    async with serving(steps) as server:
+        (_, _, clock, _), *_ = await asyncio.to_thread(driven, server, timeout=Timeout(deadline=0.3))
+    assert clock == "deadline"
 
 
-def test_a_refusal_is_what_its_status_says(emulator: Emulator, url: str) -> None:
-    emulator.script(error(403))
-    with pytest.raises(APIError) as caught:
-        pieces(url)
-    assert caught.value.status_code == 403
+async def test_pieces_are_given_as_they_come() -> None:
+    def read(server: Server) -> list[float]:
+        transport, began = BlockingTransport(Routes(trust_env=False)), monotonic()
+
+        async def times() -> list[float]:
+            async with server.client(transport=transport, clock=BlockingClock(transport)) as client:
+                async with await client.chat.completions.stream(model="m", messages=HI) as stream:
+                    return [monotonic() - began async for _ in stream.text_deltas()]
+
+        return drive(times())
+
+    async with serving(streamed(HEL, 0.4, event(chunk("lo", finish="stop")), DONE)) as server:
+        first, last = await asyncio.to_thread(read, server)
+    assert last - first > 0.3
+
+
+async def test_a_reader_who_is_slow_does_not_lose_what_arrived_in_time() -> None:
+    async def read(client: VeniceClient) -> str:
+        texts = ""
+        async with client, await client.chat.completions.stream(model="m", messages=HI, timeout=0.2) as stream:
+            async for text in stream.text_deltas():
+                texts += text
+                sleep(0.25)
+        return texts
+
+    transport = BlockingTransport(Routes(trust_env=False))
+    pieces: list[Step] = [step for piece in hello() for step in (piece, 0.01)]
+    async with serving(streamed(*pieces)) as server:
+        client = server.client(transport=transport, clock=BlockingClock(transport))
+        assert await asyncio.to_thread(drive, read(client)) == "hello"
+
+
+async def test_tls_with_an_authority_of_its_own(tmp_path: Path) -> None:
+    authority, file = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    async with serving(streamed(*hello()), context=context_of(authority)) as server:
+        assert "".join(await asyncio.to_thread(driven, server, ca_bundle=str(file))) == "hello"
+        (kind, *_), *_ = await asyncio.to_thread(driven, server)
+    assert issubclass(kind, APIConnectionError)
+
+
+async def test_tls_that_is_cut_is_an_interrupted_stream(tmp_path: Path) -> None:
+    authority, file = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    async with serving([*streamed(HEL, end=False), 0.05, ABORT], context=context_of(authority)) as server:
+        (kind, *_), texts, partial = await asyncio.to_thread(driven, server, ca_bundle=str(file))
+    assert issubclass(kind, StreamInterruptedError)
+    assert ("".join(texts), partial) == ("hel", "hel")
+
+
+async def test_a_key_is_sent_and_its_answer_closes_the_connection() -> None:
+    async with serving(streamed(*hello())) as server:
+        assert "".join(await asyncio.to_thread(driven, server)) == "hello"
+        await asyncio.wait_for(server.left.wait(), 10)
+    assert server.received[0].headers["authorization"] == f"Bearer {KEY}"

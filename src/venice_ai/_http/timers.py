@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .._core.request import Request
+from .._core.settings import Timeout
 from ..exceptions import APITimeoutError
 from .transport_errors import timed_out
 
@@ -151,16 +152,21 @@ class Watch:
             self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:
-        """The clock that runs out first, if nothing more is heard."""
-        limits = self._limits
-        clocks = [
-            (self._sent, "first_chunk", limits.first_chunk if self._byte is None else None),
-            (self._byte, "idle", limits.idle),
-            (self._content, "progress", limits.progress),
-            (self._sent, "deadline", self._deadline),
-        ]
-        dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
-        return min(dues, default=None)
+        return first_due(self._limits, self._deadline, self._sent, self._byte, self._content)
+
+
+def first_due(
+    limits: Timeout, deadline: float | None, sent: float, byte: float | None, content: float | None
+) -> tuple[float, str, float] | None:
+    """The clock of a stream that runs out first, if nothing more is heard: when, its name, its seconds."""
+    clocks = [
+        (sent, "first_chunk", limits.first_chunk if byte is None else None),
+        (byte, "idle", limits.idle),
+        (content, "progress", limits.progress),
+        (sent, "deadline", deadline),
+    ]
+    dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
+    return min(dues, default=None)
 
 
 def shortest(request: Request) -> tuple[str, float | None]:

@@ -44,11 +44,10 @@ class Connection:
     def blocking_client(self) -> VeniceClient | None:
         """A client that sends from this thread, which halves the time to start; None where a proxy or the system forbids it."""
         from .._client import VeniceClient
-        from .._http.blocking_stream import BlockingStreams
-        from .._http.blocking_transport import BlockingClock
+        from .._http.blocking_transport import BlockingClock, BlockingTransport
         from .._http.routes import Routes
 
-        transport = BlockingStreams(Routes())
+        transport = BlockingTransport(Routes())
         client = VeniceClient(base_url=self.base_url, timeout=self.timeout, transport=transport, clock=BlockingClock(transport))
         # On Windows, Ctrl-C interrupts no read of a socket.
         return client if sys.platform != "win32" and transport.reaches(client.base_url) else None
