@@ -9,7 +9,8 @@ def main() -> None:
     """Runs the command and leaves the interpreter with its exit code; 2 if the extra `cli` is not installed."""
     try:
         sys.exit(_run())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # also while modules are imported
+        print("venice-chat: stopped", file=sys.stderr)
         sys.exit(130)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._core.privacy import Privacy
@@ -26,40 +25,33 @@ _ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """The options of a question: what to ask with, and which parts of the answer to print."""
+    """What to ask with, and which parts of the answer to print."""
 
     model: str | None
     params: Mapping[str, Any]
-    needs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    needs: Mapping[str, Any]
     """What a model must be able to do if none is named, as arguments of `resolve_chat`."""
-    schema: Any = None
+    schema: Any
     """The class or the JSON schema that the answer is to fit."""
-    stream: bool = True
-    as_json: bool = False
-    usage: bool = False
-    reasoning: bool = False
-    floor: Privacy | None = None
+    floor: Privacy | None
     """What the chat must be: attested, or end-to-end encrypted."""
-
-    @property
-    def sealed(self) -> bool:
-        """Whether the chat is end-to-end encrypted."""
-        return self.floor == "e2ee"
+    no_stream: bool
+    as_json: bool
+    usage: bool
+    reasoning: bool
 
     @property
     def streams(self) -> bool:
         """Whether the text is shown as it comes. JSON comes whole, and several answers would come mixed up."""
-        return self.stream and not self.as_json and self.schema is None and "n" not in self.params
+        return not (self.no_stream or self.as_json or self.schema is not None or "n" in self.params)
 
 
 class AnswerPrinter:
     """Prints an answer: text on stdout, reasoning dim on stderr."""
 
     def __init__(self, *, reasoning: bool) -> None:
-        self.response: ChatCompletionResponse | None = None
-        """What came, also of an answer that broke off."""
-        self.asked = ""
-        """The model that was asked."""
+        self.response: ChatCompletionResponse | None = None  # what came, also of an answer that broke off
+        self.asked = ""  # the model that was asked
         self.shown = False
         self._in_line = False
         self._reasoning = reasoning
@@ -70,51 +62,48 @@ class AnswerPrinter:
         for choice in said.choices:
             delta = getattr(choice, "delta", None)
             part = getattr(choice, "message", None) if delta is None else delta
-            self._write(getattr(part, "reasoning_content", None), thinks=True)
-            self._write(getattr(part, "content" if part is delta else "text", None))
+            thought = getattr(part, "reasoning_content", None)
+            if isinstance(thought, str) and thought and self._reasoning:
+                self._thinking = True
+                _output.aside(thought)
+            text = getattr(part, "content" if part is delta else "text", None)
+            if isinstance(text, str) and text:
+                if self._thinking:
+                    _output.aside("\n")
+                # Before it is written: Ctrl-C may come at any time, and `end` is to know.
+                self._thinking, self.shown, self._in_line = False, True, not text.endswith("\n")
+                self.write(text)
             if part is not delta:
                 self.end()
 
+    def write(self, text: str) -> None:
+        """Writes a part of the text."""
+        _output.answer(text)
+
     def end(self) -> None:
+        """Ends the line."""
         if self._thinking:
             _output.aside("\n")
         if self._in_line:
             _output.answer("\n")
         self._thinking = self._in_line = False
 
-    def _write(self, text: object, *, thinks: bool = False) -> None:
-        if not isinstance(text, str) or not text or (thinks and not self._reasoning):
-            return
-        if thinks:
-            _output.aside(text)
-        else:
-            if self._thinking:
-                _output.aside("\n")
-            self.write(text)
-            self.shown, self._in_line = True, not text.endswith("\n")
-        self._thinking = thinks
-
-    def write(self, text: str) -> None:
-        """Writes a part of the text."""
-        _output.answer(text)
-
 
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:
     """Asks, and shows the answer; it stands in `printer.response`, also one that broke off."""
     printer.asked = model = await chosen_model(client, options)
+    asked: dict[str, Any] = {"model": model, "messages": messages, "e2ee": options.floor == "e2ee", **options.params}
     if options.streams:
-        response = await _streamed(client, model, options, messages, printer)
+        response = await _streamed(client, asked, printer)
     else:
-        params = options.params if options.schema is None else {**options.params, "response_format": options.schema}
-        printer.response = response = await client.chat.completions.create(
-            model=model, messages=messages, stream=False, e2ee=options.sealed, **params
-        )
+        asked |= {} if options.schema is None else {"response_format": options.schema}
+        printer.response = response = await client.chat.completions.create(stream=False, **asked)
         if options.as_json:
             _output.line(response.model_dump_json(indent=2))
         elif options.schema is not None:
             from ._schemas import validated
 
-            _output.line(json.dumps(validated(response, options.schema), indent=2, ensure_ascii=False))
+            _output.as_json(validated(response, options.schema))
         else:
             printer.show(response)
     if not options.as_json and options.schema is None:
@@ -132,15 +121,12 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     if options.model is not None:
         return options.model
     with asking_for_models(client):
-        return await client.models.resolve_chat(require_e2ee=options.sealed, **options.needs)
+        return await client.models.resolve_chat(require_e2ee=options.floor == "e2ee", **options.needs)
 
 
-async def _streamed(
-    client: VeniceClient, model: str, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter
-) -> ChatCompletionResponse:
+async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: AnswerPrinter) -> ChatCompletionResponse:
     try:
-        stream = await client.chat.completions.stream(model=model, messages=messages, e2ee=options.sealed, **options.params)
-        async with stream:
+        async with await client.chat.completions.stream(**asked) as stream:
             try:
                 async for chunk in stream:
                     printer.show(chunk)
@@ -163,6 +149,6 @@ def bill(response: ChatCompletionResponse) -> str:
     if (usage := response.usage) is None:
         return f"{response.model} did not say what it used"
     thought = f" ({usage.reasoning_tokens} of them reasoning)" if usage.reasoning_tokens else ""
-    counted = f"{usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}"
     charged = getattr(response.cost, "usd", None)
-    return f"{response.model}: {counted}" + (f", ${charged:.6f}" if isinstance(charged, (int, float)) else "")
+    cost = f", ${charged:.6f}" if isinstance(charged, (int, float)) else ""
+    return f"{response.model}: {usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}{cost}"

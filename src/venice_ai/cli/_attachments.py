@@ -14,20 +14,15 @@ import click
 
 MOST_BYTES: Final = 25 * 2**20
 _HEAD_BYTES: Final = 4096
-_KINDS: Final = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
-    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
-    (re.compile(rb"GIF8[79]a"), "image/gif"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
-    (re.compile(rb"%PDF-"), "application/pdf"),
-    (re.compile(rb"RIFF....WAVE", re.DOTALL), "audio/wav"),
-    (re.compile(rb"ID3|\xff[\xf2\xf3\xfa\xfb]"), "audio/mp3"),
-    (re.compile(rb"fLaC"), "audio/flac"),
-    (re.compile(rb"OggS"), "audio/ogg"),
-    (re.compile(rb"....ftypM4A", re.DOTALL), "audio/m4a"),
-    (re.compile(rb"FORM....AIF[FC]", re.DOTALL), "audio/aiff"),
-)
-"""How files begin, and what they are then."""
+_IMAGES: Final = {"png": rb"\x89PNG\r\n\x1a\n", "jpeg": rb"\xff\xd8\xff", "gif": rb"GIF8[79]a", "webp": rb"RIFF....WEBP"}
+_AUDIO: Final = {"wav": rb"RIFF....WAVE", "mp3": rb"ID3|\xff[\xf2\xf3\xfa\xfb]", "flac": b"fLaC", "ogg": b"OggS"}
+_MORE_AUDIO: Final = {"m4a": rb"....ftypM4A", "aiff": rb"FORM....AIF[FC]"}
+_BEGINNINGS: Final = {
+    "application/pdf": b"%PDF-",
+    **{f"image/{name}": beginning for name, beginning in _IMAGES.items()},
+    **{f"audio/{name}": beginning for name, beginning in (_AUDIO | _MORE_AUDIO).items()},
+}
+"""How files of a type begin."""
 _NEEDS: Final = {"image_url": "require_vision", "input_audio": "require_audio_input", "video_url": "require_video_input"}
 
 
@@ -38,25 +33,24 @@ def part_of(given: str) -> dict[str, Any]:
         if kind.startswith("audio/"):
             raise click.UsageError(f"{given}: audio is sent as a file, not as an address; download it first")
         return _part(kind, given, given.rpartition("/")[2] or given)
-    path = Path(given)
+    path = Path(given).expanduser()
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise click.UsageError(f"{given} is not a file")
         with path.open("rb") as file:
             if (size := path.stat().st_size) > MOST_BYTES or not size:
                 raise click.UsageError(f"{given} has {size:,} bytes; an attachment has between 1 and {MOST_BYTES:,}")
-            kind = _kind(head := file.read(_HEAD_BYTES)) or ""
-            if not kind:
+            if not (kind := _kind(head := file.read(_HEAD_BYTES))):
                 raise click.UsageError(f"{given} is neither an image, a PDF, audio nor UTF-8 text")
             content = head + file.read(MOST_BYTES)
-            if kind.startswith("text/"):
-                return {"type": "text", "text": f"\n\n{path.name}:\n\n{content.decode('utf-8-sig')}"}
+        if kind.startswith("text/"):
+            return {"type": "text", "text": f"\n\n{path.name}:\n\n{content.decode('utf-8-sig')}"}
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{given} cannot be attached: {error}") from None
+    encoded = base64.b64encode(content).decode()
     if kind.startswith("audio/"):
-        audio = {"data": base64.b64encode(content).decode(), "format": kind.removeprefix("audio/")}
-        return {"type": "input_audio", "input_audio": audio}
-    return _part(kind, f"data:{kind};base64,{base64.b64encode(content).decode()}", path.name)
+        return {"type": "input_audio", "input_audio": {"data": encoded, "format": kind.removeprefix("audio/")}}
+    return _part(kind, f"data:{kind};base64,{encoded}", path.name)
 
 
 def with_parts(text: str, parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
@@ -72,15 +66,15 @@ def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:
 
 
 def _part(kind: str, url: str, name: str) -> dict[str, Any]:
-    if kind.startswith("image/"):
-        return {"type": "image_url", "image_url": {"url": url}}
-    if kind.startswith("video/"):
-        return {"type": "video_url", "video_url": {"url": url}}
-    return {"type": "file", "file": {"file_data": url, "filename": name}}
+    form = f"{kind.partition('/')[0]}_url"
+    return (
+        {"type": form, form: {"url": url}} if form in _NEEDS else {"type": "file", "file": {"file_data": url, "filename": name}}
+    )
 
 
-def _kind(head: bytes) -> str | None:
-    if found := next((kind for begins, kind in _KINDS if begins.match(head)), None):
-        return found
+def _kind(head: bytes) -> str:
+    """The type of a file that begins so; empty if it cannot be attached."""
+    found = (kind for kind, beginning in _BEGINNINGS.items() if re.match(beginning, head, re.DOTALL))
     # A character may be cut at the end of the head.
-    return "text/plain" if b"\0" not in head and "\ufffd" not in head[:-3].decode("utf-8", "replace").rstrip("\ufffd") else None
+    is_text = b"\0" not in head and "\ufffd" not in head[:-3].decode("utf-8", "replace").rstrip("\ufffd")
+    return next(found, "text/plain" if is_text else "")

@@ -1,25 +1,21 @@
-"""Options that all commands share: `--base-url`, `--timeout` and `--debug`; and what they check before a request."""
+"""The client of a command, and what is checked before it is asked."""
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from .._core.privacy import Privacy
-from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
+from .._core.settings import KEY_VARIABLE, resolve_key
 from ..exceptions import AuthenticationError, NotFoundError
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +74,3 @@ def need_confidential() -> None:
         require_extra()
     except ImportError as error:
         raise click.UsageError(str(error)) from None
-
-
-def _debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        import logging
-
-        context.meta["debug"] = True
-        logging.getLogger("venice_ai").setLevel(logging.INFO)
-
-
-debug_option = click.option(
-    "--debug", is_flag=True, expose_value=False, callback=_debug, help="Show retries, and the traceback of errors."
-)
-
-
-def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callable[..., R]:
-    """Gives a command its options `--base-url`, `--timeout` and `--debug`, and its first argument."""
-
-    @click.option("--base-url", metavar="URL", help=f"Root of the API.  [default: {BASE_URL_VARIABLE}, or Venice]")
-    @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for the answer, or between its parts.")
-    @debug_option
-    @functools.wraps(command)
-    def connected(base_url: str | None, timeout: float | None, *args: P.args, **options: P.kwargs) -> R:
-        return command(Connection(base_url, timeout), *args, **options)
-
-    return connected

@@ -82,7 +82,7 @@ class Conversation:
         if not self.records or self.records[-1]["message"]["role"] != "assistant":
             return None
         if self.store is not None and self._kept == len(self.records):
-            self.store.delete(self.store.find(self.name), 2)
+            self.store.delete(self.name, 2)
             self._kept -= 2
         *self.records, question, _ = self.records
         return question["message"]["content"]
@@ -90,29 +90,28 @@ class Conversation:
 
 def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
     """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
-    name, save, store = given["session"], given["save"], None
+    name, save, store, before = given["session"], given["save"], None, None
     if save and given["no_log"]:
         raise click.UsageError("--save and --no-log exclude each other")
-    known, keeps = given["go_on"] or name is not None, save or not (given["no_log"] or private)
-    if known or keeps:
+    goes_on, keeps = given["go_on"] or name is not None, save or not (given["no_log"] or private)
+    if goes_on or keeps:
         from ._session_store import SessionStore
 
         try:
             store = SessionStore()
+            if goes_on and (name is None or name in {each["name"] for each in store.sessions()}):
+                before = store.find(name)
         except (VeniceError, OSError) as error:
-            if known or save:
+            if goes_on or save:
                 raise
             _output.note(f"this is not kept: {in_our_words(error)}")
-    kept = store if keeps else None
-    if store is None or not known or (name and name not in {each.name for each in store.sessions()}):
-        conversation = Conversation(kept, name, private=private)
+    if store is None or before is None:
+        conversation = Conversation(store if keeps else None, name, private=private)
         if given["system"] is not None:
             conversation.add("system", given["system"])
         return conversation
-    before = store.find(name)
-    if bool(before.encrypted) != private:
-        why = "is encrypted; add --e2ee or --min-privacy" if before.encrypted else "is not encrypted; begin another one"
-        raise click.UsageError(f"the session {before.name!r} {why}")
-    if given["system"] is not None:
-        raise click.UsageError(f"--system is for the beginning of a session; {before.name!r} has begun")
-    return Conversation(kept, before.name, store.records(before), private=private)
+    if bool(before["encrypted"]) != private or given["system"] is not None:
+        why = "is encrypted; add --e2ee or --min-privacy" if before["encrypted"] else "is not encrypted; begin another one"
+        why = why if before["encrypted"] != private else "has begun; --system is for the beginning of a session"
+        raise click.UsageError(f"the session {before['name']!r} {why}")
+    return Conversation(store if keeps else None, before["name"], store.records(before["name"]), private=private)

@@ -7,15 +7,15 @@ import base64
 import contextlib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from platformdirs import user_data_path
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -31,19 +31,9 @@ from ._connection import Connection
 from ._conversation import Conversation
 from ._errors import in_our_words
 from ._markdown import printer
+from ._session_store import SessionStore
+from .sessions import markdown
 
-_COMMANDS = {
-    "/help": "list what can be typed",
-    "/model": "[ID] show or change the model",
-    "/system": "TEXT instructions from here on",
-    "/attach": "FILE|URL add to the next message",
-    "/save": "[FILE] write it to a Markdown file, or keep a private conversation",
-    "/copy": "copy the last answer",
-    "/retry": "ask the last question again",
-    "/undo": "take the last question and its answer back",
-    "/cost": "what this conversation cost",
-    "/quit": "end; so does Ctrl-D",
-}
 _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")
 """A command, such as `/quit`. Several lines are never one, nor is what begins with a blank."""
 
@@ -54,7 +44,8 @@ def converse(connection: Connection, options: AskOptions, conversation: Conversa
         client = connection.client(floor=options.floor)
         try:
             options = replace(options, model=runner.run(chosen_model(client, options)))
-            _Talk(runner, client, options, conversation, parts).go_on()
+            with contextlib.suppress(EOFError):
+                _Talk(runner, client, options, conversation, parts).go_on()
         finally:
             runner.run(client.close())
 
@@ -65,29 +56,22 @@ class _Talk:
     client: VeniceClient
     options: AskOptions
     conversation: Conversation
-    parts: list[dict[str, Any]]
-    """What is attached to the next message."""
+    parts: list[dict[str, Any]]  # what is attached to the next message
 
     def go_on(self) -> None:
-        names = list[str]()
+        models = list[str]()
         with contextlib.suppress(VeniceError):  # they are for completion alone
-            names = [str(model.id) for model in self.runner.run(self.client.models.list()).data]
-        session = _session(names, private=self.conversation.private)
+            models = [str(model.id) for model in self.runner.run(self.client.models.list()).data]
+        session = _session(models, private=self.conversation.private)
         kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
         _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
         while True:
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 text = session.prompt("> ").rstrip()
-            except KeyboardInterrupt:
-                continue
-            except EOFError:
-                return
-            if text in {"/quit", "/exit"}:
-                return
-            if command := _COMMAND.match(text):
-                self._obey(command[1], command[2].strip())
-            elif text.strip() or self.parts:
-                self._ask(with_parts(text, self.parts))
+                if command := _COMMAND.match(text):
+                    self._obey(command[1], command[2].strip())
+                elif text.strip() or self.parts:
+                    self._ask(with_parts(text, self.parts))
 
     def _ask(self, content: str | list[dict[str, Any]]) -> None:
         self.conversation.add("user", content)
@@ -100,14 +84,13 @@ class _Talk:
             raise
         except VeniceError as error:
             _output.note(in_our_words(error))
-        self.conversation.settle(screen.response, screen.asked)
+        finally:
+            self.conversation.settle(screen.response, screen.asked)
 
-    def _obey(self, command: str, rest: str) -> None:
+    def _obey(self, name: str, rest: str) -> None:
+        unknown = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
         try:
-            if command not in _COMMANDS:
-                why = f"there is no {command}; /help lists commands. To send a line that begins so, put a blank before it"
-                raise click.UsageError(why)
-            told = getattr(self, f"_{command[1:]}")(rest)
+            told = _COMMANDS[name][1](self, rest) if name in _COMMANDS else unknown
         except click.ClickException as error:
             told = error.format_message()
         except (VeniceError, OSError) as error:
@@ -117,74 +100,85 @@ class _Talk:
 
     # The commands: what each gives is told.
 
-    def _help(self, _: str) -> None:
-        _output.line("\n".join(f"{name:<8} {words}" for name, words in _COMMANDS.items()))
-        _output.line("Alt-Enter begins a new line; what is pasted is one message.")
-
-    def _model(self, name: str) -> str:
+    def model(self, name: str) -> str:
         if name:
             self.options = replace(self.options, model=str(self.runner.run(self.client.models.find(name)).id))
         return f"this is {self.options.model}"
 
-    def _system(self, text: str) -> str | None:
-        if not text:
-            return "/system needs the instructions"
-        self.conversation.add("system", text)
-        return None
+    def system(self, text: str) -> str:
+        if text:
+            self.conversation.add("system", text)
+        return "" if text else "/system needs the instructions"
 
-    def _attach(self, given: str) -> str:
-        self.parts.append(part_of(str(Path(given).expanduser()) if given.startswith("~") else given))
+    def attach(self, given: str) -> str:
+        self.parts.append(part_of(given))
         return f"attached to the next message: {len(self.parts)}"
 
-    def _save(self, name: str) -> str:
+    def save(self, name: str) -> str:
         if name:
-            from .sessions import markdown
-
             path = Path(name).expanduser()
             path.touch(0o600, exist_ok=False)
             path.write_text("\n".join(map(markdown, self.conversation.records)), encoding="utf-8")
         elif self.conversation.store is None:
-            from ._session_store import SessionStore
-
             self.conversation.store = SessionStore()
             self.conversation.keep()
         return f"saved: {name or self.conversation.name}"
 
-    def _copy(self, _: str) -> str:
-        answers = [content_text(each["message"].get("content")) for each in self.conversation.answers]
-        if not answers or not answers[-1] or not sys.stdout.isatty():
+    def copy(self, _: str) -> str:
+        text = content_text(self.conversation.answers[-1]["message"].get("content")) if self.conversation.answers else None
+        if not text or not sys.stdout.isatty():
             return "there is no answer to copy, or no terminal to copy it"
         # OSC 52: the terminal puts it into the clipboard, also over SSH. https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
-        sys.stdout.write(f"\x1b]52;c;{base64.b64encode(answers[-1].encode('utf-8', 'replace')).decode()}\a")
+        sys.stdout.write(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\a")
         return "copied, if the terminal allows it"
 
-    def _retry(self, _: str) -> str | None:
-        asked = self.conversation.undo()
-        if asked is None:
+    def again(self, _: str) -> str:
+        if (asked := self.conversation.undo()) is None:
             return "there is nothing to ask again"
         self._ask(asked)
-        return None
+        return ""
 
-    def _undo(self, _: str) -> str:
+    def undo(self, _: str) -> str:
         taken = self.conversation.undo()
         return "there is nothing to take back" if taken is None else "took the last question and its answer back"
 
-    def _cost(self, _: str) -> str:
+    def cost(self, _: str) -> str:
         tokens, cost = (sum(each[what] or 0 for each in self.conversation.answers) for what in ("tokens", "cost_usd"))
         return f"{len(self.conversation.answers)} answers, {tokens:,} tokens, ${cost:.6f}"
+
+    def end(self, _: str) -> str:
+        raise EOFError
+
+
+def _help(_talk: _Talk, _: str) -> str:
+    _output.line("\n".join(f"{name:<8} {words}" for name, (words, _) in _COMMANDS.items()))
+    return "Alt-Enter begins a new line; what is pasted is one message"
+
+
+_COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
+    "/help": ("list what can be typed", _help),
+    "/model": ("[ID] show or change the model", _Talk.model),
+    "/system": ("TEXT instructions from here on", _Talk.system),
+    "/attach": ("FILE|URL add to the next message", _Talk.attach),
+    "/save": ("[FILE] write it to a new Markdown file, or keep a private conversation", _Talk.save),
+    "/copy": ("copy the last answer", _Talk.copy),
+    "/retry": ("ask the last question again", _Talk.again),
+    "/undo": ("take the last question and its answer back", _Talk.undo),
+    "/cost": ("what this conversation cost", _Talk.cost),
+    "/quit": ("end; so does Ctrl-D", _Talk.end),
+}
 
 
 class _Completer(Completer):
     def __init__(self, models: list[str]) -> None:
-        self._models = models
+        self._words = WordCompleter([*_COMMANDS, *(f"/model {name}" for name in models)], sentence=True)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         command, blank, rest = document.text_before_cursor.partition(" ")
         if blank and command in {"/attach", "/save"}:
             yield from PathCompleter(expanduser=True).get_completions(Document(rest), complete_event)
         elif command.startswith("/"):
-            begun, names = (rest, self._models if command == "/model" else ()) if blank else (command, _COMMANDS)
-            yield from (Completion(name, -len(begun)) for name in names if name.startswith(begun))
+            yield from self._words.get_completions(document, complete_event)
 
 
 def _session(models: list[str], *, private: bool) -> PromptSession[str]:
@@ -206,11 +200,7 @@ def _session(models: list[str], *, private: bool) -> PromptSession[str]:
         else:
             event.current_buffer.validate_and_handle()
 
-    @keys.add("escape", "enter")
-    def _new_line(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
+    keys.add("escape", "enter")(lambda event: event.current_buffer.insert_text("\n"))
     # The prompt is no part of an answer that goes to a file.
-    output = None if sys.stdout.isatty() else create_output(sys.stderr)
-    options: dict[str, Any] = {"multiline": True, "complete_while_typing": False, "output": output}
-    return PromptSession(history=history, completer=_Completer(models), key_bindings=keys, **options)
+    options: dict[str, Any] = {"output": None if sys.stdout.isatty() else create_output(sys.stderr), "key_bindings": keys}
+    return PromptSession(history=history, completer=_Completer(models), multiline=True, complete_while_typing=False, **options)

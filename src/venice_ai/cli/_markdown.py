@@ -10,7 +10,6 @@ import os
 import re
 import sys
 
-from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
 
@@ -31,7 +30,7 @@ def whole_blocks(text: str) -> int:
     end = text.rfind("\n\n") + 2
     while end > 1 and len(_FENCE.findall(text, 0, end)) % 2:
         end = text.rfind("\n\n", 0, end - 2) + 2
-    return max(end, 0) if end > 1 else 0
+    return end if end > 1 else 0
 
 
 class MarkdownPrinter(AnswerPrinter):
@@ -39,25 +38,22 @@ class MarkdownPrinter(AnswerPrinter):
 
     def __init__(self, *, reasoning: bool) -> None:
         super().__init__(reasoning=reasoning)
-        self._console = Console()
-        self._live: Live | None = None
+        self._live = Live(get_renderable=self._rendered, transient=True, refresh_per_second=8)
         self._block = ""
 
-    def __rich__(self) -> Markdown:
-        return Markdown(self._block, hyperlinks=False)
-
     def write(self, text: str) -> None:
-        if self._live is None:
-            self._live = Live(self, console=self._console, transient=True, refresh_per_second=8)
-            self._live.start()
+        self._live.start()
         self._block += _output.printable(text)
         if end := whole_blocks(self._block):
             whole, self._block = self._block[:end], self._block[end:]
-            self._console.print(Markdown(whole, hyperlinks=False), "")
+            self._live.console.print(Markdown(whole, hyperlinks=False), "")
 
     def end(self) -> None:
-        if self._live is not None:
+        if self._live.is_started:
             self._live.stop()
-            self._console.print(self)
-            self._live, self._block, self._in_line = None, "", False
+            self._live.console.print(self._rendered())
+            self._block, self._in_line = "", False
         super().end()
+
+    def _rendered(self) -> Markdown:
+        return Markdown(self._block, hyperlinks=False)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 _CONTROLS = {
     **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
@@ -40,6 +41,11 @@ def answer(text: str) -> None:
 
 def line(text: str = "") -> None:
     _write(sys.stdout, f"{text}\n")
+
+
+def as_json(value: Any) -> None:
+    """Writes the result as JSON."""
+    line(json.dumps(value, indent=2, ensure_ascii=False, default=float))
 
 
 def note(text: str) -> None:

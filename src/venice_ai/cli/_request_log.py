@@ -31,29 +31,27 @@ class LoggingEmulator(Emulator):
         answer = replace(answer, delay=answer.delay + self.latency)
         if not isinstance(answer.body, tuple):
             return replace(answer, body=self._logged(incoming, answer, began))
-        self._tell(incoming, answer, b"".join(act.data for act in answer.body if isinstance(act, Send)), began - answer.delay)
+        self._tell(incoming, answer, [act.data for act in answer.body if isinstance(act, Send)], began - answer.delay)
         return answer
 
     async def _logged(self, incoming: Incoming, answer: Answer, began: float) -> AsyncIterator[Act]:
-        last = b""
+        told = list[bytes]()
         try:
             async for act in acts_of(answer.body):
                 if isinstance(act, Send) and b"total_tokens" in act.data:
-                    last = act.data
+                    told = [act.data]
                 yield act
         finally:  # also when the caller left
             await closed(answer.body)
-            self._tell(incoming, answer, last, began)
+            self._tell(incoming, answer, told, began)
 
-    def _tell(self, incoming: Incoming, answer: Answer, said: bytes, began: float) -> None:
+    def _tell(self, incoming: Incoming, answer: Answer, said: list[bytes], began: float) -> None:
         try:
             model = members(json.loads(incoming.body or b"{}")).get("model")
         except ValueError:
             model = None
-        tokens = max(map(int, _TOKENS.findall(said)), default=0)
+        tokens = max(map(int, _TOKENS.findall(b"".join(said))), default=0)
         told: dict[str, Any] = {"time": time.strftime("%H:%M:%S"), "path": incoming.path, "model": model}
         told |= {"status": answer.status, "tokens": tokens, "ms": round((time.monotonic() - began) * 1000)}
-        if self.as_json:
-            _output.aside(f"{json.dumps(told)}\n")
-        else:
-            _output.aside("{time} {path} {model} {status} {tokens} tokens {ms} ms\n".format(**told | {"model": model or "-"}))
+        line = "{time} {path} {model} {status} {tokens} tokens {ms} ms".format_map(told | {"model": model or "-"})
+        _output.aside((json.dumps(told) if self.as_json else line) + "\n")

@@ -28,8 +28,7 @@ def response_format(given: str) -> Any:
     if all(fields):
         from pydantic import create_model
 
-        named: dict[str, Any] = {field[1]: (_TYPES[field[2]], ...) for field in fields if field}
-        return create_model("Answer", **named)
+        return create_model("Answer", **{field[1]: (_TYPES[field[2]], ...) for field in fields if field})
     try:
         if not given.endswith(".json"):
             module, _, name = given.partition(":")

@@ -1,4 +1,4 @@
-"""The command with its subcommands, and the one place where errors become messages and exit codes."""
+"""The command with its subcommands, and the place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
 
 import click
 
 from .._version import __version__
 from ..exceptions import VeniceError
 from . import _output
-from ._connection import debug_option
+from ._options import COMPLETION_VARIABLE, debug_option
 from ._errors import EXIT_CODES, code_of, in_our_words, listed
 
 _COMMANDS = {
@@ -58,32 +55,6 @@ class _Command(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _errors_as_exit_codes({}, extra.get("obj")):  # --help and --version print here
-            return super().make_context(*args, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _errors_as_exit_codes(ctx.meta, ctx.obj):
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _errors_as_exit_codes(meta: dict[str, Any], arguments: Sequence[str] | None) -> Generator[None]:
-    try:
-        yield
-    except BrokenPipeError:  # `| head -1`: the reader has what it wanted
-        _output.abandon_stdout()
-        raise click.exceptions.Exit(0) from None
-    except (VeniceError, OSError) as error:
-        if "debug" in meta:
-            traceback.print_exc()
-        if not isinstance(error, VeniceError):  # a full disk, most likely
-            _output.abandon_stdout()
-        _tell(error, in_our_words(error), code_of(type(error)), arguments)
-        raise click.exceptions.Exit(code_of(type(error))) from None
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(130) from None
-
 
 @click.group(
     cls=_Command,
@@ -104,7 +75,7 @@ def app(context: click.Context) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs the command; gives the exit code."""
+    """Runs the command; gives the exit code. A KeyboardInterrupt is the caller's."""
     # The process ends at once when it is told to, also as process 1, for which the system does nothing of itself.
     with contextlib.suppress(ValueError):  # not in the main thread, where a program runs the command
         signal.signal(signal.SIGTERM, _end)
@@ -114,26 +85,40 @@ def run(arguments: list[str]) -> int:
     handler.setFormatter(_Formatter("venice-chat: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     if not sys.warnoptions:
-        warnings.showwarning = _show_warning
+        warnings.showwarning = lambda message, *_, **__: _output.note(f"warning: {in_our_words(message)}")
     try:
-        return app.main(arguments, prog_name="venice-chat", standalone_mode=False, obj=arguments) or 0
+        if instruction := os.environ.get(COMPLETION_VARIABLE):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(app, {"obj": arguments}, "venice-chat", COMPLETION_VARIABLE, instruction)
+        with app.make_context("venice-chat", list(arguments), obj=arguments) as context:
+            return app.invoke(context) or 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"\nTry '{context.command_path} --help'." if context else ""
-        _tell(error, in_our_words(error.format_message()) + hint, error.exit_code, arguments)
-        return error.exit_code
-    except click.Abort:
-        return 130
+        return _tell(error, in_our_words(error.format_message()) + hint, error.exit_code, arguments)
+    except BrokenPipeError:  # `| head -1`: the reader has what it wanted
+        _output.abandon_stdout()
+        return 0
+    except (VeniceError, OSError) as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        if not isinstance(error, VeniceError):  # a full disk, most likely
+            _output.abandon_stdout()
+        return _tell(error, in_our_words(error), code_of(type(error)), arguments)
 
 
-def _tell(error: Exception, message: str, code: int, arguments: Sequence[str] | None) -> None:
-    """An error on stderr: a message, or with `--json` a line of JSON."""
-    if "--json" not in (arguments or ()):
+def _tell(error: Exception, message: str, code: int, arguments: list[str]) -> int:
+    """An error on stderr: a message, or with `--json` a line of JSON. Gives its exit code."""
+    if "--json" in arguments:
+        fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
+        told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
+        print(json.dumps(told), file=sys.stderr)
+    else:
         _output.note(message)
-        return
-    fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
-    told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
-    print(json.dumps(told), file=sys.stderr)
+    return code
 
 
 def _end(*_: object) -> None:
@@ -145,7 +130,3 @@ def _end(*_: object) -> None:
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return in_our_words(super().format(record))
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _output.note(f"warning: {in_our_words(message)}")

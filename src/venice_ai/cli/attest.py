@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shlex
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import SimpleNamespace
 from typing import Any, Final, cast, get_args
 
@@ -38,9 +38,9 @@ from ..tee.types import (
 )
 from ..types.attestation import AttestationReport, one_line
 from . import _output
-from ._connection import Connection, with_connection
+from ._connection import Connection
 from ._errors import listed
-from .completion import model_ids
+from ._options import json_option, model_ids, with_connection
 
 END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
 # How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too.
@@ -52,7 +52,8 @@ EXIT_CODES = {
     3: "no connection, or nothing to verify was there",
     4: "verified, but below the level that was asked for",
 }
-_GPU_POLICIES = [policy for policy in get_args(GpuPolicy) if policy != "nras"]
+_GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
+_STATUS = click.Choice(TCB_STATUSES)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _EPILOG = (
@@ -64,7 +65,7 @@ _EPILOG = (
 @click.command(epilog=_EPILOG)
 @click.argument("model", shell_complete=model_ids)
 @click.option("--level", type=click.Choice(get_args(Level)), default="hardware", show_default=True, help="What to reach.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 @click.option("--nonce", metavar="HEX", help="The 64 hex digits to be answered.  [default: random ones]")
 @click.option("--offline", is_flag=True, help="Verify the evidence in a file; ask nobody.")
 @click.option("--evidence", type=_FILE, help="With --offline: a reply of /tee/attestation, or what --save-evidence kept.")
@@ -73,22 +74,12 @@ _EPILOG = (
 @click.option("--pin", type=_FILE, help="The software to accept, as --write-pin wrote it.")
 @click.option("--write-pin", type=_NEW_FILE, metavar="FILE", help="Write down the software that was found.")
 @click.option(
-    "--gpu",
-    type=click.Choice(_GPU_POLICIES),
-    default="verify-if-present",
-    show_default=True,
-    help="The GPUs' own evidence: verify what is there, require it, or leave it out.",
+    "--gpu", type=_GPU, default="verify-if-present", show_default=True, help="What to do about the GPUs' own evidence."
 )
 @click.option("--refuse-dev-image", is_flag=True, help="Refuse an operating system made for development.")
 @click.option("--nras", is_flag=True, help="Ask NVIDIA's service about the GPUs, too; it learns of that.")
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
-@click.option(
-    "--allow-status",
-    type=click.Choice(TCB_STATUSES),
-    multiple=True,
-    metavar="STATUS",
-    help="Accept this status of Intel's, too.",
-)
+@click.option("--allow-status", type=_STATUS, multiple=True, metavar="STATUS", help="Accept this status of Intel's, too.")
 @with_connection
 def attest(connection: Connection, /, model: str, **given: Any) -> int:
     """Verify that MODEL runs in an enclave: a line for each check, what it stops, and the verdict. No key is needed.
@@ -114,9 +105,8 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
         _output.line(report.to_json(indent=2))
     else:
         at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
-        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})")
-        _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
-        _output.line(report.summary())
+        who = one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}")
+        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})\n{who}\n{report.summary()}")
     if code == 4:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
@@ -132,28 +122,28 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
 
 
 def _check(wanted: SimpleNamespace) -> None:
-    offline, evidence, now = wanted.offline, wanted.evidence, wanted.now
-    gpus_left_out = "--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out"
+    offline, now = wanted.offline, wanted.now
     for wrong, why in (
-        (offline and evidence is None, "--offline needs --evidence FILE"),
-        (evidence is not None and not offline, "--evidence needs --offline"),
+        (offline != (wanted.evidence is not None), "--offline and --evidence FILE need each other"),
         (offline and wanted.nras, "--nras asks NVIDIA's service, and --offline asks nobody"),
-        (wanted.nras and wanted.gpu == "off", gpus_left_out),
+        (wanted.nras and wanted.gpu == "off", "--nras asks about the GPUs, and --gpu off leaves them out"),
         (now is not None and not 0 <= now < END_OF_TIME, f"--now {now} is not a time in seconds since 1970"),
         (wanted.level == "pinned" and wanted.pin is None, "--level pinned needs --pin FILE; --write-pin FILE makes one"),
     ):
         if wrong:
             raise click.UsageError(why)
     # What is wished for must be writable: few attestations may be asked for, and none for nothing.
-    if wanted.save_evidence is not None:
+    for option, folder in (
+        ("--save-evidence", wanted.save_evidence),
+        ("--write-pin", wanted.write_pin and wanted.write_pin.parent),
+    ):
         try:
-            wanted.save_evidence.mkdir(parents=True, exist_ok=True)
+            if folder is not None:
+                if option == "--save-evidence":
+                    folder.mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=folder).close()
         except OSError as error:
-            raise click.UsageError(f"--save-evidence {wanted.save_evidence} cannot be made: {error.strerror}") from None
-    folders = {"--save-evidence": wanted.save_evidence, "--write-pin": wanted.write_pin and wanted.write_pin.parent}
-    for option, folder in folders.items():
-        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise click.UsageError(f"{option}: {folder} is not a folder that can be written to")
+            raise click.UsageError(f"{option}: {folder} is not a folder that can be written to: {error.strerror}") from None
 
 
 def _options(wanted: SimpleNamespace) -> TeeOptions:
@@ -202,11 +192,9 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:
-    demands = ["--level", wanted.level, *kept]
-    demands += [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
-    demands += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
-    demands += [part for status in wanted.allow_status for part in ("--allow-status", status)]
-    again = ["venice-chat", "attest", model, *demands]
+    again = ["venice-chat", "attest", model, "--level", wanted.level, *kept, "--gpu", wanted.gpu]
+    again += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
+    again += [part for status in wanted.allow_status for part in ("--allow-status", status)]
     _output.note(f"kept in {wanted.save_evidence}; to verify it again: {shlex.join(again)}")
 
 

@@ -28,9 +28,10 @@ from ..batches.columns import AnswerColumns
 from ..exceptions import InvalidArgumentError
 from . import _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, named_in, progress_text
-from ._connection import Connection, with_connection
+from ._connection import Connection
 from ._errors import FAILED_ROWS, code_of
 from ._input import require_text
+from ._options import json_option, model_option, param_option, schema_option, system_option, with_connection
 from ._schemas import response_format
 from ._table_files import Row, as_text
 from .chat import parameter
@@ -53,21 +54,19 @@ venice-chat batch --status reviews.out.csv
 @click.command(epilog=_EXAMPLES)
 @click.argument("source", metavar="IN", required=False, type=_THERE)
 @click.argument("target", metavar="[OUT]", required=False, type=_FILE)
-@click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")
+@model_option
 @click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
-@click.option("-s", "--system", metavar="TEXT", help="Instructions for the model; they may name columns, too.")
-@click.option(
-    "--schema", metavar="MODULE:CLASS", help="What answers are; or FILE.json, or 'name: str, age: int'. Fields become columns."
-)
+@system_option
+@schema_option
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
-@click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
+@param_option
 @click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
 @click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed for good in an earlier run.")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
 @click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@json_option
 @with_connection
 def batch(connection: Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any) -> None:
     """Answer each row of IN, and write the rows with their answers to OUT.

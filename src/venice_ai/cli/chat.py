@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .._core.ports import drive
 from .._core.privacy import Privacy, encryption_requested_in
 from ._attachments import needs_of, part_of, with_parts
-from ._connection import Connection, need_confidential, need_key, with_connection
+from ._connection import Connection, need_confidential, need_key
 from ._input import prompt_from, require_text
-from .completion import model_ids
+from ._options import json_option, model_option, param_option, schema_option, system_option, with_connection
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -25,10 +24,8 @@ if TYPE_CHECKING:
 
 _OPTIONS_OF_THEIR_OWN = {
     **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
-    "messages": "the prompt and --system",
-    "stream": "--no-stream",
-    "stream_cls": "--no-stream",
-    "response_format": "--schema",
+    **{"messages": "the prompt and --system", "response_format": "--schema"},
+    **dict.fromkeys(("stream", "stream_cls"), "--no-stream"),
 }
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
@@ -40,41 +37,27 @@ venice-chat chat -c --web-search on --usage And today?
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("prompt", nargs=-1)
-@click.option(
-    "-m",
-    "--model",
-    metavar="ID",
-    shell_complete=model_ids,
-    help="Model to ask.  [default: the session's, or 'models --resolve']",
-)
-@click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+@model_option
+@system_option
 @click.option("-a", "--attach", multiple=True, metavar="FILE|URL", help="Add an image, a PDF, audio or text; may be repeated.")
-@click.option("--schema", metavar="WHAT", help="Print JSON that fits MODULE:CLASS, FILE.json or 'name: str, age: int'.")
+@schema_option
 @click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
 @click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
 @click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
 @click.option("--e2ee", is_flag=True, help="Encrypt end to end, to an enclave whose hardware is verified (extra 'e2ee').")
 @click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")
-@click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
+@param_option
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last session.")
 @click.option("--session", metavar="NAME", help="Go on with the session of this name, or begin it.")
 @click.option("--save", is_flag=True, help="Keep a private conversation (--e2ee, --min-privacy), too: encrypted.")
 @click.option("--no-log", is_flag=True, help="Keep nothing of this conversation.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole response as JSON.")
+@json_option
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--usage", is_flag=True, help="Tell tokens and cost on stderr.")
 @click.option("--reasoning", is_flag=True, help="Show the model's reasoning.")
 @with_connection
-def chat(
-    connection: Connection,
-    /,
-    prompt: tuple[str, ...],
-    web_search: str | None,
-    min_privacy: Privacy | None,
-    params: tuple[str, ...],
-    **given: Any,
-) -> None:
+def chat(connection: Connection, /, prompt: tuple[str, ...], **given: Any) -> None:
     """Ask a model and print its answer as it comes.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands. At a
@@ -85,8 +68,8 @@ def chat(
     from ._ask import AskOptions  # the help does without them
     from ._conversation import opened
 
-    sent = _sent(given, params, web_search)
-    floor: Privacy | None = "e2ee" if given["e2ee"] else min_privacy
+    sent = _sent(given, given["params"], given["web_search"])
+    floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
     if given["system"] is not None:
         require_text("--system", given["system"])
     text = prompt_from(prompt)
@@ -106,11 +89,10 @@ def chat(
     options = AskOptions(
         model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
         params=sent,
-        needs=needs_of(parts) | ({"require_web_search": True} if web_search in {"auto", "on"} else {}),
+        needs=needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {}),
         schema=schema,
-        stream=not given["no_stream"],
         floor=floor,
-        **{name: given[name] for name in ("as_json", "usage", "reasoning")},
+        **{name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")},
     )
     if text is None:
         from ._interactive import converse
@@ -123,8 +105,7 @@ def chat(
 
 def _sent(given: dict[str, Any], params: Iterable[str], web_search: str | None) -> dict[str, Any]:
     """The parameters of the request."""
-    names = {"temperature": "temperature", "max_tokens": "max_completion_tokens", "seed": "seed"}
-    named = {name: given[option] for option, name in names.items()}
+    named = {name: given[name.replace("completion_", "")] for name in ("temperature", "max_completion_tokens", "seed")}
     sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
     switches: Any = sent.get("venice_parameters") or {}
     if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
@@ -149,8 +130,6 @@ def _answer(connection: Connection, options: AskOptions, conversation: Conversat
     try:
         if blocking is None:
             asyncio.run(asked(connection.client(floor=options.floor)))
-        elif options.model is not None:
-            drive(asked(blocking))
         else:  # not `asyncio.run`, which would let the read of a socket go on after Ctrl-C
             with closing(asyncio.new_event_loop()) as loop:
                 try:

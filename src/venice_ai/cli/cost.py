@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from . import _output
-from ._connection import Connection, asking_for_models, with_connection
+from ._connection import Connection, asking_for_models
 from ._input import prompt_from
-from .completion import model_ids
+from ._options import json_option, model_option, with_connection
 
 if TYPE_CHECKING:
     from ..costs import ChatCostEstimate
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
 
 @click.command(epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt")
 @click.argument("prompt", nargs=-1)
-@click.option(
-    "-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.  [default: what 'models --resolve' says]"
-)
+@model_option
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
-@click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
+@json_option
 @with_connection
 def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
     """Estimate the cost of an answer, without sending the prompt. No key is needed.
@@ -36,7 +33,7 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
         raise click.UsageError("give the prompt as arguments or on stdin")
     estimate = asyncio.run(_estimate(connection, text, model, expected))
     if as_json:
-        _output.line(json.dumps(asdict(estimate), default=float, indent=2))
+        _output.as_json(asdict(estimate))
         return
     low, high = _dollars(estimate.low), _dollars(estimate.high)
     _output.line(

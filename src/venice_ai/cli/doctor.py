@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import click
@@ -25,12 +23,12 @@ from .._wire.reply_body import json_object
 from ..exceptions import AuthenticationError, NoMatchingModelError, NotFoundError, PaymentRequiredError, VeniceError
 from ..tee import TeeOptions
 from . import _output, _packages
-from ._connection import Connection, asking_for_models, with_connection
+from ._connection import Connection, asking_for_models
 from ._errors import in_our_words
+from ._options import json_option, with_connection
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What was found about one thing; a problem comes with its remedy."""
 
     text: str
@@ -38,7 +36,7 @@ class Finding:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 @with_connection
 def doctor(connection: Connection, as_json: bool) -> int:
     """Check the installation, the key and the connection. Sends no prompt and never shows the key.
@@ -48,26 +46,24 @@ def doctor(connection: Connection, as_json: bool) -> int:
     found = examine(connection)
     well = not any(finding.remedy for finding in found.values())
     if as_json:
-        findings = {name: {"ok": not finding.remedy, **asdict(finding)} for name, finding in found.items()}
-        _output.line(json.dumps({"ok": well, "findings": findings}, indent=2))
-    else:
-        for name, finding in found.items():
-            _output.line(f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}")
-            if finding.remedy:
-                _output.line(f"{'':<16}-> {finding.remedy}")
+        findings = {name: {"ok": not finding.remedy, **finding._asdict()} for name, finding in found.items()}
+        _output.as_json({"ok": well, "findings": findings})
+    for name, finding in () if as_json else found.items():
+        remedy = f"\n{'':<16}-> {finding.remedy}" if finding.remedy else ""
+        _output.line(f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}{remedy}")
     return 0 if well else 1
 
 
 def examine(connection: Connection) -> dict[str, Finding]:
     """Everything there is to find, by name."""
-    where, rivals = _base_url(connection), _packages.rivals()
+    where, rivals, key = _base_url(connection), _packages.rivals(), _key()
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
-    key = _key() if where.remedy else asyncio.run(_accepted(connection))
-    alone = Finding("no other package installs 'venice_ai'")
+    if not (where.remedy or key.remedy):
+        key = asyncio.run(_accepted(connection))
     return {
         "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
         "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
-        "conflicts": Finding(mixed, _packages.remedy(rivals)) if rivals else alone,
+        "conflicts": Finding(mixed, _packages.remedy(rivals)) if rivals else Finding("no other package installs 'venice_ai'"),
         "extras": Finding(extras(_packages.extras())),
         "key": key,
         "base URL": where,
@@ -79,9 +75,10 @@ def examine(connection: Connection) -> dict[str, Finding]:
 
 def extras(lacking: dict[str, list[str]]) -> str:
     """Which extras are complete."""
-    install = f"pip install '{_packages.DISTRIBUTION}"
     told = [
-        f"{name} without {', '.join(missing)} ({install}[{name}]')" if missing else f"{name} installed"
+        f"{name} without {', '.join(missing)} (pip install '{_packages.DISTRIBUTION}[{name}]')"
+        if missing
+        else f"{name} installed"
         for name, missing in lacking.items()
     ]
     return "; ".join(told) or "unknown, because the package itself is not installed"
@@ -89,8 +86,6 @@ def extras(lacking: dict[str, list[str]]) -> str:
 
 async def _accepted(connection: Connection) -> Finding:
     """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
-    if (found := _key()).remedy:
-        return found
     try:
         async with _client(connection) as client:
             request = client.build_request("GET", "/api_keys/rate_limits", needs_key=True)
@@ -99,8 +94,8 @@ async def _accepted(connection: Connection) -> Finding:
         return Finding(f"{KEY_VARIABLE} is set, and is not accepted", in_our_words(error))
     except VeniceError as error:
         reason = in_our_words(error).partition(". ")[0].rstrip(".")
-        return Finding(f"{found.text}; whether it is accepted is not known: {reason}")
-    return Finding(f"{found.text} and accepted{''.join(f'; {fact}' for fact in account_facts(account))}")
+        return Finding(f"{KEY_VARIABLE} is set; whether it is accepted is not known: {reason}")
+    return Finding(f"{KEY_VARIABLE} is set and accepted{''.join(f'; {fact}' for fact in account_facts(account))}")
 
 
 def account_facts(told: Any) -> Iterable[str]:

@@ -15,10 +15,13 @@ from .._limits.budget import Budget
 from ..exceptions import InvalidArgumentError, InvalidRequestError
 from ..tee.types import MeasurementPins, TeeOptions
 from . import _output
-from ._connection import Connection, need_confidential, need_key, with_connection
+from ._connection import Connection, need_confidential, need_key
+from ._options import host_option, port_option, with_connection
 from .attest import read_object
 from .serve import stop_signal
 
+_LEAST = "The least for every chat; 'none' lets requests for e2ee-* models ask for less.  [default: e2ee for e2ee-* models]"
+_LEVEL = click.Choice(["quote", "hardware", "pinned"])
 _EXAMPLES = """\b
 venice-chat gateway
 venice-chat gateway --min-privacy e2ee
@@ -27,29 +30,13 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 
 
 @click.command(epilog=_EXAMPLES)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="Port; 0 takes a free one.")
-@click.option(
-    "--allow-host",
-    "allow_hosts",
-    multiple=True,
-    metavar="NAME",
-    help="Let other machines call it by this name; may be repeated.",
-)
+@host_option
+@port_option(8788)
+@click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Let other machines call it by this name.")
 @click.option("--token", envvar="VENICE_GATEWAY_TOKEN", help="What programs give as API key.  [default: a new one, printed]")
 @click.option("--no-token", is_flag=True, help="Let any program on this machine ask.")
-@click.option(
-    "--min-privacy",
-    type=click.Choice(["e2ee", "tee", "none"]),
-    help="The least for every chat; 'none' lets requests for e2ee-* models ask for less.  [default: e2ee for e2ee-* models]",
-)
-@click.option(
-    "--level",
-    type=click.Choice(["quote", "hardware", "pinned"]),
-    default="hardware",
-    show_default=True,
-    help="What an enclave must prove before anything is sent to it.",
-)
+@click.option("--min-privacy", type=click.Choice(["e2ee", "tee", "none"]), help=_LEAST)
+@click.option("--level", type=_LEVEL, default="hardware", show_default=True, help="What an enclave must prove beforehand.")
 @click.option("--pin", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The software to accept: a pin file.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="The most that all chats may cost.")
 @click.option("--fallback", "fallbacks", multiple=True, metavar="MODEL", help="A model to ask in place of one that fails.")

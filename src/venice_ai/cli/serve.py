@@ -15,8 +15,8 @@ from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
-from ._connection import debug_option, need_confidential
-from .completion import tee_faults
+from ._connection import need_confidential
+from ._options import debug_option, host_option, json_option, port_option
 
 if TYPE_CHECKING:
     from ._request_log import LoggingEmulator
@@ -28,25 +28,28 @@ venice-chat serve --tee
 """
 
 
+def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    from ..emulator.enclave.faults import FAULTS
+
+    return [name for name in FAULTS if name.startswith(begun)]
+
+
 @click.command(epilog=_EXAMPLES)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 takes a free one.")
+@host_option
+@port_option(8080)
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
 @click.option("--admin", is_flag=True, help="Let clients script answers and read requests under /_emulator/.")
 @click.option("--cors", is_flag=True, help="Let pages of any origin in a browser ask.")
 @click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait before each answer.")
 @click.option("--rpm", type=click.IntRange(1), metavar="N", help="Simulate an account with so many chats a minute.")
 @click.option("--tpm", type=click.IntRange(1), metavar="N", help="Simulate an account with so many tokens a minute.")
-@click.option("--json", "as_json", is_flag=True, help="Print the address and the log of requests as JSON lines.")
+@json_option
 @click.option("--local", is_flag=True, help="Answer with a small language model on this machine (extra 'local').")
 @click.option("--model", type=click.Path(path_type=Path), metavar="FILE.gguf", help="Use this model; implies --local.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads for the model.")
 @click.option("--tee", is_flag=True, help="Run the e2ee-* model in an enclave, under test roots (extra 'e2ee').")
 @click.option(
-    "--tee-fault",
-    metavar="NAME",
-    shell_complete=tee_faults,
-    help="Play an attack on the enclave; implies --tee. A wrong NAME lists them.",
+    "--tee-fault", metavar="NAME", shell_complete=_attacks, help="Play an attack on the enclave; a wrong NAME lists all."
 )
 @debug_option
 def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **given: Any) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from typing import Any
 
@@ -12,13 +11,12 @@ import click
 
 from ..types.api.chat import content_text
 from . import _output
-from ._session_store import Session, SessionStore
-from ._tables import screen_width, table
+from ._options import json_option
+from ._session_store import SessionStore
+from ._tables import show as show_table
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_name = click.argument("name", required=False)
-_HEAD = ("NAME", "LAST USED", "MESSAGES", "MODEL", "COST", "FIRST WORDS")
-_LEAVE_OUT = ("COST", "MESSAGES", "MODEL")
+_COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "MODEL": "{model}"}
+_COLUMNS |= {"COST": "${cost_usd:.4f}", "FIRST WORDS": "{first}"}
 
 
 @click.group()
@@ -30,81 +28,56 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@_as_json
+@json_option
 def list_(as_json: bool) -> None:
     """List the sessions, the last one that was used first."""
     with closing(SessionStore()) as store:
         found = store.sessions()
-    if as_json:
-        _output.line(json.dumps([each._asdict() for each in found], indent=2))
-    elif found:
-        _output.line(
-            table([_HEAD, *map(_row, found)], numbers=_LEAVE_OUT[:2], leave_out=_LEAVE_OUT, width=screen_width() or 160)
-        )
-    else:
-        _output.note("no session is kept")
+    rows = found if as_json else [{**each, "time": _time(each["used"])} for each in found]
+    show_table(rows, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept")
 
 
-@sessions.command()
-@_name
-@_as_json
+@sessions.command("export")
+@sessions.command("show")
+@click.argument("name", required=False)
+@json_option
 def show(name: str | None, as_json: bool) -> None:
-    """Show every message of a session: reasoning, tool calls, models, cost, and how far the enclave was verified."""
-    _print(name, as_json, lambda each: f"{_heading(each)}\n{_text(each)}\n")
-
-
-@sessions.command()
-@_name
-@_as_json
-def export(name: str | None, as_json: bool) -> None:
-    """Print a session as Markdown, or with --json all that is known of it."""
-    _print(name, as_json, markdown)
+    """Print a session as Markdown: each message with its reasoning, tool calls, model, cost, and its enclave's level."""
+    with closing(SessionStore()) as store:
+        session = store.find(name)
+        records = store.records(session["name"])
+    if as_json:
+        _output.as_json({**session, "messages": records})
+    else:
+        _output.line("\n".join(map(markdown, records)).rstrip())
 
 
 @sessions.command()
 @click.argument("words", nargs=-1, required=True)
-@_as_json
+@json_option
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Find the messages in which all of the WORDS stand. Encrypted sessions are not searched."""
     with closing(SessionStore()) as store:
-        found: list[dict[str, Any]] = [
-            dict(zip(("session", "at", "role", "excerpt"), each, strict=True)) for each in store.search(words)
-        ]
-    if as_json:
-        _output.line(json.dumps(found, indent=2))
-    elif not found:
-        _output.note("these words stand in no message")
-    for each in () if as_json else found:
-        _output.line("{session}  {time}  {role}: {excerpt}".format(**each, time=_time(each["at"])))
+        found = store.search(words)
+    rows = found if as_json else [{**each, "time": _time(each["at"])} for each in found]
+    columns = {"SESSION": "{session}", "TIME": "{time}", "ROLE": "{role}", "EXCERPT": "{excerpt}"}
+    show_table(rows, columns, ("ROLE", "TIME"), as_json=as_json, empty="these words stand in no message")
 
 
 @sessions.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@_as_json
+@json_option
 def delete(names: tuple[str, ...], as_json: bool) -> None:
     """Delete sessions; their text is overwritten. 'spend' still counts what they cost."""
     with closing(SessionStore()) as store:
         for found in [store.find(name) for name in names]:
-            store.delete(found)
-    _output.line(json.dumps({"deleted": names})) if as_json else _output.note(f"deleted: {', '.join(names)}")
+            store.delete(found["name"])
+    _output.as_json({"deleted": names}) if as_json else _output.note(f"deleted: {', '.join(names)}")
 
 
 def markdown(record: dict[str, Any]) -> str:
     """A message as a section of a Markdown document."""
-    return f"## {_heading(record)}\n\n{_text(record)}\n"
-
-
-def _row(each: Session) -> tuple[str, ...]:
-    words = "(encrypted)" if each.encrypted else " ".join((each.first or "").split())
-    return each.name, _time(each.used), f"{each.messages}", each.model or "-", f"${each.cost_usd:.4f}", words
-
-
-def _print(name: str | None, as_json: bool, written: Callable[[dict[str, Any]], str]) -> None:
-    with closing(SessionStore()) as store:
-        session = store.find(name)
-        records = store.records(session)
-    whole = {**session._asdict(), "messages": records}
-    _output.line(json.dumps(whole, indent=2) if as_json else "\n".join(map(written, records)).rstrip())
+    return "## {}\n\n{}\n".format(_heading(record), "\n\n".join(_parts(record["message"])))
 
 
 def _heading(record: dict[str, Any]) -> str:
@@ -114,10 +87,6 @@ def _heading(record: dict[str, Any]) -> str:
         told += [asked if model in {None, asked} else f"{model} (asked: {asked})", "" if cost is None else f"${cost:.6f}"]
         told += [level and f"enclave verified: {level}", "" if end == "stop" else f"ended: {end or 'broke off'}"]
     return ", ".join(filter(None, told))
-
-
-def _text(record: dict[str, Any]) -> str:
-    return "\n\n".join(_parts(record["message"]))
 
 
 def _parts(message: dict[str, Any]) -> Iterable[str]:
