@@ -11,8 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from venice_ai.cli._attachments import MOST_BYTES, needs_of, part_of
-from venice_ai.cli._schemas import response_format
+from venice_ai.cli._input import MOST_BYTES, needs_of, part_of, response_format
 from venice_ai.emulator import Emulator, text
 
 from .shell import Here

@@ -18,7 +18,7 @@ import pytest
 from tests.fakes import ScriptedReply, ScriptedTransport
 from tests.shared import shared, shared_path
 from tests.tee.test_nras import KEYS, Answer
-from venice_ai.cli.attest import EXIT_CODES, as_file
+from venice_ai.cli.attest import EXIT_CODES
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee.attestation import verify

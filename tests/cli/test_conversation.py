@@ -17,7 +17,7 @@ import pytest
 
 from venice_ai import ChatCompletionChunk, ChatCompletionResponse
 from venice_ai.cli._ask import AnswerPrinter
-from venice_ai.cli._conversation import Conversation
+from venice_ai.cli._conversations import Conversation
 from venice_ai.emulator import Emulator, echo, error, text
 
 from .shell import COMMAND, PATIENCE_SECONDS
@@ -187,7 +187,7 @@ def answered(**message: Any) -> ChatCompletionResponse:
 
 def settled(response: ChatCompletionResponse | None, *, private: bool = False) -> Conversation:
     """A conversation of one question that came to this."""
-    conversation = Conversation(None, private=private)
+    conversation = Conversation(None, None, [], private=private)
     conversation.add("user", "a")
     conversation.settle(response, "m")
     return conversation

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai.cli._tables import table
+from venice_ai.cli._output import aligned
 from venice_ai.cli.models import _FLAGS
 from venice_ai.emulator import Emulator, completion
 from venice_ai.resources.model_choice import CAPABILITIES
@@ -129,7 +129,7 @@ def test_an_address_without_a_catalogue_is_named(here: Here, monkeypatch: pytest
 
 def test_a_table_aligns_numbers_to_the_right() -> None:
     rows = [("MODEL", "CONTEXT", "NOTES"), ("m", "8,192", ""), ("longer", "1,000,000", "beta")]
-    lines = table(rows, numbers={"CONTEXT"}).splitlines()
+    lines = aligned(rows).splitlines()
     assert lines == ["MODEL     CONTEXT  NOTES", "m           8,192", "longer  1,000,000  beta"]
 
 

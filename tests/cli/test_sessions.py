@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from venice_ai.cli import _session_store
-from venice_ai.cli._conversation import Conversation
-from venice_ai.cli._session_store import SessionStore, _by_pattern
-from venice_ai.cli._tables import table
+from venice_ai.cli._conversations import Conversation, SessionStore
+from venice_ai.cli._output import aligned
 from venice_ai.emulator import Emulator, echo, error, text, tool_call, usual
 from venice_ai.types.api.chat import ChatCompletionResponse
 
@@ -116,8 +114,8 @@ def test_search_finds_the_messages_with_all_the_words(emulator: Emulator, here: 
     here("chat", "--session", "water", "Behind the lagoon lies the sea.")
     here("chat", "--session", "land", "Behind the hill lies the city.")
     lines = here("sessions", "search", *words).out.splitlines()
-    assert [line.split()[0] for line in lines] == ["water"]
-    assert "lagoon lies" in lines[0]
+    assert [line.split()[0] for line in lines] == ["SESSION", "water"]
+    assert "lagoon lies" in lines[1]
     found = json.loads(here("sessions", "search", *words, "--json").out)
     assert [(each["session"], each["role"]) for each in found] == [("water", "user")]
 
@@ -127,18 +125,14 @@ def test_what_came_after_a_search_is_found_too(emulator: Emulator, here: Here) -
     here("chat", "lagoon")
     here("sessions", "search", "lagoon")
     here("chat", "-c", "lagoons")
-    assert len(here("sessions", "search", "lagoon").out.splitlines()) == 2
+    assert len(json.loads(here("sessions", "search", "lagoon", "--json").out)) == 2
     assert here("sessions", "search", "nowhere").err == "venice-chat: these words stand in no message\n"
 
 
-def test_without_the_extension_words_are_searched_one_by_one(emulator: Emulator, here: Here) -> None:
-    emulator.always(text("I see."))
-    here("chat", "--session", "water", "Behind the lagoon lies the sea.")
-    store = SessionStore()
-    with store._file.transaction() as database:
-        assert [row[0] for row in _by_pattern(database, ["SEA", "lagoon"])] == ["water"]
-        assert _by_pattern(database, ["sea", "hill"]) == []
-    store.close()
+def test_letters_without_their_accents_are_found(emulator: Emulator, here: Here) -> None:
+    emulator.always(text("Città d'acqua"))
+    here("chat", "--session", "water", "Where?")
+    assert [each["session"] for each in json.loads(here("sessions", "search", "citta", "--json").out)] == ["water"]
 
 
 def test_what_is_deleted_is_in_the_file_no_more_and_still_counts(emulator: Emulator, here: Here) -> None:
@@ -183,7 +177,7 @@ def answer(content: str) -> ChatCompletionResponse:
 @pytest.mark.usefixtures("emulator")
 def test_a_private_conversation_that_is_saved_is_encrypted(here: Here) -> None:
     store = SessionStore()
-    conversation = Conversation(store, "secret", private=True)
+    conversation = Conversation(store, "secret", [], private=True)
     conversation.add("user", "The lagoon is deep.")
     conversation.settle(answer("Indeed, the lagoon."), "e2ee-x")
     store.close()
@@ -200,7 +194,7 @@ def test_a_private_conversation_that_is_saved_is_encrypted(here: Here) -> None:
 @pytest.mark.usefixtures("emulator")
 def test_an_encrypted_session_is_not_sent_in_clear(emulator: Emulator, here: Here) -> None:
     store = SessionStore()
-    conversation = Conversation(store, "secret", private=True)
+    conversation = Conversation(store, "secret", [], private=True)
     conversation.add("user", "The lagoon is deep.")
     conversation.settle(answer("Indeed."), "e2ee-x")
     store.close()
@@ -219,11 +213,11 @@ def test_of_a_private_chat_nothing_is_kept(here: Here, how: list[str]) -> None:
 def test_undo_takes_the_last_question_out_of_the_file(here: Here) -> None:
     here("chat", "--session", "a", "one")
     store = SessionStore()
-    conversation = Conversation(store, "a", store.records(store.find("a")))
+    conversation = Conversation(store, "a", store.records("a"), private=False)
     conversation.add("user", "two")
     conversation.settle(answer("2"), "m")
     assert conversation.undo() == "two"
-    assert len(store.records(store.find("a"))) == 2
+    assert len(store.records("a")) == 2
     assert conversation.undo() == "one"
     assert conversation.undo() is None
     assert store.sessions() == []
@@ -243,9 +237,9 @@ def test_a_file_of_something_else_is_left_alone(here: Here) -> None:
 
 def test_a_narrow_table_leaves_columns_out_by_rank_and_cuts_the_rest() -> None:
     rows = [("NAME", "COST", "WORDS"), ("a", "1", "\N{CJK UNIFIED IDEOGRAPH-6C34}" * 4), ("b", "20", "c")]
-    assert table(rows, numbers={"COST"}, leave_out=["COST"], width=40).splitlines()[2] == "b       20  c"
-    assert table(rows, leave_out=["COST"], width=14).splitlines()[0] == "NAME  WORDS"
-    assert table(rows, leave_out=["COST"], width=11).splitlines()[1] == "a     \N{CJK UNIFIED IDEOGRAPH-6C34}..."
+    assert aligned(rows, ["COST"], 40).splitlines()[2] == "b       20  c"
+    assert aligned(rows, ["COST"], 14).splitlines()[0] == "NAME  WORDS"
+    assert aligned(rows, ["COST"], 11).splitlines()[1] == "a     \N{CJK UNIFIED IDEOGRAPH-6C34}..."
 
 
 def test_the_key_of_encrypted_sessions_may_be_elsewhere(
@@ -253,7 +247,7 @@ def test_the_key_of_encrypted_sessions_may_be_elsewhere(
 ) -> None:
     assert emulator is not None
     monkeypatch.setenv("VENICE_SESSIONS_KEY_FILE", str(tmp_path / "key"))
-    store = _session_store.SessionStore()
+    store = SessionStore()
     store.append("s", [{"message": {"role": "user", "content": "hi"}, "at": 1.0}], encrypted=True)
     store.close()
     assert (tmp_path / "key").exists()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.privacy import Privacy
 from ..exceptions import APIError, VeniceError
-from . import _output
-from ._connection import asking_for_models
+from ..types._base import is_object
+from . import _options, _output
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -101,9 +101,7 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
         if options.as_json:
             _output.line(response.model_dump_json(indent=2))
         elif options.schema is not None:
-            from ._schemas import validated
-
-            _output.as_json(validated(response, options.schema))
+            _output.write_json(_validated(response, options.schema))
         else:
             printer.show(response)
     if not options.as_json and options.schema is None:
@@ -120,7 +118,7 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     """The model that was named, or else one that can do what is asked for."""
     if options.model is not None:
         return options.model
-    with asking_for_models(client):
+    with _options.asking_for_models(client):
         return await client.models.resolve_chat(require_e2ee=options.floor == "e2ee", **options.needs)
 
 
@@ -142,6 +140,21 @@ async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: Answer
             printer.response = error.partial
             printer.show(error.partial)
         raise
+
+
+def _validated(response: ChatCompletionResponse, asked: Any) -> Any:
+    """The JSON of an answer, which fits what was asked for; a VeniceError if it does not."""
+    from pydantic_core import to_jsonable_python
+
+    if not is_object(asked):
+        return to_jsonable_python(response.parse_as(asked))
+    from ..emulator.schema_validation import fits
+
+    value: Any = response.parse_as(dict[str, Any])
+    schema = asked["json_schema"]["schema"]
+    if not fits(value, schema, schema):
+        raise VeniceError(f"the answer does not fit the schema {asked['json_schema']['name']!r}; --json shows it")
+    return value
 
 
 def bill(response: ChatCompletionResponse) -> str:

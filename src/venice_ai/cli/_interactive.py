@@ -26,16 +26,14 @@ from ..exceptions import AuthenticationError, VeniceError
 from ..types.api.chat import content_text
 from . import _output
 from ._ask import AskOptions, ask, chosen_model
-from ._attachments import part_of, with_parts
-from ._connection import Connection
-from ._conversation import Conversation
+from ._conversations import Conversation, SessionStore
 from ._errors import in_our_words
+from ._input import part_of, with_parts
 from ._markdown import printer
-from ._session_store import SessionStore
+from ._options import Connection
 from .sessions import markdown
 
-_COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")
-"""A command, such as `/quit`. Several lines are never one, nor is what begins with a blank."""
+_COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one, nor is what begins with a blank
 
 
 def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
@@ -100,6 +98,10 @@ class _Talk:
 
     # The commands: what each gives is told.
 
+    def help(self, _: str) -> str:
+        _output.line("\n".join(f"{name:<8} {words}" for name, (words, _) in _COMMANDS.items()))
+        return "Alt-Enter begins a new line; what is pasted is one message"
+
     def model(self, name: str) -> str:
         if name:
             self.options = replace(self.options, model=str(self.runner.run(self.client.models.find(name)).id))
@@ -133,14 +135,12 @@ class _Talk:
         return "copied, if the terminal allows it"
 
     def again(self, _: str) -> str:
-        if (asked := self.conversation.undo()) is None:
-            return "there is nothing to ask again"
-        self._ask(asked)
-        return ""
+        if asked := self.conversation.undo():
+            self._ask(asked)
+        return "" if asked else "there is nothing to ask again"
 
     def undo(self, _: str) -> str:
-        taken = self.conversation.undo()
-        return "there is nothing to take back" if taken is None else "took the last question and its answer back"
+        return "took the last question and its answer back" if self.conversation.undo() else "there is nothing to take back"
 
     def cost(self, _: str) -> str:
         tokens, cost = (sum(each[what] or 0 for each in self.conversation.answers) for what in ("tokens", "cost_usd"))
@@ -150,13 +150,8 @@ class _Talk:
         raise EOFError
 
 
-def _help(_talk: _Talk, _: str) -> str:
-    _output.line("\n".join(f"{name:<8} {words}" for name, (words, _) in _COMMANDS.items()))
-    return "Alt-Enter begins a new line; what is pasted is one message"
-
-
 _COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
-    "/help": ("list what can be typed", _help),
+    "/help": ("list what can be typed", _Talk.help),
     "/model": ("[ID] show or change the model", _Talk.model),
     "/system": ("TEXT instructions from here on", _Talk.system),
     "/attach": ("FILE|URL add to the next message", _Talk.attach),

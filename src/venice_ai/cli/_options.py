@@ -1,21 +1,85 @@
-"""The options that several commands share."""
+"""The options that several commands share; and the client of a command, with what is checked before it is asked."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
-from .._core.settings import BASE_URL_VARIABLE
-from ..exceptions import VeniceError
-from ._connection import Connection
+from .._core.privacy import Privacy
+from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
+from ..exceptions import AuthenticationError, NotFoundError, VeniceError
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
 COMPLETION_VARIABLE: Final = "_VENICE_CHAT_COMPLETE"
 _SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The address of Venice and the time limit; the key comes from the environment only, because arguments are public."""
+
+    base_url: str | None
+    timeout: float | None
+
+    def client(self, *, max_retries: int = 2, floor: Privacy | None = None) -> VeniceClient:
+        """A client for it; with a floor, nothing is sent but to an enclave whose hardware was verified."""
+        from .._client import VeniceClient  # the help does without it
+
+        if floor is None:
+            return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries)
+        from ..tee import TeeOptions
+
+        need_confidential()
+        tee = TeeOptions(verification="hardware")
+        return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries, tee=tee, min_privacy=floor)
+
+    def blocking_client(self) -> VeniceClient | None:
+        """A client that sends from this thread, which halves the time to start; None where a proxy or the system forbids it."""
+        from .._client import VeniceClient
+        from .._http.blocking_transport import BlockingClock, BlockingTransport
+        from .._http.routes import Routes
+
+        transport = BlockingTransport(Routes())
+        client = VeniceClient(base_url=self.base_url, timeout=self.timeout, transport=transport, clock=BlockingClock(transport))
+        # On Windows, Ctrl-C interrupts no read of a socket.
+        return client if sys.platform != "win32" and transport.reaches(client.base_url) else None
+
+
+def need_key() -> None:
+    """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none."""
+    if resolve_key(None) is None:
+        raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
+
+
+@contextmanager
+def asking_for_models(client: VeniceClient) -> Generator[None]:
+    """While the catalogue is asked for: an address that has none is no address of Venice."""
+    try:
+        yield
+    except NotFoundError as error:
+        if error.status_code is None:  # there is a catalogue, without this model
+            raise
+        why = f"{client.base_url} answers {error.status_code} when it is asked for its models"
+        raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
+
+
+def need_confidential() -> None:
+    try:
+        from ..tee.extra import require_extra
+
+        require_extra()
+    except ImportError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
@@ -40,17 +104,17 @@ def _debug(_context: click.Context, _parameter: click.Parameter, value: bool) ->
 
 
 _DEBUG: Any = {"is_flag": True, "expose_value": False, "callback": _debug}
-debug_option = click.option("--debug", **_DEBUG, help="Show retries, and the traceback of errors.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors, too.")
-model_option = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.")
-system_option = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
-param_option = click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Another parameter; may be repeated.")
+debug = click.option("--debug", **_DEBUG, help="Show retries, and the traceback of errors.")
+json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors, too.")
+model = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.")
+system = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+param = click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Another parameter; may be repeated.")
 _SCHEMA = "What answers are: MODULE:CLASS, FILE.json or 'name: str, age: int'."
-schema_option = click.option("--schema", metavar="WHAT", help=_SCHEMA)
-host_option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+schema = click.option("--schema", metavar="WHAT", help=_SCHEMA)
+host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
 
-def port_option(default: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def port(default: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """The option `--port` of a server."""
     return click.option("--port", type=click.IntRange(0, 65535), default=default, show_default=True, help="0 takes a free one.")
 
@@ -60,7 +124,7 @@ def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callabl
 
     @click.option("--base-url", metavar="URL", help=f"Root of the API.  [default: {BASE_URL_VARIABLE}, or Venice]")
     @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for the answer, or between its parts.")
-    @debug_option
+    @debug
     @functools.wraps(command)
     def connected(base_url: str | None, timeout: float | None, *args: P.args, **options: P.kwargs) -> R:
         return command(Connection(base_url, timeout), *args, **options)

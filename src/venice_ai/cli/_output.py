@@ -9,9 +9,14 @@ import contextlib
 import io
 import json
 import os
+import re
+import shutil
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
+from unicodedata import east_asian_width
 
+_NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
 _CONTROLS = {
     **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
     ord("\n"): "\n",
@@ -43,7 +48,7 @@ def line(text: str = "") -> None:
     _write(sys.stdout, f"{text}\n")
 
 
-def as_json(value: Any) -> None:
+def write_json(value: Any) -> None:
     """Writes the result as JSON."""
     line(json.dumps(value, indent=2, ensure_ascii=False, default=float))
 
@@ -75,3 +80,41 @@ def abandon_stdout() -> None:
 def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None:
     stream.write(before + (printable(text) if stream.isatty() else text) + after)
     stream.flush()
+
+
+def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), *, as_json: bool, empty: str = "") -> None:
+    """Prints rows as JSON, or as a table: headings, and below each what its format makes of a row.
+
+    Where the terminal is narrow, the columns of `leave_out` go, in this order; `empty` is told where there are no rows.
+    """
+    if as_json:
+        write_json(rows)
+    elif rows:
+        cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        line(aligned([list(columns), *cells], leave_out, width))
+    else:
+        note(empty)
+
+
+def aligned(rows: Sequence[Sequence[str]], leave_out: Iterable[str] = (), width: int | None = None) -> str:
+    """Rows as aligned lines, the first row being headings; numbers are aligned to the right."""
+    columns = list(zip(*rows, strict=True))
+    for heading in leave_out:
+        if width is not None and sum(max(map(_cells, column)) + 2 for column in columns) - 2 > width:
+            columns = [column for column in columns if column[0] != heading]
+    for index, column in enumerate(columns):
+        blanks = [" " * (max(map(_cells, column)) - _cells(cell)) for cell in column]
+        numbers = all(map(_NUMBER.fullmatch, column[1:]))
+        columns[index] = tuple(blank + cell if numbers else cell + blank for blank, cell in zip(blanks, column, strict=True))
+    return "\n".join(_cut("  ".join(line).rstrip(), width) for line in zip(*columns, strict=True))
+
+
+def _cells(text: str) -> int:
+    return len(text) if text.isascii() else sum(1 + (east_asian_width(letter) in "WF") for letter in text)
+
+
+def _cut(line: str, width: int | None) -> str:
+    while width is not None and _cells(line) > width:
+        line = f"{line.removesuffix('...')[:-1]}..."
+    return line

@@ -16,8 +16,7 @@ import click
 
 from .._version import __version__
 from ..exceptions import VeniceError
-from . import _output
-from ._options import COMPLETION_VARIABLE, debug_option
+from . import _options, _output
 from ._errors import EXIT_CODES, code_of, in_our_words, listed
 
 _COMMANDS = {
@@ -34,6 +33,8 @@ _COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 """The commands, and what the help of all says of each without importing it."""
+_MODULES = {"spend": "sessions"}
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class _Command(click.Group):
@@ -48,7 +49,7 @@ class _Command(click.Group):
 
             near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(cmd_name, _COMMANDS, 1))
             raise click.UsageError(f"there is no command {cmd_name!r}{near}", ctx)
-        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        command: click.Command = getattr(import_module(f".{_MODULES.get(cmd_name, cmd_name)}", __package__), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -56,14 +57,9 @@ class _Command(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(
-    cls=_Command,
-    epilog=listed(EXIT_CODES),
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.group(cls=_Command, epilog=listed(EXIT_CODES), invoke_without_command=True, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="venice-chat")
-@debug_option
+@_options.debug
 @click.pass_context
 def app(context: click.Context) -> None:
     """Talk to language models in private.
@@ -87,10 +83,10 @@ def run(arguments: list[str]) -> int:
     if not sys.warnoptions:
         warnings.showwarning = lambda message, *_, **__: _output.note(f"warning: {in_our_words(message)}")
     try:
-        if instruction := os.environ.get(COMPLETION_VARIABLE):
+        if instruction := os.environ.get(_options.COMPLETION_VARIABLE):
             from click.shell_completion import shell_complete
 
-            return shell_complete(app, {"obj": arguments}, "venice-chat", COMPLETION_VARIABLE, instruction)
+            return shell_complete(app, {"obj": arguments}, "venice-chat", _options.COMPLETION_VARIABLE, instruction)
         with app.make_context("venice-chat", list(arguments), obj=arguments) as context:
             return app.invoke(context) or 0
     except click.exceptions.Exit as done:

@@ -1,10 +1,4 @@
-"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence.
-
-Evidence is saved so that anybody can repeat the verdict years later: the reply exactly as it came, with what else the verdict
-depends on around it, `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval":
-<number>, "_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why not.
-Collateral and pins are files of their own.
-"""
+"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence (`tee/evidence_file.py`)."""
 
 from __future__ import annotations
 
@@ -13,38 +7,21 @@ import json
 import shlex
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import SimpleNamespace
-from typing import Any, Final, cast, get_args
+from typing import Any, TypeAlias, get_args
 
 import click
 
-from .._core.json_values import members
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
-from ..tee.canonical import as_object, members_of, parse
-from ..tee.types import (
-    NVIDIA_ROOT_SHA256,
-    OS_PINS,
-    TCB_STATUSES,
-    CollectedEvidence,
-    Documents,
-    GpuPolicy,
-    Level,
-    MeasurementPins,
-    Seen,
-    TeeOptions,
-)
+from ..tee.canonical import as_object, parse
+from ..tee.evidence_file import END_OF_TIME, as_file, from_file, members_as_written
+from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import AttestationReport, one_line
-from . import _output
-from ._connection import Connection
+from . import _options, _output
 from ._errors import listed
-from ._options import json_option, model_ids, with_connection
 
-END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
-# How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too.
-_BYTES: Final = "latin-1"
 EXIT_CODES = {
     0: "the level was reached",
     1: "the verification failed",
@@ -53,6 +30,7 @@ EXIT_CODES = {
     4: "verified, but below the level that was asked for",
 }
 _GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
+_Judged: TypeAlias = tuple[CollectedEvidence, AttestationReport]
 _STATUS = click.Choice(TCB_STATUSES)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -63,9 +41,9 @@ _EPILOG = (
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("model", shell_complete=model_ids)
+@click.argument("model", shell_complete=_options.model_ids)
 @click.option("--level", type=click.Choice(get_args(Level)), default="hardware", show_default=True, help="What to reach.")
-@json_option
+@_options.json
 @click.option("--nonce", metavar="HEX", help="The 64 hex digits to be answered.  [default: random ones]")
 @click.option("--offline", is_flag=True, help="Verify the evidence in a file; ask nobody.")
 @click.option("--evidence", type=_FILE, help="With --offline: a reply of /tee/attestation, or what --save-evidence kept.")
@@ -80,8 +58,8 @@ _EPILOG = (
 @click.option("--nras", is_flag=True, help="Ask NVIDIA's service about the GPUs, too; it learns of that.")
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
 @click.option("--allow-status", type=_STATUS, multiple=True, metavar="STATUS", help="Accept this status of Intel's, too.")
-@with_connection
-def attest(connection: Connection, /, model: str, **given: Any) -> int:
+@_options.with_connection
+def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     """Verify that MODEL runs in an enclave: a line for each check, what it stops, and the verdict. No key is needed.
 
     With --save-evidence everything is kept that --offline needs to come to the same verdict again.
@@ -168,7 +146,7 @@ def read_object(path: Path) -> dict[str, Any]:
         raise click.UsageError(f"{path} cannot be read: {error}") from None
 
 
-def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> _Judged:
     from ..tee.extra import require_extra
 
     require_extra()
@@ -180,7 +158,7 @@ def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[
     return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))
 
 
-async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+async def _online(connection: _options.Connection, model: str, options: TeeOptions) -> _Judged:
     async with connection.client() as client:
         try:
             return await client.tee.examine(model, client.tee.options(options))
@@ -211,82 +189,19 @@ def _write_pin(path: Path, report: AttestationReport | None) -> None:
     _output.note(f"{path} pins what runs there now: trust on first use. Whether that software is good, nothing here says.")
 
 
-# -- files --------------------------------------------------------------------------------------------------------------
-
-
-def as_file(evidence: CollectedEvidence) -> bytes:
-    """The reply with what it was judged by around it; alone if it is not an object."""
-    if not _members(evidence.reply):
-        return evidence.reply
-    seen = evidence.seen or Seen()
-    about: dict[str, Any] = {"_client_nonce": evidence.nonce.hex(), "_capture_epoch": evidence.now}
-    about |= {"_min_tcb_eval": seen.tcb_eval, "_revocation_lists": dict(seen.revocation_lists)}
-    if isinstance(evidence.nras, Documents):
-        about["_nras"] = {"answer": evidence.nras.answer.decode(_BYTES), "keys": evidence.nras.keys.decode(_BYTES)}
-    elif evidence.nras is not None:
-        about["_nras"] = evidence.nras
-    return b'{"attestation": ' + evidence.reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
-
-
-def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None) -> CollectedEvidence | None:
-    """The evidence in a file; None if neither it nor `options`, which count first, say which nonce it answers."""
-    found = _members(raw)
-    if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
-        found = {}
-    reply = found["attestation"].encode() if found else raw
-    said = {name: _value(text) for name, text in found.items() if name != "attestation"}
-    nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
-    if nonce is None:
-        return None
-    numbers = {name: each for name, each in said.items() if type(each) in {int, float} and 0 <= each < END_OF_TIME}
-    lists = {name: number for name, number in members(said.get("_revocation_lists")).items() if type(number) is int}
-    return CollectedEvidence(
-        model=model,
-        nonce=bytes.fromhex(TeeOptions(nonce=nonce).nonce or ""),
-        reply=reply,
-        now=now if now is not None else float(numbers.get("_capture_epoch", options.clock())),
-        collateral=cast("Mapping[str, Any] | None", options.collateral),
-        nras=_documents(said["_nras"]) if "_nras" in said else None,
-        seen=Seen(int(numbers.get("_min_tcb_eval", 0)), lists),
-    )
-
-
 def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
     """Saves evidence, collateral, pins and report, and gives the options that verify them again."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
     again = ["--offline", "--evidence", str(folder / "evidence.json")]
-    if not _members(evidence.reply):
+    if not members_as_written(evidence.reply):
         again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
     if isinstance(evidence.collateral, Mapping):
         again += ["--collateral", _write(folder / "collateral.json", dict(evidence.collateral))]
     if pins is not None:
         again += ["--pin", _write(folder / "pin.json", pins.to_dict())]
     return again
-
-
-def _members(reply: bytes) -> dict[str, str]:
-    """The members of a reply, as they are written; none if it is not an object."""
-    try:
-        return members_of(reply.decode())
-    except ValueError:
-        return {}
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        return None
-
-
-def _documents(found: object) -> Documents | str:
-    answer, keys = (members(found).get(name) for name in ("answer", "keys"))
-    if isinstance(answer, str) and isinstance(keys, str):
-        with suppress(UnicodeEncodeError):
-            return Documents(answer.encode(_BYTES), keys.encode(_BYTES), NVIDIA_ROOT_SHA256)
-    return found if isinstance(found, str) else "none was kept"
 
 
 def _write(path: Path, value: object) -> str:

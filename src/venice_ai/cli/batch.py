@@ -26,13 +26,10 @@ import click
 
 from ..batches.columns import AnswerColumns
 from ..exceptions import InvalidArgumentError
-from . import _output, _table_files
+from . import _options, _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, named_in, progress_text
-from ._connection import Connection
 from ._errors import FAILED_ROWS, code_of
-from ._input import require_text
-from ._options import json_option, model_option, param_option, schema_option, system_option, with_connection
-from ._schemas import response_format
+from ._input import require_text, response_format
 from ._table_files import Row, as_text
 from .chat import parameter
 
@@ -54,21 +51,23 @@ venice-chat batch --status reviews.out.csv
 @click.command(epilog=_EXAMPLES)
 @click.argument("source", metavar="IN", required=False, type=_THERE)
 @click.argument("target", metavar="[OUT]", required=False, type=_FILE)
-@model_option
+@_options.model
 @click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
-@system_option
-@schema_option
+@_options.system
+@_options.schema
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
-@param_option
+@_options.param
 @click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
 @click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed for good in an earlier run.")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
 @click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
-@json_option
-@with_connection
-def batch(connection: Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any) -> None:
+@_options.json
+@_options.with_connection
+def batch(
+    connection: _options.Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any
+) -> None:
     """Answer each row of IN, and write the rows with their answers to OUT.
 
     IN and OUT are JSONL, CSV, TSV or Parquet (extra 'batch'). With --prompt, each row fills it. Without, IN is a file of
@@ -125,7 +124,7 @@ def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
     return OpenAIBatch(params)
 
 
-async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
+async def _send(connection: _options.Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
     from .._limits.budget import Budget
     from ..batches.journal import Journal
 

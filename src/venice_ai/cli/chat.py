@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .._core.privacy import Privacy, encryption_requested_in
-from ._attachments import needs_of, part_of, with_parts
-from ._connection import Connection, need_confidential, need_key
-from ._input import prompt_from, require_text
-from ._options import json_option, model_option, param_option, schema_option, system_option, with_connection
+from . import _options
+from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
     from ._ask import AskOptions
-    from ._conversation import Conversation
+    from ._conversations import Conversation
 
-_OPTIONS_OF_THEIR_OWN = {
-    **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
-    **{"messages": "the prompt and --system", "response_format": "--schema"},
-    **dict.fromkeys(("stream", "stream_cls"), "--no-stream"),
-}
+_OPTIONS_OF_THEIR_OWN = {name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
+_OPTIONS_OF_THEIR_OWN |= {"messages": "the prompt and --system", "response_format": "--schema"}
+_OPTIONS_OF_THEIR_OWN |= dict.fromkeys(("stream", "stream_cls"), "--no-stream")
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
 venice-chat chat "Summarise in one sentence:" < article.txt
@@ -37,27 +32,27 @@ venice-chat chat -c --web-search on --usage And today?
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("prompt", nargs=-1)
-@model_option
-@system_option
+@_options.model
+@_options.system
 @click.option("-a", "--attach", multiple=True, metavar="FILE|URL", help="Add an image, a PDF, audio or text; may be repeated.")
-@schema_option
+@_options.schema
 @click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
 @click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
 @click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
 @click.option("--e2ee", is_flag=True, help="Encrypt end to end, to an enclave whose hardware is verified (extra 'e2ee').")
 @click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")
-@param_option
+@_options.param
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last session.")
 @click.option("--session", metavar="NAME", help="Go on with the session of this name, or begin it.")
 @click.option("--save", is_flag=True, help="Keep a private conversation (--e2ee, --min-privacy), too: encrypted.")
 @click.option("--no-log", is_flag=True, help="Keep nothing of this conversation.")
-@json_option
+@_options.json
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--usage", is_flag=True, help="Tell tokens and cost on stderr.")
 @click.option("--reasoning", is_flag=True, help="Show the model's reasoning.")
-@with_connection
-def chat(connection: Connection, /, prompt: tuple[str, ...], **given: Any) -> None:
+@_options.with_connection
+def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: Any) -> None:
     """Ask a model and print its answer as it comes.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands. At a
@@ -66,28 +61,24 @@ def chat(connection: Connection, /, prompt: tuple[str, ...], **given: Any) -> No
     Conversations are kept in a file that only you may read ('venice-chat sessions'), but for private ones.
     """
     from ._ask import AskOptions  # the help does without them
-    from ._conversation import opened
+    from ._conversations import opened
 
-    sent = _sent(given, given["params"], given["web_search"])
+    sent = _sent(given)
     floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
     if given["system"] is not None:
         require_text("--system", given["system"])
     text = prompt_from(prompt)
     parts = [part_of(each) for each in given["attach"]]
-    schema = None
-    if given["schema"] is not None:
-        from ._schemas import response_format
-
-        schema = response_format(given["schema"])
+    schema = None if given["schema"] is None else response_format(given["schema"])
     if floor:
-        need_confidential()
+        _options.need_confidential()
     if given["model"] is None and "extra_headers" not in sent:  # headers may hold the proof of a wallet instead
-        need_key()
+        _options.need_key()
     if text is None and (given["as_json"] or schema is not None):
         raise click.UsageError("--json and --schema need a prompt")
     conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
     options = AskOptions(
-        model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
+        model=given["model"] if given["model"] is not None else conversation.model,
         params=sent,
         needs=needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {}),
         schema=schema,
@@ -103,17 +94,17 @@ def chat(connection: Connection, /, prompt: tuple[str, ...], **given: Any) -> No
         _answer(connection, options, conversation)
 
 
-def _sent(given: dict[str, Any], params: Iterable[str], web_search: str | None) -> dict[str, Any]:
+def _sent(given: dict[str, Any]) -> dict[str, Any]:
     """The parameters of the request."""
     named = {name: given[name.replace("completion_", "")] for name in ("temperature", "max_completion_tokens", "seed")}
-    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
+    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, given["params"]))
     switches: Any = sent.get("venice_parameters") or {}
-    if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
-        sent["venice_parameters"] = {**switches, "enable_web_search": web_search}
+    if given["web_search"] is not None and isinstance(switches, dict):  # else the library says what is wrong with them
+        sent["venice_parameters"] = {**switches, "enable_web_search": given["web_search"]}
     return sent
 
 
-def _answer(connection: Connection, options: AskOptions, conversation: Conversation) -> None:
+def _answer(connection: _options.Connection, options: AskOptions, conversation: Conversation) -> None:
     from ._ask import AnswerPrinter, ask
 
     printer = AnswerPrinter(reasoning=options.reasoning)

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import _output
-from ._connection import Connection, asking_for_models
+from . import _options, _output
 from ._input import prompt_from
-from ._options import json_option, model_option, with_connection
 
 if TYPE_CHECKING:
     from ..costs import ChatCostEstimate
@@ -20,11 +18,11 @@ if TYPE_CHECKING:
 
 @click.command(epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt")
 @click.argument("prompt", nargs=-1)
-@model_option
+@_options.model
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
-@json_option
-@with_connection
-def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
+@_options.json
+@_options.with_connection
+def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
     """Estimate the cost of an answer, without sending the prompt. No key is needed.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands.
@@ -33,7 +31,7 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
         raise click.UsageError("give the prompt as arguments or on stdin")
     estimate = asyncio.run(_estimate(connection, text, model, expected))
     if as_json:
-        _output.as_json(asdict(estimate))
+        _output.write_json(asdict(estimate))
         return
     low, high = _dollars(estimate.low), _dollars(estimate.high)
     _output.line(
@@ -43,9 +41,9 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
     )
 
 
-async def _estimate(connection: Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
+async def _estimate(connection: _options.Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
     async with connection.client() as client:
-        with asking_for_models(client):
+        with _options.asking_for_models(client):
             return await client.chat.completions.estimate_cost(
                 model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
                 messages=[{"role": "user", "content": prompt}],

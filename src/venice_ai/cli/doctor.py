@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 from collections.abc import Iterable
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
@@ -22,10 +23,8 @@ from .._version import __version__
 from .._wire.reply_body import json_object
 from ..exceptions import AuthenticationError, NoMatchingModelError, NotFoundError, PaymentRequiredError, VeniceError
 from ..tee import TeeOptions
-from . import _output, _packages
-from ._connection import Connection, asking_for_models
+from . import _options, _output, _packages
 from ._errors import in_our_words
-from ._options import json_option, with_connection
 
 
 class Finding(NamedTuple):
@@ -36,9 +35,9 @@ class Finding(NamedTuple):
 
 
 @click.command()
-@json_option
-@with_connection
-def doctor(connection: Connection, as_json: bool) -> int:
+@_options.json
+@_options.with_connection
+def doctor(connection: _options.Connection, as_json: bool) -> int:
     """Check the installation, the key and the connection. Sends no prompt and never shows the key.
 
     The exit code is 1 if there is a problem.
@@ -47,14 +46,14 @@ def doctor(connection: Connection, as_json: bool) -> int:
     well = not any(finding.remedy for finding in found.values())
     if as_json:
         findings = {name: {"ok": not finding.remedy, **finding._asdict()} for name, finding in found.items()}
-        _output.as_json({"ok": well, "findings": findings})
+        _output.write_json({"ok": well, "findings": findings})
     for name, finding in () if as_json else found.items():
         remedy = f"\n{'':<16}-> {finding.remedy}" if finding.remedy else ""
         _output.line(f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}{remedy}")
     return 0 if well else 1
 
 
-def examine(connection: Connection) -> dict[str, Finding]:
+def examine(connection: _options.Connection) -> dict[str, Finding]:
     """Everything there is to find, by name."""
     where, rivals, key = _base_url(connection), _packages.rivals(), _key()
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
@@ -75,16 +74,14 @@ def examine(connection: Connection) -> dict[str, Finding]:
 
 def extras(lacking: dict[str, list[str]]) -> str:
     """Which extras are complete."""
+    install = f"pip install '{_packages.DISTRIBUTION}"
     told = [
-        f"{name} without {', '.join(missing)} (pip install '{_packages.DISTRIBUTION}[{name}]')"
-        if missing
-        else f"{name} installed"
-        for name, missing in lacking.items()
+        f"{name} without {', '.join(no)} ({install}[{name}]')" if no else f"{name} installed" for name, no in lacking.items()
     ]
     return "; ".join(told) or "unknown, because the package itself is not installed"
 
 
-async def _accepted(connection: Connection) -> Finding:
+async def _accepted(connection: _options.Connection) -> Finding:
     """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
     try:
         async with _client(connection) as client:
@@ -113,17 +110,14 @@ def account_facts(told: Any) -> Iterable[str]:
             yield f"{kind} {least:,}" + (f" to {most:,} by model" if most > least else "")
 
 
-async def _encrypts(connection: Connection) -> Finding:
+async def _encrypts(connection: _options.Connection) -> Finding:
     """Whether an enclave proves itself and its key takes messages: all of end-to-end encryption but the prompt."""
     try:
-        from ..tee.extra import require_extra
-
-        require_extra()
         async with _client(connection) as client:
             model = await client.models.resolve_chat(require_e2ee=True)
-            session = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
-            level = session.attestation.level
-            session.close()
+            opened = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
+            with closing(opened) as session:
+                level = session.attestation.level
     except (ImportError, NotFoundError, NoMatchingModelError) as error:
         return Finding(f"not available: {in_our_words(error).partition('. ')[0]}")
     except VeniceError as error:
@@ -131,8 +125,8 @@ async def _encrypts(connection: Connection) -> Finding:
     return Finding(f"{model} was verified at level {level}; nothing was sent to it")
 
 
-def _client(connection: Connection) -> VeniceClient:
-    return Connection(connection.base_url, connection.timeout or 10.0).client(max_retries=0)
+def _client(connection: _options.Connection) -> VeniceClient:
+    return _options.Connection(connection.base_url, connection.timeout or 10.0).client(max_retries=0)
 
 
 def _key() -> Finding:
@@ -144,7 +138,7 @@ def _key() -> Finding:
     return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
 
 
-def _base_url(connection: Connection) -> Finding:
+def _base_url(connection: _options.Connection) -> Finding:
     source = BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
     source = source if connection.base_url is None else "--base-url"
     try:
@@ -153,7 +147,7 @@ def _base_url(connection: Connection) -> Finding:
         return Finding(f"{source} cannot be used", in_our_words(error))
 
 
-def _tls(connection: Connection) -> Finding:
+def _tls(connection: _options.Connection) -> Finding:
     parts = urlsplit(resolve_base_url(connection.base_url))
     if parts.scheme == "https":
         return Finding(f"trusts what the operating system trusts (truststore {metadata.version('truststore')})")
@@ -162,11 +156,11 @@ def _tls(connection: Connection) -> Finding:
     return Finding("none: key and prompts travel unencrypted", "use an https address")
 
 
-async def _reach(connection: Connection) -> Finding:
+async def _reach(connection: _options.Connection) -> Finding:
     began = monotonic()
     try:
         async with _client(connection) as client:
-            with asking_for_models(client):
+            with _options.asking_for_models(client):
                 models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:
         return Finding("no catalogue of models", in_our_words(error))

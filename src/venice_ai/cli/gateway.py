@@ -14,9 +14,7 @@ from .._client import VeniceClient
 from .._limits.budget import Budget
 from ..exceptions import InvalidArgumentError, InvalidRequestError
 from ..tee.types import MeasurementPins, TeeOptions
-from . import _output
-from ._connection import Connection, need_confidential, need_key
-from ._options import host_option, port_option, with_connection
+from . import _options, _output
 from .attest import read_object
 from .serve import stop_signal
 
@@ -30,8 +28,8 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 
 
 @click.command(epilog=_EXAMPLES)
-@host_option
-@port_option(8788)
+@_options.host
+@_options.port(8788)
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Let other machines call it by this name.")
 @click.option("--token", envvar="VENICE_GATEWAY_TOKEN", help="What programs give as API key.  [default: a new one, printed]")
 @click.option("--no-token", is_flag=True, help="Let any program on this machine ask.")
@@ -42,8 +40,8 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 @click.option("--fallback", "fallbacks", multiple=True, metavar="MODEL", help="A model to ask in place of one that fails.")
 @click.option("--sealed-tools", is_flag=True, help="Let encrypted chats have tools, in sealed messages.")
 @click.option("--rpm", type=click.IntRange(1), metavar="N", help="How many chats may begin in a minute.")
-@with_connection
-def gateway(connection: Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
+@_options.with_connection
+def gateway(connection: _options.Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
     """Serve an OpenAI-compatible API on this machine: verified end-to-end encryption, limits and budgets for any program.
 
     Its address and a new token are printed on stdout. Ctrl-C, or SIGTERM, ends it once its answers are complete.
@@ -53,8 +51,8 @@ def gateway(connection: Connection, /, token: str | None, no_token: bool, **give
     if (given["level"] == "pinned") != (given["pin"] is not None):
         raise click.UsageError("--level pinned and --pin FILE need each other; venice-chat attest --write-pin makes a FILE")
     if given["min_privacy"] in {"e2ee", "tee"}:
-        need_confidential()
-    need_key()
+        _options.need_confidential()
+    _options.need_key()
     logging.getLogger("venice_ai.gateway").setLevel(logging.INFO)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
@@ -63,7 +61,7 @@ def gateway(connection: Connection, /, token: str | None, no_token: bool, **give
         raise click.UsageError(str(error)) from None
 
 
-async def _run(connection: Connection, token: Any, **given: Any) -> None:
+async def _run(connection: _options.Connection, token: Any, **given: Any) -> None:
     from .. import gateway as served
 
     pins = None if given["pin"] is None else MeasurementPins.from_dict(read_object(given["pin"]))

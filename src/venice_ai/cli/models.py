@@ -15,14 +15,12 @@ from ..costs import rate
 from ..resources.model_choice import CAPABILITIES, can, spec_of
 from ..resources.models import ModelType
 from ..types.api.models import ModelResponse, ModelSpec
-from . import _output
-from ._connection import Connection, asking_for_models
-from ._options import json_option, model_ids, with_connection
-from ._tables import show
+from . import _options, _output
 
 _COLUMNS = {"MODEL": "{id}", "CONTEXT": "{context}", "IN $/1M": "{input}", "OUT $/1M": "{output}", "PRIVACY": "{privacy}"}
 _COLUMNS |= {"NOTES": "{notes}", "CAPABILITIES": "{abilities}"}
 _FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
+_CAPABILITY = click.Choice(list(_FLAGS))
 _EXAMPLES = """\b
 venice-chat models llama --sort price
 venice-chat models --capability vision --max-price 2 --private
@@ -32,21 +30,17 @@ venice-chat models --resolve --capability function-calling
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=model_ids)
+@click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=_options.model_ids)
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
-@click.option(
-    "--capability", "capabilities", multiple=True, type=click.Choice(list(_FLAGS)), help="Only models that can do this."
-)
+@click.option("--capability", "capabilities", multiple=True, type=_CAPABILITY, help="Only models that can do this.")
 @click.option("--max-price", type=float, metavar="USD", help="Only models of which 1,000,000 tokens cost no more than that.")
 @click.option("--private", is_flag=True, help="Only models that keep nothing of what is sent.")
-@click.option(
-    "--sort", type=click.Choice(["price", "context", "name"]), help="The cheapest, largest context or first name first."
-)
+@click.option("--sort", type=click.Choice(["price", "context", "name"]), help="The cheapest, largest or first name first.")
 @click.option("--cheapest", is_flag=True, help="The same as --sort price; with --resolve, take the cheapest.")
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
-@json_option
-@with_connection
-def models(connection: Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
+@_options.json
+@_options.with_connection
+def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
     """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
 
     Prices are US dollars for 1,000,000 tokens; no key is needed.
@@ -57,9 +51,9 @@ def models(connection: Connection, /, words: tuple[str, ...], **wanted: Any) -> 
     asyncio.run(_list(connection, words, wanted))
 
 
-async def _list(connection: Connection, words: Sequence[str], wanted: Mapping[str, Any]) -> None:
+async def _list(connection: _options.Connection, words: Sequence[str], wanted: Mapping[str, Any]) -> None:
     async with connection.client() as client:
-        with asking_for_models(client):
+        with _options.asking_for_models(client):
             if wanted["resolve"]:
                 wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
                 wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
@@ -75,14 +69,14 @@ async def _list(connection: Connection, words: Sequence[str], wanted: Mapping[st
         found.sort(key=_ORDERS[order])
     rows = [each.model_dump() if wanted["as_json"] else _row(each) for each in found]
     leave_out = ("CAPABILITIES", "PRIVACY", "CONTEXT", "NOTES", "IN $/1M")
-    show(rows, _COLUMNS, leave_out, as_json=wanted["as_json"], empty="no model of the catalogue has all that")
+    _output.table(rows, _COLUMNS, leave_out, as_json=wanted["as_json"], empty="no model of the catalogue has all that")
 
 
 def _show(model: ModelResponse, *, as_json: bool) -> None:
     entry, gone = model.model_dump(), [note for note in _notes(spec_of(model)) if note.startswith("retires")]
     if gone and not as_json:
         _output.line(f"!! DEPRECATED: {model.id} {gone[0]}")
-    show(entry if as_json else [*_facts(entry)], {"WHAT": "{what}", "VALUE": "{value}"}, as_json=as_json)
+    _output.table(entry if as_json else [*_facts(entry)], {"WHAT": "{what}", "VALUE": "{value}"}, as_json=as_json)
 
 
 def _facts(entry: Any, path: str = "") -> Iterable[dict[str, str]]:
