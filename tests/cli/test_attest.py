@@ -22,6 +22,7 @@ from venice_ai.cli.attest import EXIT_CODES
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee.attestation import verify
+from venice_ai.tee.evidence_file import as_file
 from venice_ai.tee.types import CollectedEvidence, TeeOptions
 
 from .shell import Here, Outcome, spawn

@@ -29,12 +29,9 @@ class AskOptions:
 
     model: str | None
     params: Mapping[str, Any]
-    needs: Mapping[str, Any]
-    """What a model must be able to do if none is named, as arguments of `resolve_chat`."""
-    schema: Any
-    """The class or the JSON schema that the answer is to fit."""
-    floor: Privacy | None
-    """What the chat must be: attested, or end-to-end encrypted."""
+    needs: Mapping[str, Any]  # what a model must be able to do if none is named, as arguments of `resolve_chat`
+    schema: Any  # the class or the JSON schema that the answer is to fit
+    floor: Privacy | None  # what the chat must be: attested, or end-to-end encrypted
     no_stream: bool
     as_json: bool
     usage: bool

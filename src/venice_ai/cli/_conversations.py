@@ -1,8 +1,7 @@
 """The file of conversations: what was said in `chat`, who answered, and what it cost.
 
-It is one SQLite file (`SharedFile`) which only its owner may read. Each message is a row with its whole JSON, which in an
-encrypted session is encrypted; names, times, models and costs are not. The index for full-text search is in memory, made by
-each search, so that no text outlives its message. Of a deleted message the row stays without name and text, for what it cost.
+Each message is a row with its whole JSON, which in an encrypted session is encrypted; names, times, models and costs are not.
+The index for full-text search is in memory, so that no text outlives its message. Of a deleted message, what it cost stays.
 """
 
 from __future__ import annotations
@@ -67,17 +66,18 @@ class SessionStore:
         """The session of a name; without a name the last one that was used."""
         if found := next((each for each in self.sessions() if name in {None, each["name"]}), None):
             return found
-        what = "no session" if name is None else f"no session {name!r}"
-        raise click.UsageError(f"there is {what}; 'venice-chat sessions list' shows what is kept")
+        which = "" if name is None else f" {name!r}"
+        raise click.UsageError(f"there is no session{which}; 'venice-chat sessions list' shows what is kept")
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The messages of a session, with what is known of each."""
         rows = self._rows("SELECT id, encrypted, record FROM messages WHERE session = ? ORDER BY id", name)
-        return [json.loads(self._sealing(row["encrypted"]).open(row["record"], row["id"], "record")) for row in rows]
+        sealing = Sealing(None, self._key if rows and rows[0]["encrypted"] else None)
+        return [json.loads(sealing.open(row["record"], row["id"], "record")) for row in rows]
 
     def append(self, name: str, records: Sequence[dict[str, Any]], *, encrypted: bool) -> None:
         """Adds messages to a session."""
-        sealing = self._sealing(encrypted)
+        sealing = Sealing(None, self._key if encrypted else None)
         with self._file.transaction() as database:
             last = database.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
             for row, each in enumerate(records, last + 1):
@@ -116,15 +116,9 @@ class SessionStore:
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found]
 
-    def _sealing(self, encrypted: object) -> Sealing:
-        return Sealing(None, self._key if encrypted else None)
-
 
 class Conversation:
-    """The messages of a conversation. Each is a record: `message`, `at` (Unix time), and of an answer what is known of it.
-
-    A private one (end-to-end encrypted, or with a privacy floor) has no store unless the user asked to save it.
-    """
+    """The messages of a conversation. Each is a record: `message`, `at` (Unix time), and of an answer what is known of it."""
 
     def __init__(self, store: SessionStore | None, name: str | None, records: list[dict[str, Any]], *, private: bool) -> None:
         self.store, self.records, self.private, self._kept = store, records, private, len(records)
@@ -134,11 +128,6 @@ class Conversation:
     def answers(self) -> list[dict[str, Any]]:
         """The records of answers: with `asked`, `model`, `level`, `tokens`, `cost_usd` and `finish_reason`."""
         return [each for each in self.records if "asked" in each]
-
-    @property
-    def model(self) -> str | None:
-        """The model that was asked last."""
-        return self.answers[-1]["asked"] if self.answers else None
 
     @property
     def messages(self) -> list[dict[str, Any]]:

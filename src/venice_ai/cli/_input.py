@@ -1,7 +1,4 @@
-"""What goes into a question: the words, what is piped, attachments, and the schema of the answer.
-
-Size and kind of a file are checked before it is read as a whole.
-"""
+"""What goes into a question: the words, what is piped, attachments, and the schema of the answer."""
 
 from __future__ import annotations
 
@@ -131,7 +128,8 @@ def response_format(given: str) -> Any:
     if all(fields):
         from pydantic import create_model
 
-        return create_model("Answer", **{field[1]: (_TYPES[field[2]], ...) for field in fields if field})
+        named: dict[str, Any] = {field[1]: (_TYPES[field[2]], ...) for field in fields if field}
+        return create_model("Answer", **named)
     try:
         if not given.endswith(".json"):
             module, _, name = given.partition(":")

@@ -195,7 +195,10 @@ def _session(models: list[str], *, private: bool) -> PromptSession[str]:
         else:
             event.current_buffer.validate_and_handle()
 
-    keys.add("escape", "enter")(lambda event: event.current_buffer.insert_text("\n"))
+    @keys.add("escape", "enter")
+    def _new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
     # The prompt is no part of an answer that goes to a file.
     options: dict[str, Any] = {"output": None if sys.stdout.isatty() else create_output(sys.stderr), "key_bindings": keys}
     return PromptSession(history=history, completer=_Completer(models), multiline=True, complete_while_typing=False, **options)

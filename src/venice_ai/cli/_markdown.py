@@ -1,8 +1,4 @@
-"""Answers on a terminal, with their Markdown rendered while they come.
-
-A block (a paragraph, a list, a fence) is drawn again and again until it is whole; then it stays, and the next one begins. So a
-long answer scrolls like any text, and what is drawn again is short.
-"""
+"""Answers on a terminal, their Markdown drawn while they come: a block (such as a list) again and again until it is whole."""
 
 from __future__ import annotations
 

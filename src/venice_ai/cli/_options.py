@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-COMPLETION_VARIABLE: Final = "_VENICE_CHAT_COMPLETE"
 _SECONDS: Final = 2.0
 
 
@@ -31,26 +30,23 @@ class Connection:
     base_url: str | None
     timeout: float | None
 
-    def client(self, *, max_retries: int = 2, floor: Privacy | None = None) -> VeniceClient:
+    def client(self, *, floor: Privacy | None = None, **settings: Any) -> VeniceClient:
         """A client for it; with a floor, nothing is sent but to an enclave whose hardware was verified."""
         from .._client import VeniceClient  # the help does without it
 
-        if floor is None:
-            return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries)
-        from ..tee import TeeOptions
+        if floor is not None:
+            from ..tee import TeeOptions
 
-        need_confidential()
-        tee = TeeOptions(verification="hardware")
-        return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries, tee=tee, min_privacy=floor)
+            settings |= {"tee": TeeOptions(verification="hardware"), "min_privacy": floor}
+        return VeniceClient(base_url=self.base_url, timeout=self.timeout, **settings)
 
     def blocking_client(self) -> VeniceClient | None:
         """A client that sends from this thread, which halves the time to start; None where a proxy or the system forbids it."""
-        from .._client import VeniceClient
         from .._http.blocking_transport import BlockingClock, BlockingTransport
         from .._http.routes import Routes
 
         transport = BlockingTransport(Routes())
-        client = VeniceClient(base_url=self.base_url, timeout=self.timeout, transport=transport, clock=BlockingClock(transport))
+        client = self.client(transport=transport, clock=BlockingClock(transport))
         # On Windows, Ctrl-C interrupts no read of a socket.
         return client if sys.platform != "win32" and transport.reaches(client.base_url) else None
 
@@ -96,15 +92,7 @@ def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) 
         return []
 
 
-def _debug(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        import logging
-
-        logging.getLogger("venice_ai").setLevel(logging.INFO)
-
-
-_DEBUG: Any = {"is_flag": True, "expose_value": False, "callback": _debug}
-debug = click.option("--debug", **_DEBUG, help="Show retries, and the traceback of errors.")
+debug = click.option("--debug", is_flag=True, expose_value=False, help="Show retries, and the traceback of errors.")
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors, too.")
 model = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.")
 system = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")

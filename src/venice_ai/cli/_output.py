@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
@@ -91,7 +90,9 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), 
         write_json(rows)
     elif rows:
         cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        from shutil import get_terminal_size  # the help does without it
+
+        width = get_terminal_size().columns if sys.stdout.isatty() else None
         line(aligned([list(columns), *cells], leave_out, width))
     else:
         note(empty)

@@ -15,8 +15,7 @@ from importlib import import_module
 import click
 
 from .._version import __version__
-from ..exceptions import VeniceError
-from . import _options, _output
+from . import _output
 from ._errors import EXIT_CODES, code_of, in_our_words, listed
 
 _COMMANDS = {
@@ -33,7 +32,8 @@ _COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 """The commands, and what the help of all says of each without importing it."""
-_MODULES = {"spend": "sessions"}
+COMPLETION_VARIABLE = "_VENICE_CHAT_COMPLETE"
+_MODULES = {"spend": "sessions", "completion": "app"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -59,7 +59,7 @@ class _Command(click.Group):
 
 @click.group(cls=_Command, epilog=listed(EXIT_CODES), invoke_without_command=True, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="venice-chat")
-@_options.debug
+@click.option("--debug", is_flag=True, expose_value=False, help="Show retries, and the traceback of errors.")
 @click.pass_context
 def app(context: click.Context) -> None:
     """Talk to language models in private.
@@ -70,6 +70,17 @@ def app(context: click.Context) -> None:
         _output.line(context.get_help())
 
 
+@click.command(epilog='\b\neval "$(venice-chat completion bash)"  # in ~/.bashrc')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script with which SHELL completes commands, options, model ids and attacks (--tee-fault)."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None, "click knows all three"
+    _output.line(kind(app, {}, "venice-chat", COMPLETION_VARIABLE).source())
+
+
 def run(arguments: list[str]) -> int:
     """Runs the command; gives the exit code. A KeyboardInterrupt is the caller's."""
     # The process ends at once when it is told to, also as process 1, for which the system does nothing of itself.
@@ -77,37 +88,43 @@ def run(arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, _end)
     _output.prepare()
     # Warnings, and what the library logs, look like every other message of the command.
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("venice-chat: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.basicConfig(handlers=[_Notes()], level=logging.WARNING)
+    if "--debug" in arguments:
+        logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
-        warnings.showwarning = lambda message, *_, **__: _output.note(f"warning: {in_our_words(message)}")
+        warnings.showwarning = _show_warning
     try:
-        if instruction := os.environ.get(_options.COMPLETION_VARIABLE):
+        if instruction := os.environ.get(COMPLETION_VARIABLE):
             from click.shell_completion import shell_complete
 
-            return shell_complete(app, {"obj": arguments}, "venice-chat", _options.COMPLETION_VARIABLE, instruction)
-        with app.make_context("venice-chat", list(arguments), obj=arguments) as context:
-            return app.invoke(context) or 0
+            return shell_complete(app, {"obj": arguments}, "venice-chat", COMPLETION_VARIABLE, instruction)
+        with app.make_context("venice-chat", list(arguments), obj=arguments) as typed:
+            return app.invoke(typed) or 0
     except click.exceptions.Exit as done:
         return done.exit_code
-    except click.ClickException as error:
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        hint = f"\nTry '{context.command_path} --help'." if context else ""
-        return _tell(error, in_our_words(error.format_message()) + hint, error.exit_code, arguments)
     except BrokenPipeError:  # `| head -1`: the reader has what it wanted
         _output.abandon_stdout()
         return 0
-    except (VeniceError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  # our own are not imported yet
+        return _failed(error, arguments)
+
+
+def _failed(error: Exception, arguments: list[str]) -> int:
+    """Tells of an error on stderr, with `--json` as a line of JSON, and gives its exit code; others than ours are raised."""
+    from ..exceptions import VeniceError  # the help does without it
+
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        code, hint = error.exit_code, f"\nTry '{context.command_path} --help'." if context else ""
+        message = in_our_words(error.format_message()) + hint
+    elif isinstance(error, (VeniceError, OSError)):
         if "--debug" in arguments:
             traceback.print_exc()
         if not isinstance(error, VeniceError):  # a full disk, most likely
             _output.abandon_stdout()
-        return _tell(error, in_our_words(error), code_of(type(error)), arguments)
-
-
-def _tell(error: Exception, message: str, code: int, arguments: list[str]) -> int:
-    """An error on stderr: a message, or with `--json` a line of JSON. Gives its exit code."""
+        code, message = code_of(type(error)), in_our_words(error)
+    else:
+        raise error
     if "--json" in arguments:
         fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
         told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
@@ -123,6 +140,10 @@ def _end(*_: object) -> None:
     os._exit(128 + signal.SIGTERM)
 
 
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return in_our_words(super().format(record))
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _output.note(f"warning: {in_our_words(message)}")
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _output.note(in_our_words(self.format(record)))

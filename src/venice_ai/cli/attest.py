@@ -67,7 +67,7 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     wanted = SimpleNamespace(**given)
     _check(wanted)
     try:
-        options = _options(wanted)
+        options = _tee_options(wanted)
         if wanted.offline:
             evidence, report = _offline(model, wanted, options)
         else:
@@ -89,8 +89,7 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
         if wanted.save_evidence is not None:
-            kept = save(wanted.save_evidence, evidence, report, options.pins)
-            _tell_again(model, wanted, kept)
+            _tell_again(model, wanted, save(wanted.save_evidence, evidence, report, options.pins))
         if wanted.write_pin is not None:
             _write_pin(wanted.write_pin, report if code == 0 else None)
     except OSError as error:
@@ -111,10 +110,8 @@ def _check(wanted: SimpleNamespace) -> None:
         if wrong:
             raise click.UsageError(why)
     # What is wished for must be writable: few attestations may be asked for, and none for nothing.
-    for option, folder in (
-        ("--save-evidence", wanted.save_evidence),
-        ("--write-pin", wanted.write_pin and wanted.write_pin.parent),
-    ):
+    folders = {"--save-evidence": wanted.save_evidence, "--write-pin": wanted.write_pin and wanted.write_pin.parent}
+    for option, folder in folders.items():
         try:
             if folder is not None:
                 if option == "--save-evidence":
@@ -124,7 +121,7 @@ def _check(wanted: SimpleNamespace) -> None:
             raise click.UsageError(f"{option}: {folder} is not a folder that can be written to: {error.strerror}") from None
 
 
-def _options(wanted: SimpleNamespace) -> TeeOptions:
+def _tee_options(wanted: SimpleNamespace) -> TeeOptions:
     """What to demand. Every check that can run runs; the level is judged from the report."""
     now = time.time() if wanted.now is None else wanted.now
     return TeeOptions(
@@ -191,7 +188,6 @@ def _write_pin(path: Path, report: AttestationReport | None) -> None:
 
 def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
     """Saves evidence, collateral, pins and report, and gives the options that verify them again."""
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
     again = ["--offline", "--evidence", str(folder / "evidence.json")]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ._conversations import Conversation
 
 _OPTIONS_OF_THEIR_OWN = {name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
-_OPTIONS_OF_THEIR_OWN |= {"messages": "the prompt and --system", "response_format": "--schema"}
-_OPTIONS_OF_THEIR_OWN |= dict.fromkeys(("stream", "stream_cls"), "--no-stream")
+_OPTIONS_OF_THEIR_OWN.update({"messages": "the prompt and --system", "response_format": "--schema"})
+_OPTIONS_OF_THEIR_OWN.update(dict.fromkeys(("stream", "stream_cls"), "--no-stream"))
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
 venice-chat chat "Summarise in one sentence:" < article.txt
@@ -78,7 +78,7 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
         raise click.UsageError("--json and --schema need a prompt")
     conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
     options = AskOptions(
-        model=given["model"] if given["model"] is not None else conversation.model,
+        model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
         params=sent,
         needs=needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {}),
         schema=schema,

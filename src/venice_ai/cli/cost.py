@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
@@ -33,11 +32,10 @@ def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | 
     if as_json:
         _output.write_json(asdict(estimate))
         return
-    low, high = _dollars(estimate.low), _dollars(estimate.high)
     _output.line(
-        f"{estimate.model}: about {_dollars(estimate.total_cost_usd)} (from {low} to {high})\n"
-        f"  prompt      {estimate.prompt_tokens:>8,} tokens  {_dollars(estimate.prompt_cost_usd)}\n"
-        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  {_dollars(estimate.completion_cost_usd)}"
+        f"{estimate.model}: about ${estimate.total_cost_usd:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
+        f"  prompt      {estimate.prompt_tokens:>8,} tokens  ${estimate.prompt_cost_usd:.6f}\n"
+        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  ${estimate.completion_cost_usd:.6f}"
     )
 
 
@@ -49,7 +47,3 @@ async def _estimate(connection: _options.Connection, prompt: str, model: str | N
                 messages=[{"role": "user", "content": prompt}],
                 expected_completion_tokens=expected,
             )
-
-
-def _dollars(amount: Decimal) -> str:
-    return f"${amount:.6f}"

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from .._client import VeniceClient
 from .._core.json_values import items, members
 from .._core.machine import is_loopback
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
@@ -42,7 +41,7 @@ def doctor(connection: _options.Connection, as_json: bool) -> int:
 
     The exit code is 1 if there is a problem.
     """
-    found = examine(connection)
+    found = examine(_options.Connection(connection.base_url, connection.timeout or 10.0))
     well = not any(finding.remedy for finding in found.values())
     if as_json:
         findings = {name: {"ok": not finding.remedy, **finding._asdict()} for name, finding in found.items()}
@@ -84,7 +83,7 @@ def extras(lacking: dict[str, list[str]]) -> str:
 async def _accepted(connection: _options.Connection) -> Finding:
     """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
     try:
-        async with _client(connection) as client:
+        async with connection.client(max_retries=0) as client:
             request = client.build_request("GET", "/api_keys/rate_limits", needs_key=True)
             account = await client.caller.read(request, json_object)
     except (AuthenticationError, PaymentRequiredError) as error:
@@ -113,7 +112,7 @@ def account_facts(told: Any) -> Iterable[str]:
 async def _encrypts(connection: _options.Connection) -> Finding:
     """Whether an enclave proves itself and its key takes messages: all of end-to-end encryption but the prompt."""
     try:
-        async with _client(connection) as client:
+        async with connection.client(max_retries=0) as client:
             model = await client.models.resolve_chat(require_e2ee=True)
             opened = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
             with closing(opened) as session:
@@ -123,10 +122,6 @@ async def _encrypts(connection: _options.Connection) -> Finding:
     except VeniceError as error:
         return Finding("no enclave proved itself", in_our_words(error))
     return Finding(f"{model} was verified at level {level}; nothing was sent to it")
-
-
-def _client(connection: _options.Connection) -> VeniceClient:
-    return _options.Connection(connection.base_url, connection.timeout or 10.0).client(max_retries=0)
 
 
 def _key() -> Finding:
@@ -159,7 +154,7 @@ def _tls(connection: _options.Connection) -> Finding:
 async def _reach(connection: _options.Connection) -> Finding:
     began = monotonic()
     try:
-        async with _client(connection) as client:
+        async with connection.client(max_retries=0) as client:
             with _options.asking_for_models(client):
                 models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, get_args
 
@@ -18,7 +18,7 @@ from ..types.api.models import ModelResponse, ModelSpec
 from . import _options, _output
 
 _COLUMNS = {"MODEL": "{id}", "CONTEXT": "{context}", "IN $/1M": "{input}", "OUT $/1M": "{output}", "PRIVACY": "{privacy}"}
-_COLUMNS |= {"NOTES": "{notes}", "CAPABILITIES": "{abilities}"}
+_COLUMNS.update({"NOTES": "{notes}", "CAPABILITIES": "{abilities}"})
 _FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
 _CAPABILITY = click.Choice(list(_FLAGS))
 _EXAMPLES = """\b
@@ -66,7 +66,7 @@ async def _list(connection: _options.Connection, words: Sequence[str], wanted: M
     # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
     found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, wanted)]
     if order := "price" if wanted["cheapest"] else wanted["sort"]:
-        found.sort(key=_ORDERS[order])
+        found.sort(key=lambda each: {"price": sum(_prices(each)), "context": -_context(each), "name": str(each.id)}[order])
     rows = [each.model_dump() if wanted["as_json"] else _row(each) for each in found]
     leave_out = ("CAPABILITIES", "PRIVACY", "CONTEXT", "NOTES", "IN $/1M")
     _output.table(rows, _COLUMNS, leave_out, as_json=wanted["as_json"], empty="no model of the catalogue has all that")
@@ -104,10 +104,15 @@ def abilities(model: ModelResponse) -> list[str]:
     return [name for name, flag in _FLAGS.items() if can(model, flag)]
 
 
-def _row(model: ModelResponse) -> dict[str, object]:
+def _row(model: ModelResponse) -> dict[str, Any]:
     spec, context = spec_of(model), _context(model)
     price_in, price_out = map(_dollars, _prices(model))
-    row = {"id": model.id, "context": f"{context:,}" if context else "-", "input": price_in, "output": price_out}
+    row: dict[str, Any] = {
+        "id": model.id,
+        "context": f"{context:,}" if context else "-",
+        "input": price_in,
+        "output": price_out,
+    }
     told = {"notes": ", ".join(_notes(spec)), "abilities": " ".join(abilities(model)) or "-", "privacy": spec.privacy or "-"}
     return row | told
 
@@ -136,10 +141,3 @@ def _dollars(price: float) -> str:
 def _context(model: ModelResponse) -> int:
     context = spec_of(model).availableContextTokens
     return context if isinstance(context, int) else 0
-
-
-_ORDERS: dict[str, Callable[[ModelResponse], Any]] = {
-    "price": lambda model: sum(_prices(model)),
-    "context": lambda model: -_context(model),
-    "name": lambda model: str(model.id),
-}

@@ -15,7 +15,7 @@ from . import _options, _output
 from ._conversations import SessionStore
 
 _COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "MODEL": "{model}"}
-_COLUMNS |= {"COST": "${cost_usd:.4f}", "FIRST WORDS": "{first}"}
+_COLUMNS.update({"COST": "${cost_usd:.4f}", "FIRST WORDS": "{first}"})
 
 
 @click.group()
