@@ -31,8 +31,35 @@ def test_the_help_lists_every_command_and_imports_none() -> None:
     out = spawn(command=(sys.executable, "-c", program)).out
     assert all(f"\n  {name} " in out and words in out for name, words in _COMMANDS.items())
     loaded = out.splitlines()[-1].split()
-    for name in ("rich", "prompt_toolkit", "aiohttp", "asyncio", "pydantic", "venice_ai._client", "venice_ai.cli.chat"):
+    for name in (
+        "rich",
+        "prompt_toolkit",
+        "aiohttp",
+        "asyncio",
+        "pydantic",
+        "venice_ai._client",
+        "venice_ai.exceptions._tree",
+        "venice_ai.cli.chat",
+    ):
         assert name not in loaded
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.usefixtures("emulator")
+def test_ctrl_c_while_modules_are_imported_is_a_line_and_no_traceback() -> None:
+    program = (
+        "import sys, signal, os; from venice_ai.cli import main\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == sys.argv[-1]:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "sys.argv = ['venice-chat', 'chat', '-m', 'venice-1', sys.argv[-1]]\n"
+        "main()"
+    )
+    for module in ("click", "venice_ai.cli.app", "venice_ai.cli.chat", "venice_ai._client"):
+        outcome = spawn(module, command=(sys.executable, "-c", program))
+        assert (outcome.code, outcome.out, outcome.err) == (130, "", "venice-chat: stopped\n"), module
 
 
 def test_one_answer_needs_neither_aiohttp_nor_a_screen(emulator: Emulator) -> None:
@@ -45,7 +72,7 @@ def test_one_answer_needs_neither_aiohttp_nor_a_screen(emulator: Emulator) -> No
 
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_command_is_there(name: str) -> None:
-    command = app.commands.get(name) or app.get_command(app.make_context("venice-chat", [name], resilient_parsing=True), name)
+    command = app.get_command(app.make_context("venice-chat", [name], resilient_parsing=True), name)
     assert command is not None
     assert command.name == name
 

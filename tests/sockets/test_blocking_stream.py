@@ -119,9 +119,9 @@ async def test_pieces_are_given_as_they_come() -> None:
         transport, began = BlockingTransport(Routes(trust_env=False)), monotonic()
 
         async def times() -> list[float]:
-            async with server.client(transport=transport, clock=BlockingClock(transport)) as client:
-                async with await client.chat.completions.stream(model="m", messages=HI) as stream:
-                    return [monotonic() - began async for _ in stream.text_deltas()]
+            client = server.client(transport=transport, clock=BlockingClock(transport))
+            async with client, await client.chat.completions.stream(model="m", messages=HI) as stream:
+                return [monotonic() - began async for _ in stream.text_deltas()]
 
         return drive(times())
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) 
     import asyncio
 
     async def ids() -> list[str]:
-        async with Connection(None, _SECONDS).client(max_retries=0) as client:
+        async with Connection(None, 2.0).client(max_retries=0) as client:
             return [str(model.id) for model in (await client.models.list()).data]
 
     try:

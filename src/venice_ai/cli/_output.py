@@ -82,10 +82,7 @@ def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None
 
 
 def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), *, as_json: bool, empty: str = "") -> None:
-    """Prints rows as JSON, or as a table: headings, and below each what its format makes of a row.
-
-    Where the terminal is narrow, the columns of `leave_out` go, in this order; `empty` is told where there are no rows.
-    """
+    """Prints rows as JSON, or as a table: headings, and what their formats make of a row. `leave_out` go where it is narrow."""
     if as_json:
         write_json(rows)
     elif rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,12 +120,9 @@ def _answer(connection: _options.Connection, options: AskOptions, conversation: 
     try:
         if blocking is None:
             asyncio.run(asked(connection.client(floor=options.floor)))
-        else:  # not `asyncio.run`, which would let the read of a socket go on after Ctrl-C
-            with closing(asyncio.new_event_loop()) as loop:
-                try:
-                    loop.run_until_complete(asked(blocking))
-                finally:
-                    loop.run_until_complete(loop.shutdown_asyncgens())
+        else:
+            with asyncio.Runner() as runner:  # not its `run`, which would let the read of a socket go on after Ctrl-C
+                runner.get_loop().run_until_complete(asked(blocking))
     finally:  # after Ctrl-C, too: what came is kept
         conversation.settle(printer.response, printer.asked)
 
