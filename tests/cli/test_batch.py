@@ -359,7 +359,8 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
         until(lambda: len(emulator.requests) >= 20)
         outcome = ended(process, signal.SIGINT)
     assert (outcome.code, outcome.out) == (130, "")
-    counts, hint = outcome.err.splitlines()
+    counts, hint, stopped = outcome.err.splitlines()
+    assert stopped == "venice-chat: stopped"
     assert " open, 0 replayed; $0.0" in counts
     assert (
         hint

@@ -34,8 +34,8 @@ class MarkdownPrinter(AnswerPrinter):
 
     def __init__(self, *, reasoning: bool) -> None:
         super().__init__(reasoning=reasoning)
-        self._live = Live(get_renderable=self._rendered, transient=True, refresh_per_second=8)
         self._block = ""
+        self._live = Live(get_renderable=self._rendered, transient=True, refresh_per_second=8)
 
     def write(self, text: str) -> None:
         self._live.start()

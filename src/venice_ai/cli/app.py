@@ -88,7 +88,7 @@ def run(arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, _end)
     _output.prepare()
     # Warnings, and what the library logs, look like every other message of the command.
-    logging.basicConfig(handlers=[_Notes()], level=logging.WARNING)
+    logging.basicConfig(handlers=[_Notes()], level=logging.WARNING, format="%(message)s")
     if "--debug" in arguments:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
