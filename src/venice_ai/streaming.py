@@ -36,7 +36,6 @@ from .types.response_meta import ResponseMeta
 if TYPE_CHECKING:
     from ._http.caller import Call
     from ._http.connection import Connection
-    from ._wire.notices import Notices
     from .tee.session import TeeSession
     from .types.attestation import AttestationReport, SignatureReport
 
@@ -49,7 +48,7 @@ _START_BYTES = 64
 class ChunkReader:
     """The state of one reply that is being read: what came, and whether and how it ended.
 
-    After an error before any content `call` may send the request again, and the next reply is read in place of this one. A
+    After an error before any content `call` may send its request again, and the next reply is read in place of this one. A
     `session` opens what is end-to-end encrypted; `settle` is called with all bytes of its whole answer. With `every_chunk`
     there are chunks without choices, which carry usage.
     """
@@ -60,13 +59,10 @@ class ChunkReader:
         meta: ResponseMeta,
         request: Request,
         *,
+        call: Call | None = None,
         every_chunk: bool = False,
-        now: Callable[[], float] = float,
-        sent: float = 0.0,
         session: TeeSession | None = None,
         settle: Callable[[bytes], Awaitable[None]] | None = None,
-        call: Call | None = None,
-        notices: Notices | None = None,
     ) -> None:
         self.session = session
         self.ended: bool = False
@@ -77,25 +73,17 @@ class ChunkReader:
         self.handed_out = False
         self._failure: KeptError | None = None
         self._failed_with: str | None = None  # the class of what ended it, also of a cancellation
-        # Not the request itself, whose body may be large.
-        self._model, self._choices = ("", 1) if request.chat is None else (request.chat.model, request.chat.choices)
-        self._watch_progress = request.timeout.progress is not None
-        self._secret = request.secret
+        self._request, self._call = request, call
         self._every_chunk = every_chunk
-        self._now = now
-        self._sent = sent
         self._settle = settle
-        self._call = call  # until content came
-        self._over = call.done if call is not None else None
-        self._notices = notices
         self._received = bytearray()
         self._begin(reply, meta)
 
     def _begin(self, reply: Reply, meta: ResponseMeta) -> None:
         self.reply = reply
         self.meta = meta
-        session = self.session
-        self.assembly: Assembly = Assembly(self._choices) if session is None else session.assembly(self._choices)
+        choices = self._request.chat.choices if self._request.chat else 1
+        self.assembly: Assembly = Assembly(choices) if self.session is None else self.session.assembly(choices)
         self._received.clear()
         self._parser = EventParser()
         self._pieces = aiter(reply.pieces())
@@ -112,18 +100,18 @@ class ChunkReader:
     @property
     def errors(self) -> StreamErrors:
         """The errors that it may end with, as of now."""
-        return StreamErrors(self.assembly, self.meta, self._head, self._secret, self.session)
+        return StreamErrors(self.assembly, self.meta, self._head, self._request.secret, self.session)
 
     def whole(self) -> ChatCompletionResponse:
         """The whole answer, at the end."""
         response = self.errors.partial()
-        if self._notices is not None:
-            self._notices.spent(response)
+        if self._call is not None:
+            self._call.caller.notices.spent(response)
         return response
 
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912, PLR0915  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
-        every_chunk, watch_progress = self._every_chunk, self._watch_progress
+        every_chunk, watch_progress = self._every_chunk, self._request.timeout.progress is not None
         decode = json_text.strict_decode if self.session is None else partial(opened, self.session)
         adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
         found: Any = None
@@ -207,9 +195,9 @@ class ChunkReader:
 
     def _began(self) -> None:
         """Content came: from now on the request is not sent again."""
-        self._begun, self._call = True, None
-        if self._notices is not None and self._notices.names:
-            self._notices.substitution(self._model, self.assembly.model, self.meta, self._now())
+        self._begun = True
+        if self._call is not None and self._request.chat is not None and (notices := self._call.caller.notices).names:
+            notices.substitution(self._request.chat.model, self.assembly.model, self.meta, self._call.caller.clock.now())
 
     async def look(self) -> None:
         """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""
@@ -232,8 +220,8 @@ class ChunkReader:
     def _let_go(self) -> None:
         self.ended = True
         self.reply.close()
-        if self._over is not None:
-            self._over(self.assembly, self._failed_with)
+        if self._call is not None:
+            self._call.done(self.assembly, self._failed_with)
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""
@@ -245,11 +233,12 @@ class ChunkReader:
     async def _go_on(self, failure: APIError) -> None:
         """Goes on with the reply to the next attempt; raises the failure if the request is not sent again."""
         try:
-            if self._call is None or (isinstance(failure, StreamInterruptedError) and not self._call.falls_back(failure)):
+            call = None if self._begun else self._call
+            if call is None or (isinstance(failure, StreamInterruptedError) and not call.falls_back(failure)):
                 raise failure
             unseen = self.assembly.unseen
             self.reply.close()
-            answer = await self._call.again(failure)
+            answer = await call.again(failure)
         finally:
             del failure  # its traceback refers to this frame
         self._begin(answer.reply, answer.meta)
@@ -318,7 +307,7 @@ class ChunkReader:
             return self._parser.finish()
         if self.meta.time_to_first_chunk is None:
             if events:
-                self.meta.time_to_first_chunk = self._now() - self._sent
+                self.meta.time_to_first_chunk = self._call.elapsed() if self._call else 0.0
                 self._head.clear()
             elif not self._first and len(self._head) < _HEAD_BYTES:
                 self._head += piece

@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 from typing import Any
 
-import pandas as pd
-
 from venice_ai import ChatCompletionResponse, UserMessage, VeniceClient
 from venice_ai.emulator import Emulator, text, tool_call
 from venice_ai.types._base import mark_private
@@ -48,6 +46,8 @@ def test_an_encrypted_answer_is_not_shown() -> None:
 
 
 async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
+    import pandas as pd  # here, for it takes longer than this file
+
     async with VeniceClient(api_key="any", transport=Emulator().transport()) as client:
         models = await client.models.list()
     rows = [*models]

@@ -14,7 +14,11 @@ from venice_ai.emulator.enclave import Enclave
 
 from .asking import in_process
 
-_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(venice_ai.__file__).parents[1])}
+_ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(venice_ai.__file__).parents[1]),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # those of others, which take longer than the tests
+}
 TEST = """
 def test_it(emulator):
     from venice_ai.emulator import Emulator

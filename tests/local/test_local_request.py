@@ -18,11 +18,11 @@ TOOLS: list[dict[str, Any]] = [
 
 
 def engine_body(plain: bool = True, /, **body: Any) -> dict[str, Any]:
-    return job({"messages": HELLO, **body}, plain=plain).body
+    return job({"messages": HELLO, **body}, plain=plain)[1]
 
 
 def turns(*messages: dict[str, Any]) -> list[dict[str, str]]:
-    asked: list[dict[str, str]] = job({"messages": messages}, plain=True).body["messages"]
+    asked: list[dict[str, str]] = job({"messages": messages}, plain=True)[1]["messages"]
     return asked
 
 
@@ -119,7 +119,7 @@ def test_a_result_without_its_call_is_still_told() -> None:
     ],
 )
 def test_only_a_forced_call_is_a_call(choice: Any, form: str) -> None:
-    assert job({"messages": HELLO, "tools": TOOLS, "tool_choice": choice}, plain=True).form == form
+    assert job({"messages": HELLO, "tools": TOOLS, "tool_choice": choice}, plain=True)[0] == form
 
 
 def test_a_stop_does_not_cut_a_call() -> None:

@@ -1,8 +1,9 @@
 """What type checkers make of a call.
 
-Some lines here run, and `make check` judges them. The rest is judged here by mypy, pyright and ty, as strictly as they can, and
-each runs once over all of it. Of the files in `tests/typing` they must complain of nothing, and reveal the types that the
-comments tell. Lines that must not pass stand in `REFUSED`. mypy and pyright also accept every snippet of README and docs.
+Some lines here run, and `make check` judges them. It also runs the tests marked `types`: mypy, pyright and ty judge the rest,
+as strictly as they can, and each runs once over all of it. Of the files in `tests/typing` they must complain of nothing, and
+reveal the types that the comments tell. Lines that must not pass stand in `REFUSED`. mypy and pyright also accept every snippet
+of README and docs.
 """
 
 from __future__ import annotations
@@ -294,6 +295,7 @@ def told(name: str, text: str) -> dict[tuple[str, int], str]:
     return {(name, number): bare(line.partition("  # ")[2]) for number, line in lines if " reveal_type(" in line}
 
 
+@pytest.mark.types
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_checker_accepts_what_is_right_sees_its_types_and_refuses_what_is_wrong(checker: str, tmp_path: Path) -> None:
     # One test, for the tests of a file may run in several processes, and each would run the checker again.

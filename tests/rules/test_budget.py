@@ -28,6 +28,7 @@ from venice_ai._wire.request_body import encode
 from venice_ai.emulator.catalogue import text_model
 from venice_ai.types.api.chat import ChatUsage
 from venice_ai.types.api.models import ModelResponse
+from venice_ai.types.response_meta import Headers, ResponseMeta
 
 NOON = 1_800_000_000.0
 ONE: dict[str, Any] = {"input": 1.0, "output": 1.0, "context": 1_000_000, "longest": 100_000}
@@ -56,6 +57,12 @@ def used(prompt: int, answer: int, **more: Any) -> ChatUsage:
 
 async def reserved(budget: Budget, tokens: int, **more: Any) -> Reservation:
     return await budget.reserve(costing(tokens, **more), NOON, Waiter(SystemClock()))
+
+
+def answered(reservation: Reservation, usage: ChatUsage | None, cost: float | None) -> None:
+    """Its attempt has a good reply, which has been read."""
+    reservation.replied(ResponseMeta(200, Headers(), NOON, 0.1))
+    reservation.done(usage, cost)
 
 
 # -- the bound -------------------------------------------------------------------------------------------------------------
@@ -164,10 +171,10 @@ async def test_what_an_answer_cost_takes_the_place_of_what_was_reserved() -> Non
     budget = Budget(1)
     first = await reserved(budget, 1_000)
     assert budget.remaining == Decimal("0.999")
-    first.answered(used(100, 50), None)
-    (await reserved(budget, 1_000)).answered(used(100, 50), 0.0001)
-    (await reserved(budget, 1_000)).answered(None, None)
-    (await reserved(budget, 1_000)).released()
+    answered(first, used(100, 50), None)
+    answered(await reserved(budget, 1_000), used(100, 50), 0.0001)
+    answered(await reserved(budget, 1_000), None, None)
+    (await reserved(budget, 1_000)).done(None, None)
     (row,) = budget.spent()
     assert (row.model, row.usd, row.calls) == ("m", Decimal("0.00125"), 3)
     assert row.day.isoformat() == "2027-01-15"
@@ -181,8 +188,8 @@ async def test_a_request_that_does_not_fit_waits_for_those_in_flight() -> None:
     second = asyncio.create_task(reserved(budget, 1_000))
     await asyncio.sleep(0.02)
     assert not second.done()
-    first.answered(used(100, 50), None)
-    (await second).released()
+    answered(first, used(100, 50), None)
+    (await second).done(None, None)
 
 
 async def test_when_none_is_left_it_is_refused() -> None:
@@ -190,7 +197,7 @@ async def test_when_none_is_left_it_is_refused() -> None:
     first = await reserved(budget, 1_000)
     second = asyncio.create_task(reserved(budget, 1_000))
     await asyncio.sleep(0)
-    first.answered(None, None)
+    answered(first, None, None)
     with pytest.raises(BudgetExceededError, match=r"not sent: 0\.001\d* of 0\.0015\d* USD are spent, .* may cost 0\.001"):
         await second
 
@@ -210,7 +217,7 @@ async def test_those_who_wait_are_served_as_they_came_and_a_cancelled_one_lets_t
         reservation = await reserved(budget, 1_000)
         order.append(number)
         await asyncio.sleep(0)
-        reservation.released()
+        reservation.done(None, None)
 
     first = await reserved(budget, 1_000)
     callers = [asyncio.create_task(caller(number)) for number in range(6)]
@@ -218,7 +225,7 @@ async def test_those_who_wait_are_served_as_they_came_and_a_cancelled_one_lets_t
     callers[0].cancel()
     callers[3].cancel()
     await asyncio.sleep(0)
-    first.released()
+    first.done(None, None)
     await asyncio.gather(*callers, return_exceptions=True)
     assert order == [1, 2, 4, 5]
 
@@ -226,13 +233,13 @@ async def test_those_who_wait_are_served_as_they_came_and_a_cancelled_one_lets_t
 async def test_a_reply_over_its_bound_stops_further_sending_under_this_cap(tmp_path: Path) -> None:
     path = tmp_path / "budget"
     budget = Budget(1, path)
-    (await reserved(budget, 1_000)).answered(used(100, 50), 0.003)
+    answered(await reserved(budget, 1_000), used(100, 50), 0.003)
     assert budget.overshoot == Decimal("0.002")
     with pytest.raises(BudgetExceededError, match="a higher cap goes on"):
         await reserved(budget, 1_000)
     with pytest.raises(BudgetExceededError):
         await reserved(Budget(1, path), 1_000)
-    (await reserved(Budget(2, path), 1_000)).released()
+    (await reserved(Budget(2, path), 1_000)).done(None, None)
 
 
 async def test_how_long_venices_prompt_is_is_learnt_from_the_shortest_request() -> None:
@@ -243,10 +250,10 @@ async def test_how_long_venices_prompt_is_is_learnt_from_the_shortest_request() 
 
     first = await budget.reserve(asking(), NOON, Waiter(SystemClock()))
     assert first.most == (136 + 64 + 1_750 + 100) * 1_000
-    first.answered(used(1_010, 10), None)
+    answered(first, used(1_010, 10), None)
     second = await budget.reserve(asking(), NOON, Waiter(SystemClock()))
     assert second.most == (136 + 64 + 1_010 + 100) * 1_000
-    second.answered(used(9_000, 10), 0.0001)
+    answered(second, used(9_000, 10), 0.0001)
     assert (await budget.reserve(asking(), NOON, Waiter(SystemClock()))).most == second.most
 
 
@@ -254,7 +261,7 @@ async def test_an_answer_settles_once() -> None:
     budget = Budget(1)
     reservation = await reserved(budget, 1_000)
     for _ in range(3):
-        reservation.answered(None, None)
+        answered(reservation, None, None)
     assert [row.usd for row in budget.spent()] == [Decimal("0.001")]
 
 
@@ -277,7 +284,7 @@ def test_threads_with_loops_of_their_own_share_a_budget() -> None:
                 continue
             most_at_once.append(budget.remaining)
             await asyncio.sleep(0)
-            reservation.answered(used(100, 100), None)
+            answered(reservation, used(100, 100), None)
             sent += 1
         return sent
 
@@ -308,7 +315,7 @@ def test_in_any_order_of_reserving_and_settling_the_cap_is_kept(data: st.DataObj
         if in_flight and data.draw(whether):
             over = in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1)))
             spent += (cost := data.draw(st.integers(0, over.most // 1_000)))
-            over.answered(used(cost, 0), None)
+            answered(over, used(cost, 0), None)
 
 
 # -- a file ----------------------------------------------------------------------------------------------------------------
@@ -316,7 +323,7 @@ def test_in_any_order_of_reserving_and_settling_the_cap_is_kept(data: st.DataObj
 
 async def test_a_file_keeps_what_was_spent(tmp_path: Path) -> None:
     path = tmp_path / "budget"
-    (await reserved(Budget(1, path), 1_000)).answered(None, None)
+    answered(await reserved(Budget(1, path), 1_000), None, None)
     assert [row.usd for row in Budget(5, path).spent()] == [Decimal("0.001")]
     assert Budget(5, str(path)).remaining == Decimal("4.999")
 
@@ -327,8 +334,8 @@ async def test_two_budgets_on_one_file_in_one_process_share_it(tmp_path: Path) -
     second = asyncio.create_task(reserved(other, 1_000))
     await asyncio.sleep(0.02)
     assert not second.done()
-    first.released()
-    (await second).released()
+    first.done(None, None)
+    (await second).done(None, None)
 
 
 def test_what_is_no_budget_is_told_before_anything_is_sent(tmp_path: Path) -> None:
@@ -358,7 +365,7 @@ async def test_what_cannot_be_kept_is_not_sent_and_an_answer_is_never_lost_to_it
     other.close()
     with pytest.raises(VeniceError, match="no such table"):
         await reserved(budget, 1_000)
-    reservation.answered(None, None)
+    answered(reservation, None, None)
     assert "stays reserved" in caplog.text
 
 
@@ -374,7 +381,7 @@ def test_a_budget_with_a_file_goes_to_other_processes_and_one_without_does_not(t
 CALLERS = """
 import asyncio, random, sys
 from decimal import Decimal
-from tests.rules.test_budget import reserved, used
+from tests.rules.test_budget import answered, reserved, used
 from venice_ai import Budget, BudgetExceededError
 
 async def main(path, seed):
@@ -386,7 +393,7 @@ async def main(path, seed):
             return 0
         await asyncio.sleep(rng.random() / 50)
         tokens = rng.randrange(50, 500)
-        reservation.answered(used(tokens, 0), None)
+        answered(reservation, used(tokens, 0), None)
         return tokens
     print(sum(await asyncio.gather(*(caller() for _ in range(125)))))
 
@@ -478,7 +485,7 @@ async def test_keeping_a_budget_takes_a_few_statements_a_call_however_many_there
         database.set_trace_callback(statements.append)
 
     for count in range(1, 301):
-        (await reserved(budget, 1_000)).answered(used(100, 50), None)
+        answered(await reserved(budget, 1_000), used(100, 50), None)
         assert len(statements) <= 12 * count
 
     assert [row.calls for row in budget.spent()] == [300]

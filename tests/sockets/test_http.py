@@ -21,7 +21,6 @@ import warnings
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -47,7 +46,7 @@ from venice_ai.emulator import Emulator, text
 from venice_ai.emulator.server import run_in_thread
 
 from ..fakes import DONE, HI, KEY, RecordingClock, chunk, completion, event, hello
-from ..scripted_server import ABORT, CLOSE, FAREWELL, PATIENCE_SECONDS, SILENCE, Step, head, reply, serving, streamed
+from ..scripted_server import ABORT, CLOSE, FAREWELL, PATIENCE_SECONDS, SILENCE, Step, bomb, head, reply, serving, streamed
 
 ANSWER = reply(completion())
 MODELS = reply({"object": "list", "data": []})
@@ -1166,14 +1165,6 @@ async def test_a_stream_that_is_whole_is_whole_whatever_its_trailer_says() -> No
     for steps in ends:
         async with serving([*steps, SILENCE]) as server, server.client(timeout=PATIENCE) as client:
             assert await asyncio.wait_for(streamed_text(client), PATIENCE_SECONDS) == "hello"
-
-
-@cache
-def bomb(mebibytes: int) -> bytes:
-    """A member of gzip that holds a thousand times its size."""
-    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
-    piece = b"x" * 2**20
-    return b"".join([*(packer.compress(piece) for _ in range(mebibytes)), packer.flush()])
 
 
 @pytest.mark.parametrize("how", ["stream", "plain", "refusal"])

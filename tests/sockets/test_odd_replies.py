@@ -15,7 +15,7 @@ import pytest
 from venice_ai import SyncVeniceClient, VeniceError
 
 from ..fakes import HI, KEY, completion
-from ..scripted_server import ABORT, CLOSE, FAREWELL, SILENCE, Server, Step, head, reply, serving
+from ..scripted_server import ABORT, CLOSE, FAREWELL, SILENCE, Server, Step, bomb, head, reply, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there every call takes the event loop")
 
@@ -92,10 +92,8 @@ CODINGS: dict[str, list[Step]] = {
         gzip.compress(b'{"error": "no"}')[:-3], status="429 Too Many", headers={"Content-Encoding": "gzip"}
     ),
     "a refusal in br": reply(b"...", status="503 Busy", headers={"Content-Encoding": "br"}),
-    "a refusal that bursts": reply(
-        gzip.compress(bytes(64 * 2**20), 1), status="403 Forbidden", headers={"Content-Encoding": "gzip"}
-    ),
-    "an answer that bursts": coded("gzip", gzip.compress(bytes(300 * 2**20), 1)),
+    "a refusal that bursts": reply(bomb(64), status="403 Forbidden", headers={"Content-Encoding": "gzip"}),
+    "an answer that bursts": coded("gzip", bomb(300)),
 }
 LENGTHS: dict[str, list[Step]] = {
     "twice in one header": framed(f"Content-Length: {SIZE}, {SIZE}"),

@@ -24,7 +24,7 @@ from typing import Any, Final, NoReturn, cast
 
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
-from venice_ai.tee.attestation import evidence, platform
+from venice_ai.tee.attestation import evidence, subjects
 from venice_ai.tee.canonical import canonical, members_of, parse
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
 from venice_ai.tee.types import CollectedEvidence, Documents
@@ -218,7 +218,7 @@ def targets() -> list[Target]:
     return [
         *whole,
         Target("collateral", 10, genuine[0].bent_collateral),
-        Target("platform", 10, lambda chance: platform(chance.octets(genuine[0].raw))),
+        Target("subjects", 10, lambda chance: subjects(chance.octets(genuine[0].raw))),
         Target("evidence", 10, lambda chance: evidence(collected(chance.octets(genuine[0].raw))), wrong),
         Target("JSON", 40, lambda chance: parse(chance.octets(genuine[2].raw)), wrong),
         Target("members", 20, lambda chance: members_of(chance.octets(genuine[2].raw).decode()), wrong),

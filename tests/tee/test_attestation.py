@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.shared import shared
 from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
 from venice_ai.tee import MeasurementPins, OsImage, TeeOptions
-from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, platform, shown
+from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, shown, subjects
 from venice_ai.tee.checks import QUOTE, raise_for, with_custom
 from venice_ai.tee.crypto import address, public_key_bytes
 from venice_ai.tee.eventlog import RUNTIME_EVENT
@@ -100,9 +100,9 @@ def test_what_we_sign_ourselves_is_good_under_our_root() -> None:
 
 
 def test_the_platform_is_read_from_the_quote() -> None:
-    assert platform(json.dumps(GEMMA.reply).encode()) == ("90C06F000000", "platform")
-    assert platform(b"{}") is None
-    assert platform(b'{"intel_quote": "%s"}' % (b"00" * 700)) is None
+    assert subjects(json.dumps(GEMMA.reply).encode()) == (("90C06F000000", "platform"), GEMMA.reply["nvidia_payload"])
+    assert subjects(b"{}") == subjects(b"[]") == (None, None)
+    assert subjects(b'{"intel_quote": "%s", "nvidia_payload": 1}' % (b"00" * 700)) == (None, 1)
 
 
 def test_the_key_is_not_used_past_what_the_server_says() -> None:
@@ -484,7 +484,11 @@ def test_what_was_shown_before_is_expected_again(part: str) -> None:
 
 
 def test_a_report_tells_what_a_model_is_to_show_from_then_on() -> None:
-    assert [shown(case.judged()) for case in (GEMMA, GLM, LIVE)] == [{"gpus"}, {"gpus", "compose_manager"}, {"gateway"}]
+    assert [shown(case.judged()) for case in (GEMMA, GLM, LIVE)] == [
+        {"quote", "gpus"},
+        {"quote", "gpus", "compose_manager"},
+        {"quote", "gateway"},
+    ]
 
 
 def _workload(report: Any) -> dict[str, str]:
@@ -688,8 +692,8 @@ def test_a_reply_without_a_quote_is_the_baseline_at_most() -> None:
 
 
 def test_59_what_had_a_quote_before_must_have_one() -> None:
-    assert "quote_parse" in failed(BASELINE.judged(reached_before="hardware"))
-    assert BASELINE.judged(reached_before="server").level == "server"
+    assert "quote_parse" in failed(BASELINE.judged(shown_before={"quote"}))
+    assert BASELINE.judged(shown_before=shown(BASELINE.judged())).level == "server"
 
 
 def test_58_without_dcap_qvl_the_level_is_quote(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -915,5 +919,5 @@ def test_a_platform_is_not_read_from_certificates_that_are_none() -> None:
     pem = "-----BEGIN CERTIFICATE-----\n" + "\n".join(textwrap.wrap(base64.b64encode(other).decode(), 64))
     at = raw.index(b"-----BEGIN")
     bent = raw[:at] + pem.encode() + raw[at + len(pem) :]
-    assert platform(json.dumps(GEMMA.quoted(bent).reply).encode()) is None
+    assert subjects(json.dumps(GEMMA.quoted(bent).reply).encode())[0] is None
     assert "intel_chain" in failed(GEMMA.quoted(bent).judged())

@@ -113,6 +113,7 @@ class Keys:
     """The private keys of every request that is under way, found in memory: nothing else knows them."""
 
     def __init__(self, enclave: Enclave) -> None:
+        gc.freeze()  # what is older holds no key that is still to be made, and need not be searched
         self._send = enclave.send
         self.found: list[bytes] = []
         enclave.send = self._watched  # type: ignore[method-assign]

@@ -12,7 +12,11 @@ from venice_ai.testing import Cassette
 
 from .recording import exchange_of
 
-_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(venice_ai.__file__).parents[1])}
+_ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(venice_ai.__file__).parents[1]),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # those of others, which take longer than the tests
+}
 CONFTEST = 'pytest_plugins = ["venice_ai.testing.pytest_plugin"]\n'
 TESTS = """
 import asyncio, socket

@@ -26,11 +26,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_port(port: int) -> None:
-    if not 0 <= port <= _LARGEST_PORT:
-        raise InvalidRequestError(f"port={port!r} is not a port; 0 takes a free one, others end at {_LARGEST_PORT}")
-
-
 def origin(host: str, port: int) -> str:
     """The address of a server on a host and a port, without a path."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -41,6 +36,8 @@ async def listening(
     accept: Callable[[], asyncio.BaseProtocol], host: str, port: int, *, backlog: int = 128
 ) -> AsyncGenerator[int]:
     """Accepts connections until the context ends; gives the port. Raises VeniceError if it cannot be had."""
+    if not 0 <= port <= _LARGEST_PORT:
+        raise InvalidRequestError(f"port={port!r} is not a port; 0 takes a free one, others end at {_LARGEST_PORT}")
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(accept, host, port, backlog=backlog)

@@ -67,9 +67,9 @@ class Transport(Protocol):
 class Pass(Protocol):
     """The permission to send one attempt. Its methods may be called on any thread, and neither wait nor raise."""
 
-    held: bool
+    held: bool = False
     """After a refusal: whether the gate holds the next attempt as long as the server wants, so that its call need not wait."""
-    free: bool
+    free: bool = False
     """After a refusal: whether the call goes back to its place in the queue, and pays none of its retries for it."""
 
     def replied(self, found: ResponseMeta | BaseException) -> None:

@@ -181,8 +181,6 @@ def _release_or_abort(response: aiohttp.ClientResponse) -> None:
 class _ArrivingBody:
     """A body as it arrives. What came before a fault is given first, and then the fault is raised."""
 
-    __slots__ = ("_content", "_state", "fault")
-
     def __init__(self, response: aiohttp.ClientResponse, pool: Pool) -> None:
         self._content = response.content
         self._state: ConnectionState | None = None
@@ -271,11 +269,6 @@ async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool
 
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
-
-    __slots__ = (
-        *("__weakref__", "_abandoned", "_arriving", "_content", "_decoder", "_method", "_pool", "_response", "_steps", "_url"),
-        *("_watch", "headers", "status"),
-    )
 
     def __init__(
         self, response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, started: float

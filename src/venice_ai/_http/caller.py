@@ -16,7 +16,7 @@ from .._wire.notices import Notices
 from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
-from .retry import RetryPolicy
+from .retry import Lifetime, RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
@@ -45,26 +45,16 @@ class Caller:
     counts: TokenCounts | None = None
     """What is told the usage of each answer."""
     notices: Notices = field(default_factory=Notices)
-    origin: Caller | None = None
-    """The caller of the client of which this one's is a view."""
-    _closed: bool = False
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    """That of its client: once that is closed, nothing more is sent."""
 
     def with_policy(self, policy: RetryPolicy) -> Caller:
-        """The same with other retries; what closes one closes both."""
-        return replace(self, policy=policy, origin=self.origin or self)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client was closed: then nothing more is sent."""
-        return self._closed if self.origin is None else self.origin.closed
-
-    def reopen(self) -> None:
-        """The client may be used again."""
-        self._closed = False
+        """The same with other retries."""
+        return replace(self, policy=policy)
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""
-        self._closed = True
+        self.lifetime.closed = True
         if isinstance(self.clock, SystemClock):
             self.clock.wake()
         for gate in self.gates:
@@ -100,7 +90,7 @@ class Call:
     """One request with all its attempts, which share a deadline and a number of retries."""
 
     def __init__(self, caller: Caller, request: Request) -> None:
-        self._caller = caller
+        self.caller = caller
         self._request = request
         self._began = caller.clock.now()
         self._attempts = 0
@@ -114,19 +104,23 @@ class Call:
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return self.caller.clock.now() - self._began
+
     def falls_back(self, failure: APIError) -> bool:
         """Whether another model may be asked after this failure of a reply that has not begun."""
         return False
 
     async def answer(self, failure: APIError | None = None) -> Answer:
         """The next good reply, after this failure if there was one, or an APIError. Whoever gets it calls `done` at its end."""
-        caller, request = self._caller, self._request
+        caller, request = self.caller, self._request
         while True:
             self._attempts += 1
             if caller.gates:
                 await self._enter(failure)
             if request.timeout.deadline is not None:
-                request.deadline_seconds = request.timeout.left(caller.clock.now() - self._began)
+                request.deadline_seconds = request.timeout.left(self.elapsed())
             reply, body, sent = None, b"", caller.clock.now()
             self._sent, self._meta = sent, None
             attempts_logger.debug("attempt %d: sending %d bytes", self._attempts, len(request.body or b""))
@@ -155,7 +149,7 @@ class Call:
     def done(self, answer: object, failure: str | None = None) -> None:
         """The attempt is over, with this answer or this kind of failure; it is told what that cost. May be called often."""
         usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
-        request, counts = self._request, self._caller.counts
+        request, counts = self._request, self.caller.counts
         if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
             self._learnt = True
             counts.learn(request.chat.model, request.body, getattr(usage, "prompt_tokens", None))
@@ -166,7 +160,7 @@ class Call:
 
     def _log(self, sent: float, usage: object, failure: str | None) -> None:
         """Writes the line of an attempt, which shows neither the key nor anything that was said."""
-        request, meta, now, self._sent = self._request, self._meta, self._caller.clock.now(), None
+        request, meta, now, self._sent = self._request, self._meta, self.caller.clock.now(), None
         waited, self._since = 1000 * (sent - self._since), now
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
         how = " ".join(str(each) for each in (meta and meta.status_code, failure) if each is not None) or "left"
@@ -178,7 +172,7 @@ class Call:
 
     async def _enter(self, failure: APIError | None) -> None:
         """Waits until every gate lets the next attempt pass."""
-        caller, deadline = self._caller, self._request.timeout.deadline
+        caller, deadline = self.caller, self._request.timeout.deadline
         due = None if deadline is None else self._began + deadline
         attempt = Attempt(self._request, self._attempts, self._began, due, failure, self.fail_fast)
         try:
@@ -199,24 +193,24 @@ class Call:
         self.done(None, type(failure).__name__)
         if not isinstance(failure, APIError):
             return False
-        policy = self._caller.policy
-        if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
+        policy = self.caller.policy
+        if free and policy.retries and policy.waits(failure) and not (self.caller.lifetime.closed or self.abandoned):
             self._attempts -= 1
             return True
         if (delay := self._delay(failure)) is not None and not held:
             logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
-            await self._caller.clock.sleep(delay)
+            await self.caller.clock.sleep(delay)
             self._check_wanted(failure)
         return delay is not None
 
     def _check_wanted(self, failure: APIError | None) -> None:
-        if self._caller.closed or self.abandoned:
-            what = "client" if self._caller.closed else "stream"
+        if self.caller.lifetime.closed or self.abandoned:
+            what = "client" if self.caller.lifetime.closed else "stream"
             raise APIConnectionError(f"the {what} was closed before it tried again") from failure
 
     def _judged(self, reply: Reply, body: bytes, sent: float) -> Answer:
         """A good reply with its body, unless it is a stream; raises the APIError that a refusal is."""
-        caller = self._caller
+        caller = self.caller
         clock = caller.clock
         meta = ResponseMeta(
             status_code=reply.status,
@@ -238,13 +232,13 @@ class Call:
         return Answer(reply, meta, body)
 
     def _delay(self, failure: APIError) -> float | None:
-        if self._caller.closed:
+        if self.caller.lifetime.closed:
             return None
         spread = random.random()  # noqa: S311  # spreads retries, keeps no secret
-        delay = self._caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
-        left = self._request.timeout.left(self._caller.clock.now() - self._began)
+        delay = self.caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
+        left = self._request.timeout.left(self.elapsed())
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):
             return None
         attempt = Attempt(self._request, self._attempts, self._began, None, failure)
-        return delay if all(gate.may_retry(attempt) for gate in self._caller.gates) else None
+        return delay if all(gate.may_retry(attempt) for gate in self.caller.gates) else None

@@ -16,7 +16,7 @@ from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIError, AuthenticationError, InvalidRequestError, VeniceError
-from .retry import RetryPolicy
+from .retry import Lifetime, RetryPolicy
 
 if TYPE_CHECKING:
     import ssl
@@ -90,7 +90,7 @@ class Connection:
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
         self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
-        self._closed = False
+        self._lifetime = Lifetime()
         self._origin: Connection | None = None  # the client that this is a view of
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -173,10 +173,8 @@ class Connection:
 
     def resource(self, kind: Callable[[Connection], ResourceT]) -> ResourceT:
         """The part of the API that a class stands for: one object for each class."""
-        if self._origin is not None:
-            return self._origin.resource(kind)
         found: ResourceT | None = self._resources.get(kind)
-        return self._resources.setdefault(kind, kind(self)) if found is None else found
+        return self._resources.setdefault(kind, kind(self._origin or self)) if found is None else found
 
     def build_request(
         self,
@@ -238,12 +236,12 @@ class Connection:
             from .routes import Routes
 
             transport = AiohttpTransport(Routes(**self._http), self._session)
-        return Caller(transport, clock, self._retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
+        return Caller(transport, clock, self._retries, self._gates(clock), self.token_counts, self.notices, self._lifetime)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         gates: list[CallGate] = []
         if self.budget is not None:
-            from .budget_gate import BudgetGate
+            from .._limits.budget import BudgetGate
 
             # Before the limiter: whoever waits for money, or for the catalogue, is to keep no place of those who could be sent.
             gates.append(BudgetGate(self.budget, self._find_model, clock))
@@ -288,27 +286,19 @@ class Connection:
     @property
     def closed(self) -> bool:
         """Whether it was closed, and not entered again."""
-        return self._closed if self._origin is None else self._origin.closed
+        return self._lifetime.closed
 
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
-        if self._origin is not None:
-            await self._origin.close()
-            return
-        self._closed = True
+        self._lifetime.closed = True
         for call in tuple(self.on_close):
             if (work := call()) is not None:
                 await work
-        if "caller" in self.__dict__:
-            await self.caller.close()
+        if "caller" in vars(origin := self._origin or self):
+            await origin.caller.close()
 
     async def __aenter__(self) -> Self:
-        if self._origin is not None:
-            await self._origin.__aenter__()
-            return self
-        self._closed = False
-        if "caller" in self.__dict__:
-            self.caller.reopen()
+        self._lifetime.closed = False
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -318,7 +308,7 @@ class Connection:
         raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
-        if "_closed" not in vars(self):
+        if "_lifetime" not in vars(self):
             return "<VeniceClient that was not made>"  # its settings were refused, and a debugger shows it
         key = "with a key" if self._api_key else "without a key"
         return f"<VeniceClient of {self.base_url} {key}{', closed' if self.closed else ''}>"

@@ -13,6 +13,12 @@ from ..exceptions import APIConnectionError, APIError, APITimeoutError
 _SAID_NO = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model providers say
 
 
+class Lifetime:
+    """Whether a client is closed; its views and what sends their requests share it."""
+
+    closed: bool = False
+
+
 class RetryPolicy(NamedTuple):
     retries: int = 2
     """Further attempts after the first."""

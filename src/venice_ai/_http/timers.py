@@ -83,11 +83,6 @@ class Limit:
 class Watch:
     """Watches the `first_chunk`, `idle`, `progress` and `deadline` clocks of one stream; the first to run out calls `stop`."""
 
-    __slots__ = (
-        *("_byte", "_content", "_deadline", "_handle", "_limits", "_loop"),
-        *("_ran_out", "_reading", "_sent", "_stop", "_streamed"),
-    )
-
     def __init__(
         self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None
     ) -> None:

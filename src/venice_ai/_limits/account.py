@@ -344,8 +344,6 @@ class Account:
 class Ticket(Pass):
     """The pass of one attempt."""
 
-    held = free = False
-
     def __init__(self, bucket: Bucket, request: Request, flight: Flight) -> None:
         self._bucket = bucket
         self._request = request

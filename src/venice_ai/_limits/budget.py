@@ -10,21 +10,27 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from .._core.json_values import items, members
+from .._core.ports import Attempt, CallGate, Clock, Pass
+from .._core.request import Request
+from .._wire.json_text import decode
 from ..costs import VENICE_PROMPT_TOKENS_MOST
-from ..exceptions import APIConnectionError, BudgetExceededError, InvalidArgumentError, VeniceError
+from ..exceptions import APIConnectionError, APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
+from ..types.api.chat import ChatUsage
+from ..types.api.models import ModelResponse
 from .shared_file import SharedFile
 from .upper_bound import NANO, Chat, nano_usd
 from .waiter import Waiter
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
-
-    from ..types.api.chat import ChatUsage
 
 logger = logging.getLogger("venice_ai")
 
@@ -164,14 +170,14 @@ class Budget:
         said = f"{Decimal(spent) / NANO:f} of {self.cap:f} USD are spent, and {why}"
         raise BudgetExceededError(f"not sent: {said}; a higher cap goes on")
 
-    def settle(self, reservation: Reservation, cost: int, prompt_tokens: int | None = None) -> None:
+    def settle(self, reservation: Reservation, cost: int, prompt_tokens: object) -> None:
         """Replaces a reservation by what was spent, in nano-USD; 0 releases it. Never raises: the answer is here and counts."""
+        chat = reservation.chat
         try:
             with self._file.transaction() as database:
                 if _spend(database, reservation.row, cost):
-                    if prompt_tokens is not None:  # Venice's own prompt is part of them
-                        known = reservation.chat.entries[0].id, min(prompt_tokens, VENICE_PROMPT_TOKENS_MOST)
-                        database.execute(_PROMPT, known)
+                    if chat.has_venice_prompt and isinstance(prompt_tokens, int):  # Venice's own prompt is part of them
+                        database.execute(_PROMPT, (chat.entries[0].id, min(prompt_tokens, VENICE_PROMPT_TOKENS_MOST)))
                     if cost > reservation.most:
                         database.execute("INSERT INTO overshoot VALUES (?, ?)", (cost - reservation.most, self._cap))
         except VeniceError as error:
@@ -208,22 +214,73 @@ def _spend(database: Connection, row: int, nano: int) -> bool:
     return bool(database.execute("DELETE FROM reserved WHERE id = ?", (row,)).rowcount)
 
 
-class Reservation(NamedTuple):
+class _Free(Pass):
+    """The pass of what costs nothing."""
+
+    def replied(self, found: object) -> None:
+        pass
+
+    def done(self, usage: object, cost: float | None) -> None:
+        pass
+
+
+@dataclass(eq=False)
+class Reservation(Pass):
     """What is reserved for one attempt to send a chat, until it is over."""
 
     budget: Budget
     chat: Chat
     most: int
     row: int
+    billed: bool = False  # as long as nothing is known of a reply, it was not sent
 
-    def answered(self, usage: ChatUsage | None, cost_usd: float | None) -> None:
-        """The answer is over: it cost so much, or by its usage; if neither is known, all that was reserved."""
-        charged = nano_usd(cost_usd)
+    def replied(self, found: object) -> None:
+        self.billed = not isinstance(found, BaseException) or may_be_billed(found)
+
+    def done(self, usage: object, cost: float | None) -> None:
+        """The answer cost so much, or by its usage; if neither is known, all that was reserved, unless nothing was billed."""
+        usage = usage if isinstance(usage, ChatUsage) else None
+        charged = nano_usd(cost)
         if charged is None:
-            charged = self.most if usage is None else self.chat.cost(usage)
-        prompt = usage.prompt_tokens if usage is not None and self.chat.has_venice_prompt else None
-        self.budget.settle(self, charged, prompt if isinstance(prompt, int) else None)
+            charged = self.chat.cost(usage) if usage is not None else self.most * self.billed
+        self.budget.settle(self, charged, usage and usage.prompt_tokens)
 
-    def released(self) -> None:
-        """It was not sent, or was refused: nothing is billed."""
-        self.budget.settle(self, 0)
+
+@dataclass(eq=False)
+class BudgetGate(CallGate):
+    """One client's way into a budget; `find` finds the catalogue's entry of a model, a trait or an alias."""
+
+    budget: Budget
+    find: Callable[[str], Awaitable[ModelResponse]]
+    clock: Clock
+    waiting: set[Waiter] = field(default_factory=set[Waiter])
+
+    async def enter(self, attempt: Attempt) -> Pass:
+        """Reserves the most that a chat can cost; what is no chat is free."""
+        request = attempt.request
+        if request.chat is None:
+            return _Free()
+        chat = await self._chat(request)
+        waiter = Waiter(self.clock, attempt.due, request.timeout.queue)
+        self.waiting.add(waiter)
+        try:
+            return await self.budget.reserve(chat, self.clock.time(), waiter)
+        finally:
+            self.waiting.discard(waiter)
+
+    def close(self) -> None:
+        for waiter in list(self.waiting):
+            waiter.close()
+
+    async def _chat(self, request: Request) -> Chat:
+        body = members(decode(request.body or b""))
+        others = [members(each).get("model") for each in items(body.get("fallbacks"))]
+        names = [body["model"], *(name for name in others if isinstance(name, str))]
+        return Chat([await self.find(name) for name in names], body, len(request.body or b""))
+
+
+def may_be_billed(failure: BaseException) -> bool:
+    """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
+    if getattr(failure, "unsent", False) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
+        return False
+    return not isinstance(failure, APIError) or failure.counts_as in {None, 200, 504}

@@ -43,11 +43,6 @@ _UNSEEN = _new(ChatCompletionChunk)
 class Assembly:
     """What has come of an answer of `expected` choices; where `sealed` opens it, no chunk's `repr` shows what it holds."""
 
-    __slots__ = (
-        *("_choices", "_expected", "_fields", "_halved", "_sealed", "_unfinished"),
-        *("begun", "chunks", "halved", "patterns", "repeats", "unseen"),
-    )
-
     def __init__(self, expected: int = 1, sealed: Sealed | None = None) -> None:
         self._expected = expected
         self._sealed = sealed
@@ -181,11 +176,6 @@ class Assembly:
 
 
 class Choice:
-    __slots__ = (
-        *("bare", "begun", "calls", "content", "details", "finish_reason"),
-        *("function", "halves", "logprobs", "message", "rest"),
-    )
-
     def __init__(self) -> None:
         self.content: list[Any] | None = None  # texts, and parts that are not texts
         self.bare = False  # whether a value stood in place of texts or lists

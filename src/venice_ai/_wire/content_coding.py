@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 EVENT_BYTES: Final = 64 * 2**20
@@ -51,16 +52,11 @@ class Decoder:
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """What can be decoded now, in steps of at most `STEP_BYTES`. Take all of them before the next piece is fed."""
-        for start in range(0, len(piece), STEP_BYTES):
-            yield from self._decoded(piece[start : start + STEP_BYTES], 0)
-
-    def _decoded(self, piece: bytes, stage: int) -> Iterator[bytes]:
-        if stage == len(self._stages):
-            yield piece
-            return
+        steps: Iterator[bytes] = (piece[start : start + STEP_BYTES] for start in range(0, len(piece), STEP_BYTES))
+        for stage in self._stages:
+            steps = chain.from_iterable(map(stage.feed, steps))
         try:
-            for step in self._stages[stage].feed(piece):
-                yield from self._decoded(step, stage + 1)
+            yield from steps
         except zlib.error as error:
             raise DecodingError(f"its compression is broken ({error})") from None
 

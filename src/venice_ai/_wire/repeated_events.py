@@ -35,11 +35,6 @@ _new: Final = object.__new__
 class Pattern:
     """The bytes around the text that changes, what the event says, and the text's pieces so far."""
 
-    __slots__ = (
-        *("_choice", "_chunk", "_inner", "_others", "after", "before"),
-        *("delta", "index", "name", "path", "pieces", "text"),
-    )
-
     def __init__(self, before: bytes, after: bytes, path: Path, found: Any) -> None:
         self.before = before
         self.after = after
@@ -97,8 +92,6 @@ class Pattern:
 
 class Repeats:
     """The patterns of a stream, learnt from its events. In an encrypted stream, `opened` opens the JSON of an event."""
-
-    __slots__ = ("_fruitless", "_opened", "_recent", "patterns", "worthwhile")
 
     def __init__(self, opened: Callable[[Any], Any] | None = None) -> None:
         self._opened = opened

@@ -15,8 +15,6 @@ from .growing import fields_of, grown, plain_copy
 class Details:
     """The details of reasoning. Fragments of one index are one entry as long as their type and id do not change."""
 
-    __slots__ = ("_open", "entries")
-
     def __init__(self) -> None:
         self.entries: list[Any] = []
         self._open: dict[int, dict[str, Any]] = {}  # by index
@@ -40,8 +38,6 @@ class Details:
 
 class Calls:
     """The tool calls of a choice. An index that is sane joins fragments; a new id opens a new call."""
-
-    __slots__ = ("_by_id", "_by_index", "calls")
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -92,8 +88,6 @@ def _index(fragment: dict[str, Any]) -> int | None:
 
 
 class Call:
-    __slots__ = ("_name", "_name_length", "arguments", "fields", "function", "index")
-
     def __init__(self, index: int | None = None) -> None:
         self.index = index
         self.fields: dict[str, Any] = {}

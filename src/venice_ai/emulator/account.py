@@ -13,7 +13,7 @@ from math import inf
 from typing import Literal
 
 from . import contract
-from .sending import Answer, Send
+from .sending import Answer
 
 _MINUTE = 60.0
 _TOTAL = re.compile(rb'"total_tokens":\s*(\d+)')
@@ -72,7 +72,7 @@ class Account:
         body = answer.body
         if not isinstance(body, AsyncIterator):  # a backend's answer counts no tokens
             body = tuple(body)
-            said = b"".join(act.data for act in body if isinstance(act, Send))
+            said = b"".join(act for act in body if isinstance(act, bytes))
             self._use("tokens", now, max(map(int, _TOTAL.findall(said)), default=0))
         if answer.status >= 400:  # an error
             self._fail(now)

@@ -67,7 +67,8 @@ def administer(incoming: Incoming, requests: list[Recorded], script: Script, enc
             case ("DELETE", "requests"):
                 requests.clear()
             case ("DELETE", "script"):
-                script.clear()
+                script.left.clear()
+                script.always.clear()
             case ("POST", "script"):
                 said["steps"] = _extend(script, members(decode(incoming.body)))
             case ("GET", "tee") if enclave is not None:
@@ -91,9 +92,9 @@ def _extend(script: Script, order: dict[str, Any]) -> int:
     steps = steps_from_json(order["steps"])
     path = str(order.get("path", CHAT_PATH))
     if order.get("always"):
-        script.always(steps[-1] if steps else None, path)
+        script.always[path] = steps[-1] if steps else None
     else:
-        script.add(steps, path)
+        script.left[path].extend(steps)
     return len(steps)
 
 

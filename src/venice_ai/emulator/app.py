@@ -83,10 +83,20 @@ class Emulator:
         """The last 1000 requests, oldest first."""
         self._catalogue = Catalogue(models)
         if backend is not None:
-            self._catalogue.add_default(_entry(backend, in_enclave=tee is not False))
+            # It is free, and able to do what it does not refuse itself.
+            able = ["FunctionCalling", "ResponseSchema", "LogProbs"]
+            if tee and backend.model_id.startswith(E2EE_PREFIX):
+                able += ["TeeAttestation", "E2EE"]
+            context = backend.context_tokens
+            entry = text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)
+            self._catalogue.add_default(entry)
         self._backend = backend
         self._script = Script()
-        self.enclave: Enclave | None = _enclave(tee)
+        if tee is True:
+            from .enclave import Enclave  # only with the extra
+
+            tee = Enclave()
+        self.enclave: Enclave | None = tee or None
         """The enclave; `None` without `tee`."""
         self._has_admin = admin
         self._cors = cors
@@ -105,11 +115,11 @@ class Emulator:
         A request that the contract refuses is refused as ever, and takes no step. Steps in which a model speaks mean the
         usual answer on other paths than that of chat.
         """
-        self._script.add(steps, path)
+        self._script.left[path].extend(steps)
 
     def always(self, step: Step | None, *, path: str = CHAT_PATH) -> None:
         """What to answer whenever the script is at its end; None brings the usual answers back."""
-        self._script.always(step, path)
+        self._script.always[path] = step
 
     def transport(self) -> EmulatorTransport:
         """A transport for a client in this process."""
@@ -150,10 +160,10 @@ class Emulator:
         step = self._script.take(path) or Usual()
         if isinstance(step, Unspoken):
             return _unspoken(step)
-        if path in {ATTESTATION, SIGNATURE}:
-            return self._evidence(path, incoming.query)
-        limits = _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
-        return limits if path == LIMITS else self._catalogue_answer(path, incoming.query, step.how)
+        if path == "/api_keys/rate_limits":
+            return _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
+        is_tee, query = path.startswith("/tee/"), incoming.query
+        return self._evidence(path, query) if is_tee else self._catalogue_answer(path, query, step.how)
 
     def _evidence(self, path: str, query: Mapping[str, str]) -> Answer:
         name = query.get("model", "")
@@ -163,7 +173,7 @@ class Emulator:
             return contract.refused(404, f"Specified model not found: {name}")
         if not self._catalogue.capabilities(name).supportsTeeAttestation:
             return contract.refused(400, f"The model {name} does not support TEE attestation")
-        return (self.enclave.attest if path == ATTESTATION else self.enclave.signature)(name, query)
+        return (self.enclave.attest if path == "/tee/attestation" else self.enclave.signature)(name, query)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")
@@ -178,8 +188,11 @@ class Emulator:
     # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
-        if refusal := _refusal(incoming):
-            return refusal
+        is_json = incoming.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+        if not is_json or len(incoming.body) > contract.MAX_BODY_BYTES:
+            return contract.refused(413 if is_json else 415)
+        if stranger := _stranger(incoming):
+            return stranger
         try:
             body = contract.decode(incoming.body)
         except ValueError as reason:
@@ -228,33 +241,8 @@ class Emulator:
             return contract.rejected(f"Invalid schema: {reason}", unsaid.id)
 
 
-LIMITS = "/api_keys/rate_limits"
-ATTESTATION = "/tee/attestation"
-SIGNATURE = "/tee/signature"
-_METHODS = {
-    CHAT_PATH: "POST",
-    **dict.fromkeys(("/models", "/models/traits", "/models/compatibility_mapping", LIMITS, ATTESTATION, SIGNATURE), "GET"),
-}
-
-
-def _enclave(tee: bool | Enclave) -> Enclave | None:
-    if tee is not True:
-        return tee or None
-    from venice_ai.tee.extra import require_extra
-
-    require_extra()
-    from .enclave import Enclave
-
-    return Enclave()
-
-
-def _refusal(incoming: Incoming) -> Answer | None:
-    """The refusal of a request before its body is read; `None` if it is accepted."""
-    if incoming.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        return contract.refused(415)
-    if len(incoming.body) > contract.MAX_BODY_BYTES:
-        return contract.refused(413)
-    return _stranger(incoming)
+_READ = ("/models", "/models/traits", "/models/compatibility_mapping", "/api_keys/rate_limits")
+_METHODS = {CHAT_PATH: "POST", **dict.fromkeys((*_READ, "/tee/attestation", "/tee/signature"), "GET")}
 
 
 def _stranger(incoming: Incoming) -> Answer | None:
@@ -266,15 +254,6 @@ def _stranger(incoming: Incoming) -> Answer | None:
     if not key.strip() and scheme.lower() in {"", "bearer"}:
         return contract.no_key(f"https://api.venice.ai{incoming.path}")
     return None if scheme.lower() == "bearer" else contract.refused(401)
-
-
-def _entry(backend: Backend, *, in_enclave: bool) -> dict[str, Any]:
-    """The catalogue entry of a backend: free, and able to do what it does not refuse itself."""
-    context = backend.context_tokens
-    able = ["FunctionCalling", "ResponseSchema", "LogProbs"]
-    if in_enclave and backend.model_id.startswith(E2EE_PREFIX):
-        able += ["TeeAttestation", "E2EE"]
-    return text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)
 
 
 # -- what a step of the script answers -----------------------------------------------------------------------------------

@@ -9,14 +9,13 @@ from typing import Any, Protocol
 
 from venice_ai._core.json_values import members
 from venice_ai._wire.assembly import Assembly
-from venice_ai._wire.sse import encode
 from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import contract
-from .delivery import DONE, EVENTS_TYPE, Completion, bill, error_event
+from .delivery import DONE, EVENTS_TYPE, Completion, event
 from .request import ChatRequest
-from .sending import Answer, Send, closed, encode_json, json_answer
+from .sending import Answer, closed, json_answer
 
 _logger = logging.getLogger(__name__)
 
@@ -85,18 +84,18 @@ async def _whole(chunks: AsyncGenerator[dict[str, Any]], shell: Completion) -> d
 
 async def _events(
     chunk: dict[str, Any] | None, chunks: AsyncGenerator[dict[str, Any]], request: ChatRequest
-) -> AsyncIterator[Send]:
+) -> AsyncIterator[bytes]:
     try:
         while chunk is not None:
             for each in request.leaving(chunk) if chunk["choices"] or request.wants_usage else ():
-                yield Send(encode(encode_json(each)))
+                yield event(each)
             chunk = await anext(chunks, None)
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
-        yield Send(error_event({"message": contract.MESSAGES[500], "type": "api_error", "code": "upstream_error"}))
+        yield event({"error": {"message": contract.MESSAGES[500], "type": "api_error", "code": "upstream_error"}})
     finally:
         await closed(chunks)
-    yield Send(DONE)
+    yield DONE
 
 
 async def _chunks(backend: Backend, shell: Completion) -> AsyncGenerator[dict[str, Any]]:
@@ -118,4 +117,4 @@ async def _chunks(backend: Backend, shell: Completion) -> AsyncGenerator[dict[st
                     yield shell.tail(choices=[{**choice, "index": index} for choice in choices[:1]])
         finally:
             await closed(source)
-    yield shell.tail(**bill(request, completion, reasoning, prompt))
+    yield shell.tail(**shell.bill(prompt, completion, reasoning))

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
+from math import isfinite
 from typing import Annotated, Any, NamedTuple, NotRequired
 from urllib.parse import urlsplit
 
@@ -94,23 +95,19 @@ _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": 
 
 def _number(digits: str) -> int | float:
     value = float(digits)
+    if not isfinite(value):
+        raise ValueError(f"{digits} is not a number of JSON")
     return int(value) if value.is_integer() else value
 
 
 learn(*_KINDS.values(), _Reasoned)
-_decode = msgspec.json.Decoder(float_hook=_number).decode
+_decode = json.JSONDecoder(parse_float=_number, parse_constant=_number).decode
 
 
 def decode(body: bytes) -> Any:
-    """The JSON of a request, ValueError if it is not JSON. As in JavaScript, 1.0 is 1."""
+    """The JSON of a request, ValueError if it is not JSON. As in JavaScript, 1.0 is 1, and half of a surrogate pair is text."""
     try:
-        try:
-            return _decode(body)
-        except msgspec.DecodeError as error:
-            if rb"\ud" not in body.lower():
-                raise ValueError(str(error)) from None  # as which older releases of msgspec do not raise it
-            # Half of a surrogate pair is JSON to JavaScript, and to the standard library.
-            return json.loads(body, parse_float=_number)
+        return _decode(body.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -153,14 +150,13 @@ def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issu
 
 
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
-    for kind in ("image_url", "video_url"):
-        for index, place, part in parts_of(messages, kind):
-            if not _is_address(part[kind]["url"]):
-                yield Issue(("messages", index, "content", place, kind, "url"), "Invalid url", "invalid_string")
     for index, message in enumerate(messages):
         for place, part in enumerate(items(message.get("content"))):
-            if "type" not in part:
+            kind = part.get("type", "")
+            if not kind:
                 yield Issue(("messages", index, "content", place, "type"), "Required", "invalid_type")
+            if kind in {"image_url", "video_url"} and not _is_address(part[kind]["url"]):
+                yield Issue(("messages", index, "content", place, kind, "url"), "Invalid url", "invalid_string")
         if message["role"] == "assistant" and "reasoning_details" in message:
             yield from _misfit({"reasoning_details": message["reasoning_details"]}, _Reasoned, "messages", index)
 

@@ -1,7 +1,7 @@
 """Writes an answer in Venice's format, and says how it is sent: delays, pieces, and every fault that can happen on the way.
 
 `Delivery` lists every fault by name. A `Completion` is one JSON body or the chunks of a stream; the functions here turn them
-into things to do (`Send`, `Pause`, `Reset`): events, what is wrong with them, when they are sent, where the bytes break off.
+into acts: events, what is wrong with them, when they are sent, where the bytes break off.
 Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """
 
@@ -23,7 +23,7 @@ from venice_ai.costs import rate
 from . import repeatable
 from .answer import CITATIONS, Call, Turn
 from .request import ChatRequest, token_pieces
-from .sending import JSON_TYPE, Act, Answer, Pause, Reset, Send, encode_json, merged
+from .sending import JSON_TYPE, Act, Answer, encode_json, merged
 
 DONE = encode(b"[DONE]")
 EVENTS_TYPE = "text/event-stream; charset=utf-8"
@@ -117,9 +117,23 @@ class Completion:
     def tail(self, **members: Any) -> dict[str, Any]:
         return {**self._head("chat.completion.chunk"), "choices": [], **members}
 
-    def bill(self) -> dict[str, Any]:
-        reasoning = sum(turn.reasoning_tokens for turn in self.turns)
-        return bill(self.request, sum(turn.visible_tokens for turn in self.turns) + reasoning, reasoning)
+    def bill(self, prompt: int = 0, completion: int = 0, reasoning: int = 0) -> dict[str, Any]:
+        """The usage of the turns and of the tokens that a backend counted, and what it costs by the catalogue's prices.
+
+        Without a count of the prompt's tokens they are estimated.
+        """
+        prompt = prompt or self.request.prompt_tokens
+        completion += sum(turn.visible_tokens + turn.reasoning_tokens for turn in self.turns)
+        usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": reasoning + sum(turn.reasoning_tokens for turn in self.turns)},
+        }
+        pricing = self.request.model.model_spec.pricing
+        into, out = (rate(pricing, prompt, side) or Decimal(0) for side in ("input", "output"))
+        return {"usage": usage, "cost": {"usd": float((prompt * into + completion * out) / 1_000_000), "diem": 0.0}}
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model.id}
@@ -138,8 +152,7 @@ class Completion:
         return {"index": index, "message": message, "finish_reason": turn.finish_reason, "logprobs": logprobs or None}
 
     def _chunk(self, place: int, delta: dict[str, Any], *, finish: str | None = None, logprobs: Any = None) -> dict[str, Any]:
-        choice = {"index": place, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
-        return {**self._head("chat.completion.chunk"), "choices": [choice]}
+        return self.tail(choices=[{"index": place, "delta": delta, "finish_reason": finish, "logprobs": logprobs}])
 
     def _reasoning(self, turn: Turn) -> str | None:
         return None if self.request.switches["strip_thinking_response"] else turn.reasoning
@@ -160,39 +173,23 @@ def _fragments(call: Call, index: int | None, *, bare: bool) -> Iterator[dict[st
     yield {"index": index, **call, "function": {**call["function"], "arguments": ""}}
     middle = len(arguments) // 2
     for part in filter(None, (arguments[:middle], arguments[middle:])):
-        unsaid = {} if bare else {"id": None}
-        unnamed = {} if bare else {"name": None}
-        yield {"index": index, **unsaid, "type": "function", "function": {**unnamed, "arguments": part}}
+        function = {"arguments": part} if bare else {"name": None, "arguments": part}
+        yield {"index": index, **({} if bare else {"id": None}), "type": "function", "function": function}
 
 
 def _logprob(piece: str, top: int) -> dict[str, Any]:
     likely = -(repeatable.number(piece) % 100) / 100
-    others = [piece, *(f"{piece}{letter}" for letter in "abcdefghijklmnopqrst")][:top]
-    tops = [_token(other, round(likely - rank, 2)) for rank, other in enumerate(others)]
-    return {**_token(piece, likely), "top_logprobs": tops}
-
-
-def _token(text: str, logprob: float) -> dict[str, Any]:
-    return {"token": text, "logprob": logprob, "bytes": list(text.encode("utf-8", "replace"))}
+    texts = [piece, *(f"{piece}{letter}" for letter in "abcdefghijklmnopqrst")]
+    tokens = [
+        {"token": text, "logprob": round(likely - rank, 2), "bytes": list(text.encode("utf-8", "replace"))}
+        for rank, text in enumerate(texts)
+    ]
+    return {**tokens[0], "top_logprobs": tokens[:top]}
 
 
 def effective_parameters(request: ChatRequest) -> dict[str, Any]:
     """Venice's switches in force, and the pages that a web search found."""
     return {**request.switches, "web_search_citations": CITATIONS if request.searches else []}
-
-
-def bill(request: ChatRequest, completion_tokens: int, reasoning_tokens: int, prompt_tokens: int = 0) -> dict[str, Any]:
-    """The usage, and what it costs by the catalogue's prices. Without a count of the prompt's tokens they are estimated."""
-    prompt = prompt_tokens or request.prompt_tokens
-    usage = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
-    }
-    into, out = (rate(request.model.model_spec.pricing, prompt, side) or Decimal(0) for side in ("input", "output"))
-    return {"usage": usage, "cost": {"usd": float((prompt * into + completion_tokens * out) / 1_000_000), "diem": 0.0}}
 
 
 def body(content: Any, how: Delivery) -> Answer:
@@ -210,17 +207,14 @@ def events(chunks: Iterable[Any], how: Delivery) -> Answer:
 def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: Delivery, *, events: bool = False) -> Answer:
     if how.get("html_instead"):
         headers, frames, events = {"content-type": "text/html; charset=utf-8"}, [_PAGE], False
-    size = how.get("piece_bytes")
-    if size is not None and not events:
-        frames = [part for frame in frames for part in _parts(frame, size)]
-    acts: Iterable[Act] = _timed(frames, how, events=events)
-    if size is not None and events:
-        cut = ([Send(part) for part in _parts(act.data, size)] if isinstance(act, Send) else [act] for act in acts)
-        acts = chain.from_iterable(cut)
+    packets = (_packets(frame, how.get("piece_bytes", max(len(frame), 1))) for frame in frames)
+    if not events:  # a pause lies between two packets, and in a stream between two events
+        packets = ([packet] for frame in packets for packet in frame)
+    acts: Iterable[Act] = _timed(packets, how, events=events)
     if "cut_at" in how:
         acts = _until(acts, how["cut_at"], ())
     if "reset_at" in how:
-        acts = _until(acts, how["reset_at"], (Reset(),))
+        acts = _until(acts, how["reset_at"], ("reset",))
     # What is ready is given as a whole, so that its length can be told beforehand.
     body = acts if events else tuple(acts)
     return Answer(status, merged(headers, how.get("headers", {})), body, how.get("delay", 0.0))
@@ -234,8 +228,8 @@ def dressed(turn: Turn, how: Delivery) -> Turn:
     return turn
 
 
-def error_event(error: Mapping[str, Any] | str) -> bytes:
-    return encode(encode_json({"error": error}))
+def event(content: Any) -> bytes:
+    return encode(encode_json(content))
 
 
 def _with_tail(completion: Completion, how: Delivery) -> Iterator[dict[str, Any]]:
@@ -259,49 +253,47 @@ def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
     if "comments_only" in how:
         yield from [b": keep-alive\n\n"] * how["comments_only"]
         return
-    wrong_at = how.get("malformed_after")
     error = how.get("in_band_error")
-    error_at = how.get("error_after", 2) if error is not None else None
     for number, chunk in enumerate(chunks):
-        if number == wrong_at:
+        if number == how.get("malformed_after"):
             yield b'data: {"id": "chatcmpl-broken", "choices": [{"delta"\n\n'
-        if number == error_at:
+        if error is not None and number == how.get("error_after", 2):
             break
-        yield encode(encode_json(chunk))
+        yield event(chunk)
     if error is not None:
-        yield error_event(error)
+        yield event({"error": error})
     if not how.get("no_done"):
         yield DONE
 
 
-def _timed(frames: Iterable[bytes], how: Delivery, *, events: bool) -> Iterator[Act]:
+def _timed(frames: Iterable[Iterable[bytes]], how: Delivery, *, events: bool) -> Iterator[Act]:
+    """The packets of some frames, with the pauses between the frames."""
     between = how.get("chunk_delay", 15.0 if "comments_only" in how else 0.0)
-    stall = how.get("stall_after")
     if first := how.get("first_token_delay"):
-        yield Pause(first)
-    for number, frame in enumerate(frames):
-        if number == stall:
-            yield Pause(inf)
+        yield first
+    for number, packets in enumerate(frames):
+        if number == how.get("stall_after"):
+            yield inf
             return
         if between and number:
-            yield Pause(between)
-        yield Send(frame)
+            yield between
+        yield from packets
     if how.get("open_after_done") and events:
-        yield Pause(inf)
+        yield inf
 
 
 def _until(acts: Iterable[Act], left: int, then: Iterable[Act]) -> Iterator[Act]:
     """The acts until so many bytes were sent, then others."""
     for act in acts if left > 0 else ():
-        if not isinstance(act, Send):
+        if isinstance(act, bytes):
+            yield act[:left]
+            left -= len(act)
+            if left <= 0:
+                break
+        else:
             yield act
-            continue
-        yield Send(act.data[:left])
-        left -= len(act.data)
-        if left <= 0:
-            break
     yield from then
 
 
-def _parts(data: bytes, size: int) -> Iterator[bytes]:
-    return (data[start : start + size] for start in range(0, len(data), max(size, 1)))
+def _packets(frame: bytes, size: int) -> list[bytes]:
+    return [frame[start : start + size] for start in range(0, len(frame), size)]

@@ -34,7 +34,8 @@ class Hints:
         # One capital letter at the start of a sentence makes no name.
         names = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)+|(?<![.!?\"] )(?<!^)\b[A-Z]\w*", text)
         self.texts: list[str] = list(dict.fromkeys([*quoted, *names]))
-        self.numbers: list[float] = [float(number) for number in re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?(?![\d])", text)]
+        numbers = map(float, re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?(?![\d])", text))
+        self.numbers: list[float] = [int(number) if number.is_integer() else number for number in numbers]
 
 
 def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> Any:
@@ -128,32 +129,35 @@ class _Maker:
         return made
 
     def make_number(self, schema: dict[str, Any], path: str, _depth: int) -> int | float:
-        whole = schema["type"] == "integer"
         # An integer without bounds may say how often something is done.
-        most = math.inf if schema.keys() & BOUNDS or not whole else _LARGEST
-        hint = _taken(self._hints.numbers, lambda number: abs(number) <= most and fits(number, schema, self._root))
-        if hint is not None:
-            return int(hint) if hint.is_integer() and (whole or "multipleOf" not in schema) else hint
-        candidates = _candidates(schema, repeatable.number(self.salt, path))
-        return _first((each for each in candidates if fits(each, schema, self._root)), f"{path}: there is no such number")
+        most = math.inf if schema.keys() & BOUNDS or schema["type"] != "integer" else _LARGEST
+        hints = [number for number in self._hints.numbers if abs(number) <= most]
+        candidates = chain(hints, _candidates(schema, repeatable.number(self.salt, path)))
+        return self._fitting(candidates, self._hints.numbers, schema, path)
 
     def make_string(self, schema: dict[str, Any], path: str, _depth: int) -> str:
         shortest, longest = int(schema.get("minLength", 0)), schema.get("maxLength")
         if shortest > 1_000_000 or (longest is not None and shortest > longest):
             raise Unsatisfiable(f"{path}: no text can be so long")
         if (form := _FORMATS.get(schema.get("format", ""))) is not None:
-            texts = (form(repeatable.number(self.salt, f"{path}{'+' * attempt}")) for attempt in range(100))
-            fitting = (text for text in texts if fits(text, schema, self._root))
-            return _first(fitting, f"{path}: no text of the format {schema.get('format')!r} was found that fits")
+            salts = (repeatable.number(self.salt, f"{path}{'+' * attempt}") for attempt in range(100))
+            return self._fitting(map(form, salts), [], schema, path)
         if "pattern" in schema:
             if (text := match(schema["pattern"], shortest=shortest, longest=longest)) is None:
                 raise Unsatisfiable(f"{path}: the pattern {schema['pattern']!r} is beyond this emulator")
             return text
-        if (hint := _taken(self._hints.texts, lambda text: fits(text, schema, self._root))) is not None:
-            return hint
         name = re.sub(r"\W.*", "", path.rsplit(".", 1)[-1].lower())
         text = _KNOWN.get(name) or repeatable.pick(_WORDS, self.salt, path)
-        return (text + f" {text}" * (shortest // len(text)))[: None if longest is None else int(longest)]
+        text = (text + f" {text}" * (shortest // len(text)))[: None if longest is None else int(longest)]
+        return self._fitting([*self._hints.texts, text], self._hints.texts, schema, path)
+
+    def _fitting(self, candidates: Iterable[T], hints: list[T], schema: dict[str, Any], path: str) -> T:
+        """The first candidate that fits; if it is a hint, it is used up."""
+        fitting = (each for each in candidates if fits(each, schema, self._root))
+        made = _first(fitting, f"{path}: no {schema['type']} was found that fits {schema}")
+        if made in hints:
+            hints.remove(made)
+        return made
 
 
 _MAKERS: dict[str, Callable[[_Maker, dict[str, Any], str, int], Any]] = {
@@ -165,13 +169,6 @@ _MAKERS: dict[str, Callable[[_Maker, dict[str, Any], str, int], Any]] = {
     "boolean": lambda maker, _schema, path, _depth: repeatable.number(maker.salt, path) % 2 == 0,
     "null": lambda _maker, _schema, _path, _depth: None,
 }
-
-
-def _taken(values: list[T], wanted: Callable[[T], bool]) -> T | None:
-    found = next(filter(wanted, values), None)
-    if found is not None:
-        values.remove(found)
-    return found
 
 
 def _first(found: Iterable[T], otherwise: str) -> T:

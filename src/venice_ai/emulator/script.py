@@ -16,7 +16,6 @@ from typing_extensions import Unpack
 
 from venice_ai._core.settings import check_headers
 from venice_ai.exceptions import InvalidRequestError
-from venice_ai.types.api.params import CHAT_PATH
 
 from .delivery import Delivery
 from .schema_instance import instance
@@ -186,30 +185,15 @@ def refused(**how: Unpack[Delivery]) -> Refused:
 
 
 class Script:
-    """The steps that are still to be played, by path."""
+    """The steps that are still to be played, and those to play whenever there are none, by path."""
 
     def __init__(self) -> None:
-        self._next: defaultdict[str, deque[Step]] = defaultdict(deque)
-        self._always: dict[str, Step | None] = {}
-
-    def add(self, steps: Iterable[Step], path: str = CHAT_PATH) -> None:
-        self._next[path].extend(steps)
-
-    def always(self, step: Step | None, path: str = CHAT_PATH) -> None:
-        """What to answer whenever the list is empty; None ends that."""
-        self._always[path] = step
+        self.left: defaultdict[str, deque[Step]] = defaultdict(deque)
+        self.always: dict[str, Step | None] = {}
 
     def take(self, path: str) -> Step | None:
         """The next step; `None` at the end of the script."""
-        return self._next[path].popleft() if self._next[path] else self._always.get(path)
-
-    @property
-    def left(self) -> list[Step]:
-        return [step for steps in self._next.values() for step in steps]
-
-    def clear(self) -> None:
-        self._next.clear()
-        self._always.clear()
+        return self.left[path].popleft() if self.left[path] else self.always.get(path)
 
 
 def steps_from_json(steps: Any) -> list[Step]:

@@ -1,42 +1,26 @@
-"""Requests and answers inside the emulator: an answer's body is a list of actions for the transport.
+"""Requests and answers inside the emulator: an answer's body is a list of acts for the transport.
 
-`Send` some bytes, `Pause`, `Reset` the connection. The answer says what happens; the two transports (`transport.py` in process,
-`server.py` on a socket) only do it.
+The answer says what happens; the two transports (`transport.py` in process, `server.py` on a socket) only do it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from venice_ai._wire import json_text
 from venice_ai.types.response_meta import Headers
 
 PREFIX = "/api/v1"
 JSON_TYPE = "application/json; charset=utf-8"
-encode_json: Callable[[Any], bytes] = json_text.encode
+encode_json = json_text.encode
 
-
-class Send(NamedTuple):
-    """Sends these bytes, in a packet of their own where the network allows it."""
-
-    data: bytes
-
-
-class Pause(NamedTuple):
-    """Sends nothing for so many seconds; if they are infinite, until the caller leaves."""
-
-    seconds: float
-
-
-class Reset(NamedTuple):
-    """Resets the connection."""
-
-
-Act: TypeAlias = Send | Pause | Reset
+Act: TypeAlias = bytes | float | Literal["reset"]
+"""Bytes are sent, in a packet of their own where the network allows it. A number: for so many seconds nothing is sent; if they
+are infinite, until the caller leaves. `"reset"` resets the connection."""
 Body: TypeAlias = Iterable[Act] | AsyncIterator[Act]
 
 
@@ -90,4 +74,4 @@ def merged(*headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, merged({"content-type": JSON_TYPE}, headers or {}), (Send(encode_json(content)),))
+    return Answer(status, merged({"content-type": JSON_TYPE}, headers or {}), (encode_json(content),))

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from venice_ai._core.machine import check_port, is_loopback, listening, origin
+from venice_ai._core.machine import is_loopback, listening, origin
 from venice_ai._core.request import SystemClock
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES, refused
-from .sending import PREFIX, Answer, Incoming, Pause, Send, acts_of, closed
+from .sending import PREFIX, Answer, Incoming, acts_of, closed
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -68,7 +68,6 @@ async def serve(
         raise InvalidRequestError(
             f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
         )
-    check_port(port)
     # A body that calls itself compressed and is not is a wrong body to the contract, and a crash to aiohttp.
     server = web.Server(partial(_handled, emulator), handler_cancellation=True, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
@@ -148,13 +147,13 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: 
         _compress(request, response, length)
     await response.prepare(request)
     async for act in acts_of(answer.body):
-        if isinstance(act, Send):
-            await response.write(act.data)
-        elif isinstance(act, Pause):
-            await _CLOCK.sleep(act.seconds)  # the caller's leaving cancels it
-        else:
+        if isinstance(act, bytes):
+            await response.write(act)
+        elif act == "reset":
             _abort(request)
             return
+        else:
+            await _CLOCK.sleep(act)  # the caller's leaving cancels it
     await response.write_eof()
 
 
@@ -162,7 +161,7 @@ def _length(answer: Answer) -> int | None:
     """The length of a body that is known as a whole; None for one that comes bit by bit."""
     if not isinstance(answer.body, tuple) or "content-length" in answer.headers:
         return None
-    sizes = [len(act.data) for act in answer.body if isinstance(act, Send)]
+    sizes = [len(act) for act in answer.body if isinstance(act, bytes)]
     return sum(sizes) if len(sizes) == len(answer.body) else None
 
 

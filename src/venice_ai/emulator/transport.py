@@ -19,7 +19,7 @@ from venice_ai._http.timers import Watch
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.types.response_meta import Headers
 
-from .sending import Act, Answer, Body, Incoming, Reset, Send, closed
+from .sending import Act, Answer, Body, Incoming, closed
 
 T = TypeVar("T")
 EPOCH = 1_780_000_000.0  # Unix time at which an emulator's clock starts: fixed, so that runs are alike
@@ -157,13 +157,13 @@ class EmulatorReply:
     async def _carry(self, act: Act) -> bytes:
         """What comes through of one act: its bytes, or none after a wait."""
         self._watch.resume()
-        if isinstance(act, Send):
+        if isinstance(act, bytes):
             self._check()
             self._watch.received()
-            return act.data
-        if isinstance(act, Reset):
+            return act
+        if act == "reset":
             raise APIConnectionError("the connection was reset before the answer was complete")
-        await self._wait(act.seconds)
+        await self._wait(act)
         return b""
 
     async def _wait(self, seconds: float) -> None:

@@ -11,9 +11,8 @@ import logging
 import re
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, cast
 
@@ -52,48 +51,37 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 logger = logging.getLogger("venice_ai.gateway")
 
 
-class _Access:
-    """The token (None: nobody needs one), and the names besides those of loopback by which this server may be called.
+class Gateway:
+    """What answers. `under_way` has the tasks of the requests that are being answered, and what to log of each."""
 
-    Any page can have its browser send requests to this machine, and read the answers if its own name leads here (DNS
-    rebinding). Such requests name the page's site in `Host` or `Origin`, or carry `Sec-Fetch-Site`; those of programs do not.
-    """
-
-    def __init__(self, token: str | None, names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        client: VeniceClient,
+        token: str | None,
+        *,
+        allow_hosts: Collection[str] = (),
+        clear_on_request: bool = False,
+        sealed_tools: bool = False,
+        rpm: int | None = None,
+        patience_seconds: float = 60.0,
+    ) -> None:
+        if not isinstance(client, VeniceClient):
+            raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
+        if (rpm is not None and rpm < 1) or not patience_seconds > 0:
+            wrong = f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience_seconds!r} above 0"
+            raise InvalidArgumentError(wrong)
         if token is not None and not _TOKEN.fullmatch(token):
             raise InvalidArgumentError("token must be 8 or more characters of ASCII without blanks; token=True makes one")
-        self.names: frozenset[str] = frozenset(name.lower() for name in names)
-        if self.names and token is None:
+        if allow_hosts and token is None:
             raise InvalidArgumentError("a server that other machines can reach needs a token; token=True makes one")
+        self._client = client
         self._token = None if token is None else token.encode()
-
-    def check(self, headers: CIMultiDictProxy[str], *, needs_token: bool) -> None:
-        """Raises the APIError for a request that is not allowed in, by its headers."""
-        hosts = headers.getall("Host", [])
-        host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
-        name = "" if host is None else host[1] or host[2]
-        if not (is_loopback(name) or name in self.names):
-            raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
-        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
-            raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
-        scheme, _, given = headers.get("Authorization", "").partition(" ")
-        same = self._token is None or compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
-        if needs_token and not (same and (self._token is None or scheme.lower() == "bearer")):
-            raise APIError("the token of this gateway is the API key to give", status_code=401, code="invalid_api_key")
-
-
-@dataclass(eq=False)
-class Gateway:
-    """What answers. `begun` has when the last chats did, as many as a minute may have; `under_way` what to log of requests."""
-
-    client: VeniceClient
-    access: _Access
-    clear_on_request: bool
-    sealed_tools: bool
-    patience: float
-    begun: deque[float]
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    under_way: dict[Any, str] = field(default_factory=dict[Any, str])
+        self._names = frozenset(name.lower() for name in allow_hosts)
+        self._clear_on_request, self._sealed_tools = clear_on_request, sealed_tools
+        self.patience = patience_seconds
+        self._begun = deque[float](maxlen=rpm)  # when the last chats began, as many as a minute may have
+        self._turn = asyncio.Lock()
+        self.under_way: dict[Any, str] = {}
 
     @web.middleware
     async def answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -103,7 +91,7 @@ class Gateway:
         self.under_way[task] = ""
         try:
             try:
-                self.access.check(request.headers, needs_token=request.path != "/healthz")
+                self._let_in(request.headers, needs_token=request.path != "/healthz")
                 response = await handler(request)
             except web.HTTPException as error:
                 response = _refusal(APIError(f"{error.reason}; {_PATHS}", status_code=error.status), error.headers.get("Allow"))
@@ -125,9 +113,24 @@ class Gateway:
     def _note(self, words: str) -> None:
         self.under_way[asyncio.current_task()] += words
 
-    def _note_usage(self, usage: ChatUsage | None) -> None:
-        if usage is not None:
-            self._note(f", {usage.get('prompt_tokens')}+{usage.get('completion_tokens')} tokens")
+    def _let_in(self, headers: CIMultiDictProxy[str], *, needs_token: bool) -> None:
+        """Raises the APIError for a request that is not allowed in, by its headers.
+
+        Any page can have its browser send requests to this machine, and read the answers if its own name leads here (DNS
+        rebinding). Such requests name the page's site in `Host` or `Origin`, or carry `Sec-Fetch-Site`; programs' do not.
+        """
+        hosts = headers.getall("Host", [])
+        host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
+        name = "" if host is None else host[1] or host[2]
+        if not (is_loopback(name) or name in self._names):
+            raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
+        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
+            raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
+        if self._token is not None and needs_token:
+            scheme, _, given = headers.get("Authorization", "").partition(" ")
+            same = compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
+            if not (same and scheme.lower() == "bearer"):
+                raise APIError("the token of this gateway is the API key to give", status_code=401, code="invalid_api_key")
 
     async def _in_time(self, writing: Awaitable[None], request: web.Request) -> None:
         """Drops the connection of a program that does not read what it is sent."""
@@ -142,29 +145,29 @@ class Gateway:
     # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        body, tee = await self._body(request), self.client.tee_options
-        asked = _asked_by(body, tee, clear_on_request=self.clear_on_request, sealed_tools=self.sealed_tools)
+        body, tee = await self._body(request), self._client.tee_options
+        asked = _asked_by(body, tee, clear_on_request=self._clear_on_request, sealed_tools=self._sealed_tools)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
         words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
         self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
         await self._wait_for_turn()
         if streams:
             return await self._stream(request, asked)
-        create: Any = self.client.chat.completions.create
+        create: Any = self._client.chat.completions.create
         response: ChatCompletionResponse = await create(**asked.keywords)
-        self._note_usage(response.usage)
+        self._note(_tokens(response.usage))
         if asked.calling is not None:
             response = with_calls(response, asked.calling, broken=False)
         return _json(response, 200, told_by(response.meta, response.attestation))
 
     async def _wait_for_turn(self) -> None:
-        """Lets at most as many chats begin in any minute as `begun` holds. The others wait, in order."""
-        clock, most = self.client.caller.clock, self.begun.maxlen
+        """Lets at most `rpm` chats begin in any minute. The others wait, in order."""
+        clock, most = self._client.caller.clock, self._begun.maxlen
         if most is not None:
-            async with self.turn:
-                if len(self.begun) == most:
-                    await clock.sleep(max(self.begun[0] + 60.0 - clock.now(), 0.0))
-                self.begun.append(clock.now())
+            async with self._turn:
+                if len(self._begun) == most:
+                    await clock.sleep(max(self._begun[0] + 60.0 - clock.now(), 0.0))
+                self._begun.append(clock.now())
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
         if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
@@ -183,7 +186,7 @@ class Gateway:
         raise APIError("the body is not a JSON object", status_code=400)
 
     async def _stream(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
-        transport, create = request.transport, cast("Any", self.client.chat.completions.create)
+        transport, create = request.transport, cast("Any", self._client.chat.completions.create)
         assert transport is not None  # the body has just come
         stream: ChatStream = await create(**asked.keywords)
         async with stream:
@@ -194,14 +197,11 @@ class Gateway:
             response = web.StreamResponse(headers={**headers, **told_by(stream.meta, stream.attestation)})
             await response.prepare(request)
             try:
-                if chunk is not None:
-                    await response.write(event_of(chunk, reader.event if clear else None, usage=usage))
-                async for chunk in chunks:
-                    event = event_of(chunk, reader.event if clear else None, usage=usage)
-                    if buffered():  # the program is slower than the model: it may be that it does not read at all
-                        await self._in_time(response.write(event), request)
-                    else:
-                        await response.write(event)
+                while chunk is not None:
+                    writing = response.write(event_of(chunk, reader.event if clear else None, usage=usage))
+                    # Where something is buffered, the program is slower than the model: it may be that it does not read at all.
+                    await (self._in_time(writing, request) if buffered() else writing)
+                    chunk = await anext(chunks, None)
                 await self._in_time(response.write_eof(b"data: [DONE]\n\n"), request)
             except (Exception, asyncio.CancelledError) as error:
                 if not transport.is_closing():
@@ -211,25 +211,25 @@ class Gateway:
                 self._note(f", broken off: {type(error).__name__}")
                 if not isinstance(error, VeniceError):
                     raise
-            self._note_usage(stream.usage)
+            self._note(_tokens(stream.usage))
             return response
 
     # -- all else --------------------------------------------------------------------------------------------------------
 
     def _is_listed(self, model: object) -> bool:
-        return self.client.min_privacy != "e2ee" or str(model).startswith(PREFIX)
+        return self._client.min_privacy != "e2ee" or str(model).startswith(PREFIX)
 
     async def models(self, _request: web.Request) -> web.Response:
-        reply = await self.client.models.list()
+        reply = await self._client.models.list()
         return _json({**vars(reply), "data": [entry for entry in reply.data if self._is_listed(entry.id)]})
 
     async def model(self, request: web.Request) -> web.Response:
         if self._is_listed(name := request.match_info["model"]):
-            return _json(await self.client.models.retrieve(name))
+            return _json(await self._client.models.retrieve(name))
         raise NotFoundError(f"this gateway has no model {name!r:.100}: it has min_privacy='e2ee'")
 
     async def attestation(self, request: web.Request) -> web.Response:
-        tee = self.client.tee
+        tee = self._client.tee
         return _json((await tee.verified(request.match_info["model"], tee.options(None))).to_dict())
 
     async def responses(self, _request: web.Request) -> web.Response:
@@ -269,14 +269,7 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
     Raises:
         InvalidArgumentError: an argument is not allowed.
     """
-    rpm, patience = options.get("rpm"), options.get("patience_seconds", 60.0)
-    if not isinstance(client, VeniceClient):
-        raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
-    if (rpm is not None and rpm < 1) or not patience > 0:
-        raise InvalidArgumentError(f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience!r} above 0")
-    access = _Access(token, options.get("allow_hosts", ()))
-    switches = (options.get("clear_on_request", False), options.get("sealed_tools", False))
-    gateway = Gateway(client, access, *switches, patience, deque(maxlen=rpm))
+    gateway = Gateway(client, token, **options)
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway
     application.add_routes(
@@ -295,16 +288,11 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
 class _Asked(NamedTuple):
     """One chat that a program asks for."""
 
-    keywords: dict[str, Any]
-    """The keywords of `create`. Fields that are not known here are in its `extra_body`, so that they go through as they are."""
-    sealed: bool
-    """Whether it is to be end-to-end encrypted."""
-    usage: bool
-    """Whether the program wants to be told the usage of a stream."""
-    dropped: tuple[str, ...]
-    """The fields that are left out because they would not be encrypted."""
-    calling: list[Any] | None
-    """The messages, if the calls of the answer stand in its text; else None."""
+    keywords: dict[str, Any]  # of `create`; fields that are not known here are in its `extra_body`, and go through as they are
+    sealed: bool  # whether it is to be end-to-end encrypted
+    usage: bool  # whether the program wants to be told the usage of a stream
+    dropped: tuple[str, ...]  # the fields that are left out because they would not be encrypted
+    calling: list[Any] | None  # the messages, if the calls of the answer stand in its text
 
 
 def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_request: bool, sealed_tools: bool) -> _Asked:
@@ -367,6 +355,10 @@ def event_of(chunk: ChatCompletionChunk, event: bytes | None, *, usage: bool) ->
         fields, event = {name: value for name, value in fields.items() if name != "usage"}, None
     data = encode(fields) if event is None else event
     return b"data: %b\n\n" % data if b"\n" not in data else sse.encode(data)
+
+
+def _tokens(usage: ChatUsage | None) -> str:
+    return "" if usage is None else f", {usage.get('prompt_tokens')}+{usage.get('completion_tokens')} tokens"
 
 
 def _known(error: BaseException) -> Exception:

@@ -13,7 +13,7 @@ from typing import Literal, Unpack
 from aiohttp import web
 
 from .._client import VeniceClient
-from .._core.machine import check_port, is_loopback, listening, origin
+from .._core.machine import is_loopback, listening, origin
 from ..exceptions import InvalidRequestError
 from ._application import GATEWAY, Gateway, Options, app
 
@@ -64,7 +64,6 @@ async def serve(
         raise InvalidRequestError(
             f"host={host!r} can be reached from other machines; name in allow_hosts how they call it, or take host='127.0.0.1'"
         )
-    check_port(port)
     token = secrets.token_urlsafe(32) if token is True else token
     application = app(client, token=token, **options)
     runner = web.AppRunner(

@@ -36,7 +36,7 @@ from ..tee.checks import raise_for, reached, with_custom
 from ..tee.crypto import public_key_bytes
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
-from ..tee.types import LEVELS, CollectedEvidence, Level, QuoteVerifier, TeeOptions
+from ..tee.types import CollectedEvidence, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
@@ -75,7 +75,6 @@ class Tee(APIResource["Connection"]):
         self._once = Caller(caller.transport, caller.clock, RetryPolicy(retries=0))
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
         self._single_flight: SingleFlight[AttestationReport] = SingleFlight()
-        self._reached: dict[str, Level] = {}
         self._warned: deque[Any] = deque(maxlen=100)  # a server can word each warning anew
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
@@ -189,17 +188,16 @@ class Tee(APIResource["Connection"]):
         asked = await self._asked(model, options)
         reply, now, server = asked.reply, _now(options), urlsplit(self._client.base_url)
         on_this_machine = is_loopback(server.hostname or "")
-        platform = None if options.verification == "server" else await _apart(reply, lambda: attestation.platform(reply))
-        payload = await _apart(reply, lambda: attestation.gpu_payload(reply)) if options.gpu == "nras" else None
+        platform, payload = await _apart(reply, lambda: attestation.subjects(reply))
+        platform = None if options.verification == "server" else platform
         return replace(
             asked,
             now=now,
             platform=platform,
             collateral=await self._intel(platform, options, now),
-            nras=None if payload is None else await ask_nras(self._once.transport, payload),
+            nras=None if payload is None or options.gpu != "nras" else await ask_nras(self._once.transport, payload),
             private=on_this_machine or server.scheme == "https",
             known_server=on_this_machine or self._client.knows_server,
-            reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
         )
@@ -265,8 +263,6 @@ class Tee(APIResource["Connection"]):
 
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
         """Remembers a report; and what it proved, which is expected from then on."""
-        levels: tuple[Level, ...] = (self._reached.get(report.model, "server"), report.level or "server")
-        self._reached[report.model] = max(levels, key=LEVELS.index)
         self._shown[report.model] = self._shown.get(report.model, frozenset()) | attestation.shown(report)
         if options.nonce is not None or not options.attestation_ttl:
             return

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -29,7 +30,7 @@ from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
-from ..tee.canonical import Malformed, members_of
+from ..tee.canonical import members_of, shaped
 from ..tee.collateral import FIELDS, window
 from ..tee.types import Documents, Seen
 
@@ -78,27 +79,26 @@ class Fetcher:
         self._clock = clock
         self._folder = folder
         self._values: dict[str, Any] = {}  # what is in the files, or would be, by their names
-        self._failed: dict[tuple[str, str], float] = {}
+        self._failed: dict[str, float] = {}
         self._single_flight: SingleFlight[Mapping[str, str] | None] = SingleFlight()
 
     async def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, str] | None:
         """The collateral of a platform; None if it cannot be had. If servers have nothing valid, it is given, and not kept."""
-        key = (fmspc.upper(), ca)
-        if not re.fullmatch(r"[0-9A-F]{12}", key[0]) or ca not in {"platform", "processor"}:
+        name = f"{fmspc.upper()}-{ca}"
+        if not re.fullmatch("[0-9A-F]{12}-(platform|processor)", name):
             return None
-        kept = self._valid(key, now)
+        kept = self._valid(name, now)
         rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
-        failed_lately = key in self._failed and self._clock.now() - self._failed[key] < rest
+        failed_lately = self._clock.now() - self._failed.get(name, -inf) < rest
         # What was revoked since yesterday is not in it.
         if failed_lately or (kept is not None and 0 <= now - kept.fetched < 86_400):
             return kept.collateral if kept else None
-        return await self._single_flight.share(key, partial(self._renewed, key, now, kept))
+        return await self._single_flight.share(name, partial(self._renewed, name, now, kept))
 
     def forget(self, fmspc: str, ca: str) -> None:
         """Drops what is kept of a platform, for it turned out to be no good."""
-        key = (fmspc.upper(), ca)
-        name = "-".join(key)
-        self._failed.pop(key, None)
+        name = f"{fmspc.upper()}-{ca}"
+        self._failed.pop(name, None)
         if self._values.pop(name, None) is not None and (path := self._file(name)) is not None:
             try:
                 path.unlink(missing_ok=True)
@@ -127,10 +127,11 @@ class Fetcher:
             return
         self._write("evaluation", {"evaluation": evaluation, "revocation_lists": lists})
 
-    async def _renewed(self, key: tuple[str, str], now: float, before: _Kept | None) -> Mapping[str, str] | None:
+    async def _renewed(self, name: str, now: float, before: _Kept | None) -> Mapping[str, str] | None:
         fallback: Mapping[str, str] | None = None
+        fmspc, ca = name.split("-")
         for origin, root_crl in _SOURCES.items():
-            urls = [*(origin + path.format(fmspc=key[0], ca=key[1]) for path in _PATHS), root_crl]
+            urls = [*(origin + path.format(fmspc=fmspc, ca=ca) for path in _PATHS), root_crl]
             try:
                 found = _assembled(*await _fetched(self._transport, [_request("GET", url) for url in urls]))
                 kept = _Kept(found, *window(found), now)
@@ -138,16 +139,16 @@ class Fetcher:
                 logger.info("no collateral from %s: %s", origin, error)
                 continue
             if kept.valid(now) and (before is None or kept.begins >= before.begins):
-                self._failed.pop(key, None)
-                self._write("-".join(key), {**found, "fetched": float(now)})
+                self._failed.pop(name, None)
+                self._write(name, {**found, "fetched": float(now)})
                 return found
             fallback = fallback or found
         if fallback is None or before is not None:
-            self._failed[key] = self._clock.now()
+            self._failed[name] = self._clock.now()
         return fallback if before is None else before.collateral
 
-    def _valid(self, key: tuple[str, str], now: float) -> _Kept | None:
-        fields = dict(members(self._read("-".join(key))))
+    def _valid(self, name: str, now: float) -> _Kept | None:
+        fields = dict(members(self._read(name)))
         fetched = fields.pop("fetched", 0.0)
         if set(fields) != set(FIELDS) or not all(isinstance(each, str) for each in fields.values()):
             return None
@@ -262,9 +263,7 @@ def _signed(document: _Document, name: str, stored: str) -> dict[str, str]:
     found = members_of(document[0].decode())
     if name not in found or "signature" not in found:
         raise ValueError(f"Intel's answer has no {name} with a signature")
-    signature = json.loads(found["signature"])
-    if not isinstance(signature, str):
-        raise Malformed("the signature in Intel's answer is not a string")
+    signature: str = shaped(json.loads(found["signature"]), str, "the signature in Intel's answer")
     return {stored: found[name], f"{stored}_signature": bytes.fromhex(signature).hex()}
 
 

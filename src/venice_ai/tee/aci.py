@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias, cast
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
 from . import extra as extra  # noqa: PLC0414  # imported for what it does
-from .canonical import Malformed, as_object, canonical, parse
+from .canonical import as_object, canonical, from_hex, parse, shaped
 from .checks import ACI, CheckSkipped, CheckWarning, fail_if, outcome, run, skipped
 from .crypto import public_key_bytes
 from .curve import POINT_BYTES, compressed, recover, signed_by
@@ -24,6 +24,8 @@ KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46
 """The root of the key management service behind the gateways that were seen."""
 _OWN: Final = ("workload_id", "workload_keyset_digest", "workload_keyset", "keyset_endorsement", "key_custody")
 """Members that only gateways have."""
+_Link: TypeAlias = tuple[bytes, bytes, bytes]
+"""What is stated about one key, what the application's key signed about it, and the service about the application's key."""
 MOST_KEYS: Final = 64
 """The most keys of a kind that are looked at; the gateways that were seen have six. A key takes about a millisecond."""
 
@@ -90,8 +92,9 @@ def _endorsement(case: _Case) -> str:
     if _text(endorsement, "algo") != "ecdsa-secp256k1" or _text(case.identity, "algo") != "ecdsa-secp256k1":
         raise ValueError("the endorsement of the keys is not by an ecdsa-secp256k1 key")
     statement = canonical({"purpose": "aci.keyset.endorsement.v1", "workload_keyset_digest": case.digest})
-    signature = _hex(_text(endorsement, "value"), "the endorsement")
-    if not _endorsed(_text(case.identity, "public_key"), statement, signature):
+    signature = from_hex(_text(endorsement, "value"), "the endorsement")
+    key, digest = public_key_bytes(_text(case.identity, "public_key")), hashlib.sha256(statement).digest()
+    if len(signature) not in {64, 65} or not signed_by(key, digest, signature[:64] + b"\0"):
         raise ValueError("the identity key did not endorse this set of keys")
     return "by the identity key"
 
@@ -117,43 +120,27 @@ def _custody(case: _Case) -> str:
     return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
 
 
-class _Link(NamedTuple):
-    """What the application's key signed about one key, and what the service signed about the application's key."""
-
-    statement: bytes
-    signature: bytes
-    by_service: bytes
-
-
 def _link(entry: Mapping[str, Any]) -> _Link | None:
-    """The signatures of one key; None if it is not of secp256k1."""
-    key = _hex(_text(entry, "public_key"), "a public key")
+    """The statement about one key, and the signatures of its chain; None if it is not of secp256k1."""
+    key = from_hex(_text(entry, "public_key"), "a public key")
     if len(key) != POINT_BYTES:
         return None
-    chain = items(entry.get("signature_chain"))
-    if len(chain) != 2 or not all(isinstance(each, str) for each in chain):
-        raise ValueError("a key's signature_chain does not have two signatures")
     statement = f"{_text(entry, 'purpose')}:{compressed(key).hex()}".encode()
-    return _Link(statement, *(_hex(each, "a signature of a chain") for each in chain))
+    own, by_service = shaped(entry.get("signature_chain"), tuple[str, str], "the signature_chain of a key")
+    return statement, from_hex(own, "a signature of a chain"), from_hex(by_service, "a signature of a chain")
 
 
 @lru_cache(maxsize=32)  # a gateway's signatures are the same each time, and take milliseconds
 def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
     """The key management service's root key, which issued the application's key, which signed all of these keys."""
-    app_key = recover(keccak256(links[0].statement), links[0].signature)
-    if app_key is None or not all(signed_by(app_key, keccak256(link.statement), link.signature) for link in links[1:]):
+    statement, signature, by_service = links[0]
+    app_key = recover(keccak256(statement), signature)
+    if app_key is None or not all(signed_by(app_key, keccak256(statement), signature) for statement, signature, _ in links[1:]):
         raise ValueError("the keys were not all signed by one application's key")
-    fail_if(len({link.by_service for link in links}) != 1, "the keys name different signatures of the key management service")
-    if (root := recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)) is None:
+    fail_if(len({link[2] for link in links}) != 1, "the keys name different signatures of the key management service")
+    if (root := recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), by_service)) is None:
         raise ValueError("the key management service's signature is not a signature of any key")
     return compressed(root).hex()
-
-
-@lru_cache(maxsize=32)
-def _endorsed(key: str, statement: bytes, signature: bytes) -> bool:
-    if len(signature) not in {64, 65}:
-        return False
-    return signed_by(public_key_bytes(key), hashlib.sha256(statement).digest(), signature[:64] + b"\0")
 
 
 def _app_id(evidence: Mapping[str, Any]) -> bytes:
@@ -161,7 +148,7 @@ def _app_id(evidence: Mapping[str, Any]) -> bytes:
     log = evidence.get("event_log")
     for event in map(members, items(parse(log) if isinstance(log, str) else log)):
         if event.get("event") == "app-id":
-            return _hex(_text(event, "event_payload"), "the app-id")
+            return from_hex(_text(event, "event_payload"), "the app-id")
     raise CheckSkipped("the reply has no app-id in its event log")
 
 
@@ -174,13 +161,4 @@ def _normal(entry: Mapping[str, Any]) -> str:
 def _text(value: Mapping[str, Any], name: str) -> str:
     if (found := value.get(name)) is None:
         raise CheckSkipped(f"the reply has no {name}")
-    if not isinstance(found, str):
-        raise Malformed(f"{name} is not a string")
-    return found
-
-
-def _hex(text: str, what: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise ValueError(f"{what} is not hex") from None
+    return cast("str", shaped(found, str, name))

@@ -21,7 +21,7 @@ from ..types.attestation import AttestationReport, Check, Gpu, Tcb, Td, Workload
 from . import aci, collateral, gpu, nras, workload  # `aci` first: it names the extra where that is missing
 from .canonical import as_object
 from .canonical import parse as parse_json
-from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, fail_if, level_of, outcome, run, shortfall, skipped
+from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, attained, fail_if, level_of, outcome, run, skipped
 from .crypto import address, public_key_bytes
 from .eventlog import PayloadError, Replay
 from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
@@ -57,27 +57,22 @@ def evidence(collected: CollectedEvidence) -> Evidence:
 def shown(report: AttestationReport) -> frozenset[str]:
     """The parts that a report found to be good, which the model is to show from then on."""
     found = {check.id for check in report.checks if check.status in {"pass", "warn"}}
-    parts = {"compose_manager": "compose_manager" in found, "gpus": bool(report.gpus), "gateway": bool(found & ACI.keys())}
+    parts = {"quote": report.reaches("quote"), "gpus": bool(report.gpus), "gateway": bool(found & ACI.keys())}
+    parts["compose_manager"] = "compose_manager" in found
     return frozenset(name for name, there in parts.items() if there)
 
 
-def platform(reply: bytes) -> tuple[str, str] | None:
-    """The FMSPC and CA of the quote in a reply, to fetch collateral for; None where the quote, or dcap-qvl, is not there."""
+def subjects(reply: bytes) -> tuple[tuple[str, str] | None, object]:
+    """What Intel is asked about (FMSPC and CA of the quote; None also without dcap-qvl), and NVIDIA: the evidence of GPUs."""
+    payload = None
     try:
+        payload = (found := _object(reply)).get("nvidia_payload")
         from dcap_qvl import parse_quote  # type: ignore[import-untyped]  # it has types
 
-        parsed = parse_quote(decode(_object(reply).get("intel_quote")) or b"")
-        return parsed.fmspc(), parsed.ca()
+        parsed = parse_quote(decode(found.get("intel_quote")) or b"")
+        return (parsed.fmspc(), parsed.ca()), payload
     except Exception:  # noqa: BLE001  # whatever a certificate does to its reader; the checks say what is wrong with it
-        return None
-
-
-def gpu_payload(reply: bytes) -> object:
-    """The evidence of GPUs in a reply; `None` without such evidence, or if the reply cannot be read."""
-    try:
-        return _object(reply).get("nvidia_payload")
-    except ValueError:
-        return None
+        return None, payload
 
 
 def _object(reply: bytes) -> dict[str, Any]:
@@ -142,7 +137,7 @@ class _Case:
             raw = decode(self.reply.get("intel_quote"))
         except ValueError:
             return b""
-        return b"" if raw is None and self.given.reached_before not in (None, "server") else raw
+        return b"" if raw is None and "quote" in self.given.shown_before else raw
 
     def model(self) -> str:
         said = self.reply.get("model")
@@ -353,6 +348,7 @@ class _Case:
     def report(self) -> AttestationReport:
         checks = tuple(self.checks)
         level = level_of(checks)
+        short = [attained(level, checks)] if level in {"server", "quote"} else []
         doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
@@ -374,7 +370,7 @@ class _Case:
             gpus=tuple(self._gpus),
             checks=checks,
             actions=tuple(map(workload.action_line, items(manager.get("actions")))) if self._passed("compose_manager") else (),
-            warnings=tuple(map(one_line, (*shortfall(level, checks), *doubts, *self._warnings))),
+            warnings=tuple(map(one_line, (*short, *doubts, *self._warnings))),
             trust_root=self.options.trust.name,
         )
 

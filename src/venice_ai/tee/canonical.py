@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
 import msgspec
+
+from .checks import fail_if
 
 _LARGEST = 2**53 - 1
 _MOST_VALUES = 50_000
 """The longest attestation that was seen has a thousand; a parser in C lets no other thread run until it is done."""
 _ESCAPES_A_VALUE = 10  # so many escaped characters cost the parser as much time as one value
 _MAY_BE_HALF = ("\\ud", "\\uD")  # a pair of them is a character
-
-
-class Malformed(ValueError):
-    """JSON that does not have the shape it must have."""
 
 
 def parse(text: str | bytes) -> Any:
@@ -38,22 +35,32 @@ def parse(text: str | bytes) -> Any:
     return found
 
 
+def shaped(value: Any, kind: Any, what: str) -> Any:
+    """The value as a type that msgspec knows; a ValueError, in which `what` it is stands, if it has another shape."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{what} does not have the shape that it must have: {error}") from None
+
+
 def as_object(value: Any, what: str) -> dict[str, Any]:
     """The value as an object, where it must be one; `what` it is stands in the error."""
-    if not isinstance(value, dict):
-        raise Malformed(f"{what} is not a JSON object")
+    fail_if(not isinstance(value, dict), f"{what} is not a JSON object")
     return cast("dict[str, Any]", value)
+
+
+def from_hex(text: str, what: str) -> bytes:
+    """The bytes of hex digits; `what` they are stands in the error."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"{what} is not hex") from None
 
 
 def members_of(text: str) -> dict[str, str]:
     """The members of the object in a JSON text, each exactly as it is written there: what was signed must not be rewritten."""
-    try:
-        pairs: list[tuple[str, Any]] = json.loads(text, object_pairs_hook=list)
-        found = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
-    _object(pairs)
-    return {name: bytes(member).decode() for name, member in found.items()}
+    parse(text)  # refuses what has two readings
+    return {name: bytes(member).decode() for name, member in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()}
 
 
 def canonical(value: Any) -> bytes:
@@ -77,18 +84,13 @@ def _constant(name: str) -> NoReturn:
 
 
 def _ordered(value: Any) -> Any:
-    """The same value with the members of its objects in their canonical order."""
-    if value is None or isinstance(value, (str, bool)) or (isinstance(value, int) and abs(value) <= _LARGEST):
-        return value
-    if isinstance(value, Mapping):
-        return {name: _ordered(each) for name, each in sorted(cast("Mapping[Any, Any]", value).items(), key=_units)}
+    """The same value with the members of its objects in the order of RFC 8785: by the UTF-16 code units of their names."""
+    if isinstance(value, dict):
+        found = cast("dict[Any, Any]", value)
+        fail_if(not all(isinstance(name, str) for name in found), "the key of an object is not a string")
+        return {name: _ordered(found[name]) for name in sorted(found, key=lambda name: name.encode("utf-16-be"))}
     if isinstance(value, list):
         return [_ordered(each) for each in cast("list[Any]", value)]
-    raise Malformed(f"a {type(value).__name__} has no canonical form here")
-
-
-def _units(member: tuple[Any, Any]) -> bytes:
-    """RFC 8785 sorts keys by their UTF-16 code units."""
-    if not isinstance(member[0], str):
-        raise Malformed(f"{member[0]!r} is not the key of a JSON object")
-    return member[0].encode("utf-16-be")
+    if value is None or isinstance(value, (str, bool)) or (isinstance(value, int) and abs(value) <= _LARGEST):
+        return value
+    raise ValueError(f"a {type(value).__name__} has no canonical form here")

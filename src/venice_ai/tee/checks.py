@@ -140,28 +140,18 @@ def level_of(checks: Sequence[Check]) -> Level | None:
     return "pinned" if "pins" in good else "hardware"
 
 
-def reached(report: AttestationReport) -> str:
-    """What was reached, in words that promise no more: `verified` is said from the level `quote` up."""
-    if report.level is None:
-        return f"{report.model!r} REFUSED"
-    why = _shortcomings(report.checks)
-    if report.level == "server":
-        why = why or "no evidence was looked at"
-        return f"{report.model!r} is NOT verified: Venice's own statement (level 'server'): {why}. {LIMITATION}"
-    return f"{report.model!r} was verified at the level {report.level!r}{f' only: {why}' if report.level == 'quote' else ''}."
-
-
-def _shortcomings(checks: Sequence[Check]) -> str:
-    """Why no higher level was reached."""
+def attained(level: Level, checks: Sequence[Check]) -> str:
+    """What a level is, and why it is no higher one, in words that promise no more: `verified` is said from `quote` up."""
     lowering = (each for each in checks if each.status == "skip" or (each.id == "transport" and each.status == "warn"))
-    return "; ".join(dict.fromkeys(each.detail for each in lowering))
-
-
-def shortfall(level: Level | None, checks: Sequence[Check]) -> tuple[str, ...]:
-    """The warning that less than the level `hardware` was verified, if that is so."""
+    why = "; ".join(dict.fromkeys(each.detail for each in lowering))
     if level == "server":
-        return (f"NOT verified: Venice's own statement (level 'server'). {LIMITATION}",)
-    return (f"verified at the level 'quote' only: {_shortcomings(checks)}",) if level == "quote" else ()
+        return f"NOT verified: Venice's own statement (level 'server'): {why or 'no evidence was looked at'}. {LIMITATION}"
+    return f"verified at the level {level!r}{f' only: {why}' if level == 'quote' else ''}."
+
+
+def reached(report: AttestationReport) -> str:
+    """What was reached with which model."""
+    return f"{report.model!r} {'REFUSED' if report.level is None else f'is {attained(report.level, report.checks)}'}"
 
 
 def raise_for(report: AttestationReport, options: TeeOptions) -> None:

@@ -15,10 +15,12 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from ..types.attestation import Check, Tcb
-from .canonical import Malformed, as_object, parse
+from .canonical import parse, shaped
 from .checks import COLLATERAL, outcome, run, skipped
 from .types import INTEL_ROOT_SHA256, TCB_STATUSES, Seen
 
@@ -60,8 +62,8 @@ def check(
     try:
         claims = _claims(quote, collateral, now, root_der)
     except ValueError as error:
-        refused = error if isinstance(error, _Refused) else _Refused("collateral", str(error))
-        return skipped(COLLATERAL, failed=outcome(refused.name, "fail", str(refused))), refused.tcb
+        name, why, known = error.args if isinstance(error, _Refused) else ("collateral", str(error), None)
+        return skipped(COLLATERAL, failed=outcome(name, "fail", why)), known
     tcb, before = _tcb(claims, collateral), seen or Seen()
     checks = [
         outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires or 0)}"),
@@ -73,11 +75,7 @@ def check(
 
 
 class _Refused(ValueError):
-    """The check that failed first, and why."""
-
-    def __init__(self, name: str, detail: str, tcb: Tcb | None = None) -> None:
-        super().__init__(detail)
-        self.name, self.tcb = name, tcb
+    """The check that failed first, why, and what is known of the platform."""
 
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
@@ -125,10 +123,8 @@ def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> Non
 def _parts(collateral: Mapping[str, Any]) -> Any:
     from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # it has types
 
-    if missing := [name for name in _TEXTS if not isinstance(collateral.get(name), str)]:
-        raise ValueError(f"the collateral has no {missing[0]}, or it is not a string")
-    parts: dict[str, Any] = {name: _binary(name, collateral.get(name)) for name in _BINARIES}
-    return QuoteCollateralV3(**{name: collateral[name] for name in _TEXTS}, **parts)
+    texts = {name: shaped(collateral.get(name), str, f"the {name} of the collateral") for name in _TEXTS}
+    return QuoteCollateralV3(**texts, **{name: _binary(name, collateral.get(name)) for name in _BINARIES})
 
 
 def _binary(name: str, value: Any) -> bytes:
@@ -145,25 +141,26 @@ def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
     """Finds the check that an error message of dcap-qvl is about."""
     reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
     if "CertRevoked" in reason:
-        return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")
-    if found := _STATUS_TROUBLE.search(reason):
-        status = next(filter(None, found.groups()), None)
-        if status == "Revoked":
-            return _Refused("tcb_status", "Intel has revoked this platform (Revoked); nothing can allow it", Tcb("Revoked"))
-        detail = f"the platform is older than anything Intel has a status for: {reason}"
-        if status:
-            detail = f"dcap-qvl does not know Intel's status {status} yet, and so it cannot be accepted"
-        return _Refused("tcb_status", detail, Tcb(status) if status else None)
-    return _Refused("collateral", f"{reason}{_window_words(collateral, now)}")
+        return _Refused(
+            "revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones", None
+        )
+    if (found := _STATUS_TROUBLE.search(reason)) is None:
+        return _Refused("collateral", f"{reason}{_window_words(collateral, now)}", None)
+    status = next(filter(None, found.groups()), "")
+    details = {
+        "": f"the platform is older than anything Intel has a status for: {reason}",
+        "Revoked": "Intel has revoked this platform (Revoked); nothing can allow it",
+    }
+    unknown = f"dcap-qvl does not know Intel's status {status} yet, and so it cannot be accepted"
+    return _Refused("tcb_status", details.get(status, unknown), Tcb(status) if status else None)
 
 
 def _window_words(collateral: Mapping[str, Any], now: float) -> str:
-    try:
+    with suppress(ValueError):
         begins, ends = window(collateral)
-    except ValueError:
-        return ""
-    words = f" (it is valid from {_stamp(begins)} until {_stamp(ends)}, and now is {_stamp(now)})"
-    return "" if begins <= now < ends else words
+        if not begins <= now < ends:
+            return f" (it is valid from {_stamp(begins)} until {_stamp(ends)}, and now is {_stamp(now)})"
+    return ""
 
 
 def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
@@ -213,15 +210,21 @@ def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> str:
     return f"evaluation {number}, at least {least} is needed"
 
 
+class _Times(msgspec.Struct, rename="camel"):
+    """From when until when a text of Intel's says that it is valid."""
+
+    issue_date: Annotated[dt.datetime, msgspec.Meta(tz=True)]
+    next_update: Annotated[dt.datetime, msgspec.Meta(tz=True)]
+
+
 def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
     """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at."""
     from cryptography.x509 import InvalidVersion, load_der_x509_crl
 
     spans: list[tuple[float, float]] = []
     for name in ("tcb_info", "qe_identity"):
-        text = collateral.get(name)
-        times = as_object(parse(text) if isinstance(text, str) else None, name)
-        spans.append((_seconds(times.get("issueDate")), _seconds(times.get("nextUpdate"))))
+        times: _Times = shaped(parse(shaped(collateral.get(name), str, name)), _Times, name)
+        spans.append((times.issue_date.timestamp(), times.next_update.timestamp()))
     for name in ("root_ca_crl", "pck_crl"):
         try:
             revoked = load_der_x509_crl(_binary(name, collateral.get(name)))
@@ -232,13 +235,6 @@ def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
         spans.append((revoked.last_update_utc.timestamp(), revoked.next_update_utc.timestamp()))
     begins, ends = zip(*spans, strict=True)
     return max(begins), min(ends)
-
-
-def _seconds(stamp: Any) -> float:
-    if not isinstance(stamp, str):
-        raise Malformed(f"{stamp!r} is not a date")
-    moment = dt.datetime.fromisoformat(stamp)
-    return moment.replace(tzinfo=moment.tzinfo or dt.UTC).timestamp()
 
 
 def _stamp(seconds: float) -> str:

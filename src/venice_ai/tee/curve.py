@@ -8,6 +8,7 @@ Neither recovers the key of a signer: that is done here. https://www.secg.org/se
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, NoReturn, TypeAlias
 
@@ -74,9 +75,7 @@ class CoincurveKey(InMemory):
         if single_use:
             return bytes(other.multiply(self._secret).format()[1:])
         part = secrets.randbelow(ORDER - 1) + 1
-        rest = (int.from_bytes(self._secret, "big") - part) % ORDER
-        if rest == 0:  # as likely as guessing the key
-            return self.shared_x(point)
+        rest = (int.from_bytes(self._secret, "big") - part) % ORDER  # 0, which raises, is as likely as guessing the key
         shared = other.multiply(part.to_bytes(32, "big")).combine([other.multiply(rest.to_bytes(32, "big"))])
         return bytes(shared.format(compressed=False)[1:33])
 
@@ -100,6 +99,7 @@ def _checked(point: bytes) -> bytes:
     return point
 
 
+@lru_cache(maxsize=32)  # a gateway shows the same signatures each time
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")

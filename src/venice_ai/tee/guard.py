@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from operator import not_
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from .._core.privacy import PREFIX, switches_in
 from ..exceptions import InvalidRequestError
@@ -34,13 +34,6 @@ _HARMLESS_SUFFIXES = {
     *("strip_thinking_response", "disable_thinking", "include_venice_system_prompt", "enable_web_citations", "enable_e2ee"),
     *("include_search_results_in_stream", "return_search_results_as_documents"),
 }
-_REFUSED_SWITCHES = {
-    **dict.fromkeys(("enable_web_scraping", "enable_x_search"), "what is looked up leaves the enclave"),
-    **dict.fromkeys(
-        ("include_search_results_in_stream", "return_search_results_as_documents"), "search results are not encrypted"
-    ),
-    "character_slug": "a character's own prompt is put in outside of the enclave",
-}
 
 
 def guard(
@@ -61,7 +54,6 @@ def guard(
     for name, value in body.items():
         if name not in _OWN_FIELDS and value is not None:
             _check_field(name, value)
-    _check_switches(switches_in(body))
     for index, message in enumerate(cast("list[Any]", messages)):
         _check_message(f"messages.{index}", message)
     if floor != "e2ee":
@@ -126,7 +118,9 @@ _TOOLS = "tools, and what they are called with, are not encrypted"
 _FUNCTIONS = "functions, and what they are called with, are not encrypted"
 _TOKENS = "the tokens of log probabilities come back in clear"
 _UNKNOWN = "part of it is not known here, and would travel in clear"
-_HARMLESS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+_Rule: TypeAlias = tuple[Callable[[Any], bool], str]
+_Rules: TypeAlias = dict[str, _Rule]
+_HARMLESS: Final[_Rules] = {
     **dict.fromkeys(("tools", "parallel_tool_calls"), (not_, _TOOLS)),
     **dict.fromkeys(("functions", "function_call"), (not_, _FUNCTIONS)),
     **dict.fromkeys(("logprobs", "top_logprobs"), (not_, _TOKENS)),
@@ -147,19 +141,36 @@ _HARMLESS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
 """Fields of which at most some values say nothing of the conversation: which, and why the others are refused."""
 
 
+_LOOKED_UP = "what is looked up leaves the enclave"
+_SWITCHES: Final[_Rules] = {
+    "enable_e2ee": (lambda value: value is True, "it contradicts e2ee: the answer would come in clear; leave one of them out"),
+    "enable_web_search": (lambda value: value == "off", _LOOKED_UP),
+    **dict.fromkeys(("enable_web_scraping", "enable_x_search"), (not_, _LOOKED_UP)),
+    "include_search_results_in_stream": (not_, "search results are not encrypted"),
+    "return_search_results_as_documents": (not_, "search results are not encrypted"),
+    "character_slug": (not_, "a character's own prompt is put in outside of the enclave"),
+}
+"""The same for the members of `venice_parameters`."""
+
+
 def _check_field(name: Any, value: Any) -> None:
     if not isinstance(name, str) or _WORD.fullmatch(name) is None:
         raise _refusal("a field", "its name is not a plain word, and would travel in clear")
     if name in _OBJECTS and not isinstance(value, Mapping):
         raise _refusal(name, "it is not an object, and would travel in clear")
-    if name in _HARMLESS:
-        harmless, reason = _HARMLESS[name]
-        if not harmless(value):
-            raise _refusal(name, reason)
-    elif name not in ChatParams.__annotations__ and _says_something(value):
-        raise _refusal(name, "it is not known here, and would travel in clear")
+    _check_known(name, value, _HARMLESS.get(name), name in ChatParams.__annotations__)
     if name not in _IN_CLEAR and name != "prompt_cache_key":  # which is not sent
         _check_words(name, value)
+    if name == "venice_parameters":
+        for switch, each in value.items():
+            _check_known(f"{name}.{switch}", each, _SWITCHES.get(switch), switch in VeniceSwitches.__annotations__)
+
+
+def _check_known(path: str, value: Any, rule: _Rule | None, is_known: bool) -> None:
+    if rule is not None and value is not None and not rule[0](value):
+        raise _refusal(path, rule[1])
+    if rule is None and not is_known and _says_something(value):
+        raise _refusal(path, "it is not known here, and would travel in clear")
 
 
 def _check_words(name: str, value: Any) -> None:
@@ -173,21 +184,6 @@ def _check_words(name: str, value: Any) -> None:
             _check_words(name, each)
     elif isinstance(value, str) and _WORD.fullmatch(value) is None:
         raise _refusal(name, "a text in it is not a plain word, and would travel in clear")
-
-
-def _check_switches(switches: Mapping[str, Any]) -> None:
-    if not (switches.get("enable_e2ee") is None or switches["enable_e2ee"] is True):
-        raise InvalidRequestError(
-            "venice_parameters.enable_e2ee=False contradicts e2ee: it would have the answer in clear; leave one of them out"
-        )
-    if not (switches.get("enable_web_search") is None or switches["enable_web_search"] == "off"):
-        raise _refusal("venice_parameters.enable_web_search", "what is looked up leaves the enclave")
-    for name, value in switches.items():
-        if name in _REFUSED_SWITCHES and value:
-            raise _refusal(f"venice_parameters.{name}", _REFUSED_SWITCHES[name])
-        if name not in VeniceSwitches.__annotations__ and _says_something(value):
-            raise _refusal("a field of venice_parameters", "it is not known here, and would travel in clear")
-    _check_words("venice_parameters", switches)
 
 
 def _check_message(path: str, message: Any) -> None:

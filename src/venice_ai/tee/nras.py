@@ -13,13 +13,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
 from cryptography.x509 import load_der_x509_certificate
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
-from .canonical import as_object, parse
+from .canonical import as_object, parse, shaped
 from .certificates import UNREADABLE, check_chain
 from .checks import CheckWarning, fail_if, run
 from .gpu import chip, same_nonce
@@ -59,7 +58,7 @@ def _attested(documents: Documents | str, payload: object, nonce: bytes, now: fl
 
 
 def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
-    (_, overall), tokens = _shaped(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]], "NVIDIA's answer")
+    (_, overall), tokens = shaped(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]], "NVIDIA's answer")
     claims = _claims(overall, keys, nonce, now)
     fail_if(claims.get("x-nvidia-overall-att-result") is not True, "NVIDIA does not attest these GPUs")
     digests = as_object(claims.get("submods"), "submods")
@@ -102,17 +101,10 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
         raise ValueError(f"NVIDIA did not sign a token: {error}") from None
     claims = as_object(parse(signed), "a token")
     fail_if(claims.get("iss") != ISSUER, f"a token was issued by {claims.get('iss')!r}")
-    begins, expires = _shaped([claims.get("nbf"), claims.get("exp")], tuple[float, float], "the time of a token")
+    begins, expires = shaped([claims.get("nbf"), claims.get("exp")], tuple[float, float], "the time of a token")
     fail_if(not begins - _SKEW_SECONDS <= now < expires, "a token has expired, or is not valid yet")
     fail_if(not same_nonce(claims.get("eat_nonce"), nonce), "a token answers another nonce")
     return claims
-
-
-def _shaped(value: Any, kind: Any, what: str) -> Any:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{what} does not have the shape that is documented: {error}") from None
 
 
 def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str, EllipticCurvePublicKey], bool]:

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
 from math import inf
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
@@ -59,45 +58,31 @@ def _hex(name: str, value: Any, digits: int | None) -> str:
     return text
 
 
-_Checker: TypeAlias = Callable[[str, Any], Any]
-"""Takes the name of an option and its value; gives the value as it is kept, or raises an InvalidRequestError."""
+_Rule: TypeAlias = tuple[Callable[[Any], bool], str]
+"""Which values are allowed, and that in words."""
+_FLAG: Final[_Rule] = (lambda value: isinstance(value, bool), "True or False")
 
 
-def _checker(good: Callable[[Any], bool], words: str) -> _Checker:
-    def check(name: str, value: Any) -> Any:
-        if not good(value):
-            raise InvalidRequestError(f"{name}={value!r} must be {words}")
-        return value
-
-    return check
+def _one_of(*allowed: str) -> _Rule:
+    return lambda value: isinstance(value, str) and value in allowed, f"one of {', '.join(map(repr, allowed))}"
 
 
-def _one_of(*allowed: str) -> _Checker:
-    return _checker(lambda value: isinstance(value, str) and value in allowed, f"one of {', '.join(map(repr, allowed))}")
+def _is_number(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= cast("float", value) < inf
 
 
-def _number(*kinds: type) -> _Checker:
-    return _checker(
-        lambda value: isinstance(value, kinds) and not isinstance(value, bool) and 0 <= cast("float", value) < inf,
-        f"a {'' if float in kinds else 'whole '}number, 0 or above",
-    )
+def _check(name: str, value: Any, rule: _Rule) -> None:
+    if not rule[0](value):
+        raise InvalidRequestError(f"{name}={value!r} must be {rule[1]}")
 
 
-def _several(check: _Checker, otherwise: str | None = None) -> Callable[[str, Any], tuple[Any, ...]]:
-    """Checks each of some values, or a value that is given alone. With `otherwise`, which says why, there must be one."""
-
-    def check_all(name: str, value: Any) -> tuple[Any, ...]:
-        values: tuple[Any, ...] = (value,)
-        if isinstance(value, Iterable) and not isinstance(value, str):
-            values = tuple(cast("Iterable[Any]", value))
-        if not values and otherwise:
-            raise InvalidRequestError(f"{name} is empty, so that {otherwise}")
-        return tuple(check(name, each) for each in values)
-
-    return check_all
-
-
-_flag = _checker(lambda value: isinstance(value, bool), "True or False")
+def _each(name: str, value: Any, otherwise: str | None = None) -> tuple[Any, ...]:
+    """Some values, or one that is given alone. With `otherwise`, which says why, there must be one."""
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    values: tuple[Any, ...] = tuple(cast("Iterable[Any]", value)) if several else (value,)
+    if not values and otherwise:
+        raise InvalidRequestError(f"{name} is empty, so that {otherwise}")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +149,7 @@ class OsImage:
     def __post_init__(self) -> None:
         for name in ("os_image_hash", *OS_PINS):
             object.__setattr__(self, name, _hex(name, getattr(self, name), _PIN_DIGITS[name]))
-        _flag("is_dev", self.is_dev)
+        _check("is_dev", self.is_dev, _FLAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +179,8 @@ class MeasurementPins:
         for name, digits in _PIN_DIGITS.items():
             value = getattr(self, name)
             if value is not None:
-                allowed = _several(partial(_hex, digits=digits), "nothing could pass; leave it out to allow any")
-                object.__setattr__(self, name, frozenset(allowed(f"pins.{name}", value)))
+                allowed = _each(f"pins.{name}", value, "nothing could pass; leave it out to allow any")
+                object.__setattr__(self, name, frozenset(_hex(f"pins.{name}", each, digits) for each in allowed))
         missing = [name for name in OS_PINS if getattr(self, name) is None]
         if self.compose_hash is None and self.rtmr3 is None:
             missing.append("compose_hash (or rtmr3)")
@@ -225,32 +210,34 @@ class MeasurementPins:
         return cls(**pins)
 
 
-_statuses = _several(_one_of(*TCB_STATUSES), "no platform could pass")
-_roles = _several(_one_of(*ROLES), "nothing would be sealed")
-_OPTIONS: Final[dict[str, _Checker]] = {
-    "nonce": lambda name, value: None if value is None else _hex(name, value, 64),
-    "verifier": _checker(
-        lambda value: value is None or callable(getattr(value, "verify", None)), "an object with a method verify(attestation)"
+_SEVERAL: Final[dict[str, tuple[_Rule, str | None]]] = {
+    "tcb_statuses": (_one_of(*TCB_STATUSES), "no platform could pass"),
+    "os_images": ((lambda value: isinstance(value, OsImage), "some OsImage"), None),
+    "encrypt_roles": (_one_of(*ROLES), "nothing would be sealed"),
+}
+"""The options that hold several values: the rule for each of them, and why there must be one."""
+_OPTIONS: Final[dict[str, _Rule]] = {
+    "verifier": (
+        lambda value: value is None or callable(getattr(value, "verify", None)),
+        "an object with a method verify(attestation)",
     ),
     "verification": _one_of(*get_args(Verification)),
-    "collateral": _checker(
+    "collateral": (
         lambda value: value is None or isinstance(value, Mapping) or callable(getattr(value, "get", None)),
         "a mapping, or an object with a method get(fmspc, ca, now)",
     ),
-    "tcb_statuses": lambda name, value: frozenset(_statuses(name, value)),
-    "min_tcb_eval": _number(int),
-    "allowed_td_attributes_mask": _checker(
-        lambda value: type(value) is int and not value >> 64 and not value & 1, "64 bits at most, without bit 0 (debug)"
+    "min_tcb_eval": (lambda value: _is_number(value, int), "a whole number, 0 or above"),
+    "allowed_td_attributes_mask": (
+        lambda value: type(value) is int and not value >> 64 and not value & 1,
+        "64 bits at most, without bit 0 (debug)",
     ),
     "gpu": _one_of(*get_args(GpuPolicy)),
-    "pins": _checker(lambda value: value is None or isinstance(value, MeasurementPins), "a MeasurementPins"),
-    "allow_dev_image": _flag,
-    "os_images": _several(_checker(lambda value: isinstance(value, OsImage), "some OsImage")),
-    "encrypt_roles": lambda name, value: value if value == "all" else _roles(name, value),
-    "attestation_ttl": _number(int, float),
+    "pins": (lambda value: value is None or isinstance(value, MeasurementPins), "a MeasurementPins"),
+    "allow_dev_image": _FLAG,
+    "attestation_ttl": (lambda value: _is_number(value, int, float), "a number, 0 or above"),
     "verify_signature": _one_of(*get_args(SignaturePolicy)),
-    "trust": _checker(lambda value: isinstance(value, TrustRoots), "a TrustRoots"),
-    "clock": _checker(callable, "a function that gives the time, as time.time does"),
+    "trust": (lambda value: isinstance(value, TrustRoots), "a TrustRoots"),
+    "clock": (callable, "a function that gives the time, as time.time does"),
 }
 
 
@@ -304,8 +291,17 @@ class TeeOptions:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        for name, check in _OPTIONS.items():
-            object.__setattr__(self, name, check(name, getattr(self, name)))
+        for name, rule in _OPTIONS.items():
+            _check(name, getattr(self, name), rule)
+        if self.nonce is not None:
+            object.__setattr__(self, "nonce", _hex("nonce", self.nonce, 64))
+        for name, (rule, otherwise) in _SEVERAL.items():
+            if (name, value := getattr(self, name)) == ("encrypt_roles", "all"):
+                continue
+            for each in (values := _each(name, value, otherwise)):
+                _check(name, each, rule)
+            object.__setattr__(self, name, values)
+        object.__setattr__(self, "tcb_statuses", frozenset(self.tcb_statuses))
         if self.verification == "pinned" and self.pins is None:
             raise InvalidRequestError("verification='pinned' needs pins=MeasurementPins(...): what may run in the enclave")
         if self.verification == "server" and (self.pins is not None or self.gpu in {"require", "nras"}):
@@ -376,6 +372,5 @@ class CollectedEvidence:
     used_nonce: bool = False  # whether this process used the nonce before
     private: bool = True  # whether the reply came over TLS, or from this machine
     known_server: bool = True  # whether TLS showed whose server it is; without that no level above `server` is reached
-    reached_before: Level | None = None  # the highest level that this model reached in this client
     seen: Seen | None = None  # the highest numbers of Intel's collateral that were seen
-    shown_before: Collection[str] = ()  # what `parts.shown` gave for earlier reports on the model
+    shown_before: Collection[str] = ()  # what `attestation.shown` gave for earlier reports on the model

@@ -13,7 +13,7 @@ from .._core.request import Request, SystemClock
 from .._core.settings import Timeout, resolve_base_url
 from .._http.retry import ConnectFailure
 from ..emulator import EmulatorTransport
-from ..emulator.sending import Act, Answer, Incoming, Reset, Send
+from ..emulator.sending import Act, Answer, Incoming
 from ..exceptions import APIConnectionError
 from ..transport import http_transport
 from ..types.response_meta import Headers
@@ -85,10 +85,10 @@ class Recorder(AbstractContextManager["Recorder"]):
             async for piece in reply.pieces():
                 exchange.chunks.append(Piece.of(piece, gap_ms=round((self.clock.now() - before) * 1_000, 3)))
                 before = self.clock.now()
-                yield Send(piece)
+                yield piece
             exchange.broken = False
         except APIConnectionError:
-            yield Reset()
+            yield "reset"
         finally:
             reply.close()
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher, unified_diff
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 from .._core.ports import Clock
 from .._wire.json_text import decode
 from ..emulator import Emulator, EmulatorTransport, Step, VirtualClock, error, steps_to_json
-from ..emulator.sending import Act, Answer, Incoming, Pause, Reset, Send, json_answer
+from ..emulator.sending import Act, Answer, Incoming, json_answer
 from ._cassette import Cassette, Exchange, path_of
 
 
@@ -88,10 +89,10 @@ class Replay(_Foreseen):
     def _acts(self, each: Exchange) -> Iterator[Act]:
         for chunk in each.chunks:
             if seconds := chunk.gap_ms / 1_000 / self._speed:
-                yield Pause(seconds)
-            yield Send(chunk.data)
+                yield seconds
+            yield chunk.data
         if each.broken:
-            yield Reset()
+            yield "reset"
 
     def _difference(self, asked: list[str]) -> str:
         known = [lines for lines, _ in self._known]
@@ -111,7 +112,7 @@ class ScriptedEmulator(_Foreseen, Emulator):
         self.always(_UNSCRIPTED)
 
     def _unused(self) -> list[str]:
-        return [json.dumps(step, ensure_ascii=False) for step in steps_to_json(self._script.left)]
+        return [json.dumps(step, ensure_ascii=False) for step in steps_to_json(chain(*self._script.left.values()))]
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer of the next step."""

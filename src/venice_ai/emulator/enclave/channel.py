@@ -16,7 +16,7 @@ from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 from venice_ai.types._base import is_array
 from venice_ai.types.api.models import ModelCapabilities
 
-from ..sending import Act, Answer, Body, Send, acts_of, closed, encode_json
+from ..sending import Act, Answer, Body, acts_of, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
 Change: TypeAlias = Callable[[Chunk, "Channel"], Iterable[Chunk]]
@@ -34,6 +34,7 @@ class Channel:
         self.id: str | None = None  # the id of the answer, once it has one
         self.contents: int = 0  # how many texts were sealed so far
         self.last: str = ""  # the text that was sealed last, as it was
+        self.delta: dict[str, Any] | None = None  # of the chunk under way, if content was sealed in it
         self._sealer = None if client_key is None else Sealer(client_key)
         self._fault = None if client_key is None else fault
         self._request = hashlib.sha256(request)
@@ -41,7 +42,7 @@ class Channel:
         self._signs_bytes = signs_bytes
 
     def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
-        self.id = chunk.get("id")
+        self.id, self.delta = chunk.get("id"), None
         if (sealer := self._sealer) is not None:
             chunk = {**chunk, "choices": [self._choice(each, sealer) for each in chunk["choices"]]}
         sent = [chunk] if self._fault is None else [*self._fault(chunk, self)]
@@ -56,8 +57,8 @@ class Channel:
     async def _noted(self, body: Body) -> AsyncIterator[Act]:
         try:
             async for act in acts_of(body):
-                if isinstance(act, Send):
-                    self._response.update(act.data)
+                if isinstance(act, bytes):
+                    self._response.update(act)
                 yield act
         finally:
             await closed(body)
@@ -74,8 +75,10 @@ class Channel:
             # Servers let blanks pass in clear.
             if isinstance(text, str) and text.strip():
                 delta[name] = sealer.seal(text.encode("utf-8", "replace"))
-                self.contents += name == "content"
                 self.last = text
+                if name == "content":
+                    self.contents += 1
+                    self.delta = delta
         return {**choice, "delta": delta}
 
 

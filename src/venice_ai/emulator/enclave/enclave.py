@@ -13,7 +13,7 @@ from venice_ai.types.api.models import ModelCapabilities
 
 from .. import contract
 from ..contract import Issue
-from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answer
+from ..sending import JSON_TYPE, Answer, Incoming, encode_json, json_answer
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
 from .channel import Channel, RefusedError, opened
 from .faults import FAULTS, Fault
@@ -96,7 +96,7 @@ class Enclave:
         if self._fault.answered is not None:
             return self._fault.answered
         reply = self.attestation(model, bytes.fromhex(given) if given else None)
-        return Answer(200, {"content-type": JSON_TYPE}, (Send(reply),))
+        return Answer(200, {"content-type": JSON_TYPE}, (reply,))
 
     def attestation(self, model: str, nonce: bytes | None) -> bytes:
         """The reply about a model that answers a nonce (32 bytes); without one, a nonce of the server's own."""

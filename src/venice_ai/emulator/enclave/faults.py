@@ -171,7 +171,7 @@ def _second(bend: Bend) -> Change:
     """Something happens to the chunk with the second sealed text: `bend` gets its delta, too, and may say what is sent."""
 
     def at_second(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-        delta = _content(chunk) if channel.contents == 2 else None
+        delta = channel.delta if channel.contents == 2 else None
         return (delta is not None and bend(chunk, delta, channel)) or (chunk,)
 
     return at_second
@@ -181,15 +181,9 @@ def _envelope(change: Callable[[str, Channel], str]) -> Change:
     return _second(lambda _, delta, channel: delta.update(content=change(delta["content"], channel)))
 
 
-def _content(chunk: Chunk) -> dict[str, Any] | None:
-    """The delta of a chunk that has a sealed text."""
-    deltas: Iterable[dict[str, Any]] = (choice["delta"] for choice in chunk["choices"])
-    return next((delta for delta in deltas if len(delta.get("content") or "") > 1), None)
-
-
 def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-    if (delta := _content(chunk)) is not None:
-        delta["content"] = channel.last
+    if channel.delta is not None:
+        channel.delta["content"] = channel.last
     return (chunk,)
 
 

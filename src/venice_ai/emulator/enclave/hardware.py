@@ -111,22 +111,6 @@ class Authority:
         size = (self.curve.key_size + 7) // 8
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
-    def revocations(self, revoked: tuple[Authority, ...], issued: float, until: float, number: int = 1) -> bytes:
-        """The list of what this authority revoked, DER; the times are Unix time."""
-        start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC) for seconds in (issued, until))
-        builder = (
-            x509.CertificateRevocationListBuilder()
-            .issuer_name(self.name)
-            .last_update(start)
-            .next_update(end)
-            .add_extension(x509.CRLNumber(number), critical=False)
-            .add_extension(self.identifier, critical=False)
-        )
-        for each in revoked:
-            entry = x509.RevokedCertificateBuilder().serial_number(each.serial).revocation_date(start).build()
-            builder = builder.add_revoked_certificate(entry)
-        return builder.sign(self.key, self.digest).public_bytes(Encoding.DER)
-
 
 def pem(*chain: Authority) -> str:
     return "".join(each.certificate.public_bytes(Encoding.PEM).decode() for each in chain)
@@ -220,8 +204,21 @@ class Published:
         }
 
     def _revocations(self, issuer: Authority, *names: str) -> str:
-        revoked = tuple(getattr(self.intel, name) for name in names if name in self.revoked)
-        return issuer.revocations(revoked, self.now + self.crl_issued, self.now + self.crl_expires, self.crl_number).hex()
+        """The list of those of `names` that an authority revoked."""
+        start, end = (dt.datetime.fromtimestamp(self.now + seconds, dt.UTC) for seconds in (self.crl_issued, self.crl_expires))
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(issuer.name)
+            .last_update(start)
+            .next_update(end)
+            .add_extension(x509.CRLNumber(self.crl_number), critical=False)
+            .add_extension(issuer.identifier, critical=False)
+        )
+        serials: list[int] = [getattr(self.intel, name).serial for name in names if name in self.revoked]
+        for serial in serials:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(start).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(issuer.key, issuer.digest).public_bytes(Encoding.DER).hex()
 
     def _head(self, evaluation: int | None = None) -> dict[str, Any]:
         dates = {"issueDate": self._stamp(self.issued), "nextUpdate": self._stamp(self.expires)}

@@ -61,9 +61,9 @@ class LocalModel:
             UnsupportedInput: the model cannot take something in the request; raised before the first chunk.
             LocalModelError: the engine failed, or was closed.
         """
-        asked = job(body, plain=self._plain)
-        reply = Reply(asked.form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
-        async with aclosing(self._generated(asked.body)) as chunks:
+        form, asked = job(body, plain=self._plain)
+        reply = Reply(form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
+        async with aclosing(self._generated(asked)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):
                     yield answered

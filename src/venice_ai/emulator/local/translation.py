@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from venice_ai._core.json_values import items, members
 from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
@@ -64,13 +64,8 @@ _JSON_EXAMPLE: tuple[Turn, ...] = (
 )
 
 
-class Job(NamedTuple):
-    form: Form
-    body: dict[str, Any]
-
-
-def job(body: dict[str, Any], *, plain: bool) -> Job:
-    """The job that a checked chat request stands for. `plain` is for base weights, which have no chat template."""
+def job(body: dict[str, Any], *, plain: bool) -> tuple[Form, dict[str, Any]]:
+    """The form that a checked chat request wants, and the engine's request for it; `plain` weights have no chat template."""
     chat = ChatBody(body)
     tools, kind = _forced_tools(chat), body.get("response_format", {}).get("type", "text")
     form: Form = "call" if tools else "words" if kind == "text" else "json"
@@ -90,7 +85,7 @@ def job(body: dict[str, Any], *, plain: bool) -> Job:
         **_sampling(body),
         **({} if form == "words" else {"grammar": json_grammar(schema)}),
     }
-    return Job(form, asked)
+    return form, asked
 
 
 def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,9 +167,8 @@ class Reply:
         self._form = form
         self._call_id = call_id
         self._top = top_logprobs
-        self._held: str = ""  # what came last, and may not belong to the answer: blanks, or the brace around a call
-        self._spoken = False
-        self._called = False  # whether the name of the function went on
+        self._text = ""  # all that the engine said
+        self._shown: int | None = None  # how much of that went on
         self._begun = False
 
     def feed(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -200,36 +194,31 @@ class Reply:
             yield _chunk(delta, logprobs=logprobs)
         if reason:
             is_whole = self._form == "call" and reason == "stop"
-            rest = _fragment(self._held) if self._called and not is_whole else {}
+            rest = {} if is_whole or self._form != "call" else _fragment(self._text.partition(_ARGUMENTS)[2][-1:])
             yield _chunk(rest, finish_reason="tool_calls" if is_whole else reason)
 
     def _said(self, text: str) -> Delta:
-        """What a chunk's `delta` says of the engine's text; empty if nothing can be said yet."""
-        if self._form == "words":  # without the blanks around them
-            text = self._held + text if self._spoken else text.lstrip()
-            self._spoken = self._spoken or bool(text)
-            self._held = text[len(text.rstrip()) :]
-            text = text.rstrip()
-        elif text and not self._spoken:
-            # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
-            if text[0] not in _JSON_STARTS:
-                raise UnsupportedInput("The local model's engine cannot enforce this JSON schema; simplify it.")
-            self._spoken = True
-        if self._form == "call":
-            return self._call(self._held + text)
-        return {"content": text} if text else {}
+        """What a chunk's `delta` says of the engine's text; empty if nothing can be said yet.
 
-    def _call(self, text: str) -> Delta:
-        """What is said of a call: `{"name":"f","arguments":{...}}` comes, its name and arguments go on as they come."""
-        self._held = text
-        head, found, arguments = ("", "", text) if self._called else text.partition(_ARGUMENTS)
-        if not (self._called or found):
-            return {}
-        self._held = arguments[-1:]  # the very last one is the brace around the call
-        if self._called:
-            return _fragment(arguments[:-1])
-        self._called = True
-        function = {"name": json.loads(head.rstrip(",") + "}")["name"], "arguments": arguments[:-1]}
+        Words go on without the blanks around them. Of a call, `{"name":"f","arguments":{...}}`, its name and arguments go on.
+        """
+        self._text += text
+        visible = self._text.strip() if self._form == "words" else self._text
+        # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
+        if self._form != "words" and visible and visible[0] not in _JSON_STARTS:
+            raise UnsupportedInput("The local model's engine cannot enforce this JSON schema; simplify it.")
+        head, found, arguments = visible.partition(_ARGUMENTS)
+        if self._form == "call":
+            if not found:
+                return {}
+            visible = arguments[:-1]  # the very last one is the brace around the call
+        is_first, new = self._shown is None, visible[self._shown or 0 :]
+        self._shown = len(visible)
+        if self._form != "call":
+            return {"content": new} if new else {}
+        if not is_first:
+            return _fragment(new)
+        function = {"name": json.loads(head.rstrip(",") + "}")["name"], "arguments": new}
         return {"tool_calls": [{"index": 0, "id": self._call_id, "type": "function", "function": function}]}
 
 

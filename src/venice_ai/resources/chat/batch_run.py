@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from ... import exceptions
 from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
-from ..._http.budget_gate import BudgetGate, may_be_billed
-from ..._limits.budget import Budget
+from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
 from ...batches.identity import Identity, as_it_is, canonical, hashed, split
 from ...batches.items import BatchItem, BatchProgress
@@ -47,7 +46,6 @@ class _StoppedError(VeniceError):
 class _Flight(Pass):
     """One request on its way; also the pass of each of its attempts: retries, re-asks, round trips of a tool loop."""
 
-    held = free = False
     task: _FlightTask
 
     def __init__(self, index: int, request: Any) -> None:

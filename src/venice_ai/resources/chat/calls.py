@@ -253,9 +253,7 @@ class ChatCalls(APIResource[ClientT]):
         fail_fast: bool | None = None,
     ) -> ChunkSource:
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
-        caller = self._client.caller
-        sent = caller.clock.now()
-        call = call or Call(caller, request)
+        call = call or Call(self._client.caller, request)
         call.fail_fast = fail_fast
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
@@ -264,13 +262,10 @@ class ChatCalls(APIResource[ClientT]):
             answer.reply,
             answer.meta,
             request,
+            call=call,
             every_chunk=every_chunk,
-            now=caller.clock.now,
-            sent=sent,
             session=None if chat is None else chat.session,
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
-            call=call,
-            notices=self._client.notices,
         )
         if not says_stream(answer.meta):
             await reader.look()
