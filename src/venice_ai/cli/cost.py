@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
+from ..costs import ChatCostEstimate
 from . import _options, _output
 from ._input import prompt_from
-
-if TYPE_CHECKING:
-    from ..costs import ChatCostEstimate
 
 
 @click.command(epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt")
