@@ -11,12 +11,12 @@ import click
 
 from .._core.privacy import Privacy, encryption_requested_in
 from . import _options
+from ._ask import AnswerPrinter, AskOptions, ask
+from ._conversations import Conversation, opened
 from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
-    from ._ask import AskOptions
-    from ._conversations import Conversation
 
 _OPTIONS_OF_THEIR_OWN = {name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
 _OPTIONS_OF_THEIR_OWN.update({"messages": "the prompt and --system", "response_format": "--schema"})
@@ -59,9 +59,6 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
 
     Conversations are kept in a file that only you may read ('venice-chat sessions'), but for private ones.
     """
-    from ._ask import AskOptions  # the help does without them
-    from ._conversations import opened
-
     sent = _sent(given)
     floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
     if given["system"] is not None:
@@ -104,8 +101,6 @@ def _sent(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(connection: _options.Connection, options: AskOptions, conversation: Conversation) -> None:
-    from ._ask import AnswerPrinter, ask
-
     printer = AnswerPrinter(reasoning=options.reasoning)
     if options.schema is None and sys.stdout.isatty():
         from ._markdown import printer as best

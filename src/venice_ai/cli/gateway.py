@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 @click.option("--fallback", "fallbacks", multiple=True, metavar="MODEL", help="A model to ask in place of one that fails.")
 @click.option("--sealed-tools", is_flag=True, help="Let encrypted chats have tools, in sealed messages.")
 @click.option("--rpm", type=click.IntRange(1), metavar="N", help="How many chats may begin in a minute.")
+@_options.json
 @_options.with_connection
 def gateway(connection: _options.Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
     """Serve an OpenAI-compatible API on this machine: verified end-to-end encryption, limits and budgets for any program.
@@ -76,6 +78,8 @@ async def _run(connection: _options.Connection, token: Any, **given: Any) -> Non
     options = {name: given[name] for name in ("host", "port", "allow_hosts", "sealed_tools", "rpm")}
     stop, in_clear = stop_signal(), given["min_privacy"] == "none"
     async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
-        _output.line(f"Venice gateway on {running.url}" + (f"\ntoken: {running.token}" if token is True else ""))
+        made = running.token if token is True else None
+        words = f"Venice gateway on {running.url}" + (f"\ntoken: {made}" if made else "")
+        _output.line(json.dumps({"url": running.url, "token": made}) if given["as_json"] else words)
         _output.aside(f"point programs at it:\n  export OPENAI_BASE_URL={running.url} OPENAI_API_KEY=<token>\n")
         await stop.wait()

@@ -20,7 +20,7 @@ from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..emulator import Account, Emulator
 from ..emulator import serve as listen
-from ..emulator.sending import Act, Answer, Incoming, Send, acts_of, closed
+from ..emulator.sending import Act, Answer, Incoming, acts_of, closed
 from ..exceptions import InvalidRequestError
 from . import _options, _output
 
@@ -133,15 +133,15 @@ class _LoggingEmulator(Emulator):
         answer = replace(answer, delay=answer.delay + self.latency)
         if not isinstance(answer.body, tuple):
             return replace(answer, body=self._logged(incoming, answer, began))
-        self._tell(incoming, answer, [act.data for act in answer.body if isinstance(act, Send)], began - answer.delay)
+        self._tell(incoming, answer, [act for act in answer.body if isinstance(act, bytes)], began - answer.delay)
         return answer
 
     async def _logged(self, incoming: Incoming, answer: Answer, began: float) -> AsyncIterator[Act]:
         told = list[bytes]()
         try:
             async for act in acts_of(answer.body):
-                if isinstance(act, Send) and b"total_tokens" in act.data:
-                    told = [act.data]
+                if isinstance(act, bytes) and b"total_tokens" in act:
+                    told = [act]
                 yield act
         finally:  # also when the caller left
             await closed(answer.body)
