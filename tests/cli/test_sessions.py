@@ -120,6 +120,13 @@ def test_search_finds_the_messages_with_all_the_words(emulator: Emulator, here: 
     assert [(each["session"], each["role"]) for each in found] == [("water", "user")]
 
 
+def test_search_tells_who_said_it(emulator: Emulator, here: Here) -> None:
+    emulator.always(text("A lagoon is shallow."))
+    here("chat", "--session", "water", "-s", "Talk about a lagoon.", "What is a lagoon?")
+    roles = [each["role"] for each in json.loads(here("sessions", "search", "lagoon", "--json").out)]
+    assert sorted(roles) == ["assistant", "system", "user"]
+
+
 def test_what_came_after_a_search_is_found_too(emulator: Emulator, here: Here) -> None:
     emulator.always(text("I see."))
     here("chat", "lagoon")

@@ -136,6 +136,7 @@ def test_pasted_and_edited_lines_are_one_message(emulator: Emulator) -> None:
         assert said(emulator)[-1] == "three\nfour"
         terminal.types("\x04")
         assert terminal.leaves() == 0
+    assert not list(Path(os.environ["XDG_DATA_HOME"]).rglob("*")), "--no-log keeps nothing, what was typed neither"
 
 
 def test_what_was_typed_in_an_earlier_run_comes_back(emulator: Emulator) -> None:

@@ -37,7 +37,7 @@ _LISTED: Final = """SELECT session AS name, max(encrypted) AS encrypted, min(at)
     iif(max(encrypted), '(encrypted)', (SELECT substr(text, 1, 200) FROM messages
       WHERE session = m.session AND asked IS NULL ORDER BY text = '', id LIMIT 1)) AS first
   FROM messages m WHERE session IS NOT NULL GROUP BY session ORDER BY max(at) DESC, max(id) DESC"""
-_FOUND: Final = """SELECT session, at, iif(asked IS NULL, 'user', 'assistant') AS role,
+_FOUND: Final = """SELECT session, at, json_extract(CAST(record AS TEXT), '$.message.role') AS role,
     snippet(words, 0, '', '', '...', 20) AS excerpt
   FROM words w JOIN messages m ON m.id = w.rowid WHERE words MATCH ? ORDER BY rank LIMIT 100"""
 _SPENT: Final = """SELECT date(at, 'unixepoch', 'localtime') AS day, coalesce(model, asked) AS model, count(*) AS answers,

@@ -60,7 +60,7 @@ class _Talk:
         models = list[str]()
         with contextlib.suppress(VeniceError):  # they are for completion alone
             models = [str(model.id) for model in self.runner.run(self.client.models.list()).data]
-        session = _session(models, private=self.conversation.private)
+        session = _session(models, keeps=self.conversation.store is not None and not self.conversation.private)
         kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
         _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
         while True:
@@ -176,11 +176,11 @@ class _Completer(Completer):
             yield from self._words.get_completions(document, complete_event)
 
 
-def _session(models: list[str], *, private: bool) -> PromptSession[str]:
-    """What reads messages: with history across runs, unless what is typed is private."""
+def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
+    """What reads messages: with history across runs, unless the conversation is private or not kept."""
     history: History = InMemoryHistory()
     with contextlib.suppress(OSError):
-        if not private:
+        if keeps:
             path = user_data_path("venice-chat", ensure_exists=True) / "history"
             path.touch(0o600)
             history = FileHistory(path)

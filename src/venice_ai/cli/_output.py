@@ -86,9 +86,9 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), 
     if as_json:
         write_json(rows)
     elif rows:
-        cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
         from shutil import get_terminal_size  # the help does without it
 
+        cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
         width = get_terminal_size().columns if sys.stdout.isatty() else None
         line(aligned([list(columns), *cells], leave_out, width))
     else:
