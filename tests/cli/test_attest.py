@@ -568,3 +568,13 @@ def test_it_runs_in_a_process_of_its_own() -> None:
 
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
+
+
+def test_with_json_an_error_is_a_line_of_json_and_advises_what_can_be_typed(here: Here) -> None:
+    with replaying(Replay(b'{"error":"no"}', 404)) as replay:
+        outcome = online(here, replay, "--json")
+
+    assert (outcome.code, outcome.out) == (3, "")
+    told = json.loads(outcome.err)
+    assert (told["error"]["status_code"], told["exit_code"]) == (404, 3)
+    assert "venice-chat models" in told["error"]["message"]

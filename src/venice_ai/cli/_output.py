@@ -57,6 +57,14 @@ def note(text: str) -> None:
     _write(sys.stderr, f"venice-chat: {text}\n")
 
 
+def tell(error: Exception, message: str, code: int, *, as_json: bool) -> int:
+    """Tells of an error, as a line of JSON if that is wanted; gives its exit code."""
+    fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
+    told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
+    print(json.dumps(told), file=sys.stderr) if as_json else note(message)
+    return code
+
+
 def aside(text: str) -> None:
     """Writes to stderr, dim where the terminal can."""
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":

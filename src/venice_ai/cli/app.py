@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -125,13 +124,7 @@ def _failed(error: Exception, arguments: list[str]) -> int:
         code, message = code_of(type(error)), in_our_words(error)
     else:
         raise error
-    if "--json" in arguments:
-        fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
-        told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
-        print(json.dumps(told), file=sys.stderr)
-    else:
-        _output.note(message)
-    return code
+    return _output.tell(error, message, code, as_json="--json" in arguments)
 
 
 def _end(*_: object) -> None:

@@ -20,7 +20,7 @@ from ..tee.evidence_file import END_OF_TIME, as_file, from_file, members_as_writ
 from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import AttestationReport, one_line
 from . import _options, _output
-from ._errors import listed
+from ._errors import in_our_words, listed
 
 EXIT_CODES = {
     0: "the level was reached",
@@ -73,11 +73,10 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
         else:
             evidence, report = asyncio.run(_online(connection, model, options))
     except (ImportError, TeeAttestationError, APIError) as error:
-        _output.note(str(error))
-        if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
-            return 1
-        usage = isinstance(error, InvalidRequestError) and error.status_code is None
-        return 2 if usage or isinstance(error, ImportError) else 3
+        usage = isinstance(error, ImportError) or (isinstance(error, InvalidRequestError) and error.status_code is None)
+        # A TeeAttestationError is a redirect, or an answer that is no evidence.
+        code = 1 if isinstance(error, TeeAttestationError) else 2 if usage else 3
+        return _output.tell(error, in_our_words(error), code, as_json=wanted.as_json)
     code = 1 if not report.ok else 0 if report.reaches(wanted.level) else 4
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
