@@ -148,7 +148,7 @@ class Ours(Simulation):
             unix = self.now - 1000.0 + UNIX
             limits = rate_limits(headers, unix)
             wait = None if status == 200 else wait_seconds(status, headers, unix)
-            self.limiter.answered()
+            self.limiter.requests.flying -= 1
             self.limiter.replied(flight, self.now, status, limits, wait)
             self.budget.flying -= 1
             (self.budget.successes if status == 200 else self.budget.failures).add(self.now)
@@ -160,7 +160,7 @@ class Ours(Simulation):
                 self.waiting.appendleft(call)
 
         def end() -> None:
-            self.limiter.settled(flight, self.now, call.tokens if self.limiter.tokens.known is not None else 0)
+            self.limiter.settled(flight, self.now, call.tokens)
             self.finished()
 
         self.at(self.now + self.random.uniform(0.01, 0.1), arrive)

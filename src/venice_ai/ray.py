@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from . import Budget, Journal, RateShare, VeniceClient
-from .batches.columns import AnswerColumns
-from .batches.items import BatchItem
-from .exceptions import AuthenticationError, InvalidArgumentError, PaymentRequiredError, PermissionDeniedError
-
-_HOPELESS = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
+from ._structured.columns import AnswerColumns
+from .batches.items import OF_THE_ACCOUNT, BatchItem
+from .exceptions import InvalidArgumentError
 
 
 class _Request(dict[str, Any]):
@@ -29,17 +27,6 @@ class _Request(dict[str, Any]):
 
 class ChatMapper:
     """Answers rows, for `ray.data.Dataset.map_batches`. The rows come back with the columns `answer` and `error`.
-
-    ::
-
-        dataset.map_batches(
-            ChatMapper,
-            fn_constructor_args=[request],  # it makes keywords of `create` of a row
-            fn_constructor_kwargs={"folder": "/var/tmp/labels", "budget_usd": 20},
-            batch_size=32,  # rows that come back together
-            concurrency=2,  # actors
-            num_cpus=0.5,  # each mostly waits
-        )
 
     A row that fails has an `error` that is not empty. What would fail for every other row, too, fails the dataset: a refused
     key, an account without credit, a used-up budget.
@@ -98,7 +85,8 @@ class ChatMapper:
             request.answer = asyncio.get_running_loop().create_future()
             self._open.add(request.answer)
             self._rows.put_nowait(request)
-        found = [self._columns.of(item) for item in await asyncio.gather(*(request.answer for request in requests))]
+        items = await asyncio.gather(*(request.answer for request in requests))
+        found = [self._columns.of(item.response, item.parsed, item.error) for item in items]
         for row in found:
             row["error"] = row["error"] or ""  # a column of a file has one type, also where nothing failed
         return {**batch, **{name: [row[name] for row in found] for name in self._columns.names}}
@@ -107,7 +95,7 @@ class ChatMapper:
         try:
             async with aclosing(self._client.chat.completions.batch_iter(self._pulled(), **self._batch)) as items:
                 async for item in items:
-                    if isinstance(item.error, _HOPELESS):
+                    if isinstance(item.error, OF_THE_ACCOUNT):
                         raise item.error
                     answer = cast("_Request", item.request).answer
                     self._open.discard(answer)

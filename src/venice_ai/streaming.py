@@ -68,8 +68,7 @@ class ChunkReader:
         self.ended: bool = False
         self.complete: bool = False
         self.left: bool = False
-        self.event: bytes = b""
-        """The event of the chunk that was handed out last, as it came; empty once the stream has ended."""
+        self.event: bytes = b""  # the event of the chunk that was handed out last, as it came; empty once the stream has ended
         self.handed_out = False
         self._failure: KeptError | None = None
         self._failed_with: str | None = None  # the class of what ended it, also of a cancellation
@@ -196,8 +195,9 @@ class ChunkReader:
     def _began(self) -> None:
         """Content came: from now on the request is not sent again."""
         self._begun = True
-        if self._call is not None and self._request.chat is not None and (notices := self._call.caller.notices).names:
-            notices.substitution(self._request.chat.model, self.assembly.model, self.meta, self._call.caller.clock.now())
+        if self._call is not None and self._request.chat is not None:
+            caller = self._call.caller
+            caller.notices.substitution(self._request.chat.model, self.assembly.model, self.meta, caller.clock)
 
     async def look(self) -> None:
         """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""
@@ -315,8 +315,7 @@ class ChunkReader:
         return events
 
     async def _close(self, *, done: bool) -> None:
-        missing = self.assembly.missing
-        if missing and not (done and self.assembly.without_reasons):
+        if missing := self.assembly.missing(done=done):
             raise self.errors.not_whole(missing, done=done)
         if self.session is not None:
             lacking = self.session.end(done=done)
@@ -336,8 +335,7 @@ class ChunkReader:
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
-    factory: Callable[..., Any] | None = None
-    """What makes the objects that come in place of chunks, of their fields."""
+    made_of: Callable[[ChatCompletionChunk], Any] | None = None  # what makes the objects that come in place of chunks
 
     def __init__(self, reader: ChunkReader) -> None:
         # The generator refers to the reader, and neither refers back: no cycle keeps a dropped stream alive.
@@ -346,16 +344,16 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:  # noqa: PYI034  # one layer less for each chunk
         self.reader.handed_out = True
-        return self._chunks if self.factory is None else self._made(self.factory)
+        return self._chunks if self.made_of is None else self._made(self.made_of)
 
     async def __anext__(self) -> ChatCompletionChunk:
         self.reader.handed_out = True
         chunk = await anext(self._chunks)
-        return chunk if self.factory is None else self.factory(**chunk.model_dump())
+        return chunk if self.made_of is None else self.made_of(chunk)
 
-    async def _made(self, factory: Callable[..., Any]) -> AsyncGenerator[Any, None]:
+    async def _made(self, made_of: Callable[[ChatCompletionChunk], Any]) -> AsyncGenerator[Any, None]:
         async for chunk in self._chunks:
-            yield factory(**chunk.model_dump())
+            yield made_of(chunk)
 
     def stream(self, client: Connection | None) -> ChatStream:
         """The stream that reads these chunks."""
@@ -394,8 +392,7 @@ class Closing:
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
-    _read_by: ChunkReader | None = None
-    """What reads the reply; None if the chunks come from elsewhere."""
+    _read_by: ChunkReader | None = None  # what reads the reply; None if the chunks come from elsewhere
 
     @property
     def meta(self) -> ResponseMeta:

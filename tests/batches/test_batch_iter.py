@@ -276,6 +276,15 @@ async def test_a_batch_whose_client_is_closed_does_not_end_as_if_it_were_through
     assert all(item.response for item in found)
 
 
+async def test_a_batch_whose_client_is_closed_as_it_begins_ends() -> None:
+    client = client_of(watched())
+    running = asyncio.ensure_future(items(client, numbered(3)))
+    closing = asyncio.ensure_future(client.close())
+    with pytest.raises(VeniceError, match="the client was closed while the batch ran"):
+        await running
+    await closing
+
+
 async def test_an_overridden_create_is_obeyed() -> None:
     client = client_of(watched())
 
@@ -309,7 +318,7 @@ async def test_identical_requests_without_an_id_are_sent_once_and_answered_to_al
     transport = watched(seconds=BUSY_SECONDS)
     with Journal(tmp_path / "j") as journal:
         found = await items(client_of(transport), [ask("same")] * 20 + [ask("other")], journal=journal)
-        assert journal.counts().total == 2
+        assert len(list(journal.rows())) == 2
     assert texts(found) == ["same"] * 20 + ["other"]
     assert sum(not item.replayed for item in found) == 2
     assert transport.prompts == {"same": 1, "other": 1}
@@ -425,7 +434,7 @@ async def test_an_encrypted_request_is_not_kept_in_clear(tmp_path: Path) -> None
     with Journal(tmp_path / "j") as journal:
         (item,) = await items(client_of(transport), [ask("secret", e2ee=True)], journal=journal)
         assert isinstance(item.error, InvalidArgumentError)
-        assert journal.counts().total == 0
+        assert len(list(journal.rows())) == 0
     assert not transport.prompts
 
 
@@ -643,6 +652,17 @@ async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None
     assert all(isinstance(told[index], ChatCompletionResponse) for index in range(5))
 
 
+async def test_batch_sends_the_requests_as_they_were_given() -> None:
+    transport, requests = watched(), [ask("a"), ask("b")]
+
+    def change(*_: object) -> None:
+        for request in requests:
+            request["messages"][0]["content"] = "changed"
+
+    await client_of(transport).chat.completions.batch(requests, max_concurrency=1, on_result=change)
+    assert transport.prompts == {"a": 1, "b": 1}
+
+
 async def test_a_generator_may_use_the_same_mapping_for_each_request() -> None:
     def requests() -> Iterator[dict[str, Any]]:
         part = {"type": "text", "text": ""}
@@ -670,7 +690,7 @@ async def test_a_source_that_is_cancelled_is_no_end() -> None:
         yield ask("two")
 
     came: list[BatchItem[Any]] = []
-    async with client_of(watched()) as client:
+    async with client_of(watched(seconds=3 * BUSY_SECONDS)) as client:  # what is in flight has its time
         with pytest.raises(VeniceError, match="the iterable of the requests was cancelled"):
             async for item in client.chat.completions.batch_iter(requests()):
                 came += [item]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from socket import socket
 from threading import Timer
 from time import monotonic, sleep
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import pytest
 
 from venice_ai.cli._table_files import read
-from venice_ai.emulator import Emulator, error, text, usual
+from venice_ai.emulator import Emulator, completion, error, text, usual
 
 from .shell import COMMAND, PATIENCE_SECONDS, Here, ended, running, spawn
 
@@ -490,3 +492,125 @@ def test_the_status_names_a_failed_row_by_what_it_asked(emulator: Emulator, here
     assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 9
     outcome = here("batch", "--status", "out.csv")
     assert "Review 0" in outcome.out
+
+
+# -- what loses nothing --------------------------------------------------------------------------------------------------
+
+
+def strict_rows(name: str) -> list[Any]:
+    """The rows of a JSONL file, read by a reader that takes JSON alone."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in Path(name).read_text(encoding="utf-8").splitlines()]
+
+
+def test_numbers_that_json_does_not_have_are_texts_in_jsonl(emulator: Emulator, here: Here) -> None:
+    reviews(1)
+    schema = {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "array", "items": {"type": "number"}}}}
+    Path("odd.json").write_text(json.dumps(schema), encoding="utf-8")
+    emulator.always(text('{"a": NaN, "b": [Infinity, -Infinity, 1.5]}'))
+    for out in ("out.jsonl", "out.csv"):
+        assert here("batch", "reviews.csv", out, *CLASSIFY, "--schema", "odd.json", "--journal", "j").code == 0
+    (row,) = strict_rows("out.jsonl")
+    assert (row["a"], row["b"]) == ("NaN", ["Infinity", "-Infinity", 1.5])
+    (cells,) = read(Path("out.csv"))
+    assert json.loads(cells["b"]) == ["Infinity", "-Infinity", 1.5]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are POSIX")
+def test_a_named_pipe_as_a_schema_is_refused_rather_than_waited_for(emulator: Emulator, here: Here) -> None:
+    reviews(1)
+    os.mkfifo("schema.json")
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--schema", "schema.json")
+    assert outcome.code == 2
+    assert "it is a pipe" in outcome.err
+    assert prompts_sent(emulator) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell is POSIX")
+def test_a_schema_may_be_what_a_program_of_the_shell_writes(emulator: Emulator) -> None:
+    reviews(1)
+    Path("label.json").write_text('{"type": "object", "properties": {"label": {"type": "string"}}}', encoding="utf-8")
+    command = shlex.join([*COMMAND, "batch", "reviews.csv", *CLASSIFY, "--schema"])
+    for _ in range(2):
+        line = f"exec 9</dev/null; {command} <(cat label.json)"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=PATIENCE_SECONDS, check=False)
+        assert done.returncode == 0, done.stderr
+    assert list(next(read(Path("reviews.out.csv")))) == ["id", "text", "label", "error"]
+    assert len(prompts_sent(emulator)) == 1
+
+
+def test_sigterm_stops_as_ctrl_c_does(emulator: Emulator) -> None:
+    reviews(60)
+    emulator.always(usual(delay=0.1))
+    arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
+    with running(*arguments) as process:
+        until(lambda: len(emulator.requests) >= 20)
+        outcome = ended(process, signal.SIGTERM)
+    assert (outcome.code, outcome.out) == (143, "")
+    assert "go on with: venice-chat batch reviews.csv" in outcome.err
+    partial = list(read(Path("reviews.out.csv")))
+    assert 0 < len(partial) < 60
+    assert all(row["answer"] for row in partial)
+    assert spawn(*arguments).code == 0
+    assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 60
+
+
+def test_another_model_under_the_same_ids_is_refused_and_out_stays(emulator: Emulator, here: Here) -> None:
+    openai_batch(3)
+    assert here("batch", "requests.jsonl", "out.jsonl").code == 0
+    before = Path("out.jsonl").read_bytes()
+    outcome = here("batch", "requests.jsonl", "out.jsonl", "-m", "fastest")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert "custom_id='request-0' was used for another request before: model was 'venice-1', is 'fastest'" in outcome.err
+    assert Path("out.jsonl").read_bytes() == before
+    assert len(prompts_sent(emulator)) == 3
+
+
+def test_a_limit_after_a_full_run_takes_no_rows_away(emulator: Emulator, here: Here) -> None:
+    reviews(10)
+    assert here("batch", "reviews.csv", *CLASSIFY).code == 0
+    before = Path("reviews.out.csv").read_bytes()
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--limit", "3")
+    assert (outcome.code, Path("reviews.out.csv").read_bytes()) == (0, before)
+    assert "reviews.out.csv stays as it is, for it has more rows" in outcome.err
+    assert len(prompts_sent(emulator)) == 10
+
+
+def test_the_status_counts_as_the_run_does(emulator: Emulator, here: Here) -> None:
+    reviews(4)
+    emulator.script(usual(), text(""), text("Goo", finish_reason="length"), error(400))
+    ran = json.loads(here("batch", "reviews.csv", "out.csv", *CLASSIFY, "--max-concurrency", "1", "--json").out)
+    status = json.loads(here("batch", "--status", "out.csv", "--json").out)
+    assert (ran["answered"], ran["failed"]) == (status["answered"], status["failed"]) == (1, 3)
+    assert [each["error"] for each in status["failures"]][:2] == ["the answer is empty", "the answer ended with 'length'"]
+
+
+def test_a_reply_without_choices_is_an_error_in_openais_format(emulator: Emulator, here: Here) -> None:
+    openai_batch(2)
+    emulator.script(completion({"id": "x", "model": "venice-1", "choices": []}), usual())
+    for _ in range(2):
+        outcome = here("batch", "requests.jsonl", "out.jsonl", "--max-concurrency", "1")
+        assert outcome.code == 9
+        assert "1 answered, 1 failed" in outcome.err
+        first, second = read(Path("out.jsonl"))
+        assert first["error"] == {"code": "NoChoicesError", "message": "the answer has no choices"}
+        assert first["response"]["body"]["id"] == "x"
+        assert second["error"] is None
+    assert here("batch", "--status", "out.jsonl").out.startswith("answered: 1, failed: 1")
+
+
+def test_where_nothing_can_be_reached_the_batch_ends_with_one_error(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    reviews(300)
+    with monkeypatch.context() as patch, socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        patch.setenv("VENICE_BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        outcome = here("batch", "reviews.csv", *CLASSIFY, "--journal", "j")
+    assert outcome.code == 6
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert "refused" in outcome.err
+    assert not Path("reviews.out.csv").exists()
+    assert here("batch", "--status", "j").out.startswith("answered: 0, failed: 0, in flight: 0, open: ")

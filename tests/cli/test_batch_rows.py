@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import InvalidRequestError, RateLimitError
-from venice_ai.batches.columns import AnswerColumns
+from venice_ai._structured.columns import AnswerColumns
 from venice_ai.batches.items import BatchItem, BatchProgress
 from venice_ai.cli._batch_rows import OpenAIBatch, Prompts, filled, named_in, progress_text
 from venice_ai.types.api.chat import ChatCompletionResponse
@@ -72,6 +72,10 @@ def test_rows_that_cannot_be_asked(row: dict[str, Any], said: str) -> None:
         prompts("{text}").request(row)
 
 
+def values(columns: AnswerColumns, answered: BatchItem[Any]) -> dict[str, Any]:
+    return columns.of(answered.response, answered.parsed, answered.error)
+
+
 # -- answers -------------------------------------------------------------------------------------------------------------
 
 
@@ -95,31 +99,31 @@ def item(**outcome: Any) -> BatchItem[Any]:
     ],
 )
 def test_columns_of_plain_answers(answered: BatchItem[Any], columns: dict[str, Any]) -> None:
-    assert AnswerColumns().of(answered) == columns
+    assert values(AnswerColumns(), answered) == columns
 
 
 def test_columns_of_a_class() -> None:
     columns = AnswerColumns(Label)
     assert columns.names == ["label", "why", "error"]
-    assert columns.of(item(response=response("..."), parsed=Label("good", None))) == {
+    assert values(columns, item(response=response("..."), parsed=Label("good", None))) == {
         "label": "good",
         "why": None,
         "error": None,
     }
-    assert columns.of(item(error=ValueError("x"))) == {"label": None, "why": None, "error": "ValueError: x"}
+    assert values(columns, item(error=ValueError("x"))) == {"label": None, "why": None, "error": "ValueError: x"}
 
 
 def test_columns_of_a_class_that_is_no_object() -> None:
     columns = AnswerColumns(list[str])
     assert columns.names == ["value", "error"]
-    assert columns.of(item(response=response("..."), parsed=["a"])) == {"value": ["a"], "error": None}
+    assert values(columns, item(response=response("..."), parsed=["a"])) == {"value": ["a"], "error": None}
 
 
 def test_columns_of_a_json_schema() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
     columns = AnswerColumns({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
-    assert columns.of(item(response=response("..."), parsed={"s": "a", "n": 1})) == {"n": 1, "s": "a", "error": None}
-    missing = columns.of(item(response=response("..."), parsed={"s": "a"}))
+    assert values(columns, item(response=response("..."), parsed={"s": "a", "n": 1})) == {"n": 1, "s": "a", "error": None}
+    missing = values(columns, item(response=response("..."), parsed={"s": "a"}))
     assert missing == {"n": None, "s": None, "error": "the answer has no n"}
 
 
@@ -157,7 +161,7 @@ def test_lines_that_cannot_be_sent(line: dict[str, Any], said: str) -> None:
 
 def test_results_are_lines_of_openais_format() -> None:
     task, answer = OpenAIBatch({}), response("hi")
-    line = task.result(item(response=answer))
+    line = task.result(item(response=answer, replayed=True))
     replied = {"status_code": 200, "request_id": None, "body": answer.model_dump()}
     assert line == {"id": line["id"], "custom_id": "request-1", "response": replied, "error": None}
     assert line["id"].startswith("batch_req_")

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai import ChatCompletionResponse, ChatStream
+from venice_ai import ChatCompletionChunk, ChatCompletionResponse, ChatStream
 from venice_ai._wire.assembly import Assembly
 from venice_ai._wire.json_text import decode
-from venice_ai._wire.reply_body import chunk as typed
 from venice_ai.types._base import is_object
 
 from ..fakes import DONE, FINISH, HI, answer, chunk, client_of, completion, envelope, event, stream
@@ -173,7 +172,7 @@ def test_what_is_collected_is_the_message_that_was_cut(given_message: dict[str, 
 
 
 def read(data: dict[str, Any]) -> Any:
-    return typed(decode(json.dumps(data).encode()))
+    return ChatCompletionChunk._adopt(decode(json.dumps(data).encode()))
 
 
 # -- every shape by itself ---------------------------------------------------------------------------------------------------

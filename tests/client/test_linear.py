@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from venice_ai import ChatCompletionChunk
 from venice_ai._wire.assembly import Assembly
-from venice_ai._wire.reply_body import chunk as typed
 from venice_ai._wire.sse import EventParser
 
 from ..fakes import DONE, FINISH, HI, chunk, client_of, event, stream
@@ -21,10 +21,7 @@ MOST_SECONDS = 10  # of CPU: ten times what each needs; some took minutes when t
 def assembled(chunks: Iterator[dict[str, Any]]) -> Assembly:
     assembly = Assembly()
     for data in chunks:
-        found = typed(data)
-        assert found is not None
-        assert not isinstance(found, dict)
-        assembly.add(found)
+        assembly.add(ChatCompletionChunk._adopt(data))
     return assembly
 
 

@@ -153,11 +153,11 @@ async def test_other_answers_are_not_logged_and_odd_ones_do_no_harm(response: An
 
 def test_what_was_told_is_remembered_within_bounds() -> None:
     notices = Notices()
-    notices.learn("models", {"one": "one"}, until=9.0)
+    notices.names["models"] = 9999.0, {"one": "one"}
     meta: Any = type("Meta", (), {"models_tried": ()})()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for number in range(3000):
-            notices.substitution("one", f"another {number}", meta, 0.0)
+            notices.substitution("one", f"another {number}", meta, RecordingClock())
 
     assert len(told) == 1000

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from venice_ai.emulator.schema_instance import Hints, instance, match
-from venice_ai.emulator.schema_validation import Unsatisfiable
-from venice_ai.emulator.schema_validation import fits as fits_as_judged
+from venice_ai.emulator.schemas import Hints, Unsatisfiable, instance, match
+from venice_ai.emulator.schemas import fits as fits_as_judged
 
 Schemas = st.SearchStrategy[dict[str, Any]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai.emulator.local.grammar import ANY_OBJECT, OBJECT_SIZE, bounded, call_schema, json_grammar
+from venice_ai.emulator.local.translation import ANY_OBJECT, OBJECT_SIZE, bounded, call_schema, json_grammar
 
 NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
 

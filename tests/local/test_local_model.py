@@ -18,8 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
-from venice_ai.emulator.local.model import Engine, load
-from venice_ai.emulator.local.weights import gemma_weights, own_folder
+from venice_ai.emulator.local.model import Engine, gemma_weights, load, own_folder
 
 from ..cli.shell import ended, running
 from .asking import complete

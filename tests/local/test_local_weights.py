@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from venice_ai.emulator.local import LocalModelError, open_local_model
-from venice_ai.emulator.local.weights import GEMMA_SHA256, gemma_weights, joined, own_weights
+from venice_ai.emulator.local.model import GEMMA_SHA256, gemma_weights, joined, own_weights
 
 WHOLE = b"GGUF and all the rest"
 SHA256 = hashlib.sha256(WHOLE).hexdigest()

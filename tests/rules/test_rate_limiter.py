@@ -27,7 +27,7 @@ def replied(
     limiter: RateLimiter, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None = None
 ) -> None:
     """The head of the only reply to a request."""
-    limiter.answered()
+    limiter.requests.flying -= 1
     limiter.replied(flight, now, status, limits, retry_after)
 
 
@@ -157,7 +157,7 @@ def test_an_overload_that_names_no_time_is_left_to_the_circuit_breaker() -> None
 def test_a_429_that_means_overload_pauses_and_teaches_no_limit() -> None:
     limiter = RateLimiter()
     for number, flight in enumerate(sent(limiter, 0.0, 6)):
-        limiter.answered()
+        limiter.requests.flying -= 1
         limiter.replied(flight, 1.0, 200 if number < 5 else 429, NOTHING, None, overload=True)
 
     assert wait(limiter, 1.0).why == "paused by a 429"
@@ -250,7 +250,7 @@ def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     replied(limiter, ticket, 0.0, 200, said(4), None)
     limiter.settled(ticket, 1.0, 0)
     (lost,) = sent(limiter, 1.0, 1, tokens=7)
-    limiter.answered()
+    limiter.requests.flying -= 1
     limiter.cancelled(lost)
 
     assert limiter.snapshot(1.0).in_flight == 0
@@ -290,7 +290,7 @@ def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, 
         elif action == "settle" and answered:
             limiter.settled(answered.pop(number % len(answered)), now, number)
         elif action == "cancel" and flying:
-            limiter.answered()
+            limiter.requests.flying -= 1
             limiter.cancelled(flying.pop(number % len(flying)))
         elif action in {"ok", "429", "503"} and flying:
             flight = flying.pop(number % len(flying))
@@ -299,7 +299,7 @@ def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, 
             replied(limiter, flight, now, 200 if action == "ok" else int(action), limits, float(number) or None)
     for flight in [*flying, *answered]:
         limiter.settled(flight, now, 0)
-    limiter.answered(len(flying))
+    limiter.requests.flying -= len(flying)
 
     assert limiter.open == 0
     assert limiter.tokens.held == 0
@@ -317,7 +317,7 @@ def test_a_block_is_reserved_while_limits_are_far_and_what_nobody_takes_of_it_co
     block = limiter.reserve(1.0, 1, count)
     assert limiter.snapshot(1.0).remaining_requests == 99 - count
 
-    limiter.answered(count - 3)
+    limiter.requests.flying -= count - 3
     limiter.cancelled(block, count - 3)
 
     assert limiter.snapshot(1.0).remaining_requests == 99 - 3

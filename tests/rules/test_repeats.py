@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from venice_ai import ChatCompletionChunk
 from venice_ai._wire.assembly import Assembly
 from venice_ai._wire.json_text import NOT_STRICT, decode, strict_decode
-from venice_ai._wire.reply_body import chunk
 from venice_ai.types._surrogates import without_half
 
 from ..fakes import chunk as fake
@@ -34,8 +33,7 @@ def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
     except NOT_STRICT:
         data = decode(event)
     usual = not assembly.halved
-    typed = chunk(data)
-    assert isinstance(typed, ChatCompletionChunk)
+    typed = ChatCompletionChunk._adopt(data)
     assembly.add(typed)
     if usual:
         assembly.learn(event)

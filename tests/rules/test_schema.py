@@ -44,7 +44,7 @@ from typing_extensions import TypeAliasType, TypedDict
 from venice_ai import SchemaNotStrictError, VeniceError
 from venice_ai._structured.read_output import validate
 from venice_ai._structured.strict_schema import is_wrapped, requested_format, response_format, strict_schema
-from venice_ai.emulator.schema_instance import instance
+from venice_ai.emulator.schemas import instance
 
 T = TypeVar("T")
 DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"

@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from venice_ai._structured.growing_object import Growing
 from venice_ai._structured.read_output import validate
 from venice_ai._structured.strict_schema import is_wrapped, response_format
-from venice_ai.emulator.schema_instance import instance
+from venice_ai.emulator.schemas import instance
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, cast
 
 from venice_ai.exceptions import TeeEncryptionError
-from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
+from venice_ai.tee import TeeOptions, TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
 from venice_ai.tee.attestation import evidence, subjects
 from venice_ai.tee.canonical import canonical, members_of, parse
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
@@ -227,7 +227,11 @@ def targets() -> list[Target]:
         Target("quote as text", 20, lambda chance: quote.decode(chance.json(raw.hex())), wrong),
         Target("certificates", 20, lambda chance: quote.certificates(chance.octets(parsed.chain)), wrong),
         Target("event log", 30, lambda chance: eventlog.replay(chance.json(log)), wrong),
-        Target("GPUs", 8, lambda chance: gpu.check(chance.json(json.loads(gemma.reply["nvidia_payload"])), gemma.nonce)),
+        Target(
+            "GPUs",
+            8,
+            lambda chance: gpu.check(chance.json(json.loads(gemma.reply["nvidia_payload"])), gemma.nonce, TeeOptions()),
+        ),
         Target("NVIDIA's answer", 20, lambda chance: said(chance.octets(bytes(answer)), KEYS, nonce=NONCE, now=NOW)),
         Target("NVIDIA's claims", 20, lambda chance: said(_written(chance.json(answer.parts)), KEYS, nonce=NONCE, now=NOW)),
         Target(
@@ -252,13 +256,11 @@ def _gateway(chance: Chance, reply: dict[str, Any]) -> None:
 
 
 def _compose(chance: Chance, text: str) -> None:
-    bent = chance.text(text)
-    list(workload.compose_warnings(bent))
-    workload.compose_images(bent)
+    workload.read_compose(chance.text(text))
 
 
 def _collateral(chance: Chance, raw: bytes, case: Case) -> None:
-    collateral.check(chance.octets(raw), case.collateral, now=case.now)
+    collateral.check(chance.octets(raw), case.collected(), TeeOptions())
 
 
 @dataclass

@@ -30,7 +30,7 @@ from venice_ai.tee.checks import QUOTE, raise_for, with_custom
 from venice_ai.tee.crypto import address, public_key_bytes
 from venice_ai.tee.eventlog import RUNTIME_EVENT
 from venice_ai.tee.types import INTEL_AND_NVIDIA
-from venice_ai.tee.workload import compose_warnings, known_images
+from venice_ai.tee.workload import known_images, read_compose
 from venice_ai.types.attestation import AttestationReport
 
 from .evidence import CAPTURES, Case, Log, by_another_key, capture, failed, logged, managed, resigned, synthetic, written
@@ -909,7 +909,7 @@ def test_an_event_of_half_a_character_is_refused() -> None:
 
 
 def test_a_compose_file_nested_too_deeply_is_told() -> None:
-    assert "could not be read" in next(compose_warnings("[" * 20_000 + "]" * 20_000))
+    assert "could not be read" in read_compose("[" * 20_000 + "]" * 20_000)[1][0]
 
 
 def test_a_platform_is_not_read_from_certificates_that_are_none() -> None:

@@ -6,16 +6,17 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from tests.shared import shared
 from venice_ai.emulator.enclave.hardware import DAY, pem
-from venice_ai.exceptions import TeeAttestationError
+from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
 from venice_ai.tee import attestation, collateral
 from venice_ai.tee.checks import raise_for
-from venice_ai.tee.types import CollectedEvidence, Seen, TeeOptions
+from venice_ai.tee.types import TCB_STATUSES, CollectedEvidence, Seen, TeeOptions, TrustRoots
 from venice_ai.types.attestation import AttestationReport, Check, Tcb
 
 from .hierarchy import NOW, Intel
@@ -43,10 +44,24 @@ def stored(name: str, *, chain: bool = True) -> dict[str, str]:
     return {field: value for field, value in found.items() if chain or field != "pck_certificate_chain"}
 
 
+def check(
+    raw: bytes,
+    given: dict[str, Any] | None,
+    *,
+    now: float,
+    root_der: bytes | None = None,
+    min_eval: int = 0,
+    statuses: Collection[str] = ("UpToDate",),
+) -> tuple[list[Check], Tcb | None]:
+    """What a quote and collateral come to."""
+    options = TeeOptions(trust=TrustRoots(root_der), tcb_statuses=frozenset(statuses), min_tcb_eval=min_eval)
+    return collateral.check(raw, CollectedEvidence(model="", nonce=b"", reply=b"", now=now, collateral=given), options)
+
+
 def judged(intel: Intel = INTEL, given: dict[str, Any] | None = None, **options: Any) -> tuple[dict[str, Check], Tcb | None]:
     """The checks of a quote of our own Intel, by name."""
     options = {"now": NOW, "root_der": INTEL.root_der, "min_eval": 19, **options}
-    checks, tcb = collateral.check(intel.quote, INTEL.collateral() if given is None else given, **options)
+    checks, tcb = check(intel.quote, INTEL.collateral() if given is None else given, **options)
     assert tuple(check.id for check in checks) == NAMES
     assert all(check.stops and check.detail for check in checks)
     return {check.id: check for check in checks}, tcb
@@ -61,7 +76,7 @@ def failed(checks: dict[str, Check]) -> list[str]:
 
 @pytest.mark.parametrize(("name", "now"), CAPTURES)
 def test_each_capture_verifies_at_its_time_with_its_collateral(name: str, now: int) -> None:
-    checks, tcb = collateral.check(quote(name), stored(name), now=now, min_eval=19)
+    checks, tcb = check(quote(name), stored(name), now=now, min_eval=19)
 
     assert [check.status for check in checks] == ["pass"] * 4
     assert tcb is not None
@@ -74,13 +89,13 @@ def test_each_capture_verifies_at_its_time_with_its_collateral(name: str, now: i
 @pytest.mark.parametrize("by", ["gemma_3_27b_p", "glm_5_1"])
 def test_collateral_without_a_machines_chain_serves_every_machine_of_its_kind(of: str, by: str) -> None:
     for given in (stored(by), stored(by, chain=False)):
-        checks, _ = collateral.check(quote(of), given, now=JUNE)
+        checks, _ = check(quote(of), given, now=JUNE)
         assert [check.status for check in checks] == ["pass"] * 4
 
 
 @pytest.mark.parametrize("name", [name for name, _ in CAPTURES])
 def test_today_all_captures_fail_for_their_collateral_has_expired(name: str) -> None:
-    checks, tcb = collateral.check(quote(name), stored(name), now=TODAY)
+    checks, tcb = check(quote(name), stored(name), now=TODAY)
 
     assert [check.status for check in checks] == ["fail", "skip", "skip", "skip"]
     assert "TCBInfo expired" in checks[0].detail
@@ -95,14 +110,14 @@ def test_today_all_captures_fail_for_their_collateral_has_expired(name: str) -> 
 ])  # fmt: skip
 def test_the_window_of_each_capture_is_exact_to_the_second(name: str, begins: int, last: int) -> None:
     def status(now: float) -> str:
-        return collateral.check(quote(name), stored(name), now=now)[0][0].status
+        return check(quote(name), stored(name), now=now)[0][0].status
 
     assert collateral.window(stored(name)) == (begins, last + 1)
     assert [status(begins - 1), status(begins), status(last + 0.9), status(last + 1)] == ["fail", "pass", "pass", "fail"]
 
 
 def test_collateral_of_the_other_platform_is_refused() -> None:
-    checks, _ = collateral.check(quote("glm_5_1"), stored("live_evidence"), now=1784573023)
+    checks, _ = check(quote("glm_5_1"), stored("live_evidence"), now=1784573023)
 
     assert checks[0].status == "fail"
     assert "Fmspc mismatch" in checks[0].detail
@@ -112,8 +127,8 @@ def test_the_synthetic_set_needs_its_own_root() -> None:
     given = shared("tee/synthetic_valid.json")
     raw, root = bytes.fromhex(given["attestation"]["intel_quote"]), bytes.fromhex(given["intel_test_root_der_hex"])
 
-    with_it, _ = collateral.check(raw, given["collateral"], now=given["now"], root_der=root, min_eval=19)
-    without_it, _ = collateral.check(raw, given["collateral"], now=given["now"], min_eval=19)
+    with_it, _ = check(raw, given["collateral"], now=given["now"], root_der=root, min_eval=19)
+    without_it, _ = check(raw, given["collateral"], now=given["now"], min_eval=19)
 
     assert [check.status for check in with_it] == ["pass"] * 4
     assert [check.status for check in without_it] == ["fail", "skip", "skip", "skip"]
@@ -213,7 +228,9 @@ def test_the_refusal_of_a_status_names_it_the_advisories_and_the_way_to_accept_i
 
 
 def test_nothing_accepts_revoked() -> None:
-    checks, tcb = judged(given=INTEL.collateral(status="Revoked"), statuses={"UpToDate", "Revoked"})
+    with pytest.raises(InvalidRequestError, match="tcb_statuses"):
+        TeeOptions(tcb_statuses=frozenset({"UpToDate", "Revoked"}))
+    checks, tcb = judged(given=INTEL.collateral(status="Revoked"), statuses=TCB_STATUSES)
 
     assert failed(checks) == ["tcb_status"]
     assert "nothing can allow it" in checks["tcb_status"].detail
@@ -328,7 +345,7 @@ def no_dcap_qvl(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_checked_is_skipped_and_says_why(request: pytest.FixtureRequest, missing: str, words: str) -> None:
     if missing == "dcap-qvl":
         request.getfixturevalue("no_dcap_qvl")
-    checks, tcb = collateral.check(INTEL.quote, None if missing == "collateral" else INTEL.collateral(), now=NOW)
+    checks, tcb = check(INTEL.quote, None if missing == "collateral" else INTEL.collateral(), now=NOW)
 
     assert [(check.id, check.status) for check in checks] == [(name, "skip") for name in NAMES]
     assert all(words in check.detail for check in checks)
@@ -338,13 +355,15 @@ def test_what_cannot_be_checked_is_skipped_and_says_why(request: pytest.FixtureR
 def test_58_without_dcap_qvl_nothing_breaks() -> None:
     code = (
         "import sys; sys.modules['dcap_qvl'] = None\n"
-        "from venice_ai.tee import collateral\n"
-        "checks, tcb = collateral.check(b'', {}, now=0)\n"
-        "print(collateral.installed(), tcb, *(check.status for check in checks))"
+        "from venice_ai.tee import TeeOptions, collateral\n"
+        "from venice_ai.tee.types import CollectedEvidence\n"
+        "given = CollectedEvidence(model='', nonce=b'', reply=b'', now=0, collateral={})\n"
+        "checks, tcb = collateral.check(b'', given, TeeOptions())\n"
+        "print(tcb, *(check.status for check in checks))"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.split() == ["False", "None", *["skip"] * 4]
+    assert done.stdout.split() == ["None", *["skip"] * 4]
 
 
 def test_dcap_qvl_is_imported_when_it_is_needed() -> None:
@@ -356,7 +375,7 @@ def test_dcap_qvl_is_imported_when_it_is_needed() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"\0", bytes(5000)], ids=["nothing", "a byte", "zeros"])
 def test_what_is_no_quote_is_refused(raw: bytes) -> None:
-    checks, tcb = collateral.check(raw, INTEL.collateral(), now=NOW, root_der=INTEL.root_der)
+    checks, tcb = check(raw, INTEL.collateral(), now=NOW, root_der=INTEL.root_der)
 
     assert checks[0].status == "fail"
     assert tcb is None

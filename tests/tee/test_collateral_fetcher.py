@@ -29,7 +29,7 @@ from venice_ai.exceptions import (
 from venice_ai.resources.tee import USED_NONCES
 from venice_ai.resources.tee_evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.tee import collateral
-from venice_ai.tee.types import CollateralProvider, Seen, TeeOptions, TrustRoots
+from venice_ai.tee.types import CollateralProvider, CollectedEvidence, Seen, TeeOptions, TrustRoots
 from venice_ai.transport import Request
 from venice_ai.types.attestation import AttestationReport, Tcb
 
@@ -133,7 +133,8 @@ async def test_a_real_quote_verifies_with_what_was_assembled() -> None:
     found = await fetcher(Servers(stored)).get("90C06F000000", "platform", JUNE)
 
     assert found == {field: value for field, value in stored.items() if field != "pck_certificate_chain"}
-    assert [check.status for check in collateral.check(raw, found, now=JUNE, min_eval=19)[0]] == ["pass"] * 4
+    collected = CollectedEvidence(model="", nonce=b"", reply=b"", now=JUNE, collateral=found)
+    assert [check.status for check in collateral.check(raw, collected, TeeOptions())[0]] == ["pass"] * 4
 
 
 async def test_no_key_of_venice_and_nothing_about_the_user_is_sent() -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.shared import shared
 from venice_ai.emulator.enclave.hardware import Authority, Nvidia, pem
 from venice_ai.tee import attestation, certificates, gpu
-from venice_ai.tee.types import CollectedEvidence, TeeOptions
+from venice_ai.tee.types import NVIDIA_ROOT_SHA256, CollectedEvidence, TeeOptions, TrustRoots
 from venice_ai.types.attestation import AttestationReport, Check, Gpu
 
 CAPTURES = ["gemma_3_27b_p", "glm_5_1"]
@@ -38,8 +38,11 @@ def eight() -> dict[str, Any]:
 NONCE = captured("glm_5_1")[1]
 
 
-def judged(payload: Any, nonce: bytes = NONCE, **options: Any) -> dict[str, Check]:
-    checks, _ = gpu.check(payload, nonce, **options)
+def judged(
+    payload: Any, nonce: bytes = NONCE, *, root_sha256: str = NVIDIA_ROOT_SHA256, expected_count: int | None = None
+) -> dict[str, Check]:
+    options = TeeOptions(trust=TrustRoots(nvidia_root_sha256=root_sha256))
+    checks, _ = gpu.check(payload, nonce, options, expected_count=expected_count)
     assert all(check.stops and check.detail for check in checks)
     return {check.id: check for check in checks}
 
@@ -73,7 +76,7 @@ def flipped(position: int, bit: int = 0) -> Change:
 def test_every_capture_verifies(name: str, count: int, vbios: str, form: str) -> None:
     payload, nonce = captured(name)
     given = json.dumps(payload) if form == "text" else payload
-    checks, gpus = gpu.check(given, nonce, expected_count=count)
+    checks, gpus = gpu.check(given, nonce, TeeOptions(), expected_count=count)
 
     assert [(check.id, check.status) for check in checks] == [(name, "pass") for name in CHECKS]
     assert ("1 GPU" if count == 1 else f"{count} GPUs") in {check.detail for check in checks}
@@ -83,7 +86,7 @@ def test_every_capture_verifies(name: str, count: int, vbios: str, form: str) ->
 
 
 def test_the_report_names_the_gpu() -> None:
-    _, gpus = gpu.check(*captured("gemma_3_27b_p"))
+    _, gpus = gpu.check(*captured("gemma_3_27b_p"), TeeOptions())
 
     assert gpus == [Gpu(model="GH100 A01", driver="570.172.08", vbios="96.00.D0.00.03", serial="41F28C80535936DBFD")]
 
@@ -246,10 +249,10 @@ def test_30_bad_evidence_is_refused_under_every_policy_but_off(change: Change, n
     change(payload)
     policies: tuple[Literal["verify-if-present", "require", "nras"], ...] = ("verify-if-present", "require", "nras")
     for policy in policies:
-        checks, gpus = gpu.check(payload, NONCE, policy=policy)
+        checks, gpus = gpu.check(payload, NONCE, TeeOptions(gpu=policy))
         assert failed({check.id: check for check in checks}) == names
         assert gpus == []
-    assert gpu.check(payload, NONCE, policy="off") == ([], [])
+    assert gpu.check(payload, NONCE, TeeOptions(gpu="off")) == ([], [])
 
 
 def test_30_the_evidence_of_another_nonce_is_refused() -> None:
@@ -348,7 +351,7 @@ def test_a_gpu_whose_firmware_nothing_names_is_a_warning() -> None:
     ],
 )
 def test_31_evidence_that_was_removed(policy: Any, status: str) -> None:
-    checks, gpus = gpu.check(None, NONCE, policy=policy)
+    checks, gpus = gpu.check(None, NONCE, TeeOptions(gpu=policy))
 
     assert [(check.id, check.status) for check in checks] == [("gpu_evidence", status)]
     assert gpus == []

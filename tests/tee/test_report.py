@@ -11,7 +11,7 @@ import pytest
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.checks import outcome
-from venice_ai.tee.workload import compose_images
+from venice_ai.tee.workload import read_compose
 from venice_ai.types.attestation import AttestationReport, Check, Gpu, one_line
 
 from .evidence import CAPTURES, Case, capture, managed, resigned
@@ -135,7 +135,7 @@ def test_every_image_is_shown_with_its_digest() -> None:
     report = replace(resigned().judged())
     assert report.workload is not None
 
-    images = compose_images(json.dumps({"docker_compose_file": services}))
+    images, _ = read_compose(json.dumps({"docker_compose_file": services}))
     shown = replace(report, workload=replace(report.workload, images=images))
 
     assert [line for line in lines_of(shown) if line.startswith("container image")] == [

@@ -9,8 +9,7 @@ from typing import Final
 
 WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
 """The thread that waits for what the current task does, by its identity."""
-_MOST_REMEMBERED: Final = 1_000
-"""How many texts Python may remember as shown: there is no end to those that name what a program was given."""
+_MOST_REMEMBERED: Final = 1_000  # texts that Python may remember as shown; those that name what it was given have no end
 # Between a task of ours, such as those of a batch, and the caller there is the event loop.
 _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
 

@@ -24,8 +24,7 @@ _AWAITED = {_PACKAGE, "yarl", "truststore", "pydantic", "cryptography", *sys.std
 # The locks of the modules that are being imported just now. (A module is found, and locked, before `sys.modules` knows it.)
 _IMPORTS: dict[str, Callable[[], Any]] = getattr(sys.modules.get("importlib._bootstrap"), "_module_locks", {})
 _MOST_SECONDS = 10.0
-LOCK = threading.RLock()
-"""Held while something is done that a fork must not cut in two, and while the process forks."""
+LOCK = threading.RLock()  # held while something is done that a fork must not cut in two, and while the process forks
 # Modules that take a lock before a fork and give it back after it.
 _LOCKS = {"logging": "_lock", "concurrent.futures.thread": "_global_shutdown_lock"}
 

@@ -1,8 +1,4 @@
-"""The ports to the outside: a transport sends requests, a clock is what waits are slept on, a gate lets requests pass.
-
-They are all that the package asks of the world. `_http/aiohttp_transport.py` is the transport of a program, the emulator has
-one that answers in process, and a caller may bring another. They are public as `venice_ai.transport`.
-"""
+"""The ports to the outside, public as `venice_ai.transport`: what sends requests, what waits are slept on, what lets pass."""
 
 from __future__ import annotations
 

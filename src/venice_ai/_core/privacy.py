@@ -12,8 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 from ..exceptions import InvalidRequestError
 
 Privacy: TypeAlias = Literal["tee", "e2ee"]
-PREFIX: Final = "e2ee-"
-"""What the ids of models with end-to-end encryption begin with."""
+PREFIX: Final = "e2ee-"  # what the ids of models with end-to-end encryption begin with
 
 _FROM_LESS_TO_MORE: Final = (None, *get_args(Privacy))
 

@@ -1,8 +1,4 @@
-"""How many tokens the input of a chat has, learnt for each model from the usage of earlier chats.
-
-The tokens of a text follow from how many letters, blanks, digits, signs and bytes beyond ASCII it has, with weights that differ
-from model to model. They are found, when an estimate is asked for, by recursive least squares with relative errors.
-"""
+"""How many tokens a chat's input has, learnt for each model from the usage of earlier chats by recursive least squares."""
 
 from __future__ import annotations
 

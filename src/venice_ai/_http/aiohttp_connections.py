@@ -1,7 +1,4 @@
-"""The connections of the asynchronous client, what is known of each, and a pool of them for each event loop.
-
-A kept connection is looked at before it is used: aiohttp may give out one that is closed, or on which stray bytes came.
-"""
+"""The connections of the asynchronous client: a pool for each event loop, and a look at each kept one before it is used."""
 
 from __future__ import annotations
 

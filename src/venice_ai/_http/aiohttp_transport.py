@@ -1,7 +1,4 @@
-"""aiohttp behind the transport port.
-
-Requests go through `ClientSession.request`, where tracers, recorders and mocks look for them. Our own keeps no cookies or key.
-"""
+"""aiohttp behind the transport port, through `ClientSession.request`, where tracers, recorders and mocks look for requests."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache, partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import aiohttp
 from yarl import URL
@@ -148,12 +145,6 @@ class _ResponseHeaders(Headers):
     def _values(self, name: str) -> list[str]:
         return self._found.getall(name, [])
 
-    if not TYPE_CHECKING:  # as in the base
-
-        def get(self, key: str, default: Any = None) -> Any:
-            values = self._found.getall(key, None)
-            return default if values is None else ", ".join(values)
-
     def has_any(self, names: frozenset[str]) -> bool:
         return any(map(self._found.__contains__, names))
 
@@ -276,7 +267,7 @@ class _StreamedReply:
         self.status = response.status
         self.headers = headers
         self._response, self._content = response, response.content
-        self._method, self._url = request.method, request.url
+        self._request = request
         coding = headers.get("content-encoding")
         self._decoder = None if coding is None else Decoder(coding)
         self._steps: Iterator[bytes] = iter(())
@@ -307,7 +298,7 @@ class _StreamedReply:
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
-            failure = self._abandoned or self._watch.expired or _failure(error, self._url, self._method)
+            failure = self._abandoned or self._watch.expired or _failure(error, self._request.url, self._request.method)
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()

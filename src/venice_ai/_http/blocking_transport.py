@@ -31,8 +31,7 @@ from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too
 
 _READ_BYTES = 65_536
 _LARGE_BYTES = 65_536
-_GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""What sending raises on a connection that the other end has closed."""
+_GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # what sending raises once the other end has closed
 
 
 class BlockingClock(SystemClock):
@@ -279,7 +278,7 @@ class _StreamedReply:
         now, exchange = time.monotonic(), self._exchange
         if self._byte is not None and self._content is not None:  # what the reader did meanwhile is not the server's time
             self._byte, self._content = now, self._content + now - self._byte
-        due = first_due(self._request.timeout, self._request.deadline_seconds, self._started, self._byte, self._content)
+        due = first_due(self._request, self._started, self._byte, self._content)
         # What has arrived is still to be read, however late.
         exchange.deadline = due and (due[0] if due[1] == "deadline" else max(due[0], now + 0.001))
         return due[1] if due else ""

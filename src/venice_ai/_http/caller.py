@@ -42,11 +42,9 @@ class Caller:
     clock: Clock
     policy: RetryPolicy
     gates: tuple[CallGate, ...] = ()
-    counts: TokenCounts | None = None
-    """What is told the usage of each answer."""
+    counts: TokenCounts | None = None  # what is told the usage of each answer
     notices: Notices = field(default_factory=Notices)
-    lifetime: Lifetime = field(default_factory=Lifetime)
-    """That of its client: once that is closed, nothing more is sent."""
+    lifetime: Lifetime = field(default_factory=Lifetime)  # that of its client: once that is closed, nothing more is sent
 
     def with_policy(self, policy: RetryPolicy) -> Caller:
         """The same with other retries."""
@@ -99,10 +97,8 @@ class Call:
         self._since = self._began  # when the attempt before was over
         self._sent: float | None = None  # when the attempt that is under way was sent
         self._meta: ResponseMeta | None = None
-        self.fail_fast: bool | None = None
-        """Whether it fails rather than waits while a circuit is open; None: as its client does."""
-        self.abandoned: bool = False
-        """Whether nobody waits for it any more: then nothing more is sent."""
+        self.fail_fast: bool | None = None  # whether it fails rather than waits while a circuit is open; None: as its client
+        self.abandoned: bool = False  # whether nobody waits for it any more: then nothing more is sent
 
     def elapsed(self) -> float:
         """Seconds since it began."""

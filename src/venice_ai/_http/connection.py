@@ -1,8 +1,4 @@
-"""What every part of the API needs of the client: its settings, requests made with them, and what sends those.
-
-`VeniceClient` is a `Connection` with the parts of the API on it. Those (`resources/`) and streams know this class alone, so
-that nothing is imported in a circle. One that needs another asks for `connection.resource(Models)`: that is `client.models`.
-"""
+"""What every part of the API needs of the client: its settings, requests made with them, and what sends those."""
 
 from __future__ import annotations
 
@@ -35,8 +31,7 @@ if TYPE_CHECKING:
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
-_OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})
-"""What a client makes once of its settings, and each view of its own."""
+_OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})  # what each view makes once of its own settings
 
 
 class Connection:

@@ -20,13 +20,10 @@ class Lifetime:
 
 
 class RetryPolicy(NamedTuple):
-    retries: int = 2
-    """Further attempts after the first."""
+    retries: int = 2  # further attempts after the first
     first_delay: float = 0.5
-    max_delay: float = 8.0
-    """Backoff in seconds: the first delay doubles with each attempt up to this."""
-    max_wait: float = 60.0
-    """A longer wait, in seconds, that the server asks for is not waited: the error is raised at once."""
+    max_delay: float = 8.0  # backoff in seconds: the first delay doubles with each attempt up to this
+    max_wait: float = 60.0  # a longer wait, in seconds, that the server asks for is not waited: the error is raised at once
     retry_timeouts: bool = False
     """Also try POSTs again that may have been billed: out of time, here or at a gateway (504), or the connection was lost."""
 
@@ -35,9 +32,7 @@ class RetryPolicy(NamedTuple):
         if attempt > self._retries(failure, idempotent=idempotent):
             return None
         backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)
-        if (
-            not (wait := failure.retry_after_seconds) or wait < 0
-        ):  # nothing was said, or "at once", which would be a loop without pauses
+        if (wait := failure.retry_after_seconds or 0.0) <= 0:  # nothing was said, or "at once", a loop without pauses
             return backoff
         return wait if self.waits(failure) else None
 

@@ -92,13 +92,8 @@ class Routes:
         return Route(parts, proxy, self._tls() if secure else None)
 
     def _tls(self) -> ssl.SSLContext:
-        """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
-        if self.ssl_context is None and self.ca_bundle is not None:
-            self.ssl_context = _context(self.ca_bundle)
         if self.ssl_context is None:
-            import truststore
-
-            self.ssl_context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self.ssl_context = _context(self.ca_bundle)
         return self.ssl_context
 
 
@@ -127,7 +122,12 @@ def _environment_proxy(address: SplitResult) -> str | None:
     return found
 
 
-def _context(ca_bundle: str) -> ssl.SSLContext:
+def _context(ca_bundle: str | None) -> ssl.SSLContext:
+    """A TLS context that trusts a bundle, or what the operating system trusts."""
+    if ca_bundle is None:
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return ssl.create_default_context(cafile=ca_bundle)
     except (ssl.SSLError, OSError) as error:

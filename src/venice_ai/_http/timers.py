@@ -1,8 +1,4 @@
-"""The time limits of calls and of streams, with few timers.
-
-A `Watch` has one timer for a stream; when it fires, it checks what arrived meanwhile and is set again. `Deadlines` has one for
-all calls of a loop, because nearly every one ends long before its limit.
-"""
+"""The time limits of calls and of streams: `Deadlines` has one timer for all calls of a loop, a `Watch` one for a stream."""
 
 from __future__ import annotations
 
@@ -13,9 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from .._core.request import Request
-from .._core.settings import Timeout
 from ..exceptions import APITimeoutError
-from .transport_errors import timed_out
+from .transport_errors import late
 
 
 class Deadlines:
@@ -24,8 +19,7 @@ class Deadlines:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.limits: set[Limit] = set()
-        """Those of the calls that are under way, which put themselves in and take themselves out."""
+        self.limits: set[Limit] = set()  # of the calls under way, which put themselves in and take themselves out
         self.due: float = inf  # when the timer looks at them. It is not set back when a call ends: it will see what is left.
 
     def look_at(self, due: float) -> None:
@@ -87,10 +81,7 @@ class Watch:
         self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
-        # Not the request: it holds a body, which may be large, and nobody needs it any more.
-        self._limits, self._deadline = request.timeout, request.deadline_seconds
-        self._streamed = request.stream
-        self._stop = stop
+        self._request, self._stop = request, stop
         self._sent = started
         self._byte: float | None = None
         self._content: float | None = None
@@ -102,9 +93,7 @@ class Watch:
     @property
     def expired(self) -> APITimeoutError | None:
         """A new error for the clock that ran out; None if none did. A kept one would refer to who has this, and so on."""
-        if (clock := self._ran_out) is None:
-            return None
-        return timed_out(clock, getattr(self._limits, clock) or self._deadline or 0, long_answer=not self._streamed)
+        return None if self._ran_out is None else late(self._request, self._ran_out)
 
     def resume(self) -> None:
         """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
@@ -147,18 +136,17 @@ class Watch:
             self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:
-        return first_due(self._limits, self._deadline, self._sent, self._byte, self._content)
+        return first_due(self._request, self._sent, self._byte, self._content)
 
 
-def first_due(
-    limits: Timeout, deadline: float | None, sent: float, byte: float | None, content: float | None
-) -> tuple[float, str, float] | None:
+def first_due(request: Request, sent: float, byte: float | None, content: float | None) -> tuple[float, str, float] | None:
     """The clock of a stream that runs out first, if nothing more is heard: when, its name, its seconds."""
+    limits = request.timeout
     clocks = [
         (sent, "first_chunk", limits.first_chunk if byte is None else None),
         (byte, "idle", limits.idle),
         (content, "progress", limits.progress),
-        (sent, "deadline", deadline),
+        (sent, "deadline", request.deadline_seconds),
     ]
     dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
     return min(dues, default=None)

@@ -3,7 +3,7 @@
 Everything here happens under the account's lock, for microseconds. What ends an attempt never waits for the lock, because it
 may run in a finalizer or a signal handler of the thread that holds it: whoever has the lock next does it (`Account.act`). While
 every limit is far and nothing has failed, calls take requests of a block that was reserved in one step, without lock and rules,
-and their good replies are only tallied; whatever else happens settles both first, so that the rules see exact numbers.
+and their good replies are only tallied. The rules count the tally before they decide anything, so they see exact numbers.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import logging
 import threading
 from bisect import insort
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from math import inf
+from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, Clock, Pass
@@ -50,22 +51,14 @@ class Block(NamedTuple):
     """Requests that were reserved for calls to come."""
 
     flight: Flight
-    seats: list[None]  # one item for each that nobody has taken; to take one is atomic
+    seats: Iterator[int]  # one for each that nobody has taken; `next` is atomic, and so is `list`, which takes all
     size: int
     until: float
     largest: float  # the size of the largest body, of a request for one answer, that the reserved tokens are enough for
 
-    def take(self) -> bool:
-        """Takes one of them; False if all were taken."""
-        try:
-            self.seats.pop()
-        except IndexError:
-            return False
-        return True
-
 
 _NO_WAIT = Wait(None, "")
-_NO_BLOCK = Block(Flight(0.0, 0, (0.0, 0.0), (0.0, 0.0)), [], 0, -inf, 0)
+_NO_BLOCK = Block(Flight(0, 0, (0, 0), (0, 0)), iter(range(0)), 0, -inf, 0)
 
 
 class Bucket:
@@ -79,24 +72,22 @@ class Bucket:
         self.queue: list[QueuedCall] = []
         self.wait = _NO_WAIT  # of the first of the queue
         self.told = False  # whether the log has a line about this queue, since it was empty last
-        self.counts_tokens = False  # whether a limit of tokens is known
-        self.hears = self.learns = True  # whether the next good reply, and the next answer's usage, are read; else only tallied
         self.block = _NO_BLOCK
         self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
-        self.good = self.ended = 0  # the tally: good replies, since `good_at`, and requests that have ended,
-        self.good_at = self.held = self.used = 0.0  # with the tokens that they had reserved and used
+        self.good: list[float] = []  # the tally: when good replies came,
+        self.ended: list[tuple[int, int]] = []  # and for each request that has ended, the tokens that it had reserved and used
         self._learnt = 0
         self._more_tokens, self._output_tokens = 0.0, 256.0  # of a prompt beside those of its bytes; and of an answer
 
     @property
     def is_idle(self) -> bool:
         """Whether all requests of this process have ended."""
-        return self.open - len(self.block.seats) == self.ended
+        return self.open - length_hint(self.block.seats) == len(self.ended)
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
         chat = request.chat
-        if chat is None or not self.counts_tokens:
+        if chat is None or self.rate.tokens.limit is None:
             return 1
         output, most = self._output_tokens, chat.max_output_tokens
         output = output if most is None or output < most else most
@@ -104,7 +95,6 @@ class Bucket:
 
     def learn(self, request: Request, usage: ChatUsage | None) -> None:
         """Learns from an answer how many tokens requests use."""
-        self.learns = False
         prompt: object = getattr(usage, "prompt_tokens", None)
         output: object = getattr(usage, "completion_tokens", None)
         if request.chat is not None and isinstance(prompt, int) and isinstance(output, int):
@@ -115,50 +105,52 @@ class Bucket:
 
     def reserve(self, request: Request, tokens: int, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
-        failures, count, largest = self.account.failures, 1, inf
-        self.counts_tokens = self.rate.tokens.known is not None
+        count, largest = 1, inf
         if not self.queue and self.breaker.open_until is None and not self.account.refusals.bodies:
-            count = int(min(self.rate.spare(now, 2 * tokens), failures.spare(now) / 4, MAX_BLOCK))
-        if count >= MIN_BLOCK and self.counts_tokens:
+            count = int(min(self.rate.spare(now, 2 * tokens), self.account.failures.spare(now) / 4, MAX_BLOCK))
+        if count >= MIN_BLOCK and self.rate.tokens.limit is not None:
             largest, tokens = (2 * tokens - self._more_tokens - self._output_tokens) / TOKENS_PER_BYTE, 2 * tokens
         count = count if count >= MIN_BLOCK and largest >= len(request.body or b"") else 1
         self.breaker.sent(now)
         flight = self.rate.reserve(now, tokens, count)
-        failures.flying += count
-        self.hears = self.learns = True
+        self.account.failures.flying += count
         self.open += count
-        seats: list[None] = [None] * (count - 1)
-        self.block = Block(flight, seats, count - 1, now + BLOCK_SECONDS, largest) if seats else _NO_BLOCK
+        self.block = Block(flight, iter(range(1, count)), count - 1, now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
         return Ticket(self, request, flight)
+
+    def answered(self, count: int = 1) -> None:
+        """So many requests have a reply, or will have none. Each has one such moment."""
+        self.account.failures.flying -= count
+        self.rate.requests.flying -= count
 
     def settle(self, now: float) -> None:
         """Counts what was tallied."""
-        rate, account = self.rate, self.account
-        if self.good:
-            account.failures.flying -= self.good
-            account.failures.successes.add(self.good_at, self.good)
-            self.breaker.ended(self.good_at, failed=False, count=self.good)
-            rate.answered(self.good)
-            self.good = 0
-        if self.ended:
-            rate.open -= self.ended
-            self.open -= self.ended
-            rate.tokens.held -= self.held
-            if self.used:
-                rate.tokens.use(now, self.used)
-            self.ended, self.held, self.used = 0, 0.0, 0.0
+        if count := len(self.good):
+            at = self.good[0]
+            del self.good[:count]  # others may add to it meanwhile
+            self.answered(count)
+            self.account.failures.successes.add(at, count)
+            self.breaker.ended(at, failed=False, count=count)
+        if count := len(self.ended):
+            held, used = map(sum, zip(*self.ended[:count], strict=True))
+            del self.ended[:count]
+            self.open -= count
+            self.rate.ended(now, count, held, used)
 
     def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
-        account, block = self.account, self.block
+        block = self.block
         if block.size:
-            left = sum(1 for _ in iter(block.take, False))  # noqa: FBT003  # what it gives at last
-            account.failures.flying -= left
-            self.rate.answered(left)
+            self.block, left = _NO_BLOCK, len(list(block.seats))
+            self.answered(left)
             self.rate.cancelled(block.flight, left)
-            account.retries.called(block.size - left)
+            self.account.retries.called(block.size - left)
             self.open -= left
-            self.block = _NO_BLOCK
+
+    def rest(self, _: float) -> None:
+        """Gives back what other processes may need, if this one has nothing under way."""
+        if self.account.share is not None and self.is_idle:
+            self.end_block()
 
     def end(self, call: QueuedCall, result: Ticket | APIError, now: float) -> None:
         """A call waits no more."""
@@ -186,11 +178,11 @@ class Bucket:
 class Account:
     """What all clients of this process share that use one API key at one base URL."""
 
-    def __init__(self, now: Callable[[], float], server: object, share: RateShare | None, name: str) -> None:
+    def __init__(self, now: Callable[[], float], share: RateShare | None, name: str, server: object = None) -> None:
         self.now = now
         self.share = share
         self.name = name  # in the file of a share
-        self._server = server  # kept alive, for its id stands for it
+        self.server = server  # kept alive, for its id stands for it
         self.lock = threading.Lock()
         self.failures = FailureBudget()
         self.refusals = Refusals()
@@ -251,29 +243,28 @@ class Account:
             await clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _do(self, bucket: Bucket | None, work: Callable[[float], T] | None) -> T | None:
-        """Does what was written down, and some work about a bucket or all, with rules up to date; then lets pass who may."""
-        everything, found = work is not None and bucket is None, None
+        """Does what was written down, lets pass who may, and does some work about a bucket or all, with rules up to date."""
+        everything = work is not None and bucket is None
         buckets = self.buckets.values()  # what is written down is about attempts under way
         concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open]
-        with nullcontext() if self.share is None else self._current(self.share, concerned):
+        with (
+            nullcontext()
+            if self.share is None
+            else self.share._current(  # noqa: SLF001  # of the same room
+                {f"failures {self.name}": self.failures, **{f"rate {self.name} {each.model}": each.rate for each in concerned}}
+            )
+        ):
             now = self.now()
             for each in concerned:
                 each.settle(now)
             while self._acts:
                 act, at = self._acts.popleft()
                 act(at)
-            if work is not None:
-                for each in concerned:
-                    each.end_block()
-                found = work(now)
+            for each in concerned if work is not None else ():
+                each.end_block()
             if self.waiting:
                 self.pump(now)
-        return found
-
-    def _current(self, share: RateShare, buckets: list[Bucket]) -> AbstractContextManager[None]:
-        """In a transaction, these rules as the last process left them."""
-        rates = {f"rate {self.name} {each.model}": each.rate for each in buckets}
-        return share._current({f"failures {self.name}": self.failures, **rates})  # noqa: SLF001  # of the same room
+            return None if work is None else work(now)
 
     def enter(
         self, bucket: Bucket, attempt: Attempt, clock: Clock, fail_fast: bool, now: float
@@ -286,16 +277,14 @@ class Account:
             return again
         if attempt.failure is None:
             self.retries.called()
-        if queue:
-            self.pump(now)
         tokens = bucket.tokens(request)
-        wait = bucket.wait if queue and queue[0].began <= attempt.began else self._wait(bucket, tokens, now)
+        wait = bucket.wait if queue and queue[0].attempt.began <= attempt.began else self._wait(bucket, tokens, now)
         if wait is None:
             return bucket.reserve(request, tokens, now)
         call = QueuedCall(clock, bucket.model, attempt, tokens, fail_fast=fail_fast)
         if error := call.refusal(wait, now):
             return error
-        insort(queue, call, key=lambda each: each.began)
+        insort(queue, call, key=lambda each: each.attempt.began)
         self.waiting += 1
         return call
 
@@ -303,28 +292,22 @@ class Account:
         """How long the first of the queue waits; None: it may be sent."""
         if wait := bucket.breaker.wait(now):
             return wait
-        wait = bucket.rate.wait(now, tokens) or self.failures.wait(now)
-        if wait is None or self.share is None:
-            return wait
-        if self.share._bury():  # noqa: SLF001  # of the same room
-            wait = bucket.rate.wait(now, tokens) or self.failures.wait(now)
-        return Wait(now + POLL_SECONDS, wait.why) if wait and wait.until is None else wait
-
-    def look(self, bucket: Bucket, call: QueuedCall, now: float) -> float | None:
-        """When a call in the queue is to look again, if it is the first, and that is known."""
-        self.pump(now)
-        call.renew()
-        return bucket.wait.until if bucket.queue[:1] == [call] else None
+        while (wait := bucket.rate.wait(now, tokens) or self.failures.wait(now)) and self.share is not None:
+            if not self.share._bury():  # noqa: SLF001  # of the same room
+                return Wait(now + POLL_SECONDS, wait.why) if wait.until is None else wait
+        return wait
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began."""
-        for bucket in sorted((each for each in self.buckets.values() if each.queue), key=lambda each: each.queue[0].began):
+        for bucket in sorted(
+            (each for each in self.buckets.values() if each.queue), key=lambda each: each.queue[0].attempt.began
+        ):
             while bucket.queue:
                 first = bucket.queue[0]
                 if wait := self._wait(bucket, first.tokens, now):
                     self._hold(bucket, wait, now)
                     break
-                bucket.end(first, bucket.reserve(first.request, first.tokens, now), now)
+                bucket.end(first, bucket.reserve(first.attempt.request, first.tokens, now), now)
 
     def _hold(self, bucket: Bucket, wait: Wait, now: float) -> None:
         """Notes what a queue waits for, and sends away those who do not want to wait that long."""
@@ -342,12 +325,13 @@ class Account:
 
 
 class Ticket(Pass):
-    """The pass of one attempt."""
+    """The pass of one attempt. Without `exact`, it is of a block, and a good reply is only tallied."""
 
-    def __init__(self, bucket: Bucket, request: Request, flight: Flight) -> None:
+    def __init__(self, bucket: Bucket, request: Request, flight: Flight, *, exact: bool = True) -> None:
         self._bucket = bucket
         self._request = request
         self._flight = flight
+        self._exact = exact
         self._status = 0  # of the reply; 0 before it came, 1 if it will not come, -1 if nothing was sent
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
@@ -355,38 +339,27 @@ class Ticket(Pass):
         account = bucket.account
         if isinstance(found, BaseException):
             if isinstance(found, APIError) and found.counts_as == 429:
-                under_way = bucket.rate.open - len(bucket.block.seats) - bucket.ended
+                under_way = bucket.rate.open - length_hint(bucket.block.seats) - len(bucket.ended)
                 self.held, self.free = True, under_way > 1 and bucket.rate.alone_at != self._flight.sent
-            bucket.hears = True
+            self._exact = True
             account.act(partial(self._failed, found))
-        elif bucket.hears or account.waiting or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
-            account.act(partial(self._accepted, found))
+        elif self._exact:
+            account.act(partial(self._heard, found, found.status_code))
         else:
-            try:
-                self._status = 200
-                if not bucket.good:
-                    bucket.good_at = account.now()
-                bucket.good += 1
-            finally:
-                account.lock.release()
+            self._status = 200
+            bucket.good.append(account.now())
+            if account.waiting:
+                account.act(bucket.rest)
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
-        bucket = self._bucket
+        bucket, tokens = self._bucket, self._flight.tokens
         account = bucket.account
-        exact = bucket.learns or self._status <= 0 or account.waiting
-        if exact or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
+        if self._exact or not self._status:
             account.act(partial(self._done, usage))
             return
-        try:
-            bucket.ended += 1
-            tokens = self._flight.tokens
-            bucket.held += tokens
-            if bucket.counts_tokens and self._status < 400:
-                bucket.used += _tokens_in(usage) or tokens
-        finally:
-            account.lock.release()
-        if account.share is not None and bucket.is_idle:
-            account.act(bucket.end_block)
+        bucket.ended.append((tokens, (_tokens_in(usage) or tokens) if tokens > 1 else 0))  # 1: nobody counts them
+        if account.waiting or (account.share is not None and bucket.is_idle):
+            account.act(bucket.rest)
 
     def cancel(self, now: float, *, down: bool | None = None) -> None:
         """Gives it back unused."""
@@ -400,56 +373,50 @@ class Ticket(Pass):
         bucket, failures = self._bucket, self._bucket.account.failures
         bucket.breaker.ended(now, failed=down)
         if not self._status:
-            failures.flying -= 1
-            bucket.rate.answered()
+            bucket.answered()
             self._status = 1
         if failed is not None:
             (failures.failures if failed else failures.successes).add(now)
 
-    def _accepted(self, meta: ResponseMeta, now: float) -> None:
-        bucket, failures = self._bucket, self._bucket.account.failures
-        limits = rate_limits(meta.headers, meta.received_at)
-        self._answered(now, failed=False, down=False)
-        self._status = meta.status_code
-        failures.hear(now, limits)
-        bucket.rate.replied(self._flight, now, meta.status_code, limits, None)
-        bucket.hears = bucket.breaker.open_until is not None or bucket.rate.spare(now, self._flight.tokens) < 1
-        if bucket.hears:
+    def _heard(self, meta: ResponseMeta | None, status: int, now: float, error: APIError | None = None) -> None:
+        """Takes in a reply with its headers: a good one, or an error that stands for this status."""
+        bucket = self._bucket
+        limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
+        bucket.account.failures.hear(now, limits)
+        if error is None:
+            self._answered(now, failed=False, down=False)
+        if status:
+            self._status = status
+            overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
+            wait = None if error is None else error.retry_after_seconds
+            bucket.rate.replied(self._flight, now, status, limits, wait, overload=overload)
+        if bucket.breaker.open_until is not None or bucket.rate.spare(now, self._flight.tokens) < 1:
             bucket.end_block()
 
     def _failed(self, error: BaseException, now: float) -> None:
-        bucket, account = self._bucket, self._bucket.account
+        account = self._bucket.account
         for each in account.buckets.values():
             each.end_block()
         if not isinstance(error, APIError):  # the caller left
             self._answered(now, failed=None)
-            return
-        meta, status = error.meta, error.counts_as
-        down = status >= 500 if status else isinstance(error, APIConnectionError)
-        if getattr(error, "unsent", False):
-            self.cancel(now, down=down)
-            return
-        self._answered(now, failed=True, down=down)
-        limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
-        account.failures.hear(now, limits)
-        if status:
-            self._status = status
-            overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
-            bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
-        if error.status_code in NEVER_VALID:
-            account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
+        elif getattr(error, "unsent", False):
+            self.cancel(now, down=True)
+        else:
+            status = error.counts_as
+            self._answered(now, failed=True, down=status >= 500 if status else isinstance(error, APIConnectionError))
+            self._heard(error.meta, status or 0, now, error)
+            if error.status_code in NEVER_VALID:
+                account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
 
     def _done(self, usage: ChatUsage | None, now: float) -> None:
         bucket, flight = self._bucket, self._flight
         if not self._status:
             self._answered(now, failed=None)
         if self._status > 0:
-            counted = self._status < 400 and bucket.rate.tokens.known is not None
-            bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if counted else 0)
+            bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if self._status < 400 else 0)
             bucket.learn(self._request, usage)
             bucket.open -= 1
-        if bucket.account.share is not None and bucket.is_idle:
-            bucket.end_block()  # other processes may need it
+        bucket.rest(now)
 
 
 def _tokens_in(usage: ChatUsage | None) -> int | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -22,7 +21,7 @@ from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
 from .._wire.json_text import decode
 from ..costs import VENICE_PROMPT_TOKENS_MOST
-from ..exceptions import APIConnectionError, APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
+from ..exceptions import APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
 from .shared_file import SharedFile
@@ -100,7 +99,6 @@ class Budget:
         self._cap = cap
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
         self._look_again_seconds = inf if path is None else _LOOK_AGAIN_SECONDS
-        self._lock = threading.RLock()
         self._waiting: list[Waiter] = []
 
     @property
@@ -131,22 +129,15 @@ class Budget:
 
     async def reserve(self, chat: Chat, now: float, waiter: Waiter) -> Reservation:
         """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process."""
-        with self._lock:
-            self._waiting.append(waiter)
+        self._waiting.append(waiter)
         try:
             while True:
                 waiter.renew()
                 if self._waiting[0] is waiter and (reservation := self._reserved(chat, now)):
                     return reservation
-                left = waiter.due - waiter.clock.now()
-                if left <= 0:
-                    raise waiter.late("room in its budget")
-                await waiter.wait(inf, min(left, self._look_again_seconds))
-                if waiter.closed:
-                    raise APIConnectionError("not sent: the client was closed while the call waited for room in its budget")
+                await waiter.wait("room in its budget", inf, self._look_again_seconds)
         finally:
-            with self._lock:
-                self._waiting.remove(waiter)
+            self._waiting.remove(waiter)
             self._wake()
 
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
@@ -194,9 +185,8 @@ class Budget:
         return bool(ended)
 
     def _wake(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting[0].wake()
+        for first in self._waiting[:1]:  # which may be gone at any moment: threads share this list
+            first.wake()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._file.path is None:
@@ -217,11 +207,9 @@ def _spend(database: Connection, row: int, nano: int) -> bool:
 class _Free(Pass):
     """The pass of what costs nothing."""
 
-    def replied(self, found: object) -> None:
-        pass
+    def replied(self, found: object) -> None: ...
 
-    def done(self, usage: object, cost: float | None) -> None:
-        pass
+    def done(self, usage: object, cost: float | None) -> None: ...
 
 
 @dataclass(eq=False)

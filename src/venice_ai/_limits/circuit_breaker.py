@@ -52,21 +52,16 @@ class CircuitBreaker(Struct):
 
     def ended(self, now: float, *, failed: bool | None, count: int = 1) -> None:
         """Requests had a reply or none; `failed=None`: it was cancelled, and says nothing."""
-        if self.open_until is not None:
-            self._probed(now, failed=failed)
-        elif failed is False:
-            self.successes.add(now, count)
-        elif failed:
-            self.failures.add(now)
+        if self.open_until is None:
+            if failed is not None:
+                (self.failures if failed else self.successes).add(now, count)
             failures = self.failures.count(now)
-            if failures >= max(MIN_FAILURES, MAX_FAILURE_RATE * (failures + self.successes.count(now))):
+            if failed and failures >= max(MIN_FAILURES, MAX_FAILURE_RATE * (failures + self.successes.count(now))):
                 self.open_until = now + self.open_seconds
-
-    def _probed(self, now: float, *, failed: bool | None) -> None:
-        if failed is False:
+        elif failed is False:
             self.open_until, self.open_seconds, self.probe_sent = None, FIRST_OPEN_SECONDS, -inf
             self.failures, self.successes = _last_10_s(), _last_10_s()
-        elif now >= (self.open_until or 0.0):
+        elif now >= self.open_until:
             self.probe_sent = -inf
             if failed:
                 self.open_seconds = min(self.open_seconds * 2, MAX_OPEN_SECONDS)

@@ -81,18 +81,16 @@ class Refusals:
     """Bodies that the server refused as invalid: the fourth identical one in 30 s is not sent."""
 
     def __init__(self) -> None:
-        self.bodies: dict[Hashable, tuple[list[float], Exception]] = {}
+        self.bodies: dict[Hashable, tuple[Window, Exception]] = {}
 
     def add(self, body: Hashable, now: float, error: Exception) -> None:
         """The server refused this body with a status of `NEVER_VALID`; `body` is a digest of it."""
-        times = self.bodies.pop(body, ([], error))[0]
-        self.bodies[body] = ([*times[1 - MAX_REFUSALS :], now], error)
-        for old in [key for key, (times, _) in self.bodies.items() if times[-1] <= now - FAILURE_BLOCK_SECONDS]:
-            del self.bodies[old]
+        times, _ = self.bodies.get(body, (Window(FAILURE_BLOCK_SECONDS), error))
+        times.add(now)
+        self.bodies[body] = times, error
+        self.bodies = {key: each for key, each in self.bodies.items() if each[0].count(now)}
 
     def last(self, body: Hashable, now: float) -> Exception | None:
         """The last refusal of this body, if it was refused three times in the last 30 s."""
-        if (refused := self.bodies.get(body)) is None:
-            return None
-        times, error = refused
-        return error if len(times) == MAX_REFUSALS and times[0] > now - FAILURE_BLOCK_SECONDS else None
+        times, error = self.bodies.get(body, (None, None))
+        return error if times is not None and times.count(now) >= MAX_REFUSALS else None

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request, SystemClock
-from ..exceptions import APIConnectionError, APIError, VeniceError
+from ..exceptions import APIError, VeniceError
 from .account import Account, Bucket, Ticket
 from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, WaitNotice
@@ -33,14 +34,17 @@ LONG_SECONDS = 10.0  # a wait that is known to be longer is a warning in the log
 _LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 logger = logging.getLogger("venice_ai")
 _accounts: WeakValueDictionary[tuple[object, ...], Account] = WeakValueDictionary()
-"""The accounts of this process. The child of a fork begins with new ones."""
 _lock = threading.Lock()
+_limiters: WeakSet[Limiter] = WeakSet()
 
 
 def _begin_anew() -> None:
+    """The child of a fork knows nothing: another thread of its parent may hold any of the locks."""
     global _accounts, _lock  # noqa: PLW0603  # a fork takes the whole process along
     _accounts = WeakValueDictionary()
     _lock = threading.Lock()
+    for limiter in _limiters:
+        limiter.begin()
 
 
 if hasattr(os, "register_at_fork"):
@@ -61,25 +65,24 @@ class Limiter(CallGate):
     def __post_init__(self) -> None:
         # A clock of its own counts another time: what is shared has the same.
         self._now = time.monotonic if type(self.clock).now is SystemClock.now else self.clock.now
-        self._begin()
+        _limiters.add(self)
+        self.begin()
 
-    def _begin(self) -> None:
-        self._known = _accounts
-        self._accounts: dict[object, Account] = {}
-        self._buckets: dict[tuple[str | None, str], Bucket] = {}
+    def begin(self) -> None:
+        self._buckets: dict[tuple[object, str], Bucket] = {}
         self._waiting: set[QueuedCall] = set()
 
     async def enter(self, attempt: Attempt) -> Pass:
         """A pass, once there is room; an APIError if that takes too long, or the body was refused three times."""
         request, chat = attempt.request, attempt.request.chat
         bucket = self._buckets.get((request.headers.get("Authorization"), "" if chat is None else chat.model))
-        if bucket is None or self._known is not _accounts:
-            bucket = self._bucket(request)
+        if bucket is None:
+            bucket = self._bucket(request, "" if chat is None else chat.model)
         block = bucket.block
-        if block.seats and attempt.failure is None and self._now() < block.until:
+        if self._now() < block.until and attempt.failure is None:
             small = block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest)
-            if small and block.take():
-                return Ticket(bucket, request, block.flight)
+            if small and next(block.seats, 0):
+                return Ticket(bucket, request, block.flight, exact=False)
         fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
         enter = partial(bucket.account.enter, bucket, attempt, self.clock, fail_fast)
         found = await bucket.account.asked(bucket, enter, self.clock)
@@ -93,18 +96,14 @@ class Limiter(CallGate):
         self._waiting.add(call)
         try:
             while call.result is None:
-                until = await account.asked(bucket, partial(account.look, bucket, call), self.clock)
-                now = self._now()
+                await account.asked(bucket, lambda _: call.renew(), self.clock)
+                until, now = bucket.wait.until if bucket.queue[:1] == [call] else None, self._now()
                 if call.result is not None:
                     break
-                if call.closed:
-                    raise APIConnectionError("the client was closed while this call waited for its turn")
-                if now >= call.due:
-                    raise call.late(f"its turn ({bucket.wait.why})")
                 known = inf if until is None else max(until - now, _LEAST_SECONDS)
                 self._tell(bucket, call, known, now)
                 told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
-                await call.wait(known, min(call.due - now, max(told_in, _LEAST_SECONDS)))
+                await call.wait(f"its turn ({bucket.wait.why})", known, max(told_in, _LEAST_SECONDS))
             self._tell(bucket, call, 0.0, self._now())
         except BaseException:
             account.act(partial(bucket.leave, call))
@@ -147,36 +146,36 @@ class Limiter(CallGate):
         """What is known of the account that a request would use."""
         account = self._account(request)
         try:
-            account.ask(None, account.pump)
+            return account.ask(None, account.snapshot)
         except VeniceError as error:
-            if not is_busy(error):  # else it is what this process knows
+            if not is_busy(error):
                 raise
-        with account.lock:
+        with account.lock:  # what this process knows
             return account.snapshot(self._now())
 
     async def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
-        bucket = self._account(request).bucket(model)
-        await bucket.account.asked(bucket, lambda _: bucket.rate.learn(requests, tokens), self.clock)
+        bucket = self._bucket(request, model)
 
-    def _bucket(self, request: Request) -> Bucket:
+        def learn(_: float) -> None:
+            bucket.rate.requests.named_limit(requests)
+            bucket.rate.tokens.named_limit(tokens)
+
+        await bucket.account.asked(bucket, learn, self.clock)
+
+    def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""
-        account, model = self._account(request), "" if request.chat is None else request.chat.model
-        bucket = account.bucket(model)
-        if key := request.headers.get("Authorization"):
-            self._buckets[key, model] = bucket
+        bucket = self._account(request).bucket(model)
+        self._buckets[request.headers.get("Authorization") or request.secret, model] = bucket
         return bucket
 
     def _account(self, request: Request) -> Account:
         """The account of a request's key, which others may use, too."""
-        if self._known is not _accounts:  # this process was forked
-            self._begin()
         place = (self.base_url, id(self.server), self._now, self.share, hash(request.secret))
         with _lock:
             account = _accounts.get(place)
             if account is None:
                 # In the file of a share, a name that is the same in all processes, and does not tell the key.
-                name = self.share and self.share._name_of(self.base_url.encode() + b" " + request.secret)  # noqa: SLF001
-                account = _accounts[place] = Account(self._now, self.server, self.share, name or "")
-        self._accounts[place] = account
+                name = sha256(self.base_url.encode() + b" " + request.secret).hexdigest()[:32] if self.share else ""
+                account = _accounts[place] = Account(self._now, self.share, name, self.server)
         return account

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import DecodeError, msgpack
@@ -54,9 +53,6 @@ class RateShare:
             for owner in ended:
                 row.give_back(row.under_way.pop(owner, []))
         return bool(ended)
-
-    def _name_of(self, account: bytes) -> str:
-        return sha256(account).hexdigest()[:32]
 
     def close(self) -> None:
         """Give back what this process has reserved, and close the file."""

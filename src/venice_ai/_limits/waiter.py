@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import SystemClock
-from ..exceptions import APIError, APITimeoutError, CircuitOpenError, RateLimitError
+from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitOpenError, RateLimitError
 from .failure_budget import Wait
 
 if TYPE_CHECKING:
@@ -53,8 +53,13 @@ class Waiter:
             return False
         return True
 
-    async def wait(self, seconds: float, limit: float) -> None:
-        """Waits to be woken, at most so many seconds on the clock, or the limit on the loop's own."""
+    async def wait(self, what: str, seconds: float, limit: float) -> None:
+        """Waits to be woken, at most so many seconds on the clock, or the limit on the loop's own, unless in vain."""
+        if self.closed:
+            raise APIConnectionError(f"not sent: the client was closed while the call waited for {what}")
+        limit = min(limit, self.due - self.clock.now())
+        if limit <= 0:
+            raise self._late(what)
         least = None if seconds == limit == inf else min(seconds, limit)
         if isinstance(self._event, threading.Event):
             self._event.wait(least)
@@ -71,8 +76,7 @@ class Waiter:
             for each in waits:
                 each.cancel()
 
-    def late(self, what: str) -> APITimeoutError:
-        """The error for a call whose time is up."""
+    def _late(self, what: str) -> APITimeoutError:
         name, seconds = self.due_clock, self.due - self.since
         error = APITimeoutError(
             f"not sent: the call waited {seconds:g} s for {what} until the {name!r} clock ran out. "
@@ -89,9 +93,8 @@ class QueuedCall(Waiter):
         queue = attempt.request.timeout.queue
         super().__init__(clock, attempt.due, queue)
         self._model = model or "the API"
-        self.request = attempt.request
+        self.attempt = attempt
         self.tokens = tokens
-        self.began, self.failure = attempt.began, attempt.failure
         self._fail_fast = fail_fast
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
         self.result: Pass | APIError | None = None
@@ -104,8 +107,8 @@ class QueuedCall(Waiter):
         too_long = wait.until is not None and (wait.until > self.due or seconds > self._patience)
         if not too_long and not (circuit and self._fail_fast):
             return None
-        if self.failure is not None:
-            return self.failure  # waiting past the deadline would only turn a clear error into a late one
+        if self.attempt.failure is not None:
+            return self.attempt.failure  # waiting past the deadline would only turn a clear error into a late one
         if circuit:
             return CircuitOpenError(
                 f"not sent: most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s",

@@ -1,7 +1,4 @@
-"""`SyncVeniceClient`: the same client for code that does not await.
-
-Every method runs the asynchronous method of the same name, which explains arguments and errors.
-"""
+"""`SyncVeniceClient`, the client for code that does not await: each method runs the asynchronous one of the same name."""
 
 from __future__ import annotations
 

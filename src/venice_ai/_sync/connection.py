@@ -1,7 +1,4 @@
-"""What every part of the synchronous client needs: its settings, and the way to the asynchronous client that does the work.
-
-`create` and `parse` run in the thread that calls, with a transport and a clock that block; all else on an event loop's thread.
-"""
+"""What the parts of the synchronous client share: settings, and the client that makes a call, here or on the loop's thread."""
 
 from __future__ import annotations
 

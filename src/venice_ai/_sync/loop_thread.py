@@ -1,7 +1,4 @@
-"""An event loop on a thread of its own, which all synchronous clients of a process share.
-
-The child of a fork starts another one, and never touches or closes what it inherited: the parent's sockets.
-"""
+"""The event loop's thread of all synchronous clients of a process. The child of a fork never touches what it inherited."""
 
 from __future__ import annotations
 
@@ -37,8 +34,7 @@ class LoopThread:
         self._loop = self._runner.get_loop()
         self._held: set[Callable[[], Coroutine[Any, Any, None]]] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
-        self.ended: bool = False
-        """Whether nothing runs here any more: the interpreter ends, or this is the child of a fork."""
+        self.ended: bool = False  # whether nothing runs here any more: the interpreter ends, or this is the child of a fork
         self._thread = threading.Thread(target=self._main, name="venice-ai", daemon=True)
         try:
             self._thread.start()

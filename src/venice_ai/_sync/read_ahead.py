@@ -25,12 +25,9 @@ class ReadAhead(Outcome[None], Generic[T]):
 
     def __init__(self, thread: LoopThread, *, ahead: int) -> None:
         self._ahead = ahead
-        self.items: deque[T] = deque()
-        """What has come and was not taken."""
-        self.ended: bool = False
-        """Whether nothing more comes."""
-        self.cut: bool = False
-        """Whether it was closed before its end."""
+        self.items: deque[T] = deque()  # what has come and was not taken
+        self.ended: bool = False  # whether nothing more comes
+        self.cut: bool = False  # whether it was closed before its end
         self.thread = thread
         self._source: Stream[T] | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -70,6 +67,7 @@ class ReadAhead(Outcome[None], Generic[T]):
 
     def close(self) -> None:
         """Closes the source at once, and drops what was not taken."""
+        self.cut = True
         self.items.clear()
         if not self.ended and not self.thread.ended:
             self.thread.run(self._close())

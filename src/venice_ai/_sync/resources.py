@@ -21,13 +21,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Blocking(Generic[P, T]):
+class Blocking(Generic[P, T]):  # a class, for ty takes no function that a call gives for a method
     """A method of a part of the asynchronous client, with its documentation, as one that returns what awaiting it gives."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         @wraps(method)
         def call(facade: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            return cast("T", facade._run(method(facade._async, *args, **kwargs)))  # noqa: SLF001  # it is a method of the facade
+            # It is a method of the facade.
+            return cast("T", facade._run(method(getattr(facade._connected, facade._part), *args, **kwargs)))  # noqa: SLF001
 
         self.func: Any = call
 
@@ -42,9 +43,7 @@ class Blocking(Generic[P, T]):
 class SyncModels(SyncResource):
     """The catalogue of models; see `Models`, also for every method."""
 
-    @property
-    def _async(self) -> Models:
-        return self._connected.models
+    _part = "models"
 
     list = Blocking(Models.list)
     traits = Blocking(Models.traits)
@@ -58,13 +57,11 @@ class SyncModels(SyncResource):
 class SyncLimits(SyncResource):
     """The limits of this client's key; see `Limits`, also for every method."""
 
-    @property
-    def _async(self) -> Limits:
-        return self._connected.limits
+    _part = "limits"
 
     def snapshot(self) -> LimitsSnapshot:
         """What is known now of each model, and what waits; see `Limits.snapshot`."""
-        return self._async.snapshot()
+        return self._connected.limits.snapshot()
 
     refresh = Blocking(Limits.refresh)
 
@@ -72,9 +69,7 @@ class SyncLimits(SyncResource):
 class SyncTee(SyncResource):
     """Attestations and signatures of enclaves; see `Tee`, also for every method."""
 
-    @property
-    def _async(self) -> Tee:
-        return self._connected.tee
+    _part = "tee"
 
     attest = Blocking(Tee.attest)
     get_attestation = Blocking(Tee.get_attestation)
@@ -84,4 +79,4 @@ class SyncTee(SyncResource):
     def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""
         response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
-        return self._run(self._async.verify_signature(response))
+        return self._run(self._connected.tee.verify_signature(response))

@@ -24,16 +24,17 @@ T = TypeVar("T")
 class SyncSource(Iterator[T]):
     """What an asynchronous stream gives, taken on other threads; it holds its `owner`, whose connections it is read on."""
 
+    made_of: Callable[[T], Any] | None = None  # what makes the objects that come in place of items
+
     def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, owner: object, ahead: int = 256) -> None:
         self._owner = owner
         self.ended: bool = True  # until it is open, there is nothing to drop
-        self.left: bool = False
         self.read_ahead: ReadAhead[T] = ReadAhead(thread, ahead=ahead)
         self.stream: Any = self.read_ahead.open(opening)
         self.ended = False
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034  # one layer less for each item
-        return self._items()
+        return self._items() if self.made_of is None else map(self.made_of, self._items())
 
     def _items(self) -> Generator[T, None, None]:
         take = self.read_ahead.items.popleft
@@ -47,7 +48,7 @@ class SyncSource(Iterator[T]):
                 yield item
 
     def __next__(self) -> T:
-        return next(self._items())
+        return next(iter(self))
 
     def _more(self) -> bool:
         """Waits for items; False at the end of a stream that is whole, and of one that was left."""
@@ -80,7 +81,7 @@ class SyncSource(Iterator[T]):
     def close(self) -> None:
         """Drops the connection, if the stream has not ended."""
         if not self.ended:
-            self.left = self.ended = True
+            self.ended = True
             self.read_ahead.close()
 
     def __del__(self) -> None:
@@ -93,16 +94,6 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
     stream: ChatStream
-    factory: Callable[..., Any] | None = None
-    """What makes the objects that come in place of chunks, of their fields."""
-
-    def __iter__(self) -> Iterator[ChatCompletionChunk]:  # noqa: PYI034  # as above
-        chunks, make = super().__iter__(), self.factory
-        return chunks if make is None else (make(**chunk.model_dump()) for chunk in chunks)
-
-    def __next__(self) -> ChatCompletionChunk:
-        chunk = super().__next__()
-        return chunk if self.factory is None else self.factory(**chunk.model_dump())
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""
@@ -110,7 +101,7 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
 
     def collect(self) -> ChatCompletionResponse:
         """The whole answer; what was not taken yet is read and dropped."""
-        if self.left:
+        if self.read_ahead.cut:
             raise self.broken("it was closed before its end")
         return cast("ChatCompletionResponse", super().collect())
 

@@ -1,7 +1,4 @@
-"""The chunks of a stream become one response: every choice, and every field of it, as far as it has come.
-
-Venice's chunks are irregular: roles come twice, fields are absent, null or empty alike, and usage stands anywhere.
-"""
+"""The chunks of a stream become one response. Roles come twice, fields are absent, null or empty; usage stands anywhere."""
 
 from __future__ import annotations
 
@@ -20,20 +17,13 @@ from .tool_call_fragments import Arguments, Call, Calls, Details
 
 
 class Sealed(Protocol):
-    """What opens an answer that is end-to-end encrypted: `tee.session.TeeSession`."""
+    """What opens an answer that is end-to-end encrypted: `tee.session.TeeSession`, which says more."""
 
-    texts: frozenset[str]  # which members of a delta are encrypted
+    texts: frozenset[str]
 
-    def open(self, event: Any) -> Any:
-        """The JSON of an event with every encrypted member in clear."""
-
-    def open_text(self, name: str, value: Any) -> str:
-        """The text of an encrypted member of a delta."""
-        ...
-
-    def refuse_reply(self) -> NoReturn:
-        """Raises the error for a reply that is no stream, and so not encrypted."""
-        ...
+    def open(self, event: Any) -> Any: ...
+    def open_text(self, name: str, value: Any) -> str: ...
+    def refuse_reply(self) -> NoReturn: ...
 
 
 _new = object.__new__
@@ -51,31 +41,23 @@ class Assembly:
         self._halved: set[int] = set()  # which of them have half a letter
         self._fields: dict[str, Any] = {}
         self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)  # learns from events
-        self.patterns: list[Pattern] = self.repeats.patterns
-        """What it has learnt; where that is nothing, `repeated` need not be asked."""
+        self.patterns: list[Pattern] = self.repeats.patterns  # what it has learnt; without any, `repeated` need not be asked
         self.chunks: int = 0
         self.begun: bool = False
-        self.halved: bool = False
-        """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
-        self.unseen: bool = False
-        """Whether nobody looks at the chunks, but at the answer that they make: then `repeated` makes no objects of them."""
+        self.halved: bool = False  # whether half a letter is kept for the chunk that brings the other: give that one to `add`
+        self.unseen: bool = False  # whether nobody looks at the chunks: then `repeated` makes no objects of them
 
     @property
     def finished(self) -> bool:
         return len(self._choices) >= self._expected and not self._unfinished
 
-    @property
-    def missing(self) -> list[int]:
-        """The indices of choices that were asked for and did not come, or have no finish reason."""
+    def missing(self, *, done: bool) -> list[int]:
+        """The indices of choices that did not come, or have no finish reason; none after `[DONE]` if no choice has one."""
         choices = self._choices
+        if done and len(choices) >= max(self._expected, 1) and all(each.finish_reason is None for each in choices.values()):
+            return []
         absent = [index for index in range(self._expected) if index not in choices][: max(self._expected - len(choices), 0)]
         return sorted([*absent, *(index for index, choice in choices.items() if choice.finish_reason is None)])
-
-    @property
-    def without_reasons(self) -> bool:
-        """Whether all choices came, and none of them with a finish reason: a server that gives none."""
-        choices = self._choices
-        return len(choices) >= max(self._expected, 1) and all(choice.finish_reason is None for choice in choices.values())
 
     @property
     def model(self) -> Any:
@@ -346,16 +328,11 @@ def content_of(pieces: list[Any], *, bare: bool) -> Any:
     if len(parts) == len([*filter(None, pieces)]):
         return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
     told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
-    if None not in (texts := [*map(_text_of, told)]):
-        return joined(text or "" for text in texts)
+    texts: list[Any] = [piece.get("text") if is_object(piece) else piece for piece in told]
+    if all(isinstance(text, str) for text in texts):
+        return joined(texts)
     found: list[Any] = []
     for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
         items: list[Any] = [*run]
         found += [{"type": "text", "text": joined(items)}] if is_text else plain_copy(items)
     return [part for part in found if part != {"type": "text", "text": ""}]
-
-
-def _text_of(piece: Any) -> str | None:
-    """The text in a piece of content; None for a part that has none."""
-    found = piece.get("text") if is_object(piece) else piece
-    return found if isinstance(found, str) else None

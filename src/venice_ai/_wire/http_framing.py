@@ -1,7 +1,4 @@
-"""The framing of an HTTP/1.1 reply (RFC 9112): a connection's bytes in, the head of a final answer and its body's bytes out.
-
-It is as strict as llhttp, which reads for aiohttp: an ambiguous length, and bytes that no server would send, are errors.
-"""
+"""The framing of an HTTP/1.1 reply (RFC 9112): bytes in, the head and the body out. It is as strict as aiohttp's llhttp."""
 
 from __future__ import annotations
 
@@ -30,10 +27,6 @@ class FramingError(ValueError):
     """What came is no reply of HTTP/1.1, or does not say where its body ends. The words do not repeat it."""
 
 
-class TruncatedReplyError(FramingError):
-    """The connection ended before the reply did."""
-
-
 class ReplyReader:
     """Feed it what a connection says after a request, get the bytes of the body; what the head says is in attributes."""
 
@@ -60,10 +53,10 @@ class ReplyReader:
             self.reusable = False
 
     def end(self) -> None:
-        """The connection has ended: a TruncatedReplyError if the reply has not."""
+        """The connection has ended: a FramingError if the reply has not."""
         if not self.until_end:
             said = "it was closed without an answer" if not self.started else "the answer broke off"
-            raise TruncatedReplyError(said if self.status or not self.started else "the head of the answer broke off")
+            raise FramingError(said if self.status or not self.started else "the head of the answer broke off")
         self.done = True
 
     # -- the reply, read by generators that give b"" where they need more ------------------------------------------------

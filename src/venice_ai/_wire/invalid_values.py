@@ -13,11 +13,9 @@ import msgspec
 
 from ..exceptions import InvalidRequestError
 
-Place: TypeAlias = tuple[str | int, ...]
-"""The names and indexes that lead to a value; `"*"` for a key that msgspec does not name."""
+Place: TypeAlias = tuple[str | int, ...]  # the names and indexes that lead to a value; `"*"` for a key without a name
 
-NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)
-"""What `as_json` raises where something cannot be written."""
+NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)  # what `as_json` raises for what it cannot write
 _DEEPEST = 20
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
@@ -92,7 +90,8 @@ def _allowed(kind: Any, place: Place, value: Any) -> str:
     nodes = _alternatives(schema, definitions)
     for step in place:
         meant = [node for node in nodes if _is_meant(node, value)] or nodes
-        nodes = [found for node in meant for inner in _inside(node, step) for found in _alternatives(inner, definitions)]
+        inner = [node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step) for node in meant]
+        nodes = [found for each in inner if isinstance(each, dict) for found in _alternatives(cast("Any", each), definitions)]
         value = _at(value, (step,))
     if values := dict.fromkeys(value for node in nodes for value in node.get("enum", [])):
         return f"; one of {', '.join(map(repr, values))}"
@@ -135,9 +134,3 @@ def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dic
     if "anyOf" in node:
         return [inner for choice in node["anyOf"] for inner in _alternatives(choice, definitions)]
     return [node]
-
-
-def _inside(node: dict[str, Any], step: str | int) -> list[dict[str, Any]]:
-    if isinstance(step, int):
-        return [node["items"]] if isinstance(node.get("items"), dict) else []
-    return [node["properties"][step]] if step in node.get("properties", {}) else []

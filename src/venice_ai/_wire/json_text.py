@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 strict_decode = msgspec.json.Decoder().decode
-NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What `strict_decode` raises; `decode` may still read it."""
+NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # of `strict_decode`; `decode` may still read it
 NOT_JSON = object()
 _encode = msgspec.json.Encoder(enc_hook=vars).encode
 

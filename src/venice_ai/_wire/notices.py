@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .._core.caller_warnings import warn
@@ -11,6 +11,7 @@ from .._core.json_values import without
 from ..exceptions import ModelSubstitutedWarning
 
 if TYPE_CHECKING:
+    from .._core.ports import Clock
     from ..types.api.chat import ChatCompletionResponse
     from ..types.response_meta import ResponseMeta
 
@@ -25,19 +26,13 @@ class Notices:
     def __init__(self) -> None:
         self._told: set[object] = set()
         self.names: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        """What names stand for, and until when, by the part of the catalogue; without names nothing is substituted."""
+        """Until when names are known, and what they stand for, by the part of the catalogue; a model's id stands for itself."""
 
-    def learn(self, source: str, names: Mapping[str, Any], until: float) -> None:
-        """Takes in what names stand for, by one part of the catalogue; a model's id stands for itself."""
-        self.names[source] = until, names
-
-    def answer(self, asked: str, response: ChatCompletionResponse, now: Callable[[], float]) -> None:
-        if self.names:
-            self.substitution(asked, response.get("model"), response.meta, now())
-        self.spent(response)
-
-    def substitution(self, asked: str, answered: object, meta: ResponseMeta, now: float) -> None:
+    def substitution(self, asked: str, answered: object, meta: ResponseMeta, clock: Clock) -> None:
         """Tells of another model than the one that was asked for; nothing where the name that was asked for is not known."""
+        if not self.names:
+            return
+        now = clock.now()
         asked = meta.models_tried[-1] if meta.models_tried else asked  # a fallback was asked in the end
         known = self._resolved(asked, now)
         if not isinstance(answered, str) or known is None or (self._resolved(answered, now) or answered) == known:

@@ -23,8 +23,7 @@ Path: TypeAlias = "tuple[str | int, ...]"
 
 decode_text: Final = msgspec.json.Decoder(str).decode
 _TEXT: Final = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
-_REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
-"""Members of a delta whose texts say the same again when they come again."""
+_REPEATABLE: Final = frozenset({"role", "type", "format", "object"})  # texts that say the same when they come again
 _DELTA: Final = ("choices", 0, "delta")
 _RECENT: Final = 4  # events to compare with, and patterns to try: as many choices may come in turn
 _FRUITLESS: Final = 8  # comparisons in a row that found nothing, after which a server's events are compared no more
@@ -96,8 +95,7 @@ class Repeats:
     def __init__(self, opened: Callable[[Any], Any] | None = None) -> None:
         self._opened = opened
         self.patterns: list[Pattern] = []  # what events may be like, the newest first
-        self.worthwhile: bool = True
-        """Whether events are worth learning from: not where many were no earlier one's with another text."""
+        self.worthwhile: bool = True  # whether to learn on: not where many events were no earlier one's with another text
         self._recent: deque[bytes] = deque(maxlen=_RECENT)
         self._fruitless = 0
 

@@ -1,4 +1,4 @@
-"""The bytes of a reply become a completion, a JSON object or a chunk; or the error that the reply stands for.
+"""The bytes of a reply become a completion or a JSON object; or the error that the reply stands for.
 
 Errors are returned, not raised, and hold no key: a traceback's frames would show the body, in which a server may repeat it.
 """
@@ -14,7 +14,6 @@ from .._core.json_values import without
 from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, error_for, reported, without_errors
 from ..types._base import Model
 from ..types.api.chat import ChatCompletionResponse
-from ..types.api.streaming import ChatCompletionChunk
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
 from .json_text import NOT_JSON, json_in
@@ -62,16 +61,6 @@ def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[st
     if (data := json_in(body)).__class__ is not dict:
         return unusable(body, meta, secret)
     return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data
-
-
-def chunk(data: dict[str, Any], event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
-    """The chunk in an event's JSON; the object itself if it reports an error; None if neither."""
-    if event is None or may_report(event, data):
-        if reported(data) is not None:
-            return data
-        if all(data.get(name) is None for name in ("choices", "usage", "cost", "venice_parameters")):
-            return None
-    return ChatCompletionChunk._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
 
 
 # -- the error that a reply stands for ---------------------------------------------------------------------------------------

@@ -1,7 +1,4 @@
-"""The arguments of a chat become the JSON body of a request, checked before the network; always the same bytes.
-
-Parameters are checked against `types/api/params.py`; `extra_body` goes in as it is.
-"""
+"""The arguments of a chat become the JSON body of a request, checked before the network; always the same bytes."""
 
 from __future__ import annotations
 

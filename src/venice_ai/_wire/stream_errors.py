@@ -1,7 +1,4 @@
-"""How a stream goes wrong: what an unusual event means, and the errors of a stream, which hold what had come of its answer.
-
-Nearly every event is a chunk, and `streaming.py` reads those by itself. What is left comes here.
-"""
+"""How a stream goes wrong: what an event means that is no usual chunk, and the stream's errors, with what had come."""
 
 from __future__ import annotations
 
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
 
 _NOTHING = frozenset({b"", b"null"})
 _OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
+_MEMBERS = ("choices", "usage", "cost", "venice_parameters")  # an object with none of these is no chunk
 _CLOSED = "the connection was closed before the answer was complete"
 
 
@@ -63,11 +61,15 @@ class StreamErrors:
                 found = json_text.decode(event)
         if not isinstance(found, dict):
             return self._no_object(event, named, found)
-        if isinstance(chunk := reply_body.chunk(cast("dict[str, Any]", found), event), dict):
-            return self._reported(chunk)
+        content = cast("dict[str, Any]", found)
+        suspect = reply_body.may_report(event, content)
+        if suspect and reported(content) is not None:
+            return self._reported(content)
         if named == b"error":
-            return self._reported({"error": found})
-        return chunk if named in _OF_CHUNKS else None
+            return self._reported({"error": content})
+        if named not in _OF_CHUNKS or (suspect and all(content.get(name) is None for name in _MEMBERS)):
+            return None
+        return ChatCompletionChunk._adopt(content)  # noqa: SLF001  # the JSON is ours to give away
 
     def _no_object(self, event: bytes, named: bytes, found: Any) -> APIError | None:
         """What an event means whose data is no JSON object: nothing, once the answer is complete."""

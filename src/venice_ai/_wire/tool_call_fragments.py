@@ -141,13 +141,9 @@ _LONGEST_SCALAR: Final = 64
 class Arguments(list[str]):
     """The JSON text of a call's arguments, in pieces, each looked at once: where quotes and brackets balance, it is read."""
 
-    __slots__ = ("_depth", "_escaped", "_quoted", "_seen")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seen = 0
-        self._depth: float = 0
-        self._quoted = self._escaped = False
+    _seen = 0
+    _depth: float = 0
+    _quoted = _escaped = False
 
     def are_whole(self) -> bool:
         """Whether the pieces so far are one JSON value."""

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -17,8 +18,6 @@ import msgspec
 from ..exceptions import InvalidArgumentError, InvalidRequestError
 from ..types._base import plain
 
-_SIZE: Final = 16
-_SHORT: Final = 120
 _HOW: Final = frozenset(
     {"timeout", "extra_headers", "fallback_models", "e2ee", "max_reasks", "deps", "parallel", "tool_timeout", "sealed_tools"}
     | {"on_tool_call", "on_tool_error", "approve"}
@@ -67,10 +66,9 @@ def canonical(keywords: Mapping[str, Any]) -> bytes:
     asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
     asked |= asked.pop("extra_body", {})
     try:
-        try:
+        with suppress(UnicodeEncodeError):  # half of a surrogate pair
             return _sorted_json(asked)
-        except UnicodeEncodeError:  # half of a surrogate pair
-            return json.dumps(plain(asked), sort_keys=True, separators=(",", ":"), default=_plain).encode()
+        return json.dumps(plain(asked), sort_keys=True, separators=(",", ":"), default=_plain).encode()
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
 
@@ -78,17 +76,15 @@ def canonical(keywords: Mapping[str, Any]) -> bytes:
 def hashed(purpose: bytes, data: bytes, secret: bytes = b"") -> bytes:
     """128 bits of SHA-256, or of its HMAC if there is a secret."""
     data = purpose + b"\0" + data
-    return (hmac.digest(secret, data, "sha256") if secret else hashlib.sha256(data).digest())[:_SIZE]
+    return (hmac.digest(secret, data, "sha256") if secret else hashlib.sha256(data).digest())[:16]
 
 
 def differences(before: Mapping[str, Any], now: bytes) -> str:
     """Which fields of two bodies differ, with the values of those that are short and no conversation."""
     new: dict[str, Any] = json.loads(now)
-    told: list[str] = []
-    for name in sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name)):
-        values = f"{name} was {before.get(name)!r}, is {new.get(name)!r}"
-        told.append(values if name != "messages" and len(values) < _SHORT else name)
-    return ", ".join(told)
+    names = sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name))
+    told = {name: f"{name} was {before.get(name)!r}, is {new.get(name)!r}" for name in names if name != "messages"}
+    return ", ".join(told[name] if len(told.get(name, "")) in range(1, 120) else name for name in names)
 
 
 def _plain(value: Any) -> Any:

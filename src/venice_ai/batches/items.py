@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import Any, Final, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
-if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
+from ..exceptions import AuthenticationError, PaymentRequiredError, PermissionDeniedError
+from ..types.api.chat import ChatCompletionResponse
 
 ParsedT = TypeVar("ParsedT", default=Any)
+OF_THE_ACCOUNT: Final = AuthenticationError, PaymentRequiredError, PermissionDeniedError
+"""What every other request would meet, too, and says nothing about this one."""
 
 
 @dataclass(frozen=True)  # with slots, BatchItem[Any](...) would be a TypeError before Python 3.12
@@ -37,8 +39,7 @@ class BatchItem(Generic[ParsedT]):
     replayed: bool = False
     """Whether it came from the journal. What it cost was paid when it was answered first, so it is not to be added again."""
     maybe_billed_before: bool = False
-    """Whether it had been sent before, so that it may have been billed twice: by a run that was killed or gave up waiting for
-    it, or whose attempt failed in a way that does not tell."""
+    """Whether it may have been billed before: by a run that was killed or left it, or whose failure does not tell."""
     kept: bool = False
     """Whether it is in the journal. False without one, and for what came after the journal could not be written any more."""
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
@@ -22,14 +21,13 @@ from .._wire.json_text import encode
 from ..exceptions import APIError, InvalidArgumentError, OutputError, VeniceError
 from ..types._base import mark_private
 from ..types.api.chat import ChatCompletionResponse
-from .identity import Identity, differences, identity
+from .identity import Identity, differences, identity, split
 from .sealing import Sealing
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
 _APPLICATION: Final = 0x564A4E4C  # marks a file as a journal
-_PAGE: Final = 200
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
@@ -37,40 +35,30 @@ CREATE TABLE IF NOT EXISTS rows (
   maybe_billed INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, cost_usd REAL);
 CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, request BLOB NOT NULL, outcome BLOB);
 """
-_RETRY: Final = "UPDATE rows SET state = 'open' WHERE state = 'failed'"
 _INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 'in_flight', ?)"
 _INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_billed = ? WHERE id = ?"
 _KEEP: Final = """UPDATE rows SET state = ?, owner = NULL, attempts = ?, cost_usd = ?, maybe_billed = max(maybe_billed, ?)
   WHERE id = ? AND owner = ? AND state = 'in_flight'"""
-_ROW: Final = "SELECT id, digest, state, owner, maybe_billed, attempts, cost_usd FROM rows WHERE key = ?"
-_PAGE_OF_ROWS: Final = """SELECT rows.id, state, owner, maybe_billed, attempts, cost_usd, request, outcome
-  FROM rows JOIN contents USING (id) WHERE rows.id > ? ORDER BY rows.id LIMIT ?"""
+_ROWS: Final = """SELECT id, state, owner, maybe_billed, attempts, cost_usd, request, outcome, digest
+  FROM rows JOIN contents USING (id) WHERE """
 _COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
 _ERROR_FIELDS: Final = "status_code", "code", "request_id"
 
 State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
 
 
-class Keep(NamedTuple):
-    """What came of a row that its owner had claimed: the state that it has now, and a record of what came."""
+class Entry(NamedTuple):
+    """What a claim comes to: the state that a request was in (an open one is in flight now), or another body has its id.
 
-    row: int
-    state: State
-    outcome: bytes | None
-    attempts: int
-    cost_usd: float | None
-    maybe_billed: bool
-
-
-class Found(NamedTuple):
-    """What a claim comes to: the state that a request was in (an open one is in flight now); or another body has its id."""
+    With what came in it, and the state that it has then, it is what is kept.
+    """
 
     what: State | Literal["differs"]
     row: int
     maybe_billed: bool = False
-    content: bytes = b""  # what came before; of one that differs, the request that was sent under this id
     attempts: int = 0
     cost_usd: float | None = None
+    content: bytes | None = None  # a record of what came; of one that differs, the request that was sent under this id
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +93,14 @@ class JournalCounts(NamedTuple):
     cost_usd: float
     """What the answers cost in US dollars, as far as the server said so."""
 
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self[:4])
-
 
 class Journal:
     """A file in which a batch keeps what it sends and what it is answered, so that it can be interrupted at any time.
 
-    ::
-
-        with Journal("answers.journal") as journal:
-            async for item in client.chat.completions.batch_iter(requests, journal=journal):
-                ...
-
-    Run it again, with the same requests: what was answered comes from the journal, the rest is sent. A request is known by its
-    `custom_id`, else by its body, with the model's name as it was asked for; identical ones are sent once and answered to all
-    who asked. After a `kill -9` every answer that was yielded is there, and at most what was in flight is sent again. Several
-    processes of one machine may use a journal at the same time. What failed for good after its retries is set aside.
+    Run a batch again, with the same requests: what was answered comes from the journal, the rest is sent. A request is known by
+    its `custom_id`, else by its body; identical ones are sent once, and answered to all who asked. After a `kill -9` every
+    answer that was yielded is there, and at most what was in flight is sent again. Several processes of one machine may use a
+    journal at the same time. What failed for good after its retries is set aside.
 
     Args:
         path: the file; it is made if it is not there.
@@ -149,15 +126,11 @@ class Journal:
         key_file: str | os.PathLike[str] | None = None,
         retry_failed: bool = False,
     ) -> None:
-        self.sync: bool = sync
-        """Whether each commit waits for the disk."""
-        self.retry_failed: bool = retry_failed
-        """Whether what failed for good is sent once more."""
+        self._retry_failed = retry_failed
         self.path: Path = Path(path).absolute()
         """The file."""
         self._sealing = Sealing(key, key_file)
-        self._batches = 0
-        self._closing = False
+        self.users: set[object] = {None}  # the batches that use it now, and None as long as it was not closed
         self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync)
         try:
             self._made_with({"key": self._sealing.check})
@@ -165,8 +138,6 @@ class Journal:
             self.close()
             raise
         self._inode = self.path.stat().st_ino
-
-    # -- for reading -------------------------------------------------------------------------------------------------------
 
     @property
     def settings(self) -> dict[str, str]:
@@ -188,18 +159,18 @@ class Journal:
         last, page = 0, list[Any](" ")
         while page:
             with self._file.transaction() as database:
-                page = database.execute(_PAGE_OF_ROWS, (last, _PAGE)).fetchall()
-            for last, state, owner, billed, attempts, cost, request, outcome in page:
+                page = database.execute(f"{_ROWS} id > ? ORDER BY id LIMIT 200", (last,)).fetchall()
+            for last, state, owner, billed, attempts, cost, request, outcome, _ in page:
                 asked = json.loads(self._sealing.open(request, last, "request"))
                 response, error = (None, {}) if outcome is None else self._came(outcome, last)
                 said = f"{error['type']}: {error['message']}" if error else None
                 came = response, said, attempts, cost, bool(billed)
                 yield JournalRow(asked["custom_id"], self._state(state, owner), asked["body"], *came)
 
-    def close(self) -> None:
+    def close(self, user: object = None) -> None:
         """Closes the file, at the end of the batches that use it. May be called often."""
-        self._closing = True
-        if not self._batches:
+        self.users.discard(user)
+        if not self.users:
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -211,27 +182,14 @@ class Journal:
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
 
-    # -- for batches -------------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def in_use(self) -> Generator[None]:
-        """For the time of a batch, the file stays open."""
-        self._batches += 1
-        try:
-            yield
-        finally:
-            self._batches -= 1
-            if self._closing:
-                self.close()
-
     def begin(self, settings: Mapping[str, str], *, private: bool) -> None:
         """A batch with these settings begins; an InvalidArgumentError if the journal has others, or is not for private ones."""
         if private and not self._sealing.secret:
             raise InvalidArgumentError('min_privacy="e2ee" takes an encrypted journal: Journal(..., key_file=...)')
         self._made_with(settings)
-        if self.retry_failed:
+        if self._retry_failed:
             with self._file.transaction() as database:
-                database.execute(_RETRY)
+                database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
 
     def identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
         """What a request is known by; an InvalidArgumentError if it is not to be kept in clear."""
@@ -239,50 +197,63 @@ class Journal:
             raise InvalidArgumentError("what is encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)")
         return identity(custom_id, keywords, self._sealing.secret)
 
-    def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
-        """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
+    def check(self, request: Mapping[str, Any]) -> None:
+        """Raises an InvalidArgumentError if the id of a request is that of another one here."""
+        asked = self.identity(*split(request))
+        with self._file.transaction() as database:
+            found = self._found(database, asked)
+        if found is not None and found.what == "differs":
+            raise self.conflict(found, asked)
+
+    def apply(self, changes: Sequence[Identity | Entry]) -> list[Any]:
+        """What claims of requests come to (`Entry`), and whether what came was kept, all in one transaction."""
         if not self.path.exists() or self.path.stat().st_ino != self._inode:
             raise VeniceError(f"the journal {str(self.path)!r} was removed, moved or replaced while a batch ran")
         with self._file.transaction() as database:
-            return [self._keep(database, each) if isinstance(each, Keep) else self._claim(database, each) for each in changes]
+            return [self._keep(database, each) if isinstance(each, Entry) else self._claim(database, each) for each in changes]
 
-    def before(self, found: Found) -> ChatCompletionResponse | VeniceError:
-        """What came of a request before. An error has its own class where that is one that a message and a status make."""
-        response, error = self._came(found.content, found.row)
+    def before(self, found: Entry) -> ChatCompletionResponse:
+        """What came of a request before; if an error came, that, in its own class where a message and a status make one."""
+        response, error = self._came(found.content or b"", found.row)
         if response is not None:
             return response
         kind = getattr(exceptions, error["type"], OutputError)
         if not issubclass(kind, VeniceError) or issubclass(kind, OutputError):
-            return VeniceError(f"{error['type']}: {error['message']}")
-        return kind(error["message"], **{name: error[name] for name in _ERROR_FIELDS if issubclass(kind, APIError)})
+            raise VeniceError(f"{error['type']}: {error['message']}")
+        raise kind(error["message"], **{name: error[name] for name in _ERROR_FIELDS if issubclass(kind, APIError)})
 
-    def difference(self, found: Found, now: Identity) -> str:
-        """In what a request differs from the one that was sent under its id."""
-        return differences(json.loads(self._sealing.open(found.content, found.row, "request"))["body"], now.body)
+    def conflict(self, found: Entry, now: Identity) -> InvalidArgumentError:
+        """The error that says how a request differs from the one that was sent under its id."""
+        how = differences(json.loads(self._sealing.open(found.content or b"", found.row, "request"))["body"], now.body)
+        said = f"custom_id={now.custom_id!r} was used for another request before: {how}"
+        return InvalidArgumentError(f"{said}. Give it another id, or the batch another journal")
 
-    def _claim(self, database: Connection, asked: Identity) -> Found:
+    def _claim(self, database: Connection, asked: Identity) -> Entry:
         made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
         if made.rowcount:
             row = cast("int", made.lastrowid)
             content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
             database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
-            return Found("open", row)
-        row, digest, state, owner, billed, attempts, cost = database.execute(_ROW, (asked.key,)).fetchone()
-        what = self._state(state, owner) if digest == asked.digest else "differs"
-        billed, content = bool(billed or state == "in_flight"), b""
-        if what == "open":
-            database.execute(_INTEND_AGAIN, (self._file.owner, billed, row))
-        elif what != "in_flight":
-            request, outcome = database.execute("SELECT request, outcome FROM contents WHERE id = ?", (row,)).fetchone()
-            content = request if what == "differs" else outcome
-        return Found(what, row, billed, content, attempts, cost)
+            return Entry("open", row)
+        found = cast("Entry", self._found(database, asked))
+        if found.what == "open":
+            database.execute(_INTEND_AGAIN, (self._file.owner, found.maybe_billed, found.row))
+        return found
 
-    def _keep(self, database: Connection, came: Keep) -> bool:
+    def _found(self, database: Connection, asked: Identity) -> Entry | None:
+        found = database.execute(f"{_ROWS} key = ?", (asked.key,))
+        for row, state, owner, billed, attempts, cost, request, outcome, digest in found:
+            what = self._state(state, owner) if digest == asked.digest else "differs"
+            content = request if what == "differs" else outcome
+            return Entry(what, row, bool(billed or state == "in_flight"), attempts, cost, content)
+        return None
+
+    def _keep(self, database: Connection, came: Entry) -> bool:
         """Whether it was kept: only what this process has in flight can be."""
-        values = came.state, came.attempts, came.cost_usd, came.maybe_billed, came.row, self._file.owner
+        values = came.what, came.attempts, came.cost_usd, came.maybe_billed, came.row, self._file.owner
         kept = database.execute(_KEEP, values).rowcount == 1
-        if kept and came.outcome is not None:
-            content = self._sealing.seal(came.outcome, came.row, "outcome")
+        if kept and came.content is not None:
+            content = self._sealing.seal(came.content, came.row, "outcome")
             database.execute("UPDATE contents SET outcome = ? WHERE id = ?", (content, came.row))
         return kept
 
@@ -305,9 +276,8 @@ class Journal:
             before = dict(database.execute("SELECT name, value FROM settings"))
         for name, value in settings.items():
             if (was := before[name]) != value:
-                said = f"was made with {name}={was!r}, not with {value!r}"
-                if name == "key":
-                    said = f"is {'' if was else 'not '}encrypted{', with another key' if was and value else ''}"
+                key = f"is {'' if was else 'not '}encrypted{', with another key' if was and value else ''}"
+                said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}"
                 raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}. Each needs a file of its own")
 
 

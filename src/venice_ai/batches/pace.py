@@ -13,10 +13,7 @@ from .._limits.limiter import Limiter
 from ..exceptions import InvalidArgumentError
 
 MOST: Final = 256
-_FIRST: Final = 8.0
-_LESS: Final = 0.75
 _MUCH_LATER: Final = 3.0
-_LEARNING: Final = 0.1
 
 
 class Pace:
@@ -27,11 +24,9 @@ class Pace:
             raise InvalidArgumentError(f"max_concurrency={asked!r} must be a whole number from 1, or 'auto'")
         self._limiter = limiter if asked == "auto" else None
         self._learns = asked == "auto" and limiter is None
-        self._places = _FIRST if self._learns else float(MOST if asked == "auto" else asked)
+        self._places = 8.0 if self._learns else float(MOST if asked == "auto" else asked)
         self.under_way = 0
-        self._latency = 0.0
-        self._least_latency = inf
-        self._fell_at = -inf
+        self._latency, self._least_latency, self._fell_at = 0.0, inf, -inf
 
     @property
     def most(self) -> int:
@@ -46,12 +41,12 @@ class Pace:
         """One ended: refused with a status (None: it was answered), after so many seconds."""
         if not self._learns:
             return
-        self._latency += (_LEARNING if self._latency else 1.0) * (latency - self._latency)
+        self._latency += (0.1 if self._latency else 1.0) * (latency - self._latency)
         self._least_latency = min(self._least_latency, self._latency)
         late = status is None and self._latency > _MUCH_LATER * self._least_latency
         if status not in {429, 503} and not late:
             self._places = min(self._places + 1 / self._places, MOST)
         elif now - self._fell_at > self._latency:  # what was under way at the last fall knows nothing of it
-            self._places, self._fell_at = max(self._places * _LESS, 1.0), now
-            # What is normal may change, so that the least is not remembered for ever.
-            self._least_latency = min(self._least_latency * 2, self._latency) if late else self._least_latency
+            self._places, self._fell_at = max(self._places * 0.75, 1.0), now
+            if late:  # what is normal may change, so that the least is not remembered for ever
+                self._least_latency = min(self._least_latency * 2, self._latency)

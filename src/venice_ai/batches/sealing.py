@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 
 from ..exceptions import InvalidArgumentError, VeniceError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _KEY_SIZE: Final = 32
-_NONCE_SIZE: Final = 12
 
 
 class Sealing:
@@ -28,11 +28,9 @@ class Sealing:
         self._cipher: AESGCM | None = None
         self.secret: bytes = b""  # the key of hashes; empty without encryption
         self.check: str = ""  # tells whether another key is the same, and nothing else about it
-        if key_file is not None:
-            if key is not None:
-                raise InvalidArgumentError("give key or key_file, not both")
-            key = _key_in(Path(key_file))
-        if key is None:
+        if key is not None and key_file is not None:
+            raise InvalidArgumentError("give key or key_file, not both")
+        if (key := key if key_file is None else _key_in(Path(key_file))) is None:
             return
         if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
             raise InvalidArgumentError(f"key must be {_KEY_SIZE} bytes, such as os.urandom({_KEY_SIZE})")
@@ -42,14 +40,13 @@ class Sealing:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # of an extra
 
         self._cipher = AESGCM(key)
-        self.secret = hashed(b"hashes", b"", key)
-        self.check = hashed(b"check", b"", key).hex()
+        self.secret, self.check = hashed(b"hashes", b"", key), hashed(b"check", b"", key).hex()
 
     def seal(self, content: bytes, row: int, kind: str) -> bytes:
         """The content as it stands in the file."""
         if self._cipher is None:
             return content
-        nonce = os.urandom(_NONCE_SIZE)
+        nonce = os.urandom(12)
         return nonce + self._cipher.encrypt(nonce, content, f"{row} {kind}".encode())
 
     def open(self, stored: bytes, row: int, kind: str) -> bytes:
@@ -59,23 +56,21 @@ class Sealing:
         from cryptography.exceptions import InvalidTag
 
         try:
-            return self._cipher.decrypt(stored[:_NONCE_SIZE], stored[_NONCE_SIZE:], f"{row} {kind}".encode())
+            return self._cipher.decrypt(stored[:12], stored[12:], f"{row} {kind}".encode())
         except InvalidTag:
             raise VeniceError(f"row {row} of the journal cannot be decrypted: it was changed") from None
 
 
 def _key_in(path: Path) -> bytes:
     """The key in a file that only its owner may read; a new one if there is no such file."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         if not path.exists():
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(f"{os.urandom(_KEY_SIZE).hex()}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            with suppress(FileExistsError):  # another process was faster
-                os.link(new, path)
-            new.unlink()
+            with NamedTemporaryFile("w", dir=path.parent) as new:  # whose mode is 600
+                new.write(f"{os.urandom(_KEY_SIZE).hex()}\n")
+                new.flush()
+                os.fsync(new.fileno())
+                with suppress(FileExistsError):  # another process was faster
+                    os.link(new.name, path)
         key, mode = bytes.fromhex(path.read_text("ascii")), path.stat().st_mode
     except (OSError, ValueError) as error:
         raise InvalidArgumentError(f"key_file={str(path)!r} cannot be made or read: {type(error).__name__}") from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..batches.columns import AnswerColumns
+from .._structured.columns import AnswerColumns, fault_of
+from .._wire.json_text import decode, encode
 from ..exceptions import APIError
 from ..types._base import is_object
 from ._table_files import Row, as_text
@@ -53,7 +53,7 @@ class Prompts:
         return {**self.params, "messages": messages}
 
     def result(self, item: BatchItem[Any]) -> Row:
-        return self.answers.of(item)
+        return self.answers.of(item.response, item.parsed, item.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +77,24 @@ class OpenAIBatch:
 
     def result(self, item: BatchItem[Any]) -> Row:
         """A line of OpenAI's results."""
-        error, replied = item.error, None
+        error, replied, failed = item.error, None, None
         if item.response is not None:
-            request_id = None
-            with suppress(LookupError):  # it came from the journal
-                request_id = item.response.meta.request_id
-            replied = {"status_code": 200, "request_id": request_id, "body": item.response.model_dump()}
+            if fault := fault_of(item.response, is_text=False):
+                failed = {"code": "NoChoicesError", "message": fault}
+            request_id = None if item.replayed else item.response.meta.request_id
+            replied = {"status_code": 200, "request_id": request_id, "body": decode(encode(item.response))}  # as from a journal
         elif isinstance(error, APIError) and error.status_code is not None:
             told = {"message": str(error), "type": type(error).__name__, "code": error.code}
             replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": told}}
-        failed = None if replied else {"code": type(error).__name__, "message": str(error)}
+        else:
+            failed = {"code": type(error).__name__, "message": str(error)}
         # The id follows from that of the request, so that the same command makes the same file.
         name = item.custom_id or item.request.get("custom_id")  # the first is None if the request was refused unread
         own = f"batch_req_{sha256(str(name).encode()).hexdigest()[:24]}"
         return {"id": own, "custom_id": name, "response": replied, "error": failed}
+
+
+Task: TypeAlias = Prompts | OpenAIBatch
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:

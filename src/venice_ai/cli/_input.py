@@ -130,15 +130,19 @@ def response_format(given: str) -> Any:
 
         named: dict[str, Any] = {field[1]: (_TYPES[field[2]], ...) for field in fields if field}
         return create_model("Answer", **named)
+    path = Path(given)
     try:
-        if not given.endswith(".json"):
+        if not (given.endswith(".json") or path.exists()):
             module, _, name = given.partition(":")
             sys.path.insert(0, str(Path.cwd()))
             return getattr(import_module(module), name)
+        if path.is_fifo() and path.parent != Path("/dev/fd"):
+            raise ValueError("it is a pipe, into which nobody may write")
         from .._structured.strict_schema import strict_schema  # it needs pydantic
 
-        schema = strict_schema(json.loads(Path(given).read_bytes()))
+        schema = strict_schema(json.loads(path.read_bytes()))
     except (ImportError, AttributeError, ValueError, OSError) as error:
         what = f"MODULE:CLASS, a .json file with a schema, nor fields such as 'name: str' ({', '.join(_TYPES)})"
         raise click.UsageError(f"--schema {given!r} is neither {what}: {error}") from None
-    return {"type": "json_schema", "json_schema": {"name": Path(given).stem, "strict": True, "schema": schema}}
+    name = path.stem if path.suffix else "schema"  # that of a pipe is another one each time
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}

@@ -34,7 +34,13 @@ def as_text(value: Any) -> str:
     """A value as a cell, or as a part of a prompt: texts as they are, null as nothing, objects and lists as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, bool)) else str(value)
+    return as_json(value) if isinstance(value, (dict, list, bool)) else str(value)
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON. NaN and infinities, which JSON does not have, are texts."""
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(json.loads(written, parse_constant=str), ensure_ascii=False)
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -96,7 +102,7 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Call
                     writer.writerow(columns)
                     writer.writerows([as_text(row.get(name)) for name in columns] for row in rows())
                 else:
-                    file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows())
+                    file.writelines(as_json(row) + "\n" for row in rows())
         if path.exists():
             shutil.copymode(path, part)
         seen(part)

@@ -10,26 +10,30 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import sys
 import textwrap
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing, contextmanager, suppress
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from ..batches.columns import AnswerColumns
-from ..exceptions import InvalidArgumentError
+from .._http.retry import ConnectFailure
+from .._structured.columns import AnswerColumns, fault_of
+from ..batches.items import OF_THE_ACCOUNT
+from ..exceptions import InvalidArgumentError, ModelGoneError, NoMatchingModelError, NotFoundError
 from . import _options, _output, _table_files
-from ._batch_rows import OpenAIBatch, Prompts, named_in, progress_text
-from ._errors import FAILED_ROWS, code_of
+from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
+from ._errors import FAILED_ROWS
 from ._input import require_text, response_format
+from ._options import Connection, with_connection
 from ._table_files import Row, as_text
 from .chat import parameter
 
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_KEY, _MODEL = 3, 4
+_OF_THE_MODEL = NotFoundError, ModelGoneError, NoMatchingModelError
 _MOST_FAILED_SHOWN = 20
 _EXAMPLES = """\b
 venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
@@ -51,23 +55,21 @@ venice-chat batch --status reviews.out.csv
 @click.command(epilog=_EXAMPLES)
 @click.argument("source", metavar="IN", required=False, type=_THERE)
 @click.argument("target", metavar="[OUT]", required=False, type=_FILE)
-@_options.model
+@click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")
 @click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
-@_options.system
+@click.option("-s", "--system", metavar="TEXT", help="Instructions for the model; they may name columns, too.")
 @_options.schema
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
-@_options.param
+@click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
 @click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
 @click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed for good in an earlier run.")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
 @click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
-@_options.json
-@_options.with_connection
-def batch(
-    connection: _options.Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any
-) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@with_connection
+def batch(connection: Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any) -> None:
     """Answer each row of IN, and write the rows with their answers to OUT.
 
     IN and OUT are JSONL, CSV, TSV or Parquet (extra 'batch'). With --prompt, each row fills it. Without, IN is a file of
@@ -82,32 +84,33 @@ def batch(
     if source is None:
         raise click.UsageError("give the file to read, or --status FILE")
     target = target or source.with_name(f"{source.stem}.out{source.suffix}")
-    journal = given["journal"] or _beside(target)
+    journal = given["journal"] or target.with_name(f"{target.name}.journal")
     if journal.resolve() in {source.resolve(), target.resolve()}:
         raise click.UsageError(f"{journal} cannot be the journal and a table; give another --journal")
     if not source.is_file():
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.is_dir() or not target.parent.is_dir():
         raise click.UsageError(f"{target} cannot be written: it is a folder, or in a folder that is not there")
-    stamp = _Stamp(target, journal.with_name(f"{journal.name}.out"))
-    if target.exists() and (target.samefile(source) or not stamp.fits()):
-        raise click.UsageError(f"{target} is there already, and not as this batch wrote it; give another OUT, or remove it")
+    if target.exists() and target.samefile(source):
+        raise click.UsageError(f"{target} is there already, and is IN; give another OUT")
     answers = given["schema"] and response_format(given["schema"])
     task = _task(given, answers)
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
     again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
     with TemporaryFile(dir=target.parent) as spool:
-        table = _Table(source, target, stamp, given["limit"], task, spool)
+        table = _Table(source, target, journal.with_name(f"{journal.name}.out"), given["limit"], task, spool)
         try:
             asyncio.run(_send(connection, table, journal, answers, given))
+        except asyncio.CancelledError:
+            raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         finally:
             table.finish(again, as_json=given["as_json"])
     if table.failed:
         raise click.exceptions.Exit(FAILED_ROWS)
 
 
-def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
+def _task(given: Mapping[str, Any], answers: Any) -> Task:
     named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
     params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
@@ -124,14 +127,19 @@ def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
     return OpenAIBatch(params)
 
 
-async def _send(connection: _options.Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
+async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
     from .._limits.budget import Budget
     from ..batches.journal import Journal
 
-    cap = given["budget"]
-    fatal = {_KEY, _MODEL} if "model" in table.task.params else {_KEY}  # every other row would fail in the same way
+    with suppress(NotImplementedError, ValueError, RuntimeError):  # on Windows, or in another thread
+        stop = cast("asyncio.Task[None]", asyncio.current_task()).cancel
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    cap, reached = given["budget"], False
+    fatal = (*OF_THE_ACCOUNT, *(_OF_THE_MODEL if "model" in table.task.params else ()))  # every other row would fail, too
     journal = Journal(path, retry_failed=given["retry_failed"])
     with journal, _progress_bar(table.total) as show, closing(table.rows()) as rows:
+        for row in () if table.task.columns else table.rows():  # without OpenAI's format there are no ids
+            journal.check(table.task.request(row))  # now, so that OUT stays as it is
         async with connection.client() as client:
             items = client.chat.completions.batch_iter(
                 map(table.task.request, rows),
@@ -143,22 +151,23 @@ async def _send(connection: _options.Connection, table: _Table, path: Path, answ
             )
             async with aclosing(items):
                 async for item in items:
-                    if item.error is not None and not item.replayed and code_of(type(item.error)) in fatal:
-                        raise item.error
+                    error = None if item.replayed else item.error
+                    if error is not None and isinstance(error, fatal if reached else (*fatal, ConnectFailure)):
+                        raise error
+                    reached = reached or not item.replayed
                     table.put(item)
 
 
 class _Table:
-    """The rows of a file, which are checked first, and their results as they come."""
+    """The rows of a file, which are checked first, and their results as they come. OUT is overwritten where it is ours."""
 
-    def __init__(
-        self, source: Path, target: Path, stamp: _Stamp, limit: int | None, task: Prompts | OpenAIBatch, spool: IO[bytes]
-    ) -> None:
-        self._source, self._target, self._stamp, self._limit, self.task, self._spool = source, target, stamp, limit, task, spool
+    def __init__(self, source: Path, target: Path, mark: Path, limit: int | None, task: Task, spool: IO[bytes]) -> None:
+        self._source, self._target, self._limit, self.task, self._spool = source, target, limit, task, spool
+        self._mark = mark  # holds digests of the last two versions of OUT that this batch wrote
+        self._check_target("is there already, and not as this batch wrote it")
         _table_files.check_kind(source)
         _table_files.check_kind(target)
-        self._version = source.stat().st_mtime_ns
-        self._began = monotonic()
+        self._version, self._began = source.stat().st_mtime_ns, monotonic()
         self._columns: dict[str, None] = {}
         self.total = self.failed = self._replayed = self._came = self._for_again = 0
         self._cost = 0.0
@@ -179,7 +188,7 @@ class _Table:
     def put(self, item: BatchItem[Any]) -> None:
         result = self.task.result(item)
         self._came += 1
-        self.failed += item.error is not None or bool(result["error"])
+        self.failed += bool(item.error or result["error"])
         self._for_again += item.error is not None and not isinstance(item.error, InvalidArgumentError)
         self._replayed += item.replayed
         self._cost += 0 if item.replayed else item.cost_usd or 0
@@ -201,13 +210,13 @@ class _Table:
             return
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
+        self._check_target("was written by somebody else meanwhile")
         left, seconds = self.total - self._came, monotonic() - self._began
-        if self._target.exists() and not self._stamp.fits():
-            raise click.UsageError(f"{self._target} was written by somebody else meanwhile; give another OUT, or remove it")
-        if not (left and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came):
-            # Else an earlier run had got further.
+        if (left or self._limit) and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came:
+            _output.note(f"{self._target} stays as it is, for it has more rows; the journal has what came now")
+        else:
             columns = [*self._columns, *self.task.columns]
-            _table_files.write(self._target, columns, self.results, self._source, self._stamp.put)
+            _table_files.write(self._target, columns, self.results, self._source, self._put_mark)
         counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
         if as_json:
             told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
@@ -220,21 +229,15 @@ class _Table:
         elif self._for_again and "--retry-failed" not in again:
             _output.note(f"try the failed rows again with: {again} --retry-failed")
 
+    def _check_target(self, wrong: str) -> None:
+        ours = self._mark.read_text("ascii") if self._mark.exists() else ""
+        if self._target.exists() and _digest(self._target) not in ours:
+            raise click.UsageError(f"{self._target} {wrong}; give another OUT, or remove it")
 
-class _Stamp:
-    """What OUT was when this batch wrote it: digests of its last two versions, in a file beside the journal."""
-
-    def __init__(self, target: Path, file: Path) -> None:
-        self._target, self._file = target, file
-
-    def fits(self) -> bool:
-        """Whether OUT is as this batch wrote it."""
-        return self._file.exists() and _digest(self._target) in self._file.read_text("ascii").split()
-
-    def put(self, new: Path) -> None:
+    def _put_mark(self, new: Path) -> None:
         """Before a new version takes the place of OUT."""
         before = _digest(self._target) if self._target.exists() else ""
-        self._file.write_text(f"{_digest(new)} {before}", "ascii")
+        self._mark.write_text(f"{_digest(new)} {before}", "ascii")
 
 
 def _digest(path: Path) -> str:
@@ -257,29 +260,27 @@ def _progress_bar(total: int) -> Generator[Callable[[BatchProgress], object] | N
         yield lambda progress: bar.update(task, completed=progress.done, description=progress_text(progress, total))
 
 
-def _beside(target: Path) -> Path:
-    return target.with_name(f"{target.name}.journal")
-
-
 def _show_status(file: Path, *, as_json: bool) -> None:
     from ..batches.journal import Journal
 
-    path = next((each for each in (_beside(file), file) if each.exists()), None)
+    path = next((each for each in (file.with_name(f"{file.name}.journal"), file) if each.exists()), None)
     if path is None:
         raise click.UsageError(f"there is no {file}, and no journal beside it")
     with Journal(path) as journal:
         counts = journal.counts()._asdict()
-        failed = islice((row for row in journal.rows() if row.state == "failed"), _MOST_FAILED_SHOWN)
-        failures = [{"custom_id": row.custom_id, "asked": _words(row.request), "error": row.error} for row in failed]
+        plain = not journal.settings.get("response_format")
+        failures = list[dict[str, Any]]()
+        for row in journal.rows():
+            fault = row.state == "answered" and row.response and fault_of(row.response, is_text=plain and not row.custom_id)
+            counts["answered"] -= bool(fault)
+            counts["failed"] += bool(fault)
+            if (fault or row.state == "failed") and len(failures) < _MOST_FAILED_SHOWN:
+                words: list[dict[str, Any]] = row.request.get("messages") or [{}]
+                asked = textwrap.shorten(as_text(words[-1].get("content")), 80)
+                failures.append({"custom_id": row.custom_id, "asked": asked, "error": fault or row.error})
     if as_json:
         _output.line(json.dumps({**counts, "failures": failures}))
         return
     _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()))
     for each in failures:
         _output.line(f"{each['custom_id'] or each['asked']}: {each['error']}")
-
-
-def _words(body: Mapping[str, Any]) -> str:
-    """The first words of the last message."""
-    messages: list[dict[str, Any]] = body.get("messages") or [{}]
-    return textwrap.shorten(as_text(messages[-1].get("content")), 80)

@@ -8,11 +8,11 @@ machine; `Delivery` lists everything that can go wrong with an answer.
 from __future__ import annotations
 
 from .account import Account
-from .admin import Recorded
 from .app import Emulator
 from .backend import Backend, UnsupportedInput
 from .catalogue import default_models, other_model, text_model
 from .delivery import Delivery
+from .sending import Recorded
 from .server import Server, run_in_thread, serve
 from .transport import EmulatorTransport, Responder, VirtualClock
 

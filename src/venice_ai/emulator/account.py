@@ -9,7 +9,6 @@ import re
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Literal
 
 from . import contract
@@ -60,7 +59,7 @@ class Account:
         """The refusal of a request that arrives now; None: it may be answered."""
         if now < self.blocked_until:
             return self._refuse(now, self.blocked_until - now, _BLOCKED.format(self.max_failures))
-        waits = [self._wait(name, now) for name, limit in self._limits() if self._left(name, limit, now) < 1]
+        waits = [self._wait(name, limit, now) for name, limit in self._limits() if self._left(name, limit, now) < 1]
         if waits:
             return self._refuse(now, max(waits), "Rate limit exceeded")
         self.accepted.append(now)
@@ -84,10 +83,10 @@ class Account:
         told: dict[str, str] = {}
         for name, limit in self._limits() if self.headers != "missing" else ():
             left = limit - 1 if self.headers == "lying" else max(self._left(name, limit, now), 0)
-            at = {"seconds": 0.0, "unix": now, "milliseconds": now}[self.unit] + self._wait(name, now)
+            at = self._wait(name, limit, now) + (0.0 if self.unit == "seconds" else now)
             reset = f"{at * 1000:.0f}" if self.unit == "milliseconds" else f"{at:.3f}"
-            told |= {f"x-ratelimit-limit-{name}": str(limit), f"x-ratelimit-remaining-{name}": str(int(left))}
-            told[f"x-ratelimit-reset-{name}"] = reset
+            values = {"limit": limit, "remaining": int(left), "reset": reset}
+            told |= {f"x-ratelimit-{what}-{name}": str(value) for what, value in values.items()}
         return told
 
     def _limits(self) -> list[tuple[str, int]]:
@@ -114,7 +113,6 @@ class Account:
             self._filled[name] = left - units, at
 
     def _left(self, name: str, limit: int, now: float) -> float:
-        """How many units may be used now."""
         if self.window == "bucket":
             most = limit * self.burst / _MINUTE
             left, at = self._filled.get(name, (most, now))
@@ -127,11 +125,10 @@ class Account:
             used.popleft()
         return limit - sum(units for _, units in used)
 
-    def _wait(self, name: str, now: float) -> float:
+    def _wait(self, name: str, limit: int, now: float) -> float:
         """Seconds until units come back: all of them in a fixed window, else the next one."""
         if self.window == "fixed":
             return (now // _MINUTE + 1) * _MINUTE - now
         if self.window == "sliding":
             return self._used[name][0][0] + _MINUTE - now if self._used[name] else 0.0
-        limit = dict(self._limits()).get(name, inf)
         return max(1 - self._filled.get(name, (1.0, now))[0], 0.0) * _MINUTE / limit

@@ -1,4 +1,4 @@
-"""The emulated model: the text, reasoning and tool calls of an answer that was not scripted.
+"""The emulated model: what it reads of a valid request, and the text, reasoning and tool calls of an answer without a script.
 
 The same request gets the same answer: what varies depends on the messages, the `seed`, the `temperature` and the choice's
 index, by hashing. Which tools are called follows a rule that can be predicted (`called_tools`).
@@ -8,16 +8,117 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import takewhile
 from typing import Any, TypeAlias
 
 from venice_ai._core.json_values import items, members
+from venice_ai.types.api.chat import content_text
+from venice_ai.types.api.models import ModelCapabilities, ModelResponse
+from venice_ai.types.api.params import VeniceSwitches
 
 from . import repeatable
-from .request import ChatRequest, text_of, token_count, token_pieces
-from .schema_instance import Hints, instance
+from .schemas import Hints, instance
+
+_SYSTEM_PROMPT_TOKENS = 1_000
+"""What Venice's own system prompt adds to a request; it is on unless the request switches it off.
+
+Venice's documents show 1,000 to 1,700 tokens. Here it is one of these; `costs.py` has to know the most.
+"""
+_MESSAGE_TOKENS = 4
+_MEDIUM_TOKENS = 256
+
+_DEFAULTS = {"enable_e2ee": True, "enable_web_search": "off", "include_venice_system_prompt": True}
+_SWITCHES: dict[str, Any] = {
+    name: _DEFAULTS.get(name, False) for name in VeniceSwitches.__annotations__ if name != "character_slug"
+}
+"""Venice's switches with their defaults."""
+
+Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]  # what is sent for a chunk
+
+
+class ChatBody:
+    """What the body of a request asks for, whatever the model."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+        self.messages: list[dict[str, Any]] = body["messages"]
+        self.streams: bool = bool(body.get("stream"))
+        self.wants_usage: bool = bool(body.get("stream_options", {}).get("include_usage"))
+        self.choices: int = int(body.get("n", 1))
+        stop: Any = body.get("stop")
+        self.stops: list[str] = [text for text in ([stop] if isinstance(stop, str) else items(stop)) if text]
+        wrapper = body.get("response_format", {}).get("json_schema")
+        self.schema: Any = members(wrapper).get("schema", wrapper)  # that the answer is to fit; None if none was given
+        self.functions: list[dict[str, Any]] = [tool["function"] for tool in items(body.get("tools")) if "function" in tool]
+        self.effort: str | None = body.get("reasoning_effort") or members(body.get("reasoning")).get("effort")
+        said = (text_of(message) for message in reversed(self.messages) if message["role"] == "user")
+        self.question: str = next(said, "")
+
+
+class ChatRequest(ChatBody):
+    """The body of a request, the model it is for, and Venice's switches in force."""
+
+    def __init__(self, body: dict[str, Any], model: ModelResponse, leaving: Leaving) -> None:
+        super().__init__(body)
+        self.model = model
+        self.leaving = leaving  # of a streamed answer: an enclave seals its chunks
+        given = body.get("venice_parameters", {})
+        known = {name: given[name] for name in (*_SWITCHES, "character_slug") if name in given}
+        self.switches: dict[str, Any] = {**_SWITCHES, **known}
+        self.capabilities: ModelCapabilities = model.model_spec.capabilities or ModelCapabilities()
+        own = model.model_spec.maxCompletionTokens or 1_000_000_000
+        asked = body.get("max_completion_tokens") or max(body.get("max_tokens", 0), 0)
+        self.cap: int = min(asked or own, own)  # the most completion tokens of one answer
+        # `auto` searches too: nothing here could judge whether it is worth it.
+        is_wanted = self.switches["enable_web_search"] in {"on", "auto"}
+        self.searches: bool = is_wanted and self.capabilities.supportsWebSearch is not False
+        switched_off = self.effort is None and members(body.get("reasoning")).get("enabled") is False
+        off = self.effort == "none" or switched_off or self.switches["disable_thinking"]
+        self.thinks: bool = self.capabilities.supportsReasoning is True and not off
+
+    @cached_property
+    def prompt_tokens(self) -> int:
+        """Tokens of all that the model is given, Venice's own system prompt included."""
+        said = sum(_message_tokens(message) for message in self.messages)
+        tools = token_count(json.dumps(self.body["tools"])) if self.body.get("tools") else 0
+        return said + tools + (_SYSTEM_PROMPT_TOKENS if self.switches["include_venice_system_prompt"] else 0)
+
+
+def text_of(message: dict[str, Any]) -> str:
+    return content_text(message.get("content")) or ""
+
+
+def parts_of(messages: list[dict[str, Any]], kind: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """The content parts of one type, with the positions of their message and in it."""
+    for index, message in enumerate(messages):
+        for place, part in enumerate(items(message.get("content"))):
+            if part.get("type") == kind:
+                yield index, place, part
+
+
+def _message_tokens(message: dict[str, Any]) -> int:
+    media = len([part for part in items(message.get("content")) if part.get("type") != "text"])
+    calls = token_count(json.dumps(message["tool_calls"])) if message.get("tool_calls") else 0
+    return _MESSAGE_TOKENS + token_count(text_of(message)) + media * _MEDIUM_TOKENS + calls
+
+
+_TOKEN = re.compile(r"\s?\w{1,6}|\s?[^\w\s]|\s+")
+
+
+def token_pieces(text: str) -> list[str]:
+    """A text in tokens by a simple rule, which is near enough: up to six letters with the blank before them, or one sign."""
+    return _TOKEN.findall(text)
+
+
+def token_count(text: str) -> int:
+    """How many tokens a text has; a very long text is estimated at four characters a token."""
+    return len(text) // 4 if len(text) > 50_000 else len(token_pieces(text))
+
+
+# -- the answer ----------------------------------------------------------------------------------------------------------
 
 Call: TypeAlias = dict[str, Any]
 
@@ -32,11 +133,10 @@ class Turn:
     reasoning: str | None = None
     calls: tuple[Call, ...] = ()
     finish_reason: str = "stop"
-    pieces: tuple[str, ...] | None = None  # how the text comes in a stream, if not token by token
+    pieces: Sequence[str] | None = None  # how the text comes in a stream, if not token by token
 
     @property
     def deltas(self) -> Sequence[str]:
-        """The text in the pieces that a stream brings."""
         return token_pieces(self.text) if self.pieces is None else self.pieces
 
     @property
@@ -111,7 +211,6 @@ def _prose(request: ChatRequest, salt: tuple[object, ...]) -> str:
 
 
 def _results(request: ChatRequest) -> str:
-    """The results of the tools that were called last, quoted."""
     names = {call["id"]: call["function"]["name"] for call in _earlier_calls(request)}
     last = [*takewhile(lambda message: message["role"] == "tool", reversed(request.messages))]
     answers = ((names.get(message["tool_call_id"], "The tool"), text_of(message)) for message in reversed(last))
@@ -147,13 +246,9 @@ _COMMON_VERBS = {
 
 
 def called_tools(request: ChatRequest) -> list[dict[str, Any]]:
-    """The functions that the model calls.
+    """The functions that the model calls: those that the user's last message mentions, and none after a tool's result.
 
-    - `tool_choice` names one: that one. `"none"`: none.
-    - The last message is a tool's result: none, unless `tool_choice` is `"required"`.
-    - Otherwise those that the user's last message mentions (`mentioned`); only the first of them if
-      `parallel_tool_calls` is false.
-    - `"required"`, and none is mentioned that was not called yet: the first that was not called yet, else the last.
+    With `tool_choice="required"` that is at least one: the first that was not called yet, else the last.
     """
     functions = request.functions
     choice: Any = request.body.get("tool_choice", "auto")

@@ -1,8 +1,7 @@
 """The emulator itself: `Emulator.respond` takes a request and gives the answer that Venice would give.
 
-A request passes, in this order: the address and the method, the content type, the size, the key, the JSON, the contract
-(`contract.py`). Then the next step of the script answers. Without one the model is looked up, what it cannot do is refused,
-and it answers: a backend, or the emulated model (`answer.py`). Nothing here waits, and nothing knows how bytes travel.
+Address, content type, size, key, JSON and contract are checked in this order. Then the next step of the script answers, or else
+a backend or the emulated model. Nothing here waits, and nothing knows how bytes travel.
 """
 
 from __future__ import annotations
@@ -12,23 +11,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from venice_ai._core.json_values import members
 from venice_ai._core.ports import Clock
 from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
+from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import admin, contract, delivery, repeatable
+from . import contract, delivery, repeatable
 from .account import Account
-from .admin import Recorded
-from .answer import Turn, answer, call_id, tool_call
+from .answer import ChatRequest, Leaving, Turn, answer, call_id, tool_call
 from .backend import Backend, relayed
 from .catalogue import TYPES, Catalogue, model_headers, split_suffix, text_model
 from .contract import Issue
 from .delivery import Completion, Delivery
-from .request import ChatRequest, Leaving
-from .schema_validation import Unsatisfiable
+from .schemas import Unsatisfiable
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Script, Spoken, Step, Text, Unspoken, Usual, Whole
-from .sending import PREFIX, Answer, Incoming
+from .sending import PREFIX, Answer, Incoming, Recorded, decode, json_answer
 from .transport import EmulatorTransport, VirtualClock
 
 if TYPE_CHECKING:
@@ -93,7 +92,10 @@ class Emulator:
         self._backend = backend
         self._script = Script()
         if tee is True:
-            from .enclave import Enclave  # only with the extra
+            from venice_ai.tee.extra import require_extra
+
+            require_extra()
+            from .enclave import Enclave
 
             tee = Enclave()
         self.enclave: Enclave | None = tee or None
@@ -136,8 +138,8 @@ class Emulator:
             asked = incoming.headers.get("access-control-request-headers", "*")  # a `*` would not allow `Authorization`
             methods = {"access-control-allow-methods": "GET, POST, DELETE, OPTIONS", "access-control-max-age": "86400"}
             return Answer(204, {**ANY_ORIGIN, **methods, "access-control-allow-headers": asked})
-        if self._has_admin and incoming.path.startswith(admin.PATH):
-            answer = admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
+        if self._has_admin and incoming.path.startswith("/_emulator/"):
+            answer = self._administer(incoming, now)
         else:
             self._count += 1
             self.requests.append(Recorded.of(incoming))
@@ -185,6 +187,33 @@ class Emulator:
         found = lists.get(path, self._catalogue.aliases)(kind)
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
+    # -- the admin's addresses, which the guide to testing lists ---------------------------------------------------------
+
+    def _administer(self, incoming: Incoming, now: float) -> Answer:
+        said: dict[str, Any] = {"ok": True}
+        try:
+            match (incoming.method, incoming.path.removeprefix("/_emulator/")):
+                case ("GET", "requests"):
+                    said = {"data": [request.json() for request in self.requests]}
+                case ("DELETE", "requests"):
+                    self.requests.clear()
+                case ("DELETE", "script"):
+                    self._script = Script()
+                case ("POST", "script"):
+                    said["steps"] = self._script.extend(members(decode(incoming.body)))
+                case ("GET", "tee") if self.enclave is not None:
+                    said = {**self.enclave.to_dict(now), "fault": self.enclave.fault}
+                case ("POST", "tee") if self.enclave is not None:
+                    _play(members(decode(incoming.body)), self.enclave)
+                    said["fault"] = self.enclave.fault
+                case (_, "tee") if self.enclave is not None:
+                    return contract.refused(405, headers={"allow": "GET, POST"})
+                case _:
+                    return contract.refused(404, f"{incoming.method} {incoming.path} was not found")
+        except ValueError as reason:
+            return contract.refused(400, str(reason))
+        return json_answer(200, said)
+
     # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
@@ -194,7 +223,7 @@ class Emulator:
         if stranger := _stranger(incoming):
             return stranger
         try:
-            body = contract.decode(incoming.body)
+            body = decode(incoming.body)
         except ValueError as reason:
             return contract.refused(400, f"Invalid JSON in the request body: {reason}")
         if issues := [*contract.issues(body)]:
@@ -209,7 +238,6 @@ class Emulator:
         return channel.leave(answered) if channel else answered
 
     async def _answer(self, body: dict[str, Any], step: Step | None, leaving: Leaving, number: int, now: float) -> Answer:
-        """The answer to a body that the contract allows; as a step of the script has it, if there is one."""
         name, switches = split_suffix(body["model"])
         if switches:
             body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
@@ -222,7 +250,7 @@ class Emulator:
         if isinstance(step, Unspoken):
             answered = _unspoken(step)
         elif isinstance(step, Spoken):
-            answered = _said(unsaid, [_turn(step, request)] * request.choices, step.how)
+            answered = delivery.said(unsaid, [_turn(step, request)] * request.choices, step.how)
         elif model is None:
             return contract.refused(404, f"Specified model not found: {name}")
         else:
@@ -236,7 +264,7 @@ class Emulator:
         if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
             return contract.too_long(request.prompt_tokens, limit)
         try:
-            return _said(unsaid, [answer(request, index) for index in range(request.choices)], how)
+            return delivery.said(unsaid, [answer(request, index) for index in range(request.choices)], how)
         except Unsatisfiable as reason:
             return contract.rejected(f"Invalid schema: {reason}", unsaid.id)
 
@@ -254,6 +282,15 @@ def _stranger(incoming: Incoming) -> Answer | None:
     if not key.strip() and scheme.lower() in {"", "bearer"}:
         return contract.no_key(f"https://api.venice.ai{incoming.path}")
     return None if scheme.lower() == "bearer" else contract.refused(401)
+
+
+def _play(order: dict[str, Any], enclave: Enclave) -> None:
+    if not order or order.keys() - {"fault", "rotate"} or order.get("rotate", True) is not True:
+        raise InvalidRequestError('expected {"fault": "debug"}, {"fault": null} or {"rotate": true}')
+    if "fault" in order:
+        enclave.fault = order["fault"]
+    if "rotate" in order:
+        enclave.rotate()
 
 
 # -- what a step of the script answers -----------------------------------------------------------------------------------
@@ -280,8 +317,7 @@ def _unspoken(step: Unspoken) -> Answer:
 def _turn(step: Spoken, request: ChatRequest) -> Turn:
     match step:
         case Text():
-            pieces = None if step.deltas is None else tuple(step.deltas)
-            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=pieces)
+            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=step.deltas)
         case Calls():
             turn, given = len(request.messages), [call.arguments for call in step.calls]
             texts = [arguments if isinstance(arguments, str) else json.dumps(arguments) for arguments in given]
@@ -290,10 +326,3 @@ def _turn(step: Spoken, request: ChatRequest) -> Turn:
             return Turn(step.text, calls=calls, finish_reason="tool_calls")
         case Echo():
             return Turn(request.question)
-
-
-def _said(unsaid: Completion, turns: list[Turn], how: Delivery) -> Answer:
-    """The completion with these turns, as it is delivered."""
-    said = replace(unsaid, turns=[delivery.dressed(turn, how) for turn in turns])
-    whole = not said.request.streams or how.get("json_instead")
-    return delivery.body(said.body(), how) if whole else delivery.stream(said, how)

@@ -13,8 +13,8 @@ from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import contract
+from .answer import ChatRequest
 from .delivery import DONE, EVENTS_TYPE, Completion, event
-from .request import ChatRequest
 from .sending import Answer, closed, json_answer
 
 _logger = logging.getLogger(__name__)
@@ -58,7 +58,6 @@ class Backend(Protocol):
 
 
 async def relayed(backend: Backend, shell: Completion) -> Answer:
-    """The backend's answer to the request of a completion that has no turns."""
     chunks = _chunks(backend, shell)
     try:
         if not shell.request.streams:

@@ -115,7 +115,12 @@ class Catalogue:
         self._models = {entry.id: entry, **{other.id: other for other in others}}
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
-        return [model.model_dump() for model in self._models.values() if _is(model, kind)]
+        return [
+            model.model_dump()
+            for model in self._models.values()
+            if kind in {"all", model.type}
+            or (kind == "code" and getattr(model.model_spec.capabilities, "optimizedForCode", None) is True)
+        ]
 
     def traits(self, kind: str) -> dict[str, str]:
         models = [model for model in self._models.values() if model.type == kind]
@@ -138,7 +143,6 @@ class Catalogue:
         }
 
     def capabilities(self, name: str) -> ModelCapabilities:
-        """What the text model that a name stands for can do; nothing if there is no such model."""
         model = self.find(name)
         return (model and model.model_spec.capabilities) or ModelCapabilities()
 
@@ -148,12 +152,6 @@ class Catalogue:
         if found is None:
             found = next((model for model in self._models.values() if _loose(model.id) == _loose(name)), None)
         return found if found is not None and found.type == "text" else None
-
-
-def _is(model: ModelResponse, kind: str) -> bool:
-    if kind != "code":
-        return kind in {"all", model.type}
-    return model.type == "text" and (model.model_spec.capabilities or ModelCapabilities()).optimizedForCode is True
 
 
 def _loose(name: str) -> str:

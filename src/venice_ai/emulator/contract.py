@@ -1,8 +1,7 @@
 """Validates the body of a chat request as Venice does, before a model sees it, and makes Venice's error responses.
 
-Names, types and ranges are those of `types/api/params.py`, which the client checks as well. Only the wire refuses more:
-unknown keys at the top, null where a value belongs, URLs that are not valid.
-Sources: Venice's OpenAPI document, schema `ChatCompletionRequest`; https://docs.venice.ai/api-reference/error-codes.
+The wire refuses more than `types/api/params.py` says: unknown keys at the top, null where a value belongs, wrong URLs. Sources:
+Venice's OpenAPI document, schema `ChatCompletionRequest`; https://docs.venice.ai/api-reference/error-codes.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
-from math import isfinite
 from typing import Annotated, Any, NamedTuple, NotRequired
 from urllib.parse import urlsplit
 
@@ -25,7 +23,7 @@ from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
 
-from .request import ChatRequest, parts_of
+from .answer import ChatRequest, parts_of
 from .sending import Answer, encode_json, json_answer
 
 MAX_BODY_BYTES = 35 * 1024 * 1024
@@ -84,32 +82,14 @@ _NULLABLE = {"stop", "tools"}
 # By what msgspec says: the first that is in it counts.
 _CODES = {
     "Object contains unknown field": "unrecognized_keys",
-    " >= ": "too_small",
-    " > ": "too_small",
-    " <= ": "too_big",
-    " < ": "too_big",
+    " >": "too_small",
+    " <": "too_big",
     "Invalid": "invalid_enum_value",
 }
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
 
-def _number(digits: str) -> int | float:
-    value = float(digits)
-    if not isfinite(value):
-        raise ValueError(f"{digits} is not a number of JSON")
-    return int(value) if value.is_integer() else value
-
-
 learn(*_KINDS.values(), _Reasoned)
-_decode = json.JSONDecoder(parse_float=_number, parse_constant=_number).decode
-
-
-def decode(body: bytes) -> Any:
-    """The JSON of a request, ValueError if it is not JSON. As in JavaScript, 1.0 is 1, and half of a surrogate pair is text."""
-    try:
-        return _decode(body.decode())
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def issues(body: Any) -> Iterator[Issue]:

@@ -1,7 +1,5 @@
 """Writes an answer in Venice's format, and says how it is sent: delays, pieces, and every fault that can happen on the way.
 
-`Delivery` lists every fault by name. A `Completion` is one JSON body or the chunks of a stream; the functions here turn them
-into acts: events, what is wrong with them, when they are sent, where the bytes break off.
 Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """
 
@@ -21,8 +19,7 @@ from venice_ai._wire.sse import encode
 from venice_ai.costs import rate
 
 from . import repeatable
-from .answer import CITATIONS, Call, Turn
-from .request import ChatRequest, token_pieces
+from .answer import CITATIONS, Call, ChatRequest, Turn, token_pieces
 from .sending import JSON_TYPE, Act, Answer, encode_json, merged
 
 DONE = encode(b"[DONE]")
@@ -99,7 +96,6 @@ class Completion:
         return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": parameters}
 
     def chunks(self, how: Delivery) -> Iterator[dict[str, Any]]:
-        """The answer in chunks, one choice after the other, without usage."""
         call_index, bare = how.get("call_index", "normal"), how.get("bare_fragments", False)
         for place, turn in enumerate(self.turns):
             for _ in range(how.get("roles", 1)):
@@ -196,7 +192,10 @@ def body(content: Any, how: Delivery) -> Answer:
     return sent(200, {"content-type": JSON_TYPE}, [encode_json(content)], how)
 
 
-def stream(completion: Completion, how: Delivery) -> Answer:
+def said(completion: Completion, turns: Iterable[Turn], how: Delivery) -> Answer:
+    completion = replace(completion, turns=[_dressed(turn, how) for turn in turns])
+    if not completion.request.streams or how.get("json_instead"):
+        return body(completion.body(), how)
     return events(chain.from_iterable(map(completion.request.leaving, _with_tail(completion, how))), how)
 
 
@@ -220,7 +219,7 @@ def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: 
     return Answer(status, merged(headers, how.get("headers", {})), body, how.get("delay", 0.0))
 
 
-def dressed(turn: Turn, how: Delivery) -> Turn:
+def _dressed(turn: Turn, how: Delivery) -> Turn:
     if how.get("fenced"):
         turn = replace(turn, text=f"```json\n{turn.text}\n```", pieces=None)
     if size := how.get("huge_event"):
@@ -233,7 +232,6 @@ def event(content: Any) -> bytes:
 
 
 def _with_tail(completion: Completion, how: Delivery) -> Iterator[dict[str, Any]]:
-    """The chunks with usage and citations where they belong."""
     usage = how.get("usage", "own") if completion.request.wants_usage else "never"
     citations = how.get("citations", "first") if completion.request.searches else "never"
     unfinished = len(completion.turns)
@@ -249,7 +247,6 @@ def _with_tail(completion: Completion, how: Delivery) -> Iterator[dict[str, Any]
 
 
 def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
-    """Events on the wire, with what is wrong with them."""
     if "comments_only" in how:
         yield from [b": keep-alive\n\n"] * how["comments_only"]
         return

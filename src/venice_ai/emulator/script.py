@@ -16,9 +16,10 @@ from typing_extensions import Unpack
 
 from venice_ai._core.settings import check_headers
 from venice_ai.exceptions import InvalidRequestError
+from venice_ai.types.api.params import CHAT_PATH
 
 from .delivery import Delivery
-from .schema_instance import instance
+from .schemas import instance
 
 Status: TypeAlias = Annotated[int, msgspec.Meta(ge=200, le=599)]
 
@@ -150,7 +151,7 @@ def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Fai
     """Answers 429, the model is overloaded; with `Retry-After` if given (seconds, or any text)."""
     said = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after
     directive = {} if said is None else {"retry-after": said}
-    return _step(Failure, _with_headers(how, directive), status=429)
+    return _step(Failure, {**how, "headers": {**directive, **how.get("headers", {})}}, status=429)
 
 
 def overloaded(**how: Unpack[Delivery]) -> Failure:
@@ -161,7 +162,8 @@ def overloaded(**how: Unpack[Delivery]) -> Failure:
 def rate_limited(reset: float, *, of: str = "requests", **how: Unpack[Delivery]) -> Failure:
     """Answers 429, a rate limit is used up; `reset` is the value of its reset header, `of` is `requests` or `tokens`."""
     headers = {f"x-ratelimit-remaining-{of}": "0", f"x-ratelimit-reset-{of}": f"{reset:.16g}"}
-    return _step(Failure, _with_headers(how, headers), status=429, body={"error": "Rate limit exceeded"})
+    how = {**how, "headers": {**headers, **how.get("headers", {})}}
+    return _step(Failure, how, status=429, body={"error": "Rate limit exceeded"})
 
 
 def raw(status: int, body: bytes = b"", **how: Unpack[Delivery]) -> Raw:
@@ -192,8 +194,18 @@ class Script:
         self.always: dict[str, Step | None] = {}
 
     def take(self, path: str) -> Step | None:
-        """The next step; `None` at the end of the script."""
         return self.left[path].popleft() if self.left[path] else self.always.get(path)
+
+    def extend(self, order: dict[str, Any]) -> int:
+        """Takes the steps of an order in JSON, and counts them."""
+        if "steps" not in order or order.keys() - {"steps", "path", "always"}:
+            raise InvalidRequestError('expected {"steps": [...]}, with "path" and "always" where wanted')
+        steps, path = steps_from_json(order["steps"]), str(order.get("path", CHAT_PATH))
+        if order.get("always"):
+            self.always[path] = steps[-1] if steps else None
+        else:
+            self.left[path].extend(steps)
+        return len(steps)
 
 
 def steps_from_json(steps: Any) -> list[Step]:
@@ -232,7 +244,3 @@ def _step(kind: type[AnyStep], how: Delivery, **members: Any) -> AnyStep:
         return msgspec.convert({**members, "how": _checked(how)}, kind)
     except msgspec.ValidationError as reason:
         raise InvalidRequestError(f"this is not a step: {reason}") from None
-
-
-def _with_headers(how: Delivery, headers: dict[str, str]) -> Delivery:
-    return {**how, "headers": {**headers, **how.get("headers", {})}}

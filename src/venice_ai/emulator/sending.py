@@ -6,11 +6,15 @@ The answer says what happens; the two transports (`transport.py` in process, `se
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import isfinite
 from typing import Any, Literal, Self, TypeAlias
 
+from venice_ai._core.request import SECRET_HEADERS
 from venice_ai._wire import json_text
 from venice_ai.types.response_meta import Headers
 
@@ -31,6 +35,56 @@ class Incoming:
     query: Mapping[str, str]
     headers: Headers
     body: bytes
+
+
+def _number(digits: str) -> int | float:
+    value = float(digits)
+    if not isfinite(value):
+        raise ValueError(f"{digits} is not a number of JSON")
+    return int(value) if value.is_integer() else value
+
+
+_decode = json.JSONDecoder(parse_float=_number, parse_constant=_number).decode
+
+
+def decode(body: bytes) -> Any:
+    """The JSON of a request, ValueError if it is not JSON. As in JavaScript, 1.0 is 1, and half of a surrogate pair is text."""
+    try:
+        return _decode(body.decode())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A request as it arrived; keys are left out."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    """By their names in lower case."""
+    content: bytes
+    """The body's bytes."""
+
+    @cached_property
+    def body(self) -> Any:
+        """The body's JSON; the bytes if it is not JSON, and `None` without a body."""
+        try:
+            return decode(self.content) if self.content else None
+        except ValueError:
+            return self.content
+
+    @classmethod
+    def of(cls, incoming: Incoming) -> Self:
+        """The record of a request."""
+        headers = {name: "***" if name in SECRET_HEADERS else value for name, value in incoming.headers.items()}
+        return cls(incoming.method, incoming.path, dict(incoming.query), headers, incoming.body)
+
+    def json(self) -> dict[str, Any]:
+        """The request in JSON, for the admin endpoint."""
+        body = self.body.decode("utf-8", "replace") if isinstance(self.body, bytes) else self.body
+        return {"method": self.method, "path": self.path, "query": self.query, "headers": self.headers, "body": body}
 
 
 @dataclass(frozen=True, slots=True)

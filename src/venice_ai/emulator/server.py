@@ -8,10 +8,11 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from venice_ai._core.machine import is_loopback, listening, origin
@@ -20,7 +21,7 @@ from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES, refused
-from .sending import PREFIX, Answer, Incoming, acts_of, closed
+from .sending import PREFIX, Act, Answer, Incoming, acts_of, closed
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -104,8 +105,11 @@ def run_in_thread(
 async def _handled(emulator: Responder, request: web.BaseRequest) -> web.StreamResponse:
     from aiohttp import web
 
-    headers, body = Headers(request.headers.items()), await _body(request)
-    incoming = Incoming(request.method, request.path, dict(request.query), headers, body)
+    try:
+        body = await request.content.readexactly(MAX_BODY_BYTES + 1)  # one more than is allowed, to be refused
+    except asyncio.IncompleteReadError as whole:
+        body = whole.partial
+    incoming = Incoming(request.method, request.path, dict(request.query), Headers(request.headers.items()), body)
     try:
         answer = await emulator.respond(incoming, now=_CLOCK.time())
     except Exception:  # a fault of the emulator's must not look like one of HTTP
@@ -125,26 +129,18 @@ async def _handled(emulator: Responder, request: web.BaseRequest) -> web.StreamR
     return response
 
 
-async def _body(request: web.BaseRequest) -> bytes:
-    """The body, as far as one byte past what is allowed."""
-    try:
-        return await request.content.readexactly(MAX_BODY_BYTES + 1)
-    except asyncio.IncompleteReadError as whole:
-        return whole.partial
-
-
 async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
     from aiohttp import HttpVersion11
 
-    length = _length(answer)
-    if length is None:
-        if request.version < HttpVersion11:  # there the end of the connection is the end of the body
-            response.force_close()
-        elif "content-length" not in response.headers:
-            response.enable_chunked_encoding()
-    else:
-        response.content_length = length
-        _compress(request, response, length)
+    known: Sequence[Act] = answer.body if isinstance(answer.body, tuple) else (inf,)  # else it comes bit by bit
+    sizes = [len(act) for act in known if isinstance(act, bytes)]
+    if len(sizes) == len(known) and "content-length" not in answer.headers:
+        response.content_length = sum(sizes)
+        _compress(request, response, sum(sizes))
+    elif request.version < HttpVersion11:  # there the end of the connection is the end of the body
+        response.force_close()
+    elif "content-length" not in response.headers:
+        response.enable_chunked_encoding()
     await response.prepare(request)
     async for act in acts_of(answer.body):
         if isinstance(act, bytes):
@@ -155,14 +151,6 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: 
         else:
             await _CLOCK.sleep(act)  # the caller's leaving cancels it
     await response.write_eof()
-
-
-def _length(answer: Answer) -> int | None:
-    """The length of a body that is known as a whole; None for one that comes bit by bit."""
-    if not isinstance(answer.body, tuple) or "content-length" in answer.headers:
-        return None
-    sizes = [len(act) for act in answer.body if isinstance(act, bytes)]
-    return sum(sizes) if len(sizes) == len(answer.body) else None
 
 
 def _compress(request: web.BaseRequest, response: web.StreamResponse, length: int) -> None:

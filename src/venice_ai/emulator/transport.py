@@ -105,7 +105,7 @@ class EmulatorReply:
         self._closing = closing
         self._body: Body = ()
         self._broken: asyncio.Future[None] = loop.create_future()
-        self._time = _LineTime() if isinstance(clock, VirtualClock) else None
+        self._time = _LineTime(clock) if isinstance(clock, VirtualClock) else None
         watched = cast("asyncio.AbstractEventLoop", self._time or loop)  # a watch uses nothing else of it
         kind = Watch if request.stream else _PlainWatch
         self._watch: Watch = kind(request, watched.time(), self._break, watched)
@@ -155,7 +155,6 @@ class EmulatorReply:
             task.add_done_callback(self._closing.discard)
 
     async def _carry(self, act: Act) -> bytes:
-        """What comes through of one act: its bytes, or none after a wait."""
         self._watch.resume()
         if isinstance(act, bytes):
             self._check()
@@ -167,11 +166,8 @@ class EmulatorReply:
         return b""
 
     async def _wait(self, seconds: float) -> None:
-        if seconds > 0 and self._time is not None and isinstance(self._clock, VirtualClock):
-            passed = self._time.skip(seconds, self._broken)
-            await (self._clock.skip(passed) if passed < math.inf else asyncio.shield(self._broken))
-        elif seconds > 0:
-            await self._until(self._clock.sleep(seconds) if seconds < math.inf else asyncio.shield(self._broken))
+        if seconds > 0:
+            await (self._time.skip(seconds, self._broken) if self._time else self._until(self._clock.sleep(seconds)))
         self._check()
 
     async def _until(self, work: Awaitable[T]) -> T:
@@ -204,8 +200,8 @@ class EmulatorReply:
 class _LineTime:
     """The time of one exchange on a virtual clock, for a `Watch` in place of the event loop's: waits are skipped in it."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock, self._loop = clock, asyncio.get_running_loop()
         self._now = 0.0
         self._timer: tuple[float, Callable[[], object], asyncio.TimerHandle] | None = None
 
@@ -218,8 +214,8 @@ class _LineTime:
         self._timer = when, callback, handle
         return handle
 
-    def skip(self, seconds: float, broken: asyncio.Future[None]) -> float:
-        """Lets so much time pass, or as much as there is until a limit is met; returns how much it was."""
+    async def skip(self, seconds: float, broken: asyncio.Future[None]) -> None:
+        """Lets so much time pass, also on the clock, or as much as there is until a limit is met."""
         begun, end = self._now, self._now + seconds
         while self._timer is not None and self._timer[0] <= end and not self._timer[2].cancelled():
             when, callback, handle = self._timer
@@ -227,7 +223,8 @@ class _LineTime:
             self._reach(when, callback)
         if not broken.done():
             self._now = end
-        return self._now - begun
+        passed = self._now - begun
+        await (self._clock.skip(passed) if passed < math.inf else asyncio.shield(broken))
 
     def _reach(self, when: float, callback: Callable[[], object]) -> None:
         self._timer, self._now = None, max(self._now, when)
@@ -235,8 +232,6 @@ class _LineTime:
 
 
 class _PlainWatch(Watch):
-    """The limits of a call whose answer is read in one piece."""
-
     def _due(self) -> tuple[float, str, float] | None:
-        limits = (("plain", self._limits.plain), ("deadline", self._deadline))
+        limits = (("plain", self._request.timeout.plain), ("deadline", self._request.deadline_seconds))
         return min(((self._sent + seconds, clock, seconds) for clock, seconds in limits if seconds is not None), default=None)

@@ -1,7 +1,4 @@
-"""The errors of structured output that are pydantic's, too: an `except pydantic.ValidationError` catches them.
-
-Importing pydantic takes long, so this module is imported when one of them is first needed.
-"""
+"""The errors of structured output that are pydantic's, too. Importing pydantic takes long, so they are loaded when needed."""
 
 from __future__ import annotations
 

@@ -91,7 +91,8 @@ def error_for(
     """The error for an HTTP answer, or for one inside a stream (status 200), whose `headers` are looked up in lower case."""
     found = reported(cast("Any", body)) if status < 300 and isinstance(body, Mapping) else None
     said: Any = found or cast("Any", body)
-    code = _code(said)
+    places = (_member(said, "error"), *_error_members(said), said)
+    code = next(filter(None, (_text(_member(each, name)) for name in ("code", "error_code") for each in places)), None)
     name = code or _type(said)
     counts_as = status if status >= 300 else _status_of(name, status)
     # An unknown code is not tried again; the type still tells what kind of error it is.
@@ -162,11 +163,6 @@ def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _code(body: Any) -> str | None:
-    places = (_member(body, "error"), *_error_members(body), body)
-    return next(filter(None, (_text(_member(each, name)) for name in ("code", "error_code") for each in places)), None)
 
 
 def _detail(body: Any, headers: Mapping[str, str]) -> str:

@@ -10,9 +10,7 @@ Any program that speaks OpenAI's chat API and is given that address gets what th
 the rate limiter, budgets, fallbacks, streams that tell whether they are complete. `venice-chat gateway` is the command.
 """
 
-from ._application import Options as Options
-from ._application import app as app
-from ._serving import Running as Running
-from ._serving import serve as serve
+from ._application import Options, app
+from ._serving import Running, serve
 
 __all__ = ["Options", "Running", "app", "serve"]

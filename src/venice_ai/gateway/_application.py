@@ -286,8 +286,6 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
 
 
 class _Asked(NamedTuple):
-    """One chat that a program asks for."""
-
     keywords: dict[str, Any]  # of `create`; fields that are not known here are in its `extra_body`, and go through as they are
     sealed: bool  # whether it is to be end-to-end encrypted
     usage: bool  # whether the program wants to be told the usage of a stream

@@ -10,7 +10,6 @@ from .._resource import APIResource
 from ..exceptions import APIError
 
 if TYPE_CHECKING:
-    from .._core.request import Request
     from .._limits.snapshot import LimitsSnapshot
     from ..types.response_meta import ResponseMeta
 
@@ -23,17 +22,14 @@ class Limits(APIResource[Connection]):
 
         It is about all clients of this process that use the same key and base URL.
         """
-        return self._client.limiter.snapshot(self._request())
+        return self._client.limiter.snapshot(self._client.build_request("GET", "/api_keys/rate_limits"))
 
     async def refresh(self) -> LimitsSnapshot:
         """Asks for the limits (`GET /api_keys/rate_limits`), and gives what is known then; an APIError if it fails."""
-        request = self._request()
+        request = self._client.build_request("GET", "/api_keys/rate_limits")
         for model, amounts in await self._client.caller.read(request, _amounts):
             await self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))
         return self.snapshot()
-
-    def _request(self) -> Request:
-        return self._client.build_request("GET", "/api_keys/rate_limits")
 
 
 def _amounts(body: bytes, meta: ResponseMeta, _secret: bytes) -> list[tuple[str, dict[str, int]]] | APIError:

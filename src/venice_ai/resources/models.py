@@ -209,7 +209,7 @@ class Models(APIResource["Connection"]):
             # What names stand for: a model's id for itself, a trait or an alias for an id.
             held: Any = reply.get("data")
             names: Any = cast("Any", held) if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
-            self._client.notices.learn(path, dict(names), now() + CACHE_SECONDS)
+            self._client.notices.names[path] = now() + CACHE_SECONDS, dict(names)
             return reply
 
         return _own_copy(cast("R", await self._single_flight.share(path, fetch)))

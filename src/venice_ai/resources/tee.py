@@ -182,18 +182,18 @@ class Tee(APIResource["Connection"]):
         async with self._in_time():
             return await self._examined(_checked(model), options)
 
-    async def _collected(self, model: str, options: TeeOptions) -> CollectedEvidence:
+    async def _examined(self, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
         _now(options)  # a bad clock, and stored numbers that cannot be Intel's, are errors before anything is sent
-        seen = self._fetcher(options).seen
+        fetcher = self._fetcher(options)
+        seen = fetcher.seen
         asked = await self._asked(model, options)
         reply, now, server = asked.reply, _now(options), urlsplit(self._client.base_url)
         on_this_machine = is_loopback(server.hostname or "")
         platform, payload = await _apart(reply, lambda: attestation.subjects(reply))
         platform = None if options.verification == "server" else platform
-        return replace(
+        collected = replace(
             asked,
             now=now,
-            platform=platform,
             collateral=await self._intel(platform, options, now),
             nras=None if payload is None or options.gpu != "nras" else await ask_nras(self._once.transport, payload),
             private=on_this_machine or server.scheme == "https",
@@ -201,17 +201,13 @@ class Tee(APIResource["Connection"]):
             seen=seen,
             shown_before=self._shown.get(model, ()),
         )
-
-    async def _examined(self, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
-        collected = await self._collected(model, options)
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
         report = await asyncio.to_thread(attestation.verify, collected, options)
         # The numbers of collateral that was verified are kept, and what was not is dropped: another server may have better.
-        refused = {check.id for check in report.failures} & {"collateral", "revocation", "tcb_eval"}
-        if collected.platform is not None and refused:
-            self._fetcher(options).forget(*collected.platform)
+        if platform is not None and {check.id for check in report.failures} & {"collateral", "revocation", "tcb_eval"}:
+            fetcher.forget(*platform)
         if report.ok and report.tcb is not None:
-            self._fetcher(options).remember(report.tcb)
+            fetcher.remember(report.tcb)
         return collected, report
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:

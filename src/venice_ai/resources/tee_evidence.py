@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from functools import partial
 from math import inf
@@ -133,7 +133,7 @@ class Fetcher:
         for origin, root_crl in _SOURCES.items():
             urls = [*(origin + path.format(fmspc=fmspc, ca=ca) for path in _PATHS), root_crl]
             try:
-                found = _assembled(*await _fetched(self._transport, [_request("GET", url) for url in urls]))
+                found = _assembled(*await _fetched(self._transport, *((url, None) for url in urls)))
                 kept = _Kept(found, *window(found), now)
             except (APIConnectionError, ValueError) as error:
                 logger.info("no collateral from %s: %s", origin, error)
@@ -150,13 +150,11 @@ class Fetcher:
     def _valid(self, name: str, now: float) -> _Kept | None:
         fields = dict(members(self._read(name)))
         fetched = fields.pop("fetched", 0.0)
-        if set(fields) != set(FIELDS) or not all(isinstance(each, str) for each in fields.values()):
-            return None
-        try:
-            kept = _Kept(fields, *window(fields), fetched if isinstance(fetched, float) else 0.0)
-        except ValueError:
-            return None
-        return kept if kept.valid(now) else None
+        with suppress(ValueError):
+            if fields.keys() == {*FIELDS}:
+                kept = _Kept(shaped(fields, dict[str, str], name), *window(fields), shaped(fetched, float, "fetched"))
+                return kept if kept.valid(now) else None
+        return None
 
     def _file(self, name: str) -> Path | None:
         return None if self._folder is None else self._folder / f"collateral-{name}.json"
@@ -165,7 +163,11 @@ class Fetcher:
         """The JSON in a file, which is read once; None if the file is missing or broken: then it is renewed."""
         if name not in self._values and (path := self._file(name)) is not None:
             with suppress(OSError, ValueError, RecursionError):
-                self._values[name] = json.loads(_contents(path))
+                # A link leads elsewhere, and a pipe would be waited for: neither is a file of ours.
+                handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+                with os.fdopen(handle, "rb") as file:
+                    if stat.S_ISREG(os.fstat(handle).st_mode) and not path.is_symlink():
+                        self._values[name] = json.loads(file.read(MAX_BODY_BYTES))
         return self._values.get(name)
 
     def _write(self, name: str, value: Any) -> None:
@@ -186,36 +188,25 @@ class Fetcher:
             logger.info("collateral cannot be kept in %s: %s", path.parent, error)
 
 
-def _contents(path: Path) -> bytes:
-    """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode) or path.is_symlink():
-            raise OSError(f"{path} is not a file")
-        return file.read(MAX_BODY_BYTES)
-
-
-def _request(method: str, url: str, body: bytes | None = None) -> Request:
-    kind = {} if body is None else {"Content-Type": "application/json"}
+async def _fetch(transport: Transport, asked: tuple[str, bytes | None]) -> _Document:
+    """Body and headers of the answer to a GET, or to a POST of some JSON; a ValueError if it is not a 200, or is too long."""
+    url, sent = asked
+    kind = {} if sent is None else {"Content-Type": "application/json"}
     headers = {"Accept": "*/*", "User-Agent": f"venice-chat/{__version__}", **kind}
     # A stream, because the body of a plain reply is read whole before anybody can see how long it is.
-    return Request(method, url, headers=headers, body=body, timeout=_LIMITS, stream=True)
-
-
-async def _fetch(transport: Transport, request: Request) -> _Document:
-    """The body and headers of an answer; a ValueError if its status is not 200, or it is longer than `MAX_BODY_BYTES`."""
+    request = Request("GET" if sent is None else "POST", url, headers=headers, body=sent, timeout=_LIMITS, stream=True)
     request.deadline_seconds = _DEADLINE_SECONDS
     with closing(await transport.send(request)) as reply:
         if reply.status != 200:
-            raise ValueError(f"{request.url} answered {reply.status}")
+            raise ValueError(f"{url} answered {reply.status}")
         body = await read_at_most(reply, MAX_BODY_BYTES)
         if len(body) > MAX_BODY_BYTES:
-            raise ValueError(f"{request.url} sends more than {MAX_BODY_BYTES} bytes")
+            raise ValueError(f"{url} sends more than {MAX_BODY_BYTES} bytes")
         return body, reply.headers
 
 
-async def _fetched(transport: Transport, requests: Sequence[Request]) -> list[_Document]:
-    return await bounded_map(partial(_fetch, transport), requests, limit=len(requests))
+async def _fetched(transport: Transport, *asked: tuple[str, bytes | None]) -> list[_Document]:
+    return await bounded_map(partial(_fetch, transport), asked, limit=len(asked))
 
 
 async def read_at_most(reply: Reply, most: int) -> bytes:
@@ -231,8 +222,7 @@ async def read_at_most(reply: Reply, most: int) -> bytes:
 async def ask_nras(transport: Transport, payload: object) -> Documents | str:
     """What NVIDIA's service answers about the evidence of a reply; why, if it does not. It learns of these GPUs."""
     try:
-        requests = [_request("POST", nras.ATTEST_URL, nras.question(payload)), _request("GET", nras.KEYS_URL)]
-        (answer, _), (keys, _) = await _fetched(transport, requests)
+        (answer, _), (keys, _) = await _fetched(transport, (nras.ATTEST_URL, nras.question(payload)), (nras.KEYS_URL, None))
     except (APIConnectionError, ValueError) as error:
         return str(error)
     return Documents(answer, keys)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import Any, Final, TypeAlias, cast
 
 from .._core.json_values import items, members
@@ -54,11 +54,12 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
             return skipped(ACI, failed=outcome("aci_keyset", "fail", why))
     if not case.keyset:
         return skipped(ACI, "the reply has no workload_keyset")
-    rules = (_keyset, _workload, _endorsement, _custody)
-    return [run(name, partial(rule, case)) for name, rule in zip(ACI, rules, strict=True)]
+    return [run(name, getattr(case, name)) for name in ACI]
 
 
 class _Case:
+    """What a gateway states of its keys, and the checks of that, each by its name."""
+
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self.reply = reply
         self.attestation = members(reply.get("attestation"))
@@ -71,53 +72,51 @@ class _Case:
     def digest(self) -> str:
         return keyset_digest(self.keyset)
 
+    def aci_keyset(self) -> str:
+        if _text(self.reply, "workload_keyset_digest") != self.digest:
+            raise ValueError(f"workload_keyset_digest is not the digest of the keys, {self.digest}")
+        return self.digest
 
-def _keyset(case: _Case) -> str:
-    if _text(case.reply, "workload_keyset_digest") != case.digest:
-        raise ValueError(f"workload_keyset_digest is not the digest of the keys, {case.digest}")
-    return case.digest
+    def aci_workload(self) -> str:
+        if not self.identity:
+            raise CheckSkipped("the reply has no workload_identity.public_key")
+        expected = keyset_digest({name: _text(self.identity, name) for name in ("algo", "public_key")})
+        fail_if(_text(self.reply, "workload_id") != expected, f"workload_id is not the digest of the identity key, {expected}")
+        return expected
 
+    def aci_endorsement(self) -> str:
+        if not (endorsement := members(self.attestation.get("keyset_endorsement"))):
+            raise CheckSkipped("the reply has no keyset_endorsement")
+        if _text(endorsement, "algo") != "ecdsa-secp256k1" or _text(self.identity, "algo") != "ecdsa-secp256k1":
+            raise ValueError("the endorsement of the keys is not by an ecdsa-secp256k1 key")
+        statement = canonical({"purpose": "aci.keyset.endorsement.v1", "workload_keyset_digest": self.digest})
+        signature = from_hex(_text(endorsement, "value"), "the endorsement")
+        key, digest = public_key_bytes(_text(self.identity, "public_key")), hashlib.sha256(statement).digest()
+        if len(signature) not in {64, 65} or not signed_by(key, digest, signature[:64] + b"\0"):
+            raise ValueError("the identity key did not endorse this set of keys")
+        return "by the identity key"
 
-def _workload(case: _Case) -> str:
-    if not case.identity:
-        raise CheckSkipped("the reply has no workload_identity.public_key")
-    expected = keyset_digest({name: _text(case.identity, name) for name in ("algo", "public_key")})
-    fail_if(_text(case.reply, "workload_id") != expected, f"workload_id is not the digest of the identity key, {expected}")
-    return expected
-
-
-def _endorsement(case: _Case) -> str:
-    if not (endorsement := members(case.attestation.get("keyset_endorsement"))):
-        raise CheckSkipped("the reply has no keyset_endorsement")
-    if _text(endorsement, "algo") != "ecdsa-secp256k1" or _text(case.identity, "algo") != "ecdsa-secp256k1":
-        raise ValueError("the endorsement of the keys is not by an ecdsa-secp256k1 key")
-    statement = canonical({"purpose": "aci.keyset.endorsement.v1", "workload_keyset_digest": case.digest})
-    signature = from_hex(_text(endorsement, "value"), "the endorsement")
-    key, digest = public_key_bytes(_text(case.identity, "public_key")), hashlib.sha256(statement).digest()
-    if len(signature) not in {64, 65} or not signed_by(key, digest, signature[:64] + b"\0"):
-        raise ValueError("the identity key did not endorse this set of keys")
-    return "by the identity key"
-
-
-def _custody(case: _Case) -> str:
-    if not (entries := [entry for entry in map(members, case.custody) if entry]):
-        raise CheckSkipped("the reply has no key_custody")
-    held = {_normal(entry) for entry in entries}
-    named = [("identity", _normal(case.identity))]
-    for group in ("receipt_signing_keys", "e2ee_public_keys"):
-        keys = (as_object(entry, f"what is in {group}") for entry in items(case.keyset.get(group)))
-        named += [(str(key.get("key_id")), _normal(key)) for key in keys]
-    if loose := [name for name, key in named if key not in held]:
-        raise ValueError(f"the key management service gave no key {loose[0]}")
-    # Keys of other curves are made from the bytes of a secp256k1 key that is not shown, so that their chains prove nothing.
-    links = tuple(link for link in map(_link, entries) if link is not None)
-    if not links:
-        raise CheckSkipped("the reply has no key of secp256k1 in its key_custody")
-    app_id = _app_id(case.evidence)
-    if (root := _issuer(links, app_id)) != KMS_ROOT:
-        # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
-        raise CheckWarning(f"the application's key was issued by {root}, which is not the key management service that is known")
-    return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
+    def aci_custody(self) -> str:
+        if not (entries := [entry for entry in map(members, self.custody) if entry]):
+            raise CheckSkipped("the reply has no key_custody")
+        held = {_normal(entry) for entry in entries}
+        named = [("identity", _normal(self.identity))]
+        for group in ("receipt_signing_keys", "e2ee_public_keys"):
+            keys = (as_object(entry, f"what is in {group}") for entry in items(self.keyset.get(group)))
+            named += [(str(key.get("key_id")), _normal(key)) for key in keys]
+        if loose := [name for name, key in named if key not in held]:
+            raise ValueError(f"the key management service gave no key {loose[0]}")
+        # Keys of other curves are made from the bytes of a secp256k1 key that is not shown, so that their chains prove nothing.
+        links = tuple(link for link in map(_link, entries) if link is not None)
+        if not links:
+            raise CheckSkipped("the reply has no key of secp256k1 in its key_custody")
+        app_id = _app_id(self.evidence)
+        if (root := _issuer(links, app_id)) != KMS_ROOT:
+            # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
+            raise CheckWarning(
+                f"the application's key was issued by {root}, which is not the key management service that is known"
+            )
+        return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
 
 
 def _link(entry: Mapping[str, Any]) -> _Link | None:

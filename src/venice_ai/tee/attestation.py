@@ -23,11 +23,10 @@ from .canonical import as_object
 from .canonical import parse as parse_json
 from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, attained, fail_if, level_of, outcome, run, skipped
 from .crypto import address, public_key_bytes
-from .eventlog import PayloadError, Replay
 from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
 from .types import CollectedEvidence, Evidence, TeeOptions
-from .workload import app_compose, member, vm_config
+from .workload import member
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
@@ -80,14 +79,10 @@ def _object(reply: bytes) -> dict[str, Any]:
     return as_object(parse_json(reply), "the reply")
 
 
-class _Case:
+class _Case(workload.Software):
     def __init__(self, given: CollectedEvidence, options: TeeOptions) -> None:
-        self.options = options
-        self.given = given
+        super().__init__(given, options)
         self.checks: list[Check] = []
-        self.reply: dict[str, Any] = {}
-        self.quote: Quote  # once the check `quote_parse` has passed, as `workload`
-        self.workload: Workload
         self._key: bytes | None = None
         self._address: str | None = None
         self._tcb: Tcb | None = None
@@ -97,8 +92,9 @@ class _Case:
     def run(self, *names: str) -> None:
         """Runs checks by their names, each unless one that it needs did not pass."""
         for name in names:
+            rule = partial(_RULES[name], self) if name in _RULES else getattr(self, name)
             reached = all(map(self._passed, RULES[name][1:]))
-            self.checks += [run(name, partial(_RULES[name], self))] if reached else skipped([name])
+            self.checks += [run(name, rule)] if reached else skipped([name])
 
     def _passed(self, name: str) -> bool:
         return any(check.id == name and check.status in {"pass", "warn"} for check in self.checks)
@@ -139,20 +135,19 @@ class _Case:
             return b""
         return b"" if raw is None and "quote" in self.given.shown_before else raw
 
+    def _state(self, name: str, said: object, wanted: str, *, by_name: bool = True) -> str:
+        """Compares what the reply says; without a quote, and (`by_name`) where `server` was asked for, it may say nothing."""
+        if said is None and (self._raw is None or (by_name and self.options.verification == "server")):
+            raise CheckWarning(f"the reply does not say its {name}, which would be {wanted}")
+        fail_if(said != wanted, f"{name} is {said!r:.100}, not {wanted!r}")
+        return wanted
+
     def model(self) -> str:
-        said = self.reply.get("model")
-        if said is None and (self._raw is None or self.options.verification == "server"):
-            raise CheckWarning("the reply does not name its model")
-        fail_if(said != self.given.model, f"the reply is about the model {said!r:.100}")
-        return "the reply names the model (unsigned)"
+        return f"{self._state('model', self.reply.get('model'), self.given.model)} (unsigned)"
 
     def hardware(self) -> str:
-        for name, wanted in (("tee_hardware", "intel-tdx"), ("signing_algo", "ecdsa")):
-            said = self.reply.get(name)
-            if said is None and self._raw is None:
-                raise CheckWarning(f"the reply does not say its {name}")
-            fail_if(said != wanted, f"{name} is {said!r:.40}, not {wanted!r}")
-        return "intel-tdx, ecdsa"
+        stated = {"tee_hardware": "intel-tdx", "signing_algo": "ecdsa"}
+        return ", ".join(self._state(name, self.reply.get(name), stated[name], by_name=False) for name in stated)
 
     def model_key(self) -> str:
         given = [self.reply[name] for name in ("signing_key", "signing_public_key") if self.reply.get(name) is not None]
@@ -176,16 +171,12 @@ class _Case:
                 return key
         raise ValueError("the reply has no key that belongs to its signing_address")
 
-    def _signing_address(self) -> str | None:
+    def _signing_address(self) -> object:
         said = self.reply.get("signing_address")
-        return said.lower() if isinstance(said, str) else None
+        return said.lower() if isinstance(said, str) else said
 
     def key_address(self) -> str:
-        own = self._address or ""
-        if self.reply.get("signing_address") is None and (self._raw is None or self.options.verification == "server"):
-            raise CheckWarning(f"the reply does not say its signing_address; the key's is {own}")
-        fail_if(self._signing_address() != own, "the key does not belong to signing_address")
-        return own
+        return self._state("signing_address", self._signing_address(), self._address or "")
 
     def server_claims(self) -> str:
         quote = None
@@ -207,7 +198,8 @@ class _Case:
         else:
             self.run(*QUOTE)
         if self._passed("quote_parse"):
-            self.check_platform()
+            found, self._tcb = collateral.check(self.quote.raw, self.given, self.options)
+            self.checks += found
             self.check_workload()
             self.check_gpus()
             self.run("parts")
@@ -224,20 +216,10 @@ class _Case:
         if not self._raw:
             text = self.reply.get("intel_quote")
             raise ValueError("the quote is gone that was there before" if text is None else "the quote cannot be read")
-        for where in (self.reply.get("quote"), member(member(self.reply, "attestation"), "evidence").get("quote")):
+        for where in (self.reply.get("quote"), self.displays[1].get("quote")):
             fail_if(where is not None and decode(where) != self._raw, "the reply has two quotes that differ")
         self.quote = parse_quote(self._raw)
         return f"TDX, version 4, {len(self._raw)} bytes"
-
-    @cached_property
-    def logs(self) -> list[Replay]:
-        return workload.replays(self.reply)
-
-    def rtmr_replay(self) -> str:
-        try:
-            return workload.check_registers(self.logs, self.quote)
-        except PayloadError:
-            return "an event is not what its digest says"  # which the next check reports
 
     def check_chain(self, quote: Quote) -> str:
         check_chain(certificates(quote.chain), self.given.now, self.options.trust.intel_root_der)
@@ -249,20 +231,8 @@ class _Case:
 
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
-    def check_platform(self) -> None:
-        found, self._tcb = collateral.check(
-            self.quote.raw,
-            self.given.collateral,
-            now=self.given.now,
-            root_der=self.options.trust.intel_root_der,
-            statuses=self.options.tcb_statuses,
-            min_eval=self.options.min_tcb_eval,
-            seen=self.given.seen,
-        )
-        self.checks += found
-
     def check_workload(self) -> None:
-        self.workload = workload.describe(self.logs[0], self.reply) if self._passed("event_payload") else Workload()
+        self.workload = self.described() if self._passed("event_payload") else Workload()
         self.run("dev_image")
         if self.reply.get("compose_manager_attestation") is not None:
             self.run("compose_manager")
@@ -270,17 +240,14 @@ class _Case:
         if self.options.pins is not None:
             self.run("pins")
         # What nobody signed is not worth the reading, however long it is.
-        if self._passed("compose_hash") and self._passed("quote_signature"):
-            shown = app_compose(self.reply)
-            self._warnings += workload.compose_warnings(shown)
-            self.workload = replace(self.workload, images=workload.compose_images(shown))
+        is_signed = self._passed("compose_hash") and self._passed("quote_signature")
+        if is_signed and self.compose is not None:
+            images, warnings = workload.read_compose(self.compose)
+            self._warnings += warnings
+            self.workload = replace(self.workload, images=images)
         if aci.is_aci(self.reply):
             self.checks += aci.check(self.reply)
             self._warnings.append("the encryption ends at a gateway, which passes prompts on in clear to another machine")
-
-    def pins(self) -> str:
-        assert self.options.pins is not None
-        return workload.check_pins(self.options.pins, self.quote, self.workload)
 
     def compose_manager(self) -> str:
         """Checks that the manager's log of its own actions is signed by the same trust domain, for our nonce."""
@@ -297,18 +264,15 @@ class _Case:
 
     def check_gpus(self) -> None:
         payload, asked = self.reply.get("nvidia_payload"), self.given.nras
-        policy, root = self.options.gpu, self.options.trust.nvidia_root_sha256
-        found, self._gpus = gpu.check(
-            payload, self.given.nonce, policy=policy, root_sha256=root, expected_count=self._number_of_gpus()
-        )
+        found, self._gpus = gpu.check(payload, self.given.nonce, self.options, expected_count=self._number_of_gpus())
         self.checks += found
-        if asked is None and policy == "nras" and payload is not None:
+        if asked is None and self.options.gpu == "nras" and payload is not None:
             asked = "it was not asked"
         if asked is not None:
             self.checks.append(nras.check(asked, payload=payload, nonce=self.given.nonce, now=self.given.now))
 
     def _number_of_gpus(self) -> int | None:
-        number: object = vm_config(self.reply).get("num_gpus")
+        number: object = self.machine.get("num_gpus")
         return number if type(number) is int else None
 
     def parts(self) -> str:
@@ -318,7 +282,7 @@ class _Case:
         return "nothing is left out that the reply or the model promises"
 
     def _missing(self) -> Iterator[str]:
-        compose, before, gateway = app_compose(self.reply), self.given.shown_before, aci.is_aci(self.reply)
+        compose, before, gateway = self.compose, self.given.shown_before, aci.is_aci(self.reply)
         if compose is None and not gateway:
             yield "the compose file"
         if self.options.gpu != "off":
@@ -352,11 +316,13 @@ class _Case:
         doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
+        shape: Literal["near", "dstack"] | None
+        shape = "near" if "compose_manager_attestation" in self.reply else "dstack" if "info" in self.reply else None
         provider, manager = self.reply.get("tee_provider"), member(self.reply, "compose_manager_attestation")
         return AttestationReport(
             model=self.given.model,
             provider=provider if isinstance(provider, str) else None,
-            variant=self._variant(),
+            variant="aci" if aci.is_aci(self.reply) else shape,
             nonce=self.given.nonce.hex(),
             fetched_at=self.given.now,
             expires_at=self._expires(),
@@ -374,11 +340,6 @@ class _Case:
             trust_root=self.options.trust.name,
         )
 
-    def _variant(self) -> Literal["dstack", "near", "aci"] | None:
-        if aci.is_aci(self.reply):
-            return "aci"
-        return "near" if "compose_manager_attestation" in self.reply else "dstack" if "info" in self.reply else None
-
     def _expires(self) -> float:
         """Until when the key may be used: not past what the server, or Intel's collateral, says."""
         limits: list[float] = [self.given.now + self.options.attestation_ttl]
@@ -391,7 +352,6 @@ class _Case:
 
 
 _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
-    **{name: getattr(_Case, name) for name in (*SERVER, "quote_parse", "rtmr_replay", "compose_manager", "pins", "parts")},
     "intel_chain": lambda case: case.check_chain(case.quote),
     "qe_report": lambda case: case.check_enclave(case.quote),
     "quote_signature": lambda case: check_signature(case.quote),
@@ -399,15 +359,8 @@ _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
     "report_data_address": lambda case: _same(case.quote.report_data[:20], case.report_data()[:20]),
     "report_data_padding": lambda case: _same(case.quote.report_data[20:32], bytes(12)),
     "report_data_nonce": lambda case: _same(case.quote.report_data[32:], case.given.nonce),
-    "event_payload": lambda case: workload.check_payloads(case.logs),
-    "mr_config_id": lambda case: workload.check_config_id(case.quote, case.logs[0].payloads),
-    "compose_hash": lambda case: workload.check_compose(case.reply, case.logs[0].payloads),
-    "info_match": lambda case: workload.check_info(case.reply, case.quote, case.logs[0].payloads),
-    "dev_image": lambda case: workload.check_image(
-        case.quote, case.workload, case.options.os_images, allowed=case.options.allow_dev_image
-    ),
 }
-"""How each check of `RULES` is made, except `custom`, which is the caller's."""
+"""How checks are made for which a case has no method of their name."""
 
 
 def _same(found: bytes, wanted: bytes) -> str:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 
 UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, x509.ExtensionNotFound, Warning)
@@ -51,7 +51,9 @@ def issued(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def is_signed(data: bytes, signature: bytes, signer: object, curve: type[ec.EllipticCurve], digest: HashAlgorithm) -> bool:
+def is_signed(
+    data: bytes, signature: bytes, signer: object, curve: type[ec.EllipticCurve], digest: HashAlgorithm | Prehashed
+) -> bool:
     """Whether an ECDSA key of this curve, or that of a certificate, signed some data; the signature is r and then s."""
     half = len(signature) // 2
     r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))

@@ -15,14 +15,14 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 
 from ..types.attestation import Check, Tcb
 from .canonical import parse, shaped
 from .checks import COLLATERAL, outcome, run, skipped
-from .types import INTEL_ROOT_SHA256, TCB_STATUSES, Seen
+from .types import INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
 
 _SIGNERS: Final = {
     "tcb_info_issuer_chain": "Intel SGX TCB Signing",
@@ -39,37 +39,24 @@ _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"
 
 
-def installed() -> bool:
-    """Whether the package dcap-qvl is there. It is compiled, and not built for every platform."""
-    return find_spec("dcap_qvl") is not None
-
-
-def check(
-    quote: bytes,
-    collateral: Mapping[str, Any] | str | None,
-    *,
-    now: float,
-    root_der: bytes | None = None,
-    statuses: Collection[str] = ("UpToDate",),
-    min_eval: int = 0,
-    seen: Seen | None = None,
-) -> tuple[list[Check], Tcb | None]:
-    """The checks of a quote, and what Intel says of its platform. `collateral` may be why it is missing. Never raises."""
-    if not installed():
+def check(quote: bytes, given: CollectedEvidence, options: TeeOptions) -> tuple[list[Check], Tcb | None]:
+    """The checks of a quote, and what Intel says of its platform. Never raises."""
+    collateral = given.collateral
+    if find_spec("dcap_qvl") is None:  # it is compiled, and not built for every platform
         return skipped(COLLATERAL, _NOT_INSTALLED), None
     if collateral is None or isinstance(collateral, str):
         return skipped(COLLATERAL, _NOT_THERE if collateral is None else f"there is no collateral: {collateral}"), None
     try:
-        claims = _claims(quote, collateral, now, root_der)
+        claims = _claims(quote, collateral, given.now, options.trust.intel_root_der)
     except ValueError as error:
         name, why, known = error.args if isinstance(error, _Refused) else ("collateral", str(error), None)
         return skipped(COLLATERAL, failed=outcome(name, "fail", why)), known
-    tcb, before = _tcb(claims, collateral), seen or Seen()
+    tcb, before = _tcb(claims, collateral), given.seen or Seen()
     checks = [
         outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires or 0)}"),
         run("revocation", lambda: _revocation(tcb, before)),
-        run("tcb_status", lambda: _status(tcb, claims["qe"]["tcb_level"]["tcbStatus"], statuses)),
-        run("tcb_eval", lambda: _evaluation(tcb, min_eval, before)),
+        run("tcb_status", lambda: _status(tcb, claims["qe"]["tcb_level"]["tcbStatus"], options.tcb_statuses)),
+        run("tcb_eval", lambda: _evaluation(tcb, options.min_tcb_eval, before)),
     ]
     return checks, tcb
 
@@ -123,8 +110,8 @@ def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> Non
 def _parts(collateral: Mapping[str, Any]) -> Any:
     from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # it has types
 
-    texts = {name: shaped(collateral.get(name), str, f"the {name} of the collateral") for name in _TEXTS}
-    return QuoteCollateralV3(**texts, **{name: _binary(name, collateral.get(name)) for name in _BINARIES})
+    parts: dict[str, Any] = {name: shaped(collateral.get(name), str, f"the {name} of the collateral") for name in _TEXTS}
+    return QuoteCollateralV3(**parts, **{name: cast("Any", _binary(name, collateral.get(name))) for name in _BINARIES})
 
 
 def _binary(name: str, value: Any) -> bytes:

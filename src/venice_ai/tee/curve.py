@@ -12,11 +12,12 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, NoReturn, TypeAlias
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from .certificates import is_signed
 
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 """The order of the curve's group; private keys are below it."""
@@ -102,16 +103,10 @@ def _checked(point: bytes) -> bytes:
 @lru_cache(maxsize=32)  # a gateway shows the same signatures each time
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-    if len(signature) != 65 or len(digest) != 32 or not (r and s and max(r, s) < ORDER):
-        return False
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
-    try:
-        # The digest is Keccak's; Prehashed wants to know no more than its length.
-        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(SHA256())))
-    except InvalidSignature:
-        return False
-    return True
+    # The digest is Keccak's; Prehashed wants to know no more than its length.
+    hashed = Prehashed(SHA256())
+    return len(signature) == 65 and len(digest) == 32 and is_signed(digest, signature[:64], key, ec.SECP256K1, hashed)
 
 
 def recover(digest: bytes, signature: bytes) -> bytes | None:

@@ -22,7 +22,7 @@ from ..types.attestation import Check, Gpu, Status
 from .canonical import parse
 from .certificates import check_chain, common_name, is_signed, load
 from .checks import fail_if, outcome
-from .types import NVIDIA_ROOT_SHA256, GpuPolicy
+from .types import TeeOptions
 
 _CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
 _EXAMINED: Final = ("gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_firmware", "gpu_unique")
@@ -45,19 +45,14 @@ def chip(text: str) -> str | None:
 
 
 def check(
-    payload: object,
-    nonce: bytes,
-    *,
-    policy: GpuPolicy = "verify-if-present",
-    root_sha256: str = NVIDIA_ROOT_SHA256,
-    expected_count: int | None = None,
+    payload: object, nonce: bytes, options: TeeOptions, *, expected_count: int | None = None
 ) -> tuple[list[Check], list[Gpu]]:
     """The checks on `nvidia_payload` (JSON, its text, or `None`), and the GPUs if all passed. `expected_count` is unsigned."""
-    if policy == "off":
+    if options.gpu == "off":
         return [], []
     if payload is None:
-        required = policy in {"require", "nras"}
-        detail = "the reply has no evidence of a GPU" + (f", and gpu={policy!r} asks for it" if required else "")
+        required = options.gpu in {"require", "nras"}
+        detail = "the reply has no evidence of a GPU" + (f", and gpu={options.gpu!r} asks for it" if required else "")
         return [outcome("gpu_evidence", "fail" if required else "warn", detail)], []
     try:
         given = msgspec.convert(parse(payload) if isinstance(payload, (str, bytes)) else payload, _Payload)
@@ -66,7 +61,7 @@ def check(
     items = given.evidence_list
     found = _Findings({name: [] for name in _EXAMINED})
     found.expect(same_nonce(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
-    gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
+    gpus = [_examine(number, item, nonce, options.trust.nvidia_root_sha256, found) for number, item in enumerate(items)]
     checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
     status: Status = "pass" if expected_count in {None, len(items)} else "warn"
     unknown = "answered; the machine does not say how many it has"

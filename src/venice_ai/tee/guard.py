@@ -115,15 +115,13 @@ def _knows(value: Mapping[str, Any], known: type) -> bool:
 
 _OBJECTS = ("venice_parameters", "reasoning", "stream_options", "text")
 _TOOLS = "tools, and what they are called with, are not encrypted"
-_FUNCTIONS = "functions, and what they are called with, are not encrypted"
-_TOKENS = "the tokens of log probabilities come back in clear"
 _UNKNOWN = "part of it is not known here, and would travel in clear"
 _Rule: TypeAlias = tuple[Callable[[Any], bool], str]
 _Rules: TypeAlias = dict[str, _Rule]
 _HARMLESS: Final[_Rules] = {
     **dict.fromkeys(("tools", "parallel_tool_calls"), (not_, _TOOLS)),
-    **dict.fromkeys(("functions", "function_call"), (not_, _FUNCTIONS)),
-    **dict.fromkeys(("logprobs", "top_logprobs"), (not_, _TOKENS)),
+    **dict.fromkeys(("functions", "function_call"), (not_, "functions, and what they are called with, are not encrypted")),
+    **dict.fromkeys(("logprobs", "top_logprobs"), (not_, "the tokens of log probabilities come back in clear")),
     "fallbacks": (not_, "another model would read the conversation without having proved anything"),
     "tool_choice": (lambda value: value == "none", _TOOLS),
     "response_format": (
@@ -143,7 +141,7 @@ _HARMLESS: Final[_Rules] = {
 
 _LOOKED_UP = "what is looked up leaves the enclave"
 _SWITCHES: Final[_Rules] = {
-    "enable_e2ee": (lambda value: value is True, "it contradicts e2ee: the answer would come in clear; leave one of them out"),
+    "enable_e2ee": (lambda value: value is True, "it would have the answer in clear; leave one of them out"),
     "enable_web_search": (lambda value: value == "off", _LOOKED_UP),
     **dict.fromkeys(("enable_web_scraping", "enable_x_search"), (not_, _LOOKED_UP)),
     "include_search_results_in_stream": (not_, "search results are not encrypted"),
@@ -162,7 +160,7 @@ def _check_field(name: Any, value: Any) -> None:
     if name not in _IN_CLEAR and name != "prompt_cache_key":  # which is not sent
         _check_words(name, value)
     if name == "venice_parameters":
-        for switch, each in value.items():
+        for switch, each in cast("Mapping[Any, Any]", value).items():
             _check_known(f"{name}.{switch}", each, _SWITCHES.get(switch), switch in VeniceSwitches.__annotations__)
 
 

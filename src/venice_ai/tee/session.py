@@ -104,10 +104,8 @@ class TeeSession(InMemory):
         return sealed
 
     def _sealed(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        role: str = message["role"]
-        content = message.get("content")
-        kept = {"role": role, **({"content": content} if "content" in message else {})}
-        if content is not None and (self._roles == "all" or role in self._roles):
+        kept = {name: message[name] for name in ("role", "content") if name in message}
+        if (content := kept.get("content")) is not None and (self._roles == "all" or kept["role"] in self._roles):
             kept["content"] = seal(self._model_key, (content_text(content) or "").encode())
         return kept
 
@@ -199,7 +197,7 @@ class TeeSession(InMemory):
 
     def _note_choice(self, index: Any, finish: Any, *, brought: bool) -> None:
         key = index if index.__class__ is int else None
-        if key is None and _text_in(index) is not None:
+        if key is None and _has_text(index):
             self._refuse("an index that is not a number")
         if ends(finish):
             if _NAME.fullmatch(finish) is None:
@@ -218,7 +216,7 @@ class TeeSession(InMemory):
                 self._refuse(f"{name!r} is not a name")
         if "model" in chunk:
             chunk["model"] = self.attestation.model
-        if _text_in(chunk.get("created")) is not None:
+        if _has_text(chunk.get("created")):
             self._refuse("a time that is not a number")
 
     def _refuse_clear_text(self, holder: Mapping[str, Any], used: frozenset[str] = frozenset()) -> None:
@@ -230,7 +228,7 @@ class TeeSession(InMemory):
             if name in _IN_CLEAR:
                 if value:
                     self._refuse(repr(name))
-            elif _text_in(value, names=name in _NAMES) is not None:
+            elif _has_text(value, names=name in _NAMES):
                 self._refuse("a field that is not known" if name not in _NAMES else f"a text in {name!r}")
 
     def open_text(self, name: str, value: Any) -> str:
@@ -269,7 +267,7 @@ class TeeSession(InMemory):
         if switches := chunk.get("venice_parameters"):
             if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
                 self._refuse("enable_e2ee switched off in the answer")
-            if switches.get("web_search_citations") or _text_in(switches, names=True) is not None:
+            if switches.get("web_search_citations") or _has_text(switches, names=True):
                 self._refuse("'venice_parameters' with more than switches")
 
     def _refuse(self, what: str) -> NoReturn:
@@ -285,22 +283,22 @@ class TeeSession(InMemory):
         return f"<TeeSession with {self.attestation.model!r}>"
 
 
-def _text_in(value: Any, *, names: bool = False) -> str | None:
-    """A text in a value, at whatever depth, or a key that is not a plain name; else `None`. `names` does not count names."""
+def _has_text(value: Any, *, names: bool = False) -> bool:
+    """Whether a value has a text in it, at whatever depth, or a key that is not a plain name. `names` does not count names."""
     left: list[Any] = [value]
     while left:
         each = left.pop()
         if isinstance(each, str):
             if each and not (names and _NAME.fullmatch(each)):
-                return each
+                return True
         elif isinstance(each, dict):
             found = cast("dict[str, Any]", each)
             left += found.values()
-            if odd := next((name for name in found if not _NAME.fullmatch(name)), None):
-                return odd
+            if not all(map(_NAME.fullmatch, found)):
+                return True
         elif isinstance(each, list):
             left += cast("list[Any]", each)
-    return None
+    return False
 
 
 class _PrivateAssembly(Assembly):

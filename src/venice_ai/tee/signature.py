@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from .._core.json_values import items, members
 from ..types.attestation import SignatureReport
@@ -20,16 +20,14 @@ from .curve import signed_by
 from .keccak import keccak256
 
 UNAVAILABLE: Final = SignatureReport(status="unavailable")  # the report for a response without a signature
-_TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
+_TEXT = re.compile(r"(?:.*:)?([0-9a-f]{64}):([0-9a-f]{64})", re.DOTALL)  # the model's name may be first, and hold colons
 _LONGEST_TEXT = 4096
-Hashes: TypeAlias = tuple[str | None, str, str]
-"""What a signed text says: the model's name, if it has one, and SHA-256 of a request and of an answer."""
 
 
-def hashes(text: str) -> Hashes | None:
-    """The parts of a signed text; None if it has another shape. A model's name may hold colons itself."""
+def hashes(text: str) -> tuple[str, str] | None:
+    """SHA-256 of a request and of an answer, as a signed text names them; None if it has another shape."""
     found = _TEXT.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
-    return found and (found["model"], found["request"], found["response"])
+    return found and (found[1], found[2])
 
 
 def digest(text: str) -> bytes:
@@ -54,7 +52,7 @@ def verify(
         # The receipt is signed with a key that no quote of Venice's binds, so that its signature would prove nothing.
         unbound = "the receipt's own signature is not verified: no quote binds its key"
         checks.append(outcome("signature_receipt_key", "warn", unbound))
-    matches = _match(parts and parts[1], sent), _match(parts and parts[2], received)
+    matches = _match(parts and parts[0], sent), _match(parts and parts[1], received)
     if parts is not None and all(matches):
         checks.append(outcome("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received"))
     elif parts is not None:
@@ -75,7 +73,7 @@ def verify(
     )
 
 
-def _signature(reply: Mapping[str, Any], parts: Hashes | None, public_key: bytes) -> str:
+def _signature(reply: Mapping[str, Any], parts: tuple[str, str] | None, public_key: bytes) -> str:
     if parts is None:
         raise ValueError("the signed text is not two hashes, with or without a model's name before them")
     if not signed_by(public_key, digest(reply["text"]), _raw(reply.get("signature"))):
@@ -112,12 +110,12 @@ def _request(reply: Mapping[str, Any], request_id: str) -> str:
     return f"{request_id} (Venice says so; the id is not in the signed text)"
 
 
-def _receipt(receipt: Mapping[str, Any], parts: Hashes | None) -> str:
+def _receipt(receipt: Mapping[str, Any], parts: tuple[str, str] | None) -> str:
     """The hashes that were signed are those that the receipt's log holds."""
     if parts is None or not isinstance(receipt.get("event_log"), list):
         raise ValueError("the receipt has no event_log, or there are no hashes to compare with it")
     found = (str(members(event).get("body_hash")) for event in items(receipt["event_log"]))
-    if not {*parts[1:]} <= {each.lower().removeprefix("sha256:") for each in found}:
+    if not {*parts} <= {each.lower().removeprefix("sha256:") for each in found}:
         raise ValueError("the signed hashes are not in the receipt's log")
     return "the signed hashes are in the receipt's log"
 

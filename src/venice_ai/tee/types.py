@@ -78,8 +78,9 @@ def _check(name: str, value: Any, rule: _Rule) -> None:
 
 def _each(name: str, value: Any, otherwise: str | None = None) -> tuple[Any, ...]:
     """Some values, or one that is given alone. With `otherwise`, which says why, there must be one."""
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    values: tuple[Any, ...] = tuple(cast("Iterable[Any]", value)) if several else (value,)
+    values: tuple[Any, ...] = (value,)
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        values = tuple(cast("Iterable[Any]", value))
     if not values and otherwise:
         raise InvalidRequestError(f"{name} is empty, so that {otherwise}")
     return values
@@ -366,7 +367,6 @@ class CollectedEvidence:
     nonce: bytes  # the 32 bytes that were asked with
     reply: bytes  # the reply of `/tee/attestation`, byte by byte
     now: float  # the time to judge at, in seconds since 1970
-    platform: tuple[str, str] | None = None  # the FMSPC and CA that collateral was fetched for
     collateral: Mapping[str, Any] | str | None = None  # Intel's collateral. If it is missing: `None`, or the reason.
     nras: Documents | str | None = None  # what NVIDIA's service answered, or why it did not; `None` if it was not to be asked
     used_nonce: bool = False  # whether this process used the nonce before

@@ -9,21 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from functools import cache, lru_cache
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from itertools import product
 from typing import Any, Final, cast
 
 from .._core.json_values import members
 from ..types.attestation import Workload, one_line
-from .canonical import parse
+from .canonical import as_object, parse, shaped
 from .checks import CheckSkipped, CheckWarning, fail_if
-from .eventlog import Replay, replay
+from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
-from .types import OS_PINS, MeasurementPins, OsImage
+from .types import OS_PINS, CollectedEvidence, OsImage, TeeOptions
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
 _REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
@@ -53,82 +51,6 @@ def member(value: object, name: str) -> dict[str, Any]:
     return members(found)
 
 
-def replays(reply: Mapping[str, Any]) -> list[Replay]:
-    """The event logs of a reply, replayed."""
-    holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
-    found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
-    fail_if(not found, "the reply has no event log")
-    return found
-
-
-def check_registers(logs: Sequence[Replay], quote: Quote) -> str:
-    """Checks that every log leads to the registers of the quote."""
-    for log, number in product(logs, range(4)):
-        fail_if(log.rtmrs[number] != quote.rtmrs[number], f"the event log does not lead to RTMR{number}")
-    return f"{len(logs)} log(s) lead to RTMR0 to RTMR3"
-
-
-def check_payloads(logs: Sequence[Replay]) -> str:
-    """Checks that the logs agree on what was measured at run time."""
-    if any((log.payloads, log.later) != (logs[0].payloads, logs[0].later) for log in logs):
-        raise ValueError("the event logs of the reply differ")
-    return ", ".join(logs[0].payloads)
-
-
-def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:
-    return member(member(reply, "info"), "tcb_info")
-
-
-def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
-    """Checks that the application measured at the start is the one in the log."""
-    version, rest = quote.mr_config_id[0], quote.mr_config_id[1:]
-    if version != 1:
-        raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
-    if rest[:32] != payloads.get("compose-hash") or any(rest[32:]):
-        raise ValueError("MRCONFIGID names another compose file than the event log")
-    return "MRCONFIGID and the event log name the same compose file"
-
-
-def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> str:
-    """Checks that the compose file shown is the one that was measured."""
-    if (measured := payloads.get("compose-hash")) is None:
-        raise ValueError("the event log names no compose file")
-    if (text := app_compose(reply)) is None:
-        raise CheckWarning("the reply does not show the compose file; its hash is measured")
-    fail_if(hashlib.sha256(text.encode()).digest() != measured, "the compose file shown is not the one that was measured")
-    return f"sha256 {measured.hex()}"
-
-
-def app_compose(reply: Mapping[str, Any]) -> str | None:
-    """The text of the compose file that a reply shows."""
-    for holder in (_tcb_info(reply), member(member(reply, "attestation"), "evidence")):
-        if (text := holder.get("app_compose")) is not None:
-            if not isinstance(text, str):
-                raise ValueError("the compose file shown is not a string")  # evidence, not an argument
-            return text
-    return None
-
-
-def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, bytes]) -> str:
-    """Checks that whatever the reply displays is what was measured."""
-    info = member(reply, "info")
-    measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
-    # Where nothing was configured, guests differ in what they hash.
-    if any(configured := quote.mr_config_id + quote.mr_owner + quote.mr_owner_config):
-        measured["mr_aggregated"] = hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()
-    compared = 0
-    for where, holder in (("info", info), ("info.tcb_info", _tcb_info(reply))):
-        for name, value in measured.items():
-            if name in holder:
-                compared += 1
-                if not isinstance(holder[name], str) or holder[name].lower().removeprefix("0x") != value:
-                    raise ValueError(f"{where}.{name} is not what was measured")
-    provider = info.get("key_provider_info")
-    if provider is not None and provider != payloads.get("key-provider", b"").decode():
-        raise ValueError("info.key_provider_info is not what was measured")
-    return f"{compared} values shown are what was measured"
-
-
 def _measured(quote: Quote) -> dict[str, str]:
     return {name: getattr(quote, name).hex() for name in _REGISTERS}
 
@@ -137,9 +59,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     """Checks that what Venice says it verified was good, and is what the quote says."""
     if claims is None:
         return "Venice claims nothing"
-    if not isinstance(claims, dict):
-        raise ValueError("server_verification is not an object")  # noqa: TRY004  # evidence, not an argument
-    stated = cast("dict[str, Any]", claims)
+    stated = as_object(claims, "server_verification")
     for path, name, value in _walk("server_verification", stated):
         good = isinstance(value, dict) or (value is not (name == "revoked") and (name != "valid" or value is True))
         fail_if(not good, f"Venice says itself that {path} is not good")
@@ -188,26 +108,6 @@ def _are_without_debug(attributes: object) -> bool:
     return len(raw) == 8 and not raw[0] & 1
 
 
-def describe(log: Replay, reply: Mapping[str, Any]) -> Workload:
-    """What the measured log says is running; the image's name alone is unsigned."""
-    payloads = log.payloads
-    name = vm_config(reply).get("image")
-    shown = {field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()}
-    return replace(
-        Workload(**shown),  # type: ignore[arg-type]  # mypy does not see which fields are in it
-        image_name=name if isinstance(name, str) else None,
-        key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
-        later_events=tuple((each, payload.hex()) for each, payload in log.later),
-    )
-
-
-def vm_config(reply: Mapping[str, Any]) -> dict[str, Any]:
-    """The machine's configuration, by its own unsigned word."""
-    holders = (reply, member(reply, "info"), member(member(reply, "attestation"), "evidence"))
-    found = [member(holder, "vm_config") for holder in holders]
-    return next(filter(None, found), found[0])
-
-
 @cache
 def known_images() -> tuple[OsImage, ...]:
     """The images in the real attestations that this package was made with."""
@@ -215,58 +115,27 @@ def known_images() -> tuple[OsImage, ...]:
     return tuple(OsImage(os_image_hash, **image) for os_image_hash, image in found.items())
 
 
-def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, allowed: bool) -> str:
-    """Checks that the operating system image is known, has the measurements of that image, and is not made for development."""
-    measured = _measured(quote)
-    named = [image for image in (*more, *known_images()) if image.os_image_hash == workload.os_image_hash]
-    found = next((image for image in named if all(measured[name] == getattr(image, name) for name in OS_PINS)), None)
-    claim = workload.image_name or ""
-    if (found is not None and found.is_dev) or "-dev-" in claim:
-        trouble = f"{found.name if found else claim} is made for development: its operator can log in and read prompts"
-    elif found is None and named:
-        trouble = f"the log names {named[0].name or workload.os_image_hash}, and mrtd, rtmr1 or rtmr2 are not those of it"
-    elif found is None:
-        trouble = f"{workload.os_image_hash} is unknown, so that its log is nothing but its own word"
-    else:
-        return f"os image {found.name} {workload.os_image_hash}"
-    trouble = f"the operating system image: {trouble}"
-    if allowed:
-        raise CheckWarning(f"{trouble}. TeeOptions(allow_dev_image=False) refuses it")
-    raise ValueError(trouble)
-
-
-@lru_cache(maxsize=8)  # asked for twice in an attestation, and a machine shows the same file each time
-def compose_images(text: str | None) -> tuple[str, ...]:
-    """Every image that a compose file names, as it names it: with its digest, or without."""
-    return tuple(sorted(set(_IMAGE.findall(_read(text)[1]))))
-
-
-def compose_warnings(text: str | None) -> Iterator[str]:
-    """What a reader should know of a compose file that was measured."""
-    settings, services = _read(text)
-    if settings is None:
-        if text is not None:
-            yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
-        return
-    if loose := [image for image in compose_images(text) if "@sha256:" not in image]:
-        yield f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}"
+@lru_cache(maxsize=8)  # a machine shows the same file each time
+def read_compose(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The images that a compose file names, each with its digest or without, and what a reader should know of the file."""
+    try:
+        fail_if(len(text) > _LONGEST_COMPOSE, "it is too long")
+        settings = members(parse(text))
+    except ValueError:
+        return (), ("the compose file is not JSON that means one thing, or too long, so that it could not be read",)
+    services: object = settings.get("docker_compose_file")
+    services = services if isinstance(services, str) else ""
+    images = tuple(sorted(set(_IMAGE.findall(services))))
+    loose = [image for image in images if "@sha256:" not in image]
     found = {
+        f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}": loose,
         "a container is privileged": _PRIVILEGED.search(services),
         "a container can start and stop others (docker.sock)": "docker.sock" in services,
         "SSH keys can be given at the start": "AUTHORIZED_KEYS" in str(settings.get("allowed_envs")),
         "the logs of the containers are public": settings.get("public_logs"),
         "the clock of the enclave is set by its host": settings.get("secure_time") is not True,
     }
-    yield from (warning for warning, true in found.items() if true)
-
-
-def _read(text: str | None) -> tuple[dict[str, Any] | None, str]:
-    """What a compose file sets, and the text of its services; `None` without a file, or if it cannot be read."""
-    settings = None
-    with suppress(ValueError):
-        settings = None if text is None or len(text) > _LONGEST_COMPOSE else members(parse(text))
-    services = (settings or {}).get("docker_compose_file")
-    return settings, services if isinstance(services, str) else ""
+    return images, tuple(warning for warning, true in found.items() if true)
 
 
 def asks_for_gpus(compose: str) -> bool:
@@ -288,17 +157,135 @@ def action_line(action: object) -> str:
     return one_line(" ".join([*first, *rest]) if isinstance(action, dict) else str(action))
 
 
-def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
-    """Checks that everything pinned has one of the values it may have."""
-    root: object = member({"provider": workload.key_provider}, "provider").get("id")
-    found: dict[str, str | None] = {
-        **_measured(quote),
-        "mrseam": quote.mrseam.hex(),
-        "os_image_hash": workload.os_image_hash,
-        "compose_hash": workload.compose_hash,
-        "app_id": workload.app_id,
-        "kms_root": root.lower() if isinstance(root, str) else None,
-    }
-    for name, allowed in pins.sets().items():
-        fail_if(found[name] not in allowed, f"{name} is {found[name]}, which is not pinned")
-    return f"{', '.join(pins.sets())} as pinned"
+class Software:
+    """A reply, and the checks of the software that runs, each by its name. They need the quote of the reply."""
+
+    def __init__(self, given: CollectedEvidence, options: TeeOptions) -> None:
+        self.given = given
+        self.options = options
+        self.reply: dict[str, Any] = {}
+        self.quote: Quote  # once the check `quote_parse` has passed, as `workload`
+        self.workload: Workload
+
+    @cached_property
+    def displays(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the reply displays of what was measured: `info.tcb_info`, and a gateway's evidence."""
+        return member(member(self.reply, "info"), "tcb_info"), member(member(self.reply, "attestation"), "evidence")
+
+    @cached_property
+    def compose(self) -> str | None:
+        """The text of the compose file that the reply shows."""
+        shown = (text for display in self.displays if (text := display.get("app_compose")) is not None)
+        return cast("str | None", shaped(next(shown, None), str | None, "the compose file shown"))
+
+    @cached_property
+    def machine(self) -> dict[str, Any]:
+        """The machine's configuration, by its own unsigned word."""
+        holders = (self.reply, member(self.reply, "info"), self.displays[1])
+        return next(filter(None, (member(holder, "vm_config") for holder in holders)), dict[str, Any]())
+
+    @cached_property
+    def logs(self) -> list[Replay]:
+        """The event logs of the reply, replayed."""
+        found = [replay(log) for holder in (*self.displays, self.reply) if (log := holder.get("event_log")) is not None]
+        fail_if(not found, "the reply has no event log")
+        return found
+
+    @property
+    def _payloads(self) -> dict[str, bytes]:
+        return self.logs[0].payloads
+
+    def rtmr_replay(self) -> str:
+        """Every log leads to the registers of the quote."""
+        try:
+            for log, number in product(self.logs, range(4)):
+                fail_if(log.rtmrs[number] != self.quote.rtmrs[number], f"the event log does not lead to RTMR{number}")
+        except PayloadError:
+            return "an event is not what its digest says"  # which the next check reports
+        return f"{len(self.logs)} log(s) lead to RTMR0 to RTMR3"
+
+    def event_payload(self) -> str:
+        """The logs agree on what was measured at run time, and each event is what its digest says."""
+        first, *others = ((log.payloads, log.later) for log in self.logs)
+        fail_if(any(other != first for other in others), "the event logs of the reply differ")
+        return ", ".join(self._payloads)
+
+    def mr_config_id(self) -> str:
+        """The application measured at the start is the one in the log."""
+        version, rest = self.quote.mr_config_id[0], self.quote.mr_config_id[1:]
+        if version != 1:
+            raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
+        if rest[:32] != self._payloads.get("compose-hash") or any(rest[32:]):
+            raise ValueError("MRCONFIGID names another compose file than the event log")
+        return "MRCONFIGID and the event log name the same compose file"
+
+    def compose_hash(self) -> str:
+        """The compose file shown is the one that was measured."""
+        if (measured := self._payloads.get("compose-hash")) is None:
+            raise ValueError("the event log names no compose file")
+        if (text := self.compose) is None:
+            raise CheckWarning("the reply does not show the compose file; its hash is measured")
+        fail_if(hashlib.sha256(text.encode()).digest() != measured, "the compose file shown is not the one that was measured")
+        return f"sha256 {measured.hex()}"
+
+    def info_match(self) -> str:
+        """Whatever the reply displays is what was measured."""
+        info, payloads, quote = member(self.reply, "info"), self._payloads, self.quote
+        measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
+        # Where nothing was configured, guests differ in what they hash.
+        if any(configured := quote.mr_config_id + quote.mr_owner + quote.mr_owner_config):
+            measured["mr_aggregated"] = hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()
+        compared = 0
+        for where, holder in (("info", info), ("info.tcb_info", self.displays[0])):
+            for name in filter(holder.__contains__, measured):
+                compared += 1
+                if not isinstance(holder[name], str) or holder[name].lower().removeprefix("0x") != measured[name]:
+                    raise ValueError(f"{where}.{name} is not what was measured")
+        provider = info.get("key_provider_info")
+        if provider is not None and provider != payloads.get("key-provider", b"").decode():
+            raise ValueError("info.key_provider_info is not what was measured")
+        return f"{compared} values shown are what was measured"
+
+    def dev_image(self) -> str:
+        """The operating system image is known, has the measurements of that image, and is not made for development."""
+        measured, claim = _measured(self.quote), self.workload.image_name or ""
+        images = (*self.options.os_images, *known_images())
+        named = [image for image in images if image.os_image_hash == self.workload.os_image_hash]
+        found = next((image for image in named if all(measured[name] == getattr(image, name) for name in OS_PINS)), None)
+        if (found is not None and found.is_dev) or "-dev-" in claim:
+            trouble = f"{found.name if found else claim} is made for development: its operator can log in and read prompts"
+        elif found is not None:
+            return f"os image {found.name} {self.workload.os_image_hash}"
+        elif named:
+            trouble = (
+                f"the log names {named[0].name or self.workload.os_image_hash}, and mrtd, rtmr1 or rtmr2 are not those of it"
+            )
+        else:
+            trouble = f"{self.workload.os_image_hash} is unknown, so that its log is nothing but its own word"
+        fail_if(not self.options.allow_dev_image, f"the operating system image: {trouble}")
+        raise CheckWarning(f"the operating system image: {trouble}. TeeOptions(allow_dev_image=False) refuses it")
+
+    def pins(self) -> str:
+        """Everything pinned has one of the values it may have."""
+        root: object = member({"provider": self.workload.key_provider}, "provider").get("id")
+        found: dict[str, str | None] = {
+            **_measured(self.quote),
+            "mrseam": self.quote.mrseam.hex(),
+            **{name: getattr(self.workload, name) for name in ("os_image_hash", "compose_hash", "app_id")},
+            "kms_root": root.lower() if isinstance(root, str) else None,
+        }
+        assert self.options.pins is not None
+        pinned = self.options.pins.sets()
+        for name, allowed in pinned.items():
+            fail_if(found[name] not in allowed, f"{name} is {found[name]}, which is not pinned")
+        return f"{', '.join(pinned)} as pinned"
+
+    def described(self) -> Workload:
+        """What the measured log says is running; the image's name alone is unsigned."""
+        payloads, name = self._payloads, self.machine.get("image")
+        return Workload(
+            **{field: payloads[event].hex() for field, event in _SHOWN.items() if event in payloads},  # type: ignore[arg-type]  # no tuple
+            image_name=name if isinstance(name, str) else None,
+            key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
+            later_events=tuple((each, payload.hex()) for each, payload in self.logs[0].later),
+        )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from venice_ai.tee import extra as extra
 
-from .channel import RefusedError
 from .enclave import Enclave
 from .faults import FAULTS, Fault
 
-__all__ = ["FAULTS", "Enclave", "Fault", "RefusedError"]
+__all__ = ["FAULTS", "Enclave", "Fault"]

@@ -45,11 +45,10 @@ def compose(services: str = _SERVICES) -> str:
 
 @dataclass
 class Domain:
-    """A trust domain after its start. A fault may have changed the log before it was measured."""
+    """A trust domain after its start. A fault may change its `log` before that is measured."""
 
     app_compose: str = field(default_factory=compose)
     os_image: bytes = hashlib.sha256(IMAGE.encode()).digest()
-    log: list[Event] = field(default_factory=list[Event])
 
     def __post_init__(self) -> None:
         self.compose_hash: bytes = hashlib.sha256(self.app_compose.encode()).digest()
@@ -68,12 +67,11 @@ class Domain:
             "storage-fs": b"zfs",
             "system-ready": b"",
         }
-        numbered = [(register, number) for register, count in ((0, 3), (1, 2), (2, 2)) for number in range(count)]
-        boot = [_event(register, _BOOT_EVENT, f"boot {register}.{number}".encode()) for register, number in numbered]
-        self.log = [*boot, *(event(name, payload) for name, payload in runtime.items())]
+        places = ("0.0", "0.1", "0.2", "1.0", "1.1", "2.0", "2.1")  # the register, and a number
+        boot = [_event(int(place[0]), _BOOT_EVENT, f"boot {place}".encode()) for place in places]
+        self.log: list[Event] = [*boot, *(event(name, payload) for name, payload in runtime.items())]
 
     def signed(self, report_data: bytes) -> bytearray:
-        """Header and body of a quote about this domain."""
         config_id = b"\x01" + self.compose_hash + bytes(15)
         body = _TCB_SVN + b"\x33" * 48 + bytes(48) + bytes(8) + SEPT_VE_DISABLE.to_bytes(8, "little") + _XFAM
         body += MRTD + config_id + bytes(96) + b"".join(self.registers()) + report_data
@@ -89,7 +87,6 @@ class Domain:
 
 
 def event(name: str, payload: bytes) -> Event:
-    """An event of the time after the start, with its digest."""
     said = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
     return {**_event(3, RUNTIME_EVENT, said), "event": name, "event_payload": payload.hex()}
 
@@ -143,6 +140,11 @@ class Draft:
         self.reply["event_log"] = json.dumps([each if each["imr"] < 3 else {**each, "digest": ""} for each in log])
 
     @property
+    def gpus(self) -> list[dict[str, str]]:
+        shown: list[dict[str, str]] = self.reply["nvidia_payload"]["evidence_list"]
+        return shown
+
+    @property
     def quote(self) -> bytes:
         return bytes.fromhex(self.reply["intel_quote"])
 
@@ -194,11 +196,8 @@ class Draft:
         }
 
     def _claims(self, quote: Quote) -> dict[str, Any]:
-        """What Venice says that it found."""
         data = quote.report_data.hex()
-        expiry, now = (
-            when.isoformat(timespec="milliseconds").replace("+00:00", "Z") for when in (VALID_UNTIL, datetime.now(UTC))
-        )
+        expiry, now = (f"{when:%Y-%m-%dT%H:%M:%S}.000Z" for when in (VALID_UNTIL, datetime.now(UTC)))
         measurements = {said: getattr(quote, name).hex() for said, name in CLAIMED.items()}
         good = dict.fromkeys(("valid", "signatureValid", "certificateChainValid", "rootCaPinned", "attestationKeyMatch"), True)
         chain = {"valid": True, "intermediatePinned": True, "leafCertExpiry": expiry}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from venice_ai._core.json_values import members
+from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
 from venice_ai.tee.curve import PrivateKey
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
@@ -23,10 +24,6 @@ Change: TypeAlias = Callable[[Chunk, "Channel"], Iterable[Chunk]]
 _SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
 
 
-class RefusedError(Exception):
-    """A request that the enclave does not take, with what it says."""
-
-
 class Channel:
     """An answer on its way to a client: takes its chunks, and gives what is sent, sealed if there is a key of the client's."""
 
@@ -34,7 +31,7 @@ class Channel:
         self.id: str | None = None  # the id of the answer, once it has one
         self.contents: int = 0  # how many texts were sealed so far
         self.last: str = ""  # the text that was sealed last, as it was
-        self.delta: dict[str, Any] | None = None  # of the chunk under way, if content was sealed in it
+        self.delta: dict[str, Any] = {}  # of the chunk under way, if content was sealed in it
         self._sealer = None if client_key is None else Sealer(client_key)
         self._fault = None if client_key is None else fault
         self._request = hashlib.sha256(request)
@@ -42,7 +39,7 @@ class Channel:
         self._signs_bytes = signs_bytes
 
     def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
-        self.id, self.delta = chunk.get("id"), None
+        self.id, self.delta = chunk.get("id"), {}
         if (sealer := self._sealer) is not None:
             chunk = {**chunk, "choices": [self._choice(each, sealer) for each in chunk["choices"]]}
         sent = [chunk] if self._fault is None else [*self._fault(chunk, self)]
@@ -88,19 +85,19 @@ def opened(
     """A body decrypted, and the key that its answer is to be sealed to; as it is, and `None`, if it came in clear."""
     is_sealed = all(headers.get(name.lower()) for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
     if is_sealed and not able.supportsE2EE:
-        raise RefusedError("Invalid E2EE headers: the model has no end-to-end encryption")
+        raise InvalidRequestError("Invalid E2EE headers: the model has no end-to-end encryption")
     if not is_sealed or members(body.get("venice_parameters")).get("enable_e2ee") is False:
         return body, None
     if headers[ALGORITHM.lower()] != "ecdsa":
-        raise RefusedError("Unsupported signing algorithm")
+        raise InvalidRequestError("Unsupported signing algorithm")
     try:
         model_key, client_key = (public_key_bytes(headers[name.lower()]) for name in (MODEL_KEY, CLIENT_KEY))
     except ValueError as reason:
-        raise RefusedError(f"Invalid E2EE headers: {reason}") from None
+        raise InvalidRequestError(f"Invalid E2EE headers: {reason}") from None
     if model_key != own.public_key:
-        raise RefusedError("e2ee_model_key_mismatch")
+        raise InvalidRequestError("e2ee_model_key_mismatch")
     if body.get("stream") is not True:
-        raise RefusedError("E2EE requires streaming")
+        raise InvalidRequestError("E2EE requires streaming")
     opener = Opener(own)
     return {**body, "messages": [_opened(message, opener) for message in body["messages"]]}, client_key
 
@@ -112,11 +109,11 @@ def _opened(message: Mapping[str, Any], opener: Opener) -> dict[str, Any]:
     try:
         bytes.fromhex(content)
     except (TypeError, ValueError):
-        raise RefusedError("Encrypted field is not valid hex") from None
+        raise InvalidRequestError("Encrypted field is not valid hex") from None
     try:
         text = opener.open(content).decode()
     except (EnvelopeError, UnicodeDecodeError):
-        raise RefusedError("Failed to decrypt field") from None
+        raise InvalidRequestError("Failed to decrypt field") from None
     with suppress(ValueError):
         if is_array(parts := json.loads(text)):  # as content in parts is sealed
             return {**message, "content": parts}

@@ -15,7 +15,7 @@ from .. import contract
 from ..contract import Issue
 from ..sending import JSON_TYPE, Answer, Incoming, encode_json, json_answer
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
-from .channel import Channel, RefusedError, opened
+from .channel import Channel, opened
 from .faults import FAULTS, Fault
 from .hardware import Intel, Nvidia
 
@@ -59,7 +59,7 @@ class Enclave:
     def fault(self, name: str | None) -> None:
         if name is not None and not (isinstance(name, str) and name in FAULTS):
             raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-        self._name, self._fault = name, Fault("nothing") if name is None else FAULTS[name]
+        self._name, self._fault = name, Fault() if name is None else FAULTS[name]
 
     @property
     def trust(self) -> TrustRoots:
@@ -118,7 +118,7 @@ class Enclave:
             return self._fault.chat_answered
         try:
             read, key = opened(body, incoming.headers, able, self.key.private)
-        except RefusedError as reason:
+        except InvalidRequestError as reason:
             return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
             return contract.invalid(issues)

@@ -1,7 +1,7 @@
 """The attacks that the emulated enclave, or a server in front of it, can perform.
 
-`faults.json` has them all by their names: what each is about, and, if it only sets values, one entry of `_KINDS` with them. The
-code of the others stands here, in the table at the end. What a client must do about each is a matter of the tests.
+`faults.json` has them all: what each is about, and, if it only sets values, those, below a name of `_KINDS`. The others have
+their code here. What a client must do about each is a matter of the tests.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from importlib.resources import files
+from itertools import permutations
 from operator import methodcaller
 from typing import Any, Final, TypeAlias
 
@@ -29,12 +30,11 @@ _ANOTHER: Final = hashlib.sha256(b"another").digest()
 _LONG_COMPOSE: Final = compose("\n" * 200_000 + "x")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """An attack: what it is about, and what it does at which step."""
 
     about: str = ""
-    _: KW_ONLY
     booted: Callable[[Draft], object] = lambda _: None  # to the domain, before it is measured
     measured: Callable[[Draft], object] = lambda _: None  # to what the quote signs
     replied: Callable[[Draft], object] = lambda _: None  # to the reply
@@ -140,9 +140,7 @@ def _starts(draft: Draft, **changes: Any) -> None:
 
 
 def _gpus(change: Callable[[list[dict[str, str]], Draft], list[dict[str, str]]]) -> Callable[[Draft], None]:
-    return lambda draft: draft.reply["nvidia_payload"].update(
-        evidence_list=change(draft.reply["nvidia_payload"]["evidence_list"], draft)
-    )
+    return lambda draft: draft.reply["nvidia_payload"].update(evidence_list=change(draft.gpus, draft))
 
 
 def _gpu(draft: Draft, *, nonce: str = "", chip: str = "GH100", **measured: Any) -> None:
@@ -150,13 +148,11 @@ def _gpu(draft: Draft, *, nonce: str = "", chip: str = "GH100", **measured: Any)
     made: dict[str, Any] = {
         name: bytes.fromhex(each) if isinstance(each, str) else [*map(bytes.fromhex, each)] for name, each in measured.items()
     }
-    item = draft.nvidia.item(0, bytes.fromhex(nonce) or draft.nonce, chip=chip, **made)
-    draft.reply["nvidia_payload"]["evidence_list"][0] = item
+    draft.gpus[0] = draft.nvidia.item(0, bytes.fromhex(nonce) or draft.nonce, chip=chip, **made)
 
 
 def _gpu_byte(position: int, draft: Draft) -> None:
-    item = draft.reply["nvidia_payload"]["evidence_list"][0]
-    item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
+    draft.gpus[0]["evidence"] = base64.b64encode(_flipped(base64.b64decode(draft.gpus[0]["evidence"]), position)).decode()
 
 
 def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
@@ -164,30 +160,25 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
     return {**found, "tcb_info": found["tcb_info"].replace("OutOfDate", "UpToDate")}
 
 
-Bend: TypeAlias = Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk] | None]
+Bend: TypeAlias = Callable[[Chunk, Channel], Iterable[Chunk] | None]
 
 
 def _second(bend: Bend) -> Change:
-    """Something happens to the chunk with the second sealed text: `bend` gets its delta, too, and may say what is sent."""
-
-    def at_second(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-        delta = channel.delta if channel.contents == 2 else None
-        return (delta is not None and bend(chunk, delta, channel)) or (chunk,)
-
-    return at_second
+    """Something happens to the chunk with the second sealed text; `bend` may say what is sent for it."""
+    return lambda chunk, channel: (channel.contents == 2 and channel.delta != {} and bend(chunk, channel)) or (chunk,)
 
 
 def _envelope(change: Callable[[str, Channel], str]) -> Change:
-    return _second(lambda _, delta, channel: delta.update(content=change(delta["content"], channel)))
+    return _second(lambda _, channel: channel.delta.update(content=change(channel.delta["content"], channel)))
 
 
 def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-    if channel.delta is not None:
+    if channel.delta:
         channel.delta["content"] = channel.last
     return (chunk,)
 
 
-def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterable[Chunk]:
+def _second_choice(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
     return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
 
@@ -206,6 +197,7 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "reply": ("replied", lambda given: partial(_reply, given)),
     "quote": ("measured", lambda given: methodcaller("put", given[0], bytes.fromhex(given[1]))),
     "binds": ("measured", lambda given: partial(_binds, given)),
+    "event": ("replied", lambda given: _log(lambda log: [{**each, **given.get(each["event"], {})} for each in log])),
     "log": ("replied", lambda given: _log(lambda log: [*log[:-2], *(log[at] for at in given)])),
     "gpu": ("replied", lambda given: partial(_gpu, **given)),
     "gpus": ("replied", lambda given: _gpus(lambda shown, _: [shown[at] for at in given])),
@@ -216,9 +208,9 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "gpu_byte": ("replied", lambda given: partial(_gpu_byte, given)),
     "collateral": ("published", lambda given: partial(Intel.collateral, **given)),
     "envelope_byte": ("sealed", lambda given: _envelope(lambda text, _: _flipped(bytes.fromhex(text), given).hex())),
-    "delta": ("sealed", lambda given: _second(lambda _, delta, __: delta.update(given))),
-    "choice": ("sealed", lambda given: _second(lambda chunk, _, __: chunk["choices"][0].update(given))),
-    "chunk": ("sealed", lambda given: _second(lambda chunk, _, __: chunk.update(given))),
+    "delta": ("sealed", lambda given: _second(lambda _, channel: channel.delta.update(given))),
+    "choice": ("sealed", lambda given: _second(lambda chunk, _: chunk["choices"][0].update(given))),
+    "chunk": ("sealed", lambda given: _second(lambda chunk, _: chunk.update(given))),
     "signature": ("attested", lambda given: methodcaller("update", given)),
     "signature_number": ("attested", lambda given: partial(_signature_number, given)),
 }
@@ -236,24 +228,15 @@ _CODE: Final[dict[str, Fault]] = {
     "doubled_keys": Fault(written=_doubled_keys),
     "many_keys": Fault(replied=lambda draft: _keys_of_others(draft, 20_000)),
     "keys_beside": Fault(replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)),
-    "duplicate_members": Fault(
-        written=lambda draft: draft.written().replace(b'{"verified":true', b'{"verified":false,"verified":true', 1)
-    ),
+    "duplicate_members": Fault(written=lambda draft: b'{"verified":false,' + draft.written()[1:]),
     "other_spelling": Fault(replied=_other_spelling),
     "redirect": Fault(answered=Answer(302, {"location": ELSEWHERE})),
     "quote_flipped": Fault(replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))),
     "trailing_garbage": Fault(replied=_quote(lambda raw: raw + b"garbage")),
     "truncated_quote": Fault(replied=_quote(lambda raw: raw[:-100])),
     "other_intel": Fault(replied=lambda draft: draft.show_quote(Intel("somebody else").quote(bytes(draft.signed)))),
-    "event_edited": Fault(
-        replied=_log(
-            lambda log: [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
-        )
-    ),
     "boot_without_end": Fault(booted=lambda draft: draft.domain.log.pop()),
-    "compose_edited": Fault(
-        replied=lambda draft: draft.reply["info"]["tcb_info"].update(app_compose=draft.domain.app_compose + " ")
-    ),
+    "compose_edited": Fault(replied=lambda draft: _reply({"info.tcb_info.app_compose": f"{draft.domain.app_compose} "}, draft)),
     "long_compose": Fault(booted=partial(_starts, app_compose=_LONG_COMPOSE)),
     "long_compose_unsigned": Fault(
         booted=partial(_starts, app_compose=_LONG_COMPOSE), replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0]))
@@ -261,9 +244,7 @@ _CODE: Final[dict[str, Fault]] = {
     "gateway_without_version": Fault(replied=lambda draft: _gateway(draft, draft.key.public)),
     "gpu_other_root": Fault(replied=_gpus(lambda shown, draft: [Nvidia("somebody else").item(0, draft.nonce), *shown[1:]])),
     "gpu_other_chain": Fault(
-        replied=_gpus(
-            lambda shown, draft: [{**shown[0], "certificate": shown[1]["certificate"]}, draft.nvidia.item(0, draft.nonce)]
-        )
+        replied=_gpus(lambda shown, _: [{**one, "certificate": other["certificate"]} for one, other in permutations(shown)])
     ),
     "gpu_two_keys": Fault(replied=_gpus(lambda shown, draft: [*shown[:1], draft.nvidia.again(0, draft.nonce)])),
     "forged_collateral": Fault(published=lambda _, now: Intel("somebody else").collateral(now)),
@@ -279,7 +260,7 @@ _CODE: Final[dict[str, Fault]] = {
         sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000)))
     ),
     "upper_case": Fault(sealed=_envelope(lambda envelope, _: envelope.upper())),
-    "replayed_chunk": Fault(sealed=_second(lambda chunk, _, __: (chunk, chunk))),
+    "replayed_chunk": Fault(sealed=_second(lambda chunk, _: (chunk, chunk))),
     "signature_signer": Fault(attested=_other_signer),
     "signature_text": Fault(attested=lambda reply: reply.update(text=":".join(reversed(reply["text"].split(":"))))),
     "signature_relabelled": Fault(

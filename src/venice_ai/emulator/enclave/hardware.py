@@ -1,8 +1,7 @@
 """The makers of the emulated hardware: Intel's platform, quotes and collateral, and NVIDIA's GPUs that sign a nonce.
 
-The formats are theirs; the roots are made for tests, as every certificate says in its subject, so that only clients that are
-given them accept what they sign. The formats are in Intel's "TDX DCAP Quoting Library API", appendix "Quote format", and "Intel
-SGX PCK Certificate and CRL Profile"; in DMTF DSP0274 (SPDM 1.1), GET_MEASUREMENTS and its answer, and NVIDIA's additions to it.
+Only clients that are given their roots accept what they sign. Formats: Intel's "TDX DCAP Quoting Library API", appendix "Quote
+format", and "Intel SGX PCK Certificate and CRL Profile"; DMTF DSP0274 (SPDM 1.1), GET_MEASUREMENTS, with NVIDIA's additions.
 """
 
 from __future__ import annotations
@@ -89,7 +88,6 @@ class Authority:
 
     @property
     def identifier(self) -> x509.AuthorityKeyIdentifier:
-        """The key identifier that certificates below this authority have."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
     @property
@@ -102,11 +100,9 @@ class Authority:
 
     @property
     def raw_public(self) -> bytes:
-        """X and Y of the public key."""
         return self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
 
     def sign(self, data: bytes) -> bytes:
-        """The signature of some bytes: r and s."""
         r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(self.digest)))
         size = (self.curve.key_size + 7) // 8
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
@@ -117,7 +113,6 @@ def pem(*chain: Authority) -> str:
 
 
 def sized(data: bytes, width: int = 2) -> bytes:
-    """Some bytes, and their length before them."""
     return len(data).to_bytes(width, "little") + data
 
 
@@ -204,7 +199,6 @@ class Published:
         }
 
     def _revocations(self, issuer: Authority, *names: str) -> str:
-        """The list of those of `names` that an authority revoked."""
         start, end = (dt.datetime.fromtimestamp(self.now + seconds, dt.UTC) for seconds in (self.crl_issued, self.crl_expires))
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -309,7 +303,6 @@ class Nvidia:
         return {"nonce": nonce.hex(), "arch": "HOPPER", "evidence_list": items}
 
     def chain(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
-        """The certificates of a device, its own first."""
         model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
         provisioner = self._authority(f"{chip}/provisioner", f"Test {chip} Provisioner ICA 1", model)
         device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)

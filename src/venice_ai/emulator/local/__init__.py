@@ -1,7 +1,7 @@
 """A real language model behind the emulator's front (extra `local`).
 
-`translation.py` makes the engine's request of what is asked for, with the grammar of `grammar.py`, and Venice's chunks of what
-comes; `model.py` opens the engine and runs it on a thread; `weights.py` finds and checks the file.
+`translation.py` makes the engine's request of what is asked for, with its grammar, and Venice's chunks of what comes;
+`model.py` finds the weights, opens the engine and runs it on a thread.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Turns a chat request of Venice's API into one for the engine, and the engine's chunks into those of a backend.
 
-What is asked for has one of three forms: words, JSON of a schema, or the call of a function. The form decides the prompt,
-the grammar and how the answer is read. A prompt is one system text, then user and assistant by turns. Small base models know
-neither roles nor tools: what tools returned is stated as facts in the system text,
-`get_weather({"city": "Paris"}) = 18 degrees`, and the turns that asked for it are left out.
+The form of the answer (words, JSON of a schema, or a call) decides prompt, grammar and reading. Small base models know neither
+roles nor tools: what tools returned is a fact in the system text, `get_weather({"city": "Paris"}) = 18 degrees`.
 """
 
 from __future__ import annotations
@@ -13,18 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from venice_ai._core.json_values import items, members
+from venice_ai.emulator.answer import ChatBody
 from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
-from venice_ai.emulator.request import ChatBody
-from venice_ai.types._base import is_object
+from venice_ai.emulator.schemas import BOUNDS, implied_type, names_of
+from venice_ai.types._base import is_array, is_object
 
-from .grammar import ANY_OBJECT, Schema, call_schema, json_grammar
-
+Schema: TypeAlias = dict[str, Any]
 Form: TypeAlias = Literal["words", "json", "call"]
 # Without a limit a base model rambles until its context is full. JSON ends by its grammar, so it may have more.
 WORDS_TOKENS = 256
 JSON_TOKENS = 1024
 
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
+_ALIKE = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
+_SAMPLING = {"repetition_penalty": "repeat_penalty", **{name: name for name in _ALIKE}}  # and what the engine calls them
 # What keeps 270M base weights to the point: at 0.7 they lose the thread, and at 0 they repeat one sentence for ever. Of the
 # penalties for that, this one alone (DRY, on sequences) leaves them able to say a name or a number from the question.
 # JSON repeats its quotes and braces for good reason, and wants no chance at all.
@@ -52,7 +51,6 @@ PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
 
 _CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
 _EXAMPLE_TOOL: Message = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}
-_NO_EXAMPLE: tuple[Turn, ...] = ()
 # With one example a 270M model made 5 of 7 calls right, without it 3; a second example added nothing.
 _CALL_EXAMPLE: tuple[Turn, ...] = (
     {"role": "user", "content": "Add 2 and 3."},
@@ -90,9 +88,7 @@ def job(body: dict[str, Any], *, plain: bool) -> tuple[Form, dict[str, Any]]:
 
 def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     """The sampling parameters the engine knows, as the caller gave them; others are left out."""
-    given = {name: body[name] for name in _SAMPLING if name in body}
-    if "repetition_penalty" in body:
-        given["repeat_penalty"] = body["repetition_penalty"]
+    given = {known: body[name] for name, known in _SAMPLING.items() if name in body}
     if "seed" in body:
         # The engine's largest seed stands for "any".
         given["seed"] = body["seed"] % (2**32 - 1)
@@ -120,11 +116,12 @@ def _prompt(messages: Sequence[Message], form: Form, tools: Sequence[Message], s
     rules = [_text(message) for message in messages if message["role"] in {"system", "developer"}]
     said = (each for each in messages if each["role"] == "user" or (each["role"] == "assistant" and not each.get("tool_calls")))
     turns: list[Turn] = [{"role": message["role"], "content": _text(message)} for message in said]
-    system, examples = [*rules, *_facts(messages)], _NO_EXAMPLE
+    examples: tuple[Turn, ...] = ()
+    system = [*rules, *_facts(messages)]
     named = ", ".join(members(schema.get("properties"))) if form == "json" else ""
     if form == "call":
         system += [_CALL_RULE, *map(_signature, [_EXAMPLE_TOOL, *tools] if plain else tools)]
-        examples = _CALL_EXAMPLE if plain else _NO_EXAMPLE
+        examples = _CALL_EXAMPLE if plain else ()
     elif plain and named and turns and turns[-1]["role"] == "user":
         turns[-1] = {"role": "user", "content": f"{turns[-1]['content']} Give {named}."}
         examples = _JSON_EXAMPLE
@@ -240,11 +237,144 @@ def _logprobs(given: Delta | None, top: int) -> Delta | None:
 
 
 def _error(error: dict[str, Any]) -> Exception:
-    message = str(error.get("message"))
-    if error.get("type") == "exceed_context_size_error":
-        return UnsupportedInput(
-            f"This prompt has {error['n_prompt_tokens']} tokens, and the local model reads {error['n_ctx']}."
-        )
-    if error.get("type") == "invalid_request_error":
-        return UnsupportedInput(message)
-    return LocalModelError(f"The local model's engine failed: {message}")
+    kind, message = error.get("type"), str(error.get("message"))
+    if kind == "exceed_context_size_error":
+        message = f"This prompt has {error['n_prompt_tokens']} tokens, and the local model reads {error['n_ctx']}."
+    elif kind != "invalid_request_error":
+        return LocalModelError(f"The local model's engine failed: {message}")
+    return UnsupportedInput(message)
+
+
+# -- the grammar ---------------------------------------------------------------------------------------------------------
+
+# A small model wanders wherever the grammar lets it: strings, numbers, arrays and free objects get bounds where the schema has
+# none, and blanks between tokens are forbidden.
+
+STRING_LENGTH = 120
+ARRAY_LENGTH = 8
+OBJECT_SIZE = 8
+LARGEST_NUMBER = 1_000_000
+LARGEST_INTEGER = 10_000  # of one without any bound: it may say how often something is done, or which year it is
+
+# Formats the engine enforces, and the length that holds one. To the others JSON Schema gives no force of its own.
+_DATE_LENGTHS = {"date-time": 20, "time": 9, "date": 10, "duration": 16}
+_FORMAT_LENGTHS = _DATE_LENGTHS | {"email": 40, "hostname": 40, "ipv4": 15, "ipv6": 39, "uuid": 36}
+
+_SCALAR: Schema = {
+    "anyOf": [
+        {"type": "string", "maxLength": STRING_LENGTH},
+        {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER},
+        {"type": "boolean"},
+        {"type": "null"},
+    ]
+}
+ANY_OBJECT: Schema = {"type": "object", "additionalProperties": _SCALAR, "minProperties": 1, "maxProperties": OBJECT_SIZE}
+"""What `response_format: {"type": "json_object"}` asks for, within reach of a small model."""
+
+
+def json_grammar(schema: Schema) -> str:
+    """The engine's grammar for compact JSON that fits `schema`; UnsupportedInput if that cannot be read."""
+    options = {"whitespace_flexible": False, "coerce_one_of": True}
+    try:
+        narrow = bounded(schema)
+    except (AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise UnsupportedInput(f"The JSON schema cannot be read: {error}") from None
+    return "%llguidance {}\nstart: %json " + json.dumps({**narrow, "x-guidance": options})
+
+
+def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
+    """The schema of one call, `{"name": ..., "arguments": {...}}`, of any of these functions."""
+    calls: list[Schema] = []
+    definitions: Schema = {}
+    for index, tool in enumerate(tools):
+        place = f"#/$defs/arguments{index}"
+        definitions[f"arguments{index}"] = _moved(tool.get("parameters") or {"type": "object", "properties": {}}, place)
+        properties = {"name": {"const": tool["name"]}, "arguments": {"$ref": place}}
+        calls.append({"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False})
+    return {"anyOf": calls, "$defs": definitions}
+
+
+def _moved(node: Any, root: str) -> Any:
+    """A part of a schema that now stands at `root`: its references still lead where they led when it stood alone."""
+    if is_array(node):
+        return [_moved(item, root) for item in node]
+    if not is_object(node):
+        return node
+    moved = {key: _moved(value, root) for key, value in node.items()}
+    reference = moved.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#"):
+        moved["$ref"] = root + reference[1:]
+    return moved
+
+
+def bounded(schema: Any) -> Any:
+    """A copy of a schema, narrowed where a small model would never come to an end; what allows anything becomes a scalar."""
+    if not is_object(schema):
+        return _SCALAR if schema is True else schema
+    copy = _copied(schema)
+    if schema.keys() & {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}:
+        return copy
+    kinds = schema.get("type", implied_type(schema))
+    for kind in names_of(kinds):
+        if kind in _LIMITS:
+            copy = _LIMITS[kind]({"type": kinds, **copy})
+    return _SCALAR if kinds is None else copy
+
+
+def _copied(schema: Schema) -> Schema:
+    copy = dict(schema)
+    for key in copy.keys() & {"properties", "patternProperties", "$defs", "definitions"}:
+        copy[key] = {name: bounded(part) for name, part in copy[key].items()}
+    for key in copy.keys() & {"anyOf", "oneOf", "prefixItems"}:
+        copy[key] = [*map(bounded, copy[key])]
+    if "allOf" in copy:
+        # They hold together: closing one would shut out the others' keys.
+        copy["allOf"] = [*map(_copied, copy["allOf"])]
+    for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
+        copy[key] = bounded(copy[key]) if is_object(copy[key]) else copy[key]
+    return copy
+
+
+def _string(schema: Schema) -> Schema:
+    known = _FORMAT_LENGTHS.get(str(schema.get("format")))
+    if known is None:
+        schema = {key: value for key, value in schema.items() if key != "format"}
+    return {"maxLength": max(known or STRING_LENGTH, schema.get("minLength", 0)), **schema}
+
+
+def _array(schema: Schema) -> Schema:
+    if not schema.keys() & {"items", "prefixItems"}:
+        schema = {**schema, "items": _SCALAR}
+    return {"maxItems": max(ARRAY_LENGTH, schema.get("minItems", 0), len(schema.get("prefixItems", ()))), **schema}
+
+
+def _object(schema: Schema) -> Schema:
+    named: Schema | None = schema.get("properties")
+    rest = schema.get("additionalProperties", named is None)
+    if named and named.keys() >= set(schema.get("required", ())):
+        rest = False
+    if rest is False and "patternProperties" not in schema:
+        return {**schema, "additionalProperties": False}
+    size = max(OBJECT_SIZE, schema.get("minProperties", 0), len(named or ()))
+    return {"maxProperties": size, **schema, "additionalProperties": _SCALAR if rest is True else rest}
+
+
+def _integer(schema: Schema) -> Schema:
+    return _between(schema, LARGEST_NUMBER if schema.keys() & BOUNDS else LARGEST_INTEGER)
+
+
+def _number(schema: Schema) -> Schema:
+    narrow = _between(schema, LARGEST_NUMBER)
+    if schema.keys() & {"exclusiveMinimum", "exclusiveMaximum"}:  # the engine forgets them beside `multipleOf`
+        return narrow
+    return {"multipleOf": 0.01 if narrow["maximum"] - narrow["minimum"] > 1 else 0.0001, **narrow}
+
+
+def _between(schema: Schema, largest: int) -> Schema:
+    """With two ends, as far apart as `largest` where one is missing."""
+    high = schema.get("maximum")
+    low = schema.get("minimum", min(-largest, (high or 0) - largest))
+    return {**schema, "minimum": low, "maximum": max(largest, low + largest) if high is None else high}
+
+
+_LIMITS = {"string": _string, "array": _array, "object": _object, "integer": _integer, "number": _number}

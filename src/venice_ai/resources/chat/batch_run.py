@@ -1,8 +1,8 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
 Each request is a flight, with a place (`Pace`) and a task: the journal keeps the intent, it is sent, the journal keeps the
-outcome, and only then is there an item. Transactions run on the event loop, for a thread would wait longer for its turn, and in
-no task, for all tasks are cancelled at the end of a program.
+outcome, and only then is there an item. Transactions run on the event loop. One task lives as long as the batch; cancelled,
+also by `asyncio.run` when a program ends, it gives flights their time: these are hidden from `asyncio.all_tasks`.
 """
 
 from __future__ import annotations
@@ -10,58 +10,47 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
-from contextlib import nullcontext
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from ... import exceptions
 from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
 from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
 from ...batches.identity import Identity, as_it_is, canonical, hashed, split
-from ...batches.items import BatchItem, BatchProgress
-from ...batches.journal import Found, Journal, Keep, State, record
+from ...batches.items import OF_THE_ACCOUNT, BatchItem, BatchProgress
+from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
-from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
+from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, VeniceError
 from ...types.api.chat import ChatCompletionResponse
 
 if TYPE_CHECKING:
-    from ..._http.connection import Connection
     from .arguments import Tools
     from .completions import ChatCompletions
 
 _LOOK_AGAIN_SECONDS: Final = 0.05
-_OF_THE_ACCOUNT: Final = exceptions.AuthenticationError, exceptions.PaymentRequiredError, exceptions.PermissionDeniedError
 _NO_MORE: Final = object()
-
-
-class _StoppedError(VeniceError):
-    """The batch stops, so this was not sent. It never reaches a caller."""
 
 
 class _Flight(Pass):
     """One request on its way; also the pass of each of its attempts: retries, re-asks, round trips of a tool loop."""
 
-    task: _FlightTask
+    came = False
+    attempts = on_the_wire = 0  # those on the wire were sent and are not over
+    cost_usd: float | None = None
+    custom_id: str | None = None
+    asked: dict[str, Any] | VeniceError
 
     def __init__(self, index: int, request: Any) -> None:
-        self.index = index
-        self.request = request
-        self.custom_id: str | None = None
-        self.refusal: VeniceError | None = None
+        self.index, self.request = index, as_it_is(request)
         try:  # now, for the caller's iterable may use the same mapping for the next request
-            self.custom_id, self.asked = split(request)
+            self.custom_id, self.asked = split(self.request)
         except VeniceError as error:
-            self.refusal = error
-        self.attempts = 0
-        self.cost_usd: float | None = None
-        self.has_place = True
-        self.on_the_wire = 0  # attempts that were sent and are not over
-        self.came = False
+            self.asked = error
 
     def replied(self, found: object) -> None: ...
 
@@ -72,18 +61,6 @@ class _Flight(Pass):
 
     def item(self, **came: Any) -> BatchItem[Any]:
         return BatchItem(self.index, self.custom_id, self.request, attempts=self.attempts, cost_usd=self.cost_usd, **came)
-
-
-class _FlightTask(asyncio.Task[BatchItem[Any]]):
-    """The task of a flight. When a program ends (`asyncio.run` cancels all tasks, outside of the loop), it is spared."""
-
-    batch: Batch
-
-    def cancel(self, msg: Any = None) -> bool:
-        return super().cancel(msg) if self.get_loop().is_running() else self.batch.spare(self)
-
-    def drop(self) -> None:
-        super().cancel()
 
 
 _FLIGHT: Final[ContextVar[_Flight]] = ContextVar("venice_ai batch flight")
@@ -105,63 +82,62 @@ class Batch(CallGate):
     drain_seconds: float
 
     def __post_init__(self) -> None:
-        requests, budget = self.requests, self.budget
+        requests, budget, seconds = self.requests, self.budget, cast("object", self.drain_seconds)
         if not isinstance(requests, (Iterable, AsyncIterable)) or isinstance(requests, (str, bytes, Mapping)):
             raise InvalidArgumentError(f"requests must be an iterable of mappings, not {type(self.requests).__name__}")
         for name, given, kind in (("journal", self.journal, Journal), ("budget", budget, Budget)):
             if given is not None and not isinstance(given, kind):
                 raise InvalidArgumentError(f"{name}={given!r:.100} is not a {kind.__name__}")
         check_plain("on_progress", self.on_progress)
-        seconds: object = self.drain_seconds
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
             raise InvalidArgumentError(f"drain_seconds={seconds!r} must be a number of seconds from 0")
         client = self._client = self.completions._client  # noqa: SLF001  # of the same client
-        self._pace = Pace(self.max_concurrency, next((each for each in client.caller.gates if isinstance(each, Limiter)), None))
-        self.tools, tool_names = _tools(self.tools)
-        shape = _format_name(self.response_format)
-        self._settings = {"base_url": client.base_url, "response_format": shape, "tools": tool_names}
-        gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, client.caller.clock)]  # noqa: SLF001
-        # Copies that share everything else, so that an overridden `create` is obeyed.
+        caller = client.caller
+        self._pace = Pace(self.max_concurrency, next((each for each in caller.gates if isinstance(each, Limiter)), None))
+        self.tools, tools = _tools(self.tools)
+        self._settings = {"base_url": client.base_url, "response_format": _format_name(self.response_format), "tools": tools}
+        self._shape: Any = dict[str, Any] if isinstance(self.response_format, Mapping) else self.response_format
+        gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, caller.clock)]  # noqa: SLF001
+        # A copy of the caller's object, so that an overridden `create` is obeyed.
         self._calls: Any = copy.copy(self.completions)
-        self._calls._client = _with_gates(client, (*gates, *client.caller.gates, self))  # noqa: SLF001
-        self._total = len(requests) if isinstance(requests, Sized) else None
-        self._now = client.caller.clock.now
-        self._began = self._now()
-        self._feeder: asyncio.Future[None]
-        self._room = asyncio.Event()
-        self._flights: set[_Flight] = set()
+        view = self._calls._client = client.with_options()  # noqa: SLF001
+        view.caller = replace(caller, gates=(*gates, *caller.gates, self))
+        self._now, self._began = caller.clock.now, caller.clock.now()
+        self._progress = BatchProgress(0, 0, 0, 0, len(requests) if isinstance(requests, Sized) else None, 0.0, 0.0, 0)
+        self._life: asyncio.Future[None]
+        self._changed = asyncio.Event()
+        self._flights: dict[_Flight, asyncio.Task[BatchItem[Any]]] = {}
         self._pulled = 0  # requests that were pulled and whose item was not taken yet
         self._wanted = 0  # flights that want a place again
-        self._asked: list[tuple[Identity | Keep, asyncio.Future[Any]]] = []  # what the journal does next, in one transaction
-        self._sending: dict[bytes, _Flight] = {}  # by their keys in the journal
+        self._asked: list[tuple[Identity | Entry, asyncio.Future[Any]]] = []  # what the journal does next, in one transaction
+        self._sending: dict[bytes, asyncio.Task[Any]] = {}  # by the keys of their requests in the journal
         self._ready: asyncio.Queue[BatchItem[Any] | None] = asyncio.Queue()  # what is yielded next; None after the last
         self._came: dict[int, BatchItem[Any]] = {}  # with `ordered`, what came before an earlier one
-        self._next_index = 0
-        self._counts = 0, 0, 0, 0.0
-        self._stopped = False
+        self._next_index, self._stopped = 0, False
         self._failure: BaseException | None = None
 
     async def run(self) -> AsyncGenerator[BatchItem[Any], None]:
         """The items."""
         self._client.on_close.append(self._closed)
-        self._feeder = asyncio.ensure_future(self._feed())
-        self._feeder.add_done_callback(lambda _: self._end_items())
-        with nullcontext() if self.journal is None else self.journal.in_use():
-            try:
-                while (item := await self._ready.get()) is not None:
-                    self._pulled -= 1
-                    self._room.set()
-                    yield item
-                if self._failure is not None:
-                    raise self._failure
-            finally:
-                self._feeder.cancel()
-                await self._end()
+        if self.journal is not None:
+            self.journal.users.add(self)
+        self._life = asyncio.ensure_future(self._live())
+        self._life.add_done_callback(self._over)
+        try:
+            while (item := await self._ready.get()) is not None:
+                self._pulled -= 1
+                self._changed.set()
+                yield item
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._client.on_close.remove(self._closed)
+            await self._end()
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Counts an attempt; what is no chat is counted nowhere."""
         if self._stopped:
-            raise _StoppedError("not sent: the batch stops")
+            raise asyncio.CancelledError
         flight = _Flight(-1, {}) if attempt.request.chat is None else _FLIGHT.get()
         flight.attempts += 1
         flight.on_the_wire += 1
@@ -170,137 +146,132 @@ class Batch(CallGate):
     def close(self) -> None:
         """Nobody waits here."""
 
-    async def _feed(self) -> None:
-        """Pulls requests as there is room."""
+    async def _live(self) -> None:
+        """Pulls and waits for all; when it is cancelled, gives what is in flight its time, and when it is again, none."""
         try:
-            if self.journal is not None:
-                self.journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
-            given = self.requests
-            requests = aiter(cast("AsyncIterable[Any]", given) if isinstance(given, AsyncIterable) else _each(given))
-            for index in count():
-                await self._until(self._may_pull)
-                request = _NO_MORE if self._stopped else await anext(requests, _NO_MORE)
-                if request is _NO_MORE or self._stopped:
-                    return
-                self._pulled += 1
-                self._pace.under_way += 1
-                self._flights.add(flight := _Flight(index, as_it_is(request)))
-                flight.task = _FlightTask(self._outcome(flight), loop=asyncio.get_running_loop())
-                flight.task.batch = self
-                flight.task.add_done_callback(partial(self._land, flight))
+            try:
+                await self._pull()
+            except Exception as error:  # noqa: BLE001  # the caller's iterable failed, or the journal is not for this batch
+                self._failure = self._failure or error
+            await self._until(lambda: not self._flights)
         except asyncio.CancelledError:
             if not self._stopped:  # not by this batch
-                self._failure = self._failure or VeniceError("the iterable of the requests was cancelled")
-        except Exception as error:  # noqa: BLE001  # the caller's iterable failed, or the journal is not for this batch
-            self._failure = self._failure or error
+                self._stopped, self._failure = True, self._failure or VeniceError("the iterable of the requests was cancelled")
+            for flight, task in self._flights.items():
+                if not (flight.came or flight.on_the_wire):
+                    task.cancel()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*self._flights.values(), return_exceptions=True), self.drain_seconds)
 
-    def _may_pull(self) -> bool:
-        return self._stopped or (not self._wanted and self._pulled < 2 * self._pace.most and self._pace.has_room())
+    def _over(self, _: object) -> None:
+        """No more items come; also if the task was cancelled before it began."""
+        self._commit()
+        if self.journal is not None:
+            self.journal.close(self)
+        for index in sorted(self._came):
+            self._ready.put_nowait(self._came.pop(index))
+        self._ready.put_nowait(None)
+
+    async def _pull(self) -> None:
+        """Pulls requests as there is room."""
+        if self.journal is not None:
+            self.journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
+        given = self.requests
+        requests = aiter(cast("AsyncIterable[Any]", given) if isinstance(given, AsyncIterable) else _each(given))
+        for index in count():
+            await self._until(lambda: not self._wanted and self._pulled < 2 * self._pace.most and self._pace.has_room())
+            request = await anext(requests, _NO_MORE)
+            if self._stopped:  # and the caller's iterable has caught the cancellation
+                raise asyncio.CancelledError
+            if request is _NO_MORE:
+                return
+            self._pulled += 1
+            self._pace.under_way += 1
+            flight = _Flight(index, request)
+            task = self._flights[flight] = asyncio.ensure_future(self._outcome(flight))
+            asyncio.tasks._unregister_task(task)  # noqa: SLF001  # documented for whoever extends asyncio
+            task.add_done_callback(partial(self._land, flight))
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         while not ready():
-            self._room.clear()
-            await self._room.wait()
-
-    def _leave_place(self, flight: _Flight) -> None:
-        self._pace.under_way -= flight.has_place
-        flight.has_place = False
-        self._room.set()
-
-    # -- flights -----------------------------------------------------------------------------------------------------------
+            self._changed.clear()
+            await self._changed.wait()
 
     async def _outcome(self, flight: _Flight) -> BatchItem[Any]:
         """What comes of a request, now or before."""
         _FLIGHT.set(flight)
-        if flight.refusal is not None:
-            return flight.item(error=flight.refusal)
-        if self.journal is None:
-            return await self._sent(flight)
         try:
+            if isinstance(flight.asked, VeniceError):
+                raise flight.asked
+            if self.journal is None:
+                return await self._sent(flight, flight.asked)
             named = self.journal.identity(flight.custom_id, flight.asked)
         except VeniceError as error:
             return flight.item(error=error)
-        while (found := await self._claimed(named)).what == "in_flight":
-            await self._wait_for(self._sending.get(named.key), flight)
-        if found.what == "open":
-            self._sending[named.key] = flight
-            try:
-                return await self._sent_and_kept(flight, found)
-            finally:
-                del self._sending[named.key]
-        if found.what == "differs":
-            how = self.journal.difference(found, named)
-            said = f"custom_id={flight.custom_id!r} was used for another request before: {how}"
-            return flight.item(error=InvalidArgumentError(said))
-        flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
-        kept = self.journal.before(found)
-        try:
-            came = {"error": kept} if isinstance(kept, VeniceError) else {"parsed": self._parsed(kept), "response": kept}
-        except OutputError as error:
-            came = {"error": error}
-        return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
+        while (item := await self._claimed(self.journal, flight, named)) is None:
+            await (asyncio.wait((other,)) if (other := self._sending.get(named.key)) else self._look_again())
+        return item
 
-    async def _claimed(self, named: Identity) -> Found:
-        """What a claim comes to; one of a flight that was cancelled at that moment is given back."""
-        answer = self._committed(named)
-        try:
-            return cast("Found", await answer)
-        except asyncio.CancelledError:
-            if not answer.cancelled() and (found := answer.result()).what == "open":
-                self._committed(Keep(found.row, "open", None, 0, None, maybe_billed=False))
-            raise
-
-    async def _wait_for(self, other: _Flight | None, flight: _Flight) -> None:
-        """Waits for whoever sends the same: a flight of this batch, or another process, for which it takes no room here."""
-        if other is not None:
-            await asyncio.wait((other.task,))
-            return
-        self._pulled -= 1
-        self._leave_place(flight)
-        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        self._pulled += 1
-        self._wanted += 1
-        await self._until(self._pace.has_room)
-        self._wanted -= 1
-        self._pace.under_way += 1
-        flight.has_place = True
-
-    async def _sent_and_kept(self, flight: _Flight, found: Found) -> BatchItem[Any]:
-        """What comes of a request that this run has claimed; it is given back if nothing comes."""
+    async def _claimed(self, journal: Journal, flight: _Flight, named: Identity) -> BatchItem[Any] | None:
+        """What comes of a request, if nobody else is sending it."""
+        kept = claim = self._committed(named)
         state: State = "open"
-        outcome, billed, is_kept = None, True, False
+        outcome, billed = None, True
         try:
-            item = await self._sent(flight)
+            found: Entry = await claim
+            if found.what != "open":
+                return None if found.what == "in_flight" else self._before(journal, flight, found, named)
+            self._sending[named.key] = self._flights[flight]
+            item = await self._sent(flight, cast("dict[str, Any]", flight.asked))
             outcome = record(item.response, item.error)
             if item.error is None or _is_for_good(item.error, flight.attempts):
                 state = "answered" if item.error is None else "failed"
             billed = item.error is not None and may_be_billed(item.error)
         finally:
-            billed = billed and flight.attempts > 0
-            kept = self._committed(Keep(found.row, state, outcome, flight.attempts, flight.cost_usd, billed))
-            self._leave_place(flight)
-        try:
-            is_kept = await kept
-        except VeniceError as failure:
-            self._fail(failure)
-        return replace(item, kept=is_kept, maybe_billed_before=found.maybe_billed)
+            if not claim.cancelled() and claim.result().what == "open":  # also if it was cancelled at the moment of its claim
+                self._sending.pop(named.key, None)
+                came = billed and flight.attempts > 0, flight.attempts, flight.cost_usd, outcome
+                kept = self._committed(Entry(state, claim.result().row, *came))
+        return replace(item, kept=bool(await kept), maybe_billed_before=found.maybe_billed)
 
-    async def _sent(self, flight: _Flight) -> BatchItem[Any]:
+    def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
+        """What came of a request before."""
+        if found.what == "differs":
+            return flight.item(error=journal.conflict(found, named))
+        flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
+        came: dict[str, Any]
+        try:
+            came = {"response": (response := journal.before(found)), "parsed": self._parsed(response)}
+        except VeniceError as error:  # that of then, or an answer that is not the object
+            came = {"error": without_locals(error)}
+        return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
+
+    async def _look_again(self) -> None:
+        """Waits a moment for another process that sends the same. Such a flight takes no room here."""
+        self._pulled -= 1
+        self._pace.under_way -= 1
+        self._changed.set()
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        self._wanted += 1
+        await self._until(self._pace.has_room)
+        self._wanted -= 1
+        self._pulled += 1
+        self._pace.under_way += 1
+
+    async def _sent(self, flight: _Flight, asked: dict[str, Any]) -> BatchItem[Any]:
         """Sends a request, and gives what comes."""
         began = self._now()
         response = parsed = None
         error: BaseException | None = None
         try:
-            response, parsed = await self._answer(flight.asked)
-        except _StoppedError:
-            raise
+            response, parsed = await self._answer(asked)
         except BudgetExceededError as exceeded:
-            self._fail(exceeded)
-            raise _StoppedError("the budget is used up") from None
+            self._stop(exceeded)
+            raise asyncio.CancelledError from None
         except Exception as failure:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
             error = without_locals(failure)
         except asyncio.CancelledError as cancelled:
-            if flight.task.cancelling():
+            if self._stopped or self._flights[flight].cancelling():
                 raise
             error = without_locals(cancelled)  # not the batch was cancelled, but something within this call
         flight.came = True
@@ -322,21 +293,18 @@ class Batch(CallGate):
 
     def _parsed(self, response: ChatCompletionResponse) -> Any:
         """The object in an answer; None if none was asked for."""
-        if self.response_format is None:
-            return None
-        return response.parse_as(dict[str, Any] if isinstance(self.response_format, Mapping) else self.response_format)
+        return None if self._shape is None else response.parse_as(self._shape)
 
     def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
         """A flight is over."""
-        self._flights.discard(flight)
-        self._leave_place(flight)
+        del self._flights[flight]
+        self._pace.under_way -= 1
+        self._changed.set()
         try:
-            self._take(task.result())
-        except (asyncio.CancelledError, _StoppedError):
-            self._pulled -= 1
+            if not task.cancelled():
+                self._take(task.result())
         except BaseException as error:  # noqa: BLE001  # also of the caller's on_progress; it is raised at the end
-            self._fail(error)
-        self._end_items()
+            self._stop(error)
 
     def _take(self, item: BatchItem[Any]) -> None:
         self._came[item.index] = item
@@ -344,14 +312,14 @@ class Batch(CallGate):
         while (following := self._came.pop(index, None)) is not None:
             self._ready.put_nowait(following)
             self._next_index = index = index + 1
-        done, failed, replayed, cost = self._counts
+        done, failed, replayed, _, total, cost, *_ = self._progress
+        counts = done + 1, failed + (item.error is not None), replayed + item.replayed, len(self._flights), total
         cost += 0.0 if item.replayed else item.cost_usd or 0.0
-        self._counts = done + 1, failed + (item.error is not None), replayed + item.replayed, cost
+        self._progress = BatchProgress(*counts, cost, self._now() - self._began, self._pace.most)
         if self.on_progress is not None:
-            numbers = *self._counts[:3], len(self._flights), self._total, cost, self._now() - self._began, self._pace.most
-            self.on_progress(BatchProgress(*numbers))
+            self.on_progress(self._progress)
 
-    def _committed(self, change: Identity | Keep) -> asyncio.Future[Any]:
+    def _committed(self, change: Identity | Entry) -> asyncio.Future[Any]:
         """What a change comes to, in a transaction with those of other flights. It is made whether or not anybody awaits it."""
         loop = asyncio.get_running_loop()
         if not self._asked:
@@ -361,69 +329,38 @@ class Batch(CallGate):
 
     def _commit(self) -> None:
         # A claim of a flight that is gone would belong to nobody.
-        asked = [(change, answer) for change, answer in self._asked if isinstance(change, Keep) or not answer.done()]
+        asked = [each for each in self._asked if isinstance(each[0], Entry) or not each[1].done()]
         self._asked = []
-        if self.journal is None or not asked:
-            return
-        results: list[Any]
         try:
-            results = self.journal.apply([change for change, _ in asked])
-        except Exception as error:  # noqa: BLE001  # whoever asked is told
-            results = [error] * len(asked)
+            results = self.journal.apply([change for change, _ in asked]) if self.journal is not None and asked else []
+        except Exception as error:  # noqa: BLE001  # nothing was kept, and flights that asked for a claim end here
+            self._stop(error)
+            results = [False if isinstance(change, Entry) else None for change, _ in asked]
         for (_, answer), result in zip(asked, results, strict=True):
-            if not answer.done():
-                (answer.set_exception if isinstance(result, Exception) else answer.set_result)(result)
+            if result is None:
+                answer.cancel()
+            elif not answer.done():
+                answer.set_result(result)
 
-    # -- the end -----------------------------------------------------------------------------------------------------------
-
-    def _end_items(self) -> None:
-        """Ends the items if no more come. A feeder that waits for a request of the caller's is not waited for."""
-        if not self._flights and (self._stopped or self._feeder.done()):
-            for index in sorted(self._came):
-                self._ready.put_nowait(self._came.pop(index))
-            self._ready.put_nowait(None)
-
-    def _fail(self, error: BaseException) -> None:
-        """Stops the batch because of an error, which is raised at the end."""
+    def _stop(self, error: BaseException | None = None) -> None:
+        """From now on nothing is sent; what is neither on the wire nor has come ends. The first error is raised at the end."""
         self._failure = self._failure or error
-        self._stop()
+        if not self._stopped:
+            self._stopped = True
+            self._life.cancel()
 
-    def _stop(self) -> None:
-        """From now on nothing is sent; what is neither on the wire nor has come ends."""
-        self._stopped = True
-        for flight in self._flights:
-            if not (flight.came or flight.on_the_wire):
-                flight.task.drop()
-        self._room.set()
-        self._end_items()
-
-    async def _end(self) -> None:
-        """Gives what is in flight its time, and drops the rest; a cancellation meanwhile drops it at once."""
-        self._stop()
-        tasks = [flight.task for flight in self._flights]
+    async def _end(self, error: BaseException | None = None) -> None:
+        """Stops the batch, and waits until it is over; a cancellation meanwhile drops what is in flight."""
+        self._stop(error)
         try:
-            if tasks:
-                try:
-                    await asyncio.wait(tasks, timeout=self.drain_seconds)
-                finally:
-                    for task in tasks:
-                        task.drop()
-                    await asyncio.wait(tasks)
-            self._commit()
+            await asyncio.wait((self._life,))
         finally:
-            if self._closed in self._client.on_close:
-                self._client.on_close.remove(self._closed)
+            self._life.cancel()
+            await asyncio.wait((self._life,))
 
     async def _closed(self) -> None:
         """The client is closed: a batch that was not through does not look as if it were."""
-        if self._flights or not self._feeder.done():
-            self._failure = self._failure or VeniceError("the client was closed while the batch ran")
-        await self._end()
-
-    def spare(self, task: _FlightTask) -> bool:
-        """Gives a flight its time at the end of the program."""
-        self._stop()
-        return bool(task.get_loop().call_later(self.drain_seconds, task.drop))
+        await self._end(None if self._life.done() else VeniceError("the client was closed while the batch ran"))
 
 
 async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
@@ -433,39 +370,33 @@ async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
 
 def _is_for_good(error: BaseException, attempts: int) -> bool:
     """Whether a request is set aside: not if it was never sent, or the account may not send it, for it is not to blame."""
-    if isinstance(error, _OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False):
-        return False
-    return attempts > 0 or isinstance(error, (ValueError, TypeError))
-
-
-def _with_gates(client: Connection, gates: tuple[CallGate, ...]) -> Connection:
-    """The same client with other gates."""
-    twin, caller = object.__new__(type(client)), copy.copy(client.caller)
-    caller.gates = gates
-    vars(twin).update({**vars(client), "caller": caller})
-    return twin
+    innocent = isinstance(error, OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False)
+    return not innocent and (attempts > 0 or isinstance(error, (ValueError, TypeError)))
 
 
 def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:
-    """The tools; and their names, with a hash that tells others of the same names."""
+    """The tools; and what stands for them in a journal."""
     if tools is None:
         return None, ""
     from ...tools.toolbox import Toolbox, prepared, tool_name  # they need pydantic, which a chat does not
 
     ready = prepared(tools)
     definitions = Toolbox(ready).definitions
-    names = ", ".join(sorted(tool_name(each) or "a tool of Venice's" for each in definitions))
-    return ready, f"{names} ({hashed(b'tools', canonical({'tools': definitions})).hex()[:8]})"
+    return ready, _named(", ".join(sorted(tool_name(each) or "a tool of Venice's" for each in definitions)), tools=definitions)
 
 
 def _format_name(shape: Any) -> str:
-    """What stands for a `response_format`: its name, and a hash that tells another one of the same name."""
+    """What stands for a `response_format` in a journal."""
     if shape is None:
         return ""
     if not isinstance(shape, Mapping):
         from ..._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
 
         shape = requested_format(shape)[0]
-    fields = cast("Mapping[str, Any]", shape)
-    name = fields.get("json_schema", fields).get("name", fields.get("type"))
-    return f"{name} ({hashed(b'format', canonical(fields)).hex()[:8]})"
+    fields: dict[str, Any] = {**shape}
+    return _named(fields.get("json_schema", fields).get("name", fields.get("type")), **fields)
+
+
+def _named(name: object, **content: Any) -> str:
+    """A name, and a hash that tells another thing of the same name."""
+    return f"{name} ({hashed(b'settings', canonical(content)).hex()[:8]})"

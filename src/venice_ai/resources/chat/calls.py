@@ -151,17 +151,19 @@ class ChatCalls(APIResource[ClientT]):
             if not stream:
                 return source
         else:
+            caller = self._client.caller
             if fallbacks is None:
-                call = Call(self._client.caller, asked)
+                call = Call(caller, asked)
             else:
                 from .fallbacks import FallbackCall
 
                 remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = FallbackCall(self._client.caller, asked, fallbacks, remake)
+                call = FallbackCall(caller, asked, fallbacks, remake)
             call.fail_fast = fail_fast
             if not stream:
-                response = await self._client.caller.read(asked, partial(_read, asked), call)
-                self._client.notices.answer(model, response, self._client.caller.clock.now)
+                response = await caller.read(asked, partial(_read, asked), call)
+                caller.notices.substitution(model, response.get("model"), response.meta, caller.clock)
+                caller.notices.spent(response)
                 return response
             source = await self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast)
         if wrap is None:
@@ -299,8 +301,11 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
             f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
         )
 
+    def made_of(chunk: Any) -> Any:
+        return stream_cls(**chunk.model_dump())
+
     def of_objects(source: Any, client: Any) -> Any:
-        source.factory = stream_cls
+        source.made_of = made_of
         return stream(source, client=client)
 
     return of_objects

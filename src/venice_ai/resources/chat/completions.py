@@ -214,10 +214,14 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             raise InvalidArgumentError(f"max_concurrency={max_concurrency!r} must be a whole number from 1")
         if isinstance(requests, (str, bytes)) or not isinstance(requests, Sequence):
             raise InvalidArgumentError(f"requests must be a list of mappings, one for each call, not {type(requests).__name__}")
+        from ...batches.identity import as_it_is  # a chat starts without it
+
         call = self._tried if return_exceptions else self._one
         answered: dict[int, Any] = {}
-        answers = bounded_map(call, requests, limit=max_concurrency, results=answered, on_result=on_result)
-        del requests  # as in `create`
+        # What the caller changes later, as in `on_result`, is not sent.
+        given = [*map(as_it_is, requests)]
+        answers = bounded_map(call, given, limit=max_concurrency, results=answered, on_result=on_result)
+        del requests, given  # as in `create`
         try:
             return await answers
         except VeniceError as error:
@@ -378,13 +382,11 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         return ToolStream(run)
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
-        if not isinstance(request, Mapping):
-            raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
-        keywords = cast("Mapping[str, Any]", request)
-        if keywords.get("stream"):
-            raise InvalidArgumentError("a batch cannot stream; call stream(...) for this request")
-        call = cast("Any", self.create)(**keywords)
-        del request, keywords  # as in `create`
+        from ...batches.identity import split  # a chat starts without it
+
+        split(request)  # what is no request of a batch is refused
+        call = cast("Any", self.create)(**cast("Mapping[str, Any]", request))
+        del request  # as in `create`
         response: object = await call
         if not isinstance(response, ChatCompletionResponse):
             raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse")

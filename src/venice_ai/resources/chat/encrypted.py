@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..._core.caller_warnings import warn
@@ -36,28 +36,24 @@ _KEY_ERRORS: Final = (
 )
 
 
+@dataclass(eq=False, repr=False)
 class SealedChat:
     """One call: what is to be sent, an InvalidRequestError if that cannot be sealed; and the session of its attempt."""
 
-    def __init__(
-        self,
-        client: Connection,
-        body: dict[str, Any],
-        *,
-        e2ee: bool | TeeOptions,
-        stream: bool,
-        timeout: float | Timeout | None,
-        extra_headers: Mapping[str, str] | None,
-    ) -> None:
-        self._remade = partial(SealedChat, client, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+    client: Connection
+    body: dict[str, Any]
+    e2ee: bool | TeeOptions | None
+    stream: bool
+    timeout: float | Timeout | None
+    extra_headers: Mapping[str, str] | None
+
+    def __post_init__(self) -> None:
+        client, body = self.client, self.body
         self._tee = tee_of(client)
-        self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
+        self.options: TeeOptions = self._tee.options(None if isinstance(self.e2ee, bool) else self.e2ee)
         roles = self.options.encrypt_roles
-        guard(body, extra_headers, floor=client.min_privacy, roles=roles)
-        self._client = client
-        self._body = body
-        self._headers = extra_headers
-        self._limits = _limits(client, timeout, stream=stream)
+        guard(body, self.extra_headers, floor=client.min_privacy, roles=roles)
+        self._limits = _limits(client, self.timeout, stream=self.stream)
         self._began = client.caller.clock.now()
         self._sent = b""
         self._request({}, b"")  # whatever is wrong with key, headers or clocks is wrong before the network is touched
@@ -77,23 +73,23 @@ class SealedChat:
                     source = await opened(await chat.renewed(failure), chat=chat)
                 if fallbacks is not None:
                     source.reader.meta.models_tried = tuple(fallbacks.tried)
-                return await source.stream(self._client).collect() if collect else source
+                return await source.stream(self.client).collect() if collect else source
             except APIError as failure:
                 body = None if fallbacks is None else await fallbacks.body_after(failure)
                 if body is None:
                     raise
-                chat = self._remade(body)
+                chat = replace(self, body=body)
 
     async def request(self) -> Request:
         """The sealed request, for an enclave that has proved what it is; a TeeAttestationError if it has not."""
-        model = self._body["model"]
+        model = self.body["model"]
         report = self._tee.remembered(model, self.options)  # as for most calls: there is nothing to wait for, and so no clock
         if report is None:
             async with within("first_chunk", self._limits.first_chunk), self._deadline():
                 report = await self._tee.verified(model, self.options)
         self._tee.warn_of_limits(report)
         self.session = self._tee.session_with(report, self.options)
-        self._sent = encode(self.session.seal(self._body))
+        self._sent = encode(self.session.seal(self.body))
         return self._request(self.session.headers, self._sent)
 
     async def renewed(self, failure: APIError) -> Request:
@@ -125,20 +121,20 @@ class SealedChat:
         return within("deadline", self._limits.deadline, left=self._left())
 
     def _left(self) -> float | None:
-        return self._limits.left(self._client.caller.clock.now() - self._began)
+        return self._limits.left(self.client.caller.clock.now() - self._began)
 
     def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
-        request = self._client.build_request(
+        request = self.client.build_request(
             "POST",
             CHAT_PATH,
             body=body,
             stream=True,
             timeout=self._limits.with_deadline(self._left()),
-            extra_headers={**(self._headers or {}), **headers},
+            extra_headers={**(self.extra_headers or {}), **headers},
             needs_key=True,
             privacy="e2ee",
         )
-        request.chat = chat_size(self._body)
+        request.chat = chat_size(self.body)
         return request
 
 

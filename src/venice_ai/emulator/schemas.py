@@ -1,26 +1,185 @@
-"""Makes a JSON value that fits a JSON schema, for the emulated model's structured output and tool calls.
+"""JSON schemas: validates values by them, and makes a value that fits one, for structured output and tool calls.
 
-Near the root every property is filled in; deeper down only what is required, and of a union the member that ends soonest,
-so that recursive schemas come to an end. What is made is validated (`schema_validation.py`) before it is used.
+`format` is left to whoever makes the text, as the specification has it. The keywords in `_BEYOND` are refused by name: an
+answer that may be wrong is worse than an error. Of what is made, every property is filled in near the root; deeper down only
+what is required, and of a union the member that ends soonest, so that recursive schemas come to an end.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from importlib import import_module
-from itertools import chain, islice, repeat
-from typing import Any, TypeVar
+from itertools import chain, combinations, islice, repeat
+from typing import Any, Final, TypeAlias, TypeVar
 
 from venice_ai._core.json_values import members
-from venice_ai.types._base import is_object
+from venice_ai.types._base import is_array, is_object
 
 from . import repeatable
-from .schema_validation import BOUNDS, Schema, Unsatisfiable, fits, flat, fraction, implied_type, merged, names_of, same
 
 T = TypeVar("T")
+Schema: TypeAlias = Mapping[str, Any]
+Rule: TypeAlias = Callable[[Any, Any, Schema, Any], bool]
+"""Judges a value by what a keyword says. Then come its schema, and the document that references lead into."""
+
+_BEYOND: Final = (
+    *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas"),
+    *("if", "then", "else", "not", "patternProperties", "unevaluatedItems", "unevaluatedProperties"),
+)
+BOUNDS: Final = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+_TYPES: Final[dict[str, Callable[[Any], bool]]] = {
+    "object": is_object,
+    "array": is_array,
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
+    "integer": lambda value: _TYPES["number"](value) and value == value // 1,
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+}
+
+
+class Unsatisfiable(ValueError):
+    """Nothing fits the schema, or nothing that is found in reasonable time."""
+
+
+def fits(value: Any, schema: Any, root: Any) -> bool:
+    """Whether a value fits a schema that stands in the document `root`; Unsatisfiable if a keyword of it is beyond this."""
+    if isinstance(schema, bool):
+        return schema
+    if not is_object(schema):
+        raise Unsatisfiable("this is not a schema")
+    if beyond := [keyword for keyword in _BEYOND if schema.get(keyword, True) is not True]:
+        raise Unsatisfiable(f"{beyond[0]!r} is beyond this emulator; leave it out, and check it in the answer")
+    found = [rules for kind, rules in _RULES.items() if kind == "any" or _TYPES[kind](value)]
+    return all(rules[name](value, schema[name], schema, root) for rules in found for name in rules if name in schema)
+
+
+_RULES: Final[dict[str, dict[str, Rule]]] = {
+    "any": {
+        "$ref": lambda value, reference, _, root: fits(value, resolved(root, reference), root),
+        "type": lambda value, kinds, _, __: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
+        "const": lambda value, one, _, __: same(value, one),
+        "enum": lambda value, listed, _, __: any(same(value, one) for one in listed),
+        "allOf": lambda value, parts, _, root: all(fits(value, part, root) for part in parts),
+        "anyOf": lambda value, parts, _, root: any(fits(value, part, root) for part in parts),
+        "oneOf": lambda value, parts, _, root: sum(fits(value, part, root) for part in parts) == 1,
+    },
+    "object": {
+        "required": lambda value, names, _, __: value.keys() >= set(names),
+        "minProperties": lambda value, least, _, __: len(value) >= least,
+        "maxProperties": lambda value, most, _, __: len(value) <= most,
+        "properties": lambda value, parts, _, root: all(
+            fits(value[name], part, root) for name, part in parts.items() if name in value
+        ),
+        "additionalProperties": lambda value, rest, schema, root: all(
+            fits(value[name], rest, root) for name in value.keys() - schema.get("properties", {}).keys()
+        ),
+        "propertyNames": lambda value, part, _, root: all(fits(name, part, root) for name in value),
+    },
+    "array": {
+        "minItems": lambda value, least, _, __: len(value) >= least,
+        "maxItems": lambda value, most, _, __: len(value) <= most,
+        "prefixItems": lambda value, parts, _, root: all(fits(*pair, root) for pair in zip(value, parts, strict=False)),
+        "items": lambda value, rest, schema, root: all(
+            fits(item, rest, root) for item in value[len(schema.get("prefixItems", ())) :]
+        ),
+        "uniqueItems": lambda value, unique, _, __: not (unique and any(same(*pair) for pair in combinations(value, 2))),
+    },
+    "string": {
+        "minLength": lambda value, least, _, __: len(value) >= least,
+        "maxLength": lambda value, most, _, __: len(value) <= most,
+        "pattern": lambda value, pattern, _, __: re.search(pattern, value) is not None,
+        "format": lambda _, __, ___, ____: True,
+    },
+    "number": {
+        "minimum": lambda value, least, _, __: fraction(value) >= fraction(least),
+        "exclusiveMinimum": lambda value, bound, _, __: fraction(value) > fraction(bound),
+        "maximum": lambda value, most, _, __: fraction(value) <= fraction(most),
+        "exclusiveMaximum": lambda value, bound, _, __: fraction(value) < fraction(bound),
+        # Some validators divide in floating point, where 0.3 is not a multiple of 0.1: so it has to be one for both.
+        "multipleOf": lambda value, step, _, __: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
+    },
+}
+"""The keywords by the type of the values that they judge."""
+
+
+def resolved(root: Any, reference: Any) -> Any:
+    """What a reference within the schema `root` leads to; Unsatisfiable if it leads out of it."""
+    if reference != "#" and not str(reference).startswith("#/"):
+        raise Unsatisfiable(f"{reference!r} is not a path within the schema")
+    node: Any = root
+    for step in str(reference)[1:].split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        node = node[int(key)] if is_array(node) else node[key]
+    return node
+
+
+def names_of(kinds: Any) -> list[Any]:
+    return kinds if is_array(kinds) else [str(kinds)]
+
+
+def implied_type(schema: Schema) -> str | None:
+    """The type of which the keywords of a schema speak that names none."""
+    return next((kind for kind, rules in _RULES.items() if kind != "any" and rules.keys() & schema.keys()), None)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether JSON has them for equal: 1 and 1.0 are, 1 and true are not."""
+    if is_object(one) and is_object(other):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if is_array(one) and is_array(other):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def fraction(number: float) -> Fraction:
+    """The number as it is written: 0.1 is a tenth."""
+    return Fraction(str(number))
+
+
+def flat(schema: Schema, root: Any, path: str) -> dict[str, Any]:
+    """The schema with its reference and its `allOf` folded in; Unsatisfiable if the reference leads nowhere, or in a circle."""
+    found = dict(schema)
+    for _ in range(40):
+        if "$ref" in found:
+            found = merged(members(resolved(root, found.pop("$ref"))), found)
+        elif "allOf" in found:
+            for part in found.pop("allOf"):
+                found = merged(found, flat(members(part), root, path))
+        else:
+            return found
+    raise Unsatisfiable(f"{path}: the reference leads in a circle")
+
+
+def merged(first: Schema, second: Schema) -> dict[str, Any]:
+    """A schema that is both. Of a keyword not in `_MERGES` the second is taken: what is made of it is validated by both."""
+    both = {key: _MERGES[key](first[key], second[key]) for key in first.keys() & second.keys() & _MERGES.keys()}
+    return {**first, **second, **both}
+
+
+def _all_of(first: Any, second: Any) -> Any:
+    return False if False in (first, second) else {"allOf": [first, second]}
+
+
+_MERGES: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
+    "properties": lambda first, second: {
+        **first,
+        **second,
+        **{name: _all_of(first[name], second[name]) for name in first.keys() & second.keys()},
+    },
+    "required": lambda first, second: list(dict.fromkeys([*first, *second])),
+    "additionalProperties": _all_of,
+    "type": lambda first, second: [kind for kind in names_of(first) if kind in names_of(second)],
+}
+
+
+# -- making a value ------------------------------------------------------------------------------------------------------
+
 _DEEP = 4
 _LARGEST = 10_000
 
@@ -46,7 +205,7 @@ def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> A
             return made
     except Unsatisfiable:
         raise
-    except (RecursionError, TypeError, AttributeError, ArithmeticError, LookupError, ValueError) as error:
+    except (RecursionError, TypeError, AttributeError, ArithmeticError, LookupError, ValueError, re.error) as error:
         # It is not a schema: strings where numbers belong, and the like.
         raise Unsatisfiable(f"the schema cannot be read: {error}") from error
     raise Unsatisfiable("no answer was found that fits the whole schema")
@@ -152,7 +311,6 @@ class _Maker:
         return self._fitting([*self._hints.texts, text], self._hints.texts, schema, path)
 
     def _fitting(self, candidates: Iterable[T], hints: list[T], schema: dict[str, Any], path: str) -> T:
-        """The first candidate that fits; if it is a hint, it is used up."""
         fitting = (each for each in candidates if fits(each, schema, self._root))
         made = _first(fitting, f"{path}: no {schema['type']} was found that fits {schema}")
         if made in hints:
