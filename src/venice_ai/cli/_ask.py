@@ -145,7 +145,7 @@ def _validated(response: ChatCompletionResponse, asked: Any) -> Any:
 
     if not is_object(asked):
         return to_jsonable_python(response.parse_as(asked))
-    from ..emulator.schema_validation import fits
+    from ..emulator.schemas import fits
 
     value: Any = response.parse_as(dict[str, Any])
     schema = asked["json_schema"]["schema"]
