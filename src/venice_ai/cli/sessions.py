@@ -18,7 +18,7 @@ _COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "
 _COLUMNS.update({"COST": "${cost_usd:.4f}", "FIRST WORDS": "{first}"})
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def sessions() -> None:
     """Look into the conversations that 'chat' keeps, in one file that only you may read.
 
