@@ -15,6 +15,7 @@ from venice_ai._sync import client as _sync
 from venice_ai._sync import parsed_stream as _sync_parsing
 from venice_ai._sync import resources as _sync_resources
 from venice_ai._sync import streams as _sync_streams
+from venice_ai._sync import tee as _sync_tee
 from venice_ai.resources.chat import Chat, ChatCompletions, arguments
 from venice_ai.resources.chat import parsed as parsing
 from venice_ai.resources.chat import tool_runner as tool_runs
@@ -27,7 +28,7 @@ PAIRS: list[tuple[type, type]] = [
     (Chat, _sync.SyncChat),
     (ChatCompletions, _sync.SyncChatCompletions),
     (Models, _sync_resources.SyncModels),
-    (Tee, _sync_resources.SyncTee),
+    (Tee, _sync_tee.SyncTee),
     (Limits, _sync_resources.SyncLimits),
     (streaming.Stream, _sync_streams.SyncStream),
     (streaming.ChatStream, _sync_streams.SyncChatStream),

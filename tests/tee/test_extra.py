@@ -107,3 +107,10 @@ def test_a_chat_in_clear_needs_none_of_it() -> None:
     code = "import sys; sys.modules['cryptography'] = None; import venice_ai.tee.guard, venice_ai.resources.chat.completions"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_catalogue_and_the_limits_of_a_synchronous_client_need_none_of_it() -> None:
+    code = "import sys; sys.modules['cryptography'] = None; from venice_ai import SyncVeniceClient as Client\n"
+    code += "client = Client(api_key='any'); client.models, client.limits"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
     from ..types.api.params import UntypedMapping
     from .parsed_stream import SyncParsedChatStream
-    from .resources import SyncLimits, SyncModels, SyncTee
+    from .resources import SyncLimits, SyncModels
     from .streams import SyncChatStream, SyncToolStream
+    from .tee import SyncTee
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class SyncVeniceClient(SyncConnection):
         from ..tee.extra import require_extra
 
         require_extra()
-        from .resources import SyncTee
+        from .tee import SyncTee
 
         return SyncTee(self)
 

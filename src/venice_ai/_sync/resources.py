@@ -1,4 +1,4 @@
-"""The catalogue, the limits and the attestations for code that does not await."""
+"""The catalogue and the limits for code that does not await."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 
 from ..resources.limits import Limits
 from ..resources.models import Models
-from ..resources.tee import Tee
-from ..types.api.chat import ChatCompletionResponse
 from .connection import SyncResource
 
 if TYPE_CHECKING:
     from .._limits.snapshot import LimitsSnapshot
-    from ..types.attestation import SignatureReport
-    from .streams import SyncChatStream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,19 +60,3 @@ class SyncLimits(SyncResource):
         return self._connected.limits.snapshot()
 
     refresh = Blocking(Limits.refresh)
-
-
-class SyncTee(SyncResource):
-    """Attestations and signatures of enclaves; see `Tee`, also for every method."""
-
-    _part = "tee"
-
-    attest = Blocking(Tee.attest)
-    get_attestation = Blocking(Tee.get_attestation)
-    open_session = Blocking(Tee.open_session)
-    get_signature = Blocking(Tee.get_signature)
-
-    def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
-        """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""
-        response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
-        return self._run(self._connected.tee.verify_signature(response))
