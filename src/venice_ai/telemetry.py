@@ -113,11 +113,7 @@ class Telemetry:
     def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
         names = self._names
-        usable: dict[str, Any] = {}
-        for each, value in told.items():
-            if isinstance(value, _VALUES) and (name := names.get(each, each)) != "-":
-                usable[name] = value
-        return usable
+        return {name: said for key, said in told.items() if isinstance(said, _VALUES) and (name := names.get(key, key)) != "-"}
 
     def add_headers(self, headers: dict[str, str]) -> None:
         """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""

@@ -26,6 +26,7 @@ from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeOptions, TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
 from venice_ai.tee.attestation import evidence, subjects
 from venice_ai.tee.canonical import canonical, members_of, parse
+from venice_ai.tee.certificates import load
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
 from venice_ai.tee.types import CollectedEvidence, Documents
 from venice_ai.types.attestation import Check
@@ -225,7 +226,7 @@ def targets() -> list[Target]:
         Target("canonical", 30, lambda chance: canonical(chance.json(live.reply["attestation"])), wrong),
         Target("quote", 60, lambda chance: quote.parse(chance.octets(raw)), wrong),
         Target("quote as text", 20, lambda chance: quote.decode(chance.json(raw.hex())), wrong),
-        Target("certificates", 20, lambda chance: quote.certificates(chance.octets(parsed.chain)), wrong),
+        Target("certificates", 20, lambda chance: load(chance.octets(parsed.chain), 3), wrong),
         Target("event log", 30, lambda chance: eventlog.replay(chance.json(log)), wrong),
         Target(
             "GPUs",

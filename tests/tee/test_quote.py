@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from venice_ai.emulator.enclave.hardware import Authority
-from venice_ai.tee.quote import certificates, check_chain, check_qe_report, parse
+from venice_ai.tee.certificates import load
+from venice_ai.tee.quote import check_chain, check_qe_report, parse
 
 from .evidence import Change, with_enclave, written
 from .hierarchy import NOW, Intel
@@ -55,7 +56,7 @@ ENCLAVES: dict[str, Change] = {
 
 def check_enclave(raw: bytes, *, intel: bool = True) -> None:
     quote = parse(raw)
-    check_qe_report(quote, certificates(quote.chain)[0], intel=intel)
+    check_qe_report(quote, load(quote.chain, 3)[0], intel=intel)
 
 
 def test_intels_quoting_enclave_is_good() -> None:

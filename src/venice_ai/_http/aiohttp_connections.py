@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from inspect import CORO_CREATED, getcoroutinestate
 from math import inf
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
+from .._core.ports import Reply
 from .._wire.content_coding import ACCEPTED
-from ..exceptions import APIConnectionError, InvalidRequestError
-from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
+from ..exceptions import InvalidRequestError
+from .routes import KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
 from .timers import Deadlines
 
 if TYPE_CHECKING:
@@ -191,13 +192,6 @@ def _is_quiet(state: ConnectionState, protocol: ResponseHandler) -> bool:
 # open: loops close those when they shut down, and a client that outlives its loop leaves nothing unclosed.
 
 
-class Reading(Protocol):
-    """A reply that is read piece by piece."""
-
-    def abandon(self, why: APIConnectionError) -> None:
-        """Drops the connection; whoever reads is told why."""
-
-
 @dataclass(eq=False, repr=False)
 class Pool:
     """What one event loop has. `owner` is the generator that a session of our own belongs to."""
@@ -206,7 +200,7 @@ class Pool:
     states: ConnectionStates
     owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
-    streams: WeakSet[Reading] = field(default_factory=WeakSet["Reading"])
+    streams: WeakSet[Reply] = field(default_factory=WeakSet["Reply"])  # those that are read
 
     async def aclose(self) -> None:
         self.states.closed = True
@@ -214,7 +208,7 @@ class Pool:
         for limit in list(self.deadlines.limits):
             limit.expire()
         for stream in list(self.streams):
-            stream.abandon(APIConnectionError(CLOSED))
+            stream.close()  # whoever reads sees that `states` are closed
         if self.owner is not None:
             await self.owner.aclose()
 

@@ -274,7 +274,6 @@ class _StreamedReply:
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
         self._arriving = _ArrivingBody(response, pool)
         self._watch = Watch(request, started, partial(_release_or_abort, response))
-        self._abandoned: APIConnectionError | None = None
         pool.streams.add(self)
 
     async def read(self) -> bytes:
@@ -298,7 +297,7 @@ class _StreamedReply:
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
-            failure = self._abandoned or self._watch.expired or _failure(error, self._request.url, self._request.method)
+            failure = self._ended() or _failure(error, self._request.url, self._request.method)
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()
@@ -322,9 +321,13 @@ class _StreamedReply:
                 return b""
             self._steps = decoder.feed(piece)
         await asyncio.sleep(0)  # a bomb does not hold up the loop
-        if why := self._abandoned or self._watch.expired:
+        if why := self._ended():
             raise why
         return step
+
+    def _ended(self) -> APIConnectionError | None:
+        """The error for a stream that ended with its client, or by a clock."""
+        return APIConnectionError(CLOSED) if self._pool.states.closed else self._watch.expired
 
     async def drain(self) -> None:
         if self._content.at_eof():
@@ -337,10 +340,6 @@ class _StreamedReply:
 
     def progressed(self) -> None:
         self._watch.progressed()
-
-    def abandon(self, why: APIConnectionError) -> None:
-        self._abandoned = why
-        self.close()
 
     def close(self) -> None:
         self._watch.close()

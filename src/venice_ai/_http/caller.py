@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -46,10 +46,6 @@ class Caller:
     counts: TokenCounts | None = None  # what is told the usage of each answer
     notices: Notices = field(default_factory=Notices)
     lifetime: Lifetime = field(default_factory=Lifetime)  # that of its client: once that is closed, nothing more is sent
-
-    def with_policy(self, policy: RetryPolicy) -> Caller:
-        """The same with other retries."""
-        return replace(self, policy=policy)
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""

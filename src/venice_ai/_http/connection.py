@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core import settings
@@ -232,7 +233,7 @@ class Connection:
         from .caller import Caller
 
         if self._origin is not None:
-            return self._origin.caller.with_policy(self._retries)
+            return replace(self._origin.caller, policy=self._retries)
         clock = self._clock or self.limiter.clock
         if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport

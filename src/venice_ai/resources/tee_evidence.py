@@ -1,7 +1,6 @@
 """Fetches the evidence that does not come from Venice: Intel's collateral, and tokens of NVIDIA's attestation service.
 
-Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key. What
-the answers are worth is judged elsewhere (`tee/collateral.py`, `tee/nras.py`).
+Both are asked for without the key, through the client's own transport, so that its proxy and its trust store count.
 https://api.portal.trustedservices.intel.com/content/documentation.html
 """
 
@@ -19,7 +18,7 @@ from contextlib import closing, suppress
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from .._core.concurrency import SingleFlight, bounded_map
@@ -33,9 +32,7 @@ from ..tee import nras
 from ..tee.canonical import members_of, shaped
 from ..tee.collateral import FIELDS, window
 from ..tee.types import Documents, Seen
-
-if TYPE_CHECKING:
-    from ..types.attestation import Tcb
+from ..types.attestation import Tcb
 
 logger: logging.Logger = logging.getLogger("venice_ai")
 

@@ -21,9 +21,10 @@ from ..types.attestation import AttestationReport, Check, Gpu, Tcb, Td, Workload
 from . import aci, collateral, gpu, nras, workload  # `aci` first: it names the extra where that is missing
 from .canonical import as_object
 from .canonical import parse as parse_json
+from .certificates import load
 from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, attained, fail_if, level_of, outcome, run, skipped
 from .crypto import address, public_key_bytes
-from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
+from .quote import Quote, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
 from .types import CollectedEvidence, Evidence, TeeOptions
 from .workload import member
@@ -222,11 +223,11 @@ class _Case(workload.Software):
         return f"TDX, version 4, {len(self._raw)} bytes"
 
     def check_chain(self, quote: Quote) -> str:
-        check_chain(certificates(quote.chain), self.given.now, self.options.trust.intel_root_der)
+        check_chain(load(quote.chain, 3), self.given.now, self.options.trust.intel_root_der)
         return f"up to the {'pinned root' if self.options.trust.intel_root_der is None else 'CUSTOM root'}"
 
     def check_enclave(self, quote: Quote) -> str:
-        check_qe_report(quote, certificates(quote.chain)[0], intel=self.options.trust.intel_root_der is None)
+        check_qe_report(quote, load(quote.chain, 3)[0], intel=self.options.trust.intel_root_der is None)
         return "the quoting enclave owns the attestation key"
 
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------

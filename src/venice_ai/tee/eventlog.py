@@ -1,10 +1,7 @@
 """Replays the event log of a trust domain: every measurement register (RTMR) is the hash of the events that went into it.
 
-    register = SHA384(register || digest), from 48 zero bytes
-
-A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept; it
-is over `name:payload`, so a name has no colon. The boot ends with the event `system-ready`: what containers add after it is
-their own word, and stands apart. Source: dstack's guest agent, "cc-eventlog".
+A runtime event's digest is recomputed from its name and payload, which a colon separates, so a name has none. The boot ends
+with the event `system-ready`: what containers add is their own word. Source: dstack's guest agent, "cc-eventlog".
 """
 
 from __future__ import annotations

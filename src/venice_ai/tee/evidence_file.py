@@ -1,8 +1,7 @@
 """The file of an enclave's evidence, with which anybody can repeat the verdict years later.
 
-It is the reply exactly as it came, with what else the verdict depends on around it: `{"attestation": <reply>, "_client_nonce":
-"<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>, "_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was
-asked `"_nras"`: its answer and its keys, or why not. Collateral and pins are files of their own.
+It is the reply exactly as it came, as the member `attestation`, and what else the verdict depends on (see `as_file`); of what
+NVIDIA was asked, its answer and its keys, or why there are none. Collateral and pins are files of their own.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None)
     if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
         found = {}
     reply = found["attestation"].encode() if found else raw
-    said = {name: _value(text) for name, text in found.items() if name != "attestation"}
+    said = {name: parse(text) for name, text in found.items() if name != "attestation"}
     nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
     if nonce is None:
         return None
@@ -64,13 +63,6 @@ def members_as_written(reply: bytes) -> dict[str, str]:
         return members_of(reply.decode())
     except ValueError:
         return {}
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        return None
 
 
 def _documents(found: object) -> Documents | str:

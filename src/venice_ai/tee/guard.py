@@ -28,6 +28,7 @@ _OF_MESSAGES = frozenset(
     ("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio")
 )
 _SWITCH = re.compile(r"[A-Za-z0-9]*")
+NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")  # what settings are made of; nobody writes sentences in it by mistake
 _SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
 _HARMLESS_SUFFIXES = {
@@ -157,8 +158,8 @@ def _check_field(name: Any, value: Any) -> None:
     if name in _OBJECTS and not isinstance(value, Mapping):
         raise _refusal(name, "it is not an object, and would travel in clear")
     _check_known(name, value, _HARMLESS.get(name), name in ChatParams.__annotations__)
-    if name not in _IN_CLEAR and name != "prompt_cache_key":  # which is not sent
-        _check_words(name, value)
+    if name not in _IN_CLEAR and name != "prompt_cache_key" and has_text(value, _WORD, _WORD):  # that key is not sent
+        raise _refusal(name, "a text in it is not a plain word, and would travel in clear")
     if name == "venice_parameters":
         for switch, each in cast("Mapping[Any, Any]", value).items():
             _check_known(f"{name}.{switch}", each, _SWITCHES.get(switch), switch in VeniceSwitches.__annotations__)
@@ -171,17 +172,22 @@ def _check_known(path: str, value: Any, rule: _Rule | None, is_known: bool) -> N
         raise _refusal(path, "it is not known here, and would travel in clear")
 
 
-def _check_words(name: str, value: Any) -> None:
-    """Checks that a setting holds words of settings alone: names, numbers, switches."""
-    if isinstance(value, Mapping):
-        for key, each in cast("Mapping[Any, Any]", value).items():
-            _check_words(name, key)
-            _check_words(name, each)
-    elif isinstance(value, (list, tuple)):
-        for each in cast("list[Any]", value):
-            _check_words(name, each)
-    elif isinstance(value, str) and _WORD.fullmatch(value) is None:
-        raise _refusal(name, "a text in it is not a plain word, and would travel in clear")
+def has_text(value: Any, names: re.Pattern[str] | None = None, keys: re.Pattern[str] = NAME) -> bool:
+    """Whether a value, or anything in it, is a text that is none of `names`, or has a key that is none of `keys`."""
+    left: list[Any] = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            if each and not (names and names.fullmatch(each)):
+                return True
+        elif isinstance(each, Mapping):
+            found = cast("Mapping[Any, Any]", each)
+            left += found.values()
+            if not all(keys.fullmatch(key) for key in found if isinstance(key, str)):
+                return True
+        elif isinstance(each, (list, tuple)):
+            left += cast("list[Any]", each)
+    return False
 
 
 def _check_message(path: str, message: Any) -> None:

@@ -5,7 +5,8 @@ The permutation works on 25 lanes of 64 bits, `lanes[x + 5 * y]`. https://keccak
 
 from __future__ import annotations
 
-from itertools import pairwise
+from operator import xor
+from struct import iter_unpack, pack
 
 _RATE = 136  # bytes absorbed at a time: 1600 bits less twice the 256 of the digest
 _MASK = 2**64 - 1
@@ -17,12 +18,9 @@ def keccak256(data: bytes | bytearray | memoryview) -> bytes:
     padded[len(data)] ^= 0x01
     padded[-1] ^= 0x80
     lanes = [0] * 25
-    for start, end in pairwise(range(0, len(padded) + 1, _RATE)):
-        block = padded[start:end]
-        for lane in range(_RATE // 8):
-            lanes[lane] ^= int.from_bytes(block[lane * 8 : lane * 8 + 8], "little")
-        lanes = _permuted(lanes)
-    return b"".join(lane.to_bytes(8, "little") for lane in lanes[:4])
+    for block in iter_unpack("<17Q", padded):
+        lanes = _permuted([*map(xor, lanes, block), *lanes[17:]])
+    return pack("<4Q", *lanes[:4])
 
 
 def _permuted(lanes: list[int]) -> list[int]:

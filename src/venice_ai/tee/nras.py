@@ -1,8 +1,7 @@
 """Verifies what NVIDIA's attestation service (NRAS) says about GPU evidence: signed tokens (JWT).
 
-It compares with NVIDIA's golden values and looks at revocation, which cannot be done offline. Its answer is `[["JWT", overall],
-{"GPU-0": token, ...}]`, signed with ES384 by keys that come from its address, or chain to a root that is pinned. Asking tells
-NVIDIA that somebody attests these GPUs. https://docs.nvidia.com/attestation/
+It compares with NVIDIA's golden values and looks at revocation, which cannot be done offline. Its keys come from its address,
+or chain to a pinned root. Asking tells NVIDIA that somebody attests these GPUs. https://docs.nvidia.com/attestation/
 """
 
 from __future__ import annotations

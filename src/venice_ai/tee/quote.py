@@ -1,10 +1,7 @@
-"""Parses a TDX quote, version 4, and verifies that Intel's hardware signed it.
+"""Parses a TDX quote, version 4, and verifies its chain: root, platform CA, PCK, quoting enclave, attestation key, quote.
 
-    root -> platform CA -> the platform's certificate (PCK) -> the quoting enclave's report -> attestation key -> the quote
-
-All of it is in the quote itself, and the root is pinned. Whether Intel has revoked the platform since takes collateral.
-Every length must add up: a quote with anything between its parts is refused, or with anything but zero bytes after them.
-Offsets are those of Intel's "TDX DCAP Quoting Library API", appendix "Quote format".
+The root is pinned. Every length must add up, with nothing but zero bytes after the last part. Offsets are those of Intel's
+"TDX DCAP Quoting Library API", appendix "Quote format". Whether the platform was revoked takes collateral.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -23,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from .certificates import check_chain as check_links
-from .certificates import is_signed, load
+from .certificates import is_signed
 from .checks import fail_if
 from .types import INTEL_ROOT_SHA256
 
@@ -119,12 +115,6 @@ def parse(raw: bytes) -> Quote:
     expect("the type of its inner certification data", chain_at, 2, 5)
     expect("the size of its certificates", chain_at + 2, 4, end - chain_at - 6)
     return Quote(raw, qe_auth=raw[_QE_AUTH + 2 : chain_at], chain=raw[chain_at + 6 : end])
-
-
-@lru_cache(maxsize=64)
-def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a quote, the platform's first."""
-    return load(pem, 3)
 
 
 def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes | None) -> None:

@@ -20,7 +20,7 @@ from ..types.attestation import AttestationReport, SignatureReport
 from . import extra as extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import InMemory, PrivateKey
-from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, guard
+from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, NAME, guard, has_text
 
 _CHUNK = "chat.completion.chunk"
 _OF_A_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
@@ -32,7 +32,6 @@ _NAMES = frozenset({"usage", "cost", "service_tier", "system_fingerprint", "kv_t
 # Fields with a check of their own; `_refuse_clear_text` skips them.
 _USED_OF_A_CHUNK = frozenset({"venice_parameters", *CHUNK_KEYS})
 _USED_OF_A_CHOICE = frozenset({"index", "delta", "finish_reason"})
-_NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _IDENTITY = re.compile(r"[A-Za-z0-9_.:/+-]{1,128}")
 _BLANKS = " \t\r\n"  # what servers send in clear. No other blank: there are enough of those to write messages in.
 
@@ -197,10 +196,10 @@ class TeeSession(InMemory):
 
     def _note_choice(self, index: Any, finish: Any, *, brought: bool) -> None:
         key = index if index.__class__ is int else None
-        if key is None and _has_text(index):
+        if key is None and has_text(index):
             self._refuse("an index that is not a number")
         if ends(finish):
-            if _NAME.fullmatch(finish) is None:
+            if NAME.fullmatch(finish) is None:
                 self._refuse("a finish reason that is not a plain name")
             self._choices[key] = True
         elif finish:
@@ -216,19 +215,19 @@ class TeeSession(InMemory):
                 self._refuse(f"{name!r} is not a name")
         if "model" in chunk:
             chunk["model"] = self.attestation.model
-        if _has_text(chunk.get("created")):
+        if has_text(chunk.get("created")):
             self._refuse("a time that is not a number")
 
     def _refuse_clear_text(self, holder: Mapping[str, Any], used: frozenset[str] = frozenset()) -> None:
         """Refuses what may be an answer in clear. Numbers and empty values are allowed, plain names only in `_NAMES`."""
         for name in holder.keys() - used:
             value = holder[name]
-            if _NAME.fullmatch(name) is None:
+            if NAME.fullmatch(name) is None:
                 self._refuse("a field whose name is not a plain name")
             if name in _IN_CLEAR:
                 if value:
                     self._refuse(repr(name))
-            elif _has_text(value, names=name in _NAMES):
+            elif has_text(value, NAME if name in _NAMES else None):
                 self._refuse("a field that is not known" if name not in _NAMES else f"a text in {name!r}")
 
     def open_text(self, name: str, value: Any) -> str:
@@ -267,7 +266,7 @@ class TeeSession(InMemory):
         if switches := chunk.get("venice_parameters"):
             if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
                 self._refuse("enable_e2ee switched off in the answer")
-            if switches.get("web_search_citations") or _has_text(switches, names=True):
+            if switches.get("web_search_citations") or has_text(switches, NAME):
                 self._refuse("'venice_parameters' with more than switches")
 
     def _refuse(self, what: str) -> NoReturn:
@@ -281,24 +280,6 @@ class TeeSession(InMemory):
 
     def __repr__(self) -> str:
         return f"<TeeSession with {self.attestation.model!r}>"
-
-
-def _has_text(value: Any, *, names: bool = False) -> bool:
-    """Whether a value has a text in it, at whatever depth, or a key that is not a plain name. `names` does not count names."""
-    left: list[Any] = [value]
-    while left:
-        each = left.pop()
-        if isinstance(each, str):
-            if each and not (names and _NAME.fullmatch(each)):
-                return True
-        elif isinstance(each, dict):
-            found = cast("dict[str, Any]", each)
-            left += found.values()
-            if not all(map(_NAME.fullmatch, found)):
-                return True
-        elif isinstance(each, list):
-            left += cast("list[Any]", each)
-    return False
 
 
 class _PrivateAssembly(Assembly):
