@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 try:
     from opentelemetry import context, metrics, trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as missing:
     raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from missing
 
@@ -52,6 +53,7 @@ _SAME = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence
 _OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
 _PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAME} | _OTHERS
 _VALUES, _CLIENT = (str, int, float, list), trace.SpanKind.CLIENT
+_TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 
 class Telemetry:
@@ -117,11 +119,7 @@ class Telemetry:
 
     def add_headers(self, headers: dict[str, str]) -> None:
         """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
-        trace_id, span_id, _, flags, state, valid = trace.get_current_span().get_span_context()
-        if valid:
-            headers["traceparent"] = f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"
-            if state:
-                headers["tracestate"] = state.to_header()
+        _TRACE_CONTEXT.inject(headers)
 
     def _common_told(self, base_url: str, model: str) -> dict[str, Any]:
         """What spans and metrics tell of every chat with a model of a server."""

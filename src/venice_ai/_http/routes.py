@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from .._core.first_use import made_once
 from .._core.machine import is_loopback
 from .._core.settings import no_proxy, proxy_address
 from ..exceptions import InvalidRequestError
@@ -89,12 +90,22 @@ class Routes:
         parts = urlsplit(_encoded(url))
         proxy = _environment_proxy(parts) if self.proxy is None and self.trust_env else self.proxy
         secure = parts.scheme == "https" or (proxy or "").startswith("https:")
-        return Route(parts, proxy, self._tls() if secure else None)
+        return Route(parts, proxy, self._tls if secure else None)
 
+    @made_once
     def _tls(self) -> ssl.SSLContext:
-        if self.ssl_context is None:
-            self.ssl_context = _context(self.ca_bundle)
-        return self.ssl_context
+        """The caller's context, or one that trusts a bundle, or what the operating system trusts."""
+        if self.ssl_context is not None:
+            return self.ssl_context
+        if self.ca_bundle is None:
+            import truststore
+
+            return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            return ssl.create_default_context(cafile=self.ca_bundle)
+        except (ssl.SSLError, OSError) as error:
+            why = f"ca_bundle={self.ca_bundle!r} holds no certificates that can be read: {words(error)}"
+            raise InvalidRequestError(why) from None
 
 
 def _encoded(url: str) -> str:
@@ -120,15 +131,3 @@ def _environment_proxy(address: SplitResult) -> str | None:
         del proxies  # a traceback may show them
         raise no_proxy(f"{named.upper()}_PROXY")
     return found
-
-
-def _context(ca_bundle: str | None) -> ssl.SSLContext:
-    """A TLS context that trusts a bundle, or what the operating system trusts."""
-    if ca_bundle is None:
-        import truststore
-
-        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return ssl.create_default_context(cafile=ca_bundle)
-    except (ssl.SSLError, OSError) as error:
-        raise InvalidRequestError(f"ca_bundle={ca_bundle!r} holds no certificates that can be read: {words(error)}") from None

@@ -67,6 +67,10 @@ def _one_of(*allowed: str) -> _Rule:
     return lambda value: isinstance(value, str) and value in allowed, f"one of {', '.join(map(repr, allowed))}"
 
 
+def _has_method(name: str) -> Callable[[Any], bool]:
+    return lambda value: value is None or callable(getattr(value, name, None))
+
+
 def _is_number(value: Any, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= cast("float", value) < inf
 
@@ -218,15 +222,9 @@ _SEVERAL: Final[dict[str, tuple[_Rule, str | None]]] = {
 }
 """The options that hold several values: the rule for each of them, and why there must be one."""
 _OPTIONS: Final[dict[str, _Rule]] = {
-    "verifier": (
-        lambda value: value is None or callable(getattr(value, "verify", None)),
-        "an object with a method verify(attestation)",
-    ),
+    "verifier": (_has_method("verify"), "an object with a method verify(attestation)"),
     "verification": _one_of(*get_args(Verification)),
-    "collateral": (
-        lambda value: value is None or isinstance(value, Mapping) or callable(getattr(value, "get", None)),
-        "a mapping, or an object with a method get(fmspc, ca, now)",
-    ),
+    "collateral": (_has_method("get"), "a mapping, or an object with a method get(fmspc, ca, now)"),
     "min_tcb_eval": (lambda value: _is_number(value, int), "a whole number, 0 or above"),
     "allowed_td_attributes_mask": (
         lambda value: type(value) is int and not value >> 64 and not value & 1,
