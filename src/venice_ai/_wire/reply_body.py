@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from .._core.json_values import without
 from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, error_for, reported, without_errors
-from ..types._base import Model
+from ..types._base import Model, Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
 from .json_text import NOT_JSON, json_in
+
+R = TypeVar("R", bound=Response)
 
 
 def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
@@ -56,11 +58,15 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
 
 
-def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
-    """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
+def response_of(kind: type[R], body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
+    """The object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
     if (data := json_in(body)).__class__ is not dict:
         return unusable(body, meta, secret)
-    return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data
+    if data.get("error") and not data.get("choices"):
+        return reported_error(data, meta, secret)
+    response = kind._adopt(data)  # noqa: SLF001  # the JSON is ours
+    response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
+    return response
 
 
 # -- the error that a reply stands for ---------------------------------------------------------------------------------------

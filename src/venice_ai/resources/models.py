@@ -5,13 +5,14 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._core.concurrency import SingleFlight
 from .._resource import APIResource
-from .._wire.reply_body import json_object
+from .._wire.reply_body import response_of
 from .._wire.request_body import chat_body
-from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
+from ..exceptions import InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse
 from .model_check import Refusal, refusals
@@ -20,7 +21,6 @@ from .model_choice import choose, entries, find_entry, without_suffix
 if TYPE_CHECKING:
     from .._http.connection import Connection
     from ..types.api.params import UntypedMapping
-    from ..types.response_meta import ResponseMeta
     from .chat.arguments import ChatRequest
 
 ModelType: TypeAlias = Literal[
@@ -196,15 +196,7 @@ class Models(APIResource["Connection"]):
             return _own_copy(cast("R", kept))
 
         async def fetch() -> R:
-            def read(body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
-                found = json_object(body, meta, secret)
-                if isinstance(found, APIError):
-                    return found
-                reply = kind._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
-                reply._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
-                return reply
-
-            reply = await self._client.caller.read(self._client.build_request("GET", path), read)
+            reply = await self._client.caller.read(self._client.build_request("GET", path), partial(response_of, kind))
             self._kept[path] = now(), reply
             # What names stand for: a model's id for itself, a trait or an alias for an id.
             held: Any = reply.get("data")

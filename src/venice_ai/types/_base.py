@@ -35,19 +35,11 @@ _OBJECTS = re.compile(r"(?P<list>list\[)?(?P<name>\w+)\]?(?P<none> \| None)?")
 """The annotation of a field whose JSON is an object of another class, or a list of such."""
 
 
-class _Fixed:
+class _Fixed(property):
     """A method that a key of the same name in the JSON cannot hide (a data descriptor wins over `__dict__`)."""
 
-    __slots__ = ("function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def __get__(self, instance: object | None, owner: type) -> Callable[..., Any]:
-        return self.function if instance is None else MethodType(self.function, instance)
-
-    def __set__(self, instance: object, value: object) -> None:
-        raise AttributeError(f"{self.function.__name__!r} is a method of {type(instance).__name__}")
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+        return self.fget if instance is None else MethodType(cast("Any", self.fget), instance)
 
 
 class _FieldsAsSignature:

@@ -185,6 +185,7 @@ def _row(model: ModelResponse) -> dict[str, Any]:
         return reduce(lambda value, name: getattr(value, name, None), path, spec)
 
     can = found("capabilities")
+    able = [name.removeprefix("supports") for name, has in can.items() if has is True] if isinstance(can, Model) else None
     return {
         "id": model.id,
         "type": model.type,
@@ -194,9 +195,7 @@ def _row(model: ModelResponse) -> dict[str, Any]:
         "output_usd": found("pricing", "output", "usd"),
         "privacy": found("privacy"),
         "traits": found("traits"),
-        "capabilities": [name.removeprefix("supports") for name, has in can.items() if has is True]
-        if isinstance(can, Model)
-        else None,
+        "capabilities": able,
         "retires": found("deprecation", "date"),
     }
 
