@@ -44,6 +44,7 @@ _NAMES = {
     "resources.chat.tool_runner": "ToolStream",
     "streaming": "ChatStream Stream",
     "tee.types": "TeeOptions",
+    "telemetry": "Telemetry",
     "tools": (
         "Approval FunctionTool RoundFinished TextDelta ToolCallFinished ToolCallStarted ToolContext ToolEvent ToolLoop "
         "tool_from_function tool_from_model"
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from .resources.chat.tool_runner import ToolStream as ToolStream
     from .streaming import ChatStream as ChatStream, Stream as Stream
     from .tee.types import TeeOptions as TeeOptions
+    from .telemetry import Telemetry as Telemetry
     from .tools import (
         Approval as Approval, FunctionTool as FunctionTool, RoundFinished as RoundFinished, TextDelta as TextDelta,
         ToolCallFinished as ToolCallFinished, ToolCallStarted as ToolCallStarted, ToolContext as ToolContext,

@@ -54,6 +54,8 @@ class VeniceClient(Connection):
         fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end.
         rate_share: a `RateShare(path)`, through which several processes with this key keep within its limits together.
         on_wait: called with a `WaitNotice` (`model`, `why`, `seconds`) for each call that waits for more than a second.
+        telemetry: a `Telemetry`: spans and metrics of chats, tools and tool loops, for OpenTelemetry. If not given, and
+            `VENICE_OTEL` is 1, one with the program's own providers, where the extra `otel` is installed.
 
     Raises:
         InvalidRequestError: an argument is not allowed.

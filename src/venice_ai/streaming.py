@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ._http.caller import Call
     from ._http.connection import Connection
     from .tee.session import TeeSession
+    from .telemetry import OpenSpan
     from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")
@@ -52,6 +53,8 @@ class ChunkReader:
     `session` opens what is end-to-end encrypted; `settle` is called with all bytes of its whole answer. With `every_chunk`
     there are chunks without choices, which carry usage.
     """
+
+    span: OpenSpan | None = None  # it is told of the end, once the stream is the caller's
 
     def __init__(
         self,
@@ -222,6 +225,8 @@ class ChunkReader:
         self.reply.close()
         if self._call is not None:
             self._call.done(self.assembly, self._failed_with)
+        if self.span is not None:
+            self.span.end(self.assembly, self._failed_with, self.meta.time_to_first_chunk)
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""
@@ -238,7 +243,8 @@ class ChunkReader:
                 raise failure
             unseen = self.assembly.unseen
             self.reply.close()
-            answer = await call.again(failure)
+            again = call.again(failure)
+            answer = await (again if self.span is None else self.span.follow(again, opens=True))
         finally:
             del failure  # its traceback refers to this frame
         self._begin(answer.reply, answer.meta)

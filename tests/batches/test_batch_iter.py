@@ -278,10 +278,10 @@ async def test_a_batch_whose_client_is_closed_does_not_end_as_if_it_were_through
 
 async def test_a_batch_whose_client_is_closed_as_it_begins_ends() -> None:
     client = client_of(watched())
-    first = asyncio.ensure_future(anext(client.chat.completions.batch_iter(numbered(3))))
+    running = asyncio.ensure_future(items(client, numbered(3)))
     closing = asyncio.ensure_future(client.close())
     with pytest.raises(VeniceError, match="the client was closed while the batch ran"):
-        await first
+        await running
     await closing
 
 

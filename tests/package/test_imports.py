@@ -25,7 +25,8 @@ PACKAGE = "venice_ai"
 
 # From the lowest to the highest. A module imports modules of its own folder and of those before it, for types as well.
 ROOMS = [
-    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "_limits", "_http", "transport"),
+    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "_limits", "telemetry", "_http"),
+    "transport",
     *(
         "tools",
         "helpers",

@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .._core.json_values import without
@@ -20,6 +20,7 @@ from .retry import Lifetime, RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
+    from ..telemetry import OpenSpan
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
@@ -87,6 +88,8 @@ class Caller:
 class Call:
     """One request with all its attempts, which share a deadline and a number of retries."""
 
+    span: OpenSpan | None = None  # it is told how each attempt went
+
     def __init__(self, caller: Caller, request: Request) -> None:
         self.caller = caller
         self._request = request
@@ -151,19 +154,30 @@ class Call:
             counts.learn(request.chat.model, request.body, getattr(usage, "prompt_tokens", None))
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
-        if self._sent is not None and attempts_logger.isEnabledFor(logging.INFO):
-            self._log(self._sent, usage, failure)
+        if self._sent is not None and (self.span is not None or attempts_logger.isEnabledFor(logging.INFO)):
+            self._report(self._sent, usage, failure)
 
-    def _log(self, sent: float, usage: object, failure: str | None) -> None:
-        """Writes the line of an attempt, which shows neither the key nor anything that was said."""
+    def _report(self, sent: float, usage: object, failure: str | None) -> None:
+        """Tells the span of an attempt, and writes its line, which shows neither the key nor anything that was said."""
         request, meta, now, self._sent = self._request, self._meta, self.caller.clock.now(), None
-        waited, self._since = 1000 * (sent - self._since), now
+        waited, self._since = sent - self._since, now
+        told: dict[str, Any] = {"venice.attempt.number": self._attempts, "venice.attempt.wait": waited}
+        told["venice.attempt.duration"] = now - sent
+        if meta is not None:
+            told["http.response.status_code"] = meta.status_code
+            if (identity := meta.request_id) is not None:
+                told["venice.attempt.request_id"] = f"{ascii(without(identity, request.secret))[1:-1]:.100}"
+        if failure is not None:
+            told["error.type"] = failure
+        if self.span is not None:
+            self.span.attempted(told)
+        if not attempts_logger.isEnabledFor(logging.INFO):
+            return
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
-        how = " ".join(str(each) for each in (meta and meta.status_code, failure) if each is not None) or "left"
+        how = " ".join(str(told[name]) for name in ("http.response.status_code", "error.type") if name in told) or "left"
         counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
         tokens = "+".join(str(count) for count in counts if isinstance(count, int)) or "-"
-        identity = ascii(without(meta.request_id, request.secret))[1:-1] if meta and meta.request_id else "-"
-        numbers = self._attempts, f"{identity:.100}", 1000 * (now - sent), tokens, waited
+        numbers = self._attempts, told.get("venice.attempt.request_id", "-"), 1000 * (now - sent), tokens, 1000 * waited
         attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
 
     async def _enter(self, failure: APIError | None) -> None:

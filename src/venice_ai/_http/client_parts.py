@@ -18,6 +18,7 @@ _PORTS: Final = {
     "budget": ("must be a Budget", "reserve", "spent"),
     "rate_share": ("must be a RateShare", "_current", "close"),
     "on_wait": ("must be a function", "__call__"),
+    "telemetry": ("must be a Telemetry", "chat", "step"),
 }
 """What each port must be, and the attributes by which that is told."""
 

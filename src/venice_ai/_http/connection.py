@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core import settings
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
+    from ..telemetry import Telemetry
     from ..types.api.models import ModelResponse
     from .caller import Caller
 
@@ -62,6 +65,7 @@ class Connection:
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
         rate_share: RateShare | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         address = None if proxy is None else settings.proxy_address(proxy)
@@ -93,6 +97,8 @@ class Connection:
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
+        self.telemetry: Telemetry | None = telemetry or _telemetry_by_environment()
+        """What makes spans and metrics; None for none."""
         self.fallback_models: Sequence[str] = ()
         """The models that are asked where a chat's own cannot answer."""
         self.preflight: bool = preflight
@@ -107,7 +113,7 @@ class Connection:
         """What is called, and waited for, before connections are closed."""
         self._resources: dict[Any, Any] = {}
         ports: dict[str, object] = {"session": session, "transport": transport, "clock": clock, "budget": budget}
-        ports |= {"rate_share": rate_share, "on_wait": on_wait}
+        ports |= {"rate_share": rate_share, "on_wait": on_wait, "telemetry": telemetry}
         if any(part is not None for part in (ssl_context, ca_bundle, tee, *ports.values())):
             from .client_parts import check_parts  # rarely given
 
@@ -193,6 +199,8 @@ class Connection:
         more = settings.check_headers(extra_headers) if extra_headers else None
         # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
         headers = dict(self._base_headers)
+        if self.telemetry is not None and not anonymous:
+            self.telemetry.add_headers(headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
         if stream:
@@ -325,3 +333,13 @@ def _check_switches(**switches: object) -> None:
     for name, switch in switches.items():
         if not isinstance(switch, bool):
             raise InvalidRequestError(f"{name}={switch!r} must be True or False")
+
+
+def _telemetry_by_environment() -> Telemetry | None:
+    """With `VENICE_OTEL=1`, and where the extra is installed, telemetry with the program's own providers."""
+    if os.environ.get("VENICE_OTEL") == "1":
+        with suppress(ImportError):
+            from ..telemetry import Telemetry
+
+            return Telemetry()
+    return None

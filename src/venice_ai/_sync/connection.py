@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .._limits.rate_share import RateShare
     from .._limits.snapshot import WaitNotice
     from ..tee.types import TeeOptions
+    from ..telemetry import Telemetry
     from .loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class SyncConnection:
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
         rate_share: RateShare | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
@@ -78,6 +80,7 @@ class SyncConnection:
         self.tee_options: TeeOptions | None = tee
         self.min_privacy: Privacy | None = min_privacy
         self.budget: Budget | None = budget
+        self.telemetry: Telemetry | None = template.telemetry
         self.fallback_models: Sequence[str] = template.fallback_models
         self.preflight: bool = preflight
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from ..resources.limits import Limits
 from ..resources.models import Models
@@ -21,15 +21,23 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
+class Blocking(Generic[P, T]):  # a class, for ty takes no function that a call gives for a method
     """A method of a part of the asynchronous client, with its documentation, as one that returns what awaiting it gives."""
 
-    @wraps(method)
-    def call(facade: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        # It is a method of the facade.
-        return cast("T", facade._run(method(getattr(facade._connected, facade._part), *args, **kwargs)))  # noqa: SLF001
+    def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
+        @wraps(method)
+        def call(facade: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            # It is a method of the facade.
+            return cast("T", facade._run(method(getattr(facade._connected, facade._part), *args, **kwargs)))  # noqa: SLF001
 
-    return call
+        self.func: Any = call
+
+    @overload
+    def __get__(self, facade: None, owner: type) -> Callable[Concatenate[Any, P], T]: ...
+    @overload
+    def __get__(self, facade: object, owner: type) -> Callable[P, T]: ...
+    def __get__(self, facade: object, owner: type) -> Any:
+        return self.func.__get__(facade, owner)
 
 
 class SyncModels(SyncResource):
@@ -37,13 +45,13 @@ class SyncModels(SyncResource):
 
     _part = "models"
 
-    list = _blocking(Models.list)
-    traits = _blocking(Models.traits)
-    compatibility_mapping = _blocking(Models.compatibility_mapping)
-    retrieve = _blocking(Models.retrieve)
-    find = _blocking(Models.find)
-    resolve_chat = _blocking(Models.resolve_chat)
-    check = _blocking(Models.check)
+    list = Blocking(Models.list)
+    traits = Blocking(Models.traits)
+    compatibility_mapping = Blocking(Models.compatibility_mapping)
+    retrieve = Blocking(Models.retrieve)
+    find = Blocking(Models.find)
+    resolve_chat = Blocking(Models.resolve_chat)
+    check = Blocking(Models.check)
 
 
 class SyncLimits(SyncResource):
@@ -55,7 +63,7 @@ class SyncLimits(SyncResource):
         """What is known now of each model, and what waits; see `Limits.snapshot`."""
         return self._connected.limits.snapshot()
 
-    refresh = _blocking(Limits.refresh)
+    refresh = Blocking(Limits.refresh)
 
 
 class SyncTee(SyncResource):
@@ -63,10 +71,10 @@ class SyncTee(SyncResource):
 
     _part = "tee"
 
-    attest = _blocking(Tee.attest)
-    get_attestation = _blocking(Tee.get_attestation)
-    open_session = _blocking(Tee.open_session)
-    get_signature = _blocking(Tee.get_signature)
+    attest = Blocking(Tee.attest)
+    get_attestation = Blocking(Tee.get_attestation)
+    open_session = Blocking(Tee.open_session)
+    get_signature = Blocking(Tee.get_signature)
 
     def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""

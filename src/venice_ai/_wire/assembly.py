@@ -60,6 +60,14 @@ class Assembly:
         return sorted([*absent, *(index for index, choice in choices.items() if choice.finish_reason is None)])
 
     @property
+    def choices(self) -> list[Choice]:
+        return [self._choices[index] for index in sorted(self._choices)]
+
+    @property
+    def id(self) -> Any:
+        return self._fields.get("id")
+
+    @property
     def model(self) -> Any:
         return self._fields.get("model")
 

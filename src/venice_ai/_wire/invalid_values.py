@@ -91,7 +91,7 @@ def _allowed(kind: Any, place: Place, value: Any) -> str:
     for step in place:
         meant = [node for node in nodes if _is_meant(node, value)] or nodes
         inner = [node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step) for node in meant]
-        nodes = [found for each in inner if isinstance(each, dict) for found in _alternatives(each, definitions)]
+        nodes = [found for each in inner if isinstance(each, dict) for found in _alternatives(cast("Any", each), definitions)]
         value = _at(value, (step,))
     if values := dict.fromkeys(value for node in nodes for value in node.get("enum", [])):
         return f"; one of {', '.join(map(repr, values))}"

@@ -101,6 +101,8 @@ class Repeats:
 
     def learn(self, event: bytes, pieces: Callable[[Pattern], list[Any] | None]) -> None:
         """Makes a pattern of an earlier event with another text, for `pieces`; any other event ends what was learnt."""
+        if not self.worthwhile:
+            return
         found = self._pattern(event) if len(event) <= _LONGEST else None
         places = None if found is None else pieces(found)
         if found is None or places is None:

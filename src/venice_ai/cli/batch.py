@@ -172,7 +172,7 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
             async with aclosing(items):
                 async for item in items:
                     error = None if item.replayed else item.error
-                    if isinstance(error, fatal if reached else (*fatal, ConnectFailure)):
+                    if error is not None and isinstance(error, fatal if reached else (*fatal, ConnectFailure)):
                         raise error
                     reached = reached or not item.replayed
                     table.put(item)

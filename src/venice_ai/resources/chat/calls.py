@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..._http.connection import Connection
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
+    from ...telemetry import OpenSpan
     from ...types.response_meta import ResponseMeta
     from .arguments import CallParams, StreamClass
     from .encrypted import SealedChat
@@ -123,6 +124,7 @@ class ChatCalls(APIResource[ClientT]):
         wrap, stream = _wrapper(stream, stream_cls), bool(stream)
         _check_switch("fail_fast", fail_fast)
         body: dict[str, Any] = {}
+        span: OpenSpan | None = None
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
             body = chat_body(
@@ -132,40 +134,41 @@ class ChatCalls(APIResource[ClientT]):
             await self._preflight(body)
             sealed = _is_sealed(self._client, body, e2ee)
             fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
+            telemetry, caller = self._client.telemetry, self._client.caller
+            span = None if telemetry is None else telemetry.chat(body, self._client.base_url, stream=stream, private=sealed)
             if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                asked: SealedChat | Request = SealedChat(
-                    self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
-                )
+                chat = SealedChat(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+                opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
+                answering: Any = chat.answer(opens, fallbacks, collect=not stream)
             else:
                 asked = await self._request(body, stream, timeout, extra_headers)
-        except Exception as refusal:
+                if fallbacks is None:
+                    call = Call(caller, asked)
+                else:
+                    from .fallbacks import FallbackCall
+
+                    remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
+                    call = FallbackCall(caller, asked, fallbacks, remake)
+                call.fail_fast, call.span = fail_fast, span
+                if stream:
+                    answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
+                else:
+                    answering = caller.read(asked, partial(_read, asked), call)
+        except BaseException as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
+            if span is not None:
+                span.end(failure=type(refusal).__name__)
             without_locals(refusal)
             raise
-        if not isinstance(asked, Request):
-            del messages, body, given, extra_body  # nor later
-            opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast)
-            source = await asked.answer(opens, fallbacks, collect=not stream)
-            if not stream:
-                return source
-        else:
-            caller = self._client.caller
-            if fallbacks is None:
-                call = Call(caller, asked)
-            else:
-                from .fallbacks import FallbackCall
-
-                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                call = FallbackCall(caller, asked, fallbacks, remake)
-            call.fail_fast = fail_fast
-            if not stream:
-                response = await caller.read(asked, partial(_read, asked), call)
-                caller.notices.substitution(model, response.get("model"), response.meta, caller.clock)
-                caller.notices.spent(response)
-                return response
-            source = await self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast)
+        del messages, params, body, given, extra_body  # nor later
+        source: Any = await (answering if span is None else span.follow(answering, opens=stream))
+        if not stream:
+            caller.notices.substitution(model, source.get("model"), source.meta, caller.clock)
+            caller.notices.spent(source)
+            return source
+        source.reader.span = span
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -253,10 +256,11 @@ class ChatCalls(APIResource[ClientT]):
         call: Call | None = None,
         chat: SealedChat | None = None,
         fail_fast: bool | None = None,
+        span: OpenSpan | None = None,
     ) -> ChunkSource:
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
         call = call or Call(self._client.caller, request)
-        call.fail_fast = fail_fast
+        call.fail_fast, call.span = fail_fast, span
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
@@ -301,8 +305,11 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
             f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
         )
 
+    def made_of(chunk: Any) -> Any:
+        return stream_cls(**chunk.model_dump())
+
     def of_objects(source: Any, client: Any) -> Any:
-        source.made_of = lambda chunk: stream_cls(**chunk.model_dump())
+        source.made_of = made_of
         return stream(source, client=client)
 
     return of_objects

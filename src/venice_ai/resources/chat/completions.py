@@ -377,9 +377,11 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         from .tool_runner import ToolStream, begun
 
         run = begun(self, given, streams=True)
+        events = ToolStream(run)
         if not run.loop.open_calls:
-            await run.asking.open(run.loop)
-        return ToolStream(run)
+            span, opening = run.asking.span, run.asking.open(run.loop)
+            await (opening if span is None else span.follow(opening, opens=True))
+        return events
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         from ...batches.identity import split  # a chat starts without it

@@ -29,6 +29,7 @@ from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 from .arguments import Approve, OnToolCall, OnToolError
 
 if TYPE_CHECKING:
+    from ...telemetry import OpenSpan, Telemetry
     from .calls import ChatCalls
 
 _log = logging.getLogger("venice_ai.tools")
@@ -172,7 +173,11 @@ class ToolRun:
     async def _run(self, item: _Call | ToolCallFinished) -> _Call | ToolCallFinished:
         if isinstance(item, _Call) and item.error is None:
             try:
-                item.value = await self._value(item)
+                work = self._value(item)
+                if (telemetry := self.asking.telemetry) is not None:
+                    told = () if self.asking.sealed else (call_name(item.call), item.call.id)
+                    work = telemetry.step("execute_tool", *told).follow(work)
+                item.value = await work
             except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
                 # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as it was raised.
                 converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
@@ -299,6 +304,8 @@ class Asking:
             params = {**params, "e2ee": options.replace(encrypt_roles="all")}
         if params.get("n") not in {None, 1}:
             raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
+        self.telemetry: Telemetry | None = client.telemetry
+        self.span: OpenSpan | None = None  # the loop's, once there is a stream of its events
         self.hooks_in_threads: bool = client.hooks_in_threads
         """Whether plain hooks run in threads, because the loop is not the caller's."""
         self._completions = completions
@@ -365,12 +372,15 @@ class ToolStream(Stream[ToolEvent]):
     def __init__(self, run: ToolRun) -> None:
         super().__init__(run.events())
         self._asking = run.asking
+        if run.asking.telemetry is not None:
+            run.asking.span = run.asking.telemetry.step("invoke_agent")
         self._result: ToolLoopResult | None = None
         self._error: Exception | None = None
 
     async def __anext__(self) -> ToolEvent:
         try:
-            event = await super().__anext__()
+            span, going_on = self._asking.span, super().__anext__()
+            event = await (going_on if span is None else span.follow(going_on, opens=True))
         except Exception as error:
             self._error = None if isinstance(error, StopAsyncIteration) else error
             if self._asking.sealed:
@@ -397,6 +407,8 @@ class ToolStream(Stream[ToolEvent]):
         """Stops the loop: the connection is dropped, and asynchronous tools that run are cancelled. May be called often."""
         await super().close()
         await self._asking.close()
+        if self._asking.span is not None:
+            self._asking.span.end()
 
 
 def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) -> ToolRun:
