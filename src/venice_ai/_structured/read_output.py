@@ -296,8 +296,11 @@ def unfinished_json(text: str, default: R) -> Any | R:
 
 def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
     """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
+
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
-    made: Callable[[Any, str], R] = lru_cache(lambda kind, _: make(kind))
+    @lru_cache
+    def made(kind: Any, _: str) -> R:
+        return make(kind)
 
     def once(kind: Any) -> R:
         try:

@@ -95,7 +95,6 @@ class ToolLoop:
     def state(self) -> ToolLoopState:
         """The loop as plain JSON, from which it can be continued later."""
         state = ToolLoopState(
-            version=1,
             messages=plain(self.history),
             iterations=self.iterations,
             results=self._results or None,

@@ -190,7 +190,7 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
         `mode` is accepted because pydantic has it; what came from JSON is the same in both.
         """
         dumped = plain(self)
-        return cast("dict[str, Any]", _without_none(dumped) if exclude_none else dumped)
+        return cast("dict[str, Any]", without_none(dumped) if exclude_none else dumped)
 
     @fixed
     def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
@@ -328,12 +328,17 @@ def _copied(value: Any) -> Any:
     return plain(value)
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in cast("dict[Any, Any]", value).items() if item is not None}
+def without_none(value: Any, fields: Mapping[str, Any] | None = None) -> Any:
+    """JSON without its members that are null; given `fields`, without such fields alone, and those inside them."""
     if isinstance(value, list):
-        return [_without_none(item) for item in cast("list[Any]", value)]
-    return value
+        return [without_none(item, fields) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[Any, Any]", value).items()
+    if fields is None:
+        return {name: without_none(inner) for name, inner in members if inner is not None}
+    kept = ((name, inner) for name, inner in members if inner is not None or name not in fields)
+    return {name: without_none(inner, inside) if (inside := fields.get(name)) else inner for name, inner in kept}
 
 
 def plain(value: Any) -> Any:
