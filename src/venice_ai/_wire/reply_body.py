@@ -1,4 +1,4 @@
-"""The bytes of a reply become a completion or a JSON object; or the error that the reply stands for.
+"""The bytes of a reply become a completion; or the error that the reply stands for.
 
 Errors are returned, not raised, and hold no key: a traceback's frames would show the body, in which a server may repeat it.
 """
@@ -8,17 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from .._core.json_values import without
 from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, error_for, reported, without_errors
-from ..types._base import Model, Response
+from ..types._base import Model
 from ..types.api.chat import ChatCompletionResponse
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
 from .json_text import NOT_JSON, json_in
-
-R = TypeVar("R", bound=Response)
 
 
 def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
@@ -56,17 +54,6 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
     identity = response.__dict__.get("id")
     meta.body_id = identity if isinstance(identity, str) else None
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
-
-
-def response_of(kind: type[R], body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
-    """The object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
-    if (data := json_in(body)).__class__ is not dict:
-        return unusable(body, meta, secret)
-    if data.get("error") and not data.get("choices"):
-        return reported_error(data, meta, secret)
-    response = kind._adopt(data)  # noqa: SLF001  # the JSON is ours
-    response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
-    return response
 
 
 # -- the error that a reply stands for ---------------------------------------------------------------------------------------

@@ -24,18 +24,22 @@ class Headers(Mapping[str, str]):
     def __init__(self, pairs: Iterable[tuple[bytes | str, bytes | str]] = ()) -> None:
         self._pairs = pairs if isinstance(pairs, (tuple, list)) else list(pairs)
 
+    def _values(self, name: str) -> list[str]:
+        # Few headers of few replies are ever looked at, so they stay as they came.
+        wanted, size = name.lower(), len(name)
+        return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
+
     def __getitem__(self, name: str) -> str:
-        if (value := self.get(name)) is None:
+        values = self._values(name)
+        if not values:
             raise KeyError(name)
-        return value
+        return ", ".join(values)
 
     if not TYPE_CHECKING:  # the type is the base's; this one does without an exception for each header that is not there
 
         def get(self, key: str, default: Any = None) -> Any:
             """The value of a header; the default where it is not there."""
-            # Few headers of few replies are ever looked at, so they stay as they came.
-            wanted, size = key.lower(), len(key)
-            values = [_str(value) for name, value in self._pairs if len(name) == size and _str(name).lower() == wanted]
+            values = self._values(key)
             return ", ".join(values) if values else default
 
     def has_any(self, names: frozenset[str]) -> bool:
