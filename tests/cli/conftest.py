@@ -15,8 +15,9 @@ KEY = "VENICE_INFERENCE_KEY_0123456789abcdef"
 
 
 @pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Generator[Emulator]:
-    """Serves; VENICE_BASE_URL and VENICE_API_KEY are set, and no proxy is."""
+def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Generator[Emulator]:
+    """Serves; VENICE_BASE_URL and VENICE_API_KEY are set, no proxy is, and sessions are kept in a folder of the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
     for name in os.environ:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

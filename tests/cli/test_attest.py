@@ -18,10 +18,11 @@ import pytest
 from tests.fakes import ScriptedReply, ScriptedTransport
 from tests.shared import shared, shared_path
 from tests.tee.test_nras import KEYS, Answer
-from venice_ai.cli.attest import EXIT_CODES, as_file
+from venice_ai.cli.attest import EXIT_CODES
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee.attestation import verify
+from venice_ai.tee.evidence_file import as_file
 from venice_ai.tee.types import CollectedEvidence, TeeOptions
 
 from .shell import Here, Outcome, spawn
@@ -567,3 +568,13 @@ def test_it_runs_in_a_process_of_its_own() -> None:
 
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
+
+
+def test_with_json_an_error_is_a_line_of_json_and_advises_what_can_be_typed(here: Here) -> None:
+    with replaying(Replay(b'{"error":"no"}', 404)) as replay:
+        outcome = online(here, replay, "--json")
+
+    assert (outcome.code, outcome.out) == (3, "")
+    told = json.loads(outcome.err)
+    assert (told["error"]["status_code"], told["exit_code"]) == (404, 3)
+    assert "venice-chat models" in told["error"]["message"]

@@ -225,7 +225,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
         pytest.param(["other.jsonl", *CLASSIFY], "row 2: there is no column 'text'", id="a column that a row lacks"),
         pytest.param(
-            ["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "neither MODULE:CLASS nor a .json", id="no class"
+            ["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "is neither MODULE:CLASS, a .json", id="no class"
         ),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "list.json"], "list.json", id="a schema of no object"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "n=2"], "one answer a row", id="several answers"),
@@ -361,7 +361,8 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
         until(lambda: len(emulator.requests) >= 20)
         outcome = ended(process, signal.SIGINT)
     assert (outcome.code, outcome.out) == (130, "")
-    counts, hint = outcome.err.splitlines()
+    counts, hint, stopped = outcome.err.splitlines()
+    assert stopped == "venice-chat: stopped"
     assert " open, 0 replayed; $0.0" in counts
     assert (
         hint

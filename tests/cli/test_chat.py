@@ -244,7 +244,8 @@ async def test_an_encrypted_answer_is_shown_with_the_level_of_its_enclave(
     enclave = Enclave()
     emulator = Emulator(tee=enclave)
     emulator.script(text("Behind the third arch."))
-    manner = AskOptions(model=None, params={}, sealed=True, stream=stream)
+    off = dict.fromkeys(("as_json", "usage", "reasoning"), False)
+    manner = AskOptions(model=None, params={}, needs={}, schema=None, floor="e2ee", no_stream=not stream, **off)
     async with VeniceClient(api_key="any", transport=emulator.transport(), tee=enclave.options()) as client:
         with pytest.warns(UserWarning, match="end-to-end encryption"):
             await ask(client, manner, [{"role": "user", "content": "Where?"}], AnswerPrinter(reasoning=False))

@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 from venice_ai import ChatCompletionChunk, ChatCompletionResponse
 from venice_ai.cli._ask import AnswerPrinter
-from venice_ai.cli.chat import settle
+from venice_ai.cli._conversations import Conversation
 from venice_ai.emulator import Emulator, echo, error, text
 
 from .shell import COMMAND, PATIENCE_SECONDS
@@ -101,6 +101,7 @@ def test_ctrl_c_stops_an_answer_but_not_the_session(emulator: Emulator) -> None:
         terminal.types("hello?\n")
         terminal.sees("still here")
         terminal.sees("> ")
+        sleep(0.5)  # a dumb terminal is given the prompt before its keys are taken one by one
         terminal.types("\x04")
         assert terminal.leaves() == 0
     roles = [role for role, _ in said(emulator)]
@@ -171,7 +172,7 @@ def test_a_word_that_begins_like_a_command_is_not_sent(emulator: Emulator) -> No
     with at_terminal("chat") as terminal:
         terminal.sees("> ")
         terminal.types("/hepl me\n")
-        terminal.sees("there is no /hepl; /quit ends")
+        terminal.sees("there is no /hepl; /help lists")
         terminal.sees("> ")
         terminal.types(" /etc/hosts is what?\n")
         terminal.sees("seen")
@@ -180,12 +181,16 @@ def test_a_word_that_begins_like_a_command_is_not_sent(emulator: Emulator) -> No
     assert said(emulator) == [("user", " /etc/hosts is what?")]
 
 
-def asked(text: str) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": text}]
-
-
 def answered(**message: Any) -> ChatCompletionResponse:
     return ChatCompletionResponse.model_validate({"choices": [{"index": 0, "message": {"role": "assistant", **message}}]})
+
+
+def settled(response: ChatCompletionResponse | None, *, private: bool = False) -> Conversation:
+    """A conversation of one question that came to this."""
+    conversation = Conversation(None, None, [], private=private)
+    conversation.add("user", "a")
+    conversation.settle(response, "m")
+    return conversation
 
 
 @pytest.mark.parametrize(
@@ -201,28 +206,34 @@ def answered(**message: Any) -> ChatCompletionResponse:
     ],
 )
 def test_what_the_model_said_is_sent_back_as_it_came(message: dict[str, Any]) -> None:
-    messages = asked("a")
-    settle(messages, answered(**message))
+    messages = settled(answered(**message)).messages
     assert messages == [{"role": "user", "content": "a"}, {"role": "assistant", **message}]
 
 
-def test_calls_that_nobody_answers_are_not_sent_back() -> None:
-    messages = asked("a")
-    settle(messages, answered(content="b", tool_calls=[{"id": "c", "function": {"name": "f", "arguments": ""}}]))
-    assert messages[-1] == {"role": "assistant", "content": "b"}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
 
 
-def test_of_an_encrypted_answer_only_what_can_be_sealed_is_sent_back() -> None:
-    messages = asked("a")
-    settle(messages, answered(content="b", reasoning_content="Hm"), sealed=True)
-    assert messages[-1] == {"role": "assistant", "content": "b"}
+def test_calls_that_nobody_answers_are_kept_and_not_sent_back() -> None:
+    conversation = settled(answered(content="b", tool_calls=[CALL]))
+    assert conversation.records[-1]["message"]["tool_calls"] == [CALL]
+    assert conversation.messages[-1] == {"role": "assistant", "content": "b"}
 
 
-@pytest.mark.parametrize("response", [None, answered(content=None), answered(content="", reasoning_content="Hm")], ids=repr)
+@pytest.mark.parametrize("said", [{"tool_calls": [CALL]}, {"content": "", "reasoning_content": "Hm"}], ids=repr)
+def test_a_question_whose_answer_has_no_text_is_kept_and_not_sent_again(said: dict[str, Any]) -> None:
+    conversation = settled(answered(**said))
+    assert [each["message"]["role"] for each in conversation.records] == ["user", "assistant"]
+    assert conversation.messages == []
+
+
+def test_of_a_private_answer_only_what_can_be_encrypted_is_sent_back() -> None:
+    conversation = settled(answered(content="b", reasoning_content="Hm"), private=True)
+    assert conversation.messages[-1] == {"role": "assistant", "content": "b"}
+
+
+@pytest.mark.parametrize("response", [None, answered(content=None), answered(content="")], ids=repr)
 def test_a_question_without_an_answer_is_taken_back(response: ChatCompletionResponse | None) -> None:
-    messages = asked("a")
-    settle(messages, response)
-    assert messages == []
+    assert settled(response).records == []
 
 
 def test_an_answer_is_shown_without_looking_at_what_was_shown_before(monkeypatch: pytest.MonkeyPatch) -> None:

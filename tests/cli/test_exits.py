@@ -158,7 +158,7 @@ def test_help_is_everywhere(here: Here, command: list[str]) -> None:
 
 
 def test_debug_shows_retries_and_the_traceback(emulator: Emulator) -> None:
-    emulator.script(error(429, headers=NO_WAIT), error(403))
+    emulator.script(error(429, headers={"retry-after": "1.5"}), error(403))
     outcome = spawn("chat", "--debug", "--model", "venice-1", "hi")
     assert outcome.code == 3
     assert "paused by a 429" in outcome.err

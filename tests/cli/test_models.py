@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from venice_ai.cli.models import _FLAGS, table
+from venice_ai.cli._output import aligned
+from venice_ai.cli.models import _FLAGS
 from venice_ai.emulator import Emulator, completion
 from venice_ai.resources.model_choice import CAPABILITIES
 
@@ -128,4 +129,43 @@ def test_an_address_without_a_catalogue_is_named(here: Here, monkeypatch: pytest
 
 def test_a_table_aligns_numbers_to_the_right() -> None:
     rows = [("MODEL", "CONTEXT", "NOTES"), ("m", "8,192", ""), ("longer", "1,000,000", "beta")]
-    assert list(table(rows)) == ["MODEL     CONTEXT  NOTES", "m           8,192", "longer  1,000,000  beta"]
+    lines = aligned(rows).splitlines()
+    assert lines == ["MODEL     CONTEXT  NOTES", "m           8,192", "longer  1,000,000  beta"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        pytest.param(["kimi"], {"kimi-k2-5"}, id="a text"),
+        pytest.param(["KIMI", "k2"], {"kimi-k2-5"}, id="two texts"),
+        pytest.param(["venice", "--max-price", "0.6"], {"venice-1"}, id="a price"),
+        pytest.param(["show"], set[str](), id="the word alone is a text"),
+    ],
+)
+def test_a_text_and_a_price_filter(here: Here, arguments: list[str], ids: set[str]) -> None:
+    assert {entry["id"] for entry in json.loads(here("models", *arguments, "--json").out)} == ids
+
+
+def test_private_models(here: Here) -> None:
+    entries = json.loads(here("models", "--private", "--json").out)
+    assert entries
+    assert {entry["model_spec"]["privacy"] for entry in entries} == {"private"}
+    assert here("models", "--resolve", "--private").code == 0
+
+
+def test_the_order_can_be_chosen(here: Here) -> None:
+    contexts = [
+        e["model_spec"]["availableContextTokens"] for e in json.loads(here("models", "--sort", "context", "--json").out)
+    ]
+    assert contexts == sorted(contexts, reverse=True)
+    ids = [entry["id"] for entry in json.loads(here("models", "--sort", "name", "--json").out)]
+    assert ids == sorted(ids)
+
+
+def test_show_has_every_capability_constraint_and_price(here: Here) -> None:
+    out = here("models", "show", "campanile-1902").out
+    assert out.startswith("!! DEPRECATED: campanile-1902 retires 2099-07-14\n")
+    for what in ("capabilities.supportsVision", "pricing.input.usd", "deprecation.date", "constraints"):
+        assert what in out
+    assert json.loads(here("models", "show", "campanile-1902", "--json").out)["id"] == "campanile-1902"
+    assert here("models", "show", "nowhere").code == 4

@@ -49,7 +49,7 @@ def test_ctrl_c_while_streaming(emulator: Emulator) -> None:
         assert process.stdout is not None
         assert process.stdout.read(4) == "drip"
         outcome = ended(process, signal.SIGINT)
-    assert (outcome.code, outcome.err) == (130, "")
+    assert (outcome.code, outcome.err) == (130, "venice-chat: stopped\n")
     assert outcome.out.endswith("\n")
 
 
@@ -58,7 +58,7 @@ def test_ctrl_c_while_waiting_for_the_first_word(emulator: Emulator) -> None:
     with running("chat", "--model", "venice-1", "hi") as process:
         _until(lambda: bool(emulator.requests))
         outcome = ended(process, signal.SIGINT)
-    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "venice-chat: stopped\n")
 
 
 def test_sigterm_ends_the_command_at_once(emulator: Emulator) -> None:

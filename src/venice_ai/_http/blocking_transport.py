@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
 from .routes import CLOSED, MOST_ROUTES, Habits, Route, Routes, kept_seconds, reader_of
-from .timers import shortest
+from .timers import first_due, shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted
 
 _READ_BYTES = 65_536
@@ -47,7 +48,7 @@ class BlockingClock(SystemClock):
 
 
 class BlockingTransport:
-    """Sends requests over blocking sockets, one for each thread; reads whole bodies, and knows no proxies (see `reaches`)."""
+    """Sends requests over blocking sockets, one for each thread. It knows no proxies (see `reaches`)."""
 
     def __init__(self, routes: Routes, clock: Clock | None = None) -> None:
         self._route = lru_cache(maxsize=MOST_ROUTES)(routes.find)
@@ -64,14 +65,14 @@ class BlockingTransport:
 
     async def send(self, request: Request) -> Reply:
         route, stop = self._route(request.url), self.stop
-        clock, seconds = shortest(request)
-        deadline = None if seconds is None else time.monotonic() + seconds
         try:
-            return self._sent(request, route, clock, deadline, stop)
+            return self._sent(request, route, time.monotonic(), stop)
         except Stopped:
             raise APIConnectionError(CLOSED) from None
 
-    def _sent(self, request: Request, route: Route, clock: str, deadline: float | None, stop: Stop) -> Reply:
+    def _sent(self, request: Request, route: Route, started: float, stop: Stop) -> Reply:
+        clock, seconds = shortest(request)
+        deadline = None if seconds is None else started + seconds
         while True:
             kept = self._taken(route)
             sock = kept.sock if kept else _connected(route, request, clock, deadline, stop)
@@ -79,7 +80,9 @@ class BlockingTransport:
             try:
                 stop.hold(sock)
                 exchange.send(*_message(route, request))
-                reply = exchange.receive(host_of(request.url))
+                reply = exchange.receive(host_of(request.url), stream=request.stream)
+                if reply is None:  # a stream: who reads it closes it
+                    return _StreamedReply(exchange, request, started)
                 if not exchange.keeps:  # perhaps because we ended it
                     stop.check()
             except BaseException as error:
@@ -149,23 +152,24 @@ class _Kept(NamedTuple):
 
 
 class _Exchange:
-    """A request and its reply on a connection, within one limit of time."""
+    """A request and its reply on a connection, by a deadline."""
 
     def __init__(self, sock: socket.socket, deadline: float | None) -> None:
-        self._sock = sock
-        self._deadline = deadline
-        self._reader = ReplyReader()
-        self._body: Body | None = None
+        self.sock = sock
+        self.deadline = deadline
+        self.reader = ReplyReader()
+        self.body: Body | None = None
         self.taken: int = 0  # how many bytes of the request the connection took
         self.keeps: bool = False  # whether the connection can serve again
+        self.fault: Exception | None = None  # what ended a stream in the packet of its head
 
     def send(self, *parts: bytes) -> None:
         for part in parts:
             rest = memoryview(part)
             while rest:
-                self._sock.settimeout(left(self._deadline))
+                self.sock.settimeout(left(self.deadline))
                 try:
-                    count = self._sock.send(rest)
+                    count = self.sock.send(rest)
                 except _GONE:
                     if not self.taken:
                         raise
@@ -173,23 +177,30 @@ class _Exchange:
                 self.taken += count
                 rest = rest[count:]
 
-    def receive(self, host: str) -> WholeReply:
-        reader = self._reader
+    def receive(self, host: str, *, stream: bool) -> WholeReply | None:
+        """The reply; None once the head of a stream is here that is no refusal."""
+        reader = self.reader
         try:
-            while not reader.done and self._more(host):
-                ...
+            while not reader.done and self.more(host):
+                if stream and reader.status and not self._refuses:
+                    self.body = self.body or Body(Headers(reader.fields).get("content-encoding"), refusal=False)
+                    return None
             self.keeps = reader.done and reader.reusable
-        except (OSError, FramingError) as error:
+        except (OSError, FramingError, DecodingError) as error:
+            if stream and self.body is not None and not self._refuses:
+                self.fault = error
+                return None
             # A refusal is what its status says, whatever becomes of its body.
             if not self._refuses or _is_late(error):
                 raise
-        return WholeReply(reader.status, Headers(reader.fields), b"" if self._body is None else self._body.finish())
+        return WholeReply(reader.status, Headers(reader.fields), b"" if self.body is None else self.body.finish())
 
-    def _more(self, host: str) -> bool:
-        reader = self._reader
-        self._sock.settimeout(left(self._deadline))
+    def more(self, host: str) -> bool:
+        """Reads what comes next; False at the end."""
+        reader = self.reader
+        self.sock.settimeout(left(self.deadline))
         try:
-            data = self._sock.recv(_READ_BYTES)
+            data = self.sock.recv(_READ_BYTES)
         except ConnectionResetError:
             if not reader.until_end:
                 raise
@@ -200,20 +211,77 @@ class _Exchange:
         if not reader.started and begins_tls(data):
             raise speaks_tls(host)
         for piece in reader.feed(data):
-            if self._body is None:
-                self._body = Body(Headers(reader.fields).get("content-encoding"), refusal=self._refuses)
+            if self.body is None:
+                self.body = Body(Headers(reader.fields).get("content-encoding"), refusal=self._refuses)
             try:
-                for _ in self._body.steps(piece):
-                    left(self._deadline)
+                for _ in self.body.steps(piece):
+                    left(self.deadline)
             except BodyTooLargeError as error:
                 raise too_large(reader.status, error) from None
-            if not self._body.wants:
+            if not self.body.wants:
                 return False
         return True
 
     @property
     def _refuses(self) -> bool:
-        return bool(self._reader.status) and not 200 <= self._reader.status < 300
+        return bool(self.reader.status) and not 200 <= self.reader.status < 300
+
+
+class _StreamedReply:
+    """A stream that is read in the thread of its reader, under the clocks of its request (as `timers.Watch` keeps them)."""
+
+    def __init__(self, exchange: _Exchange, request: Request, started: float) -> None:
+        self.status: int = exchange.reader.status
+        self.headers: Headers = Headers(exchange.reader.fields)
+        self._exchange, self._request, self._started = exchange, request, started
+        self._byte: float | None = None
+        self._content: float | None = None
+
+    async def read(self) -> bytes:
+        return b"".join([piece async for piece in self.pieces()])
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        exchange, host = self._exchange, host_of(self._request.url)
+        fault, more, clock = exchange.fault, True, ""
+        while True:
+            if exchange.body is not None and (piece := exchange.body.take()):
+                self._byte = time.monotonic()
+                self._content = self._content or self._byte
+                yield piece  # also what came before a fault
+            if isinstance(fault, APIError):
+                raise fault
+            if fault is not None:
+                late_or_broken = late(self._request, clock) if _is_late(fault) else broken(host, self._request.method, fault)
+                raise late_or_broken from (None if _is_late(fault) else fault)
+            if not more:
+                self.close()
+                return
+            clock = self._wait()
+            try:
+                more = not exchange.reader.done and exchange.more(host)
+                if not more and exchange.body is not None:
+                    exchange.body.finish()
+            except (APIError, OSError, DecodingError, FramingError) as error:
+                fault = error
+
+    async def drain(self) -> None:
+        """The connection does not serve again."""
+
+    def progressed(self) -> None:
+        self._content = self._byte
+
+    def close(self) -> None:
+        self._exchange.sock.close()
+
+    def _wait(self) -> str:
+        """Sets the deadline of the next read, and gives its clock."""
+        now, exchange = time.monotonic(), self._exchange
+        if self._byte is not None and self._content is not None:  # what the reader did meanwhile is not the server's time
+            self._byte, self._content = now, self._content + now - self._byte
+        due = first_due(self._request, self._started, self._byte, self._content)
+        # What has arrived is still to be read, however late.
+        exchange.deadline = due and (due[0] if due[1] == "deadline" else max(due[0], now + 0.001))
+        return due[1] if due else ""
 
 
 def _is_late(error: BaseException) -> bool:

@@ -136,16 +136,20 @@ class Watch:
             self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:
-        """The clock that runs out first, if nothing more is heard."""
-        limits = self._request.timeout
-        clocks = [
-            (self._sent, "first_chunk", limits.first_chunk if self._byte is None else None),
-            (self._byte, "idle", limits.idle),
-            (self._content, "progress", limits.progress),
-            (self._sent, "deadline", self._request.deadline_seconds),
-        ]
-        dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
-        return min(dues, default=None)
+        return first_due(self._request, self._sent, self._byte, self._content)
+
+
+def first_due(request: Request, sent: float, byte: float | None, content: float | None) -> tuple[float, str, float] | None:
+    """The clock of a stream that runs out first, if nothing more is heard: when, its name, its seconds."""
+    limits = request.timeout
+    clocks = [
+        (sent, "first_chunk", limits.first_chunk if byte is None else None),
+        (byte, "idle", limits.idle),
+        (content, "progress", limits.progress),
+        (sent, "deadline", request.deadline_seconds),
+    ]
+    dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
+    return min(dues, default=None)
 
 
 def shortest(request: Request) -> tuple[str, float | None]:

@@ -25,8 +25,8 @@ class Window(Struct, array_like=True):
 
     def count(self, now: float) -> float:
         """How many units are in the window now."""
-        entries, oldest = self.entries, now - self.seconds - self.slot
-        while entries and entries[0][0] <= oldest:
+        entries = self.entries
+        while entries and entries[0][0] + self.slot + self.seconds <= now:  # the very sum of `when`, which rounds
             self.total -= entries.pop(0)[1]
         return self.total
 

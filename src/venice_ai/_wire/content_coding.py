@@ -160,6 +160,11 @@ class Body:
             if not self._refusal:
                 raise
 
+    def take(self) -> bytes:
+        """What came since this was asked last, for those who read a body as it comes; it is not kept."""
+        piece, self._pieces, self._size = b"".join(self._pieces), [], 0
+        return piece
+
     def finish(self) -> bytes:
         """The body, once it has ended or no more is wanted; a DecodingError if that of an answer ended too early."""
         body = b"".join(self._pieces)[: REFUSAL_BYTES if self._refusal else None]

@@ -9,7 +9,8 @@ def main() -> None:
     """Runs the command and leaves the interpreter with its exit code; 2 if the extra `cli` is not installed."""
     try:
         sys.exit(_run())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # also while modules are imported
+        print("venice-chat: stopped", file=sys.stderr)
         sys.exit(130)
 
 
@@ -21,6 +22,8 @@ def _run() -> int:
         return 2
     try:
         from .app import run
+
+        return run(sys.argv[1:])
     except ImportError:  # another distribution has written over our modules
         from ._packages import remedy, rivals
 
@@ -28,4 +31,3 @@ def _run() -> int:
             raise
         print(f"venice-chat: {' and '.join(found)} overwrote a part of it; {remedy(found)}", file=sys.stderr)
         return 1
-    return run(sys.argv[1:])

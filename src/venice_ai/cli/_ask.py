@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .._core.privacy import Privacy
 from ..exceptions import APIError, VeniceError
-from . import _output
-from ._connection import asking_for_models
+from ..types._base import is_object
+from . import _options, _output
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -24,31 +25,30 @@ _ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """The options of a question: what to ask with, and which parts of the answer to print."""
+    """What to ask with, and which parts of the answer to print."""
 
     model: str | None
     params: Mapping[str, Any]
-    searches: bool = False
-    """Whether a model is needed that can search the web."""
-    stream: bool = True
-    as_json: bool = False
-    usage: bool = False
-    reasoning: bool = False
-    sealed: bool = False
-    """Whether the chat is end-to-end encrypted."""
+    needs: Mapping[str, Any]  # what a model must be able to do if none is named, as arguments of `resolve_chat`
+    schema: Any  # the class or the JSON schema that the answer is to fit
+    floor: Privacy | None  # what the chat must be: attested, or end-to-end encrypted
+    no_stream: bool
+    as_json: bool
+    usage: bool
+    reasoning: bool
 
     @property
     def streams(self) -> bool:
         """Whether the text is shown as it comes. JSON comes whole, and several answers would come mixed up."""
-        return self.stream and not self.as_json and "n" not in self.params
+        return not (self.no_stream or self.as_json or self.schema is not None or "n" in self.params)
 
 
 class AnswerPrinter:
     """Prints an answer: text on stdout, reasoning dim on stderr."""
 
     def __init__(self, *, reasoning: bool) -> None:
-        self.response: ChatCompletionResponse | None = None
-        """What came, also of an answer that broke off."""
+        self.response: ChatCompletionResponse | None = None  # what came, also of an answer that broke off
+        self.asked = ""  # the model that was asked
         self.shown = False
         self._in_line = False
         self._reasoning = reasoning
@@ -59,44 +59,49 @@ class AnswerPrinter:
         for choice in said.choices:
             delta = getattr(choice, "delta", None)
             part = getattr(choice, "message", None) if delta is None else delta
-            self._write(getattr(part, "reasoning_content", None), thinks=True)
-            self._write(getattr(part, "content" if part is delta else "text", None))
+            thought = getattr(part, "reasoning_content", None)
+            if isinstance(thought, str) and thought and self._reasoning:
+                self._thinking = True
+                _output.aside(thought)
+            text = getattr(part, "content" if part is delta else "text", None)
+            if isinstance(text, str) and text:
+                if self._thinking:
+                    _output.aside("\n")
+                # Before it is written: Ctrl-C may come at any time, and `end` is to know.
+                self._thinking, self.shown, self._in_line = False, True, not text.endswith("\n")
+                self.write(text)
             if part is not delta:
                 self.end()
 
+    def write(self, text: str) -> None:
+        """Writes a part of the text."""
+        _output.answer(text)
+
     def end(self) -> None:
+        """Ends the line."""
         if self._thinking:
             _output.aside("\n")
         if self._in_line:
             _output.answer("\n")
         self._thinking = self._in_line = False
 
-    def _write(self, text: object, *, thinks: bool = False) -> None:
-        if not isinstance(text, str) or not text or (thinks and not self._reasoning):
-            return
-        if thinks:
-            _output.aside(text)
-        else:
-            if self._thinking:
-                _output.aside("\n")
-            _output.answer(text)
-            self.shown, self._in_line = True, not text.endswith("\n")
-        self._thinking = thinks
-
 
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:
-    model = await chosen_model(client, options)
+    """Asks, and shows the answer; it stands in `printer.response`, also one that broke off."""
+    printer.asked = model = await chosen_model(client, options)
+    asked: dict[str, Any] = {"model": model, "messages": messages, "e2ee": options.floor == "e2ee", **options.params}
     if options.streams:
-        response = await _streamed(client, model, options, messages, printer)
+        response = await _streamed(client, asked, printer)
     else:
-        printer.response = response = await client.chat.completions.create(
-            model=model, messages=messages, stream=False, e2ee=options.sealed, **options.params
-        )
+        asked |= {} if options.schema is None else {"response_format": options.schema}
+        printer.response = response = await client.chat.completions.create(stream=False, **asked)
         if options.as_json:
             _output.line(response.model_dump_json(indent=2))
+        elif options.schema is not None:
+            _output.write_json(_validated(response, options.schema))
         else:
             printer.show(response)
-    if not options.as_json:
+    if not options.as_json and options.schema is None:
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
             if ending in _ENDINGS:
                 _output.note(_ENDINGS[ending])
@@ -110,16 +115,13 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     """The model that was named, or else one that can do what is asked for."""
     if options.model is not None:
         return options.model
-    with asking_for_models(client):
-        return await client.models.resolve_chat(require_web_search=options.searches, require_e2ee=options.sealed)
+    with _options.asking_for_models(client):
+        return await client.models.resolve_chat(require_e2ee=options.floor == "e2ee", **options.needs)
 
 
-async def _streamed(
-    client: VeniceClient, model: str, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter
-) -> ChatCompletionResponse:
+async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: AnswerPrinter) -> ChatCompletionResponse:
     try:
-        stream = await client.chat.completions.stream(model=model, messages=messages, e2ee=options.sealed, **options.params)
-        async with stream:
+        async with await client.chat.completions.stream(**asked) as stream:
             try:
                 async for chunk in stream:
                     printer.show(chunk)
@@ -137,11 +139,26 @@ async def _streamed(
         raise
 
 
+def _validated(response: ChatCompletionResponse, asked: Any) -> Any:
+    """The JSON of an answer, which fits what was asked for; a VeniceError if it does not."""
+    from pydantic_core import to_jsonable_python
+
+    if not is_object(asked):
+        return to_jsonable_python(response.parse_as(asked))
+    from ..emulator.schemas import fits
+
+    value: Any = response.parse_as(dict[str, Any])
+    schema = asked["json_schema"]["schema"]
+    if not fits(value, schema, schema):
+        raise VeniceError(f"the answer does not fit the schema {asked['json_schema']['name']!r}; --json shows it")
+    return value
+
+
 def bill(response: ChatCompletionResponse) -> str:
     """Tokens, and what they cost where the answer says so."""
     if (usage := response.usage) is None:
         return f"{response.model} did not say what it used"
     thought = f" ({usage.reasoning_tokens} of them reasoning)" if usage.reasoning_tokens else ""
-    counted = f"{usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}"
     charged = getattr(response.cost, "usd", None)
-    return f"{response.model}: {counted}" + (f", ${charged:.6f}" if isinstance(charged, (int, float)) else "")
+    cost = f", ${charged:.6f}" if isinstance(charged, (int, float)) else ""
+    return f"{response.model}: {usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}{cost}"

@@ -1,11 +1,31 @@
-"""Reads the prompt from the arguments and from stdin."""
+"""What goes into a question: the words, what is piped, attachments, and the schema of the answer."""
 
 from __future__ import annotations
 
+import base64
+import json
+import mimetypes
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
+
+MOST_BYTES: Final = 25 * 2**20
+_HEAD_BYTES: Final = 4096
+_IMAGES: Final = {"png": rb"\x89PNG\r\n\x1a\n", "jpeg": rb"\xff\xd8\xff", "gif": rb"GIF8[79]a", "webp": rb"RIFF....WEBP"}
+_AUDIO: Final = {"wav": b"RIFF....WAVE", "mp3": rb"ID3|\xff[\xf2\xf3\xfa\xfb]", "flac": b"fLaC", "ogg": b"OggS"}
+_FORMATS: Final = {"image": _IMAGES, "audio": _AUDIO | {"m4a": b"....ftypM4A", "aiff": b"FORM....AIF[FC]"}}
+_BEGINNINGS = {f"{kind}/{name}": begins for kind, formats in _FORMATS.items() for name, begins in formats.items()}
+_BEGINNINGS["application/pdf"] = b"%PDF-"
+_NEEDS: Final = {"image_url": "require_vision", "input_audio": "require_audio_input", "video_url": "require_video_input"}
+_TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+_TYPES |= {f"list[{name}]": list[kind] for name, kind in _TYPES.items()}  # type: ignore[valid-type]
+_FIELD = re.compile(rf"\s*([A-Za-z]\w*)\s*:\s*({'|'.join(map(re.escape, _TYPES))})\s*")
 
 
 def prompt_from(words: Sequence[str]) -> str | None:
@@ -46,3 +66,83 @@ def _read_stdin() -> str:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise click.UsageError(f"stdin is not UTF-8 text: {error.reason} at byte {error.start}") from None
+
+
+def part_of(given: str) -> dict[str, Any]:
+    """The part of a message for a file or a public address; a UsageError if it cannot be one."""
+    if re.match("https?://", given):
+        kind = mimetypes.guess_type(urlsplit(given).path)[0] or "image/?"  # most addresses without an ending are of images
+        if kind.startswith("audio/"):
+            raise click.UsageError(f"{given}: audio is sent as a file, not as an address; download it first")
+        return _part(kind, given, given.rpartition("/")[2] or given)
+    path = Path(given).expanduser()
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise click.UsageError(f"{given} is not a file")
+        with path.open("rb") as file:
+            if (size := path.stat().st_size) > MOST_BYTES or not size:
+                raise click.UsageError(f"{given} has {size:,} bytes; an attachment has between 1 and {MOST_BYTES:,}")
+            if not (kind := _kind(head := file.read(_HEAD_BYTES))):
+                raise click.UsageError(f"{given} is neither an image, a PDF, audio nor UTF-8 text")
+            content = head + file.read(MOST_BYTES)
+        if kind.startswith("text/"):
+            return {"type": "text", "text": f"\n\n{path.name}:\n\n{content.decode('utf-8-sig')}"}
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{given} cannot be attached: {error}") from None
+    encoded = base64.b64encode(content).decode()
+    if kind.startswith("audio/"):
+        return {"type": "input_audio", "input_audio": {"data": encoded, "format": kind.removeprefix("audio/")}}
+    return _part(kind, f"data:{kind};base64,{encoded}", path.name)
+
+
+def with_parts(text: str, parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """The content of a message with attachments; the text alone without any."""
+    return [*([{"type": "text", "text": text}] if text else []), *parts] if parts else text
+
+
+def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:
+    """What a model must be able to do, in the arguments of `resolve_chat`."""
+    kinds = [part["type"] for part in parts]
+    needs = {_NEEDS[kind]: True for kind in kinds if kind in _NEEDS}
+    return needs | ({"require_multiple_images": True} if kinds.count("image_url") > 1 else {})
+
+
+def _part(kind: str, url: str, name: str) -> dict[str, Any]:
+    form = f"{kind.partition('/')[0]}_url"
+    return (
+        {"type": form, form: {"url": url}} if form in _NEEDS else {"type": "file", "file": {"file_data": url, "filename": name}}
+    )
+
+
+def _kind(head: bytes) -> str:
+    """The type of a file that begins so; empty if it cannot be attached."""
+    found = (kind for kind, beginning in _BEGINNINGS.items() if re.match(beginning, head, re.DOTALL))
+    # A character may be cut at the end of the head.
+    is_text = b"\0" not in head and "\ufffd" not in head[:-3].decode("utf-8", "replace").rstrip("\ufffd")
+    return next(found, "text/plain" if is_text else "")
+
+
+def response_format(given: str) -> Any:
+    """A class, or the format of a JSON schema; a UsageError if it is neither."""
+    fields = [_FIELD.fullmatch(each) for each in given.split(",")]
+    if all(fields):
+        from pydantic import create_model
+
+        named: dict[str, Any] = {field[1]: (_TYPES[field[2]], ...) for field in fields if field}
+        return create_model("Answer", **named)
+    path = Path(given)
+    try:
+        if not (given.endswith(".json") or path.exists()):
+            module, _, name = given.partition(":")
+            sys.path.insert(0, str(Path.cwd()))
+            return getattr(import_module(module), name)
+        if path.is_fifo() and path.parent != Path("/dev/fd"):
+            raise ValueError("it is a pipe, into which nobody may write")
+        from .._structured.strict_schema import strict_schema  # it needs pydantic
+
+        schema = strict_schema(json.loads(path.read_bytes()))
+    except (ImportError, AttributeError, ValueError, OSError) as error:
+        what = f"MODULE:CLASS, a .json file with a schema, nor fields such as 'name: str' ({', '.join(_TYPES)})"
+        raise click.UsageError(f"--schema {given!r} is neither {what}: {error}") from None
+    name = path.stem if path.suffix else "schema"  # that of a pipe is another one each time
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}

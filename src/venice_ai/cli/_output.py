@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import re
 import sys
-from typing import TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+from unicodedata import east_asian_width
 
+_NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
 _CONTROLS = {
     **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
     ord("\n"): "\n",
@@ -42,9 +47,22 @@ def line(text: str = "") -> None:
     _write(sys.stdout, f"{text}\n")
 
 
+def write_json(value: Any) -> None:
+    """Writes the result as JSON."""
+    line(json.dumps(value, indent=2, ensure_ascii=False, default=float))
+
+
 def note(text: str) -> None:
     """Tells something that is not the result."""
     _write(sys.stderr, f"venice-chat: {text}\n")
+
+
+def tell(error: Exception, message: str, code: int, *, as_json: bool) -> int:
+    """Tells of an error, as a line of JSON if that is wanted; gives its exit code."""
+    fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
+    told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
+    print(json.dumps(told), file=sys.stderr) if as_json else note(message)
+    return code
 
 
 def aside(text: str) -> None:
@@ -55,6 +73,11 @@ def aside(text: str) -> None:
         _write(sys.stderr, text)
 
 
+def printable(text: str) -> str:
+    """A text without what a terminal would obey."""
+    return text.translate(_CONTROLS)
+
+
 def abandon_stdout() -> None:
     """After the reader has gone: what is still to be written, also when Python ends, goes nowhere."""
     with contextlib.suppress(OSError, ValueError):
@@ -62,5 +85,42 @@ def abandon_stdout() -> None:
 
 
 def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None:
-    stream.write(before + (text.translate(_CONTROLS) if stream.isatty() else text) + after)
+    stream.write(before + (printable(text) if stream.isatty() else text) + after)
     stream.flush()
+
+
+def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), *, as_json: bool, empty: str = "") -> None:
+    """Prints rows as JSON, or as a table: headings, and what their formats make of a row. `leave_out` go where it is narrow."""
+    if as_json:
+        write_json(rows)
+    elif rows:
+        from shutil import get_terminal_size  # the help does without it
+
+        cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
+        width = get_terminal_size().columns if sys.stdout.isatty() else None
+        line(aligned([list(columns), *cells], leave_out, width))
+    else:
+        note(empty)
+
+
+def aligned(rows: Sequence[Sequence[str]], leave_out: Iterable[str] = (), width: int | None = None) -> str:
+    """Rows as aligned lines, the first row being headings; numbers are aligned to the right."""
+    columns = list(zip(*rows, strict=True))
+    for heading in leave_out:
+        if width is not None and sum(max(map(_cells, column)) + 2 for column in columns) - 2 > width:
+            columns = [column for column in columns if column[0] != heading]
+    for index, column in enumerate(columns):
+        blanks = [" " * (max(map(_cells, column)) - _cells(cell)) for cell in column]
+        numbers = all(map(_NUMBER.fullmatch, column[1:]))
+        columns[index] = tuple(blank + cell if numbers else cell + blank for blank, cell in zip(blanks, column, strict=True))
+    return "\n".join(_cut("  ".join(line).rstrip(), width) for line in zip(*columns, strict=True))
+
+
+def _cells(text: str) -> int:
+    return len(text) if text.isascii() else sum(1 + (east_asian_width(letter) in "WF") for letter in text)
+
+
+def _cut(line: str, width: int | None) -> str:
+    while width is not None and _cells(line) > width:
+        line = f"{line.removesuffix('...')[:-1]}..."
+    return line

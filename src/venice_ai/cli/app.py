@@ -1,4 +1,4 @@
-"""The command with its subcommands, and the one place where errors become messages and exit codes."""
+"""The command with its subcommands, and the place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,31 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
 
 import click
 
 from .._version import __version__
-from ..exceptions import VeniceError
 from . import _output
-from ._connection import debug_option
 from ._errors import EXIT_CODES, code_of, in_our_words, listed
 
-_COMMANDS = ("chat", "batch", "models", "cost", "attest", "serve", "gateway", "doctor")
+_COMMANDS = {
+    "chat": "Ask a model, or talk with it.",
+    "sessions": "Look into the conversations that were kept.",
+    "spend": "Sum what chats cost, by day and model.",
+    "batch": "Answer a table, or an OpenAI batch file.",
+    "models": "List the models and their prices.",
+    "cost": "Estimate the cost of an answer.",
+    "attest": "Verify that a model runs in an enclave.",
+    "serve": "Start a Venice of your own, without key or network.",
+    "gateway": "Serve programs that speak OpenAI's API.",
+    "doctor": "Check the installation, the key and the connection.",
+    "completion": "Print the completion script of a shell.",
+}
+"""The commands, and what the help of all says of each without importing it."""
+COMPLETION_VARIABLE = "_VENICE_CHAT_COMPLETE"
+_MODULES = {"spend": "sessions", "completion": "app"}
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class _Command(click.Group):
@@ -33,68 +44,87 @@ class _Command(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+            from difflib import get_close_matches
+
+            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(cmd_name, _COMMANDS, 1))
+            raise click.UsageError(f"there is no command {cmd_name!r}{near}", ctx)
+        command: click.Command = getattr(import_module(f".{_MODULES.get(cmd_name, cmd_name)}", __package__), cmd_name)
         return command
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _errors_as_exit_codes({}):  # --help and --version print here
-            return super().make_context(*args, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _errors_as_exit_codes(ctx.meta):
-            return super().invoke(ctx)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
-@contextmanager
-def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
-    try:
-        yield
-    except BrokenPipeError:  # `| head -1`: the reader has what it wanted
-        _output.abandon_stdout()
-        raise click.exceptions.Exit(0) from None
-    except (VeniceError, OSError) as error:
-        if "debug" in meta:
-            traceback.print_exc()
-        if not isinstance(error, VeniceError):  # a full disk, most likely
-            _output.abandon_stdout()
-        _output.note(in_our_words(error))
-        raise click.exceptions.Exit(code_of(type(error))) from None
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(130) from None
-
-
-@click.group(cls=_Command, epilog=listed(EXIT_CODES), context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Command, epilog=listed(EXIT_CODES), invoke_without_command=True, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="venice-chat")
-@debug_option
-def app() -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Show retries, and the traceback of errors.")
+@click.pass_context
+def app(context: click.Context) -> None:
     """Talk to language models in private.
 
     The key is read from VENICE_API_KEY. `venice-chat serve` starts a Venice of your own, which needs none.
     """
+    if context.invoked_subcommand is None:
+        _output.line(context.get_help())
+
+
+@click.command(epilog='\b\neval "$(venice-chat completion bash)"  # in ~/.bashrc')
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script with which SHELL completes commands, options, model ids and attacks (--tee-fault)."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None, "click knows all three"
+    _output.line(kind(app, {}, "venice-chat", COMPLETION_VARIABLE).source())
 
 
 def run(arguments: list[str]) -> int:
-    """Runs the command; gives the exit code."""
+    """Runs the command; gives the exit code. A KeyboardInterrupt is the caller's."""
     # The process ends at once when it is told to, also as process 1, for which the system does nothing of itself.
     with contextlib.suppress(ValueError):  # not in the main thread, where a program runs the command
         signal.signal(signal.SIGTERM, _end)
     _output.prepare()
     # Warnings, and what the library logs, look like every other message of the command.
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("venice-chat: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.basicConfig(handlers=[_Notes()], level=logging.WARNING, format="%(message)s")
+    if "--debug" in arguments:
+        logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
         warnings.showwarning = _show_warning
     try:
-        return app.main(arguments, prog_name="venice-chat", standalone_mode=False, obj=arguments) or 0
-    except click.ClickException as error:
+        if instruction := os.environ.get(COMPLETION_VARIABLE):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(app, {"obj": arguments}, "venice-chat", COMPLETION_VARIABLE, instruction)
+        with app.make_context("venice-chat", list(arguments), obj=arguments) as typed:
+            return app.invoke(typed) or 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except BrokenPipeError:  # `| head -1`: the reader has what it wanted
+        _output.abandon_stdout()
+        return 0
+    except Exception as error:  # noqa: BLE001  # our own are not imported yet
+        return _failed(error, arguments)
+
+
+def _failed(error: Exception, arguments: list[str]) -> int:
+    """Tells of an error on stderr, with `--json` as a line of JSON, and gives its exit code; others than ours are raised."""
+    from ..exceptions import VeniceError  # the help does without it
+
+    if isinstance(error, click.ClickException):
         context = error.ctx if isinstance(error, click.UsageError) else None
-        hint = f"\nTry '{context.command_path} --help'." if context else ""
-        _output.note(in_our_words(error.format_message()) + hint)
-        return error.exit_code
-    except click.Abort:
-        return 130
+        code, hint = error.exit_code, f"\nTry '{context.command_path} --help'." if context else ""
+        message = in_our_words(error.format_message()) + hint
+    elif isinstance(error, (VeniceError, OSError)):
+        if "--debug" in arguments:
+            traceback.print_exc()
+        if not isinstance(error, VeniceError):  # a full disk, most likely
+            _output.abandon_stdout()
+        code, message = code_of(type(error)), in_our_words(error)
+    else:
+        raise error
+    return _output.tell(error, message, code, as_json="--json" in arguments)
 
 
 def _end(*_: object) -> None:
@@ -103,10 +133,10 @@ def _end(*_: object) -> None:
     os._exit(128 + signal.SIGTERM)
 
 
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return in_our_words(super().format(record))
-
-
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     _output.note(f"warning: {in_our_words(message)}")
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _output.note(in_our_words(self.format(record)))

@@ -1,49 +1,27 @@
-"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence.
-
-Evidence is saved so that anybody can repeat the verdict years later: the reply exactly as it came, with what else the verdict
-depends on around it, `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval":
-<number>, "_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why not.
-Collateral and pins are files of their own.
-"""
+"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence (`tee/evidence_file.py`)."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shlex
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import SimpleNamespace
-from typing import Any, Final, cast, get_args
+from typing import Any, TypeAlias, get_args
 
 import click
 
-from .._core.json_values import members
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
-from ..tee.canonical import as_object, members_of, parse
-from ..tee.types import (
-    NVIDIA_ROOT_SHA256,
-    OS_PINS,
-    TCB_STATUSES,
-    CollectedEvidence,
-    Documents,
-    GpuPolicy,
-    Level,
-    MeasurementPins,
-    Seen,
-    TeeOptions,
-)
+from ..tee.canonical import as_object, parse
+from ..tee.evidence_file import END_OF_TIME, as_file, from_file, members_as_written
+from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import AttestationReport, one_line
-from . import _output
-from ._connection import Connection, with_connection
-from ._errors import listed
+from . import _options, _output
+from ._errors import in_our_words, listed
 
-END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
-# How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too.
-_BYTES: Final = "latin-1"
 EXIT_CODES = {
     0: "the level was reached",
     1: "the verification failed",
@@ -51,7 +29,9 @@ EXIT_CODES = {
     3: "no connection, or nothing to verify was there",
     4: "verified, but below the level that was asked for",
 }
-_GPU_POLICIES = [policy for policy in get_args(GpuPolicy) if policy != "nras"]
+_GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
+_Judged: TypeAlias = tuple[CollectedEvidence, AttestationReport]
+_STATUS = click.Choice(TCB_STATUSES)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _EPILOG = (
@@ -60,10 +40,10 @@ _EPILOG = (
 )
 
 
-@click.command(short_help="Verify that a model runs in an enclave.", epilog=_EPILOG)
-@click.argument("model")
+@click.command(epilog=_EPILOG)
+@click.argument("model", shell_complete=_options.model_ids)
 @click.option("--level", type=click.Choice(get_args(Level)), default="hardware", show_default=True, help="What to reach.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@_options.json
 @click.option("--nonce", metavar="HEX", help="The 64 hex digits to be answered.  [default: random ones]")
 @click.option("--offline", is_flag=True, help="Verify the evidence in a file; ask nobody.")
 @click.option("--evidence", type=_FILE, help="With --offline: a reply of /tee/attestation, or what --save-evidence kept.")
@@ -72,24 +52,14 @@ _EPILOG = (
 @click.option("--pin", type=_FILE, help="The software to accept, as --write-pin wrote it.")
 @click.option("--write-pin", type=_NEW_FILE, metavar="FILE", help="Write down the software that was found.")
 @click.option(
-    "--gpu",
-    type=click.Choice(_GPU_POLICIES),
-    default="verify-if-present",
-    show_default=True,
-    help="The GPUs' own evidence: verify what is there, require it, or leave it out.",
+    "--gpu", type=_GPU, default="verify-if-present", show_default=True, help="What to do about the GPUs' own evidence."
 )
 @click.option("--refuse-dev-image", is_flag=True, help="Refuse an operating system made for development.")
 @click.option("--nras", is_flag=True, help="Ask NVIDIA's service about the GPUs, too; it learns of that.")
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
-@click.option(
-    "--allow-status",
-    type=click.Choice(TCB_STATUSES),
-    multiple=True,
-    metavar="STATUS",
-    help="Accept this status of Intel's, too.",
-)
-@with_connection
-def attest(connection: Connection, /, model: str, **given: Any) -> int:
+@click.option("--allow-status", type=_STATUS, multiple=True, metavar="STATUS", help="Accept this status of Intel's, too.")
+@_options.with_connection
+def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     """Verify that MODEL runs in an enclave: a line for each check, what it stops, and the verdict. No key is needed.
 
     With --save-evidence everything is kept that --offline needs to come to the same verdict again.
@@ -97,31 +67,28 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
     wanted = SimpleNamespace(**given)
     _check(wanted)
     try:
-        options = _options(wanted)
+        options = _tee_options(wanted)
         if wanted.offline:
             evidence, report = _offline(model, wanted, options)
         else:
             evidence, report = asyncio.run(_online(connection, model, options))
     except (ImportError, TeeAttestationError, APIError) as error:
-        _output.note(str(error))
-        if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
-            return 1
-        usage = isinstance(error, InvalidRequestError) and error.status_code is None
-        return 2 if usage or isinstance(error, ImportError) else 3
+        usage = isinstance(error, ImportError) or (isinstance(error, InvalidRequestError) and error.status_code is None)
+        # A TeeAttestationError is a redirect, or an answer that is no evidence.
+        code = 1 if isinstance(error, TeeAttestationError) else 2 if usage else 3
+        return _output.tell(error, in_our_words(error), code, as_json=wanted.as_json)
     code = 1 if not report.ok else 0 if report.reaches(wanted.level) else 4
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
     else:
         at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
-        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})")
-        _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
-        _output.line(report.summary())
+        who = one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}")
+        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})\n{who}\n{report.summary()}")
     if code == 4:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
         if wanted.save_evidence is not None:
-            kept = save(wanted.save_evidence, evidence, report, options.pins)
-            _tell_again(model, wanted, kept)
+            _tell_again(model, wanted, save(wanted.save_evidence, evidence, report, options.pins))
         if wanted.write_pin is not None:
             _write_pin(wanted.write_pin, report if code == 0 else None)
     except OSError as error:
@@ -131,31 +98,29 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
 
 
 def _check(wanted: SimpleNamespace) -> None:
-    offline, evidence, now = wanted.offline, wanted.evidence, wanted.now
-    gpus_left_out = "--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out"
+    offline, now = wanted.offline, wanted.now
     for wrong, why in (
-        (offline and evidence is None, "--offline needs --evidence FILE"),
-        (evidence is not None and not offline, "--evidence needs --offline"),
+        (offline != (wanted.evidence is not None), "--offline and --evidence FILE need each other"),
         (offline and wanted.nras, "--nras asks NVIDIA's service, and --offline asks nobody"),
-        (wanted.nras and wanted.gpu == "off", gpus_left_out),
+        (wanted.nras and wanted.gpu == "off", "--nras asks about the GPUs, and --gpu off leaves them out"),
         (now is not None and not 0 <= now < END_OF_TIME, f"--now {now} is not a time in seconds since 1970"),
         (wanted.level == "pinned" and wanted.pin is None, "--level pinned needs --pin FILE; --write-pin FILE makes one"),
     ):
         if wrong:
             raise click.UsageError(why)
     # What is wished for must be writable: few attestations may be asked for, and none for nothing.
-    if wanted.save_evidence is not None:
-        try:
-            wanted.save_evidence.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.UsageError(f"--save-evidence {wanted.save_evidence} cannot be made: {error.strerror}") from None
     folders = {"--save-evidence": wanted.save_evidence, "--write-pin": wanted.write_pin and wanted.write_pin.parent}
     for option, folder in folders.items():
-        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise click.UsageError(f"{option}: {folder} is not a folder that can be written to")
+        try:
+            if folder is not None:
+                if option == "--save-evidence":
+                    folder.mkdir(parents=True, exist_ok=True)
+                TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise click.UsageError(f"{option}: {folder} is not a folder that can be written to: {error.strerror}") from None
 
 
-def _options(wanted: SimpleNamespace) -> TeeOptions:
+def _tee_options(wanted: SimpleNamespace) -> TeeOptions:
     """What to demand. Every check that can run runs; the level is judged from the report."""
     now = time.time() if wanted.now is None else wanted.now
     return TeeOptions(
@@ -177,7 +142,7 @@ def read_object(path: Path) -> dict[str, Any]:
         raise click.UsageError(f"{path} cannot be read: {error}") from None
 
 
-def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> _Judged:
     from ..tee.extra import require_extra
 
     require_extra()
@@ -189,7 +154,7 @@ def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[
     return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))
 
 
-async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+async def _online(connection: _options.Connection, model: str, options: TeeOptions) -> _Judged:
     async with connection.client() as client:
         try:
             return await client.tee.examine(model, client.tee.options(options))
@@ -201,11 +166,9 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:
-    demands = ["--level", wanted.level, *kept]
-    demands += [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
-    demands += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
-    demands += [part for status in wanted.allow_status for part in ("--allow-status", status)]
-    again = ["venice-chat", "attest", model, *demands]
+    again = ["venice-chat", "attest", model, "--level", wanted.level, *kept, "--gpu", wanted.gpu]
+    again += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
+    again += [part for status in wanted.allow_status for part in ("--allow-status", status)]
     _output.note(f"kept in {wanted.save_evidence}; to verify it again: {shlex.join(again)}")
 
 
@@ -222,82 +185,18 @@ def _write_pin(path: Path, report: AttestationReport | None) -> None:
     _output.note(f"{path} pins what runs there now: trust on first use. Whether that software is good, nothing here says.")
 
 
-# -- files --------------------------------------------------------------------------------------------------------------
-
-
-def as_file(evidence: CollectedEvidence) -> bytes:
-    """The reply with what it was judged by around it; alone if it is not an object."""
-    if not _members(evidence.reply):
-        return evidence.reply
-    seen = evidence.seen or Seen()
-    about: dict[str, Any] = {"_client_nonce": evidence.nonce.hex(), "_capture_epoch": evidence.now}
-    about |= {"_min_tcb_eval": seen.tcb_eval, "_revocation_lists": dict(seen.revocation_lists)}
-    if isinstance(evidence.nras, Documents):
-        about["_nras"] = {"answer": evidence.nras.answer.decode(_BYTES), "keys": evidence.nras.keys.decode(_BYTES)}
-    elif evidence.nras is not None:
-        about["_nras"] = evidence.nras
-    return b'{"attestation": ' + evidence.reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
-
-
-def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None) -> CollectedEvidence | None:
-    """The evidence in a file; None if neither it nor `options`, which count first, say which nonce it answers."""
-    found = _members(raw)
-    if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
-        found = {}
-    reply = found["attestation"].encode() if found else raw
-    said = {name: _value(text) for name, text in found.items() if name != "attestation"}
-    nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
-    if nonce is None:
-        return None
-    numbers = {name: each for name, each in said.items() if type(each) in {int, float} and 0 <= each < END_OF_TIME}
-    lists = {name: number for name, number in members(said.get("_revocation_lists")).items() if type(number) is int}
-    return CollectedEvidence(
-        model=model,
-        nonce=bytes.fromhex(TeeOptions(nonce=nonce).nonce or ""),
-        reply=reply,
-        now=now if now is not None else float(numbers.get("_capture_epoch", options.clock())),
-        collateral=cast("Mapping[str, Any] | None", options.collateral),
-        nras=_documents(said["_nras"]) if "_nras" in said else None,
-        seen=Seen(int(numbers.get("_min_tcb_eval", 0)), lists),
-    )
-
-
 def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
     """Saves evidence, collateral, pins and report, and gives the options that verify them again."""
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
     again = ["--offline", "--evidence", str(folder / "evidence.json")]
-    if not _members(evidence.reply):
+    if not members_as_written(evidence.reply):
         again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
     if isinstance(evidence.collateral, Mapping):
         again += ["--collateral", _write(folder / "collateral.json", dict(evidence.collateral))]
     if pins is not None:
         again += ["--pin", _write(folder / "pin.json", pins.to_dict())]
     return again
-
-
-def _members(reply: bytes) -> dict[str, str]:
-    """The members of a reply, as they are written; none if it is not an object."""
-    try:
-        return members_of(reply.decode())
-    except ValueError:
-        return {}
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse(text)
-    except ValueError:
-        return None
-
-
-def _documents(found: object) -> Documents | str:
-    answer, keys = (members(found).get(name) for name in ("answer", "keys"))
-    if isinstance(answer, str) and isinstance(keys, str):
-        with suppress(UnicodeEncodeError):
-            return Documents(answer.encode(_BYTES), keys.encode(_BYTES), NVIDIA_ROOT_SHA256)
-    return found if isinstance(found, str) else "none was kept"
 
 
 def _write(path: Path, value: object) -> str:

@@ -17,7 +17,6 @@ from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from hashlib import file_digest
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -30,11 +29,11 @@ from .._http.retry import ConnectFailure
 from .._structured.columns import AnswerColumns, fault_of
 from ..batches.items import OF_THE_ACCOUNT
 from ..exceptions import InvalidArgumentError, ModelGoneError, NoMatchingModelError, NotFoundError
-from . import _output, _table_files
+from . import _options, _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
-from ._connection import Connection, with_connection
 from ._errors import FAILED_ROWS
-from ._input import require_text
+from ._input import require_text, response_format
+from ._options import Connection, with_connection
 from ._table_files import Row, as_text
 from .chat import parameter
 
@@ -53,13 +52,13 @@ venice-chat batch --status reviews.out.csv
 """
 
 
-@click.command(short_help="Answer a table, or an OpenAI batch file.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.argument("source", metavar="IN", required=False, type=_THERE)
 @click.argument("target", metavar="[OUT]", required=False, type=_FILE)
 @click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")
 @click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model; they may name columns, too.")
-@click.option("--schema", metavar="MODULE:CLASS", help="What answers are, or FILE.json with a schema; fields become columns.")
+@_options.schema
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
 @click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
 @click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
@@ -94,7 +93,7 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         raise click.UsageError(f"{target} cannot be written: it is a folder, or in a folder that is not there")
     if target.exists() and target.samefile(source):
         raise click.UsageError(f"{target} is there already, and is IN; give another OUT")
-    answers = given["schema"] and _response_format(given["schema"])
+    answers = given["schema"] and response_format(given["schema"])
     task = _task(given, answers)
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
@@ -126,25 +125,6 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
     if templates or answers is not None:
         raise click.UsageError("--system and --schema are for a table; add --prompt")
     return OpenAIBatch(params)
-
-
-def _response_format(given: str) -> Any:
-    """What `--schema` names: a class, or the format of a JSON schema in a file or in what a shell's `<(...)` stands for."""
-    path = Path(given)
-    try:
-        if not (given.endswith(".json") or path.exists()):
-            module, _, name = given.partition(":")
-            sys.path.insert(0, str(Path.cwd()))
-            return getattr(import_module(module), name)
-        if path.is_fifo() and path.parent != Path("/dev/fd"):
-            raise ValueError("it is a pipe, into which nobody may write")
-        from .._structured.strict_schema import strict_schema  # it needs pydantic
-
-        schema = strict_schema(json.loads(path.read_bytes()))
-    except (ImportError, AttributeError, ValueError, OSError) as error:
-        raise click.UsageError(f"--schema {given!r} is neither MODULE:CLASS nor a .json file with a schema: {error}") from None
-    name = path.stem if path.suffix else "schema"  # that of a pipe is another one each time
-    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
 
 
 async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:

@@ -3,102 +3,123 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import re
-import select
 import sys
-from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .._client import VeniceClient
-from ..exceptions import AuthenticationError, VeniceError
-from . import _output
-from ._ask import AnswerPrinter, AskOptions, ask, chosen_model
-from ._connection import Connection, need_confidential, need_key, with_connection
-from ._errors import in_our_words
-from ._input import prompt_from, require_text
+from .._core.privacy import Privacy, encryption_requested_in
+from . import _options
+from ._ask import AnswerPrinter, AskOptions, ask
+from ._conversations import Conversation, opened
+from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
 if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
+    from .._client import VeniceClient
 
-_PASTED_SECONDS = 0.05
-_COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
-"""The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
-
-_OPTIONS_OF_THEIR_OWN = {
-    **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
-    "messages": "the prompt and --system",
-    "stream": "--no-stream",
-    "stream_cls": "--no-stream",
-}
+_OPTIONS_OF_THEIR_OWN = {name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
+_OPTIONS_OF_THEIR_OWN.update({"messages": "the prompt and --system", "response_format": "--schema"})
+_OPTIONS_OF_THEIR_OWN.update(dict.fromkeys(("stream", "stream_cls"), "--no-stream"))
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
 venice-chat chat "Summarise in one sentence:" < article.txt
-venice-chat chat --web-search on --usage What happened in Venice today?
+venice-chat chat -a photo.jpg --schema "place: str, people: int" "Where is this?"
+venice-chat chat -c --web-search on --usage And today?
 """
 
 
-@click.command(short_help="Ask a model, or talk with it.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: what 'models --resolve' says]")
-@click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+@_options.model
+@_options.system
+@click.option("-a", "--attach", multiple=True, metavar="FILE|URL", help="Add an image, a PDF, audio or text; may be repeated.")
+@_options.schema
 @click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
 @click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
 @click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
 @click.option("--e2ee", is_flag=True, help="Encrypt end to end, to an enclave whose hardware is verified (extra 'e2ee').")
-@click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole response as JSON.")
+@click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")
+@_options.param
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last session.")
+@click.option("--session", metavar="NAME", help="Go on with the session of this name, or begin it.")
+@click.option("--save", is_flag=True, help="Keep a private conversation (--e2ee, --min-privacy), too: encrypted.")
+@click.option("--no-log", is_flag=True, help="Keep nothing of this conversation.")
+@_options.json
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--usage", is_flag=True, help="Tell tokens and cost on stderr.")
-@click.option("--reasoning", is_flag=True, help="Show the model's reasoning on stderr.")
-@with_connection
-def chat(
-    connection: Connection,
-    /,
-    prompt: tuple[str, ...],
-    system: str | None,
-    web_search: str | None,
-    e2ee: bool,
-    params: tuple[str, ...],
-    no_stream: bool,
-    **given: Any,
-) -> None:
+@click.option("--reasoning", is_flag=True, help="Show the model's reasoning.")
+@_options.with_connection
+def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: Any) -> None:
     """Ask a model and print its answer as it comes.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands. At a
-    terminal without a prompt it is a conversation: /quit or Ctrl-D ends it, Ctrl-C only the answer being given.
+    terminal without a prompt it is a conversation: /help lists what else can be typed there.
+
+    Conversations are kept in a file that only you may read ('venice-chat sessions'), but for private ones.
     """
-    names = {"temperature": "temperature", "max_tokens": "max_completion_tokens", "seed": "seed"}
-    named = {name: given.pop(option) for option, name in names.items()}
-    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
-    switches: Any = sent.get("venice_parameters") or {}
-    if web_search is not None and isinstance(switches, dict):  # else the library says what is wrong with them
-        sent["venice_parameters"] = {**switches, "enable_web_search": web_search}
-    options = AskOptions(params=sent, searches=web_search in {"auto", "on"}, stream=not no_stream, sealed=e2ee, **given)
-    if system is not None:
-        require_text("--system", system)
+    sent = _sent(given)
+    floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
+    if given["system"] is not None:
+        require_text("--system", given["system"])
     text = prompt_from(prompt)
-    if e2ee:
-        need_confidential()
-    if options.model is None and "extra_headers" not in sent:  # headers may hold the proof of a wallet instead
-        need_key()
-    opening = [{"role": "system", "content": system}] if system else []
-    if text is not None:
-        asyncio.run(_answer(connection, options, [*opening, {"role": "user", "content": text}]))
-    elif options.as_json:
-        raise click.UsageError("--json needs a prompt")
+    parts = [part_of(each) for each in given["attach"]]
+    schema = None if given["schema"] is None else response_format(given["schema"])
+    if floor:
+        _options.need_confidential()
+    if given["model"] is None and "extra_headers" not in sent:  # headers may hold the proof of a wallet instead
+        _options.need_key()
+    if text is None and (given["as_json"] or schema is not None):
+        raise click.UsageError("--json and --schema need a prompt")
+    conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
+    options = AskOptions(
+        model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
+        params=sent,
+        needs=needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {}),
+        schema=schema,
+        floor=floor,
+        **{name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")},
+    )
+    if text is None:
+        from ._interactive import converse
+
+        converse(connection, options, conversation, parts)
     else:
-        _converse(connection, options, opening)
+        conversation.add("user", with_parts(text, parts))
+        _answer(connection, options, conversation)
 
 
-async def _answer(connection: Connection, options: AskOptions, messages: list[dict[str, Any]]) -> None:
-    async with connection.client(sealed=options.sealed) as client:
-        await ask(client, options, messages, AnswerPrinter(reasoning=options.reasoning))
+def _sent(given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of the request."""
+    named = {name: given[name.replace("completion_", "")] for name in ("temperature", "max_completion_tokens", "seed")}
+    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, given["params"]))
+    switches: Any = sent.get("venice_parameters") or {}
+    if given["web_search"] is not None and isinstance(switches, dict):  # else the library says what is wrong with them
+        sent["venice_parameters"] = {**switches, "enable_web_search": given["web_search"]}
+    return sent
+
+
+def _answer(connection: _options.Connection, options: AskOptions, conversation: Conversation) -> None:
+    printer = AnswerPrinter(reasoning=options.reasoning)
+    if options.schema is None and sys.stdout.isatty():
+        from ._markdown import printer as best
+
+        printer = best(reasoning=options.reasoning)
+
+    async def asked(client: VeniceClient) -> None:
+        async with client:
+            await ask(client, options, conversation.messages, printer)
+
+    blocking = None if conversation.private else connection.blocking_client()  # encryption asks several servers at once
+    try:
+        if blocking is None:
+            asyncio.run(asked(connection.client(floor=options.floor)))
+        else:
+            with asyncio.Runner() as runner:  # not its `run`, which would let the read of a socket go on after Ctrl-C
+                runner.get_loop().run_until_complete(asked(blocking))
+    finally:  # after Ctrl-C, too: what came is kept
+        conversation.settle(printer.response, printer.asked)
 
 
 def parameter(given: str) -> tuple[str, Any]:
@@ -114,72 +135,3 @@ def parameter(given: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         raise click.UsageError(f"--param {name}: {value!r} is not JSON; text is --param '{name}=\"...\"'") from None
-
-
-# -- a conversation ------------------------------------------------------------------------------------------------------
-
-
-def _converse(connection: Connection, options: AskOptions, messages: list[dict[str, Any]]) -> None:
-    """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
-    with contextlib.suppress(ImportError):
-        import_module("readline")  # gives `input` its line editing and history
-    with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
-        client = connection.client(sealed=options.sealed)
-        try:
-            options = replace(options, model=runner.run(chosen_model(client, options)))
-            _output.note(f"this is {options.model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
-            while (text := _read()) is not None:
-                if unknown := _COMMAND.match(text):
-                    _output.note(f"there is no {unknown[0]}; /quit ends. To send a line that begins so, put a blank before it")
-                elif text.strip():
-                    messages.append({"role": "user", "content": text})
-                    settle(messages, _turn(runner, client, options, messages), sealed=options.sealed)
-        finally:
-            runner.run(client.close())
-
-
-def _turn(
-    runner: asyncio.Runner, client: VeniceClient, options: AskOptions, messages: list[dict[str, Any]]
-) -> ChatCompletionResponse | None:
-    printer = AnswerPrinter(reasoning=options.reasoning)
-    try:
-        runner.run(ask(client, options, messages, printer))
-    except KeyboardInterrupt:
-        _output.note("stopped")
-    except AuthenticationError:
-        raise
-    except VeniceError as error:
-        _output.note(in_our_words(error))
-    return printer.response
-
-
-def settle(messages: list[dict[str, Any]], response: ChatCompletionResponse | None, *, sealed: bool = False) -> None:
-    """Adds the model's answer, without tool calls; if `sealed`, its text alone. Without an answer, takes the question back."""
-    if response is None or not response.text:
-        messages.pop()
-        return
-    turn = response.choices[0].message.model_dump()
-    kept = {"role", "content"} if sealed else turn.keys() - {"tool_calls"}
-    messages.append({name: value for name, value in turn.items() if name in kept} | {"role": "assistant"})
-
-
-def _read() -> str | None:
-    """What is typed next: a line, or all the lines that were pasted; empty after Ctrl-C; None at the end."""
-    prompt = "> "
-    if not sys.stdout.isatty():  # the prompt is no part of an answer that goes to a file
-        _output.aside(prompt)
-        prompt = ""
-    try:
-        lines = [input(prompt)]
-        with contextlib.suppress(EOFError):  # after a text; it comes again
-            # More lines came with the last one, being pasted: nobody types so fast. Windows lets nobody ask a console.
-            while sys.platform != "win32" and select.select([sys.stdin], [], [], _PASTED_SECONDS)[0]:
-                lines.append(input())
-    except KeyboardInterrupt:
-        _output.aside("\n")
-        return ""
-    except EOFError:
-        _output.aside("\n")
-        return None
-    text = "\n".join(lines).rstrip()
-    return None if text in {"/quit", "/exit"} else text

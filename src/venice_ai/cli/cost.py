@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
-from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import click
 
-from . import _output
-from ._connection import Connection, asking_for_models, with_connection
+from ..costs import ChatCostEstimate
+from . import _options, _output
 from ._input import prompt_from
 
-if TYPE_CHECKING:
-    from ..costs import ChatCostEstimate
 
-
-@click.command(
-    short_help="Estimate the cost of an answer.", epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt"
-)
+@click.command(epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt")
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: what 'models --resolve' says]")
+@_options.model
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
-@click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
-@with_connection
-def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
+@_options.json
+@_options.with_connection
+def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
     """Estimate the cost of an answer, without sending the prompt. No key is needed.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands.
@@ -35,25 +27,20 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
         raise click.UsageError("give the prompt as arguments or on stdin")
     estimate = asyncio.run(_estimate(connection, text, model, expected))
     if as_json:
-        _output.line(json.dumps(asdict(estimate), default=float, indent=2))
+        _output.write_json(asdict(estimate))
         return
-    low, high = _dollars(estimate.low), _dollars(estimate.high)
     _output.line(
-        f"{estimate.model}: about {_dollars(estimate.total_cost_usd)} (from {low} to {high})\n"
-        f"  prompt      {estimate.prompt_tokens:>8,} tokens  {_dollars(estimate.prompt_cost_usd)}\n"
-        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  {_dollars(estimate.completion_cost_usd)}"
+        f"{estimate.model}: about ${estimate.total_cost_usd:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
+        f"  prompt      {estimate.prompt_tokens:>8,} tokens  ${estimate.prompt_cost_usd:.6f}\n"
+        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  ${estimate.completion_cost_usd:.6f}"
     )
 
 
-async def _estimate(connection: Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
+async def _estimate(connection: _options.Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
     async with connection.client() as client:
-        with asking_for_models(client):
+        with _options.asking_for_models(client):
             return await client.chat.completions.estimate_cost(
                 model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
                 messages=[{"role": "user", "content": prompt}],
                 expected_completion_tokens=expected,
             )
-
-
-def _dollars(amount: Decimal) -> str:
-    return f"${amount:.6f}"

@@ -3,70 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import click
 
-from .._client import VeniceClient
+from .._core.json_values import items, members
 from .._core.machine import is_loopback
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
 from .._version import __version__
-from ..exceptions import AuthenticationError, PaymentRequiredError, VeniceError
-from . import _output, _packages
-from ._connection import Connection, asking_for_models, with_connection
+from .._wire.reply_body import json_object
+from ..exceptions import AuthenticationError, NoMatchingModelError, NotFoundError, PaymentRequiredError, VeniceError
+from ..tee import TeeOptions
+from . import _options, _output, _packages
 from ._errors import in_our_words
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What was found about one thing; a problem comes with its remedy."""
 
     text: str
     remedy: str | None = None
 
 
-@click.command(short_help="Check the installation, the key and the connection.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@with_connection
-def doctor(connection: Connection, as_json: bool) -> int:
+@click.command()
+@_options.json
+@_options.with_connection
+def doctor(connection: _options.Connection, as_json: bool) -> int:
     """Check the installation, the key and the connection. Sends no prompt and never shows the key.
 
     The exit code is 1 if there is a problem.
     """
-    found = examine(connection)
+    found = examine(_options.Connection(connection.base_url, connection.timeout or 10.0))
     well = not any(finding.remedy for finding in found.values())
     if as_json:
-        findings = {name: {"ok": not finding.remedy, **asdict(finding)} for name, finding in found.items()}
-        _output.line(json.dumps({"ok": well, "findings": findings}, indent=2))
-    else:
-        for name, finding in found.items():
-            _output.line(f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}")
-            if finding.remedy:
-                _output.line(f"{'':<16}-> {finding.remedy}")
+        findings = {name: {"ok": not finding.remedy, **finding._asdict()} for name, finding in found.items()}
+        _output.write_json({"ok": well, "findings": findings})
+    for name, finding in () if as_json else found.items():
+        remedy = f"\n{'':<16}-> {finding.remedy}" if finding.remedy else ""
+        _output.line(f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}{remedy}")
     return 0 if well else 1
 
 
-def examine(connection: Connection) -> dict[str, Finding]:
+def examine(connection: _options.Connection) -> dict[str, Finding]:
     """Everything there is to find, by name."""
-    where, rivals = _base_url(connection), _packages.rivals()
+    where, rivals, key = _base_url(connection), _packages.rivals(), _key()
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
-    alone = Finding("no other package installs 'venice_ai'")
+    if not (where.remedy or key.remedy):
+        key = asyncio.run(_accepted(connection))
     return {
         "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
         "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
-        "conflicts": Finding(mixed, _packages.remedy(rivals)) if rivals else alone,
+        "conflicts": Finding(mixed, _packages.remedy(rivals)) if rivals else Finding("no other package installs 'venice_ai'"),
         "extras": Finding(extras(_packages.extras())),
-        "key": _key() if where.remedy else asyncio.run(_accepted(connection)),
+        "key": key,
         "base URL": where,
         "TLS": Finding("not checked") if where.remedy else _tls(connection),
         "Venice": Finding("not asked") if where.remedy else asyncio.run(_reach(connection)),
+        "e2ee": Finding("not tried") if where.remedy or key.remedy else asyncio.run(_encrypts(connection)),
     }
 
 
@@ -74,29 +75,53 @@ def extras(lacking: dict[str, list[str]]) -> str:
     """Which extras are complete."""
     install = f"pip install '{_packages.DISTRIBUTION}"
     told = [
-        f"{name} without {', '.join(missing)} ({install}[{name}]')" if missing else f"{name} installed"
-        for name, missing in lacking.items()
+        f"{name} without {', '.join(no)} ({install}[{name}]')" if no else f"{name} installed" for name, no in lacking.items()
     ]
     return "; ".join(told) or "unknown, because the package itself is not installed"
 
 
-async def _accepted(connection: Connection) -> Finding:
+async def _accepted(connection: _options.Connection) -> Finding:
     """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
-    if (found := _key()).remedy:
-        return found
     try:
-        async with _client(connection) as client:
-            await client.caller.call(client.build_request("GET", "/api_keys/rate_limits", needs_key=True))
+        async with connection.client(max_retries=0) as client:
+            request = client.build_request("GET", "/api_keys/rate_limits", needs_key=True)
+            account = await client.caller.read(request, json_object)
     except (AuthenticationError, PaymentRequiredError) as error:
         return Finding(f"{KEY_VARIABLE} is set, and is not accepted", in_our_words(error))
     except VeniceError as error:
         reason = in_our_words(error).partition(". ")[0].rstrip(".")
-        return Finding(f"{found.text}; whether it is accepted is not known: {reason}")
-    return Finding(f"{found.text} and accepted")
+        return Finding(f"{KEY_VARIABLE} is set; whether it is accepted is not known: {reason}")
+    return Finding(f"{KEY_VARIABLE} is set and accepted{''.join(f'; {fact}' for fact in account_facts(account))}")
 
 
-def _client(connection: Connection) -> VeniceClient:
-    return Connection(connection.base_url, connection.timeout or 10.0).client(max_retries=0)
+def account_facts(told: Any) -> Iterable[str]:
+    """The tier, the balances and the limits of a key, as far as `/api_keys/rate_limits` tells them."""
+    data = members(members(told).get("data"))
+    if tier := members(data.get("apiTier")).get("id"):
+        yield f"tier {tier}"
+    if balances := members(data.get("balances")):
+        yield "balance " + ", ".join(f"{amount} {unit}" for unit, amount in balances.items())
+    limits = [members(limit) for model in items(data.get("rateLimits")) for limit in items(members(model).get("rateLimits"))]
+    for kind in dict.fromkeys(str(limit.get("type")) for limit in limits):
+        amounts = [limit["amount"] for limit in limits if limit.get("type") == kind and isinstance(limit.get("amount"), int)]
+        if amounts:
+            least, most = min(amounts), max(amounts)
+            yield f"{kind} {least:,}" + (f" to {most:,} by model" if most > least else "")
+
+
+async def _encrypts(connection: _options.Connection) -> Finding:
+    """Whether an enclave proves itself and its key takes messages: all of end-to-end encryption but the prompt."""
+    try:
+        async with connection.client(max_retries=0) as client:
+            model = await client.models.resolve_chat(require_e2ee=True)
+            opened = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
+            with closing(opened) as session:
+                level = session.attestation.level
+    except (ImportError, NotFoundError, NoMatchingModelError) as error:
+        return Finding(f"not available: {in_our_words(error).partition('. ')[0]}")
+    except VeniceError as error:
+        return Finding("no enclave proved itself", in_our_words(error))
+    return Finding(f"{model} was verified at level {level}; nothing was sent to it")
 
 
 def _key() -> Finding:
@@ -108,7 +133,7 @@ def _key() -> Finding:
     return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
 
 
-def _base_url(connection: Connection) -> Finding:
+def _base_url(connection: _options.Connection) -> Finding:
     source = BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
     source = source if connection.base_url is None else "--base-url"
     try:
@@ -117,7 +142,7 @@ def _base_url(connection: Connection) -> Finding:
         return Finding(f"{source} cannot be used", in_our_words(error))
 
 
-def _tls(connection: Connection) -> Finding:
+def _tls(connection: _options.Connection) -> Finding:
     parts = urlsplit(resolve_base_url(connection.base_url))
     if parts.scheme == "https":
         return Finding(f"trusts what the operating system trusts (truststore {metadata.version('truststore')})")
@@ -126,11 +151,11 @@ def _tls(connection: Connection) -> Finding:
     return Finding("none: key and prompts travel unencrypted", "use an https address")
 
 
-async def _reach(connection: Connection) -> Finding:
+async def _reach(connection: _options.Connection) -> Finding:
     began = monotonic()
     try:
-        async with _client(connection) as client:
-            with asking_for_models(client):
+        async with connection.client(max_retries=0) as client:
+            with _options.asking_for_models(client):
                 models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:
         return Finding("no catalogue of models", in_our_words(error))

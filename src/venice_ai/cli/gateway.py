@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from .._client import VeniceClient
 from .._limits.budget import Budget
 from ..exceptions import InvalidArgumentError, InvalidRequestError
 from ..tee.types import MeasurementPins, TeeOptions
-from . import _output
-from ._connection import Connection, need_confidential, need_key, with_connection
+from . import _options, _output
 from .attest import read_object
 from .serve import stop_signal
 
+_LEAST = "The least for every chat; 'none' lets requests for e2ee-* models ask for less.  [default: e2ee for e2ee-* models]"
+_LEVEL = click.Choice(["quote", "hardware", "pinned"])
 _EXAMPLES = """\b
 venice-chat gateway
 venice-chat gateway --min-privacy e2ee
@@ -26,37 +28,22 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 """
 
 
-@click.command(short_help="Serve programs that speak OpenAI's API.", epilog=_EXAMPLES)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="Port; 0 takes a free one.")
-@click.option(
-    "--allow-host",
-    "allow_hosts",
-    multiple=True,
-    metavar="NAME",
-    help="Let other machines call it by this name; may be repeated.",
-)
+@click.command(epilog=_EXAMPLES)
+@_options.host
+@_options.port(8788)
+@click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Let other machines call it by this name.")
 @click.option("--token", envvar="VENICE_GATEWAY_TOKEN", help="What programs give as API key.  [default: a new one, printed]")
 @click.option("--no-token", is_flag=True, help="Let any program on this machine ask.")
-@click.option(
-    "--min-privacy",
-    type=click.Choice(["e2ee", "tee", "none"]),
-    help="The least for every chat; 'none' lets requests for e2ee-* models ask for less.  [default: e2ee for e2ee-* models]",
-)
-@click.option(
-    "--level",
-    type=click.Choice(["quote", "hardware", "pinned"]),
-    default="hardware",
-    show_default=True,
-    help="What an enclave must prove before anything is sent to it.",
-)
+@click.option("--min-privacy", type=click.Choice(["e2ee", "tee", "none"]), help=_LEAST)
+@click.option("--level", type=_LEVEL, default="hardware", show_default=True, help="What an enclave must prove beforehand.")
 @click.option("--pin", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The software to accept: a pin file.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="The most that all chats may cost.")
 @click.option("--fallback", "fallbacks", multiple=True, metavar="MODEL", help="A model to ask in place of one that fails.")
 @click.option("--sealed-tools", is_flag=True, help="Let encrypted chats have tools, in sealed messages.")
 @click.option("--rpm", type=click.IntRange(1), metavar="N", help="How many chats may begin in a minute.")
-@with_connection
-def gateway(connection: Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
+@_options.json
+@_options.with_connection
+def gateway(connection: _options.Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
     """Serve an OpenAI-compatible API on this machine: verified end-to-end encryption, limits and budgets for any program.
 
     Its address and a new token are printed on stdout. Ctrl-C, or SIGTERM, ends it once its answers are complete.
@@ -66,8 +53,8 @@ def gateway(connection: Connection, /, token: str | None, no_token: bool, **give
     if (given["level"] == "pinned") != (given["pin"] is not None):
         raise click.UsageError("--level pinned and --pin FILE need each other; venice-chat attest --write-pin makes a FILE")
     if given["min_privacy"] in {"e2ee", "tee"}:
-        need_confidential()
-    need_key()
+        _options.need_confidential()
+    _options.need_key()
     logging.getLogger("venice_ai.gateway").setLevel(logging.INFO)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
@@ -76,7 +63,7 @@ def gateway(connection: Connection, /, token: str | None, no_token: bool, **give
         raise click.UsageError(str(error)) from None
 
 
-async def _run(connection: Connection, token: Any, **given: Any) -> None:
+async def _run(connection: _options.Connection, token: Any, **given: Any) -> None:
     from .. import gateway as served
 
     pins = None if given["pin"] is None else MeasurementPins.from_dict(read_object(given["pin"]))
@@ -91,6 +78,8 @@ async def _run(connection: Connection, token: Any, **given: Any) -> None:
     options = {name: given[name] for name in ("host", "port", "allow_hosts", "sealed_tools", "rpm")}
     stop, in_clear = stop_signal(), given["min_privacy"] == "none"
     async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
-        _output.line(f"Venice gateway on {running.url}" + (f"\ntoken: {running.token}" if token is True else ""))
+        made = running.token if token is True else None
+        words = f"Venice gateway on {running.url}" + (f"\ntoken: {made}" if made else "")
+        _output.line(json.dumps({"url": running.url, "token": made}) if given["as_json"] else words)
         _output.aside(f"point programs at it:\n  export OPENAI_BASE_URL={running.url} OPENAI_API_KEY=<token>\n")
         await stop.wait()

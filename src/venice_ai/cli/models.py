@@ -3,71 +3,100 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, get_args
 
 import click
 
-from .._core.json_values import items
+from .._core.json_values import items, members
 from ..costs import rate
 from ..resources.model_choice import CAPABILITIES, can, spec_of
 from ..resources.models import ModelType
 from ..types.api.models import ModelResponse, ModelSpec
-from . import _output
-from ._connection import Connection, asking_for_models, with_connection
+from . import _options, _output
 
+_COLUMNS = {"MODEL": "{id}", "CONTEXT": "{context}", "IN $/1M": "{input}", "OUT $/1M": "{output}", "PRIVACY": "{privacy}"}
+_COLUMNS.update({"NOTES": "{notes}", "CAPABILITIES": "{abilities}"})
 _FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
-_HEADINGS = ("MODEL", "CONTEXT", "IN $/1M", "OUT $/1M", "PRIVACY", "NOTES", "CAPABILITIES")
-_NUMBERS = frozenset({"CONTEXT", "IN $/1M", "OUT $/1M"})
-
+_CAPABILITY = click.Choice(list(_FLAGS))
 _EXAMPLES = """\b
-venice-chat models --capability vision --cheapest
+venice-chat models llama --sort price
+venice-chat models --capability vision --max-price 2 --private
+venice-chat models show llama-3.3-70b
 venice-chat models --resolve --capability function-calling
 """
 
 
-@click.command(short_help="List the models and their prices.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
+@click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=_options.model_ids)
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
-@click.option(
-    "--capability",
-    "capabilities",
-    multiple=True,
-    type=click.Choice(list(_FLAGS)),
-    help="Only models that can do this; may be given often.",
-)
-@click.option("--cheapest", is_flag=True, help="Cheapest first; with --resolve, take the cheapest.")
+@click.option("--capability", "capabilities", multiple=True, type=_CAPABILITY, help="Only models that can do this.")
+@click.option("--max-price", type=float, metavar="USD", help="Only models of which 1,000,000 tokens cost no more than that.")
+@click.option("--private", is_flag=True, help="Only models that keep nothing of what is sent.")
+@click.option("--sort", type=click.Choice(["price", "context", "name"]), help="The cheapest, largest or first name first.")
+@click.option("--cheapest", is_flag=True, help="The same as --sort price; with --resolve, take the cheapest.")
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
-@click.option("--json", "as_json", is_flag=True, help="Print the catalogue's entries as JSON.")
-@with_connection
-def models(connection: Connection, /, **wanted: Any) -> None:
-    """List the models. Prices are US dollars for 1,000,000 tokens; no key is needed."""
-    if wanted["resolve"] and (wanted["kind"] is not None or wanted["as_json"]):
-        raise click.UsageError("--resolve prints the id of a text model; leave out --type and --json")
-    asyncio.run(_list(connection, **wanted))
+@_options.json
+@_options.with_connection
+def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
+    """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
+
+    Prices are US dollars for 1,000,000 tokens; no key is needed.
+    """
+    elsewhere = words or wanted["as_json"] or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))
+    if wanted["resolve"] and elsewhere:
+        raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
+    asyncio.run(_list(connection, words, wanted))
 
 
-async def _list(
-    connection: Connection, kind: ModelType | None, resolve: bool, as_json: bool, capabilities: Sequence[str], cheapest: bool
-) -> None:
+async def _list(connection: _options.Connection, words: Sequence[str], wanted: Mapping[str, Any]) -> None:
     async with connection.client() as client:
-        with asking_for_models(client):
-            if resolve:
-                wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in capabilities}
-                _output.line(await client.models.resolve_chat(prefer="cheapest" if cheapest else None, **wishes))
+        with _options.asking_for_models(client):
+            if wanted["resolve"]:
+                wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
+                wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
+                _output.line(await client.models.resolve_chat(**wishes))
                 return
-            listed = (await client.models.list(type=kind)).data
+            if len(words) == 2 and words[0] == "show":
+                _show(await client.models.retrieve(words[1]), as_json=wanted["as_json"])
+                return
+            listed = (await client.models.list(type=wanted["kind"])).data
     # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
-    found = [each for each in listed if isinstance(each, ModelResponse) and set(capabilities) <= set(abilities(each))]
-    if cheapest:
-        found.sort(key=_price)
-    if as_json:
-        import json
+    found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, wanted)]
+    if order := "price" if wanted["cheapest"] else wanted["sort"]:
+        found.sort(key=lambda each: {"price": sum(_prices(each)), "context": -_context(each), "name": str(each.id)}[order])
+    rows = [each.model_dump() if wanted["as_json"] else _row(each) for each in found]
+    leave_out = ("CAPABILITIES", "PRIVACY", "CONTEXT", "NOTES", "IN $/1M")
+    _output.table(rows, _COLUMNS, leave_out, as_json=wanted["as_json"], empty="no model of the catalogue has all that")
 
-        _output.line(json.dumps([model.model_dump() for model in found], indent=2, ensure_ascii=False))
-    elif found:
-        _output.line("\n".join(table([_HEADINGS, *map(_row, found)])))
+
+def _show(model: ModelResponse, *, as_json: bool) -> None:
+    entry, gone = model.model_dump(), [note for note in _notes(spec_of(model)) if note.startswith("retires")]
+    if gone and not as_json:
+        _output.line(f"!! DEPRECATED: {model.id} {gone[0]}")
+    _output.table(entry if as_json else [*_facts(entry)], {"WHAT": "{what}", "VALUE": "{value}"}, as_json=as_json)
+
+
+def _facts(entry: Any, path: str = "") -> Iterable[dict[str, str]]:
+    """Every value of an entry with the path to it, so that what is new in the catalogue is shown, too."""
+    if parts := members(entry):
+        for name, value in parts.items():
+            yield from _facts(value, f"{path}.{name}" if path and path != "model_spec" else name)
     else:
-        _output.note("no model of the catalogue has all that")
+        yield {"what": path, "value": entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)}
+
+
+def _fits(model: ModelResponse, words: Sequence[str], wanted: Mapping[str, Any]) -> bool:
+    spec = spec_of(model)
+    text = f"{model.id} {spec.name}".lower()
+    return (
+        all(word.lower() in text for word in words)
+        and set(wanted["capabilities"]) <= set(abilities(model))
+        and (not wanted["private"] or spec.privacy == "private")
+        and (wanted["max_price"] is None or max(_prices(model)) <= wanted["max_price"])
+    )
 
 
 def abilities(model: ModelResponse) -> list[str]:
@@ -75,25 +104,17 @@ def abilities(model: ModelResponse) -> list[str]:
     return [name for name, flag in _FLAGS.items() if can(model, flag)]
 
 
-def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    """Rows as lines with aligned columns, the first row being headings."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(rows[0], row, widths, strict=True)
-        yield "  ".join(cell.rjust(width) if head in _NUMBERS else cell.ljust(width) for head, cell, width in cells).rstrip()
-
-
-def _row(model: ModelResponse) -> list[str]:
-    spec = spec_of(model)
-    context: Any = spec.availableContextTokens
-    return [
-        str(model.id),
-        f"{context:,}" if isinstance(context, int) else "-",
-        *(_dollars(_usd(model, side)) for side in ("input", "output")),
-        str(spec.privacy or "-"),
-        ", ".join(_notes(spec)),
-        " ".join(abilities(model)) or "-",
-    ]
+def _row(model: ModelResponse) -> dict[str, Any]:
+    spec, context = spec_of(model), _context(model)
+    price_in, price_out = map(_dollars, _prices(model))
+    row: dict[str, Any] = {
+        "id": model.id,
+        "context": f"{context:,}" if context else "-",
+        "input": price_in,
+        "output": price_out,
+    }
+    told = {"notes": ", ".join(_notes(spec)), "abilities": " ".join(abilities(model)) or "-", "privacy": spec.privacy or "-"}
+    return row | told
 
 
 def _notes(spec: ModelSpec) -> Iterable[str]:
@@ -107,15 +128,16 @@ def _notes(spec: ModelSpec) -> Iterable[str]:
         yield f"retires {retirement[:10]}"
 
 
-def _usd(model: ModelResponse, side: str) -> float | None:
-    price = rate(spec_of(model).pricing, 0, side)
-    return None if price is None else float(price)
+def _prices(model: ModelResponse) -> list[float]:
+    """What a million tokens of input and of output cost in US dollars; without end where the catalogue does not say."""
+    prices = [rate(spec_of(model).pricing, 0, side) for side in ("input", "output")]
+    return [inf if price is None else float(price) for price in prices]
 
 
-def _dollars(price: float | None) -> str:
-    return "-" if price is None else f"{price:.2f}" if price == round(price, 2) else f"{price:g}"
+def _dollars(price: float) -> str:
+    return "-" if price == inf else f"{price:.2f}" if price == round(price, 2) else f"{price:g}"
 
 
-def _price(model: ModelResponse) -> float:
-    prices = [_usd(model, side) for side in ("input", "output")]
-    return float("inf") if None in prices else sum(filter(None, prices))
+def _context(model: ModelResponse) -> int:
+    context = spec_of(model).availableContextTokens
+    return context if isinstance(context, int) else 0

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import re
 import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .._core.json_values import members
 from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
+from ..emulator import Account, Emulator
+from ..emulator import serve as listen
+from ..emulator.sending import Act, Answer, Incoming, acts_of, closed
 from ..exceptions import InvalidRequestError
-from . import _output
-from ._connection import debug_option, need_confidential
+from . import _options, _output
 
+_TOKENS = re.compile(rb'"total_tokens":\s*(\d+)')
 _EXAMPLES = """\b
 venice-chat serve --port 0
 venice-chat serve --local
@@ -23,22 +32,33 @@ venice-chat serve --tee
 """
 
 
-@click.command(short_help="Start a Venice of your own, without key or network.", epilog=_EXAMPLES)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 takes a free one.")
+def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    from ..emulator.enclave.faults import FAULTS
+
+    return [name for name in FAULTS if name.startswith(begun)]
+
+
+@click.command(epilog=_EXAMPLES)
+@_options.host
+@_options.port(8080)
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
 @click.option("--admin", is_flag=True, help="Let clients script answers and read requests under /_emulator/.")
 @click.option("--cors", is_flag=True, help="Let pages of any origin in a browser ask.")
+@click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait before each answer.")
+@click.option("--rpm", type=click.IntRange(1), metavar="N", help="Simulate an account with so many chats a minute.")
+@click.option("--tpm", type=click.IntRange(1), metavar="N", help="Simulate an account with so many tokens a minute.")
+@_options.json
 @click.option("--local", is_flag=True, help="Answer with a small language model on this machine (extra 'local').")
 @click.option("--model", type=click.Path(path_type=Path), metavar="FILE.gguf", help="Use this model; implies --local.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads for the model.")
 @click.option("--tee", is_flag=True, help="Run the e2ee-* model in an enclave, under test roots (extra 'e2ee').")
-@click.option("--tee-fault", metavar="NAME", help="Play an attack on the enclave; implies --tee. A wrong NAME lists them.")
-@debug_option
+@click.option("--tee-fault", metavar="NAME", shell_complete=_attacks, help="Play an attack on it; a wrong NAME lists all.")
+@_options.debug
 def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **given: Any) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
 
-    Its address is printed on stdout in one line. Ctrl-C ends it.
+    Its address is printed on stdout in one line, each request on stderr: time, path, model, status, tokens, milliseconds.
+    Ctrl-C ends it.
 
     With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
     give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
@@ -48,15 +68,13 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
         raise click.UsageError("--threads is for the model on this machine; add --local")
     enclave = None
     if given["tee"] or tee_fault is not None:
-        need_confidential()
+        _options.need_confidential()
         from ..emulator.enclave import Enclave
 
         try:
             enclave = Enclave(fault=tee_fault)
         except InvalidRequestError as error:
             raise click.UsageError(f"--tee-fault: {error}") from None
-    from ..emulator import Emulator
-
     backend = None
     if local:
         from ..emulator.local import open_local_model
@@ -64,7 +82,9 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
         backend = open_local_model(given["model"], threads=threads, show=_output.note)
         if enclave is not None:
             backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
-    emulator = Emulator(admin=given["admin"], cors=given["cors"], backend=backend, tee=enclave or False)
+    account = Account(rpm=given["rpm"], tpm=given["tpm"]) if given["rpm"] or given["tpm"] else None
+    options = {name: given[name] for name in ("admin", "cors", "latency", "as_json")}
+    emulator = _LoggingEmulator(**options, backend=backend, tee=enclave or False, account=account)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
@@ -73,13 +93,11 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
         raise click.UsageError(why) from None
 
 
-async def _run(emulator: Any, host: str, port: int, allow_remote: bool) -> None:
-    from ..emulator import serve as listen
-
+async def _run(emulator: _LoggingEmulator, host: str, port: int, allow_remote: bool) -> None:
     stop = stop_signal()
     try:
         async with listen(emulator, host=host, port=port, allow_remote=allow_remote) as server:
-            _output.line(f"Venice emulator on {server.url}")
+            _output.line(json.dumps({"url": server.url}) if emulator.as_json else f"Venice emulator on {server.url}")
             _output.aside(f"point clients at it:\n  export {BASE_URL_VARIABLE}={server.url} {KEY_VARIABLE}=any\n")
             await stop.wait()
     finally:
@@ -99,3 +117,43 @@ def stop_signal() -> asyncio.Event:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, told)
     return stop
+
+
+class _LoggingEmulator(Emulator):
+    """An emulator that waits `latency` seconds before each answer, and writes a line to stderr after it."""
+
+    def __init__(self, *, latency: float, as_json: bool, **given: Any) -> None:
+        super().__init__(**given)
+        self.latency, self.as_json = latency, as_json
+
+    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+        """The answer to a request; `now` is Unix time."""
+        began = time.monotonic()
+        answer = await super().respond(incoming, now=now)
+        answer = replace(answer, delay=answer.delay + self.latency)
+        if not isinstance(answer.body, tuple):
+            return replace(answer, body=self._logged(incoming, answer, began))
+        self._tell(incoming, answer, [act for act in answer.body if isinstance(act, bytes)], began - answer.delay)
+        return answer
+
+    async def _logged(self, incoming: Incoming, answer: Answer, began: float) -> AsyncIterator[Act]:
+        told = list[bytes]()
+        try:
+            async for act in acts_of(answer.body):
+                if isinstance(act, bytes) and b"total_tokens" in act:
+                    told = [act]
+                yield act
+        finally:  # also when the caller left
+            await closed(answer.body)
+            self._tell(incoming, answer, told, began)
+
+    def _tell(self, incoming: Incoming, answer: Answer, said: list[bytes], began: float) -> None:
+        try:
+            model = members(json.loads(incoming.body or b"{}")).get("model")
+        except ValueError:
+            model = None
+        tokens = max(map(int, _TOKENS.findall(b"".join(said))), default=0)
+        told: dict[str, Any] = {"time": time.strftime("%H:%M:%S"), "path": incoming.path, "model": model}
+        told |= {"status": answer.status, "tokens": tokens, "ms": round((time.monotonic() - began) * 1000)}
+        line = "{time} {path} {model} {status} {tokens} tokens {ms} ms".format_map(told | {"model": model or "-"})
+        _output.aside((json.dumps(told) if self.as_json else line) + "\n")

@@ -1,0 +1,204 @@
+"""The conversation at a terminal: what is typed is a message, or a command such as `/model`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from platformdirs import user_data_path
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import create_output
+
+from .._client import VeniceClient
+from ..exceptions import AuthenticationError, VeniceError
+from ..types.api.chat import content_text
+from . import _output
+from ._ask import AskOptions, ask, chosen_model
+from ._conversations import Conversation, SessionStore
+from ._errors import in_our_words
+from ._input import part_of, with_parts
+from ._markdown import printer
+from ._options import Connection
+from .sessions import markdown
+
+_COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one, nor is what begins with a blank
+
+
+def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
+    """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
+    with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
+        client = connection.client(floor=options.floor)
+        try:
+            options = replace(options, model=runner.run(chosen_model(client, options)))
+            with contextlib.suppress(EOFError):
+                _Talk(runner, client, options, conversation, parts).go_on()
+        finally:
+            runner.run(client.close())
+
+
+@dataclass
+class _Talk:
+    runner: asyncio.Runner
+    client: VeniceClient
+    options: AskOptions
+    conversation: Conversation
+    parts: list[dict[str, Any]]  # what is attached to the next message
+
+    def go_on(self) -> None:
+        models = list[str]()
+        with contextlib.suppress(VeniceError):  # they are for completion alone
+            models = [str(model.id) for model in self.runner.run(self.client.models.list()).data]
+        session = _session(models, keeps=self.conversation.store is not None and not self.conversation.private)
+        kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
+        _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
+        while True:
+            with contextlib.suppress(KeyboardInterrupt):
+                text = session.prompt("> ").rstrip()
+                if command := _COMMAND.match(text):
+                    self._obey(command[1], command[2].strip())
+                elif text.strip() or self.parts:
+                    self._ask(with_parts(text, self.parts))
+
+    def _ask(self, content: str | list[dict[str, Any]]) -> None:
+        self.conversation.add("user", content)
+        screen, self.parts = printer(reasoning=self.options.reasoning), []
+        try:
+            self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
+        except KeyboardInterrupt:
+            _output.note("stopped")
+        except AuthenticationError:
+            raise
+        except VeniceError as error:
+            _output.note(in_our_words(error))
+        finally:
+            self.conversation.settle(screen.response, screen.asked)
+
+    def _obey(self, name: str, rest: str) -> None:
+        unknown = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
+        try:
+            told = _COMMANDS[name][1](self, rest) if name in _COMMANDS else unknown
+        except click.ClickException as error:
+            told = error.format_message()
+        except (VeniceError, OSError) as error:
+            told = in_our_words(error)
+        if told:
+            _output.note(told)
+
+    # The commands: what each gives is told.
+
+    def help(self, _: str) -> str:
+        _output.line("\n".join(f"{name:<8} {words}" for name, (words, _) in _COMMANDS.items()))
+        return "Alt-Enter begins a new line; what is pasted is one message"
+
+    def model(self, name: str) -> str:
+        if name:
+            self.options = replace(self.options, model=str(self.runner.run(self.client.models.find(name)).id))
+        return f"this is {self.options.model}"
+
+    def system(self, text: str) -> str:
+        if text:
+            self.conversation.add("system", text)
+        return "" if text else "/system needs the instructions"
+
+    def attach(self, given: str) -> str:
+        self.parts.append(part_of(given))
+        return f"attached to the next message: {len(self.parts)}"
+
+    def save(self, name: str) -> str:
+        if name:
+            path = Path(name).expanduser()
+            path.touch(0o600, exist_ok=False)
+            path.write_text("\n".join(map(markdown, self.conversation.records)), encoding="utf-8")
+        elif self.conversation.store is None:
+            self.conversation.store = SessionStore()
+            self.conversation.keep()
+        return f"saved: {name or self.conversation.name}"
+
+    def copy(self, _: str) -> str:
+        text = content_text(self.conversation.answers[-1]["message"].get("content")) if self.conversation.answers else None
+        if not text or not sys.stdout.isatty():
+            return "there is no answer to copy, or no terminal to copy it"
+        # OSC 52: the terminal puts it into the clipboard, also over SSH. https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
+        sys.stdout.write(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\a")
+        return "copied, if the terminal allows it"
+
+    def again(self, _: str) -> str:
+        if asked := self.conversation.undo():
+            self._ask(asked)
+        return "" if asked else "there is nothing to ask again"
+
+    def undo(self, _: str) -> str:
+        return "took the last question and its answer back" if self.conversation.undo() else "there is nothing to take back"
+
+    def cost(self, _: str) -> str:
+        tokens, cost = (sum(each[what] or 0 for each in self.conversation.answers) for what in ("tokens", "cost_usd"))
+        return f"{len(self.conversation.answers)} answers, {tokens:,} tokens, ${cost:.6f}"
+
+    def end(self, _: str) -> str:
+        raise EOFError
+
+
+_COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
+    "/help": ("list what can be typed", _Talk.help),
+    "/model": ("[ID] show or change the model", _Talk.model),
+    "/system": ("TEXT instructions from here on", _Talk.system),
+    "/attach": ("FILE|URL add to the next message", _Talk.attach),
+    "/save": ("[FILE] write it to a new Markdown file, or keep a private conversation", _Talk.save),
+    "/copy": ("copy the last answer", _Talk.copy),
+    "/retry": ("ask the last question again", _Talk.again),
+    "/undo": ("take the last question and its answer back", _Talk.undo),
+    "/cost": ("what this conversation cost", _Talk.cost),
+    "/quit": ("end; so does Ctrl-D", _Talk.end),
+}
+
+
+class _Completer(Completer):
+    def __init__(self, models: list[str]) -> None:
+        self._words = WordCompleter([*_COMMANDS, *(f"/model {name}" for name in models)], sentence=True)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        command, blank, rest = document.text_before_cursor.partition(" ")
+        if blank and command in {"/attach", "/save"}:
+            yield from PathCompleter(expanduser=True).get_completions(Document(rest), complete_event)
+        elif command.startswith("/"):
+            yield from self._words.get_completions(document, complete_event)
+
+
+def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
+    """What reads messages: with history across runs, unless the conversation is private or not kept."""
+    history: History = InMemoryHistory()
+    with contextlib.suppress(OSError):
+        if keeps:
+            path = user_data_path("venice-chat", ensure_exists=True) / "history"
+            path.touch(0o600)
+            history = FileHistory(path)
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    @keys.add("c-j")
+    def _send(event: KeyPressEvent) -> None:
+        # Where a terminal does not mark what is pasted, more keys are there at once: nobody types so fast.
+        if event.key_processor.input_queue:
+            event.current_buffer.insert_text("\n")
+        else:
+            event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    # The prompt is no part of an answer that goes to a file.
+    options: dict[str, Any] = {"output": None if sys.stdout.isatty() else create_output(sys.stderr), "key_bindings": keys}
+    return PromptSession(history=history, completer=_Completer(models), multiline=True, complete_while_typing=False, **options)

@@ -1,0 +1,119 @@
+"""The options that several commands share; and the client of a command, with what is checked before it is asked."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from .._core.privacy import Privacy
+from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
+from ..exceptions import AuthenticationError, NotFoundError, VeniceError
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The address of Venice and the time limit; the key comes from the environment only, because arguments are public."""
+
+    base_url: str | None
+    timeout: float | None
+
+    def client(self, *, floor: Privacy | None = None, **settings: Any) -> VeniceClient:
+        """A client for it; with a floor, nothing is sent but to an enclave whose hardware was verified."""
+        from .._client import VeniceClient  # the help does without it
+
+        if floor is not None:
+            from ..tee import TeeOptions
+
+            settings |= {"tee": TeeOptions(verification="hardware"), "min_privacy": floor}
+        return VeniceClient(base_url=self.base_url, timeout=self.timeout, **settings)
+
+    def blocking_client(self) -> VeniceClient | None:
+        """A client that sends from this thread, which halves the time to start; None where a proxy or the system forbids it."""
+        from .._http.blocking_transport import BlockingClock, BlockingTransport
+        from .._http.routes import Routes
+
+        transport = BlockingTransport(Routes())
+        client = self.client(transport=transport, clock=BlockingClock(transport))
+        # On Windows, Ctrl-C interrupts no read of a socket.
+        return client if sys.platform != "win32" and transport.reaches(client.base_url) else None
+
+
+def need_key() -> None:
+    """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none."""
+    if resolve_key(None) is None:
+        raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
+
+
+@contextmanager
+def asking_for_models(client: VeniceClient) -> Generator[None]:
+    """While the catalogue is asked for: an address that has none is no address of Venice."""
+    try:
+        yield
+    except NotFoundError as error:
+        if error.status_code is None:  # there is a catalogue, without this model
+            raise
+        why = f"{client.base_url} answers {error.status_code} when it is asked for its models"
+        raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
+
+
+def need_confidential() -> None:
+    try:
+        from ..tee.extra import require_extra
+
+        require_extra()
+    except ImportError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The models of the catalogue whose ids begin so; none where it cannot be had in time."""
+    import asyncio
+
+    async def ids() -> list[str]:
+        async with Connection(None, 2.0).client(max_retries=0) as client:
+            return [str(model.id) for model in (await client.models.list()).data]
+
+    try:
+        return [name for name in asyncio.run(ids()) if name.startswith(begun)]
+    except VeniceError:
+        return []
+
+
+debug = click.option("--debug", is_flag=True, expose_value=False, help="Show retries, and the traceback of errors.")
+json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors, too.")
+model = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.")
+system = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+param = click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Another parameter; may be repeated.")
+_SCHEMA = "What answers are: MODULE:CLASS, FILE.json or 'name: str, age: int'."
+schema = click.option("--schema", metavar="WHAT", help=_SCHEMA)
+host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+
+
+def port(default: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """The option `--port` of a server."""
+    return click.option("--port", type=click.IntRange(0, 65535), default=default, show_default=True, help="0 takes a free one.")
+
+
+def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callable[..., R]:
+    """Gives a command its options `--base-url`, `--timeout` and `--debug`, and its first argument."""
+
+    @click.option("--base-url", metavar="URL", help=f"Root of the API.  [default: {BASE_URL_VARIABLE}, or Venice]")
+    @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for the answer, or between its parts.")
+    @debug
+    @functools.wraps(command)
+    def connected(base_url: str | None, timeout: float | None, *args: P.args, **options: P.kwargs) -> R:
+        return command(Connection(base_url, timeout), *args, **options)
+
+    return connected

@@ -1,0 +1,122 @@
+"""`venice-chat sessions` and `venice-chat spend`: the conversations that `chat` keeps, and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from ..types.api.chat import content_text
+from . import _options, _output
+from ._conversations import SessionStore
+
+_COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "MODEL": "{model}"}
+_COLUMNS.update({"COST": "${cost_usd:.4f}", "FIRST WORDS": "{first}"})
+
+
+@click.group(no_args_is_help=False)
+def sessions() -> None:
+    """Look into the conversations that 'chat' keeps, in one file that only you may read.
+
+    Without a NAME, the last one that was used is meant. 'venice-chat chat -c' goes on with it.
+    """
+
+
+@sessions.command("list")
+@_options.json
+def list_(as_json: bool) -> None:
+    """List the sessions, the last one that was used first."""
+    with closing(SessionStore()) as store:
+        found = store.sessions()
+    rows = found if as_json else [{**each, "time": _time(each["used"])} for each in found]
+    _output.table(rows, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept")
+
+
+@sessions.command()
+@click.argument("name", required=False)
+@_options.json
+def show(name: str | None, as_json: bool) -> None:
+    """Print a session as Markdown: each message with its reasoning, tool calls, model, cost, and its enclave's level."""
+    with closing(SessionStore()) as store:
+        session = store.find(name)
+        records = store.records(session["name"])
+    if as_json:
+        _output.write_json({**session, "messages": records})
+    else:
+        _output.line("\n".join(map(markdown, records)).rstrip())
+
+
+sessions.add_command(show, "export")
+
+
+@sessions.command()
+@click.argument("words", nargs=-1, required=True)
+@_options.json
+def search(words: tuple[str, ...], as_json: bool) -> None:
+    """Find the messages in which all of the WORDS stand. Encrypted sessions are not searched."""
+    with closing(SessionStore()) as store:
+        found = store.search(words)
+    rows = found if as_json else [{**each, "time": _time(each["at"])} for each in found]
+    columns = {"SESSION": "{session}", "TIME": "{time}", "ROLE": "{role}", "EXCERPT": "{excerpt}"}
+    _output.table(rows, columns, ("ROLE", "TIME"), as_json=as_json, empty="these words stand in no message")
+
+
+@sessions.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_options.json
+def delete(names: tuple[str, ...], as_json: bool) -> None:
+    """Delete sessions; their text is overwritten. 'spend' still counts what they cost."""
+    with closing(SessionStore()) as store:
+        for found in [store.find(name) for name in names]:
+            store.delete(found["name"])
+    _output.write_json({"deleted": names}) if as_json else _output.note(f"deleted: {', '.join(names)}")
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="How many days, today included.")
+@_options.json
+def spend(days: int, as_json: bool) -> None:
+    """Sum what the answers cost that 'chat' kept. What is not kept (--no-log, --e2ee without --save) is not counted."""
+    with closing(SessionStore()) as store:
+        found = store.spent((datetime.now().astimezone() - timedelta(days - 1)).date().isoformat())
+    sums = {name: sum(row[name] for row in found) for name in ("answers", "tokens", "cost_usd", "without_cost")}
+    if as_json:
+        _output.write_json({"total_usd": sums["cost_usd"], "rows": found})
+        return
+    columns = {"DAY": "{day}", "MODEL": "{model}", "ANSWERS": "{answers:,}", "TOKENS": "{tokens:,}", "COST": "${cost_usd:.6f}"}
+    _output.table([*found, {"day": "total", "model": "", **sums}], columns, ("TOKENS", "ANSWERS"), as_json=False)
+    if sums["without_cost"]:
+        _output.note(f"{sums['without_cost']:,} answers did not tell their cost")
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """A message as a section of a Markdown document."""
+    return "## {}\n\n{}\n".format(_heading(record), "\n\n".join(_parts(record["message"])))
+
+
+def _heading(record: dict[str, Any]) -> str:
+    told = [record["message"]["role"], _time(record["at"])]
+    if asked := record.get("asked"):
+        model, cost, level, end = (record[name] for name in ("model", "cost_usd", "level", "finish_reason"))
+        told += [asked if model in {None, asked} else f"{model} (asked: {asked})", "" if cost is None else f"${cost:.6f}"]
+        told += [level and f"enclave verified: {level}", "" if end == "stop" else f"ended: {end or 'broke off'}"]
+    return ", ".join(filter(None, told))
+
+
+def _parts(message: dict[str, Any]) -> Iterable[str]:
+    if reasoning := message.get("reasoning_content"):
+        yield "\n".join(f"> {line}" for line in str(reasoning).splitlines())
+    if text := content_text(message.get("content")):
+        yield text
+    parts = message["content"] if isinstance(message.get("content"), list) else ()
+    yield from (f"[{each.get('type')}]" for each in parts if each.get("type") != "text")
+    for call in message.get("tool_calls") or ():
+        yield f"tool call: {call['function']['name']}({call['function']['arguments']})"
+
+
+def _time(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -1,0 +1,282 @@
+"""The command as a person at a terminal sees it: at two sizes, without colours, on a dumb terminal, in two locales."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from venice_ai.cli._markdown import whole_blocks
+from venice_ai.emulator import Emulator, echo, text
+
+from .shell import COMMAND, PATIENCE_SECONDS, spawn
+
+pexpect: Any = None if sys.platform == "win32" else import_module("pexpect")  # it has no types
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
+WIDE, NARROW = (50, 200), (24, 80)
+
+
+class Terminal:
+    """A person at a terminal with colours, who types and reads."""
+
+    def __init__(self, child: Any) -> None:
+        self.child = child
+
+    def types(self, keys: str) -> None:
+        self.child.send(keys)
+
+    def sees(self, words: str) -> str:
+        """Reads as far as these words; gives all of it, without colours."""
+        read = ""
+        while words not in ESCAPES.sub("", read):
+            self.child.expect(r".")
+            read += self.child.after
+        return ESCAPES.sub("", read)
+
+    def is_asked(self) -> None:
+        """Waits for the prompt, at which a terminal is told to mark what is pasted."""
+        self.child.expect_exact("\x1b[?2004h")
+        self.child.expect(">")
+
+    def enters(self, line: str) -> None:
+        self.is_asked()
+        self.types(f"{line}\r")
+
+    def leaves(self) -> int:
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return int(self.child.exitstatus)
+
+
+@contextmanager
+def at_terminal(
+    *arguments: str, size: tuple[int, int] = NARROW, term: str = "xterm-256color", **variables: str
+) -> Generator[Terminal]:
+    environment: Any = {**os.environ, "TERM": term, "LC_ALL": "C.UTF-8", "PROMPT_TOOLKIT_NO_CPR": "1", **variables}
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], *arguments],
+        dimensions=size,
+        env=environment,
+        encoding="utf-8",
+        codec_errors="replace",
+        timeout=20,
+    )
+    child.str_last_chars = 2000
+    child.delaybeforesend = None
+    try:
+        yield Terminal(child)
+    finally:
+        child.close(force=True)
+
+
+def said(emulator: Emulator) -> list[str]:
+    return [message["content"] for message in emulator.requests[-1].body["messages"]]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "200x50"])
+def test_a_conversation_with_commands(emulator: Emulator, tmp_path: Path, size: tuple[int, int]) -> None:
+    emulator.always(echo())
+    with at_terminal("chat", "--session", "talk", size=size) as terminal:
+        terminal.sees("this is llama-3.3-70b, session talk")
+        terminal.enters("one")
+        terminal.enters("/nonsense")
+        terminal.sees("there is no /nonsense; /help lists commands")
+        terminal.enters("/system Be brief.")
+        terminal.is_asked()
+        terminal.types("/mod\t")
+        sleep(0.5)
+        terminal.types(" venice-1\r")
+        terminal.sees("this is venice-1")
+        terminal.enters("two")
+        terminal.enters("/retry")
+        terminal.enters("/cost")
+        assert said(emulator) == ["one", "one", "Be brief.", "two"]
+        assert emulator.requests[-1].body["model"] == "venice-1"
+        terminal.sees("2 answers, ")
+        terminal.enters("/undo")
+        terminal.sees("took the last question and its answer back")
+        terminal.enters(f"/save {tmp_path}/talk.md")
+        terminal.sees("saved: ")
+        terminal.enters("/help")
+        terminal.sees("Alt-Enter begins a new line")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert (tmp_path / "talk.md").read_text(encoding="utf-8").count("## ") == 3
+
+
+def test_pasted_and_edited_lines_are_one_message(emulator: Emulator) -> None:
+    emulator.always(text("seen"))
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.sees("not kept")
+        terminal.is_asked()
+        terminal.types("\x1b[200~/one\ntwo\n\x1b[201~")
+        sleep(0.3)
+        terminal.types("\r")
+        terminal.is_asked()
+        assert said(emulator)[-1] == "/one\ntwo"
+        terminal.types("three\x1b\rfour")
+        sleep(0.3)
+        terminal.types("\r")
+        terminal.is_asked()
+        assert said(emulator)[-1] == "three\nfour"
+        terminal.types("\x04")
+        assert terminal.leaves() == 0
+    assert not list(Path(os.environ["XDG_DATA_HOME"]).rglob("*")), "--no-log keeps nothing, what was typed neither"
+
+
+def test_what_was_typed_in_an_earlier_run_comes_back(emulator: Emulator) -> None:
+    emulator.always(text("seen"))
+    with at_terminal("chat") as terminal:
+        terminal.enters("remember me")
+        terminal.sees("seen")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    with at_terminal("chat", "-c") as terminal:
+        terminal.is_asked()
+        terminal.types("\x1b[A\x1b[A")
+        terminal.sees("remember me")
+        terminal.types("\r")
+        terminal.sees("seen")
+    assert said(emulator) == ["remember me", "seen", "remember me"]
+
+
+def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05), text("still here"))
+    with at_terminal("chat") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.child.sendintr()
+        terminal.sees("stopped")
+        terminal.enters("hello?")
+        terminal.sees("still here")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert said(emulator)[1].startswith("drip")
+
+
+def test_markdown_is_rendered_on_a_terminal_and_stays_as_it_is_in_a_pipe(emulator: Emulator) -> None:
+    emulator.always(text("# Title\n\nSome **bold** words.\n\n- a\n- b\n\n```py\nx = 1\n\ny = 2\n```\n"))
+    with at_terminal("chat", "hi") as terminal:
+        seen = terminal.sees("y = 2")
+        assert terminal.leaves() == 0
+    assert "**" not in seen
+    assert "bold" in seen
+    assert spawn("chat", "hi").out.startswith("# Title\n\nSome **bold** words.")
+
+
+def test_no_color_and_no_control_characters(emulator: Emulator) -> None:
+    emulator.script(text("A **bold** word\x1b[2J \x9b2J.", reasoning="Hm"))
+    with at_terminal("chat", "--reasoning", "hi", NO_COLOR="1") as terminal:
+        terminal.child.expect("word.*\n")
+        raw = terminal.child.before + terminal.child.after
+        assert terminal.leaves() == 0
+    assert "\x1b[2J" not in raw
+    assert "\x9b" not in raw
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", raw)
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_any_locale_and_a_dumb_terminal(emulator: Emulator, locale: str) -> None:
+    emulator.always(text("- Città"))
+    with at_terminal("chat", "hi", term="dumb", LC_ALL=locale) as terminal:
+        assert "- Citt" in terminal.sees("Citt")
+        assert terminal.leaves() == 0
+    with at_terminal("chat", "hi", LC_ALL=locale, PYTHONUTF8="0") as terminal:
+        terminal.sees("Citt")
+        assert terminal.leaves() == 0
+
+
+def test_an_answer_is_copied_by_the_terminal(emulator: Emulator) -> None:
+    emulator.always(text("copy me"))
+    with at_terminal("chat") as terminal:
+        terminal.enters("hi")
+        terminal.sees("copy me")
+        terminal.enters("/copy")
+        terminal.child.expect_exact(f"\x1b]52;c;{base64.b64encode(b'copy me').decode()}\x07")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["models"], ["sessions", "list"], ["spend"], ["models", "show", "venice-1"]], ids=" ".join
+)
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "200x50"])
+def test_tables_fit(emulator: Emulator, size: tuple[int, int], arguments: list[str]) -> None:
+    emulator.always(echo())
+    spawn("chat", "--session", "a-session-with-a-name-that-is-long", "word " * 60)
+    with at_terminal(*arguments, size=size) as terminal:
+        lines = _all(terminal)
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= size[1]
+
+
+def _all(terminal: Terminal) -> list[str]:
+    terminal.child.expect(pexpect.EOF)
+    return ESCAPES.sub("", terminal.child.before).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        pytest.param("one line", "", id="a line"),
+        pytest.param("one\n\ntwo", "one\n\n", id="a paragraph"),
+        pytest.param("one\n\n```\na\n\nb", "one\n\n", id="a fence is not whole"),
+        pytest.param("```\na\n\nb\n```\n\nc", "```\na\n\nb\n```\n\n", id="a fence"),
+        pytest.param("```\na\n\nb", "", id="a fence from the beginning"),
+    ],
+)
+def test_blocks_that_are_whole_stay(text: str, whole: str) -> None:
+    assert text[: whole_blocks(text)] == whole
+
+
+@pytest.mark.more
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+@pytest.mark.parametrize(("rows", "columns"), [NARROW, WIDE])
+def test_in_tmux(emulator: Emulator, tmp_path: Path, rows: int, columns: int) -> None:
+    emulator.always(text("\n\n".join(f"Paragraph **{number}** " + "word " * 30 for number in range(20))))
+    tmux = ["tmux", "-S", str(tmp_path / "tmux")]
+    command = ["env", "TERM=screen-256color", *COMMAND, "chat"]
+    subprocess.run([*tmux, "-f", "/dev/null", "new", "-d", "-x", str(columns), "-y", str(rows), *command], check=True)
+
+    def screen() -> str:
+        return subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=True).stdout
+
+    def until(words: str) -> str:
+        deadline = monotonic() + PATIENCE_SECONDS
+        while words not in (shown := screen()):
+            assert monotonic() < deadline, shown
+            sleep(0.1)
+        return shown
+
+    try:
+        until("\n>")
+        subprocess.run([*tmux, "send-keys", "hi", "Enter"], check=True)
+        shown = until("Paragraph 19")
+        assert "**" not in shown
+        assert shown.count("Paragraph 19") == 1
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+
+
+def test_an_interrupted_one_shot_answer_is_kept(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05))
+    with at_terminal("chat", "leak") as terminal:
+        terminal.sees("drip")
+        terminal.child.kill(signal.SIGINT)
+        assert terminal.leaves() == 130
+    assert "drip" in spawn("sessions", "show").out
