@@ -1,4 +1,4 @@
-"""The bytes of a reply become a completion; or the error that the reply stands for.
+"""The bytes of a reply become a completion or a JSON object; or the error that the reply stands for.
 
 Errors are returned, not raised, and hold no key: a traceback's frames would show the body, in which a server may repeat it.
 """
@@ -54,6 +54,13 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
     identity = response.__dict__.get("id")
     meta.body_id = identity if isinstance(identity, str) else None
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
+
+
+def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
+    """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
+    if (data := json_in(body)).__class__ is not dict:
+        return unusable(body, meta, secret)
+    return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data
 
 
 # -- the error that a reply stands for ---------------------------------------------------------------------------------------

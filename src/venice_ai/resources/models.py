@@ -5,13 +5,11 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._core.concurrency import SingleFlight
 from .._resource import APIResource
-from .._wire.json_text import json_in
-from .._wire.reply_body import reported_error, unusable
+from .._wire.reply_body import json_object
 from .._wire.request_body import chat_body
 from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
@@ -198,7 +196,15 @@ class Models(APIResource["Connection"]):
             return _own_copy(cast("R", kept))
 
         async def fetch() -> R:
-            reply = await self._client.caller.read(self._client.build_request("GET", path), partial(_reply, kind))
+            def read(body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
+                found = json_object(body, meta, secret)
+                if isinstance(found, APIError):
+                    return found
+                reply = kind._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
+                reply._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
+                return reply
+
+            reply = await self._client.caller.read(self._client.build_request("GET", path), read)
             self._kept[path] = now(), reply
             # What names stand for: a model's id for itself, a trait or an alias for an id.
             held: Any = reply.get("data")
@@ -207,17 +213,6 @@ class Models(APIResource["Connection"]):
             return reply
 
         return _own_copy(cast("R", await self._single_flight.share(path, fetch)))
-
-
-def _reply(kind: type[R], body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
-    """The object in a successful reply; or the error that it holds instead, or for what is no object."""
-    if (data := json_in(body)).__class__ is not dict:
-        return unusable(body, meta, secret)
-    if data.get("error") and not data.get("choices"):
-        return reported_error(data, meta, secret)
-    reply = kind._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
-    reply._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
-    return reply
 
 
 async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
