@@ -14,7 +14,7 @@ from venice_ai._core.json_values import items, members
 from venice_ai.emulator.answer import ChatBody
 from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
 from venice_ai.emulator.schemas import BOUNDS, implied_type, names_of
-from venice_ai.types._base import is_array, is_object
+from venice_ai.types._base import is_object
 
 Schema: TypeAlias = dict[str, Any]
 Form: TypeAlias = Literal["words", "json", "call"]
@@ -294,17 +294,15 @@ def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
     return {"anyOf": calls, "$defs": definitions}
 
 
-def _moved(node: Any, root: str) -> Any:
-    """A part of a schema that now stands at `root`: its references still lead where they led when it stood alone."""
-    if is_array(node):
-        return [_moved(item, root) for item in node]
-    if not is_object(node):
-        return node
-    moved = {key: _moved(value, root) for key, value in node.items()}
-    reference = moved.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#"):
-        moved["$ref"] = root + reference[1:]
-    return moved
+def _moved(schema: Any, root: str) -> Any:
+    """A schema that now stands at `root`: its references still lead where they led when it stood alone."""
+
+    def moved(node: dict[str, Any]) -> dict[str, Any]:
+        reference = node.get("$ref")
+        is_local = isinstance(reference, str) and reference.startswith("#")
+        return {**node, "$ref": root + reference[1:]} if is_local else node
+
+    return json.loads(json.dumps(schema), object_hook=moved)
 
 
 def bounded(schema: Any) -> Any:
