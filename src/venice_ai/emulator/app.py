@@ -266,7 +266,7 @@ class Emulator:
         try:
             return delivery.said(unsaid, [answer(request, index) for index in range(request.choices)], how)
         except Unsatisfiable as reason:
-            return contract.rejected(f"Invalid schema: {reason}", unsaid.id)
+            return contract.refused(400, f"Invalid schema: {reason}", request_id=unsaid.id)
 
 
 _READ = ("/models", "/models/traits", "/models/compatibility_mapping", "/api_keys/rate_limits")

@@ -157,7 +157,7 @@ def refusal(request: ChatRequest, identity: str) -> Answer | None:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", request.switches.get("character_slug", "venice")):
         return refused(404, "No character could be found from the provided character_slug")
     reason = _of_the_provider(request)
-    return rejected(reason, identity) if reason else None
+    return refused(400, reason, request_id=identity) if reason else None
 
 
 def _of_the_provider(request: ChatRequest) -> str | None:
@@ -208,10 +208,6 @@ def invalid(issues: Iterable[Issue]) -> Answer:
             node = node.setdefault(str(step), {"_errors": []})
         node["_errors"].append(issue.message)
     return json_answer(400, {"error": MESSAGES[400], "details": details, "issues": listed})
-
-
-def rejected(reason: str, request_id: str) -> Answer:
-    return json_answer(400, {"error": reason, "request_id": request_id})
 
 
 def too_long(prompt_tokens: int, context_tokens: int) -> Answer:

@@ -117,10 +117,7 @@ class Completion:
         return {**head, "choices": [], **members}
 
     def bill(self, prompt: int = 0, completion: int = 0, reasoning: int = 0) -> dict[str, Any]:
-        """The usage of the turns and of the tokens that a backend counted, and what it costs by the catalogue's prices.
-
-        Without a count of the prompt's tokens they are estimated.
-        """
+        """The usage of the turns, and of tokens that a backend counted, with its cost; `prompt` is estimated if it is 0."""
         prompt = prompt or self.request.prompt_tokens
         completion += sum(turn.visible_tokens + turn.reasoning_tokens for turn in self.turns)
         usage = {

@@ -101,12 +101,10 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:
     """The functions of which one must be called; none if the model may answer in words."""
     choice = chat.body.get("tool_choice")
-    if not is_object(choice) and choice != "required":
+    name = choice["function"]["name"] if is_object(choice) else None
+    if name is None and choice != "required":
         return []
-    functions = chat.functions
-    if is_object(choice):
-        functions = [function for function in functions if function["name"] == choice["function"]["name"]]
-    if not functions:
+    if not (functions := [function for function in chat.functions if name in {None, function["name"]}]):
         raise UnsupportedInput("tool_choice asks for a call, but tools has no such function.")
     return functions
 
