@@ -71,7 +71,7 @@ def _found(kind: type[T], response: ChatCompletionResponse, index: int, wrapped:
         choice = choice_at(response, index)
     except ValueError:
         said = f"the response has no choice {index}, so there is no {_name(kind)}"
-        return _failed(OutputMissingError, said, kind, response, None)
+        return _failed(OutputMissingError, said, kind, response, None, None)
     message, finish_reason = choice.message, choice.finish_reason
     text = paired(message.text) if message.text else message.text
     refused = finish_reason == "content_filter" or bool(message.refusal)
@@ -114,12 +114,7 @@ def _reason(name: str, choice: ChatChoice, text: str | None) -> tuple[type[Outpu
 
 
 def _failed(
-    cls: type[OutputError],
-    said: str,
-    kind: Any,
-    response: ChatCompletionResponse,
-    text: str | None,
-    cause: ValidationError | None = None,
+    cls: type[OutputError], said: str, kind: Any, response: ChatCompletionResponse, text: str | None, cause: Exception | None
 ) -> OutputError:
     partial = partial_data(text) if text else None
     state: dict[str, Any] = {"response": response, "raw_text": text, "partial": partial, "attempts": (response,)}
@@ -129,7 +124,7 @@ def _failed(
     else:
         hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
         nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
-        lines = [nothing] if cause is None else cause.errors(include_url=False)
+        lines = cause.errors(include_url=False) if isinstance(cause, ValidationError) else [nothing]
         error = mismatch(cls, _name(kind), lines, said=said, hide_input=hide, **state)
     error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
     return error

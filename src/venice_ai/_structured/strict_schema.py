@@ -252,18 +252,14 @@ class _Strict:
         return strict
 
     def _reference(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
-        name = self._target(strict.pop("$ref"), path)
+        name = (reference := strict.pop("$ref")).removeprefix(_DEFINITIONS)
+        if name not in self._definitions:
+            raise _cannot(path, f"refers to {reference!r}, which is not in its $defs")
         if name not in self.made:
             self.made[name] = {}  # a reference that leads back here has been seen to
             self.made[name] = self.node(self._definitions[name], path)
-        reference = {"$ref": f"{_DEFINITIONS}{name}"}
-        return {"anyOf": [reference], **strict} if strict else reference
-
-    def _target(self, reference: str, path: str) -> str:
-        name = reference.removeprefix(_DEFINITIONS)
-        if name not in self._definitions:
-            raise _cannot(path, f"refers to {reference!r}, which is not in its $defs")
-        return name
+        made = {"$ref": f"{_DEFINITIONS}{name}"}
+        return {"anyOf": [made], **strict} if strict else made
 
     def _union(self, strict: dict[str, Any], keys: list[str], path: str) -> dict[str, Any]:
         if len(keys) > 1 or (keys == ["allOf"] and len(strict["allOf"]) != 1) or strict.keys() & {"properties", "items"}:

@@ -53,7 +53,7 @@ class Account:
     blocked_until: float = field(default=0.0, init=False)
     """Until when everything is refused because too many requests failed."""
     _used: defaultdict[str, deque[tuple[float, float]]] = field(default_factory=lambda: defaultdict(deque), init=False)
-    _filled: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]], init=False)
+    _full_at: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float), init=False)  # a bucket, if unused
 
     def admit(self, now: float) -> Answer | None:
         """The refusal of a request that arrives now; None: it may be answered."""
@@ -108,17 +108,12 @@ class Account:
 
     def _use(self, name: str, now: float, units: float) -> None:
         self._used[name].append((now, units))
-        if name in self._filled:
-            left, at = self._filled[name]
-            self._filled[name] = left - units, at
+        if limit := dict(self._limits()).get(name):
+            self._full_at[name] = max(self._full_at[name], now) + units * _MINUTE / limit
 
     def _left(self, name: str, limit: int, now: float) -> float:
         if self.window == "bucket":
-            most = limit * self.burst / _MINUTE
-            left, at = self._filled.get(name, (most, now))
-            left = min(most, left + (now - at) * limit / _MINUTE)
-            self._filled[name] = left, now
-            return left
+            return (self.burst - max(self._full_at[name] - now, 0.0)) * limit / _MINUTE
         used = self._used[name]
         since = now // _MINUTE * _MINUTE if self.window == "fixed" else now - _MINUTE + 1e-9
         while used and used[0][0] < since:
@@ -131,4 +126,4 @@ class Account:
             return (now // _MINUTE + 1) * _MINUTE - now
         if self.window == "sliding":
             return self._used[name][0][0] + _MINUTE - now if self._used[name] else 0.0
-        return max(1 - self._filled.get(name, (1.0, now))[0], 0.0) * _MINUTE / limit
+        return max(1 - self._left(name, limit, now), 0.0) * _MINUTE / limit

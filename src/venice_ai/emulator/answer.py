@@ -23,10 +23,7 @@ from . import repeatable
 from .schemas import Hints, instance
 
 _SYSTEM_PROMPT_TOKENS = 1_000
-"""What Venice's own system prompt adds to a request; it is on unless the request switches it off.
-
-Venice's documents show 1,000 to 1,700 tokens. Here it is one of these; `costs.py` has to know the most.
-"""
+"""What Venice's own system prompt adds. Its documents show 1,000 to 1,700 tokens; `costs.py` has to know the most."""
 _MESSAGE_TOKENS = 4
 _MEDIUM_TOKENS = 256
 

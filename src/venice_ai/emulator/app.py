@@ -86,8 +86,8 @@ class Emulator:
             able = ["FunctionCalling", "ResponseSchema", "LogProbs"]
             if tee and backend.model_id.startswith(E2EE_PREFIX):
                 able += ["TeeAttestation", "E2EE"]
-            context = backend.context_tokens
-            entry = text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)
+            size = {"context": backend.context_tokens, "longest": backend.context_tokens}
+            entry = text_model(backend.model_id, supports=able, input=0, output=0, traits=["default"], **size)
             self._catalogue.add_default(entry)
         self._backend = backend
         self._script = Script()
@@ -266,7 +266,7 @@ class Emulator:
         try:
             return delivery.said(unsaid, [answer(request, index) for index in range(request.choices)], how)
         except Unsatisfiable as reason:
-            return contract.rejected(f"Invalid schema: {reason}", unsaid.id)
+            return contract.refused(400, f"Invalid schema: {reason}", request_id=unsaid.id)
 
 
 _READ = ("/models", "/models/traits", "/models/compatibility_mapping", "/api_keys/rate_limits")

@@ -65,7 +65,7 @@ async def relayed(backend: Backend, shell: Completion) -> Answer:
         # What the backend cannot take shows with the first chunk, while there still is a status to say so.
         first = await anext(chunks, None)
     except UnsupportedInput as reason:
-        return contract.rejected(str(reason), shell.id)
+        return contract.refused(400, str(reason), request_id=shell.id)
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
         return contract.refused(500)

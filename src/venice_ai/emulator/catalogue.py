@@ -105,14 +105,12 @@ class Catalogue:
         self._models = {entry.id: entry for entry in entries}
 
     def add_default(self, model: Mapping[str, Any]) -> None:
-        entry = ModelResponse.model_validate(model)
         # Copies: those of the default are not ours alone.
         others = [ModelResponse.model_validate(other) for other in self.listed("all")]
         for other in others:
             if other.type == "text":
                 other.model_spec.traits = [trait for trait in other.model_spec.traits or [] if trait != "default"]
-        entry.model_spec.traits = ["default"]
-        self._models = {entry.id: entry, **{other.id: other for other in others}}
+        self._models = {each.id: each for each in (ModelResponse.model_validate(model), *others)}
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
         return [
@@ -172,10 +170,16 @@ def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
 
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
     """The headers of a model's answers at a Unix time. Rate limits are never used up: whoever wants to meet one scripts it."""
-    minute_ends = (int(now) // 60 + 1) * 60
+    minute_ends, spec = (int(now) // 60 + 1) * 60, model.model_spec
+    retirement: dict[str, str] = {}
+    if end := spec.deprecation:
+        instead = f" Use {end.replacementModelId} instead." if end.replacementModelId else ""
+        warning = f"The model {model.id} is deprecated and will be retired.{instead}"
+        told = {"warning": warning, "date": end.removesAt or end.date}
+        retirement = {f"x-venice-model-deprecation-{name}": text for name, text in told.items() if text}
     return {
         "x-venice-model-id": model.id,
-        "x-venice-model-name": model.model_spec.name or model.id,
+        "x-venice-model-name": spec.name or model.id,
         "x-venice-balance-usd": "25.00",
         "x-ratelimit-limit-requests": str(_REQUESTS_A_MINUTE),
         "x-ratelimit-remaining-requests": str(_REQUESTS_A_MINUTE - 1),
@@ -184,16 +188,6 @@ def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
         "x-ratelimit-remaining-tokens": str(_TOKENS_A_MINUTE - 2_000),
         "x-ratelimit-reset-tokens": str(minute_ends - int(now)),
         "x-ratelimit-type": "user",
-        **_deprecation_headers(model),
-        **(_ENCLAVE if model.model_spec.capabilities and model.model_spec.capabilities.supportsTeeAttestation else {}),
+        **retirement,
+        **(_ENCLAVE if spec.capabilities and spec.capabilities.supportsTeeAttestation else {}),
     }
-
-
-def _deprecation_headers(model: ModelResponse) -> dict[str, str]:
-    deprecation = model.model_spec.deprecation
-    if deprecation is None:
-        return {}
-    instead = f" Use {deprecation.replacementModelId} instead." if deprecation.replacementModelId else ""
-    warning = f"The model {model.id} is deprecated and will be retired.{instead}"
-    date = deprecation.removesAt or deprecation.date
-    return {"x-venice-model-deprecation-warning": warning, **({"x-venice-model-deprecation-date": date} if date else {})}

@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
-from typing import Annotated, Any, NamedTuple, NotRequired
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType, defstruct
 from typing_extensions import TypedDict
 
 from venice_ai._core.json_values import items
@@ -60,19 +60,9 @@ class WireParams(TypedDict, total=False):
     anon_user_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^((?!\|\|)[\x20-\x7e])+$")]
 
 
-class _Detail(TypedDict):
-    type: str
-    data: NotRequired[str]
-    format: NotRequired[str]
-    id: NotRequired[str]
-    index: NotRequired[float]
-    text: NotRequired[str]
-
-
-class _Reasoned(TypedDict):
-    reasoning_details: list[_Detail]
-
-
+_details: dict[str, Any] = {**dict.fromkeys(("data", "format", "id", "text"), str), "index": float}
+_Detail: Any = defstruct("_Detail", [("type", str), *((name, kind | UnsetType, UNSET) for name, kind in _details.items())])
+_Reasoned: Any = defstruct("_Reasoned", [("reasoning_details", list[_Detail])])
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(ChatParams.__annotations__, ChatParams),
     **dict.fromkeys(WireParams.__annotations__, WireParams),
@@ -167,7 +157,7 @@ def refusal(request: ChatRequest, identity: str) -> Answer | None:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", request.switches.get("character_slug", "venice")):
         return refused(404, "No character could be found from the provided character_slug")
     reason = _of_the_provider(request)
-    return rejected(reason, identity) if reason else None
+    return refused(400, reason, request_id=identity) if reason else None
 
 
 def _of_the_provider(request: ChatRequest) -> str | None:
@@ -218,10 +208,6 @@ def invalid(issues: Iterable[Issue]) -> Answer:
             node = node.setdefault(str(step), {"_errors": []})
         node["_errors"].append(issue.message)
     return json_answer(400, {"error": MESSAGES[400], "details": details, "issues": listed})
-
-
-def rejected(reason: str, request_id: str) -> Answer:
-    return json_answer(400, {"error": reason, "request_id": request_id})
 
 
 def too_long(prompt_tokens: int, context_tokens: int) -> Answer:

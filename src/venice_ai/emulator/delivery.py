@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain
 from math import inf
+from sys import maxsize
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -93,7 +94,8 @@ class Completion:
     def body(self) -> dict[str, Any]:
         choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
         parameters = effective_parameters(self.request)
-        return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": parameters}
+        whole = self.tail(choices=choices, **self.bill(), venice_parameters=parameters)
+        return {**whole, "object": "chat.completion"}
 
     def chunks(self, how: Delivery) -> Iterator[dict[str, Any]]:
         call_index, bare = how.get("call_index", "normal"), how.get("bare_fragments", False)
@@ -111,13 +113,11 @@ class Completion:
             yield self._chunk(place, {"content": ""}, finish=turn.finish_reason)
 
     def tail(self, **members: Any) -> dict[str, Any]:
-        return {**self._head("chat.completion.chunk"), "choices": [], **members}
+        head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.request.model.id}
+        return {**head, "choices": [], **members}
 
     def bill(self, prompt: int = 0, completion: int = 0, reasoning: int = 0) -> dict[str, Any]:
-        """The usage of the turns and of the tokens that a backend counted, and what it costs by the catalogue's prices.
-
-        Without a count of the prompt's tokens they are estimated.
-        """
+        """The usage of the turns, and of tokens that a backend counted, with its cost; `prompt` is estimated if it is 0."""
         prompt = prompt or self.request.prompt_tokens
         completion += sum(turn.visible_tokens + turn.reasoning_tokens for turn in self.turns)
         usage = {
@@ -130,9 +130,6 @@ class Completion:
         pricing = self.request.model.model_spec.pricing
         into, out = (rate(pricing, prompt, side) or Decimal(0) for side in ("input", "output"))
         return {"usage": usage, "cost": {"usd": float((prompt * into + completion * out) / 1_000_000), "diem": 0.0}}
-
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model.id}
 
     def _choice(self, index: int, turn: Turn) -> dict[str, Any]:
         message = {
@@ -206,7 +203,8 @@ def events(chunks: Iterable[Any], how: Delivery) -> Answer:
 def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: Delivery, *, events: bool = False) -> Answer:
     if how.get("html_instead"):
         headers, frames, events = {"content-type": "text/html; charset=utf-8"}, [_PAGE], False
-    packets = (_packets(frame, how.get("piece_bytes", max(len(frame), 1))) for frame in frames)
+    size = how.get("piece_bytes", maxsize)
+    packets = ([frame[start : start + size] for start in range(0, len(frame), size)] for frame in frames)
     if not events:  # a pause lies between two packets, and in a stream between two events
         packets = ([packet] for frame in packets for packet in frame)
     acts: Iterable[Act] = _timed(packets, how, events=events)
@@ -282,15 +280,8 @@ def _timed(frames: Iterable[Iterable[bytes]], how: Delivery, *, events: bool) ->
 def _until(acts: Iterable[Act], left: int, then: Iterable[Act]) -> Iterator[Act]:
     """The acts until so many bytes were sent, then others."""
     for act in acts if left > 0 else ():
-        if isinstance(act, bytes):
-            yield act[:left]
-            left -= len(act)
-            if left <= 0:
-                break
-        else:
-            yield act
+        yield act[:left] if isinstance(act, bytes) else act
+        left -= len(act) if isinstance(act, bytes) else 0
+        if left <= 0:
+            break
     yield from then
-
-
-def _packets(frame: bytes, size: int) -> list[bytes]:
-    return [frame[start : start + size] for start in range(0, len(frame), size)]

@@ -31,12 +31,10 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", forbi
 # The steps, by the names that they have in JSON. The functions below that make them say what each one answers.
 
 
-class Usual(_Step, tag="usual", frozen=True):
-    pass
+class Usual(_Step, tag="usual", frozen=True): ...
 
 
-class Echo(_Step, tag="echo", frozen=True):
-    pass
+class Echo(_Step, tag="echo", frozen=True): ...
 
 
 class Text(_Step, tag="text", frozen=True):
@@ -83,8 +81,7 @@ class Pieces(_Step, tag="pieces", frozen=True):
     pieces: list[bytes]
 
 
-class Refused(_Step, tag="refused", frozen=True):
-    pass
+class Refused(_Step, tag="refused", frozen=True): ...
 
 
 Spoken: TypeAlias = Echo | Text | Calls  # steps in which the model speaks, so that they answer chat requests alone

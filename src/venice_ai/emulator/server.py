@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -88,15 +88,12 @@ def run_in_thread(
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="venice-emulator", daemon=True)
     thread.start()
-    context = serve(emulator, host=host, port=port, allow_remote=allow_remote)
+    stack, serving = AsyncExitStack(), serve(emulator, host=host, port=port, allow_remote=allow_remote)
+    stack.push_async_callback(loop.shutdown_asyncgens)  # closes a recorder's connections
     try:
-        server = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
-        try:
-            yield server
-        finally:
-            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
+        yield asyncio.run_coroutine_threadsafe(stack.enter_async_context(serving), loop).result()
     finally:
-        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()  # closes a recorder's connections
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -111,18 +111,10 @@ def error_for(
         remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
     where = f"{'the proxy' if status == 407 else 'Venice'} answered {status}" if status >= 300 else "Venice reported an error"
-    message = f"{where}: {detail}{'' if detail[-1:] in '.!?' else '.'}{' ' + remedy if remedy else ''}"
-    error = kind(
-        f"{message} [request {request_id}]" if request_id else message,
-        status_code=status,
-        code=code,
-        request_id=request_id,
-        body=body,
-        meta=meta,
-        retry_after_seconds=retry_after_seconds,
-        partial=partial,
-        counts_as=counts_as,
-    )
+    reference = f" [request {request_id}]" if request_id else ""
+    message = f"{where}: {detail}{'' if detail[-1:] in '.!?' else '.'}{' ' + remedy if remedy else ''}{reference}"
+    given: dict[str, Any] = {"meta": meta, "retry_after_seconds": retry_after_seconds, "partial": partial, "body": body}
+    error = kind(message, status_code=status, counts_as=counts_as, code=code, request_id=request_id, **given)
     if isinstance(error, errors.RateLimitError):
         error.kind = _rate_limit_kind(headers, detail.lower(), (code or "").lower())
     return error

@@ -8,22 +8,8 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from .._wire.request_body import checked_messages
 from ..exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError, NoToolCallsError
 from ..types._base import Model, is_private, mark_private, plain
-from ..types.api.chat import (
-    AssistantMessage,
-    ChatCompletionResponse,
-    ChatMessage,
-    ChatUsage,
-    Message,
-    Messages,
-    Tool,
-    ToolCall,
-    ToolLoopResult,
-    ToolLoopState,
-    ToolMessage,
-    added_usage,
-    choice_at,
-    content_text,
-)
+from ..types.api import chat
+from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, Messages, Tool, ToolCall, ToolLoopResult, ToolLoopState
 from ..types.api.params import MESSAGES
 from .toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
 
@@ -85,7 +71,7 @@ class ToolLoop:
         typed = [_ROLES[message["role"]].model_validate(message) for message in checked_messages(given)]
         self.history: list[Message] = cast("list[Message]", typed)
         """The conversation: what to send next."""
-        if resume is not None and isinstance(last := self.history[-1], AssistantMessage):
+        if resume is not None and isinstance(last := self.history[-1], chat.AssistantMessage):
             self._calls = _calls_of(last)
 
     @property
@@ -109,7 +95,6 @@ class ToolLoop:
     def state(self) -> ToolLoopState:
         """The loop as plain JSON, from which it can be continued later."""
         state = ToolLoopState(
-            version=1,
             messages=plain(self.history),
             iterations=self.iterations,
             results=self._results or None,
@@ -139,7 +124,7 @@ class ToolLoop:
         turn = _turn(response)
         calls = _calls_of(turn)
         self.iterations += 1
-        self.usage = added_usage(self.usage, response.usage)
+        self.usage = chat.added_usage(self.usage, response.usage)
         if not calls and (came := _instead_of_calls(response, turn)):
             raise NoToolCallsError(
                 f"the model's turn ends with a tool call, but holds no call: it holds {came}",
@@ -187,7 +172,7 @@ class ToolLoop:
             self._results[call.id] = result_text(result)
         self.waiting = [identity for identity in self.waiting if identity not in self._results]
         if not self.open_calls:
-            self.history += [ToolMessage(content=self._results[call.id], tool_call_id=call.id) for call in self._calls]
+            self.history += [chat.ToolMessage(content=self._results[call.id], tool_call_id=call.id) for call in self._calls]
             self._calls, self._results = [], {}
 
     def hold(self, call: ToolCall) -> None:
@@ -212,15 +197,15 @@ class ToolLoop:
         return state.messages
 
 
-def _turn(response: ChatCompletionResponse) -> AssistantMessage:
+def _turn(response: ChatCompletionResponse) -> chat.AssistantMessage:
     """The assistant's turn as it came, with ids of calls that pair them with results: one each, and no two alike."""
     try:
-        found = choice_at(response, 0).get("message")
+        found = chat.choice_at(response, 0).get("message")
     except ValueError as error:
         raise NoChoicesError(str(error)) from None
-    if not isinstance(found, ChatMessage):
+    if not isinstance(found, chat.ChatMessage):
         raise NoChoicesError("the response's first choice holds no message")
-    turn = AssistantMessage.from_response(response)
+    turn = chat.AssistantMessage.from_response(response)
     vars(turn)["role"] = "assistant"
     seen: set[str] = set()
     for position, call in enumerate(_calls_of(turn)):
@@ -231,18 +216,18 @@ def _turn(response: ChatCompletionResponse) -> AssistantMessage:
     return turn
 
 
-def _instead_of_calls(response: ChatCompletionResponse, turn: AssistantMessage) -> str | None:
+def _instead_of_calls(response: ChatCompletionResponse, turn: chat.AssistantMessage) -> str | None:
     """What came in place of the calls that a turn without calls says it makes; None if it is an answer."""
     if legacy := turn.get("function_call"):
         return f"function_call={plain(legacy)!r:.200}, which no longer is how tools are called"
-    if content_text(turn.content):
+    if chat.content_text(turn.content):
         return None
-    reason: Any = choice_at(response, 0).finish_reason
+    reason: Any = chat.choice_at(response, 0).finish_reason
     if reason in _CALLING or turn.tool_calls:
         return f"finish_reason={reason!r}, tool_calls={plain(turn.tool_calls)!r:.200} and no text"
     return None
 
 
-def _calls_of(turn: AssistantMessage) -> list[ToolCall]:
+def _calls_of(turn: chat.AssistantMessage) -> list[ToolCall]:
     calls = turn.tool_calls
     return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []

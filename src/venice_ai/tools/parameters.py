@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import Parameter
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, cast
 
 import typing_extensions
@@ -144,10 +144,7 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
         return _guessed(parameter)
     if isinstance(given, str) and _CONTEXT.match(given):
         return context  # its `Deps` may be known to type checkers alone
-
-    def holder() -> None: ...
-
-    holder.__annotations__ = {parameter.name: given}
+    holder = SimpleNamespace(__annotations__={parameter.name: given})
     try:
         namespace = getattr(underlying(function), "__globals__", {})
         hints = typing_extensions.get_type_hints(holder, namespace, names, include_extras=True)

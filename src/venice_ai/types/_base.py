@@ -6,8 +6,13 @@ and a paid answer is never lost to an odd field. A key named like a method would
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from enum import Enum
+from inspect import Parameter, Signature
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeVar, cast, dataclass_transform, overload
 
@@ -16,8 +21,6 @@ from ._view import is_array as is_array  # noqa: PLC0414  # for all who read JSO
 from ._view import is_object as is_object  # noqa: PLC0414
 
 if TYPE_CHECKING:
-    from inspect import Signature
-
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
@@ -28,21 +31,15 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_OBJECTS = re.compile(r"(?P<list>list\[)?(?P<name>\w+)\]?(?P<none> \| None)?")
+"""The annotation of a field whose JSON is an object of another class, or a list of such."""
 
 
-class _Fixed:
+class _Fixed(property):
     """A method that a key of the same name in the JSON cannot hide (a data descriptor wins over `__dict__`)."""
 
-    __slots__ = ("function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def __get__(self, instance: object | None, owner: type) -> Callable[..., Any]:
-        return self.function if instance is None else MethodType(self.function, instance)
-
-    def __set__(self, instance: object, value: object) -> None:
-        raise AttributeError(f"{self.function.__name__!r} is a method of {type(instance).__name__}")
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
+        return self.fget if instance is None else MethodType(cast("Any", self.fget), instance)
 
 
 class _FieldsAsSignature:
@@ -51,8 +48,6 @@ class _FieldsAsSignature:
     def __get__(self, instance: object | None, owner: type[Model]) -> Signature:
         if instance is not None:
             raise AttributeError("__signature__")
-        from inspect import Parameter, Signature
-
         # Names that begin with an underscore are tables of the class, this one among them.
         declared = [item for base in reversed(owner.__mro__) for item in vars(base).get("__annotations__", {}).items()]
         fields = {name: kind for name, kind in declared if not name.startswith("_")}
@@ -81,7 +76,7 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
     """Whether it came end-to-end encrypted: then its `repr`, which ends up in logs and traces, does not show what it holds."""
 
     _lists: ClassVar[frozenset[str]] = frozenset()
-    """Fields that read as an empty list where the JSON has none."""
+    """Fields that read as an empty list where the JSON has none: the lists of objects that every reply has."""
     _certain: ClassVar[frozenset[str]] = frozenset()
     """Nested fields that read as an (empty) object, or list of objects, whatever the JSON has in their place."""
     _fields: ClassVar[frozenset[str]] = frozenset()
@@ -94,6 +89,12 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
         own = [name for name in cls.__annotations__ if not name.startswith("_")]
         declared = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
         cls._fields = cls._fields.union(own)
+        found = {name: kind for name in own if (kind := _OBJECTS.fullmatch(str(cls.__annotations__[name])))}
+        known = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+        kinds = {name: known.get(each["name"]) for name, each in found.items()}
+        views = {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, View)}
+        cls._nested = cls._nested | views
+        cls._lists = cls._lists | {name for name in views if found[name]["list"] and not found[name]["none"]}
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
         for name in cls._certain:
@@ -135,8 +136,6 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
         Raises:
             ValueError: `text` is not JSON.
         """
-        import json
-
         return cls.model_validate(json.loads(text))
 
     if not TYPE_CHECKING:  # to type checkers there are the declared fields alone; `reply["x"]` reads any other
@@ -191,13 +190,11 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
         `mode` is accepted because pydantic has it; what came from JSON is the same in both.
         """
         dumped = plain(self)
-        return cast("dict[str, Any]", _without_none(dumped) if exclude_none else dumped)
+        return cast("dict[str, Any]", without_none(dumped) if exclude_none else dumped)
 
     @fixed
     def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
         """The same as JSON text."""
-        import json
-
         return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent, ensure_ascii=False)
 
     def __eq__(self, other: object) -> bool:
@@ -213,8 +210,6 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
 
     @fixed
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        from copy import deepcopy
-
         fields = {key: deepcopy(value, memo) for key, value in vars(self).items()}
         return cast("Self", _restored(type(self), fields, _kept(self)))
 
@@ -333,12 +328,17 @@ def _copied(value: Any) -> Any:
     return plain(value)
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in cast("dict[Any, Any]", value).items() if item is not None}
+def without_none(value: Any, fields: Mapping[str, Any] | None = None) -> Any:
+    """JSON without its members that are null; given `fields`, without such fields alone, and those inside them."""
     if isinstance(value, list):
-        return [_without_none(item) for item in cast("list[Any]", value)]
-    return value
+        return [without_none(item, fields) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[Any, Any]", value).items()
+    if fields is None:
+        return {name: without_none(inner) for name, inner in members if inner is not None}
+    kept = ((name, inner) for name, inner in members if inner is not None or name not in fields)
+    return {name: without_none(inner, inside) if (inside := fields.get(name)) else inner for name, inner in kept}
 
 
 def plain(value: Any) -> Any:

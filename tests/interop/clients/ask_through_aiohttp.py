@@ -46,8 +46,8 @@ async def traced(base_url: str, own: bool) -> Any:
     return {
         "texts": texts,
         "names": [span.name for span in finished],
-        "traces": [f"{span.context.trace_id:032x}-{span.context.span_id:016x}" for span in finished],
-        "shown": [str(dict(span.attributes)) for span in finished],
+        "traces": [f"{at.trace_id:032x}-{at.span_id:016x}" for span in finished if (at := span.context)],
+        "shown": [str(dict(span.attributes or {})) for span in finished],
     }
 
 

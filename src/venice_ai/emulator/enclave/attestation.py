@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from venice_ai.tee.crypto import address
-from venice_ai.tee.curve import ORDER, Key, PrivateKey, recover
+from venice_ai.tee.curve import Key, PrivateKey, recover
 from venice_ai.tee.eventlog import RUNTIME_EVENT
 from venice_ai.tee.quote import Quote
 from venice_ai.tee.signature import digest
@@ -96,15 +95,21 @@ def _event(register: int, kind: int, said: bytes) -> Event:
     return {"imr": register, "event_type": kind, "digest": digest, "event": "", "event_payload": ""}
 
 
+def provenance(key: EnclaveKey, model: str) -> dict[str, str]:
+    """What both the attestation and the signatures of answers say of the enclave."""
+    signer = {"signing_address": key.address, "signing_algo": "ecdsa", "model": model, "upstream_model": f"emulator/{model}"}
+    return {**signer, "tee_hardware": "intel-tdx", "tee_provider": "phala"}
+
+
 class EnclaveKey:
     """A key pair (secp256k1): clients encrypt to it, and it signs responses."""
 
     def __init__(self) -> None:
-        secret = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big")
+        self._signing = ec.generate_private_key(ec.SECP256K1())
+        secret = self._signing.private_numbers().private_value.to_bytes(32, "big")
         self.private: PrivateKey = Key(secret)  # for opening what was sealed
         self.public: bytes = self.private.public_key
         self.address: str = address(self.public)
-        self._signing = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
 
     def sign(self, text: str) -> str:
         """The signature of a text, as wallets sign one: 0x, and r, s and v in hex."""
@@ -152,24 +157,28 @@ class Draft:
         self.signed = self.domain.signed(bytes.fromhex(self.key.address[2:]) + bytes(12) + self.nonce)
 
     def answer(self) -> None:
-        domain, key, quote = self.domain, self.key, Quote(bytes(self.signed), b"", b"")
+        domain, quote = self.domain, Quote(bytes(self.signed), b"", b"")
+        measured = {name: getattr(quote, name).hex() for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")}
+        shown = {"compose_hash": domain.compose_hash.hex(), "os_image_hash": domain.os_image.hex()}
         self.reply = {
+            **provenance(self.key, self.model),
             "verified": True,
-            "model": self.model,
             "nonce": self.nonce.hex(),
             "request_nonce": self.nonce.hex(),
             "nonce_source": self.nonce_source,
-            "signing_address": key.address,
-            "signing_public_key": key.public.hex(),
-            "signing_algo": "ecdsa",
-            "tee_hardware": "intel-tdx",
-            "tee_provider": "phala",
-            "upstream_model": f"emulator/{self.model}",
+            "signing_public_key": self.key.public.hex(),
             "candidates_evaluated": 1,
             "candidates_available": 1,
             "vm_config": json.dumps({"image": IMAGE, "num_gpus": GPU_COUNT, "os_image_hash": domain.os_image.hex()}),
             "nvidia_payload": self.nvidia.payload(self.nonce),
-            "info": self._info(quote),
+            "info": {
+                **shown,
+                "app_id": domain.app_id.hex(),
+                "instance_id": domain.instance_id.hex(),
+                "app_name": "emulator",
+                "key_provider_info": domain.key_provider,
+                "tcb_info": {**measured, **shown, "app_compose": domain.app_compose},
+            },
             "server_verification": self._claims(quote),
         }
         self.show_quote(self.intel.quote(bytes(self.signed)))
@@ -181,19 +190,6 @@ class Draft:
         if isinstance(reply.get("nvidia_payload"), dict):
             reply["nvidia_payload"] = json.dumps(reply["nvidia_payload"])
         return json.dumps(reply, separators=(",", ":")).encode()
-
-    def _info(self, quote: Quote) -> dict[str, Any]:
-        domain = self.domain
-        measured = {name: getattr(quote, name).hex() for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")}
-        shown = {"compose_hash": domain.compose_hash.hex(), "os_image_hash": domain.os_image.hex()}
-        return {
-            "app_id": domain.app_id.hex(),
-            "instance_id": domain.instance_id.hex(),
-            "app_name": "emulator",
-            **shown,
-            "key_provider_info": domain.key_provider,
-            "tcb_info": {**measured, "app_compose": domain.app_compose, **shown},
-        }
 
     def _claims(self, quote: Quote) -> dict[str, Any]:
         data = quote.report_data.hex()

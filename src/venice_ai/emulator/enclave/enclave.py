@@ -14,7 +14,7 @@ from venice_ai.types.api.models import ModelCapabilities
 from .. import contract
 from ..contract import Issue
 from ..sending import JSON_TYPE, Answer, Incoming, encode_json, json_answer
-from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
+from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey, provenance
 from .channel import Channel, opened
 from .faults import FAULTS, Fault
 from .hardware import Intel, Nvidia
@@ -134,16 +134,7 @@ class Enclave:
         if found is None or not request_id:
             return contract.refused(404, "No signature was found for this request")
         text = self._fault.signed(found.hashes)
-        reply = {
-            "text": text,
-            "signature": self.key.sign(text),
-            "signing_address": self.key.address,
-            "signing_algo": "ecdsa",
-            "model": model,
-            "requested_request_id": request_id,
-            "tee_provider": "phala",
-            "tee_hardware": "intel-tdx",
-            "upstream_model": f"emulator/{model}",
-        }
+        reply = {"text": text, "signature": self.key.sign(text), "requested_request_id": request_id}
+        reply |= provenance(self.key, model)
         self._fault.attested(reply)
         return json_answer(200, reply)

@@ -58,10 +58,6 @@ def _reply(members: dict[str, Any], draft: Draft) -> None:
             holder[name] = value
 
 
-def _key(change: Callable[[bytes], bytes], member: str = "signing_public_key") -> Callable[[Draft], None]:
-    return lambda draft: draft.reply.update({member: change(draft.key.public).hex()})
-
-
 def _swapped_key_and_address(draft: Draft) -> None:
     other = EnclaveKey()
     draft.reply |= {"signing_public_key": other.public.hex(), "signing_address": other.address}
@@ -111,10 +107,6 @@ def _binds(parts: list[str], draft: Draft) -> None:
     there = {"address": own, "another": another, "zeros": bytes(12), "nonce": draft.nonce, "no nonce": bytes(32)}
     there |= {"hashed nonce": hashlib.sha256(draft.nonce).digest(), "tls": hashlib.sha256(own + b"spki").digest()}
     draft.put(LAYOUT["report_data"][0], b"".join(there[part] for part in parts))
-
-
-def _quote(change: Callable[[bytes], bytes]) -> Callable[[Draft], None]:
-    return lambda draft: draft.show_quote(change(draft.quote))
 
 
 def _flipped(raw: bytes, position: int) -> bytes:
@@ -218,11 +210,15 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
 _ROWS: Final[dict[str, dict[str, Any]]] = json.loads(files("venice_ai.emulator.enclave").joinpath("faults.json").read_bytes())
 
 _CODE: Final[dict[str, Fault]] = {
-    "swapped_key": Fault(replied=_key(lambda _: EnclaveKey().public)),
+    "swapped_key": Fault(replied=lambda draft: draft.reply.update(signing_public_key=EnclaveKey().public.hex())),
     "swapped_key_and_address": Fault(replied=_swapped_key_and_address),
-    "two_keys": Fault(replied=_key(lambda _: EnclaveKey().public, "signing_key")),
-    "key_off_curve": Fault(replied=_key(lambda key: _flipped(key, -1))),
-    "key_compressed": Fault(replied=_key(lambda key: bytes([2 + (key[-1] & 1)]) + key[1:33])),
+    "two_keys": Fault(replied=lambda draft: draft.reply.update(signing_key=EnclaveKey().public.hex())),
+    "key_off_curve": Fault(replied=lambda draft: draft.reply.update(signing_public_key=_flipped(draft.key.public, -1).hex())),
+    "key_compressed": Fault(
+        replied=lambda draft: _reply(
+            {"signing_public_key": f"{2 + draft.key.public[-1] % 2:02x}{draft.key.public[1:33].hex()}"}, draft
+        )
+    ),
     "keyset_of_others": Fault(replied=_keys_of_others),
     "replayed_quote": Fault(replied=_replayed_quote),
     "doubled_keys": Fault(written=_doubled_keys),
@@ -231,15 +227,16 @@ _CODE: Final[dict[str, Fault]] = {
     "duplicate_members": Fault(written=lambda draft: b'{"verified":false,' + draft.written()[1:]),
     "other_spelling": Fault(replied=_other_spelling),
     "redirect": Fault(answered=Answer(302, {"location": ELSEWHERE})),
-    "quote_flipped": Fault(replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))),
-    "trailing_garbage": Fault(replied=_quote(lambda raw: raw + b"garbage")),
-    "truncated_quote": Fault(replied=_quote(lambda raw: raw[:-100])),
+    "quote_flipped": Fault(replied=lambda draft: draft.show_quote(_flipped(draft.quote, LAYOUT["mrtd"][0]))),
+    "trailing_garbage": Fault(replied=lambda draft: draft.show_quote(draft.quote + b"garbage")),
+    "truncated_quote": Fault(replied=lambda draft: draft.show_quote(draft.quote[:-100])),
     "other_intel": Fault(replied=lambda draft: draft.show_quote(Intel("somebody else").quote(bytes(draft.signed)))),
     "boot_without_end": Fault(booted=lambda draft: draft.domain.log.pop()),
     "compose_edited": Fault(replied=lambda draft: _reply({"info.tcb_info.app_compose": f"{draft.domain.app_compose} "}, draft)),
     "long_compose": Fault(booted=partial(_starts, app_compose=_LONG_COMPOSE)),
     "long_compose_unsigned": Fault(
-        booted=partial(_starts, app_compose=_LONG_COMPOSE), replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0]))
+        booted=partial(_starts, app_compose=_LONG_COMPOSE),
+        replied=lambda draft: draft.show_quote(_flipped(draft.quote, LAYOUT["signature"][0])),
     ),
     "gateway_without_version": Fault(replied=lambda draft: _gateway(draft, draft.key.public)),
     "gpu_other_root": Fault(replied=_gpus(lambda shown, draft: [Nvidia("somebody else").item(0, draft.nonce), *shown[1:]])),

@@ -188,7 +188,8 @@ class Published:
         intel = self.intel
         signer: Authority = getattr(intel, self.signed_by)
         said = {"tcb_info": self._tcb_info(), "qe_identity": self._identity()}
-        signed = {name: json.dumps(each, separators=(",", ":")) for name, each in said.items()}
+        dates = {"issueDate": self._stamp(self.issued), "nextUpdate": self._stamp(self.expires)}
+        signed = {name: json.dumps({**each, **dates}, separators=(",", ":")) for name, each in said.items()}
         return {
             "pck_crl_issuer_chain": pem(intel.ca, intel.root),
             "root_ca_crl": self._revocations(intel.root, "ca", "signer"),
@@ -214,10 +215,6 @@ class Published:
             builder = builder.add_revoked_certificate(entry)
         return builder.sign(issuer.key, issuer.digest).public_bytes(Encoding.DER).hex()
 
-    def _head(self, evaluation: int | None = None) -> dict[str, Any]:
-        dates = {"issueDate": self._stamp(self.issued), "nextUpdate": self._stamp(self.expires)}
-        return {**dates, "tcbEvaluationDataNumber": self.evaluation if evaluation is None else evaluation}
-
     def _level(self, tcb: dict[str, Any], status: str) -> dict[str, Any]:
         return {"tcb": tcb, "tcbDate": self._stamp(-200 * DAY), "tcbStatus": status}
 
@@ -234,32 +231,27 @@ class Published:
         identity = {"id": "TDX_01", **module, "tcbLevels": [self._level({"isvsvn": 5}, self.module_status)]}
         of_platform = {"fmspc": self.fmspc or self.intel.fmspc, "pceId": self.pce_id, "tcbType": self.tcb_type}
         of_module = {"tdxModule": module, "tdxModuleIdentities": [identity]}
-        return {"id": "TDX", "version": 3, **self._head(), **of_platform, **of_module, "tcbLevels": [level]}
+        head = {"id": "TDX", "version": 3, "tcbEvaluationDataNumber": self.evaluation}
+        return {**head, **of_platform, **of_module, "tcbLevels": [level]}
 
     def _identity(self) -> dict[str, Any]:
         masks = {"miscselectMask": "FF" * 4, "attributesMask": "FBFFFFFFFFFFFFFF0000000000000000"}
         enclave = {"miscselect": "00" * 4, "attributes": "11" + "00" * 15, "mrsigner": QE_SIGNER.hex().upper(), "isvprodid": 2}
         levels = [self._level({"isvsvn": QE_SVN}, self.qe_status)]
-        return {"id": "TD_QE", "version": 2, **self._head(self.qe_evaluation), **masks, **enclave, "tcbLevels": levels}
+        head = {"id": "TD_QE", "version": 2, "tcbEvaluationDataNumber": self.qe_evaluation or self.evaluation}
+        return {**head, **masks, **enclave, "tcbLevels": levels}
 
 
 def _platform_extension(fmspc: str) -> bytes:
-    def entry(suffix: str, value: bytes) -> bytes:
-        return der(0x30, oid(_SGX + suffix), value)
+    def entry(suffix: str, tag: int, *values: bytes) -> bytes:
+        return der(0x30, oid(f"{_SGX}.{suffix}"), der(tag, *values))
 
-    svns = [entry(f".2.{number}", der(0x02, bytes([_SVN]))) for number in range(1, 17)]
-    tcb = [*svns, entry(".2.17", der(0x02, bytes([_PCE_SVN]))), entry(".2.18", der(0x04, bytes([_SVN] * 16)))]
-    flags = [entry(f".7.{number}", der(0x01, value)) for number, value in ((1, b"\xff"), (2, b"\xff"), (3, b"\x00"))]
-    return der(
-        0x30,
-        entry(".1", der(0x04, b"\x11" * 16)),
-        entry(".2", der(0x30, *tcb)),
-        entry(".3", der(0x04, bytes(2))),
-        entry(".4", der(0x04, bytes.fromhex(fmspc))),
-        entry(".5", der(0x0A, b"\x01")),
-        entry(".6", der(0x04, b"\x22" * 16)),
-        entry(".7", der(0x30, *flags)),
-    )
+    svns = [entry(f"2.{number}", 0x02, bytes([_SVN])) for number in range(1, 17)]
+    tcb = [*svns, entry("2.17", 0x02, bytes([_PCE_SVN])), entry("2.18", 0x04, bytes([_SVN] * 16))]
+    flags = [entry(f"7.{number}", 0x01, value) for number, value in ((1, b"\xff"), (2, b"\xff"), (3, b"\x00"))]
+    platform = [entry("1", 0x04, b"\x11" * 16), entry("2", 0x30, *tcb), entry("3", 0x04, bytes(2))]
+    kind = [entry("4", 0x04, bytes.fromhex(fmspc)), entry("5", 0x0A, b"\x01")]
+    return der(0x30, *platform, *kind, entry("6", 0x04, b"\x22" * 16), entry("7", 0x30, *flags))
 
 
 class Nvidia:

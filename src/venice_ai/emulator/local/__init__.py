@@ -1,8 +1,4 @@
-"""A real language model behind the emulator's front (extra `local`).
-
-`translation.py` makes the engine's request of what is asked for, with its grammar, and Venice's chunks of what comes;
-`model.py` finds the weights, opens the engine and runs it on a thread.
-"""
+"""A real language model behind the emulator's front (extra `local`)."""
 
 from __future__ import annotations
 

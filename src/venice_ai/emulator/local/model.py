@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import mmap
 import os
 import secrets
 import sys
@@ -147,14 +146,12 @@ def own_weights(path: Path) -> Weights:
     """A GGUF file of the user's; LocalModelError if there is no such file, or it is of another kind."""
     try:
         with path.open("rb") as file:
-            magic = file.read(4)
+            head = file.read(64 * 2**20)  # where the metadata stands
     except OSError as error:
         raise LocalModelError(f"Cannot read the model {str(path)!r} ({error.strerror}); check the path.") from error
-    if magic != b"GGUF":
+    if not head.startswith(b"GGUF"):
         raise LocalModelError(f"{str(path)!r} is not a GGUF file; give the model in llama.cpp's format, FILE.gguf.")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        has_template = content.find(b"tokenizer.chat_template", 0, 64 * 2**20) >= 0  # the metadata stands at the head
-    return Weights(path, path.stem, has_template)
+    return Weights(path, path.stem, b"tokenizer.chat_template" in head)
 
 
 def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:

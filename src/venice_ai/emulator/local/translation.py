@@ -14,7 +14,7 @@ from venice_ai._core.json_values import items, members
 from venice_ai.emulator.answer import ChatBody
 from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
 from venice_ai.emulator.schemas import BOUNDS, implied_type, names_of
-from venice_ai.types._base import is_array, is_object
+from venice_ai.types._base import is_object
 
 Schema: TypeAlias = dict[str, Any]
 Form: TypeAlias = Literal["words", "json", "call"]
@@ -101,12 +101,10 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:
     """The functions of which one must be called; none if the model may answer in words."""
     choice = chat.body.get("tool_choice")
-    if not is_object(choice) and choice != "required":
+    name = choice["function"]["name"] if is_object(choice) else None
+    if name is None and choice != "required":
         return []
-    functions = chat.functions
-    if is_object(choice):
-        functions = [function for function in functions if function["name"] == choice["function"]["name"]]
-    if not functions:
+    if not (functions := [function for function in chat.functions if name in {None, function["name"]}]):
         raise UnsupportedInput("tool_choice asks for a call, but tools has no such function.")
     return functions
 
@@ -294,17 +292,15 @@ def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
     return {"anyOf": calls, "$defs": definitions}
 
 
-def _moved(node: Any, root: str) -> Any:
-    """A part of a schema that now stands at `root`: its references still lead where they led when it stood alone."""
-    if is_array(node):
-        return [_moved(item, root) for item in node]
-    if not is_object(node):
-        return node
-    moved = {key: _moved(value, root) for key, value in node.items()}
-    reference = moved.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#"):
-        moved["$ref"] = root + reference[1:]
-    return moved
+def _moved(schema: Any, root: str) -> Any:
+    """A schema that now stands at `root`: its references still lead where they led when it stood alone."""
+
+    def moved(node: dict[str, Any]) -> dict[str, Any]:
+        reference = node.get("$ref")
+        is_local = isinstance(reference, str) and reference.startswith("#")
+        return {**node, "$ref": root + reference[1:]} if is_local else node
+
+    return json.loads(json.dumps(schema), object_hook=moved)
 
 
 def bounded(schema: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -42,13 +42,7 @@ class Parameters(dict[str, Any]):
 
 
 async def request_for(
-    kind: Any,
-    messages: Messages,
-    params: Mapping[str, Any],
-    *,
-    name: str | None,
-    strict: bool,
-    echoes: Callable[[Mapping[str, Any]], bool],
+    kind: Any, messages: Messages, params: Parameters, *, name: str | None, strict: bool, echoes: Callable[[Parameters], bool]
 ) -> tuple[Conversation, dict[str, Any] | None, bool]:
     """How an object is asked for, and whether within `{"value": ...}`; encrypted, by a message: a schema travels in clear."""
     # It is awaited, so that the caller can let go of the messages before anything is refused.

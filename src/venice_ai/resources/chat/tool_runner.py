@@ -14,18 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from ... import exceptions
 from ..._core.concurrency import as_completed, in_thread, without_locals
 from ..._core.privacy import encryption_requested_in, refuse_below
-from ...exceptions import (
-    APIError,
-    InvalidArgumentError,
-    InvalidRequestError,
-    ToolArgumentsError,
-    ToolLoopPausedError,
-    ToolTimeoutError,
-    UnknownToolError,
-    VeniceError,
-)
+from ...exceptions import APIError, InvalidArgumentError, InvalidRequestError, ToolArgumentsError, VeniceError
 from ...streaming import ChatStream, Stream
 from ...tee.types import TeeOptions
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
@@ -136,7 +128,7 @@ class ToolRun:
                     yield event
         if loop.open_calls:
             said = f"calls wait for a person ({', '.join(map(call_name, loop.open_calls))}); "
-            raise ToolLoopPausedError(f"{said}store error.state, and resume with decisions", state=loop.state)
+            raise exceptions.ToolLoopPausedError(f"{said}store error.state, and resume with decisions", state=loop.state)
 
     async def _judged(self, call: ToolCall) -> _Call | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
@@ -206,7 +198,7 @@ class ToolRun:
             await self._hooked(self._on_tool_call, item.call, item.value)
         return ToolCallFinished(item.call, content, self.loop.iterations)
 
-    def _reported(self, call: ToolCall, error: UnknownToolError) -> ToolCallFinished:
+    def _reported(self, call: ToolCall, error: exceptions.UnknownToolError) -> ToolCallFinished:
         if self.loop.on_unknown_tool == "raise":
             raise error
         return ToolCallFinished(call, str(error), self.loop.iterations, error)
@@ -225,7 +217,7 @@ class ToolRun:
         except TimeoutError as error:
             if not limit.expired():
                 raise  # the tool's own
-            raise ToolTimeoutError(f"no result within {seconds:g} s") from error
+            raise exceptions.ToolTimeoutError(f"no result within {seconds:g} s") from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():

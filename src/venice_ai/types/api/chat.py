@@ -7,6 +7,7 @@ plain mapping of the same shape. Meaning and ranges are those of Venice's API re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -179,8 +180,6 @@ class ToolCallFunction(Model):
         Raises:
             pydantic.ValidationError: they are not JSON, or do not fit the class.
         """
-        import json
-
         from pydantic import TypeAdapter
 
         text = self.arguments or "{}"
@@ -191,8 +190,6 @@ class ToolCallFunction(Model):
 
 def read_arguments(given: Any) -> Any:
     """The JSON of a call's arguments, also of JSON text of JSON text; `{}` if nothing was given, a ValueError if not JSON."""
-    import json
-
     value: Any = {} if given is None else given
     while isinstance(value, str):
         try:
@@ -215,8 +212,6 @@ class ToolCall(Model):
     """`"function"` nearly always."""
     index: int | None = None
     """Place of the call in the turn. Not unique."""
-
-    _nested = {"function": ToolCallFunction}
 
 
 class AssistantMessage(BaseMessage):
@@ -284,8 +279,6 @@ class ChatMessage(BaseMessage):
     """Why the model refused, where it did."""
     tool_calls: list[ToolCall] | None = None
     """The calls that the model asks for; None if none."""
-
-    _nested = {"tool_calls": ToolCall}
 
     @property
     def text(self) -> str | None:
@@ -456,8 +449,6 @@ class ChatUsage(Model):
     cache_creation_input_tokens: int | None = None
     """Prompt tokens written to the cache, where the server says so here."""
 
-    _nested = {"prompt_tokens_details": TokenDetails, "completion_tokens_details": TokenDetails}
-
     @property
     def cached_tokens(self) -> int:
         """Prompt tokens read from the cache; 0 where the reply does not say."""
@@ -502,8 +493,6 @@ class EffectiveParameters(VeniceParameters):
     web_search_citations: list[WebSearchCitation] | None = None
     """The pages that a web search found."""
 
-    _nested = {"web_search_citations": WebSearchCitation}
-
 
 class ChatChoice(Model):
     """One of the `n` answers. `finish_reason` is an open set: `stop`, `length`, `tool_calls`, `content_filter` ..."""
@@ -519,7 +508,6 @@ class ChatChoice(Model):
     stop_reason: Any = None
     """What the provider says besides."""
 
-    _nested = {"message": ChatMessage}
     _certain = frozenset({"message"})
 
 
@@ -549,8 +537,6 @@ class ChatCompletionResponse(Response):
     prompt_logprobs: Any = None
     """Log probabilities of the prompt, where the provider sends them."""
 
-    _nested = {"choices": ChatChoice, "usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
-    _lists = frozenset({"choices"})
     _certain = frozenset({"choices"})
 
     @property
@@ -756,8 +742,6 @@ class ToolLoopState(Model):
     usage: ChatUsage | None = None
     """Tokens of the round trips so far."""
 
-    _nested = {"usage": ChatUsage}
-
     @property
     def waiting_calls(self) -> list[ToolCall]:
         """The calls that wait for a person's decision."""
@@ -785,8 +769,6 @@ class ChunkToolCall(Model):
     """`"function"`, in the first fragment."""
     function: ChunkToolCallFunction | None = None
     """The next piece of the name and the arguments."""
-
-    _nested = {"function": ChunkToolCallFunction}
 
 
 def choice_at(response: ChatCompletionResponse, index: int) -> ChatChoice:

@@ -33,8 +33,6 @@ class Rates(Model):
     cache_write: Price | None = None
     """For input written to the cache; may be below `input`."""
 
-    _nested = {"input": Price, "output": Price, "cache_input": Price, "cache_write": Price}
-
 
 class ExtendedPricing(Rates):
     """Rates for the whole request once its input exceeds `context_token_threshold` tokens."""
@@ -48,8 +46,6 @@ class ModelPricing(Rates):
 
     extended: ExtendedPricing | None = None
     """Rates for long inputs."""
-
-    _nested = {**Rates._nested, "extended": ExtendedPricing}  # noqa: SLF001  # the base class
 
 
 class ModelCapabilities(Model):
@@ -140,8 +136,6 @@ class ModelSpec(Model):
     deprecation: ModelDeprecation | None = None
     """When it goes, if that is known."""
 
-    _nested = {"capabilities": ModelCapabilities, "pricing": ModelPricing, "deprecation": ModelDeprecation}
-
 
 class ModelResponse(Model):
     """A model of the catalogue."""
@@ -161,8 +155,6 @@ class ModelResponse(Model):
     context_length: int | None = None
     """Tokens of prompt and answer together, where the server says so here."""
 
-    _nested = {"model_spec": ModelSpec}
-
 
 class ModelsListResponse(Response):
     """The catalogue, or the part of it with one `type`."""
@@ -173,9 +165,6 @@ class ModelsListResponse(Response):
     """What kind of object this is."""
     type: str | None = None
     """The type that was asked for."""
-
-    _nested = {"data": ModelResponse}
-    _lists = frozenset({"data"})
 
     @fixed
     def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -196,6 +185,7 @@ def _row(model: ModelResponse) -> dict[str, Any]:
         return reduce(lambda value, name: getattr(value, name, None), path, spec)
 
     can = found("capabilities")
+    able = [name.removeprefix("supports") for name, has in can.items() if has is True] if isinstance(can, Model) else None
     return {
         "id": model.id,
         "type": model.type,
@@ -205,9 +195,7 @@ def _row(model: ModelResponse) -> dict[str, Any]:
         "output_usd": found("pricing", "output", "usd"),
         "privacy": found("privacy"),
         "traits": found("traits"),
-        "capabilities": [name.removeprefix("supports") for name, has in can.items() if has is True]
-        if isinstance(can, Model)
-        else None,
+        "capabilities": able,
         "retires": found("deprecation", "date"),
     }
 

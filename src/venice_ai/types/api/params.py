@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, Union, get_args, get_origin
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from typing_extensions import TypedDict
 
-from .._base import Model, is_array, is_object
+from .._base import Model, is_array, is_object, without_none
 from . import chat
 
 CHAT_PATH: Final = "/chat/completions"
@@ -296,19 +296,7 @@ def needed_capabilities(body: Mapping[str, Any]) -> Iterator[tuple[str, tuple[st
 
 def given_fields(name: str, value: Any) -> Any:
     """A parameter's value without our fields that are None; in schemas, `metadata` and unknown fields null is a value."""
-    return _without_none(value, OBJECTS[name]) if name in OBJECTS else value
-
-
-def _without_none(value: Any, fields: Mapping[str, Any]) -> Any:
-    if isinstance(value, list):
-        return [_without_none(item, fields) for item in cast("list[Any]", value)]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _without_none(inner, inside) if (inside := fields.get(name)) else inner
-        for name, inner in cast("dict[Any, Any]", value).items()
-        if inner is not None or name not in fields
-    }
+    return without_none(value, OBJECTS[name]) if name in OBJECTS else value
 
 
 OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {

@@ -19,7 +19,7 @@ _log = logging.getLogger("venice_ai")
 
 _DEEPEST: Final = 64
 """Levels of nesting that are sent back. Half of Python's usual stack holds some 500; no answer that means something has 20."""
-_OTHER_ROLES: Final = frozenset({"user", "system", "developer"})
+_OTHER_ROLES: Final = ("user", "system", "developer")
 _DETAIL_TEXTS: Final = ("data", "format", "id", "text")
 _LEFT_OUT: Final = object()
 
@@ -39,7 +39,10 @@ def returned(message: Mapping[str, Any] | Model) -> tuple[dict[str, Any], list[s
     for key, value in (vars(message) if isinstance(message, Model) else message).items():
         name = _writable(key, "a member's name", changes, 1)
         turn[name] = _writable(value, name, changes, 1)
-    if not _is_of_another(turn) and turn.get("role") != "assistant":
+    role, told = turn.get("role"), isinstance(turn.get("content"), str)
+    # What somebody else said stays as it is where it can be sent.
+    of_another = role in _OTHER_ROLES or (role == "tool" and isinstance(turn.get("tool_call_id"), str))
+    if role != "assistant" and not (of_another and told):
         turn["role"] = "assistant"
         changes["the role is the assistant's"] = None
     for name, rule in _RULES.items():
@@ -72,13 +75,6 @@ def _writable(value: Any, name: str, changes: dict[str, None], depth: int) -> An
         changes[f"a number in {name} that JSON does not have replaced by null"] = None
         return None
     return plain(value)
-
-
-def _is_of_another(turn: dict[str, Any]) -> bool:
-    """Whether a message that somebody else said is already one that can be sent."""
-    role = turn.get("role")
-    of_a_tool = role == "tool" and isinstance(turn.get("tool_call_id"), str)
-    return (of_a_tool or (isinstance(role, str) and role in _OTHER_ROLES)) and isinstance(turn.get("content"), str)
 
 
 def _text(value: Any) -> Any:

@@ -31,8 +31,6 @@ class ChatDelta(Model):
     tool_calls: list[ChunkToolCall] | None = None
     """The next fragments of tool calls."""
 
-    _nested = {"tool_calls": ChunkToolCall}
-
 
 class ChatChunkChoice(Model):
     """One choice's part of a chunk."""
@@ -46,7 +44,6 @@ class ChatChunkChoice(Model):
     logprobs: Any = None
     """Log probabilities of the tokens added, if asked for."""
 
-    _nested = {"delta": ChatDelta}
     _certain = frozenset({"delta"})
 
 
@@ -69,9 +66,6 @@ class ChatCompletionChunk(Model):
     """What was charged, where the server says; in the last chunk."""
     venice_parameters: EffectiveParameters | None = None
     """The Venice switches in force."""
-
-    _nested = {"choices": ChatChunkChoice, "usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
-    _lists = frozenset({"choices"})
 
     @property
     def text(self) -> str:
