@@ -88,6 +88,7 @@ async def test_a_floor_that_needs_it_names_it_before_the_catalogue_is_asked() ->
     [
         "from venice_ai.emulator.enclave import Enclave",
         "from venice_ai.emulator import Emulator; Emulator(tee=True)",
+        "from venice_ai import SyncVeniceClient; SyncVeniceClient(api_key='any').tee",
         "from venice_ai.tee import TeeSession",
         "from venice_ai.tee.session import TeeSession",
         "from venice_ai.tee.attestation import verify",

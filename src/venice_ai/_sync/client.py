@@ -81,9 +81,6 @@ class SyncVeniceClient(SyncConnection):
     @made_once
     def tee(self) -> SyncTee:
         """Attestations and signatures of enclaves; an ImportError if the extra `e2ee` is not installed."""
-        from ..tee.extra import require_extra
-
-        require_extra()
         from .tee import SyncTee
 
         return SyncTee(self)

@@ -5,7 +5,6 @@ The permutation works on 25 lanes of 64 bits, `lanes[x + 5 * y]`. https://keccak
 
 from __future__ import annotations
 
-from operator import xor
 from struct import iter_unpack, pack
 
 _RATE = 136  # bytes absorbed at a time: 1600 bits less twice the 256 of the digest
@@ -19,7 +18,7 @@ def keccak256(data: bytes | bytearray | memoryview) -> bytes:
     padded[-1] ^= 0x80
     lanes = [0] * 25
     for block in iter_unpack("<17Q", padded):
-        lanes = _permuted([*map(xor, lanes, block), *lanes[17:]])
+        lanes = _permuted([*map(int.__xor__, lanes, block), *lanes[17:]])
     return pack("<4Q", *lanes[:4])
 
 
