@@ -181,10 +181,6 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
 class SyncToolStream(SyncStream["ToolEvent"]):
     """The events of a tool loop: an iterator, and a context manager that stops the loop on leaving."""
 
-    def __init__(self, source: SyncSource[ToolEvent], *, client: SyncConnection | None = None) -> None:
-        super().__init__(source, client=client)
-        self._source = source
-
     def __iter__(self) -> SyncToolStream:
         return self
 
@@ -193,4 +189,4 @@ class SyncToolStream(SyncStream["ToolEvent"]):
 
     def collect(self) -> ToolLoopResult:
         """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
-        return cast("ToolLoopResult", self._source.collect())
+        return cast("ToolLoopResult", cast("SyncSource[ToolEvent]", self._iterator).collect())

@@ -18,11 +18,9 @@ from importlib.util import find_spec
 from typing import Annotated, Any, Final, cast
 
 import msgspec
-from cryptography.x509 import InvalidVersion, load_der_x509_crl
 
 from ..types.attestation import Check, Tcb
 from .canonical import parse, shaped
-from .certificates import check_chain, common_name, load
 from .checks import COLLATERAL, outcome, run, skipped
 from .types import INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
 
@@ -97,6 +95,8 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
 
 def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> None:
     """Checks that Intel's own signer signed each part. dcap-qvl takes any certificate below the root, a platform's too."""
+    from .certificates import check_chain, common_name, load
+
     for name, part in _SIGNERS.items():
         try:
             chain = load(str(collateral[name]).encode(), 2)
@@ -151,6 +151,8 @@ def _window_words(collateral: Mapping[str, Any], now: float) -> str:
 
 
 def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
+    from cryptography.x509 import load_der_x509_crl
+
     platform = claims["platform"]
     issuer = load_der_x509_crl(_binary("pck_crl", collateral["pck_crl"])).issuer.rfc4514_string().lower()
     lists = {"root": platform["root_ca_crl_num"], "processor" if "processor" in issuer else "platform": platform["pck_crl_num"]}
@@ -204,6 +206,8 @@ class _Times(msgspec.Struct, rename="camel"):
 
 def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
     """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at."""
+    from cryptography.x509 import InvalidVersion, load_der_x509_crl
+
     spans: list[tuple[float, float]] = []
     for name in ("tcb_info", "qe_identity"):
         times: _Times = shaped(parse(shaped(collateral.get(name), str, name)), _Times, name)
