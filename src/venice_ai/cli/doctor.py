@@ -73,10 +73,8 @@ def examine(connection: _options.Connection) -> dict[str, Finding]:
 
 def extras(lacking: dict[str, list[str]]) -> str:
     """Which extras are complete."""
-    install = f"pip install '{_packages.DISTRIBUTION}"
-    told = [
-        f"{name} without {', '.join(no)} ({install}[{name}]')" if no else f"{name} installed" for name, no in lacking.items()
-    ]
+    lacks = "{0} without {1} (pip install '" + _packages.DISTRIBUTION + "[{0}]')"
+    told = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
     return "; ".join(told) or "unknown, because the package itself is not installed"
 
 

@@ -106,15 +106,9 @@ def abilities(model: ModelResponse) -> list[str]:
 
 def _row(model: ModelResponse) -> dict[str, Any]:
     spec, context = spec_of(model), _context(model)
-    price_in, price_out = map(_dollars, _prices(model))
-    row: dict[str, Any] = {
-        "id": model.id,
-        "context": f"{context:,}" if context else "-",
-        "input": price_in,
-        "output": price_out,
-    }
-    told = {"notes": ", ".join(_notes(spec)), "abilities": " ".join(abilities(model)) or "-", "privacy": spec.privacy or "-"}
-    return row | told
+    row: dict[str, Any] = {"id": model.id, "context": f"{context:,}" if context else "-", "privacy": spec.privacy or "-"}
+    row["input"], row["output"] = map(_dollars, _prices(model))
+    return row | {"notes": ", ".join(_notes(spec)), "abilities": " ".join(abilities(model)) or "-"}
 
 
 def _notes(spec: ModelSpec) -> Iterable[str]:
