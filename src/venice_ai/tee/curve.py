@@ -1,8 +1,7 @@
 """secp256k1: key pairs, the secret that two of them share, and signatures.
 
-By libsecp256k1 (the package `coincurve`) where it is installed, else by OpenSSL (`cryptography`), which has no fast path for
-this curve and takes about eight times as long. Both give the same bytes; both refuse points that are not on the curve.
-Neither recovers the key of a signer: that is done here. https://www.secg.org/sec1-v2.pdf, 4.1.6
+By libsecp256k1 (`coincurve`) where it is installed, else by OpenSSL, which takes about eight times as long; both refuse points
+that are not on the curve. The key of a signer is recovered here: https://www.secg.org/sec1-v2.pdf, 4.1.6
 """
 
 from __future__ import annotations
