@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
-from venice_ai import BatchRequest, Budget, Journal, UserMessage, VeniceClient
+from venice_ai import (
+    BatchRequest,
+    Budget,
+    BudgetExceededError,
+    Journal,
+    UserMessage,
+    VeniceClient,
+)
 
 REVIEWS = """id,text
 1,"The boat came late, and nobody told us why."
@@ -24,7 +31,9 @@ class Label(BaseModel):
     topic: str
 
 
-async def classify(rows: list[dict[str, str]], journal: Journal) -> None:
+async def classify(
+    rows: list[dict[str, str]], journal: Journal, budget: Budget
+) -> None:
     """Adds the fields of a label to each row, or an error."""
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_response_schema=True)
@@ -37,7 +46,7 @@ async def classify(rows: list[dict[str, str]], journal: Journal) -> None:
             for row in rows
         ]
         items = client.chat.completions.batch_iter(
-            requests, journal=journal, budget=Budget(usd=1), response_format=Label
+            requests, journal=journal, budget=budget, response_format=Label
         )
         async for item in items:
             row = rows[item.index]
@@ -51,8 +60,13 @@ async def classify(rows: list[dict[str, str]], journal: Journal) -> None:
 def label(source: Path, target: Path) -> None:
     with source.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    # Both are files: the next run knows what was answered, and what it cost.
+    budget = Budget(usd=1, path=target.with_suffix(".budget"))
     with Journal(target.with_suffix(".journal")) as journal:
-        asyncio.run(classify(rows, journal))
+        try:
+            asyncio.run(classify(rows, journal, budget))
+        except BudgetExceededError as error:
+            print(error)  # the rows that were answered are written all the same
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["id", "text", "sentiment", "topic", "error"])
         writer.writeheader()

@@ -43,8 +43,7 @@ class Growing(Generic[T]):
         self._pieces: list[str] = []
         self._length = 0
         self._read_length = 0
-        self.current: T | None = None
-        """The object as of the last reading; None if there was none to see."""
+        self.current: T | None = None  # the object as of the last reading; None if there was none to see
 
     def feed(self, text: str) -> T | None:
         """Takes more text in. The object, if it is time to look and it has changed; else None."""
@@ -73,8 +72,7 @@ class _Frame:
     """What is known of a value that still grows: what of it is whole, and the frame of its last part."""
 
     def __init__(self) -> None:
-        self.value: Any = _ABSENT
-        """The unfinished value; the same object as long as nothing of it changes."""
+        self.value: Any = _ABSENT  # the unfinished value; the same object as long as nothing of it changes
         self._begin(None)
 
     def _begin(self, node: dict[str, Any] | None) -> None:
@@ -158,11 +156,9 @@ class _Shape:
 
     schemas: _Schemas
     schema: dict[str, Any]
-    node: dict[str, Any]
-    """What the value is, without defaults and functions around it."""
+    node: dict[str, Any]  # what the value is, without defaults and functions around it
     roots: list[type[BaseModel]]
-    validated: bool = False
-    """Whether functions of the caller's validate it."""
+    validated: bool = False  # whether functions of the caller's validate it
 
     def __post_init__(self) -> None:
         self.kind: str = self.node["type"]

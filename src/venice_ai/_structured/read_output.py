@@ -26,8 +26,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Wrapping: TypeAlias = Literal["think", "fence"]
 
-WRAPPED = "value"
-"""The key under which an answer stands whose class is no object."""
+WRAPPED = "value"  # the key under which an answer stands whose class is no object
 _CUT_OFF = frozenset({"length", "max_tokens"})
 _THINKING = r"(?:think(?:ing)?|reason(?:ing)?|thoughts?)"
 # Some servers put the opening tag into the prompt, so that the answer has the closing one alone.

@@ -231,8 +231,7 @@ class _Strict:
 
     def __init__(self, definitions: Mapping[str, Any]) -> None:
         self._definitions = definitions
-        self.made: dict[str, dict[str, Any]] = {}
-        """The definitions that were met, strict."""
+        self.made: dict[str, dict[str, Any]] = {}  # the definitions that were met, strict
 
     def node(self, given: Any, path: str) -> dict[str, Any]:
         """A node, and all below it; a SchemaNotStrictError if it cannot be."""

@@ -49,16 +49,14 @@ class Signature:
         with suppress(TypeError, ValueError, NameError):
             known |= inspect.signature(target).parameters.keys()  # also those that are bound
         docs = Documentation(_doc(function), known)
-        self.description: str | None = docs.description
-        """What the documentation says of the callable as a whole."""
+        self.description: str | None = docs.description  # what the documentation says of the callable as a whole
         fields = {argument.key: _field(argument, docs.parameters) for argument in told}
         further: dict[str, Any] = {"closed": True} if rest is None else {"extra_items": rest}
         try:
             self._adapter, schema = _told(new_typed_dict("Arguments", fields, **further), names, strict=strict)
         except _UNTELLABLE as error:
             raise _inexpressible(told, function, error) from error
-        self.parameters: dict[str, Any] = schema
-        """The JSON schema of the arguments."""
+        self.parameters: dict[str, Any] = schema  # the JSON schema of the arguments
         unannotated = (each.name for each in self._signature.parameters.values() if each.annotation is Parameter.empty)
         blanks = [name for name in unannotated if schema["properties"].get(name) == {"type": "string"}]
         _warn(function, docs.parameters if target.__doc__ and rest is None else {}, known, blanks)

@@ -31,8 +31,7 @@ class Argument:
     """A value that a call needs: from the model, under this key of the JSON; or a context."""
 
     key: str
-    parameter: str
-    """The parameter it goes to."""
+    parameter: str  # the parameter it goes to
     annotation: Any
     default: Any
     role: Literal["named", "positional rest", "keyword", "keyword rest", "context"] = "named"

@@ -43,11 +43,9 @@ class _Call:
 
     call: ToolCall
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
-    make: Callable[[], Any] | None = None
-    """Makes it; None if there is no function, and `on_tool_call` stands in."""
+    make: Callable[[], Any] | None = None  # makes it; None if there is no function, and `on_tool_call` stands in
     value: Any = None
-    error: Exception | None = None
-    """Why there is no value: the arguments do not fit, or the tool raised it."""
+    error: Exception | None = None  # why there is no value: the arguments do not fit, or the tool raised it
 
 
 class ToolRun:
