@@ -86,8 +86,8 @@ class Emulator:
             able = ["FunctionCalling", "ResponseSchema", "LogProbs"]
             if tee and backend.model_id.startswith(E2EE_PREFIX):
                 able += ["TeeAttestation", "E2EE"]
-            size = {"context": backend.context_tokens, "longest": backend.context_tokens}
-            entry = text_model(backend.model_id, supports=able, input=0, output=0, traits=["default"], **size)
+            size, traits = backend.context_tokens, ["default"]
+            entry = text_model(backend.model_id, supports=able, input=0, output=0, context=size, longest=size, traits=traits)
             self._catalogue.add_default(entry)
         self._backend = backend
         self._script = Script()

@@ -70,12 +70,7 @@ _KINDS: dict[str, Any] = {
 }
 _NULLABLE = {"stop", "tools"}
 # By what msgspec says: the first that is in it counts.
-_CODES = {
-    "Object contains unknown field": "unrecognized_keys",
-    " >": "too_small",
-    " <": "too_big",
-    "Invalid": "invalid_enum_value",
-}
+_CODES = {"contains unknown field": "unrecognized_keys", " >": "too_small", " <": "too_big", "Invalid": "invalid_enum_value"}
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
 

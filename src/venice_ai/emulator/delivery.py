@@ -132,12 +132,8 @@ class Completion:
         return {"usage": usage, "cost": {"usd": float((prompt * into + completion * out) / 1_000_000), "diem": 0.0}}
 
     def _choice(self, index: int, turn: Turn) -> dict[str, Any]:
-        message = {
-            "role": "assistant",
-            "content": turn.text,
-            "reasoning_content": self._reasoning(turn),
-            "tool_calls": [*turn.calls] or None,
-        }
+        said = {"content": turn.text, "reasoning_content": self._reasoning(turn), "tool_calls": [*turn.calls] or None}
+        message = {"role": "assistant", **said}
         logprobs = self._logprobs(turn.deltas)
         if logprobs and logprobs["content"]:
             # The published schema has the members of one token here, the wire a list of all: this is both.

@@ -71,9 +71,7 @@ _RULES: Final[dict[str, dict[str, Rule]]] = {
         "required": lambda value, names, _, __: value.keys() >= set(names),
         "minProperties": lambda value, least, _, __: len(value) >= least,
         "maxProperties": lambda value, most, _, __: len(value) <= most,
-        "properties": lambda value, parts, _, root: all(
-            fits(value[name], part, root) for name, part in parts.items() if name in value
-        ),
+        "properties": lambda value, parts, _, root: all(fits(value[key], parts[key], root) for key in parts if key in value),
         "additionalProperties": lambda value, rest, schema, root: all(
             fits(value[name], rest, root) for name in value.keys() - schema.get("properties", {}).keys()
         ),

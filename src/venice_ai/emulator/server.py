@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -118,9 +118,8 @@ async def _handled(emulator: Responder, request: web.BaseRequest) -> web.StreamR
         _abort(request)
         return response
     try:
-        await _send(request, response, answer)
-    except ConnectionResetError:
-        pass  # the caller left
+        with suppress(ConnectionResetError):  # the caller left
+            await _send(request, response, answer)
     finally:
         await closed(answer.body)
     return response

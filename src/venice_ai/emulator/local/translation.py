@@ -297,8 +297,9 @@ def _moved(schema: Any, root: str) -> Any:
 
     def moved(node: dict[str, Any]) -> dict[str, Any]:
         reference = node.get("$ref")
-        is_local = isinstance(reference, str) and reference.startswith("#")
-        return {**node, "$ref": root + reference[1:]} if is_local else node
+        if isinstance(reference, str) and reference.startswith("#"):
+            node["$ref"] = root + reference[1:]
+        return node
 
     return json.loads(json.dumps(schema), object_hook=moved)
 
