@@ -107,7 +107,8 @@ def abilities(model: ModelResponse) -> list[str]:
 def _row(model: ModelResponse) -> dict[str, Any]:
     spec, context = spec_of(model), _context(model)
     row: dict[str, Any] = {"id": model.id, "context": f"{context:,}" if context else "-", "privacy": spec.privacy or "-"}
-    row["input"], row["output"] = map(_dollars, _prices(model))
+    prices = ("-" if price == inf else f"{price:.2f}" if price == round(price, 2) else f"{price:g}" for price in _prices(model))
+    row["input"], row["output"] = prices
     return row | {"notes": ", ".join(_notes(spec)), "abilities": " ".join(abilities(model)) or "-"}
 
 
@@ -126,10 +127,6 @@ def _prices(model: ModelResponse) -> list[float]:
     """What a million tokens of input and of output cost in US dollars; without end where the catalogue does not say."""
     prices = [rate(spec_of(model).pricing, 0, side) for side in ("input", "output")]
     return [inf if price is None else float(price) for price in prices]
-
-
-def _dollars(price: float) -> str:
-    return "-" if price == inf else f"{price:.2f}" if price == round(price, 2) else f"{price:g}"
 
 
 def _context(model: ModelResponse) -> int:

@@ -44,12 +44,9 @@ class Account:
     unit: Literal["seconds", "unix", "milliseconds"] = "seconds"
     retry_after: float | bool = True
     max_failures: int | None = 20
-    accepted: list[float] = field(default_factory=list[float], init=False)
-    """When requests were let through, in Unix time."""
-    refused: list[float] = field(default_factory=list[float], init=False)
-    """When requests were refused because of a limit."""
-    failures: list[float] = field(default_factory=list[float], init=False)
-    """When requests failed, for whatever reason."""
+    accepted: list[float] = field(default_factory=list[float], init=False)  # when requests were let through, in Unix time
+    refused: list[float] = field(default_factory=list[float], init=False)  # when requests were refused because of a limit
+    failures: list[float] = field(default_factory=list[float], init=False)  # when requests failed, for whatever reason
     blocked_until: float = field(default=0.0, init=False)
     """Until when everything is refused because too many requests failed."""
     _used: defaultdict[str, deque[tuple[float, float]]] = field(default_factory=lambda: defaultdict(deque), init=False)

@@ -76,10 +76,8 @@ class Emulator:
         tee: bool | Enclave = False,
         account: Account | None = None,
     ) -> None:
-        self.clock: Clock = VirtualClock() if clock is None else clock
-        """Give it to the client too, and waits take no time."""
-        self.requests: list[Recorded] = []
-        """The last 1000 requests, oldest first."""
+        self.clock: Clock = VirtualClock() if clock is None else clock  # give it to the client too, and waits take no time
+        self.requests: list[Recorded] = []  # the last 1000 requests, oldest first
         self._catalogue = Catalogue(models)
         if backend is not None:
             # It is free, and able to do what it does not refuse itself.
@@ -98,12 +96,10 @@ class Emulator:
             from .enclave import Enclave
 
             tee = Enclave()
-        self.enclave: Enclave | None = tee or None
-        """The enclave; `None` without `tee`."""
+        self.enclave: Enclave | None = tee or None  # the enclave; `None` without `tee`
         self._has_admin = admin
         self._cors = cors
-        self.account = account
-        """Whose limits chats have; `None`: nobody's."""
+        self.account = account  # whose limits chats have; `None`: nobody's
         self._count = 0
 
     @property

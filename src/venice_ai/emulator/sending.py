@@ -62,10 +62,8 @@ class Recorded:
     method: str
     path: str
     query: dict[str, str]
-    headers: dict[str, str]
-    """By their names in lower case."""
-    content: bytes
-    """The body's bytes."""
+    headers: dict[str, str]  # by their names in lower case
+    content: bytes  # the body's bytes
 
     @cached_property
     def body(self) -> Any:

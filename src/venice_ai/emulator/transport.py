@@ -29,8 +29,7 @@ class VirtualClock:
     """A clock to give the client too: a sleep takes no time, moves the clock on, and is written down in `slept`."""
 
     def __init__(self, epoch: float = EPOCH) -> None:
-        self.slept: list[float] = []
-        """The waits that were asked for, in seconds."""
+        self.slept: list[float] = []  # the waits that were asked for, in seconds
         self._epoch = epoch
         self._elapsed = 0.0
 
@@ -68,8 +67,7 @@ class EmulatorTransport:
     """Sends requests to an emulator in this process."""
 
     def __init__(self, responder: Responder, *then: Callable[[], Awaitable[None]]) -> None:
-        self.server: Responder = responder
-        """The limits that a client learns are those of this server."""
+        self.server: Responder = responder  # the limits that a client learns are those of this server
         self._closing: set[asyncio.Task[None]] = set()
         self._then = then
 

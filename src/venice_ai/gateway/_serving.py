@@ -26,8 +26,7 @@ class Running:
 
     host: str
     port: int
-    token: str | None = field(repr=False)
-    """What programs must give as their API key; None if they need none."""
+    token: str | None = field(repr=False)  # what programs must give as their API key; None if they need none
 
     @property
     def url(self) -> str:

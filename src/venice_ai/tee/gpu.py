@@ -138,10 +138,11 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     if certified is None and measured is None:
         found.doubts["gpu_firmware"] = f"{who}: neither its certificate nor its measurements name its firmware"
     found.expect(certified == measured, "gpu_firmware", f"{who}: its key is of another firmware than was measured")
+    vbios = opaque.get(_VBIOS, b"")  # `00d0009603000000` is the version 96.00.D0.00.03
     return Gpu(
         model=common_name(chain[0]).removesuffix(" GSP FMC LF") or None,
         driver=opaque.get(_DRIVER, b"").rstrip(b"\0").decode("ascii", "replace") or None,
-        vbios=_vbios(opaque.get(_VBIOS, b"")),
+        vbios=".".join(f"{part:02X}" for part in (*reversed(vbios[:4]), vbios[4])) if len(vbios) == 8 else None,
         serial=f"{chain[1].serial_number:X}",
     )
 
@@ -193,8 +194,3 @@ def _records(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
         yield kind, data[at + 4 : at + 4 + size]
         at += 4 + size
     fail_if(at != len(data), f"its last {what} is cut off")
-
-
-def _vbios(value: bytes) -> str | None:
-    """`00d0009603000000` is the version 96.00.D0.00.03."""
-    return ".".join(f"{part:02X}" for part in (*reversed(value[:4]), value[4])) if len(value) == 8 else None

@@ -55,10 +55,8 @@ class TeeSession(InMemory):
     ) -> None:
         if report.model_public_key is None:
             raise TeeEncryptionError(f"the attestation of {report.model!r} verified no key to seal to", report=report)
-        self.attestation: AttestationReport = report
-        """What the enclave proved."""
-        self.texts: frozenset[str] = _SEALED
-        """Which members of a delta are encrypted."""
+        self.attestation: AttestationReport = report  # what the enclave proved
+        self.texts: frozenset[str] = _SEALED  # which members of a delta are encrypted
         self.signature: SignatureReport | None = None
         """The report on the signature of the response, if `verify_signature` asked for it."""
         self.request_id: str | None = None

@@ -63,8 +63,7 @@ class Replay(_Foreseen):
     def __init__(self, cassette: Cassette | str | Path, *, speed: float = 1.0) -> None:
         super().__init__()
         cassette = cassette if isinstance(cassette, Cassette) else Cassette.read(cassette)
-        self.clock: Clock = VirtualClock(cassette.recorded_at)
-        """A clock for the client; it begins when the recording began."""
+        self.clock: Clock = VirtualClock(cassette.recorded_at)  # a clock for the client; it begins when the recording began
         self._known = [(_lines(each.request, each.body.data), each) for each in cassette.exchanges]
         self._left, self._speed = [*self._known], speed
 

@@ -39,12 +39,9 @@ class Enclave:
 
     def __init__(self, *, fault: str | None = None, signs_bytes: bool = False) -> None:
         label = secrets.token_hex(8)
-        self.intel: Intel = Intel(label)
-        """The hierarchy that signs quotes and collateral."""
-        self.nvidia: Nvidia = Nvidia(label)
-        """The hierarchy that signs the GPUs' evidence."""
-        self.key: EnclaveKey = EnclaveKey()
-        """The key that clients seal to."""
+        self.intel: Intel = Intel(label)  # the hierarchy that signs quotes and collateral
+        self.nvidia: Nvidia = Nvidia(label)  # the hierarchy that signs the GPUs' evidence
+        self.key: EnclaveKey = EnclaveKey()  # the key that clients seal to
         self._name: str | None = None
         self._channels: list[Channel] = []
         self._signs_bytes = signs_bytes

@@ -54,10 +54,8 @@ class LocalModel:
     """A real model on this machine. It answers chat requests, also several at once, and never leaves the machine."""
 
     def __init__(self, engine: Engine, *, model_id: str, context_tokens: int, plain: bool) -> None:
-        self.model_id = model_id
-        """The model's name: the file's, or that of the weights that come with the extra."""
-        self.context_tokens = context_tokens
-        """How many tokens prompt and answer may have together."""
+        self.model_id = model_id  # the model's name: the file's, or that of the weights that come with the extra
+        self.context_tokens = context_tokens  # how many tokens prompt and answer may have together
         self._plain = plain
         self._engine = engine
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="venice-local")

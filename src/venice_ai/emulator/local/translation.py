@@ -356,10 +356,6 @@ def _object(schema: Schema) -> Schema:
     return {"maxProperties": size, **schema, "additionalProperties": _SCALAR if rest is True else rest}
 
 
-def _integer(schema: Schema) -> Schema:
-    return _between(schema, LARGEST_NUMBER if schema.keys() & BOUNDS else LARGEST_INTEGER)
-
-
 def _number(schema: Schema) -> Schema:
     narrow = _between(schema, LARGEST_NUMBER)
     if schema.keys() & {"exclusiveMinimum", "exclusiveMaximum"}:  # the engine forgets them beside `multipleOf`
@@ -367,11 +363,12 @@ def _number(schema: Schema) -> Schema:
     return {"multipleOf": 0.01 if narrow["maximum"] - narrow["minimum"] > 1 else 0.0001, **narrow}
 
 
-def _between(schema: Schema, largest: int) -> Schema:
-    """With two ends, as far apart as `largest` where one is missing."""
+def _between(schema: Schema, largest: int | None = None) -> Schema:
+    """With two ends, as far apart as `largest` where one is missing; if that is not given, as an integer's."""
+    largest = largest or (LARGEST_NUMBER if schema.keys() & BOUNDS else LARGEST_INTEGER)
     high = schema.get("maximum")
     low = schema.get("minimum", min(-largest, (high or 0) - largest))
     return {**schema, "minimum": low, "maximum": max(largest, low + largest) if high is None else high}
 
 
-_LIMITS = {"string": _string, "array": _array, "object": _object, "integer": _integer, "number": _number}
+_LIMITS = {"string": _string, "array": _array, "object": _object, "integer": _between, "number": _number}

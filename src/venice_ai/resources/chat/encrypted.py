@@ -57,8 +57,7 @@ class SealedChat:
         self._began = client.caller.clock.now()
         self._sent = b""
         self._request({}, b"")  # whatever is wrong with key, headers or clocks is wrong before the network is touched
-        self.session: TeeSession
-        """Opens the answer to the last request."""
+        self.session: TeeSession  # opens the answer to the last request
         if names := [*in_clear(body), *(f"what {role} says" for role in unsealed_roles(body, roles))]:
             warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it")
 
