@@ -184,7 +184,7 @@ def refused(**how: Unpack[Delivery]) -> Refused:
 
 
 class Script:
-    """The steps that are still to be played, and those to play whenever there are none, by path."""
+    """The steps that are still to be played, and those to play where no step is left, by path."""
 
     def __init__(self) -> None:
         self.left: defaultdict[str, deque[Step]] = defaultdict(deque)

@@ -1,7 +1,7 @@
 """The file of an enclave's evidence, with which anybody can repeat the verdict years later.
 
 It is the reply exactly as it came, as the member `attestation`, and what else the verdict depends on (see `as_file`); of what
-NVIDIA was asked, its answer and its keys, or why there are none. Collateral and pins are files of their own.
+NVIDIA was asked, its answer and its keys, or why they are missing. Collateral and pins are files of their own.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ def _check_known(path: str, value: Any, rule: _Rule | None, is_known: bool) -> N
 
 
 def has_text(value: Any, names: re.Pattern[str] | None = None, keys: re.Pattern[str] = NAME) -> bool:
-    """Whether a value, or anything in it, is a text that is none of `names`, or has a key that is none of `keys`."""
+    """Whether a value, or anything in it, is a text that does not match `names`, or has a key that does not match `keys`."""
     left: list[Any] = [value]
     while left:
         each = left.pop()
