@@ -68,29 +68,23 @@ class ChunkReader:
         settle: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         self.session = session
-        self.ended: bool = False
-        self.complete: bool = False
-        self.left: bool = False
         self.event: bytes = b""  # the event of the chunk that was handed out last, as it came; empty once the stream has ended
-        self.handed_out = False
+        self.ended = self.complete = self.left = self.handed_out = False
         self._failure: KeptError | None = None
         self._failed_with: str | None = None  # the class of what ended it, also of a cancellation
         self._request, self._call = request, call
-        self._every_chunk = every_chunk
-        self._settle = settle
+        self._every_chunk, self._settle = every_chunk, settle
         self._received = bytearray()
         self._begin(reply, meta)
 
     def _begin(self, reply: Reply, meta: ResponseMeta) -> None:
-        self.reply = reply
-        self.meta = meta
+        self.reply, self.meta = reply, meta
         choices = self._request.chat.choices if self._request.chat else 1
         self.assembly: Assembly = Assembly(choices) if self.session is None else self.session.assembly(choices)
         self._received.clear()
         self._parser = EventParser()
         self._pieces = aiter(reply.pieces())
-        self._at_end = False
-        self._begun = False  # whether content came
+        self._at_end = self._begun = False  # whether the body has ended, and whether content came
         self._head = bytearray()  # what came before the first event
         self._first = b""  # what of it the parser has not seen
 

@@ -41,7 +41,7 @@ _OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})  # what ea
 class Connection:
     """Settings of a client, checked, and what is made of them. The arguments are those of `VeniceClient`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  # one statement for each setting
         self,
         *,
         api_key: str | None = None,
@@ -98,7 +98,12 @@ class Connection:
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
-        self.telemetry: Telemetry | None = telemetry or _telemetry_by_environment()
+        if telemetry is None and os.environ.get("VENICE_OTEL") == "1":
+            with suppress(ImportError):  # where the extra is not installed
+                from ..telemetry import Telemetry as Own
+
+                telemetry = Own()
+        self.telemetry: Telemetry | None = telemetry
         """What makes spans and metrics; None for none."""
         self.fallback_models: Sequence[str] = ()
         """The models that are asked where a chat's own cannot answer."""
@@ -334,13 +339,3 @@ def _check_switches(**switches: object) -> None:
     for name, switch in switches.items():
         if not isinstance(switch, bool):
             raise InvalidRequestError(f"{name}={switch!r} must be True or False")
-
-
-def _telemetry_by_environment() -> Telemetry | None:
-    """With `VENICE_OTEL=1`, and where the extra is installed, telemetry with the program's own providers."""
-    if os.environ.get("VENICE_OTEL") == "1":
-        with suppress(ImportError):
-            from ..telemetry import Telemetry
-
-            return Telemetry()
-    return None

@@ -45,8 +45,7 @@ class Limit:
     __slots__ = ("_cancels", "_deadlines", "_expired", "_task", "due")
 
     def __init__(self, deadlines: Deadlines, due: float | None) -> None:
-        self._deadlines = deadlines
-        self.due = due
+        self._deadlines, self.due = deadlines, due
         self._task: asyncio.Task[Any] | None = None
         self._cancels = 0
         self._expired = False

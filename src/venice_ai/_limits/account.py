@@ -247,13 +247,7 @@ class Account:
         everything = work is not None and bucket is None
         buckets = self.buckets.values()  # what is written down is about attempts under way
         concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open]
-        with (
-            nullcontext()
-            if self.share is None
-            else self.share._current(  # noqa: SLF001  # of the same room
-                {f"failures {self.name}": self.failures, **{f"rate {self.name} {each.model}": each.rate for each in concerned}}
-            )
-        ):
+        with nullcontext() if self.share is None else self.share._current(self._rules(concerned)):  # noqa: SLF001  # of the same room
             now = self.now()
             for each in concerned:
                 each.settle(now)
@@ -265,6 +259,9 @@ class Account:
             if self.waiting:
                 self.pump(now)
             return None if work is None else work(now)
+
+    def _rules(self, buckets: list[Bucket]) -> dict[str, FailureBudget | RateLimiter]:
+        return {f"failures {self.name}": self.failures, **{f"rate {self.name} {each.model}": each.rate for each in buckets}}
 
     def enter(
         self, bucket: Bucket, attempt: Attempt, clock: Clock, fail_fast: bool, now: float
@@ -299,9 +296,8 @@ class Account:
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began."""
-        for bucket in sorted(
-            (each for each in self.buckets.values() if each.queue), key=lambda each: each.queue[0].attempt.began
-        ):
+        queued = [each for each in self.buckets.values() if each.queue]
+        for bucket in sorted(queued, key=lambda each: each.queue[0].attempt.began):
             while bucket.queue:
                 first = bucket.queue[0]
                 if wait := self._wait(bucket, first.tokens, now):

@@ -91,7 +91,7 @@ def run(arguments: list[str]) -> int:
     if "--debug" in arguments:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
-        warnings.showwarning = lambda message, *_, **__: _output.note(f"warning: {in_our_words(message)}")
+        warnings.showwarning = _show_warning
     try:
         if instruction := os.environ.get(COMPLETION_VARIABLE):
             from click.shell_completion import shell_complete
@@ -131,6 +131,10 @@ def _end(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
     os._exit(128 + signal.SIGTERM)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _output.note(f"warning: {in_our_words(message)}")
 
 
 class _Notes(logging.Handler):
