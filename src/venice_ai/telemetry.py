@@ -51,7 +51,7 @@ _METRICS: Final = {
 _SAME = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
 _OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
 _PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAME} | _OTHERS
-_VALUES, _CLIENT = (str, int, float, list), trace.SpanKind.CLIENT
+_VALUES, _CLIENT = frozenset({str, int, float, bool, list}), trace.SpanKind.CLIENT
 
 
 class Telemetry:
@@ -82,7 +82,7 @@ class Telemetry:
         if isinstance(capture_content, bool) or not isinstance(capture_content, int) or capture_content < 0:
             raise InvalidArgumentError(f"capture_content={capture_content!r} must be a number of characters from 0")
         rows, column = [row.split() for row in TABLE.strip().splitlines()], VERSIONS.index(conventions)
-        self._names, self._limit = {row[0]: row[column] for row in rows}, capture_content
+        self._names, self._limit, self._renames = {row[0]: row[column] for row in rows}, capture_content, column > 0
         self._tracer = trace.get_tracer("venice_ai", __version__, tracer_provider)
         meter = metrics.get_meter("venice_ai", __version__, meter_provider)
         self.meters: list[tuple[str, metrics.Histogram, dict[str, Any]]] = []
@@ -112,8 +112,10 @@ class Telemetry:
 
     def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
-        names = self._names
-        return {name: said for key, said in told.items() if isinstance(said, _VALUES) and (name := names.get(key, key)) != "-"}
+        usable = {key: said for key, said in told.items() if said.__class__ in _VALUES}
+        if not self._renames:
+            return usable
+        return {name: said for key, said in usable.items() if (name := self._names.get(key, key)) != "-"}
 
     def add_headers(self, headers: dict[str, str]) -> None:
         """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""

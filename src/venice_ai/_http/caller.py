@@ -162,7 +162,7 @@ class Call:
         if meta is not None:
             told["http.response.status_code"] = meta.status_code
             if (identity := meta.request_id) is not None:
-                told["venice.attempt.request_id"] = f"{ascii(without(identity, request.secret))[1:-1]:.100}"
+                told["venice.attempt.request_id"] = ascii(without(identity, request.secret))[1:-1][:100]
         if failure is not None:
             told["error.type"] = failure
         if self.span is not None:

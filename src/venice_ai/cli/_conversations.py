@@ -37,6 +37,8 @@ _LISTED: Final = """SELECT session AS name, max(encrypted) AS encrypted, min(at)
     iif(max(encrypted), '(encrypted)', (SELECT substr(text, 1, 200) FROM messages
       WHERE session = m.session AND asked IS NULL ORDER BY text = '', id LIMIT 1)) AS first
   FROM messages m WHERE session IS NOT NULL GROUP BY session ORDER BY max(at) DESC, max(id) DESC"""
+_EMPTY: Final = """UPDATE messages SET session = NULL, text = '', record = NULL
+  WHERE id IN (SELECT id FROM messages WHERE session = ? ORDER BY id DESC LIMIT ?)"""
 _FOUND: Final = """SELECT session, at, json_extract(CAST(record AS TEXT), '$.message.role') AS role,
     snippet(words, 0, '', '', '...', 20) AS excerpt
   FROM words w JOIN messages m ON m.id = w.rowid WHERE words MATCH ? ORDER BY rank LIMIT 100"""
@@ -91,9 +93,7 @@ class SessionStore:
         """Deletes a session, or its last messages; what is deleted is overwritten in the file."""
         with self._file.transaction() as database:
             database.execute("PRAGMA secure_delete = ON")
-            chosen = "SELECT id FROM messages WHERE session = ? ORDER BY id DESC LIMIT ?"
-            emptied = f"UPDATE messages SET session = NULL, text = '', record = NULL WHERE id IN ({chosen})"  # noqa: S608
-            database.execute(emptied, (name, last))
+            database.execute(_EMPTY, (name, last))
         with self._file.transaction() as database:
             database.execute("COMMIT")  # the log of changes still has the old pages; no transaction may be open for this
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
