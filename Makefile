@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 
 ## Sets up, and runs every test against the built wheel, with one process more than there are cores.
 test: wheel
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not more" $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not more and not types" $(TESTS)
 
 ## 20 minutes at full load with 5 % faults: nothing lost, no growth. SOAK="--seconds 30" for a short one.
 soak: $(VENV)/.tools
@@ -30,7 +30,7 @@ plug: $(VENV)/.tools
 mutants: $(VENV)/.mutants
 	$(BIN)/python -m scripts.mutants $(MUTANTS)
 
-## Format, lint, strict types.
+## Format, lint, strict types: of the source, and of what users write as the tests marked `types` have it.
 check: $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,6 +39,7 @@ check: $(VENV)/.tools
 	$(BIN)/pyright --project pyproject.toml
 	$(PIP) --no-deps --force-reinstall .
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --ignoreexternal --verifytypes venice_ai
+	$(BIN)/python -m pytest -m types tests/package/test_typing.py
 
 ## Ratios to other clients, measured in one run; the page in docs/, its chart and the table in the README are written anew.
 bench:

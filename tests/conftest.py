@@ -17,6 +17,7 @@ from shutil import rmtree
 from tempfile import gettempdir
 
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -50,6 +51,12 @@ def pytest_configure() -> None:
     _NO_CERTIFICATES.touch()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests wait for servers that are silent and for programs that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     """Modules and thousands of collected tests stay to the end: the garbage collector need not look at them again and again."""
     gc.collect()
@@ -66,6 +73,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+@pytest.hookimpl(specname="pytest_runtest_protocol")
+def pytest_one_report_of_each_test(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Of a test that passes, one report goes from process to process. Five messages would cost more than many a test."""
+    if not hasattr(item.config, "workerinput"):
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 @pytest.hookimpl(wrapper=True)

@@ -118,8 +118,9 @@ async def test_a_second_ctrl_c_drops_what_is_in_flight(program: str, tmp_path: P
         assert counts.open == PLACES
 
 
-async def test_fifty_kills_lose_nothing_and_send_twice_at_most_what_was_in_flight() -> None:
-    outcome = await plug(kills=50, amount=2_000, processes=1, faults=0.0)
+@pytest.mark.parametrize(("kills", "amount"), [(10, 400), pytest.param(50, 2_000, marks=pytest.mark.more)])
+async def test_kills_lose_nothing_and_send_twice_at_most_what_was_in_flight(kills: int, amount: int) -> None:
+    outcome = await plug(kills=kills, amount=amount, processes=1, faults=0.0)
     assert outcome.lost == 0
     assert outcome.corrupt == []
     assert outcome.untold == 0

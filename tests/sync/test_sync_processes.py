@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -39,10 +40,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and for
 
 
 async def started(program: str, server: Server, *arguments: str) -> Process:
-    """A program that is run as strictly as Python can."""
+    """A program that is run as strictly as Python can; without checks of the memory of extensions in C, a third of the time."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"),
         *("-c", HEAD + program, server.url, *arguments),
+        env={**os.environ, "PYTHONMALLOC": "pymalloc"},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
