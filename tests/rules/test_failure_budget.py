@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai._limits.failure_budget import FailureBudget, Refusals, Wait
+from venice_ai._limits.window import Window
 from venice_ai.types.rate_limits import RateLimits
 
 
@@ -157,3 +158,12 @@ def test_refusals_are_forgotten(bodies: int) -> None:
         refusals.add(number, number * 1.0, ValueError())
 
     assert len(refusals.bodies) <= 31
+
+
+def test_a_wait_ends_at_the_very_moment_that_was_told() -> None:
+    for step in range(2000):
+        window, sent = Window(30.0, 1.0), 1000.0 + step * 0.017_931
+        window.add(sent)
+        end = window.when(1)
+        assert end is not None
+        assert window.count(end) == 0, sent
