@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_HEAD_BYTES = 2**20
-_START_BYTES = 64
+_HEAD_BYTES, _START_BYTES = 2**20, 64
 
 
 class ChunkReader:
@@ -69,24 +68,25 @@ class ChunkReader:
     ) -> None:
         self.session = session
         self.event: bytes = b""  # the event of the chunk that was handed out last, as it came; empty once the stream has ended
-        self.ended = self.complete = self.left = self.handed_out = False
+        self.ended: bool = False
+        self.complete: bool = False
+        self.left: bool = False
+        self.handed_out: bool = False
         self._failure: KeptError | None = None
         self._failed_with: str | None = None  # the class of what ended it, also of a cancellation
         self._request, self._call = request, call
-        self._every_chunk, self._settle = every_chunk, settle
-        self._received = bytearray()
+        self._every_chunk, self._settle, self._received = every_chunk, settle, bytearray()
         self._begin(reply, meta)
 
     def _begin(self, reply: Reply, meta: ResponseMeta) -> None:
-        self.reply, self.meta = reply, meta
+        self.reply = reply
+        self.meta = meta
         choices = self._request.chat.choices if self._request.chat else 1
         self.assembly: Assembly = Assembly(choices) if self.session is None else self.session.assembly(choices)
         self._received.clear()
-        self._parser = EventParser()
-        self._pieces = aiter(reply.pieces())
+        self._parser, self._pieces = EventParser(), aiter(reply.pieces())
         self._at_end = self._begun = False  # whether the body has ended, and whether content came
-        self._head = bytearray()  # what came before the first event
-        self._first = b""  # what of it the parser has not seen
+        self._head, self._first = bytearray(), b""  # what came before the first event, and what of it the parser has not seen
 
     @property
     def error(self) -> VeniceError | None:

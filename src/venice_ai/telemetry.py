@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 try:
     from opentelemetry import context, metrics, trace
-except ImportError as missing:
-    raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from missing
+except ImportError as _missing:
+    raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from _missing
 
 from ._core.json_values import items, members
 from ._version import __version__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ from venice_ai.types.response_meta import Headers
 
 PREFIX = "/api/v1"
 JSON_TYPE = "application/json; charset=utf-8"
-encode_json = json_text.encode
+encode_json: Callable[[Any], bytes] = json_text.encode
 
 Act: TypeAlias = bytes | float | Literal["reset"]
 """Bytes are sent, in a packet of their own where the network allows it. A number: for so many seconds nothing is sent; if they
