@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -725,3 +726,27 @@ async def test_a_journal_that_is_removed_meanwhile_ends_the_batch(tmp_path: Path
                             journal.path.touch()
     assert 0 < len(came) < 50
     assert sum(transport.prompts.values()) < 50
+
+
+async def test_a_second_cancellation_ends_a_batch_without_a_word() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    transport = watched(seconds=60)
+    async with VeniceClient(api_key="any", transport=transport, limits=False) as client:
+
+        async def run() -> None:
+            async for _ in client.chat.completions.batch_iter(numbered(3)):
+                pass
+
+        running = asyncio.ensure_future(run())
+        while transport.now < 3:
+            await asyncio.sleep(0.01)
+        for _ in range(2):
+            running.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(running, 5)
+    gc.collect()
+    await asyncio.sleep(0)
+
+    assert told == []

@@ -378,5 +378,6 @@ def test_ctrl_c_while_the_model_loads_ends_the_command(seconds: float) -> None:
         sleep(seconds)
         outcome = ended(process, signal.SIGINT)
 
-    assert outcome.code == (0 if outcome.out else 130)  # a fast machine serves by then
+    # A fast machine serves by then. If the engine was just being imported, Python ends itself by the signal, which is 130 to a shell.
+    assert outcome.code in ({0} if outcome.out else {130, -signal.SIGINT})
     assert "Traceback" not in outcome.err

@@ -33,7 +33,9 @@ venice-chat models --resolve --capability function-calling
 @click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=_options.model_ids)
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
 @click.option("--capability", "capabilities", multiple=True, type=_CAPABILITY, help="Only models that can do this.")
-@click.option("--max-price", type=float, metavar="USD", help="Only models of which 1,000,000 tokens cost no more than that.")
+@click.option(
+    "--max-price", type=click.FloatRange(0), metavar="USD", help="Only models whose tokens cost at most that a million."
+)
 @click.option("--private", is_flag=True, help="Only models that keep nothing of what is sent.")
 @click.option("--sort", type=click.Choice(["price", "context", "name"]), help="The cheapest, largest or first name first.")
 @click.option("--cheapest", is_flag=True, help="The same as --sort price; with --resolve, take the cheapest.")
@@ -59,7 +61,9 @@ async def _list(connection: _options.Connection, words: Sequence[str], wanted: M
                 wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
                 _output.line(await client.models.resolve_chat(**wishes))
                 return
-            if len(words) == 2 and words[0] == "show":
+            if words[:1] == ("show",) and len(words) > 1:
+                if len(words) > 2:
+                    raise click.UsageError("'models show' takes the id of one model")
                 _show(await client.models.retrieve(words[1]), as_json=wanted["as_json"])
                 return
             listed = (await client.models.list(type=wanted["kind"])).data

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
@@ -160,8 +159,13 @@ class Batch(CallGate):
             for flight, task in self._flights.items():
                 if not (flight.came or flight.on_the_wire):
                     task.cancel()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*self._flights.values(), return_exceptions=True), self.drain_seconds)
+            if flights := [*self._flights.values()]:
+                try:
+                    await asyncio.wait(flights, timeout=self.drain_seconds)
+                finally:  # the time is over, or it is cancelled once more
+                    for task in flights:
+                        task.cancel()
+                    await asyncio.wait(flights)
 
     def _over(self, _: object) -> None:
         """No more items come; also if the task was cancelled before it began."""
