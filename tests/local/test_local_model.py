@@ -378,6 +378,6 @@ def test_ctrl_c_while_the_model_loads_ends_the_command(seconds: float) -> None:
         sleep(seconds)
         outcome = ended(process, signal.SIGINT)
 
-    # A fast machine serves by then. If the engine was just being imported, Python ends itself by the signal, which is 130 to a shell.
+    # A fast machine serves by then. If the engine was just being imported, Python ends itself by the signal: to a shell, 130.
     assert outcome.code in ({0} if outcome.out else {130, -signal.SIGINT})
     assert "Traceback" not in outcome.err
