@@ -51,7 +51,7 @@ _METRICS: Final = {
 _SAME = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
 _OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
 _PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAME} | _OTHERS
-_VALUES, _CLIENT = frozenset({str, int, float, bool, list}), trace.SpanKind.CLIENT
+_CLIENT: Final = trace.SpanKind.CLIENT
 
 
 class Telemetry:
@@ -100,26 +100,28 @@ class Telemetry:
         common = self._common(base_url, body["model"])
         told = common | {_PARAMETERS[name]: value for name, value in body.items() if name in _PARAMETERS}
         if (limit := 0 if private else self._limit) or stream:
-            said = _content(body["messages"], limit) if limit else None
-            told |= self.named({"gen_ai.request.stream": stream or None, "gen_ai.input.messages": said})
+            more: dict[str, Any] = {"gen_ai.request.stream": True} if stream else {}
+            if limit:
+                more["gen_ai.input.messages"] = _content(body["messages"], limit)
+            told |= self.named(more)
         return OpenSpan(self, self._tracer.start_span(f"chat {body['model']}", None, _CLIENT, told), common, limit)
 
     def step(self, operation: str, name: str | None = None, identity: str | None = None) -> OpenSpan:
         """The span of a tool (`execute_tool`), or of a tool loop (`invoke_agent`), that begins now."""
-        told = {"gen_ai.operation.name": operation, "gen_ai.tool.name": name, "gen_ai.tool.call.id": identity}
-        told["gen_ai.tool.type"] = name and "function"
+        more = {"gen_ai.tool.name": name, "gen_ai.tool.type": name and "function", "gen_ai.tool.call.id": identity}
+        told = {"gen_ai.operation.name": operation} | {key: said for key, said in more.items() if said is not None}
         return OpenSpan(self, self._tracer.start_span(f"{operation} {name or ''}".strip(), attributes=self.named(told)))
 
-    def named(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        """What is told, by its names; what has none, or no value that an attribute can have, is left out."""
-        usable = {key: said for key, said in told.items() if said.__class__ in _VALUES}
+    def named(self, told: dict[str, Any]) -> dict[str, Any]:
+        """What is told, by its names; what has none is left out."""
         if not self._renames:
-            return usable
-        return {name: said for key, said in usable.items() if (name := self._names.get(key, key)) != "-"}
+            return told
+        return {name: said for key, said in told.items() if (name := self._names.get(key, key)) != "-"}
 
-    def add_headers(self, headers: dict[str, str]) -> None:
-        """Adds the headers that tell which trace a request belongs to: no baggage, which may hold anything."""
-        trace_id, span_id, _, flags, state, valid = trace.get_current_span().get_span_context()
+    def add_headers(self, headers: dict[str, str], span: OpenSpan | None = None) -> None:
+        """Adds the headers that tell a request's span, else the current one. No baggage, which may hold anything."""
+        current = trace.get_current_span() if span is None else span.span
+        trace_id, span_id, _, flags, state, valid = current.get_span_context()
         if valid:  # OpenTelemetry's own propagator takes several times as long
             headers["traceparent"] = "00-%032x-%016x-%02x" % (trace_id, span_id, flags)  # noqa: UP031  # takes half as long
             if state:
@@ -136,10 +138,10 @@ class Telemetry:
 class OpenSpan:
     """A span that ends once, at the latest when nobody has it any more; a chat's, which has metrics, tells of its answer."""
 
-    __slots__ = ("_began", "_common", "_context", "_limit", "_over", "_span", "_telemetry", "_token")
+    __slots__ = ("_began", "_common", "_context", "_limit", "_over", "_telemetry", "_token", "span")
 
     def __init__(self, telemetry: Telemetry, span: trace.Span, common: dict[str, Any] | None = None, limit: int = 0) -> None:
-        self._telemetry, self._span, self._common, self._limit = telemetry, span, common, limit
+        self._telemetry, self.span, self._common, self._limit = telemetry, span, common, limit
         self._began, self._over, self._context = perf_counter(), False, trace.set_span_in_context(span)
         self._token = None if common is None else context.attach(self._context)  # a chat's is the current span from now on
 
@@ -159,7 +161,7 @@ class OpenSpan:
 
     def attempted(self, told: Mapping[str, Any]) -> None:
         """An attempt is over."""
-        self._span.add_event("venice.attempt", told)
+        self.span.add_event("venice.attempt", told)
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:
         """Ends the span, with what was answered or the class of what it failed with, whose message may repeat content."""
@@ -175,15 +177,15 @@ class OpenSpan:
             if model := told.get("gen_ai.response.model"):
                 measured["gen_ai.response.model"] = model
         if failure is not None and failure not in {"GeneratorExit", "StopAsyncIteration"}:  # not left, and not at its end
-            self._span.set_status(trace.StatusCode.ERROR)
+            self.span.set_status(trace.StatusCode.ERROR)
             told["error.type"] = measured["error.type"] = failure
-        self._span.set_attributes(told)
+        self.span.set_attributes(told)
         if self._common is not None:
             told["seconds"] = perf_counter() - self._began
             for name, meter, more in self._telemetry.meters:
-                if isinstance(value := told.get(name), (int, float)):
+                if (value := told.get(name)) is not None:
                     meter.record(value, measured | more if more else measured)
-        self._span.end()
+        self.span.end()
 
     def __del__(self) -> None:
         if not self._over:
@@ -194,24 +196,33 @@ class OpenSpan:
 def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, Any]:
     """What a span tells of an answer, any part of which may be missing or odd, with so many characters of content."""
     told: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
-    told["gen_ai.response.model"], told["gen_ai.response.id"] = getattr(answer, "model", None), getattr(answer, "id", None)
+    if isinstance(model := getattr(answer, "model", None), str):
+        told["gen_ai.response.model"] = model
+    if isinstance(identity := getattr(answer, "id", None), str):
+        told["gen_ai.response.id"] = identity
     choices = getattr(answer, "choices", ())
-    reasons = [found for choice in choices if isinstance(found := getattr(choice, "finish_reason", None), str)]
-    told["gen_ai.response.finish_reasons"] = reasons or None
+    if reasons := [found for choice in choices if isinstance(found := getattr(choice, "finish_reason", None), str)]:
+        told["gen_ai.response.finish_reasons"] = reasons
     if isinstance(usage := getattr(answer, "usage", None), ChatUsage):
-        told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"] = usage.prompt_tokens, usage.completion_tokens
-        if len(vars(usage)) > 3:  # else there are only the sums
-            told["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
-            told["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens or None
+        told |= _tokens(usage)
     if limit and answer is not None:
         whole = answer.response() if isinstance(answer, Assembly) else answer
-        said = [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]
-        told["gen_ai.output.messages"] = _content(said, limit)
+        if said := [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]:
+            told["gen_ai.output.messages"] = _content(said, limit)
     return told
 
 
-def _content(messages: Iterable[Any], left: int) -> str | None:
-    """Messages in the JSON of the conventions, with so many characters of what they say; None without any."""
+def _tokens(usage: ChatUsage) -> dict[str, Any]:
+    told: dict[str, Any] = {"gen_ai.usage.input_tokens": usage.prompt_tokens}
+    told["gen_ai.usage.output_tokens"] = usage.completion_tokens
+    if len(vars(usage)) > 3:  # else there are only the sums
+        told["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
+        told["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens or None
+    return {name: tokens for name, tokens in told.items() if tokens.__class__ is int}
+
+
+def _content(messages: Iterable[Any], left: int) -> str:
+    """Messages in the JSON of the conventions, with so many characters of what they say."""
     told: list[dict[str, Any]] = []
     for message in map(members, messages):
         parts: list[dict[str, Any]] = [{"type": "text", "content": content_text(message.get("content")) or ""}]
@@ -223,4 +234,4 @@ def _content(messages: Iterable[Any], left: int) -> str | None:
             part[cut] = part[cut][:left]
             left -= len(part[cut])
         told.append({"role": message.get("role"), "parts": parts})
-    return json.dumps(told, ensure_ascii=False) if told else None
+    return json.dumps(told, ensure_ascii=False)

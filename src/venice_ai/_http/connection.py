@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
-    from ..telemetry import Telemetry
+    from ..telemetry import OpenSpan, Telemetry
     from ..types.api.models import ModelResponse
     from .caller import Caller
 
@@ -195,6 +195,7 @@ class Connection:
         needs_key: bool = False,
         anonymous: bool = False,
         privacy: Privacy | None = None,
+        span: OpenSpan | None = None,
     ) -> Request:
         """A request with this client's headers and clocks, checked; with `anonymous`, nothing in it stands for the account."""
         if self.closed:
@@ -206,7 +207,7 @@ class Connection:
         # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
         headers = dict(self._base_headers)
         if self.telemetry is not None and not anonymous:
-            self.telemetry.add_headers(headers)
+            self.telemetry.add_headers(headers, span)
         if body is not None:
             headers["Content-Type"] = "application/json"
         if stream:

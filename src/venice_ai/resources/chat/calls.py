@@ -143,14 +143,14 @@ class ChatCalls(APIResource[ClientT]):
                 opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
                 answering: Any = chat.answer(opens, fallbacks, collect=not stream)
             else:
-                asked = await self._request(body, stream, timeout, extra_headers)
+                how: dict[str, Any] = {"stream": stream, "timeout": timeout, "extra_headers": extra_headers, "span": span}
+                asked = await self._request(body, **how)
                 if fallbacks is None:
                     call = Call(caller, asked)
                 else:
                     from .fallbacks import FallbackCall
 
-                    remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
-                    call = FallbackCall(caller, asked, fallbacks, remake)
+                    call = FallbackCall(caller, asked, fallbacks, partial(self._request, **how))
                 call.fail_fast, call.span = fail_fast, span
                 if stream:
                     answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
@@ -207,25 +207,15 @@ class ChatCalls(APIResource[ClientT]):
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
         return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
-    async def _request(
-        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, headers: Mapping[str, str] | None
-    ) -> Request:
+    async def _request(self, body: dict[str, Any], *, timeout: float | Timeout | None, stream: bool, **how: Any) -> Request:
         """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
-        privacy = None
-        if self._client.min_privacy == "tee":
+        client, privacy = self._client, None
+        if client.min_privacy == "tee":
             from .encrypted import attested
 
-            privacy = await attested(self._client, body, timeout, stream=stream)
-        request = self._client.build_request(
-            "POST",
-            CHAT_PATH,
-            body=encode(body),
-            stream=stream,
-            timeout=timeout,
-            extra_headers=headers,
-            needs_key=True,
-            privacy=privacy,
-        )
+            privacy = await attested(client, body, timeout, stream=stream)
+        how |= {"timeout": timeout, "stream": stream, "needs_key": True, "privacy": privacy}
+        request = client.build_request("POST", CHAT_PATH, body=encode(body), **how)
         request.chat = chat_size(body)
         return request
 
