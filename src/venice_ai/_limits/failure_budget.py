@@ -44,8 +44,7 @@ class FailureBudget(Struct, array_like=True):
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
         failed = self.failed(now)
         if failed >= MAX_FAILURES:
-            more = self.failures.total - MAX_FAILURES
-            leaves = (self.failures.when(more + 1) if more >= 0 else None) or 0.0
+            leaves = self.failures.when(self.failures.total - MAX_FAILURES + 1)
             return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0), "failures")
         return None if self.flying < self._most_flying(now, failed) else Wait(None, "failures")
 

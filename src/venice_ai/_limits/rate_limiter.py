@@ -1,16 +1,16 @@
 """The rate limiter of one bucket: an API key, a base URL and a model.
 
-It knows a limit of requests and one of tokens. What a reply's headers leave may be sent, less what was sent after its request;
-at their reset one request goes, for at least one has come back whatever the form of the server's window. So may what the last
-60 s leave of the limit, for a server allows its limit in any 60 s. After a 429 everything pauses, then one request goes alone.
-If the headers had left room, they are missing or wrong, and the limit is learnt: what was accepted in a minute, a tenth less
-after each further refusal, more while nothing is refused, until a header names another limit.
+It counts the requests and tokens of the last minute, for a server allows its limit in any 60 s; and by how much the server's
+count is apart from that: more if others use the limit, too, less if a window has begun anew or a bucket fills. At a reset one
+request finds out, for at least one unit has come back, whatever the form of the window. After a 429 everything pauses, then one
+request goes alone. If the headers had left room, the limit is learnt: what was accepted in a minute, a tenth less after each
+further refusal, more while nothing is refused, until a header names another limit.
 """
 
 from __future__ import annotations
 
 from math import inf
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -36,18 +36,13 @@ BLOCK_PART = 0.125  # the part of what is left that a block takes
 REFUSED = frozenset({429, 503, 529})
 
 
-Counts: TypeAlias = tuple[float, float]
-"""All units that the server has counted for certain when it answers a request, though others overtake it, and the own units of
-the last minute when it is sent. The request itself is one of them; tokens are counted when they were used."""
-
-
 class Flight(NamedTuple):
     """Requests that were reserved together: one, or a block of them while every limit is far."""
 
     sent: float  # when they were reserved
     tokens: int  # what each of them may use
-    of_requests: Counts
-    of_tokens: Counts
+    own_requests: float  # what the limiter counted of each limit when they were sent, with the first of them
+    own_tokens: float
 
 
 class Quota(Struct, array_like=True):
@@ -56,21 +51,16 @@ class Quota(Struct, array_like=True):
     limit: float | None = None  # as refusals have shown it, or else as a header named it
     named: int | None = None  # what a header named
     used: Window = field(default_factory=lambda: Window(WINDOW_SECONDS + GUARD_SECONDS, SLOT_SECONDS))
-    total: float = 0.0  # all units that were ever used
+    flying: float = 0.0  # units that are used, though no reply has come that counts them
     held: float = 0.0  # units that are reserved, and may become used
-    flying: float = 0  # requests without a reply, of whose units no reply tells; infinite where units are tokens
 
-    level: float | None = None  # what `total` and `held` may reach together, by the reply that is believed now
-    known_at: float = -inf  # when that reply came
+    apart: float = 0.0  # by how much the server counts more (somebody else uses it) or less (it has forgotten the oldest)
     lowest: float = 0.0  # the least that a reply said since the last reset
-    heard: float = 0.0  # what was used and held when the last reply came
-    others: float = 0.0  # units that somebody else has used
+    heard_at: float = -inf  # when the newest request was sent whose reply said what remains
     reset_at: float = -inf  # the earliest reset that a reply named and that has not passed
     turned_at: float = -inf  # when the last reset passed
-    turned: bool = False  # whether a reset has passed, and no reply has said yet what it brought
     strikes: int = 0  # contradictions in what the headers said; after some, only the limit is still believed
-    doubted: bool = True  # whether headers that leave less than the own requests explain may be tested, by sending anyway
-    challenged_at: float = -inf
+    challenged_at: float = -inf  # when the headers were last put to the test; never again if that is infinite
 
     learned: bool = False  # whether refusals have shown the limit
     grown_at: float = -inf
@@ -79,70 +69,71 @@ class Quota(Struct, array_like=True):
     def named_limit(self, limit: int | None) -> None:
         """A header names the limit. If it is another one, the policy has changed, and only the own requests are still known."""
         if limit is not None and limit != self.named:
-            fresh = Quota(limit, limit, self.used, self.total, self.held, self.flying)
+            fresh = Quota(limit, limit, self.used, self.flying, self.held)
             for name in self.__struct_fields__:
                 setattr(self, name, getattr(fresh, name))
 
     @property
     def _believed(self) -> bool:
         """Whether a reply has said what remains, and can be believed."""
-        return self.level is not None and not self.learned and self.strikes < MAX_STRIKES
+        return self.heard_at > -inf and not self.learned and self.strikes < MAX_STRIKES
 
-    def _own(self) -> float:
-        """What the last minute leaves of the limit."""
-        return (self.limit or 0) - self.used.total - self.held
+    @property
+    def own(self) -> float:
+        """Units of the last minute that are used or reserved."""
+        return self.used.total + self.held
 
     def use(self, now: float, units: float) -> None:
         """So many units are used now."""
+        self._age(now)
         self.used.add(now, units)
-        self.total += units
         if self.learned:
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / ((self.limit or 1) * PACE)
+
+    def _age(self, now: float) -> None:
+        """Forgets what is older than a minute."""
+        old = self.used.total - self.used.count(now)
+        if self.apart < 0:
+            self.apart = min(self.apart + old, 0.0)
+        elif self.reset_at > now + WINDOW_SECONDS + 1:  # the server does not
+            self.apart += old
 
     def left(self, now: float) -> float:
         """How many units may be used now, by what is known."""
         if self.limit is None:
             return inf
-        self.used.count(now)
-        if self.learned:
-            if now >= self.grown_at + WINDOW_SECONDS:
-                self.limit, self.grown_at = self.limit * GROWTH + 1.0, now
-            return self._own() if now >= self.paced_at else 0.0
+        self._age(now)
+        if self.learned and now >= self.grown_at + WINDOW_SECONDS:
+            self.limit, self.grown_at = self.limit * GROWTH + 1.0, now
+        left = self.limit - self.own
         if not self._believed:
-            return self._own()
-        if now >= self.reset_at:
-            self._turn(now)
-        told = (self.level or 0.0) - self.total - self.held
-        return max(told, self._own() - self.others) if self.reset_at - now <= WINDOW_SECONDS + 1 else told
-
-    def _turn(self, now: float) -> None:
-        """A reset has passed. At least one unit has come back, but what is in flight since the last reply may have taken it."""
-        came_back = not self.flying or self.total + self.held <= self.heard
-        self.level = self.total + self.held + came_back
-        self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
-        self.turned_at = self.known_at = now
-        self.turned = True
+            return left if now >= self.paced_at else 0.0
+        if now >= self.reset_at:  # at least one unit has come back, if nothing in flight has taken it
+            self.apart = min(self.apart, left - (not (self.flying or self.held)))
+            self.turned_at, self.reset_at = now, now + max(5.0, 2 * WINDOW_SECONDS / self.limit)
+        return left - self.apart
 
     def _challenge(self) -> float:
-        return max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS
+        """When the headers may be put to the test: if they leave less than the own requests explain, one is sent anyway."""
+        return max(self.challenged_at, self.heard_at) + CHALLENGE_SECONDS
 
     def has_room(self, now: float, units: float) -> bool:
-        """Whether somebody may use so many units now. Now and then, what the headers say is put to the test."""
+        """Whether somebody may use so many units now."""
         left = self.left(now)
-        if left < 1 <= self._own() and self._believed and self.doubted and now >= self._challenge():
+        if left < 1 <= left + self.apart and self._believed and now >= self._challenge():
             self.challenged_at, left = now, 1.0
         # What is larger than the limit goes when nothing else is in flight, and anything may find out what a reset brought.
-        return left >= min(units, self.limit or inf) or (self.turned and left >= 1)
+        return left >= min(units, self.limit or inf) or (self.turned_at > self.heard_at and left >= 1)
 
     def until(self, now: float, units: float) -> float | None:
         """When there may be room for so many units, if time alone brings it."""
-        missing = min(units, self.limit or inf) - self._own()
-        until = (self.used.when(missing) or inf) if missing > 0 else now
+        missing = min(units, self.limit or inf) - (self.limit or 0) + self.own
+        until = self.used.when(missing)
         if self.learned:
             until = max(until, self.paced_at)
         elif self._believed:
-            tested = max(until, self._challenge()) if self.doubted and self._challenge() > now else inf
-            until = min(self.used.when(max(missing + self.others, 0.0)) or inf, max(self.reset_at, now), tested)
+            tested = max(until, self._challenge()) if self._challenge() > now else inf
+            until = min(self.used.when(missing + self.apart), max(self.reset_at, now), tested)
         return max(until, now + 0.01) if until < inf else None
 
     def far(self, now: float) -> float:
@@ -155,36 +146,32 @@ class Quota(Struct, array_like=True):
         left, reset = self.left(now), self.reset_at - now
         return self.limit, max(left, 0.0) if left < inf else None, reset if reset > 0 else None
 
-    def hear(
-        self, now: float, sent: float, counts: Counts, limit: int | None, remaining: int | None, reset: float | None
-    ) -> None:
-        """A reply names this limit."""
+    def hear(self, now: float, sent: float, own: float, limit: int | None, remaining: int | None, reset: float | None) -> None:
+        """A reply names this limit; `own` were the own units when its request was sent."""
         self.named_limit(limit)
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned or expired:
             return
-        certain, recent = counts
-        first = self.level is None or self.turned
+        first = self.heard_at <= self.turned_at
         if remaining > (self.limit or inf) or (not first and self.challenged_at == sent and remaining <= 0):
             self.strikes += 1
-        remaining = min(remaining, int(self.limit or remaining))
-        self.heard = self.total + self.held
-        if self.level is None or self.turned or sent >= self.known_at or remaining + certain > self.level:
-            self.level, self.known_at = remaining + certain, now
-            self.others = max(0.0, (self.limit or 0) - remaining - recent)
-        # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
+        most = self.limit or remaining
+        remaining = min(remaining, int(most))
+        if sent >= self.heard_at:
+            self.apart = max(most - remaining - own, min(self.apart, 0.0))
+            self.heard_at = sent
+        # Whatever overtook what, after the lowest count only what is in flight can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
-        self.level = max(self.level, self.lowest - self.flying + self.total)
+        self.apart = min(self.apart, most - self.own - self.lowest + self.flying + self.held)
         until = now + GUARD_SECONDS / 2 + (WINDOW_SECONDS if reset is None else reset)
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
-        self.turned = False
 
 
 class RateLimiter(Struct, array_like=True):
     """The limits of one bucket."""
 
     requests: Quota = field(default_factory=Quota)
-    tokens: Quota = field(default_factory=lambda: Quota(flying=inf))
+    tokens: Quota = field(default_factory=Quota)
     open: int = 0  # requests that were sent and have not ended
     paused_at: float = -inf
     paused_until: float = -inf
@@ -212,9 +199,6 @@ class RateLimiter(Struct, array_like=True):
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
         requests, used = self.requests, self.tokens
-        # What was sent since the slot before this one may be overtaken, and is not certain.
-        overtaken = sum(units for start, units in requests.used.entries[-2:] if start > now - 2 * SLOT_SECONDS)
-        certain = requests.total - overtaken + 1
         requests.use(now, count)
         requests.flying += count
         self.open += count
@@ -222,17 +206,16 @@ class RateLimiter(Struct, array_like=True):
         if self.alone_at is not None:
             self.alone_at = now
         before = count - 1  # the counts are those of the first of them
-        of_tokens = used.total, used.used.total + used.held - before * tokens
-        return Flight(now, tokens, (certain, requests.used.total - before), of_tokens)
+        return Flight(now, tokens, requests.own - before, used.own - before * tokens)
 
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
     ) -> None:
         """What the head of a reply says, or an error in its body before any content. An overload says nothing of limits."""
         requests = limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
-        self.requests.hear(now, flight.sent, flight.of_requests, *requests)
+        self.requests.hear(now, flight.sent, flight.own_requests, *requests)
         tokens = limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds
-        self.tokens.hear(now, flight.sent, flight.of_tokens, *tokens)
+        self.tokens.hear(now, flight.sent, flight.own_tokens, *tokens)
         if status in REFUSED:
             if status == 429 and not overload:
                 self._exceeded(flight, now, limits)
@@ -252,7 +235,7 @@ class RateLimiter(Struct, array_like=True):
         requests.used.remove(flight.sent, 1)
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
         if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
-            requests.doubted = False  # the headers say why
+            requests.challenged_at = inf  # the headers say why
         elif requests.learned or requests.used.total >= LEARNS_FROM or self.pause > FIRST_PAUSE_SECONDS:
             # They left room, so the limit is learnt. It falls once for requests that were sent together.
             if flight.sent >= self.paused_at or not requests.learned:
@@ -276,7 +259,6 @@ class RateLimiter(Struct, array_like=True):
     def cancelled(self, flight: Flight, count: int = 1) -> None:
         """So many requests were not sent after all."""
         self.requests.used.remove(flight.sent, count)
-        self.requests.total -= count
         self.settled(flight, flight.sent, 0, count)
 
     def under_way(self) -> list[float]:
