@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 _NO_WAIT = Wait(None, "")
-_NO_BLOCK = Block(Flight(0, 0, (0, 0), (0, 0)), iter(range(0)), 0, -inf, 0)
+_NO_BLOCK = Block(Flight(0, 0, 0, 0), iter(range(0)), 0, -inf, 0)
 
 
 class Bucket:
