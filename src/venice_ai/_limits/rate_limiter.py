@@ -5,6 +5,9 @@ count is apart from that: more if others use the limit, too, less if a window ha
 request finds out, for at least one unit has come back, whatever the form of the window. After a 429 everything pauses, then one
 request goes alone. If the headers had left room, the limit is learnt: what was accepted in a minute, a tenth less after each
 further refusal, more while nothing is refused, until a header names another limit.
+
+The circuit breaker pauses in the same way, after server errors (5xx), connection failures and time-outs: if they are at least
+half of the replies of the last 10 s, and at least 5; for 1 s, and twice as long after each failed request, up to 4 s.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ GUARD_SECONDS = 0.5  # a request is counted by the server when it arrives, which
 SLOT_SECONDS = 0.25
 LEARNS_FROM = 10  # fewer accepted requests may be what others left of a limit; then only a second refusal in a row tells it
 FIRST_PAUSE_SECONDS = 1.0
-MAX_PAUSE_SECONDS = 8.0
+MAX_PAUSE_SECONDS = 8.0, 4.0  # after refusals, and while the circuit is open
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 CHALLENGE_SECONDS = 2.0
 MAX_STRIKES = 3
@@ -34,6 +37,13 @@ PACE = 1.5  # a learnt limit is not used up faster than this times its rate
 FAR = 0.5  # requests are reserved in blocks while more than this part of each limit is left
 BLOCK_PART = 0.125  # the part of what is left that a block takes
 REFUSED = frozenset({429, 503, 529})
+MIN_FAILURES = 5
+MAX_FAILURE_RATE = 0.5
+CIRCUIT_OPEN = "circuit open"
+
+
+def _last_10_s() -> Window:
+    return Window(10.0, 1.0)
 
 
 class Flight(NamedTuple):
@@ -173,17 +183,19 @@ class RateLimiter(Struct, array_like=True):
     requests: Quota = field(default_factory=Quota)
     tokens: Quota = field(default_factory=Quota)
     open: int = 0  # requests that were sent and have not ended
+    failures: Window = field(default_factory=_last_10_s)  # of the server, or of the way to it
+    successes: Window = field(default_factory=_last_10_s)
+    pause: float = 0.0  # seconds of the last pause, unless the server named them; 0: none, or a request after it was answered
     paused_at: float = -inf
     paused_until: float = -inf
-    pause: float = 0.0  # the last pause that the server did not name; it doubles with each refusal in a row
-    alone_at: float | None = None  # after a pause: when a request went alone, at first -inf; None: nobody has to
+    alone_at: float = -inf  # when a request went alone after it
     why: str = ""
 
     def wait(self, now: float, tokens: int) -> Wait | None:
         """How long the first in the queue has to wait; None: it may be sent now, if it is reserved."""
-        free_at = max(self.paused_until, -inf if self.alone_at is None else self.alone_at + ALONE_SECONDS)
-        if now < free_at:
-            return Wait(free_at, self.why)
+        free_at = max(self.paused_until, self.alone_at + ALONE_SECONDS)
+        if self.pause and now < free_at:
+            return Wait(free_at, self.why if now < self.paused_until else self.why.replace("open", "half-open"))
         for quota, units, why in ((self.requests, 1, "requests a minute"), (self.tokens, tokens, "tokens a minute")):
             if not quota.has_room(now, units):
                 until = quota.until(now, units)
@@ -194,7 +206,7 @@ class RateLimiter(Struct, array_like=True):
     def spare(self, now: float, tokens: int) -> float:
         """How many requests with so many tokens may be reserved in one block; 0 where a limit is not far."""
         spare = min(self.requests.far(now), self.tokens.far(now) / max(tokens, 1)) * BLOCK_PART
-        return spare if self.alone_at is None else 0.0
+        return 0.0 if self.pause else spare
 
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
@@ -203,7 +215,7 @@ class RateLimiter(Struct, array_like=True):
         requests.flying += count
         self.open += count
         used.held += tokens * count
-        if self.alone_at is not None:
+        if self.pause:
             self.alone_at = now
         before = count - 1  # the counts are those of the first of them
         return Flight(now, tokens, requests.own - before, used.own - before * tokens)
@@ -211,36 +223,59 @@ class RateLimiter(Struct, array_like=True):
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
     ) -> None:
-        """What the head of a reply says, or an error in its body before any content. An overload says nothing of limits."""
+        """What the head of a reply says, or an error in its body before any content; the status is 0 if the connection failed.
+
+        An overload says nothing of limits.
+        """
         requests = limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
         self.requests.hear(now, flight.sent, flight.own_requests, *requests)
         tokens = limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds
         self.tokens.hear(now, flight.sent, flight.own_tokens, *tokens)
-        if status in REFUSED:
-            if status == 429 and not overload:
-                self._exceeded(flight, now, limits)
-            if status == 429 or retry_after is not None:  # else the circuit breaker's
-                # Refusals of what was sent before the pause say nothing new but a longer time.
-                if flight.sent >= self.paused_at:
-                    self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
-                    self.paused_at = now
-                self.paused_until = max(self.paused_until, now + (retry_after or self.pause))
-                self.alone_at, self.why = -inf, f"paused by a {status}"
-        elif self.alone_at is not None and flight.sent >= self.paused_at:
-            self.alone_at, self.pause = None, 0.0
+        new = flight.sent >= self.paused_at or not self.pause  # what was sent before a pause says nothing new but a longer time
+        why = f"paused by a {status}" if status == 429 or (status in REFUSED and retry_after is not None) else ""
+        if status == 429 and not overload:
+            self._exceeded(flight, now, limits, new=new)
+        if not status or status >= 500:
+            why = CIRCUIT_OPEN if self._fails_often(now) else why
+        elif not why:
+            self.successes.add(now)
+            if new:
+                self.pause, self.failures = 0.0, _last_10_s()
+        if why and new:
+            self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS[why == CIRCUIT_OPEN])
+            self.paused_at, self.alone_at, self.why = now, -inf, why
+            retry_after = retry_after or self.pause
+        if why:
+            self.paused_until = max(self.paused_until, now + (retry_after or 0.0))
 
-    def _exceeded(self, flight: Flight, now: float, limits: RateLimits) -> None:
+    @property
+    def is_circuit_open(self) -> bool:
+        """Whether the server is left alone because most of its last replies were failures."""
+        return self.pause > 0 and self.why == CIRCUIT_OPEN
+
+    def _fails_often(self, now: float) -> bool:
+        """Whether the server, or the way to it, is to be left alone after one more failure."""
+        if self.is_circuit_open:
+            return True
+        self.failures.add(now)
+        failures = self.failures.count(now)
+        return failures >= max(MIN_FAILURES, MAX_FAILURE_RATE * (failures + self.successes.count(now)))
+
+    def _exceeded(self, flight: Flight, now: float, limits: RateLimits, *, new: bool) -> None:
         """A limit was exceeded; the server did not count the request."""
         requests = self.requests
         requests.used.remove(flight.sent, 1)
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
         if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
             requests.challenged_at = inf  # the headers say why
-        elif requests.learned or requests.used.total >= LEARNS_FROM or self.pause > FIRST_PAUSE_SECONDS:
-            # They left room, so the limit is learnt. It falls once for requests that were sent together.
-            if flight.sent >= self.paused_at or not requests.learned:
-                most = (requests.limit or 0) * DECREASE if requests.learned else inf
-                requests.limit = max(1.0, min(requests.used.total, most))
+        elif (
+            requests.learned
+            or requests.used.total >= LEARNS_FROM
+            or (self.pause > FIRST_PAUSE_SECONDS and self.why != CIRCUIT_OPEN)
+        ):
+            # They left room, so the limit is learnt: what was accepted, and less with each refusal of what was sent since the last.
+            most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned else inf
+            requests.limit = max(1.0, min(requests.used.total, most))
             requests.learned, requests.grown_at = True, now
 
     def settled(self, flight: Flight, now: float, tokens: float, count: int = 1) -> None:
