@@ -266,14 +266,11 @@ class RateLimiter(Struct, array_like=True):
         requests = self.requests
         requests.used.remove(flight.sent, 1)
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
+        in_a_row = self.pause > FIRST_PAUSE_SECONDS and not self.is_circuit_open
         if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
             requests.challenged_at = inf  # the headers say why
-        elif (
-            requests.learned
-            or requests.used.total >= LEARNS_FROM
-            or (self.pause > FIRST_PAUSE_SECONDS and self.why != CIRCUIT_OPEN)
-        ):
-            # They left room, so the limit is learnt: what was accepted, and less with each refusal of what was sent since the last.
+        elif requests.learned or requests.used.total >= LEARNS_FROM or in_a_row:
+            # They left room, so the limit is learnt: what was accepted, or less if what was sent since the last refusal is, too.
             most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned else inf
             requests.limit = max(1.0, min(requests.used.total, most))
             requests.learned, requests.grown_at = True, now
