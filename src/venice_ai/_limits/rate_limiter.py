@@ -270,7 +270,7 @@ class RateLimiter(Struct, array_like=True):
         if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
             requests.challenged_at = inf  # the headers say why
         elif requests.learned or requests.used.total >= LEARNS_FROM or in_a_row:
-            # They left room, so the limit is learnt: what was accepted, or less if what was sent since the last refusal is, too.
+            # They left room, so the limit is learnt: what was accepted, or less than it was if that was refused, too.
             most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned else inf
             requests.limit = max(1.0, min(requests.used.total, most))
             requests.learned, requests.grown_at = True, now
