@@ -318,7 +318,7 @@ async def test_a_loop_that_was_encrypted_does_not_go_on_in_clear(emulator: Emula
     states: list[ToolLoopState] = []
     emulator.script(text(ADD), text(ADD))
     with pytest.raises(ToolLoopPausedError) as paused:
-        await run(client, add, approve=lambda *_: Approval.wait())
+        await run(client, add, approve=wait_for_a_person)
     states.append(paused.value.state)
     with pytest.raises(MaxIterationsExceededError) as limited:
         await run(client, add, max_iterations=1)
