@@ -51,13 +51,12 @@ class Block(NamedTuple):
 
     flight: Flight
     seats: Iterator[int]  # one for each that nobody has taken; `next` is atomic, and so is `list`, which takes all
-    size: int
     until: float
     largest: float  # the size of the largest body, of a request for one answer, that the reserved tokens are enough for
 
 
 _NO_WAIT = Wait(None, "")
-_NO_BLOCK = Block(Flight(0, 0, 0, 0), iter(range(0)), 0, -inf, 0)
+_NO_BLOCK = Block(Flight(0, 0, 0, 0), iter(range(0)), -inf, 0)
 
 
 class Bucket:
@@ -106,13 +105,14 @@ class Bucket:
         count, largest = 1, inf
         if not (self.queue or self.account.refusals.bodies):
             count = int(min(self.rate.spare(now, 2 * tokens), self.account.failures.spare(now) / 4, MAX_BLOCK))
-        if count >= MIN_BLOCK and self.rate.tokens.limit is not None:
-            largest, tokens = (2 * tokens - self._more_tokens - self._output_tokens) / TOKENS_PER_BYTE, 2 * tokens
-        count = count if count >= MIN_BLOCK and largest >= len(request.body or b"") else 1
+        if count < MIN_BLOCK:
+            count = 1
+        elif self.rate.tokens.limit is not None:
+            largest, tokens = 2 * len(request.body or b""), 2 * tokens
         flight = self.rate.reserve(now, tokens, count)
         self.account.failures.flying += count
         self.open += count
-        self.block = Block(flight, iter(range(1, count)), count - 1, now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
+        self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
         return Ticket(self, request, flight)
 
     def answered(self, count: int = 1) -> None:
@@ -127,6 +127,7 @@ class Bucket:
             del self.good[:count]  # others may add to it meanwhile
             self.answered(count)
             self.account.failures.successes.add(at, count)
+            self.account.retries.called(count)
             self.rate.successes.add(at, count)
         if count := len(self.ended):
             held, used = map(sum, zip(*self.ended[:count], strict=True))
@@ -136,12 +137,10 @@ class Bucket:
 
     def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
-        block = self.block
-        if block.size:
-            self.block, left = _NO_BLOCK, len(list(block.seats))
+        block, self.block = self.block, _NO_BLOCK
+        if left := len(list(block.seats)):
             self.answered(left)
             self.rate.cancelled(block.flight, left)
-            self.account.retries.called(block.size - left)
             self.open -= left
 
     def rest(self, _: float) -> None:

@@ -8,7 +8,7 @@ A retry budget bounds how often a server that fails is asked again.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -73,12 +73,10 @@ class FailureBudget(Struct, array_like=True):
         if left is not None and seconds and (now >= self.told_until or left < self.told):
             self.told, self.told_until = left, now + seconds
 
-    def under_way(self) -> list[float]:
-        """What is to be given back if its process ends."""
+    def under_way(self, gone: Sequence[float] = ()) -> list[float]:
+        """What is to be given back if its process ends, once so much has been given back."""
+        self.flying -= int(sum(gone))
         return [self.flying]
-
-    def give_back(self, flying: float) -> None:
-        self.flying -= int(flying)
 
 
 class Refusals:

@@ -12,6 +12,7 @@ half of the replies of the last 10 s, and at least 5; for 1 s, and twice as long
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -293,14 +294,13 @@ class RateLimiter(Struct, array_like=True):
         self.requests.used.remove(flight.sent, count)
         self.settled(flight, flight.sent, 0, count)
 
-    def under_way(self) -> list[float]:
-        """What is to be given back if its process ends."""
-        return [self.open, self.requests.flying, self.tokens.held]
-
-    def give_back(self, open_: float, flying: float, held: float) -> None:
+    def under_way(self, gone: Sequence[float] = ()) -> list[float]:
+        """What is to be given back if its process ends, once so much has been given back."""
+        open_, flying, held = gone or (0, 0.0, 0.0)
         self.open -= int(open_)
         self.requests.flying -= flying
         self.tokens.held -= held
+        return [self.open, self.requests.flying, self.tokens.held]
 
     def snapshot(self, now: float) -> BucketSnapshot:
         """What is known now."""

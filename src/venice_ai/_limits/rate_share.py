@@ -41,17 +41,17 @@ class RateShare:
     def _current(self, rules: Mapping[str, Rule]) -> Generator[None]:
         """A transaction, in which rules are as the last process left them; it fails at once if another process has the file."""
         with self._file.transaction(patience=0.0) as database:
-            self._rows = [_Row(database, self._file.owner, *each) for each in rules.items()]
+            self._rows = [_Row(database, *each) for each in rules.items()]
             yield
             for row in self._rows:
-                row.write()
+                row.write(self._file.owner)
 
     def _bury(self) -> bool:
         """In a transaction: gives back what processes had under way that have ended; whether there were any."""
         ended = self._file.ended({owner for row in self._rows for owner in row.under_way})
         for row in self._rows:
             for owner in ended:
-                row.give_back(row.under_way.pop(owner, []))
+                row.rule.under_way(row.under_way.pop(owner, ()))
         return bool(ended)
 
     def close(self) -> None:
@@ -62,8 +62,8 @@ class RateShare:
 class _Row:
     """A row of the file, and the rule whose state it is."""
 
-    def __init__(self, database: Connection, owner: str, name: str, rule: Rule) -> None:
-        self.database, self.owner, self.name, self.rule = database, owner, name, rule
+    def __init__(self, database: Connection, name: str, rule: Rule) -> None:
+        self.database, self.name, self.rule = database, name, rule
         self.under_way: dict[str, list[float]] = {}  # what each process has under way
         row = database.execute("SELECT state FROM rules WHERE name = ? AND at <= ?", (name, time.monotonic())).fetchone()
         state = type(rule)()
@@ -72,19 +72,13 @@ class _Row:
                 state, self.under_way = msgpack.decode(row[0], type=tuple[type(rule), dict[str, list[float]]])  # type: ignore[misc]
         for field in rule.__struct_fields__:
             setattr(rule, field, getattr(state, field))
-        self.before = rule.under_way()
 
-    def write(self) -> None:
-        mine = self.under_way.pop(self.owner, [0.0] * len(self.before))
-        mine = [most + after - before for most, after, before in zip(mine, self.rule.under_way(), self.before, strict=True)]
+    def write(self, owner: str) -> None:
+        self.under_way.pop(owner, None)
+        mine = [total - sum(others) for total, *others in zip(self.rule.under_way(), *self.under_way.values(), strict=True)]
         # Below 0: what another process has given back, because this one had closed the file.
-        self.give_back([min(each, 0.0) for each in mine])
+        self.rule.under_way([min(each, 0.0) for each in mine])
         if any(each > 0 for each in mine):
-            self.under_way[self.owner] = [max(each, 0.0) for each in mine]
+            self.under_way[owner] = [max(each, 0.0) for each in mine]
         state = msgpack.encode((self.rule, self.under_way))
         self.database.execute("REPLACE INTO rules VALUES (?, ?, ?)", (self.name, state, time.monotonic()))
-
-    def give_back(self, gone: list[float]) -> None:
-        if gone:
-            self.rule.give_back(*gone)
-            self.before = [each - less for each, less in zip(self.before, gone, strict=True)]
