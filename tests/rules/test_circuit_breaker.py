@@ -63,7 +63,7 @@ def test_half_open_lets_one_probe_through() -> None:
     limiter = opened()
 
     assert allow(limiter, 1.0) is None
-    assert isinstance(allow(limiter, 1.1), Wait)
+    assert allow(limiter, 1.1) == Wait(3.0, "circuit half-open")
 
 
 def test_a_probe_that_succeeds_closes_it() -> None:
