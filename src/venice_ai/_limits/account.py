@@ -86,8 +86,7 @@ class Bucket:
         chat = request.chat
         if chat is None or self.rate.tokens.limit is None:
             return 1
-        output, most = self._output_tokens, chat.max_output_tokens
-        output = output if most is None or output < most else most
+        output = min(self._output_tokens, chat.max_output_tokens or inf)
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + self._more_tokens + output * chat.choices), 0) + 1
 
     def learn(self, request: Request, usage: ChatUsage | None) -> None:
@@ -368,7 +367,7 @@ class Ticket(Pass):
         bucket, failures = self._bucket, self._bucket.account.failures
         limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
         failures.hear(now, limits)
-        (failures.failures if error else failures.successes).add(now)
+        (failures.successes if error is None else failures.failures).add(now)
         self._answered(status or 1)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         wait = None if error is None else error.retry_after_seconds
@@ -386,8 +385,8 @@ class Ticket(Pass):
             self._bucket.rate.replied(self._flight, now, 0, RateLimits(), None)
             self.cancel()
         else:
-            unreadable = 0 if isinstance(error, APIConnectionError) else 200
-            self._heard(error.meta, error.counts_as or unreadable, now, error)
+            status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
+            self._heard(error.meta, status, now, error)
             if error.status_code in NEVER_VALID:
                 account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
 
