@@ -28,7 +28,8 @@ GUARD_SECONDS = 0.5  # a request is counted by the server when it arrives, which
 SLOT_SECONDS = 0.25
 LEARNS_FROM = 10  # fewer accepted requests may be what others left of a limit; then only a second refusal in a row tells it
 FIRST_PAUSE_SECONDS = 1.0
-MAX_PAUSE_SECONDS = 8.0, 4.0  # after refusals, and while the circuit is open
+MAX_PAUSE_SECONDS = 8.0
+MAX_OPEN_SECONDS = 4.0
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 CHALLENGE_SECONDS = 2.0
 MAX_STRIKES = 3
@@ -120,7 +121,7 @@ class Quota(Struct, array_like=True):
         if not self._believed:
             return left if now >= self.paced_at else 0.0
         if now >= self.reset_at:  # at least one unit has come back, if nothing in flight has taken it
-            self.apart = min(self.apart, left - (not (self.flying or self.held)))
+            self.apart = min(self.apart, left - (0 if self.flying or self.held else 1))
             self.turned_at, self.reset_at = now, now + max(5.0, 2 * WINDOW_SECONDS / self.limit)
         return left - self.apart
 
@@ -243,7 +244,8 @@ class RateLimiter(Struct, array_like=True):
             if new:
                 self.pause, self.failures = 0.0, _last_10_s()
         if why and new:
-            self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS[why == CIRCUIT_OPEN])
+            most = MAX_OPEN_SECONDS if why == CIRCUIT_OPEN else MAX_PAUSE_SECONDS
+            self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), most)
             self.paused_at, self.alone_at, self.why = now, -inf, why
             retry_after = retry_after or self.pause
         if why:
