@@ -87,17 +87,18 @@ def _model(model: object) -> str:
 
 
 def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
-    """The messages of a request, as plain JSON; an error repeats nothing that stands in them without `echo`."""
-    if not isinstance(messages, (list, tuple)) and (
-        isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable)
+    """The messages of a request, as plain JSON; a text is one of the user's. Without `echo` no error repeats what they say."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}] if messages else []
+    elif not isinstance(messages, (list, tuple)) and (
+        isinstance(messages, (bytes, Mapping, Model)) or not isinstance(messages, Iterable)
     ):
         raise InvalidRequestError(
-            f"messages must be a list of messages, not {type(cast('object', messages)).__name__}; "
-            'for one question: messages=[{"role": "user", "content": "..."}]'
+            f"messages must be a text or a list of messages, not {type(cast('object', messages)).__name__}"
         )
     given = [_message(message, index, echo=echo) for index, message in enumerate(cast("Iterable[Any]", messages))]
     if not given:
-        raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
+        raise InvalidRequestError('messages is empty; give a text, or at least one as {"role": "user", "content": "..."}')
     try:
         msgspec.convert({"messages": given}, Conversation)
     except (UnicodeEncodeError, msgspec.ValidationError) as error:

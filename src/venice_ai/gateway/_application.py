@@ -298,6 +298,8 @@ def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_reque
     """
     fields = dict(body)
     model, messages, stream = (fields.pop(name, None) for name in ("model", "messages", "stream"))
+    if isinstance(messages, str):  # which `create` takes, and the API does not
+        raise InvalidRequestError("messages must be a list of messages, not a text")
     model = model.strip() if isinstance(model, str) else model  # as the client does: a blank must not hide the prefix
     if (most := fields.pop("max_tokens", None)) is not None and fields.get("max_completion_tokens") is None:
         fields["max_completion_tokens"] = most

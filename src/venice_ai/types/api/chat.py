@@ -290,8 +290,8 @@ Message: TypeAlias = (
     UserMessage | AssistantMessage | SystemMessage | ToolMessage | DeveloperMessage | ChatMessage | Mapping[str, Any]
 )
 """A message: an object, or a mapping of the same shape."""
-Messages: TypeAlias = Iterable[Message | BaseMessage]
-"""The messages of a call, the oldest first."""
+Messages: TypeAlias = str | Iterable[Message | BaseMessage]
+"""The messages of a call, the oldest first; a text is one message of the user."""
 
 # -- tools, formats, settings ------------------------------------------------------------------------------------------
 
