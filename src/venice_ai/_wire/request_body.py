@@ -93,9 +93,7 @@ def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
     elif not isinstance(messages, (list, tuple)) and (
         isinstance(messages, (bytes, Mapping, Model)) or not isinstance(messages, Iterable)
     ):
-        raise InvalidRequestError(
-            f"messages must be a text or a list of messages, not {type(cast('object', messages)).__name__}"
-        )
+        raise InvalidRequestError(f"messages must be a text or a list, not {type(cast('object', messages)).__name__}")
     given = [_message(message, index, echo=echo) for index, message in enumerate(cast("Iterable[Any]", messages))]
     if not given:
         raise InvalidRequestError('messages is empty; give a text, or at least one as {"role": "user", "content": "..."}')
