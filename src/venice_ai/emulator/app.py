@@ -90,10 +90,7 @@ class Emulator:
         self._backend = backend
         self._script = Script()
         if tee is True:
-            from venice_ai.tee.extra import require_extra
-
-            require_extra()
-            from .enclave import Enclave
+            from .enclave import Enclave  # needs the extra, and says so
 
             tee = Enclave()
         self.enclave: Enclave | None = tee or None  # the enclave; `None` without `tee`

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from copy import deepcopy
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, cast
+from typing import Any, Final, NamedTuple, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
@@ -34,9 +34,6 @@ from ..types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
 from ._errors import body_of, headers_of, status_of, told_by
-
-if TYPE_CHECKING:
-    from multidict import CIMultiDictProxy
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
@@ -91,7 +88,7 @@ class Gateway:
         self.under_way[task] = ""
         try:
             try:
-                self._let_in(request.headers, needs_token=request.path != "/healthz")
+                self._let_in(request)
                 response = await handler(request)
             except web.HTTPException as error:
                 response = _refusal(APIError(f"{error.reason}; {_PATHS}", status_code=error.status), error.headers.get("Allow"))
@@ -113,20 +110,20 @@ class Gateway:
     def _note(self, words: str) -> None:
         self.under_way[asyncio.current_task()] += words
 
-    def _let_in(self, headers: CIMultiDictProxy[str], *, needs_token: bool) -> None:
+    def _let_in(self, request: web.Request) -> None:
         """Raises the APIError for a request that is not allowed in, by its headers.
 
         Any page can have its browser send requests to this machine, and read the answers if its own name leads here (DNS
         rebinding). Such requests name the page's site in `Host` or `Origin`, or carry `Sec-Fetch-Site`; programs' do not.
         """
-        hosts = headers.getall("Host", [])
+        headers, hosts = request.headers, request.headers.getall("Host", [])
         host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         name = "" if host is None else host[1] or host[2]
         if not (is_loopback(name) or name in self._names):
             raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
         if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
             raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
-        if self._token is not None and needs_token:
+        if self._token is not None and request.path != "/healthz":
             scheme, _, given = headers.get("Authorization", "").partition(" ")
             same = compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
             if not (same and scheme.lower() == "bearer"):
@@ -148,7 +145,7 @@ class Gateway:
         body, tee = await self._body(request), self._client.tee_options
         asked = _asked_by(body, tee, clear_on_request=self._clear_on_request, sealed_tools=self._sealed_tools)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
-        words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
+        words = (" sealed" * asked.keywords["e2ee"], " stream" * streams, *(f", without {name}" for name in asked.dropped))
         self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
         await self._wait_for_turn()
         if streams:
@@ -284,7 +281,6 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
 
 class _Asked(NamedTuple):
     keywords: dict[str, Any]  # of `create`; fields that are not known here are in its `extra_body`, and go through as they are
-    sealed: bool  # whether it is to be end-to-end encrypted
     usage: bool  # whether the program wants to be told the usage of a stream
     dropped: tuple[str, ...]  # the fields that are left out because they would not be encrypted
     calling: list[Any] | None  # the messages, if the calls of the answer stand in its text
@@ -321,7 +317,7 @@ def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_reque
         guard({**({} if clear_on_request else fields), **conversation}, floor="e2ee", roles=roles)
     known = {name: fields.pop(name) for name in _PARAMETERS.intersection(fields)}
     keywords = {**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}
-    return _Asked(keywords, sealed, usage, dropped, calling)
+    return _Asked(keywords, usage, dropped, calling)
 
 
 async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncIterator[ChatCompletionChunk]:

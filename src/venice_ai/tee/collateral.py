@@ -22,7 +22,7 @@ import msgspec
 from ..types.attestation import Check, Tcb
 from .canonical import parse, shaped
 from .checks import COLLATERAL, outcome, run, skipped
-from .types import INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
+from .types import END_OF_TIME, INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
 
 _SIGNERS: Final = {
     "tcb_info_issuer_chain": "Intel SGX TCB Signing",
@@ -34,7 +34,6 @@ _TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_ident
 _BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 FIELDS: Final = (*_TEXTS, *_BINARIES)  # what collateral is made of: five texts, and four binaries in hex
 _STATUS_TROUBLE = re.compile(r"TCB status (?:is invalid: )?(\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level")
-_END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"
 
@@ -69,7 +68,7 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
     from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it has types
 
-    if not 0 <= now < _END_OF_TIME:
+    if not 0 <= now < END_OF_TIME:
         raise ValueError(f"{now!r} is not a time that collateral could be valid at")
     seconds = int(now)
     parts = _parts(collateral)

@@ -49,9 +49,8 @@ def guard(
     if not isinstance(model, str) or not isinstance(messages, list) or not messages:  # of a session that is used directly
         raise InvalidRequestError("a request to seal needs a model and a list of messages. Nothing was sent.")
     _check_model(model)
-    for name in headers or ():
-        if name.lower() in _OWN_HEADERS:
-            raise InvalidRequestError(f"extra_headers must not set {name!r} with e2ee: the keys are made for each request")
+    if own := [name for name in headers or () if name.lower() in _OWN_HEADERS]:
+        raise InvalidRequestError(f"extra_headers must not set {own[0]!r} with e2ee: the keys are made for each request")
     for name, value in body.items():
         if name not in _OWN_FIELDS and value is not None:
             _check_field(name, value)

@@ -28,6 +28,7 @@ INTEL_ROOT_SHA256: Final = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cb
 """SHA-256 of the DER form of the Intel SGX Root CA."""
 NVIDIA_ROOT_SHA256: Final = "102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48"
 """SHA-256 of the DER form of the NVIDIA Device Identity CA."""
+END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
 
 
 @runtime_checkable

@@ -345,13 +345,11 @@ def plain(value: Any) -> Any:
     """A copy of a JSON value as plain dicts, lists, texts and numbers, also of an `Enum` or of numpy's `float64`."""
     if type(value) in _SCALARS:  # most values by far
         return value
-    if isinstance(value, (dict, Model)):
-        items = cast("dict[Any, Any]", value if isinstance(value, dict) else value.__dict__).items()
+    if isinstance(value, (dict, Model, Mapping)):
+        items = cast("Mapping[Any, Any]", value.__dict__ if isinstance(value, Model) else value).items()
         return {
             key if key.__class__ is str else _name(key): item if type(item) in _SCALARS else plain(item) for key, item in items
         }
-    if isinstance(value, Mapping):
-        return {_name(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, (set, frozenset)):

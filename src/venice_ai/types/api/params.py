@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, Type
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from typing_extensions import TypedDict
 
-from .._base import Model, is_array, is_object, without_none
+from .._base import Model, is_array, is_object
 from . import chat
 
 CHAT_PATH: Final = "/chat/completions"
@@ -70,8 +70,6 @@ def _checked(hint: Any) -> Any:
         return _union[tuple(_checked(each) for each in args if not (objects and get_origin(each) is Mapping))]
     if origin is Sequence:
         return _list_of[_checked(args[0])]
-    if origin is Mapping:
-        return dict[str, Any]
     return _checker(hint) if isinstance(hint, type) and issubclass(hint, Model) else hint  # type: ignore[arg-type]  # classes are hashable
 
 
@@ -170,9 +168,6 @@ if TYPE_CHECKING:
     )
     TextLike: TypeAlias = TextSwitches | UntypedMapping
     FallbacksLike: TypeAlias = Sequence[Fallback | UntypedMapping]
-    MetadataLike: TypeAlias = Mapping[str, Any]
-    Strings: TypeAlias = Sequence[str]
-    Integers: TypeAlias = Sequence[int]
 else:
     VeniceParametersLike = VeniceSwitches
     ReasoningLike = Reasoning
@@ -182,9 +177,6 @@ else:
     FormatLike = _union[tuple(map(_checker, _FORMATS))]
     TextLike = TextSwitches
     FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]
-    MetadataLike = dict[str, Any]
-    Strings = list[str]
-    Integers = list[int]
 
 
 class CommonParams(TypedDict, total=False):
@@ -202,9 +194,9 @@ class CommonParams(TypedDict, total=False):
     """How many answers to make; each is billed."""
     seed: Annotated[int, Meta(gt=0)] | None
     """For answers that can be repeated; above 0."""
-    stop: str | Annotated[Strings, Meta(min_length=1, max_length=4)] | None
+    stop: str | Annotated[Sequence[str], Meta(min_length=1, max_length=4)] | None
     """One to four texts at which the answer ends."""
-    stop_token_ids: Integers | None
+    stop_token_ids: Sequence[int] | None
     """Tokens at which the answer ends."""
     temperature: Temperature | None
     """0 (focused) to 2 (random); the model's own default holds if not given."""
@@ -240,9 +232,9 @@ class CommonParams(TypedDict, total=False):
     """How long the prompt stays cached."""
     store: bool | None
     """Accepted for compatibility."""
-    include: Strings | None
+    include: Sequence[str] | None
     """Accepted for compatibility."""
-    metadata: MetadataLike | None
+    metadata: Mapping[str, Any] | None
     """Accepted for compatibility; Venice wants texts as values."""
     user: str | None
     """Your end user; discarded by Venice."""
@@ -290,11 +282,6 @@ def needed_capabilities(body: Mapping[str, Any]) -> Iterator[tuple[str, tuple[st
             yield flag, (name,)
 
 
-def given_fields(name: str, value: Any) -> Any:
-    """A parameter's value without our fields that are None; in schemas, `metadata` and unknown fields null is a value."""
-    return without_none(value, OBJECTS[name]) if name in OBJECTS else value
-
-
 OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "venice_parameters": dict.fromkeys(VeniceSwitches.__annotations__),
     "reasoning": dict.fromkeys(Reasoning.__annotations__),
@@ -303,7 +290,10 @@ OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tools": {"id": None, "function": dict.fromkeys(("description", "parameters", "strict"))},
     "response_format": {"json_schema": dict.fromkeys(("name", "description", "strict", "schema"))},
 }
-"""The parameters that are objects, or lists of them, with the fields that may be left out, and those of objects inside them."""
+"""The parameters that are objects, or lists of them, with the fields that may be left out, and those of objects inside them.
+
+In schemas, `metadata` and unknown fields null is a value.
+"""
 
 
 # -- messages ------------------------------------------------------------------------------------------------------------
