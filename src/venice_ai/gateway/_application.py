@@ -51,31 +51,24 @@ logger = logging.getLogger("venice_ai.gateway")
 class Gateway:
     """What answers. `under_way` has the tasks of the requests that are being answered, and what to log of each."""
 
-    def __init__(
-        self,
-        client: VeniceClient,
-        token: str | None,
-        *,
-        allow_hosts: Collection[str] = (),
-        clear_on_request: bool = False,
-        sealed_tools: bool = False,
-        rpm: int | None = None,
-        patience_seconds: float = 60.0,
-    ) -> None:
+    def __init__(self, client: VeniceClient, token: str | None, options: Options) -> None:
+        if unknown := [*options.keys() - Options.__annotations__.keys()]:
+            raise TypeError(f"a gateway has no option {unknown[0]!r}")
         if not isinstance(client, VeniceClient):
             raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
-        if (rpm is not None and rpm < 1) or not patience_seconds > 0:
-            wrong = f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience_seconds!r} above 0"
+        rpm, self.patience = options.get("rpm"), options.get("patience_seconds", 60.0)
+        if (rpm is not None and rpm < 1) or not self.patience > 0:
+            wrong = f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={self.patience!r} above 0"
             raise InvalidArgumentError(wrong)
         if token is not None and not _TOKEN.fullmatch(token):
             raise InvalidArgumentError("token must be 8 or more characters of ASCII without blanks; token=True makes one")
-        if allow_hosts and token is None:
+        self._names = frozenset(name.lower() for name in options.get("allow_hosts", ()))
+        if self._names and token is None:
             raise InvalidArgumentError("a server that other machines can reach needs a token; token=True makes one")
         self._client = client
         self._token = None if token is None else token.encode()
-        self._names = frozenset(name.lower() for name in allow_hosts)
-        self._clear_on_request, self._sealed_tools = clear_on_request, sealed_tools
-        self.patience = patience_seconds
+        self._clear_on_request: bool = options.get("clear_on_request", False)
+        self._sealed_tools: bool = options.get("sealed_tools", False)
         self._begun = deque[float](maxlen=rpm)  # when the last chats began, as many as a minute may have
         self._turn = asyncio.Lock()
         self.under_way: dict[Any, str] = {}
@@ -138,8 +131,6 @@ class Gateway:
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError("the program reads too slowly") from None
-
-    # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body, tee = await self._body(request), self._client.tee_options
@@ -211,8 +202,6 @@ class Gateway:
             self._note(_tokens(stream.usage))
             return response
 
-    # -- all else --------------------------------------------------------------------------------------------------------
-
     def _is_listed(self, model: object) -> bool:
         return self._client.min_privacy != "e2ee" or str(model).startswith(PREFIX)
 
@@ -263,7 +252,7 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
     Raises:
         InvalidArgumentError: an argument is not allowed.
     """
-    gateway = Gateway(client, token, **options)
+    gateway = Gateway(client, token, options)
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway
     application.add_routes(
@@ -367,5 +356,4 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 
 
 def _refusal(error: Exception, allow: str | None = None) -> web.Response:
-    headers = {} if allow is None else {"Allow": allow}
-    return _json(body_of(error), status_of(error), {**headers_of(error), **headers})
+    return _json(body_of(error), status_of(error), headers_of(error) | ({} if allow is None else {"Allow": allow}))

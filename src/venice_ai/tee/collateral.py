@@ -25,8 +25,7 @@ from .checks import COLLATERAL, outcome, run, skipped
 from .types import END_OF_TIME, INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
 
 _SIGNERS: Final = {
-    "tcb_info_issuer_chain": "Intel SGX TCB Signing",
-    "qe_identity_issuer_chain": "Intel SGX TCB Signing",
+    **dict.fromkeys(("tcb_info_issuer_chain", "qe_identity_issuer_chain"), "Intel SGX TCB Signing"),
     "pck_crl_issuer_chain": "Intel SGX PCK ",
 }
 """What stands in the names of those who may sign. Each is issued by the root; a platform's own key signs nothing here."""
@@ -48,8 +47,8 @@ def check(quote: bytes, given: CollectedEvidence, options: TeeOptions) -> tuple[
     try:
         claims = _claims(quote, collateral, given.now, options.trust.intel_root_der)
     except ValueError as error:
-        name, why, known = error.args if isinstance(error, _Refused) else ("collateral", str(error), None)
-        return skipped(COLLATERAL, failed=outcome(name, "fail", why)), known
+        name, why, *known = error.args if isinstance(error, _Refused) else ("collateral", str(error))
+        return skipped(COLLATERAL, failed=outcome(name, "fail", why)), next(iter(known), None)
     tcb, before = _tcb(claims, collateral), given.seen or Seen()
     checks = [
         outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires or 0)}"),
@@ -61,7 +60,7 @@ def check(quote: bytes, given: CollectedEvidence, options: TeeOptions) -> tuple[
 
 
 class _Refused(ValueError):
-    """The check that failed first, why, and what is known of the platform."""
+    """The check that failed first, why, and perhaps what is known of the platform."""
 
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
@@ -127,11 +126,9 @@ def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
     """Finds the check that an error message of dcap-qvl is about."""
     reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
     if "CertRevoked" in reason:
-        return _Refused(
-            "revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones", None
-        )
+        return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")
     if (found := _STATUS_TROUBLE.search(reason)) is None:
-        return _Refused("collateral", f"{reason}{_window_words(collateral, now)}", None)
+        return _Refused("collateral", f"{reason}{_window_words(collateral, now)}")
     status = next(filter(None, found.groups()), "")
     details = {
         "": f"the platform is older than anything Intel has a status for: {reason}",
@@ -197,8 +194,6 @@ def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> str:
 
 
 class _Times(msgspec.Struct, rename="camel"):
-    """From when until when a text of Intel's says that it is valid."""
-
     issue_date: Annotated[dt.datetime, msgspec.Meta(tz=True)]
     next_update: Annotated[dt.datetime, msgspec.Meta(tz=True)]
 

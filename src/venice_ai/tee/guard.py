@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from operator import not_
 from typing import Any, Final, Literal, TypeAlias, cast
 
+from .._core.json_values import items, members
 from .._core.privacy import PREFIX, switches_in
 from ..exceptions import InvalidRequestError
+from ..types._base import is_array
 from ..types.api.chat import content_text
 from ..types.api.params import ChatParams, Reasoning, StreamSwitches, VeniceSwitches
 
@@ -198,18 +200,14 @@ def _check_message(path: str, message: Any) -> None:
             place = f"{path}.{name}" if name in _OF_MESSAGES else path
             raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
     content: Any = said.get("content")
-    if not (content is None or isinstance(content, str) or _is_text_in_parts(content)):
+    parts = [members(part) for part in items(content)]
+    in_parts = is_array(content) and all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in parts)
+    if not (content is None or isinstance(content, str) or in_parts):
         raise _refusal(f"{path}.content", "a part of it is not text, and only text is encrypted")
     try:
         (content_text(cast("object", content)) or "").encode()
     except UnicodeEncodeError:
         raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is not a character") from None
-
-
-def _is_text_in_parts(content: object) -> bool:
-    parts = cast("list[Any]", content) if isinstance(content, list) else [None]
-    texts = [cast("Mapping[str, Any]", part) for part in parts if isinstance(part, Mapping)]
-    return len(texts) == len(parts) and all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in texts)
 
 
 def _says_something(value: Any) -> bool:

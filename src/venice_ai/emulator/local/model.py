@@ -17,11 +17,10 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from venice_ai._core.machine import cache_folder
 from venice_ai.emulator.backend import LocalModelError
@@ -120,11 +119,7 @@ class LocalModel:
             raise LocalModelError("The local model was closed; open it again to go on.")
 
 
-# -- the weights ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(NamedTuple):
     """A model file that exists and looks like one."""
 
     path: Path
@@ -194,9 +189,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# -- the engine ----------------------------------------------------------------------------------------------------------
-
-
 def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engine:
     """The engine with these weights, ready to answer; LocalModelError if it is not installed or refuses the file."""
     try:
@@ -226,8 +218,7 @@ def spare_cores() -> int:
 def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_tokens: int) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(weights.path)
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.n_parallel = PARALLEL
     params.n_ctx = context_tokens * PARALLEL
     params.n_batch = _BATCH_TOKENS
@@ -235,13 +226,11 @@ def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_token
         params.chat_template = PLAIN_TEMPLATE
     params.verbosity = -1  # silent
     # Otherwise the file is read twice at the start, and up to 8 GiB of memory keep old prompts.
-    params.fit_params = False
-    params.warmup = False
+    params.fit_params = params.warmup = False
     params.cache_ram_mib = 0
     params.api_keys = [secrets.token_urlsafe()]
-    params.endpoint_slots = False
+    params.endpoint_slots = params.ui = False
     params.offline = True
-    params.ui = False
     return params
 
 

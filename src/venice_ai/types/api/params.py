@@ -40,13 +40,11 @@ _union: Any = Union
 @cache
 def _checker(kind: type[Model]) -> type[Struct]:
     """The class with which msgspec checks the JSON of a request class."""
-    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
-    hints = {name: eval(text, vars(chat)) for name, text in declared}  # noqa: S307  # nosec B307  # our own
-    fields = list[Any]()
-    constants = kind._constants.items()  # noqa: SLF001  # the tables of the class
+    hints = {name: eval(text, chat.__dict__) for name, text in kind._fields.items()}  # noqa: S307  # nosec B307  # ours
+    fields, constants = list[Any](), kind._constants.items()  # noqa: SLF001  # the tables of the class
     tag = next((each for each in constants if get_origin(hints[each[0]]) is Literal), (None, None))
     for name, hint in hints.items():
-        if name in kind._fields and name != tag[0]:
+        if name != tag[0]:
             checked = _checked(_OTHERWISE.get((kind, name), hint))
             required = name in kind._required and (kind, name) != (chat.Tool, "function")  # noqa: SLF001  # see lacks_function
             fields.append((name, checked) if required else (name, *_optional(kind, name, checked)))
@@ -76,9 +74,6 @@ def _checked(hint: Any) -> Any:
 # What a model said may be sent back as it came, also where it does not fit.
 _OTHERWISE: dict[tuple[type[Model], str], Any] = {(chat.AssistantMessage, "tool_calls"): list[Any] | None}
 _FORMATS = (chat.TextResponseFormat, chat.JSONObjectFormat, chat.JSONSchemaFormat)
-
-
-# -- objects inside the parameters ---------------------------------------------------------------------------------------
 
 
 class VeniceSwitches(TypedDict, total=False):
@@ -160,9 +155,7 @@ if TYPE_CHECKING:
     ReasoningLike: TypeAlias = chat.ReasoningConfig | Reasoning | UntypedMapping
     StreamOptionsLike: TypeAlias = chat.StreamOptions | StreamSwitches | UntypedMapping
     ToolsLike: TypeAlias = Sequence[chat.Tool | Mapping[str, Any]]
-    ToolChoiceLike: TypeAlias = (
-        Literal["none", "auto", "required"] | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
-    )
+    ToolChoiceLike: TypeAlias = Literal["none", "auto", "required"] | chat.SpecificToolChoice | Mapping[str, Any]
     FormatLike: TypeAlias = (
         chat.JSONSchemaFormat | chat.JSONObjectFormat | chat.TextResponseFormat | type[Any] | Mapping[str, Any]
     )
@@ -295,8 +288,6 @@ OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
 In schemas, `metadata` and unknown fields null is a value.
 """
 
-
-# -- messages ------------------------------------------------------------------------------------------------------------
 
 MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 

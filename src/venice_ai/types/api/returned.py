@@ -123,15 +123,11 @@ def _detail(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name not in odd} if odd else entry
 
 
-def _calls(value: Any) -> Any:
-    return [value] if is_object(value) else value if value is None or is_array(value) else _LEFT_OUT
-
-
 _RULES: Final[dict[str, Callable[[Any], Any]]] = {
     "content": _content,
     "name": _text,
     "reasoning_content": _reasoning,
     "reasoning_details": _details,
     "thought_signature": _text,
-    "tool_calls": _calls,
+    "tool_calls": lambda calls: [calls] if is_object(calls) else calls if calls is None or is_array(calls) else _LEFT_OUT,
 }
