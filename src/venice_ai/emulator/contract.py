@@ -69,7 +69,6 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(WireParams.__annotations__, WireParams),
     "messages": Conversation,
 }
-_NULLABLE = {"stop", "tools"}
 # By what msgspec says: the first that is in it counts.
 _CODES = {"contains unknown field": "unrecognized_keys", " >": "too_small", " <": "too_big", "Invalid": "invalid_enum_value"}
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
@@ -92,7 +91,7 @@ def issues(body: Any) -> Iterator[Issue]:
 
 
 def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
-    if name not in _KINDS or (value is None and name in _NULLABLE):
+    if name not in _KINDS or (value is None and name in {"stop", "tools"}):
         return
     if value is None:
         yield Issue((name,), "Expected a value, received null", "invalid_type")

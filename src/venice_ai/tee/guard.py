@@ -23,7 +23,6 @@ MODEL_KEY: Final = "X-Venice-TEE-Model-Pub-Key"
 ALGORITHM: Final = "X-Venice-TEE-Signing-Algo"
 
 _OWN_HEADERS = frozenset(name.lower() for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
-_OWN_FIELDS = frozenset({"model", "messages", "stream"})
 _IN_CLEAR = ("stop", "metadata", "user")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _OF_MESSAGES = frozenset(
@@ -54,7 +53,7 @@ def guard(
     if own := [name for name in headers or () if name.lower() in _OWN_HEADERS]:
         raise InvalidRequestError(f"extra_headers must not set {own[0]!r} with e2ee: the keys are made for each request")
     for name, value in body.items():
-        if name not in _OWN_FIELDS and value is not None:
+        if name not in {"model", "messages", "stream"} and value is not None:
             _check_field(name, value)
     for index, message in enumerate(cast("list[Any]", messages)):
         _check_message(f"messages.{index}", message)

@@ -196,6 +196,7 @@ class Software:
         return self.logs[0].payloads
 
     def rtmr_replay(self) -> str:
+        """Every log leads to the registers of the quote."""
         try:
             for log, number in product(self.logs, range(4)):
                 fail_if(log.rtmrs[number] != self.quote.rtmrs[number], f"the event log does not lead to RTMR{number}")
@@ -210,6 +211,7 @@ class Software:
         return ", ".join(self._payloads)
 
     def mr_config_id(self) -> str:
+        """The application measured at the start is the one in the log."""
         version, rest = self.quote.mr_config_id[0], self.quote.mr_config_id[1:]
         if version != 1:
             raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
@@ -218,6 +220,7 @@ class Software:
         return "MRCONFIGID and the event log name the same compose file"
 
     def compose_hash(self) -> str:
+        """The compose file shown is the one that was measured."""
         if (measured := self._payloads.get("compose-hash")) is None:
             raise ValueError("the event log names no compose file")
         if (text := self.compose) is None:
@@ -226,6 +229,7 @@ class Software:
         return f"sha256 {measured.hex()}"
 
     def info_match(self) -> str:
+        """Whatever the reply displays is what was measured."""
         info, payloads, quote = member(self.reply, "info"), self._payloads, self.quote
         measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
         # Where nothing was configured, guests differ in what they hash.
@@ -243,6 +247,7 @@ class Software:
         return f"{compared} values shown are what was measured"
 
     def dev_image(self) -> str:
+        """The operating system image is known, has the measurements of that image, and is not made for development."""
         measured, claim = _measured(self.quote), self.workload.image_name or ""
         images = (*self.options.os_images, *known_images())
         named = [image for image in images if image.os_image_hash == self.workload.os_image_hash]
@@ -259,6 +264,7 @@ class Software:
         raise CheckWarning(f"the operating system image: {why}. TeeOptions(allow_dev_image=False) refuses it")
 
     def pins(self) -> str:
+        """Everything pinned has one of the values it may have."""
         root: object = member({"provider": self.workload.key_provider}, "provider").get("id")
         found: dict[str, str | None] = {
             **_measured(self.quote),

@@ -19,7 +19,6 @@ _log = logging.getLogger("venice_ai")
 
 _DEEPEST: Final = 64
 """Levels of nesting that are sent back. Half of Python's usual stack holds some 500; no answer that means something has 20."""
-_OTHER_ROLES: Final = ("user", "system", "developer")
 _DETAIL_TEXTS: Final = ("data", "format", "id", "text")
 _LEFT_OUT: Final = object()
 
@@ -33,7 +32,7 @@ def turn_to_send(message: Mapping[str, Any] | Model) -> dict[str, Any]:
         turn[name] = _writable(value, name, changes, 1)
     role, told = turn.get("role"), isinstance(turn.get("content"), str)
     # What somebody else said stays as it is where it can be sent.
-    of_another = role in _OTHER_ROLES or (role == "tool" and isinstance(turn.get("tool_call_id"), str))
+    of_another = role in ("user", "system", "developer") or (role == "tool" and isinstance(turn.get("tool_call_id"), str))
     if role != "assistant" and not (of_another and told):
         turn["role"] = "assistant"
         changes["the role is the assistant's"] = None
