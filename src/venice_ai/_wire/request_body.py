@@ -11,9 +11,9 @@ import msgspec
 from .._core.caller_warnings import warn
 from .._core.request import ChatSize
 from ..exceptions import InvalidRequestError
-from ..types._base import Model, plain
+from ..types._base import Model, plain, without_none
 from ..types.api.chat import ChatMessage, Messages
-from ..types.api.params import OBJECTS, ChatParams, Conversation, given_fields, lacks_function
+from ..types.api.params import OBJECTS, ChatParams, Conversation, lacks_function
 from ..types.api.returned import turn_to_send
 from .invalid_values import NOT_JSON, as_json, explained, learn, place, refuse_endless
 
@@ -137,7 +137,7 @@ def parameter(name: str, value: Any) -> Any:
             return response_format(value)
     if name == "tools" and isinstance(value, (list, tuple)) and any(map(isroutine, cast("list[Any]", value))):
         raise InvalidRequestError("tools holds a function; make it a Tool with tool_from_function(...)")
-    copy = given_fields(name, plain(value))
+    copy = without_none(plain(value), OBJECTS[name]) if name in OBJECTS else plain(value)
     refuse_endless(name, copy)
     return copy
 
