@@ -22,7 +22,7 @@ from venice_ai import RateShare, Timeout
 from venice_ai._limits.account import Account, Bucket, Ticket
 from venice_ai._limits.snapshot import LimitsSnapshot
 from venice_ai._limits.waiter import QueuedCall
-from venice_ai.exceptions import APIError, RateLimitError, VeniceError
+from venice_ai.exceptions import APIError, CircuitOpenError, RateLimitError, VeniceError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
 from venice_ai.types.response_meta import Headers, ResponseMeta
 
@@ -138,6 +138,17 @@ def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> 
     (known,) = [each for each in known_to(second).models if each.model == "model"]
     assert known.limits.limit_requests == 10
     assert known.limits.paused_seconds == pytest.approx(20, abs=1)
+    other.close()
+
+
+def test_a_server_that_fails_is_left_alone_by_all_processes(path: Path, share: RateShare) -> None:
+    other = RateShare(path)
+    first, second = account_of(share), account_of(other)
+    for ticket in taken(first, 5):
+        ticket.replied(APIError("no", status_code=500, meta=ResponseMeta(500, Headers([]), time.time(), 0.1)))
+        ticket.done(None, None)
+
+    assert isinstance(asked(second), CircuitOpenError)
     other.close()
 
 
