@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 import typing_extensions
@@ -18,6 +18,17 @@ from ..exceptions import ToolSignatureError
 new_typed_dict: Any = typing_extensions.TypedDict
 # What may stand around the type of a key, and whether the key must be there then.
 _QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired: False, typing_extensions.ReadOnly: None}
+
+
+def read_as(response_format: Any) -> Any:
+    """What an answer is read as: for a JSON schema, an object with the keys that it requires, and maybe others."""
+    if not isinstance(response_format, Mapping):
+        return response_format
+    given = cast("Mapping[str, Any]", response_format)
+    required = given.get("json_schema", {}).get("schema", {}).get("required", ())
+    kind = new_typed_dict("Answer", dict.fromkeys(required, Any))
+    kind.__pydantic_config__ = {"extra": "allow"}
+    return kind
 
 
 def for_pydantic(annotation: Any, names: dict[str, Any]) -> Any:

@@ -45,10 +45,16 @@ def as_json(value: Any) -> str:
 
 def read(path: Path) -> Iterator[Row]:
     """The rows of a file; a UsageError names the line that is wrong."""
+    return (row for _, row in placed(path))
+
+
+def placed(path: Path) -> Iterator[tuple[str, Row]]:
+    """The rows of a file with their places: the line in which a row ends, or the number of a row of Parquet."""
     if path.suffix == ".parquet":
         try:
-            for batch in _arrow("parquet").ParquetFile(path).iter_batches(_CHUNK):
-                yield from batch.to_pylist()
+            batches = _arrow("parquet").ParquetFile(path).iter_batches(_CHUNK)
+            rows = (row for batch in batches for row in batch.to_pylist())
+            yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
         except _arrow("lib").ArrowException as error:
             raise click.UsageError(f"{path}: {error}") from None
         return
@@ -59,33 +65,34 @@ def read(path: Path) -> Iterator[Row]:
             raise click.UsageError(f"{path} is not UTF-8 text: {error.reason}") from None
 
 
-def _objects(path: Path, file: IO[str]) -> Iterator[Row]:
+def _objects(path: Path, file: IO[str]) -> Iterator[tuple[str, Row]]:
     for number, line in enumerate(file, 1):
         if line.strip():
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                _wrong(path, number, f"it is not JSON: {error}")
-            yield row if isinstance(row, dict) else _wrong(path, number, "it is not a JSON object")
+                wrong(path, f"line {number}", f"it is not JSON: {error}")
+            yield f"line {number}", row if isinstance(row, dict) else wrong(path, f"line {number}", "it is not a JSON object")
 
 
-def _cells(path: Path, file: IO[str]) -> Iterator[Row]:
+def _cells(path: Path, file: IO[str]) -> Iterator[tuple[str, Row]]:
     csv.field_size_limit(_LONGEST_CELL)  # the module's own limit is 128 KiB
     reader = csv.reader(file, strict=True, delimiter=_DELIMITERS[path.suffix])
     try:
         names = next(reader, list[str]())
         if not all(names) or len(set(names)) < len(names):
-            _wrong(path, 1, "each column needs a name of its own")
+            wrong(path, "line 1", "each column needs a name of its own")
         for cells in filter(None, reader):
+            place = f"line {reader.line_num}"
             if len(cells) != len(names):
-                _wrong(path, reader.line_num, f"it has {len(cells)} cells, and the table has {len(names)} columns")
-            yield dict(zip(names, cells, strict=True))
+                wrong(path, place, f"it has {len(cells)} cells, and the table has {len(names)} columns")
+            yield place, dict(zip(names, cells, strict=True))
     except csv.Error as error:
-        _wrong(path, reader.line_num, str(error))
+        wrong(path, f"line {reader.line_num}", str(error))
 
 
-def _wrong(path: Path, line: int, why: str) -> NoReturn:
-    raise click.UsageError(f"{path}, line {line}: {why}")
+def wrong(path: Path, place: str, why: object) -> NoReturn:
+    raise click.UsageError(f"{path}, {place}: {why}")
 
 
 def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Callable[[Path], object]) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import signal
 import sys
 import textwrap
 from array import array
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from hashlib import file_digest
@@ -27,11 +29,12 @@ import click
 
 from .._http.retry import ConnectFailure
 from .._structured.columns import AnswerColumns, fault_of
-from ..batches.items import OF_THE_ACCOUNT
-from ..exceptions import InvalidArgumentError, ModelGoneError, NoMatchingModelError, NotFoundError
+from ..batches.identity import identity, split
+from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, is_for_good
+from ..exceptions import BudgetExceededError, InvalidArgumentError, InvalidRequestError, OutputError
 from . import _options, _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
-from ._errors import FAILED_ROWS
+from ._errors import FAILED_ROWS, in_our_words
 from ._input import require_text, response_format
 from ._options import Connection, with_connection
 from ._table_files import Row, as_text
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_OF_THE_MODEL = NotFoundError, ModelGoneError, NoMatchingModelError
+_NO_PARAMETERS = {"stream", "stream_cls", "e2ee", "custom_id"}
 _MOST_FAILED_SHOWN = 20
 _EXAMPLES = """\b
 venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
@@ -97,7 +100,6 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
     task = _task(given, answers)
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
-    again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
     with TemporaryFile(dir=target.parent) as spool:
         table = _Table(source, target, journal.with_name(f"{journal.name}.out"), given["limit"], task, spool)
         try:
@@ -105,13 +107,27 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         except asyncio.CancelledError:
             raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         finally:
-            table.finish(again, as_json=given["as_json"])
-    if table.failed:
+            table.finish(_again(given["budget"]), as_json=given["as_json"])
+    if table.counts["failed"] or table.counts["unusable"]:
         raise click.exceptions.Exit(FAILED_ROWS)
+
+
+def _again(budget: float | None) -> str:
+    """The command that goes on, under twice the budget if that is used up.
+
+    What --retry-failed was for is open in the journal by now, so that it would only ask for what failed once more.
+    """
+    typed = [each for each in click.get_current_context().find_root().obj if each != "--retry-failed"]
+    again = shlex.join(["venice-chat", *typed])
+    if budget is None or not isinstance(sys.exception(), BudgetExceededError):
+        return again
+    return re.sub(r"(--budget[ =])\S+", rf"\g<1>{2 * budget or 1:g}", again)
 
 
 def _task(given: Mapping[str, Any], answers: Any) -> Task:
     named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
+    if taken := _NO_PARAMETERS.intersection(each.partition("=")[0] for each in given["params"]):
+        raise click.UsageError(f"--param {min(taken)}: a batch takes no such parameter")
     params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
     for text in templates.values():
@@ -120,7 +136,8 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
         if not any(map(named_in, templates.values())):
             raise click.UsageError("the prompt names no column, so that all rows would ask the same; write {column} in it")
         if "model" not in params or "n" in params:
-            raise click.UsageError("--prompt needs --model ID ('venice-chat models' lists them), and gives one answer a row")
+            needs = "needs --model ID ('venice-chat models' lists them)"
+            raise click.UsageError(f"--prompt {'takes one answer a row, so no --param n' if 'n' in params else needs}")
         return Prompts(params, templates, AnswerColumns(answers))
     if templates or answers is not None:
         raise click.UsageError("--system and --schema are for a table; add --prompt")
@@ -135,7 +152,7 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
         stop = cast("asyncio.Task[None]", asyncio.current_task()).cancel
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     cap, reached = given["budget"], False
-    fatal = (*OF_THE_ACCOUNT, *(_OF_THE_MODEL if "model" in table.task.params else ()))  # every other row would fail, too
+    fatal = (*OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # every other row would fail, too
     journal = Journal(path, retry_failed=given["retry_failed"])
     with journal, _progress_bar(table.total) as show, closing(table.rows()) as rows:
         for row in () if table.task.columns else table.rows():  # without OpenAI's format there are no ids
@@ -169,28 +186,43 @@ class _Table:
         _table_files.check_kind(target)
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
         self._columns: dict[str, None] = {}
-        self.total = self.failed = self._replayed = self._came = self._for_again = 0
-        self._cost = 0.0
-        for row in self.rows():
-            self.total += 1
-            self._columns |= dict.fromkeys(row)
-            try:
-                task.request(row)
-            except ValueError as error:
-                raise click.UsageError(f"{source}, row {self.total}: {error}") from None
+        self.total, self.models, self._cost = 0, set[str](), 0.0
+        self.counts = Counter[str]()
+        self._check_rows()
         if not self.total:
             raise click.UsageError(f"{source} has no rows")
         self._places = array("q", [-1]) * self.total
+
+    def _check_rows(self) -> None:
+        """A UsageError names the row that cannot be sent; so also an id that stands for two bodies, which no run could end."""
+        seen = dict[bytes, tuple[bytes, str]]()
+        for place, row in islice(_table_files.placed(self._source), self._limit):
+            self.total += 1
+            self._columns |= dict.fromkeys(row)
+            try:
+                request = self.task.request(row)
+                self.models.add(request["model"])
+                if "custom_id" in request:
+                    key, digest, *_ = identity(*split(request))
+                    body, first = seen.setdefault(key, (digest, place))
+                    if body != digest:
+                        raise ValueError(f"custom_id={request['custom_id']!r} stands with another body in {first}")
+            except ValueError as error:
+                _table_files.wrong(self._source, place, error)
 
     def rows(self) -> Generator[Row]:
         yield from islice(_table_files.read(self._source), self._limit)
 
     def put(self, item: BatchItem[Any]) -> None:
-        result = self.task.result(item)
-        self._came += 1
-        self.failed += bool(item.error or result["error"])
-        self._for_again += item.error is not None and not isinstance(item.error, InvalidArgumentError)
-        self._replayed += item.replayed
+        error, result = item.error, self.task.result(item)
+        answer = item.response or (error.response if isinstance(error, OutputError) else None)
+        good = not (error or result["error"]) and (self.task.columns or not (answer and fault_of(answer, with_tools=True)))
+        self.counts.update(came=1, replayed=item.replayed)
+        self.counts["answered" if good else "unusable" if answer else "failed"] += 1
+        if error is not None and not is_for_good(error, item.attempts):
+            self.counts["for the same command"] += 1
+        elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
+            self.counts.update({"for another try": 1, "paid before": bool(answer)})
         self._cost += 0 if item.replayed else item.cost_usd or 0
         self._places[item.index] = self._spool.seek(0, os.SEEK_END)
         # Half of a surrogate pair is no text that a file can hold.
@@ -206,28 +238,34 @@ class _Table:
 
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
-        if not self._came:
+        if not (came := self.counts["came"]):
             return
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
         self._check_target("was written by somebody else meanwhile")
-        left, seconds = self.total - self._came, monotonic() - self._began
-        if (left or self._limit) and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came:
+        left, seconds = self.total - came, monotonic() - self._began
+        had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
+        if had > came and (left or self._limit):
             _output.note(f"{self._target} stays as it is, for it has more rows; the journal has what came now")
         else:
             columns = [*self._columns, *self.task.columns]
             _table_files.write(self._target, columns, self.results, self._source, self._put_mark)
-        counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
+            if had > came:
+                there = f"the answers of the others are still in {self._mark.with_suffix('')}"
+                _output.note(f"{self._target} had {had:,} rows, and has {came:,} now; {there}")
+        counts = {name: self.counts[name] for name in ("answered", "failed", "unusable")}
+        counts |= {"open": left, "replayed": self.counts["replayed"]}
         if as_json:
             told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
             _output.line(json.dumps(told))
         else:
             words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
             _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
-        if left:
+        if left or (self.counts["for the same command"] and not self.counts["for another try"]):
             _output.note(f"go on with: {again}")
-        elif self._for_again and "--retry-failed" not in again:
-            _output.note(f"try the failed rows again with: {again} --retry-failed")
+        elif self.counts["for another try"]:
+            paid = f" (pays again for {paid:,} of them)" if (paid := self.counts["paid before"]) else ""
+            _output.note(f"try the failed rows again{paid} with: {again} --retry-failed")
 
     def _check_target(self, wrong: str) -> None:
         ours = self._mark.read_text("ascii") if self._mark.exists() else ""
@@ -267,20 +305,22 @@ def _show_status(file: Path, *, as_json: bool) -> None:
     if path is None:
         raise click.UsageError(f"there is no {file}, and no journal beside it")
     with Journal(path) as journal:
-        counts = journal.counts()._asdict()
+        counts: dict[str, Any] = dict.fromkeys(("begun", "answered", "failed", "unusable", "in_flight", "open", "cost_usd"), 0)
         plain = not journal.settings.get("response_format")
         failures = list[dict[str, Any]]()
         for row in journal.rows():
-            fault = row.state == "answered" and row.response and fault_of(row.response, is_text=plain and not row.custom_id)
-            counts["answered"] -= bool(fault)
-            counts["failed"] += bool(fault)
-            if (fault or row.state == "failed") and len(failures) < _MOST_FAILED_SHOWN:
+            fault = row.error or (row.response and plain and fault_of(row.response, with_tools=bool(row.custom_id)))
+            wrong = fault if row.state in {"answered", "failed"} else None
+            counts["begun"] += 1
+            counts["unusable" if wrong and row.response else row.state] += 1
+            counts["cost_usd"] += row.cost_usd or 0.0
+            if wrong and len(failures) < _MOST_FAILED_SHOWN:
                 words: list[dict[str, Any]] = row.request.get("messages") or [{}]
                 asked = textwrap.shorten(as_text(words[-1].get("content")), 80)
-                failures.append({"custom_id": row.custom_id, "asked": asked, "error": fault or row.error})
+                failures.append({"custom_id": row.custom_id, "asked": asked, "error": wrong})
     if as_json:
         _output.line(json.dumps({**counts, "failures": failures}))
         return
     _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()))
     for each in failures:
-        _output.line(f"{each['custom_id'] or each['asked']}: {each['error']}")
+        _output.line(in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}"))

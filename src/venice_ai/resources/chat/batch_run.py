@@ -20,8 +20,9 @@ from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
 from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
+from ..._structured.typed_dicts import read_as
 from ...batches.identity import Identity, as_it_is, canonical, hashed, split
-from ...batches.items import OF_THE_ACCOUNT, BatchItem, BatchProgress
+from ...batches.items import BatchItem, BatchProgress, is_for_good
 from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
 from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, VeniceError
@@ -95,7 +96,7 @@ class Batch(CallGate):
         self._pace = Pace(self.max_concurrency, next((each for each in caller.gates if isinstance(each, Limiter)), None))
         self.tools, tools = _tools(self.tools)
         self._settings = {"base_url": client.base_url, "response_format": _format_name(self.response_format), "tools": tools}
-        self._shape: Any = dict[str, Any] if isinstance(self.response_format, Mapping) else self.response_format
+        self._shape: Any = read_as(self.response_format)
         gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, caller.clock)]  # noqa: SLF001
         # A copy of the caller's object, so that an overridden `create` is obeyed.
         self._calls: Any = copy.copy(self.completions)
@@ -227,8 +228,8 @@ class Batch(CallGate):
                 return None if found.what == "in_flight" else self._before(journal, flight, found, named)
             self._sending[named.key] = self._flights[flight]
             item = await self._sent(flight, cast("dict[str, Any]", flight.asked))
-            outcome = record(item.response, item.error)
-            if item.error is None or _is_for_good(item.error, flight.attempts):
+            outcome = record(item.response, item.error, found.content)
+            if item.error is None or is_for_good(item.error, flight.attempts):
                 state = "answered" if item.error is None else "failed"
             billed = item.error is not None and may_be_billed(item.error)
         finally:
@@ -370,12 +371,6 @@ class Batch(CallGate):
 async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
     for request in requests:
         yield request
-
-
-def _is_for_good(error: BaseException, attempts: int) -> bool:
-    """Whether a request is set aside: not if it was never sent, or the account may not send it, for it is not to blame."""
-    innocent = isinstance(error, OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False)
-    return not innocent and (attempts > 0 or isinstance(error, (ValueError, TypeError)))
 
 
 def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:
