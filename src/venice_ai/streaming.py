@@ -82,7 +82,7 @@ class ChunkReader:
         self.reply = reply
         self.meta = meta
         choices = self._request.chat.choices if self._request.chat else 1
-        self.assembly: Assembly = Assembly(choices) if self.session is None else self.session.assembly(choices)
+        self.assembly: Assembly = Assembly(choices, self.session)
         self._received.clear()
         self._parser, self._pieces = EventParser(), aiter(reply.pieces())
         self._at_end = self._begun = False  # whether the body has ended, and whether content came
