@@ -729,7 +729,7 @@ def test_a_body_that_streams_is_named_by_its_line(emulator: Emulator, here: Here
     ("given", "said"),
     [
         pytest.param("stream=true", "--param stream: a batch takes no such parameter", id="stream"),
-        pytest.param("n=2", "--prompt takes one answer a row, so no --param n", id="n"),
+        pytest.param("n=2", "for one answer a row, no --param n", id="n"),
         pytest.param("e2ee=true", "--param e2ee: a batch takes no such parameter", id="e2ee"),
         pytest.param('custom_id="x"', "--param custom_id: a batch takes no such parameter", id="custom_id"),
     ],
@@ -814,8 +814,5 @@ def test_rows_that_left_the_input_are_told(emulator: Emulator, here: Here) -> No
     reviews(3)
     outcome = here("batch", "reviews.csv", *CLASSIFY)
     assert outcome.code == 0
-    assert (
-        "reviews.out.csv had 5 rows, and has 3 now; the answers of the others are still in reviews.out.csv.journal"
-        in outcome.err
-    )
+    assert "reviews.out.csv had 5 rows, and has 3 now; the journal has all answers" in outcome.err
     assert len(prompts_sent(emulator)) == 5

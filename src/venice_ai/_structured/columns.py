@@ -25,11 +25,11 @@ def fault_of(response: ChatCompletionResponse, *, with_tools: bool = False) -> s
 
 def _in_one_line(failure: BaseException | None) -> str:
     """A failure; of an answer that does not fit, with the places where."""
-    said, lines = str(failure), list[Any]()
+    said, errors = str(failure), list[Any]
     if isinstance(failure, OutputError):
         said = _WHERE.sub("raw_answer", failure.message)
-        lines = [] if failure.private else getattr(failure, "errors", list)()
-    places = "; ".join(f"{'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}" for line in lines)
+        errors = errors if failure.private else getattr(failure, "errors", errors)
+    places = "; ".join(f"{'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}" for line in errors())
     return f"{type(failure).__name__}: {said} {places}".rstrip()
 
 

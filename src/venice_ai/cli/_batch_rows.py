@@ -79,8 +79,7 @@ class OpenAIBatch:
         """A line of OpenAI's results."""
         error, replied, failed = item.error, None, None
         if item.response is not None:
-            if not item.response.choices:
-                failed = {"code": "NoChoicesError", "message": fault_of(item.response)}
+            failed = None if item.response.choices else {"code": "NoChoicesError", "message": fault_of(item.response)}
             request_id = None if item.replayed else item.response.meta.request_id
             replied = {"status_code": 200, "request_id": request_id, "body": decode(encode(item.response))}  # as from a journal
         elif isinstance(error, APIError) and error.status_code is not None:

@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from ..batches.items import BatchItem, BatchProgress
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NO_PARAMETERS = {"stream", "stream_cls", "e2ee", "custom_id"}
+_RETRY = "--retry-failed"
 _MOST_FAILED_SHOWN = 20
 _EXAMPLES = """\b
 venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
@@ -56,7 +55,7 @@ venice-chat batch --status reviews.out.csv
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("source", metavar="IN", required=False, type=_THERE)
+@click.argument("source", metavar="IN", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", metavar="[OUT]", required=False, type=_FILE)
 @click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")
 @click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
@@ -67,7 +66,7 @@ venice-chat batch --status reviews.out.csv
 @click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
 @click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
-@click.option("--retry-failed", is_flag=True, help="Try again what failed for good in an earlier run.")
+@click.option(_RETRY, is_flag=True, help="Try again what failed for good, also answers that do not fit.")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
 @click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -94,8 +93,6 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.is_dir() or not target.parent.is_dir():
         raise click.UsageError(f"{target} cannot be written: it is a folder, or in a folder that is not there")
-    if target.exists() and target.samefile(source):
-        raise click.UsageError(f"{target} is there already, and is IN; give another OUT")
     answers = given["schema"] and response_format(given["schema"])
     task = _task(given, answers)
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
@@ -113,20 +110,15 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
 
 
 def _again(budget: float | None) -> str:
-    """The command that goes on, under twice the budget if that is used up.
-
-    What --retry-failed was for is open in the journal by now, so that it would only ask for what failed once more.
-    """
-    typed = [each for each in click.get_current_context().find_root().obj if each != "--retry-failed"]
-    again = shlex.join(["venice-chat", *typed])
-    if budget is None or not isinstance(sys.exception(), BudgetExceededError):
-        return again
-    return re.sub(r"(--budget[ =])\S+", rf"\g<1>{2 * budget or 1:g}", again)
+    """The command that goes on: under twice a used-up budget, and without --retry-failed, which the journal knows of by now."""
+    again = shlex.join(["venice-chat", *(each for each in click.get_current_context().find_root().obj if each != _RETRY)])
+    higher = f"{2 * budget or 1:g}" if budget is not None and isinstance(sys.exception(), BudgetExceededError) else r"\2"
+    return re.sub(r"(--budget[ =])(\S+)", rf"\g<1>{higher}", again)
 
 
 def _task(given: Mapping[str, Any], answers: Any) -> Task:
     named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
-    if taken := _NO_PARAMETERS.intersection(each.partition("=")[0] for each in given["params"]):
+    if taken := {"stream", "stream_cls", "e2ee", "custom_id"}.intersection(each.partition("=")[0] for each in given["params"]):
         raise click.UsageError(f"--param {min(taken)}: a batch takes no such parameter")
     params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
@@ -136,8 +128,9 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
         if not any(map(named_in, templates.values())):
             raise click.UsageError("the prompt names no column, so that all rows would ask the same; write {column} in it")
         if "model" not in params or "n" in params:
-            needs = "needs --model ID ('venice-chat models' lists them)"
-            raise click.UsageError(f"--prompt {'takes one answer a row, so no --param n' if 'n' in params else needs}")
+            raise click.UsageError(
+                "--prompt needs --model ID ('venice-chat models' has them) and, for one answer a row, no --param n"
+            )
         return Prompts(params, templates, AnswerColumns(answers))
     if templates or answers is not None:
         raise click.UsageError("--system and --schema are for a table; add --prompt")
@@ -149,8 +142,7 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
     from ..batches.journal import Journal
 
     with suppress(NotImplementedError, ValueError, RuntimeError):  # on Windows, or in another thread
-        stop = cast("asyncio.Task[None]", asyncio.current_task()).cancel
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cast("asyncio.Task[None]", asyncio.current_task()).cancel)
     cap, reached = given["budget"], False
     fatal = (*OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # every other row would fail, too
     journal = Journal(path, retry_failed=given["retry_failed"])
@@ -187,28 +179,24 @@ class _Table:
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
         self._columns: dict[str, None] = {}
         self.total, self.models, self._cost = 0, set[str](), 0.0
-        self.counts = Counter[str]()
-        self._check_rows()
-        if not self.total:
-            raise click.UsageError(f"{source} has no rows")
-        self._places = array("q", [-1]) * self.total
-
-    def _check_rows(self) -> None:
-        """A UsageError names the row that cannot be sent; so also an id that stands for two bodies, which no run could end."""
-        seen = dict[bytes, tuple[bytes, str]]()
-        for place, row in islice(_table_files.placed(self._source), self._limit):
+        self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
+        self._again, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what sends failed rows again; bodies by id
+        for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
             self._columns |= dict.fromkeys(row)
             try:
-                request = self.task.request(row)
+                request = task.request(row)
                 self.models.add(request["model"])
-                if "custom_id" in request:
+                if "custom_id" in request:  # the journal would refuse its second body, in this run and in all that follow
                     key, digest, *_ = identity(*split(request))
-                    body, first = seen.setdefault(key, (digest, place))
+                    body, first = seen.setdefault(key, (digest, line))
                     if body != digest:
-                        raise ValueError(f"custom_id={request['custom_id']!r} stands with another body in {first}")
+                        raise ValueError(f"custom_id={request['custom_id']!r} stands with another body in line {first}")
             except ValueError as error:
-                _table_files.wrong(self._source, place, error)
+                _table_files.wrong(source, line, error)
+        if not self.total:
+            raise click.UsageError(f"{source} has no rows")
+        self._places = array("q", [-1]) * self.total
 
     def rows(self) -> Generator[Row]:
         yield from islice(_table_files.read(self._source), self._limit)
@@ -217,16 +205,14 @@ class _Table:
         error, result = item.error, self.task.result(item)
         answer = item.response or (error.response if isinstance(error, OutputError) else None)
         good = not (error or result["error"]) and (self.task.columns or not (answer and fault_of(answer, with_tools=True)))
-        self.counts.update(came=1, replayed=item.replayed)
-        self.counts["answered" if good else "unusable" if answer else "failed"] += 1
+        self.counts.update({"answered" if good else "unusable" if answer else "failed": 1, "replayed": item.replayed})
         if error is not None and not is_for_good(error, item.attempts):
-            self.counts["for the same command"] += 1
+            self._again["same command"] += 1
         elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
-            self.counts.update({"for another try": 1, "paid before": bool(answer)})
+            self._again.update({_RETRY: 1, "paid": bool(answer)})
         self._cost += 0 if item.replayed else item.cost_usd or 0
         self._places[item.index] = self._spool.seek(0, os.SEEK_END)
-        # Half of a surrogate pair is no text that a file can hold.
-        self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")  # half a surrogate pair: ?
 
     def results(self) -> Iterator[Row]:
         """The rows that have a result, in the order of the input."""
@@ -238,34 +224,31 @@ class _Table:
 
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
-        if not (came := self.counts["came"]):
+        if not (came := self.counts.total() - self.counts["replayed"]):
             return
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
         self._check_target("was written by somebody else meanwhile")
-        left, seconds = self.total - came, monotonic() - self._began
+        left = self.counts["open"] = self.total - came
         had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
-        if had > came and (left or self._limit):
-            _output.note(f"{self._target} stays as it is, for it has more rows; the journal has what came now")
-        else:
-            columns = [*self._columns, *self.task.columns]
-            _table_files.write(self._target, columns, self.results, self._source, self._put_mark)
-            if had > came:
-                there = f"the answers of the others are still in {self._mark.with_suffix('')}"
-                _output.note(f"{self._target} had {had:,} rows, and has {came:,} now; {there}")
-        counts = {name: self.counts[name] for name in ("answered", "failed", "unusable")}
-        counts |= {"open": left, "replayed": self.counts["replayed"]}
+        stays = had > came and (left or self._limit)
+        if had > came:
+            why = "stays as it is, for it has more rows" if stays else f"had {had:,} rows, and has {came:,} now"
+            _output.note(f"{self._target} {why}; the journal has all answers")
+        if not stays:
+            _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
+        seconds = monotonic() - self._began
         if as_json:
-            told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
+            told = {"rows": self.total, **self.counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
             _output.line(json.dumps(told))
         else:
-            words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+            words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
             _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
-        if left or (self.counts["for the same command"] and not self.counts["for another try"]):
+        if left or (self._again["same command"] and not self._again[_RETRY]):
             _output.note(f"go on with: {again}")
-        elif self.counts["for another try"]:
-            paid = f" (pays again for {paid:,} of them)" if (paid := self.counts["paid before"]) else ""
-            _output.note(f"try the failed rows again{paid} with: {again} --retry-failed")
+        elif self._again[_RETRY]:
+            paid = f" (pays again for {paid:,} of them)" if (paid := self._again["paid"]) else ""
+            _output.note(f"try the failed rows again{paid} with: {again} {_RETRY}")
 
     def _check_target(self, wrong: str) -> None:
         ours = self._mark.read_text("ascii") if self._mark.exists() else ""
@@ -274,8 +257,7 @@ class _Table:
 
     def _put_mark(self, new: Path) -> None:
         """Before a new version takes the place of OUT."""
-        before = _digest(self._target) if self._target.exists() else ""
-        self._mark.write_text(f"{_digest(new)} {before}", "ascii")
+        self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
 
 
 def _digest(path: Path) -> str:
@@ -315,8 +297,7 @@ def _show_status(file: Path, *, as_json: bool) -> None:
             counts["unusable" if wrong and row.response else row.state] += 1
             counts["cost_usd"] += row.cost_usd or 0.0
             if wrong and len(failures) < _MOST_FAILED_SHOWN:
-                words: list[dict[str, Any]] = row.request.get("messages") or [{}]
-                asked = textwrap.shorten(as_text(words[-1].get("content")), 80)
+                asked = textwrap.shorten(as_text((row.request.get("messages") or [dict[str, Any]()])[-1].get("content")), 80)
                 failures.append({"custom_id": row.custom_id, "asked": asked, "error": wrong})
     if as_json:
         _output.line(json.dumps({**counts, "failures": failures}))
