@@ -686,7 +686,7 @@ def test_an_empty_or_cut_answer_of_openais_format_is_told_and_its_row_is_as_the_
 
 
 def test_a_tool_call_is_an_answer_of_openais_format(emulator: Emulator, here: Here) -> None:
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    tool: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
     openai_batch(1, tools=[tool])
     emulator.script(tool_call("f", {}))
     assert here("batch", "requests.jsonl", "out.jsonl").code == 0
