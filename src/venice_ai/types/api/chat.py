@@ -725,6 +725,8 @@ class ToolLoopState(Model):
     """Ids of the calls that wait for a person's decision."""
     usage: ChatUsage | None = None
     """Tokens of the round trips so far."""
+    sealed: bool | None = None
+    """Whether the loop is end-to-end encrypted; then it goes on only so."""
 
     @property
     def waiting_calls(self) -> list[ToolCall]:
