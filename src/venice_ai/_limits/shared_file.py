@@ -38,9 +38,7 @@ class SharedFile:
     ) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
         self.owner: str = ""  # what this process signs with
-        self._user = user
-        self._application = application
-        self._schema = schema
+        self._user, self._application, self._schema = user, application, schema
         self._synchronous = "FULL" if sync else "NORMAL"
         self._lock = threading.RLock()
         self._process = 0
@@ -108,7 +106,6 @@ class SharedFile:
         self._database, self._process = database, os.getpid()
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Makes the tables, unless they are there."""
         queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
         with database:
             database.execute("BEGIN")  # what one moment shows, for another process may be making the tables

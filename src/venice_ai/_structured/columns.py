@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from ..exceptions import InvalidArgumentError, OutputError
 from ..types.api.chat import ChatCompletionResponse
-
-_WHERE: Final = re.compile("`partial` and `raw_text`|`raw_text`|`response`")  # where errors say that the answer is
 
 
 def fault_of(response: ChatCompletionResponse, *, with_tools: bool = False) -> str | None:
@@ -17,17 +15,16 @@ def fault_of(response: ChatCompletionResponse, *, with_tools: bool = False) -> s
     if not response.choices:
         return "the answer has no choices"
     good = {"stop", "None", "tool_calls" if with_tools else "stop"}
-    endings = (str(choice.finish_reason) for choice in response.choices)
-    cut = next((f"the answer ended with {each!r}" for each in endings if each not in good), None)
-    there = (response.text or "").strip() or (with_tools and response.tool_calls)
-    return cut or (None if there else "the answer is empty")
+    if bad := [ending for choice in response.choices if (ending := str(choice.finish_reason)) not in good]:
+        return f"the answer ended with {bad[0]!r}"
+    return None if (response.text or "").strip() or (with_tools and response.tool_calls) else "the answer is empty"
 
 
 def _in_one_line(failure: BaseException | None) -> str:
     """A failure; of an answer that does not fit, with the places where."""
     said, errors = str(failure), list[Any]
     if isinstance(failure, OutputError):
-        said = _WHERE.sub("raw_answer", failure.message)
+        said = re.sub("`partial` and `raw_text`|`raw_text`|`response`", "raw_answer", failure.message)  # where the answer is
         errors = errors if failure.private else getattr(failure, "errors", errors)
     places = "; ".join(f"{'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}" for line in errors())
     return f"{type(failure).__name__}: {said} {places}".rstrip()
@@ -46,8 +43,7 @@ class AnswerColumns:
                 asked, self._wrapped = requested_format(response_format)
             self._fields = list(asked["json_schema"]["schema"]["properties"])
             if taken := {"error", "raw_answer"}.intersection(self._fields):
-                said = f"the column {min(taken)!r} tells of what went wrong with a row; rename the schema's field"
-                raise InvalidArgumentError(said)
+                raise InvalidArgumentError(f"the column {min(taken)!r} tells of errors; rename the schema's field")
         self.names: list[str] = [*self._fields, "error", "raw_answer"] if self._fields else ["answer", "error"]
 
     def of(self, response: ChatCompletionResponse | None, parsed: Any, failure: BaseException | None) -> dict[str, Any]:

@@ -24,9 +24,8 @@ def read_as(response_format: Any) -> Any:
     """What an answer is read as: for a JSON schema, an object with the keys that it requires, and maybe others."""
     if not isinstance(response_format, Mapping):
         return response_format
-    given = cast("Mapping[str, Any]", response_format)
-    required = given.get("json_schema", {}).get("schema", {}).get("required", ())
-    kind = new_typed_dict("Answer", dict.fromkeys(required, Any))
+    schema = cast("Mapping[str, Any]", response_format).get("json_schema", {}).get("schema", {})
+    kind = new_typed_dict("Answer", dict.fromkeys(schema.get("required", ()), Any))
     kind.__pydantic_config__ = {"extra": "allow"}
     return kind
 

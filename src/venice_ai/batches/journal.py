@@ -239,8 +239,7 @@ class Journal:
         found = cast("Entry", self._found(database, asked))
         if found.what == "open":
             database.execute(_INTEND_AGAIN, (self._file.owner, found.maybe_billed, found.row))
-            before = found.content and self._sealing.open(found.content, found.row, "outcome")
-            return found._replace(content=before)
+            return found._replace(content=found.content and self._sealing.open(found.content, found.row, "outcome"))
         return found
 
     def _found(self, database: Connection, asked: Identity) -> Entry | None:

@@ -76,7 +76,6 @@ class OpenAIBatch:
         return asked
 
     def result(self, item: BatchItem[Any]) -> Row:
-        """A line of OpenAI's results."""
         error, replied, failed = item.error, None, None
         if item.response is not None:
             failed = None if item.response.choices else {"code": "NoChoicesError", "message": fault_of(item.response)}

@@ -177,8 +177,7 @@ class _Table:
         _table_files.check_kind(source)
         _table_files.check_kind(target)
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
-        self._columns: dict[str, None] = {}
-        self.total, self.models, self._cost = 0, set[str](), 0.0
+        self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
         self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
         self._again, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what sends failed rows again; bodies by id
         for row, line in islice(_table_files.numbered(source), limit):

@@ -178,7 +178,6 @@ class Batch(CallGate):
         self._ready.put_nowait(None)
 
     async def _pull(self) -> None:
-        """Pulls requests as there is room."""
         if self.journal is not None:
             self.journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
         given = self.requests
@@ -240,7 +239,6 @@ class Batch(CallGate):
         return replace(item, kept=bool(await kept), maybe_billed_before=found.maybe_billed)
 
     def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
-        """What came of a request before."""
         if found.what == "differs":
             return flight.item(error=journal.conflict(found, named))
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
@@ -264,7 +262,6 @@ class Batch(CallGate):
         self._pace.under_way += 1
 
     async def _sent(self, flight: _Flight, asked: dict[str, Any]) -> BatchItem[Any]:
-        """Sends a request, and gives what comes."""
         began = self._now()
         response = parsed = None
         error: BaseException | None = None
@@ -301,7 +298,6 @@ class Batch(CallGate):
         return None if self._shape is None else response.parse_as(self._shape)
 
     def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
-        """A flight is over."""
         del self._flights[flight]
         self._pace.under_way -= 1
         self._changed.set()
