@@ -20,11 +20,9 @@ new_typed_dict: Any = typing_extensions.TypedDict
 _QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired: False, typing_extensions.ReadOnly: None}
 
 
-def read_as(response_format: Any) -> Any:
-    """What an answer is read as: for a JSON schema, an object with the keys that it requires, and maybe others."""
-    if not isinstance(response_format, Mapping):
-        return response_format
-    schema = cast("Mapping[str, Any]", response_format).get("json_schema", {}).get("schema", {})
+def object_of_schema(response_format: Mapping[str, Any]) -> Any:
+    """What an answer to a JSON schema is read as: an object with the keys that the schema requires, and maybe others."""
+    schema = response_format.get("json_schema", {}).get("schema", {})
     kind = new_typed_dict("Answer", dict.fromkeys(schema.get("required", ()), Any))
     kind.__pydantic_config__ = {"extra": "allow"}
     return kind

@@ -37,9 +37,8 @@ CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, request BLOB NOT NU
 """
 _INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 'in_flight', ?)"
 _INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_billed = ? WHERE id = ?"
-_KEEP: Final = """UPDATE rows SET state = ?1, owner = NULL, attempts = attempts + ?2,
-  cost_usd = coalesce(cost_usd + ?3, ?3, cost_usd), maybe_billed = max(maybe_billed, ?4)
-  WHERE id = ?5 AND owner = ?6 AND state = 'in_flight'"""
+_KEEP: Final = """UPDATE rows SET state = ?1, owner = NULL, attempts = attempts + ?2, maybe_billed = max(maybe_billed, ?4),
+  cost_usd = coalesce(cost_usd + ?3, ?3, cost_usd) WHERE id = ?5 AND owner = ?6 AND state = 'in_flight'"""
 _ROWS: Final = """SELECT id, state, owner, maybe_billed, attempts, cost_usd, request, outcome, digest
   FROM rows JOIN contents USING (id) WHERE """
 _COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"

@@ -20,7 +20,7 @@ from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
 from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
-from ..._structured.typed_dicts import read_as
+from ..._structured.typed_dicts import object_of_schema
 from ...batches.identity import Identity, as_it_is, canonical, hashed, split
 from ...batches.items import BatchItem, BatchProgress, is_for_good
 from ...batches.journal import Entry, Journal, State, record
@@ -96,7 +96,8 @@ class Batch(CallGate):
         self._pace = Pace(self.max_concurrency, next((each for each in caller.gates if isinstance(each, Limiter)), None))
         self.tools, tools = _tools(self.tools)
         self._settings = {"base_url": client.base_url, "response_format": _format_name(self.response_format), "tools": tools}
-        self._shape: Any = read_as(self.response_format)
+        shape: Any = self.response_format
+        self._shape: Any = object_of_schema({**shape}) if isinstance(shape, Mapping) else shape
         gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, caller.clock)]  # noqa: SLF001
         # A copy of the caller's object, so that an overridden `create` is obeyed.
         self._calls: Any = copy.copy(self.completions)
