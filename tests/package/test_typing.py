@@ -113,7 +113,7 @@ chat, calls = client.chat.completions, sync.chat.completions
 REFUSED = [
     "await chat.create(messages=HI)",
     "await chat.create(model=1, messages=HI)",
-    "await chat.create(model='m', messages='hi')",
+    "await chat.create(model='m', messages=b'hi')",
     "await chat.create(model='m', messages=[1])",
     "await chat.create(model='m', messages=HI, stream='yes')",
     "await chat.create('m', HI)",
@@ -134,7 +134,7 @@ REFUSED = [
     "stream: SyncChatStream = await chat.stream(model='m', messages=HI)",
     "SyncVeniceClient(apikey='k')",
     "await calls.create(model='m', messages=HI)",
-    "calls.create(model='m', messages='hi')",
+    "calls.create(model='m', messages=b'hi')",
     "calls.create(model='m', messages=HI, top_p='high')",
     "calls.create(model='m', messages=HI, stream=True).choices",
     "async with calls.stream(model='m', messages=HI): pass",
