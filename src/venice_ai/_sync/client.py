@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
-    from ..types.api.params import UntypedMapping
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncLimits, SyncModels
     from .streams import SyncChatStream, SyncToolStream
@@ -225,7 +224,7 @@ class SyncChatCompletions(SyncResource):
 
     def batch(
         self,
-        requests: Sequence[ChatRequest | UntypedMapping],
+        requests: Sequence[ChatRequest | Mapping[str, Any]],
         *,
         max_concurrency: int = 10,
         return_exceptions: bool = True,
@@ -238,7 +237,7 @@ class SyncChatCompletions(SyncResource):
 
     def batch_iter(
         self,
-        requests: Iterable[BatchRequest | UntypedMapping] | AsyncIterable[BatchRequest | UntypedMapping],
+        requests: Iterable[BatchRequest | Mapping[str, Any]] | AsyncIterable[BatchRequest | Mapping[str, Any]],
         *,
         journal: Journal | None = None,
         budget: Budget | None = None,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ...batches.journal import Journal
     from ...costs import ChatCostEstimate
     from ...tools import Approval, OnLimit, OnUnknownTool
-    from ...types.api.params import UntypedMapping
     from .arguments import (
         Approve,
         BatchRequest,
@@ -185,7 +184,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
     async def batch(
         self,
-        requests: Sequence[ChatRequest | UntypedMapping],
+        requests: Sequence[ChatRequest | Mapping[str, Any]],
         *,
         max_concurrency: int = 10,
         return_exceptions: bool = True,
@@ -230,7 +229,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
     def batch_iter(
         self,
-        requests: Iterable[BatchRequest | UntypedMapping] | AsyncIterable[BatchRequest | UntypedMapping],
+        requests: Iterable[BatchRequest | Mapping[str, Any]] | AsyncIterable[BatchRequest | Mapping[str, Any]],
         *,
         journal: Journal | None = None,
         budget: Budget | None = None,
