@@ -111,6 +111,7 @@ client, sync = VeniceClient(), SyncVeniceClient()
 chat, calls = client.chat.completions, sync.chat.completions
 """
 REFUSED = [
+    "chat.batch_iter([{'model': 'm', 'messages': HI, 'custom_di': 'a'}])",
     "await chat.create(messages=HI)",
     "await chat.create(model=1, messages=HI)",
     "await chat.create(model='m', messages=b'hi')",
@@ -160,12 +161,16 @@ REFUSED = [
     "await chat.stream_parse(model='m', messages=HI, response_format=Person, temperatur=1)",
     "await chat.run_with_tools(model='m', messages=HI, tools=[], temperatur=1)",
     "await chat.stream_with_tools(model='m', messages=HI, tools=[], temperatur=1)",
+    "await chat.batch([{'model': 'm', 'messages': HI, 'temperatur': 1}])",
+    "await chat.batch([{'model': 'm', 'messages': HI, 'temperatur': 1} for _ in range(2)])",
+    "await chat.batch([dict(model='m', messages=HI, temperatur=1)])",
     "calls.create(model='m', messages=HI, temperatur=1)",
     "calls.stream(model='m', messages=HI, temperatur=1)",
     "calls.parse(model='m', messages=HI, response_format=Person, temperatur=1)",
     "calls.stream_parse(model='m', messages=HI, response_format=Person, temperatur=1)",
     "calls.run_with_tools(model='m', messages=HI, tools=[], temperatur=1)",
     "calls.stream_with_tools(model='m', messages=HI, tools=[], temperatur=1)",
+    "calls.batch([{'model': 'm', 'messages': HI, 'temperatur': 1}])",
     "await chat.parse(model='m', messages=HI, response_format=Person, shema_name='x')",
     "await chat.run_with_tools(model='m', messages=HI, tools=[], max_iteration=2)",
     "await chat.stream_with_tools(model='m', messages=HI, tools=[], max_iteration=2)",

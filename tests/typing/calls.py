@@ -152,10 +152,6 @@ async def many_calls(read_from_a_file: list[dict[str, Any]], questions: list[str
     ]
     async for item in client.chat.completions.batch_iter(named):
         reveal_type(item.custom_id)  # str | None
-    unannotated = [{"model": "m", "messages": [UserMessage(content=each)], "temperature": 0} for each in questions]
-    await client.chat.completions.batch(unannotated)
-    async for item in client.chat.completions.batch_iter({**each, "custom_id": "a"} for each in unannotated):
-        reveal_type(item.custom_id)  # str | None
     results = await client.chat.completions.batch([{"model": "m", "messages": [{"role": "user", "content": "hi"}]}])
     reveal_type(results)  # list[ChatCompletionResponse | BaseException]
     for result in results:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
+    from ..types.api.params import UntypedMapping
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncLimits, SyncModels
     from .streams import SyncChatStream, SyncToolStream
@@ -224,7 +225,7 @@ class SyncChatCompletions(SyncResource):
 
     def batch(
         self,
-        requests: Sequence[ChatRequest | Mapping[str, Any]],
+        requests: Sequence[ChatRequest | UntypedMapping],
         *,
         max_concurrency: int = 10,
         return_exceptions: bool = True,
@@ -237,7 +238,7 @@ class SyncChatCompletions(SyncResource):
 
     def batch_iter(
         self,
-        requests: Iterable[BatchRequest | Mapping[str, Any]] | AsyncIterable[BatchRequest | Mapping[str, Any]],
+        requests: Iterable[BatchRequest | UntypedMapping] | AsyncIterable[BatchRequest | UntypedMapping],
         *,
         journal: Journal | None = None,
         budget: Budget | None = None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...batches.journal import Journal
     from ...costs import ChatCostEstimate
     from ...tools import Approval, OnLimit, OnUnknownTool
+    from ...types.api.params import UntypedMapping
     from .arguments import (
         Approve,
         BatchRequest,
@@ -184,7 +185,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
     async def batch(
         self,
-        requests: Sequence[ChatRequest | Mapping[str, Any]],
+        requests: Sequence[ChatRequest | UntypedMapping],
         *,
         max_concurrency: int = 10,
         return_exceptions: bool = True,
@@ -229,7 +230,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
     def batch_iter(
         self,
-        requests: Iterable[BatchRequest | Mapping[str, Any]] | AsyncIterable[BatchRequest | Mapping[str, Any]],
+        requests: Iterable[BatchRequest | UntypedMapping] | AsyncIterable[BatchRequest | UntypedMapping],
         *,
         journal: Journal | None = None,
         budget: Budget | None = None,
