@@ -116,6 +116,22 @@ def test_a_failure_ends_blocks_and_what_nobody_took_of_them_is_given_back() -> N
     assert limiter.snapshot(attempt().request).models[0].limits.in_flight == 2
 
 
+def test_requests_of_a_block_whose_replies_were_not_read_are_not_taken_to_remain() -> None:
+    limiter = limiter_of()
+    for _ in range(5):
+        good(entered(limiter), None, requests=900)
+        bucket_of(limiter).end_block()
+    late = entered(limiter)  # the server counts it before those of its block, and 899 remain
+    assert seats(limiter) >= 4
+    for _ in range(4):
+        good(entered(limiter))
+    good(late, None, requests=899)
+
+    remaining = limiter.snapshot(attempt().request).models[0].limits.remaining_requests
+    assert remaining is not None
+    assert remaining <= 896
+
+
 def test_a_block_is_over_after_a_moment() -> None:
     clock = Clock()
     limiter = limiter_of(clock)

@@ -120,11 +120,12 @@ class Bucket:
         self.rate.requests.flying -= count
 
     def settle(self, now: float) -> None:
-        """Counts what was tallied."""
+        """Counts what was tallied. What these replies said of remaining units was not read, so less may remain."""
         if count := len(self.good):
             at = self.good[0]
             del self.good[:count]  # others may add to it meanwhile
             self.answered(count)
+            self.rate.requests.lowest -= count
             self.account.failures.successes.add(at, count)
             self.account.retries.called(count)
             self.rate.successes.add(at, count)
@@ -132,6 +133,7 @@ class Bucket:
             held, used = map(sum, zip(*self.ended[:count], strict=True))
             del self.ended[:count]
             self.open -= count
+            self.rate.tokens.lowest -= held
             self.rate.ended(now, count, held, used)
 
     def end_block(self, _: float = 0.0) -> None:
