@@ -169,6 +169,51 @@ def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> Non
     assert said(emulator)[1].startswith("drip")
 
 
+def test_what_is_typed_while_an_answer_comes_stays_separate_lines(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 40, chunk_delay=0.05), echo(), echo())
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.types("second\r/cost\rthi")
+        assert "second" not in terminal.sees("\n> "), "it would stand within the answer"
+        terminal.sees("2 answers, ")
+        terminal.is_asked()
+        terminal.types("rd\r")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert said(emulator)[::2] == ["leak", "second", "third"]
+
+
+def test_what_is_pasted_while_an_answer_comes_is_one_message(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 40, chunk_delay=0.05), echo())
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters("leak")
+        terminal.child.expect_exact("\x1b[?2004h")
+        terminal.sees("drip")
+        terminal.types("\x1b[200~one\ntwo\x1b[201~\r")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+        assert terminal.child.before.rstrip().endswith("\x1b[?2004l")
+    assert said(emulator)[2] == "one\ntwo"
+
+
+def test_ctrl_c_keeps_what_was_typed_and_is_not_drawn_into_the_answer(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05), echo(), text("drip " * 100, chunk_delay=0.05))
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.types("next\rla")
+        terminal.child.sendintr()
+        assert "^C" not in terminal.sees("stopped")
+        terminal.sees("> la")
+        terminal.types("st\r")
+        terminal.sees("drip")
+        terminal.child.sendintr()
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert said(emulator)[2::2] == ["next", "last"]
+
+
 def test_markdown_is_rendered_on_a_terminal_and_stays_as_it_is_in_a_pipe(emulator: Emulator) -> None:
     emulator.always(text("# Title\n\nSome **bold** words.\n\n- a\n- b\n\n```py\nx = 1\n\ny = 2\n```\n"))
     with at_terminal("chat", "hi") as terminal:

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,11 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.output import create_output
+from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import DummyOutput, Output, create_output
+from prompt_toolkit.utils import is_dumb_terminal
 
 from .._client import VeniceClient
 from ..exceptions import AuthenticationError, VeniceError
@@ -38,7 +41,10 @@ _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one,
 
 def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
     """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
-    with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
+    with (
+        _output.quiet(sys.stdin),
+        asyncio.Runner() as runner,
+    ):  # each answer is one run: Ctrl-C ends that run, and the session goes on
         client = connection.client(floor=options.floor)
         try:
             options = replace(options, model=runner.run(chosen_model(client, options)))
@@ -65,11 +71,12 @@ class _Talk:
         _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
         while True:
             with contextlib.suppress(KeyboardInterrupt):
-                text = session.prompt("> ").rstrip()
-                if command := _COMMAND.match(text):
-                    self._obey(command[1], command[2].strip())
-                elif text.strip() or self.parts:
-                    self._ask(with_parts(text, self.parts))
+                text = _typed(session).rstrip()
+                with _marked_pastes(session.output):
+                    if command := _COMMAND.match(text):
+                        self._obey(command[1], command[2].strip())
+                    elif text.strip() or self.parts:
+                        self._ask(with_parts(text, self.parts))
 
     def _ask(self, content: str | list[dict[str, Any]]) -> None:
         self.conversation.add("user", content)
@@ -176,6 +183,27 @@ class _Completer(Completer):
             yield from self._words.get_completions(document, complete_event)
 
 
+def _typed(session: PromptSession[str]) -> str:
+    # Of what was typed while an answer came each line is a message or a command. `_send` knows its ends by their missing text.
+    while keys := session.input.read_keys():
+        ahead = (KeyPress(key.key, "") if key.key in {Keys.ControlM, Keys.ControlJ} else key for key in keys)
+        store_typeahead(session.input, [*ahead])
+    return session.prompt("> ")
+
+
+@contextlib.contextmanager
+def _marked_pastes(terminal: Output) -> Generator[None]:
+    """While an answer comes, too, the terminal marks what is pasted, which is one message."""
+    output = DummyOutput() if is_dumb_terminal() else terminal
+    output.enable_bracketed_paste()
+    output.flush()
+    try:
+        yield
+    finally:
+        output.disable_bracketed_paste()
+        output.flush()
+
+
 def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
     """What reads messages: with history across runs, unless the conversation is private or not kept."""
     history: History = InMemoryHistory()
@@ -190,7 +218,7 @@ def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
     @keys.add("c-j")
     def _send(event: KeyPressEvent) -> None:
         # Where a terminal does not mark what is pasted, more keys are there at once: nobody types so fast.
-        if event.key_processor.input_queue:
+        if event.data and event.key_processor.input_queue:
             event.current_buffer.insert_text("\n")
         else:
             event.current_buffer.validate_and_handle()

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 from unicodedata import east_asian_width
 
@@ -76,6 +76,28 @@ def aside(text: str) -> None:
 def printable(text: str) -> str:
     """A text without what a terminal would obey."""
     return text.translate(_CONTROLS)
+
+
+@contextlib.contextmanager
+def quiet(terminal: TextIO) -> Generator[None]:
+    """While answers come, a terminal keeps what is typed without showing it within them, and Ctrl-C loses none of it."""
+    if sys.platform == "win32" or not terminal.isatty():
+        yield
+        return
+    import termios
+
+    def change(mode: list[Any]) -> None:
+        with contextlib.suppress(OSError, termios.error):  # the window was closed
+            if os.tcgetpgrp(descriptor) == os.getpgrp():  # the system stops what does this in the background
+                termios.tcsetattr(descriptor, termios.TCSANOW, mode)
+
+    descriptor = terminal.fileno()
+    before = termios.tcgetattr(descriptor)
+    change([*before[:3], before[3] & ~(termios.ECHO | termios.ICANON) | termios.NOFLSH, *before[4:]])
+    try:
+        yield
+    finally:
+        change(before)
 
 
 def abandon_stdout() -> None:

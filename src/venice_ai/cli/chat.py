@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._core.privacy import Privacy, encryption_requested_in
-from . import _options
+from . import _options, _output
 from ._ask import AnswerPrinter, AskOptions, ask
 from ._conversations import Conversation, opened
 from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
@@ -113,10 +113,10 @@ def _answer(connection: _options.Connection, options: AskOptions, conversation: 
 
     blocking = None if conversation.private else connection.blocking_client()  # encryption asks several servers at once
     try:
-        if blocking is None:
-            asyncio.run(asked(connection.client(floor=options.floor)))
-        else:
-            with asyncio.Runner() as runner:  # not its `run`, which would let the read of a socket go on after Ctrl-C
+        with _output.quiet(sys.stdout), asyncio.Runner() as runner:
+            if blocking is None:
+                runner.run(asked(connection.client(floor=options.floor)))
+            else:  # not `run`, which would let the read of a socket go on after Ctrl-C
                 runner.get_loop().run_until_complete(asked(blocking))
     finally:  # after Ctrl-C, too: what came is kept
         conversation.settle(printer.response, printer.asked)
