@@ -125,13 +125,17 @@ def test_a_question_that_failed_is_taken_back(emulator: Emulator) -> None:
 
 
 @terminals
-def test_a_key_that_is_refused_ends_the_session(emulator: Emulator) -> None:
-    emulator.always(error(401))
+def test_a_key_that_is_refused_is_told_and_the_conversation_goes_on(emulator: Emulator) -> None:
+    emulator.script(error(401), text("fine"))
     with at_terminal("chat") as terminal:
         terminal.sees("> ")
         terminal.types("one\n")
         terminal.sees("venice-chat: Venice answered 401")
-        assert terminal.leaves() == 3
+        terminal.sees("> ")
+        terminal.types("two\n")
+        terminal.sees("fine")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
 
 
 @terminals

@@ -91,7 +91,7 @@ def test_without_a_key_nothing_is_asked_for(emulator: Emulator, here: Here, monk
     [
         pytest.param(error(404), "venice-chat models shows the models there are; --base-url should end", id="no model"),
         pytest.param(error(410), "venice-chat models --resolve finds one", id="a retired model"),
-        pytest.param(error(504), "without --no-stream and --json", id="a gateway that ran out of time"),
+        pytest.param(error(504), "Long answers do better without --no-stream.", id="a gateway that ran out of time"),
         pytest.param(usual(cut_at=400), "the stream broke off after", id="a stream that broke off"),
         pytest.param(usual(in_band_error="down", error_after=4), "the answer is not whole", id="a stream that failed"),
         pytest.param(usual(delay=30), "Allow more with --timeout.", id="no answer in time"),

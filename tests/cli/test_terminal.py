@@ -214,6 +214,32 @@ def test_ctrl_c_keeps_what_was_typed_and_is_not_drawn_into_the_answer(emulator: 
     assert said(emulator)[2::2] == ["next", "last"]
 
 
+def test_what_came_is_kept_when_the_window_is_closed(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05))
+    with at_terminal("chat") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.child.ptyproc.fileobj.close()
+        terminal.child.ptyproc.wait()
+        assert terminal.child.ptyproc.signalstatus == signal.SIGHUP
+    assert "drip" in spawn("sessions", "show").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_conversation_and_leaves_the_terminal_as_it_was(emulator: Emulator, number: signal.Signals) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05))
+    with at_terminal("chat") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.child.kill(number)
+        terminal.child.expect_exact("\x1b[?2004l")
+        terminal.child.expect(pexpect.EOF)
+        terminal.child.wait()
+        assert terminal.child.signalstatus == number
+        assert terminal.child.getecho()
+    assert "drip" in spawn("sessions", "show").out
+
+
 def test_markdown_is_rendered_on_a_terminal_and_stays_as_it_is_in_a_pipe(emulator: Emulator) -> None:
     emulator.always(text("# Title\n\nSome **bold** words.\n\n- a\n- b\n\n```py\nx = 1\n\ny = 2\n```\n"))
     with at_terminal("chat", "hi") as terminal:

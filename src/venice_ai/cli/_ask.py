@@ -38,9 +38,9 @@ class AskOptions:
     reasoning: bool
 
     @property
-    def streams(self) -> bool:
-        """Whether the text is shown as it comes. JSON comes whole, and several answers would come mixed up."""
-        return not (self.no_stream or self.as_json or self.schema is not None or "n" in self.params)
+    def text(self) -> bool:
+        """Whether the text is shown, and not JSON."""
+        return not self.as_json and self.schema is None
 
 
 class AnswerPrinter:
@@ -90,18 +90,18 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
     """Asks, and shows the answer; it stands in `printer.response`, also one that broke off."""
     printer.asked = model = await chosen_model(client, options)
     asked: dict[str, Any] = {"model": model, "messages": messages, "e2ee": options.floor == "e2ee", **options.params}
-    if options.streams:
-        response = await _streamed(client, asked, printer)
-    else:
-        asked |= {} if options.schema is None else {"response_format": options.schema}
+    asked |= {} if options.schema is None else {"response_format": options.schema}
+    if options.no_stream or "n" in options.params:  # several answers would come mixed up
         printer.response = response = await client.chat.completions.create(stream=False, **asked)
-        if options.as_json:
-            _output.line(response.model_dump_json(indent=2))
-        elif options.schema is not None:
-            _output.write_json(_validated(response, options.schema))
-        else:
+        if options.text:
             printer.show(response)
-    if not options.as_json and options.schema is None:
+    else:  # JSON, too, which is shown whole: what came of it is not lost when it breaks off
+        response = await _streamed(client, asked, printer, shows=options.text)
+    if options.as_json:
+        _output.line(response.model_dump_json(indent=2))
+    elif options.schema is not None:
+        _output.write_json(_validated(response, options.schema))
+    else:
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
             if ending in _ENDINGS:
                 _output.note(_ENDINGS[ending])
@@ -119,12 +119,15 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
         return await client.models.resolve_chat(require_e2ee=options.floor == "e2ee", **options.needs)
 
 
-async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: AnswerPrinter) -> ChatCompletionResponse:
+async def _streamed(
+    client: VeniceClient, asked: dict[str, Any], printer: AnswerPrinter, *, shows: bool
+) -> ChatCompletionResponse:
     try:
         async with await client.chat.completions.stream(**asked) as stream:
             try:
                 async for chunk in stream:
-                    printer.show(chunk)
+                    if shows:
+                        printer.show(chunk)
             finally:
                 printer.response = stream.partial
                 printer.end()
@@ -135,7 +138,8 @@ async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: Answer
             _output.note("the answer is not whole")
         elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
             printer.response = error.partial
-            printer.show(error.partial)
+            if shows:
+                printer.show(error.partial)
         raise
 
 

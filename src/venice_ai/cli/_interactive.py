@@ -25,9 +25,9 @@ from prompt_toolkit.output import DummyOutput, Output, create_output
 from prompt_toolkit.utils import is_dumb_terminal
 
 from .._client import VeniceClient
-from ..exceptions import AuthenticationError, VeniceError
+from ..exceptions import VeniceError
 from ..types.api.chat import content_text
-from . import _output
+from . import _output, _signals
 from ._ask import AskOptions, ask, chosen_model
 from ._conversations import Conversation, SessionStore
 from ._errors import in_our_words
@@ -69,7 +69,7 @@ class _Talk:
         session = _session(models, keeps=self.conversation.store is not None and not self.conversation.private)
         kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
         _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
-        while True:
+        while not _signals.received:
             with contextlib.suppress(KeyboardInterrupt):
                 text = _typed(session).rstrip()
                 with _marked_pastes(session.output):
@@ -85,8 +85,6 @@ class _Talk:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
         except KeyboardInterrupt:
             _output.note("stopped")
-        except AuthenticationError:
-            raise
         except VeniceError as error:
             _output.note(in_our_words(error))
         finally:

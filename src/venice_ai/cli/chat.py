@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._core.privacy import Privacy, encryption_requested_in
-from . import _options, _output
+from . import _options, _output, _signals
 from ._ask import AnswerPrinter, AskOptions, ask
 from ._conversations import Conversation, opened
 from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
@@ -81,6 +81,7 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
         floor=floor,
         **{name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")},
     )
+    _signals.handle(_signals.stop)
     if text is None:
         from ._interactive import converse
 
@@ -118,6 +119,9 @@ def _answer(connection: _options.Connection, options: AskOptions, conversation: 
                 runner.run(asked(connection.client(floor=options.floor)))
             else:  # not `run`, which would let the read of a socket go on after Ctrl-C
                 runner.get_loop().run_until_complete(asked(blocking))
+    except KeyboardInterrupt as stopped:
+        vars(stopped)["partial"] = printer.response
+        raise
     finally:  # after Ctrl-C, too: what came is kept
         conversation.settle(printer.response, printer.asked)
 
