@@ -139,6 +139,26 @@ def test_a_key_that_is_refused_is_told_and_the_conversation_goes_on(emulator: Em
 
 
 @terminals
+def test_retry_asks_again_what_failed_and_what_instructions_follow(emulator: Emulator) -> None:
+    emulator.script(text("first"), error(409), text("second"), text("third"))
+    with at_terminal("chat") as terminal:
+        for line, seen in (
+            ("one", "first"),
+            ("two", "409"),
+            ("/retry", "second"),
+            ("/system Be brief.", "\n"),
+            ("/retry", "third"),
+        ):
+            terminal.sees("> ")
+            terminal.types(f"{line}\n")
+            terminal.sees(seen)
+        terminal.sees("> ")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
+    assert said(emulator) == [("user", "one"), ("assistant", "first"), ("system", "Be brief."), ("user", "two")]
+
+
+@terminals
 def test_a_terminal_is_not_given_control_characters(emulator: Emulator) -> None:
     emulator.script(text("a\x1b[2Jb\x07c\r\nd"))
     with at_terminal("chat", "hi") as terminal:

@@ -231,6 +231,30 @@ def test_undo_takes_the_last_question_out_of_the_file(here: Here) -> None:
     store.close()
 
 
+@pytest.mark.usefixtures("emulator")
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
+def test_undo_finds_the_question_before_instructions(*, kept: bool) -> None:
+    store = SessionStore()
+    conversation = Conversation(store, "a", [], private=False)
+    for words in ("one", "two"):
+        conversation.add("user", words)
+        conversation.settle(answer(words), "m")
+    conversation.add("system", "Be brief.")
+    if kept:
+        conversation.keep()
+
+    assert conversation.undo() == "two"
+
+    assert [each["message"]["content"] for each in store.records("a")] == ["one", "one"]
+    conversation.add("user", "two")
+    conversation.settle(answer("2"), "m")
+    said = ["one", "one", "Be brief.", "two", "2"]
+    assert [each["message"]["content"] for each in conversation.records] == said
+    assert [each["message"]["content"] for each in store.records("a")] == said
+    assert (conversation.undo(), conversation.undo(), conversation.undo()) == ("two", "one", None)
+    store.close()
+
+
 def test_a_file_of_something_else_is_left_alone(here: Here) -> None:
     folder().mkdir(parents=True)
     other = sqlite3.connect(folder() / "sessions.sqlite")

@@ -122,6 +122,7 @@ class Conversation:
 
     def __init__(self, store: SessionStore | None, name: str | None, records: list[dict[str, Any]], *, private: bool) -> None:
         self.store, self.records, self.private, self._kept = store, records, private, len(records)
+        self.failed: Any = None  # the last question, if there was no answer to it
         self.name = name or f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
     @property
@@ -145,13 +146,14 @@ class Conversation:
 
     def add(self, role: str, content: str | list[dict[str, Any]]) -> None:
         """Adds a message that was not sent yet."""
+        self.failed = None
         self.records.append({"message": {"role": role, "content": content}, "at": time.time()})
 
     def settle(self, response: ChatCompletionResponse | None, asked: str) -> None:
         """Adds the answer of a model, also a part of one, and keeps both; without any answer, takes the question back."""
         message = response.choices[0].message.model_dump() if response is not None and response.choices else {}
         if response is None or not any(message.get(part) for part in ("content", "tool_calls", "reasoning_content")):
-            self.records.pop()
+            self.failed = self.records.pop()["message"]["content"]
             return
         told = {"level": response.attestation and response.attestation.level, "cost_usd": getattr(response.cost, "usd", None)}
         told |= {"tokens": response.usage and response.usage.total_tokens, "finish_reason": response.finish_reason}
@@ -170,12 +172,14 @@ class Conversation:
 
     def undo(self) -> Any:
         """Takes the last question and its answer back, also from the file; gives what was asked, None if nothing was."""
-        if not self.records or self.records[-1]["message"]["role"] != "assistant":
+        answer = max((place for place, each in enumerate(self.records) if "asked" in each), default=0)
+        if not answer:
             return None
-        if self.store is not None and self._kept == len(self.records):
-            self.store.delete(self.name, 2)
-            self._kept -= 2
-        *self.records, question, _ = self.records
+        if self.store is not None and self._kept > answer:  # instructions after it are kept again, with the next answer
+            self.store.delete(self.name, self._kept - answer + 1)
+            self._kept = answer - 1
+        question = self.records[answer - 1]
+        del self.records[answer - 1 : answer + 1]
         return question["message"]["content"]
 
 

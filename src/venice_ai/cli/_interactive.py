@@ -140,7 +140,7 @@ class _Talk:
         return "copied, if the terminal allows it"
 
     def again(self, _: str) -> str:
-        if asked := self.conversation.undo():
+        if asked := self.conversation.failed or self.conversation.undo():
             self._ask(asked)
         return "" if asked else "there is nothing to ask again"
 
