@@ -112,6 +112,13 @@ def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said:
         ("no chat model fits require_response_schema=True", "no chat model fits --capability response-schema"),
         ("max_completion_tokens=0 is not allowed", "--max-tokens=0 is not allowed"),
         ("to accept it: TeeOptions(tcb_statuses={'x'}), or --allow-status x", "to accept it: --allow-status x"),
+        ("timeout=0.0 must be a number of seconds; pass None for no limit", "--timeout 0.0 must be a number of seconds"),
+        ("Venice can read it; pass e2ee=True", "Venice can read it; add --e2ee"),
+        ("not private enough for a client with min_privacy='e2ee'", "not private enough for --min-privacy e2ee"),
+        ("it is unknown. TeeOptions(allow_dev_image=False) refuses it", "it is unknown. --refuse-dev-image refuses it"),
+        ("it does not fit L; it is in `response`.", "it does not fit L; --json shows the answer."),
+        ("cut off; what had come is in `partial` and `raw_text`.", "cut off; --json shows the answer."),
+        ("give it another type, or send it as it is with strict=False", "give it another type"),
         ("it broke off: closed. What had come is in `partial`.", "it broke off: closed."),
     ],
 )

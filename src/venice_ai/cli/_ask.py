@@ -91,12 +91,13 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
     printer.asked = model = await chosen_model(client, options)
     asked: dict[str, Any] = {"model": model, "messages": messages, "e2ee": options.floor == "e2ee", **options.params}
     asked |= {} if options.schema is None else {"response_format": options.schema}
-    if options.no_stream or "n" in options.params:  # several answers would come mixed up
-        printer.response = response = await client.chat.completions.create(stream=False, **asked)
-        if options.text:
-            printer.show(response)
-    else:  # JSON, too, which is shown whole: what came of it is not lost when it breaks off
-        response = await _streamed(client, asked, printer, shows=options.text)
+    async with _options.finding(client, model):
+        if options.no_stream or "n" in options.params:  # several answers would come mixed up
+            printer.response = response = await client.chat.completions.create(stream=False, **asked)
+            if options.text:
+                printer.show(response)
+        else:  # JSON, too, which is shown whole: what came of it is not lost when it breaks off
+            response = await _streamed(client, asked, printer, shows=options.text)
     if options.as_json:
         _output.line(response.model_dump_json(indent=2))
     elif options.schema is not None:
@@ -115,7 +116,7 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     """The model that was named, or else one that can do what is asked for."""
     if options.model is not None:
         return options.model
-    with _options.asking_for_models(client):
+    async with _options.finding(client):
         return await client.models.resolve_chat(require_e2ee=options.floor == "e2ee", **options.needs)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,7 +63,7 @@ class SessionStore:
 
     def sessions(self) -> list[dict[str, Any]]:
         """All sessions, the last one that was used first. `first` is how the first question begins."""
-        return self._rows(_LISTED)
+        return [{**each, "encrypted": bool(each["encrypted"])} for each in self._rows(_LISTED)]
 
     def find(self, name: str | None) -> dict[str, Any]:
         """The session of a name; without a name the last one that was used."""
@@ -183,11 +184,24 @@ class Conversation:
         return question["message"]["content"]
 
 
+def session_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The sessions whose names begin so."""
+    with suppress(VeniceError, OSError), closing(SessionStore()) as store:
+        return [each["name"] for each in store.sessions() if each["name"].startswith(begun)]
+    return []
+
+
 def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
     """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
     name, save, store, before = given["session"], given["save"], None, None
-    if save and given["no_log"]:
-        raise click.UsageError("--save and --no-log exclude each other")
+    for wrong, why in (
+        (save and given["no_log"], "--save and --no-log exclude each other"),
+        (save and not private, "--save is for private conversations (--e2ee, --min-privacy); others are kept without it"),
+        (given["go_on"] and name is not None, "-c and --session exclude each other"),
+        (name is not None and not name.strip(), "--session needs a name"),
+    ):
+        if wrong:
+            raise click.UsageError(why)
     goes_on, keeps = given["go_on"] or name is not None, save or not (given["no_log"] or private)
     if goes_on or keeps:
         try:
@@ -204,7 +218,7 @@ def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
         if system is not None:
             conversation.add("system", system)
         return conversation
-    known, is_encrypted = before["name"], bool(before["encrypted"])
+    known, is_encrypted = before["name"], before["encrypted"]
     if is_encrypted != private or system is not None:
         why = "is encrypted; add --e2ee or --min-privacy" if is_encrypted else "is not encrypted; begin another one"
         why = why if is_encrypted != private else "has begun; --system is for the beginning of a session"

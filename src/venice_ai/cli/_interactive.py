@@ -30,7 +30,7 @@ from ..types.api.chat import content_text
 from . import _output, _signals
 from ._ask import AskOptions, ask, chosen_model
 from ._conversations import Conversation, SessionStore
-from ._errors import in_our_words
+from ._errors import did_you_mean, in_our_words
 from ._input import part_of, with_parts
 from ._markdown import printer
 from ._options import Connection
@@ -85,13 +85,13 @@ class _Talk:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
         except KeyboardInterrupt:
             _output.note("stopped")
-        except VeniceError as error:
+        except (VeniceError, click.UsageError) as error:
             _output.note(in_our_words(error))
         finally:
             self.conversation.settle(screen.response, screen.asked)
 
     def _obey(self, name: str, rest: str) -> None:
-        unknown = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
+        unknown = f"there is no {name}{did_you_mean(name, _COMMANDS)}; /help lists commands. To send it, put a blank before it"
         try:
             told = _COMMANDS[name][1](self, rest) if name in _COMMANDS else unknown
         except click.ClickException as error:
@@ -118,13 +118,17 @@ class _Talk:
         return "" if text else "/system needs the instructions"
 
     def attach(self, given: str) -> str:
+        if not given:
+            return "/attach needs a file or an address"
         self.parts.append(part_of(given))
         return f"attached to the next message: {len(self.parts)}"
 
     def save(self, name: str) -> str:
         if name:
             path = Path(name).expanduser()
-            path.touch(0o600, exist_ok=False)
+            if path.exists():
+                return f"{name} is there already; give another FILE"
+            path.touch(0o600)
             path.write_text("\n".join(map(markdown, self.conversation.records)), encoding="utf-8")
         elif self.conversation.store is None:
             self.conversation.store = SessionStore()

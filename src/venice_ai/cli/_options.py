@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -13,7 +13,8 @@ import click
 
 from .._core.privacy import Privacy
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
-from ..exceptions import AuthenticationError, NotFoundError, VeniceError
+from ..exceptions import AuthenticationError, NoMatchingModelError, NotFoundError, VeniceError
+from ._errors import did_you_mean
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -56,16 +57,19 @@ def need_key() -> None:
         raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
 
 
-@contextmanager
-def asking_for_models(client: VeniceClient) -> Generator[None]:
-    """While the catalogue is asked for: an address that has none is no address of Venice."""
+@asynccontextmanager
+async def finding(client: VeniceClient, model: str = "") -> AsyncGenerator[None]:
+    """While a model is asked for: tells which may have been meant, and that an address without models is not Venice's."""
     try:
         yield
-    except NotFoundError as error:
-        if error.status_code is None:  # there is a catalogue, without this model
-            raise
-        why = f"{client.base_url} answers {error.status_code} when it is asked for its models"
-        raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
+    except (NotFoundError, NoMatchingModelError) as error:
+        try:
+            known = [str(each.id) for each in (await client.models.list(type="all")).data]
+        except NotFoundError as failure:
+            why = f"{client.base_url} answers {failure.status_code} when it is asked for its models"
+            raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
+        error.args = (f"{str(error).rstrip('.')}{did_you_mean(model, known)}",)
+        raise
 
 
 def need_confidential() -> None:
@@ -97,7 +101,7 @@ model = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, he
 system = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
 param = click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Another parameter; may be repeated.")
 _SCHEMA = "What answers are: MODULE:CLASS, FILE.json or 'name: str, age: int'."
-schema = click.option("--schema", metavar="WHAT", help=_SCHEMA)
+schema = click.option("--schema", type=click.Path(), metavar="WHAT", help=_SCHEMA)
 host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
 

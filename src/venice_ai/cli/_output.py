@@ -129,6 +129,8 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), 
 def aligned(rows: Sequence[Sequence[str]], leave_out: Iterable[str] = (), width: int | None = None) -> str:
     """Rows as aligned lines, the first row being headings; numbers are aligned to the right."""
     columns = list(zip(*rows, strict=True))
+    if width is not None:  # a cell that is long would leave the others no room
+        columns[:-1] = [tuple(_cut(cell, width // 2) for cell in column) for column in columns[:-1]]
     for heading in leave_out:
         if width is not None and sum(max(map(_cells, column)) + 2 for column in columns) - 2 > width:
             columns = [column for column in columns if column[0] != heading]

@@ -13,7 +13,7 @@ import click
 
 from .._version import __version__
 from . import _output, _signals
-from ._errors import EXIT_CODES, code_of, in_our_words, listed
+from ._errors import EXIT_CODES, code_of, did_you_mean, in_our_words, listed
 
 _COMMANDS = {
     "chat": "Ask a model, or talk with it.",
@@ -42,10 +42,7 @@ class _Command(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            from difflib import get_close_matches
-
-            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(cmd_name, _COMMANDS, 1))
-            raise click.UsageError(f"there is no command {cmd_name!r}{near}", ctx)
+            raise click.UsageError(f"there is no command {cmd_name!r}{did_you_mean(cmd_name, _COMMANDS)}", ctx)
         command: click.Command = getattr(import_module(f".{_MODULES.get(cmd_name, cmd_name)}", __package__), cmd_name)
         return command
 

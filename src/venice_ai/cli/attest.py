@@ -14,19 +14,20 @@ from typing import Any, TypeAlias, get_args
 
 import click
 
-from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
+from ..exceptions import APIError, InvalidRequestError, NotFoundError, TeeAttestationError
+from ..resources.model_choice import CAPABILITIES, can
 from ..tee.canonical import as_object, parse
 from ..tee.evidence_file import END_OF_TIME, as_file, from_file, members_as_written
 from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import AttestationReport, one_line
 from . import _options, _output
-from ._errors import in_our_words, listed
+from ._errors import did_you_mean, in_our_words, listed
 
 EXIT_CODES = {
     0: "the level was reached",
     1: "the verification failed",
     2: "wrong usage, or a part is not installed",
-    3: "no connection, or nothing to verify was there",
+    3: "no connection, no such model, or no enclave",
     4: "verified, but below the level that was asked for",
 }
 _GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
@@ -83,7 +84,7 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     else:
         at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
         who = one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}")
-        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})\n{who}\n{report.summary()}")
+        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})\n{who}\n{in_our_words(report.summary())}")
     if code == 4:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
@@ -163,6 +164,13 @@ async def _online(connection: _options.Connection, model: str, options: TeeOptio
                 raise
             nonce = bytes.fromhex(report.nonce)
             return CollectedEvidence(model=model, nonce=nonce, reply=b"", now=report.fetched_at), report
+        except (NotFoundError, InvalidRequestError) as error:
+            listed = (await client.models.list()).data if error.status_code else ()
+            able = [str(each.id) for each in listed if can(each, CAPABILITIES["require_tee"])]
+            if able and model not in able:
+                near = did_you_mean(model, able)
+                error.args = (f"{model!r} is no model with an enclave; these are: {', '.join(able)}{near}",)
+            raise
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:

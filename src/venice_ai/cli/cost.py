@@ -37,10 +37,9 @@ def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | 
 
 
 async def _estimate(connection: _options.Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
-    async with connection.client() as client:
-        with _options.asking_for_models(client):
-            return await client.chat.completions.estimate_cost(
-                model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
-                messages=[{"role": "user", "content": prompt}],
-                expected_completion_tokens=expected,
-            )
+    async with connection.client() as client, _options.finding(client, model or ""):
+        return await client.chat.completions.estimate_cost(
+            model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
+            messages=[{"role": "user", "content": prompt}],
+            expected_completion_tokens=expected,
+        )

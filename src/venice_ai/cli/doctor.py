@@ -152,9 +152,8 @@ def _tls(connection: _options.Connection) -> Finding:
 async def _reach(connection: _options.Connection) -> Finding:
     began = monotonic()
     try:
-        async with connection.client(max_retries=0) as client:
-            with _options.asking_for_models(client):
-                models = (await client.models.list(type="all")).data
+        async with connection.client(max_retries=0) as client, _options.finding(client):
+            models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:
         return Finding("no catalogue of models", in_our_words(error))
     kinds = [getattr(model, "type", None) for model in models]

@@ -77,6 +77,9 @@ async def _run(connection: _options.Connection, token: Any, **given: Any) -> Non
     )
     options = {name: given[name] for name in ("host", "port", "allow_hosts", "sealed_tools", "rpm")}
     stop, in_clear = stop_signal(), given["min_privacy"] == "none"
+    for name in given["fallbacks"]:
+        async with _options.finding(client, name):
+            await client.models.find(name)
     async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
         made = running.token if token is True else None
         words = f"Venice gateway on {running.url}" + (f"\ntoken: {made}" if made else "")
