@@ -555,13 +555,6 @@ def test_without_intel_the_level_is_quote(here: Here, monkeypatch: pytest.Monkey
     assert "SKIP  collateral" in outcome.out
 
 
-def test_a_model_without_an_enclave_is_told_with_those_that_have_one(here: Here, emulator: Emulator) -> None:
-    assert emulator is not None
-    outcome = here("attest", "llama-3.3-70b")
-    assert (outcome.code, outcome.out) == (3, "")
-    assert outcome.err == "venice-chat: 'llama-3.3-70b' is no model with an enclave; these are: e2ee-ponte-chiuso-p\n"
-
-
 def test_help_lists_the_exit_codes(here: Here) -> None:
     said = here("attest", "--help").out
 

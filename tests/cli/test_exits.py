@@ -137,6 +137,13 @@ def test_a_catalogue_that_says_nothing_of_its_models_is_told_with_what_can_be_ty
     assert outcome.err == "venice-chat: 2 models are listed, none says what it can do; name one: -m a\n"
 
 
+@pytest.mark.usefixtures("emulator")
+def test_a_model_without_an_enclave_is_told_with_those_that_have_one(here: Here) -> None:
+    outcome = here("attest", "llama-3.3-70b")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err == "venice-chat: 'llama-3.3-70b' is no model with an enclave; these are: e2ee-ponte-chiuso-p\n"
+
+
 def test_no_connection(here: Here) -> None:
     outcome = here("models", "--base-url", "http://127.0.0.1:1/api/v1", "--timeout", "0.2")
     assert outcome.code == 6

@@ -278,6 +278,19 @@ def test_any_locale_and_a_dumb_terminal(emulator: Emulator, locale: str) -> None
         assert terminal.leaves() == 0
 
 
+def test_the_path_of_an_attachment_is_completed(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("Seven bridges.", encoding="utf-8")
+    emulator.always(echo())
+    with at_terminal("chat", "--no-log", size=WIDE) as terminal:
+        terminal.is_asked()
+        terminal.types(f"/attach {tmp_path}/wor\t")
+        sleep(0.5)
+        terminal.types("\r")
+        terminal.sees("attached to the next message: 1")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+
+
 def test_an_answer_is_copied_by_the_terminal(emulator: Emulator) -> None:
     emulator.always(text("copy me"))
     with at_terminal("chat") as terminal:

@@ -37,11 +37,6 @@ class AskOptions:
     usage: bool
     reasoning: bool
 
-    @property
-    def text(self) -> bool:
-        """Whether the text is shown, and not JSON."""
-        return not self.as_json and self.schema is None
-
 
 class AnswerPrinter:
     """Prints an answer: text on stdout, reasoning dim on stderr."""
@@ -49,6 +44,7 @@ class AnswerPrinter:
     def __init__(self, *, reasoning: bool) -> None:
         self.response: ChatCompletionResponse | None = None  # what came, also of an answer that broke off
         self.asked = ""  # the model that was asked
+        self.shows = True  # else nothing is printed
         self.shown = False
         self._in_line = False
         self._reasoning = reasoning
@@ -56,7 +52,7 @@ class AnswerPrinter:
 
     def show(self, said: ChatCompletionChunk | ChatCompletionResponse) -> None:
         """Shows a chunk, or each choice of an answer that came whole."""
-        for choice in said.choices:
+        for choice in said.choices if self.shows else ():
             delta = getattr(choice, "delta", None)
             part = getattr(choice, "message", None) if delta is None else delta
             thought = getattr(part, "reasoning_content", None)
@@ -91,13 +87,13 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
     printer.asked = model = await chosen_model(client, options)
     asked: dict[str, Any] = {"model": model, "messages": messages, "e2ee": options.floor == "e2ee", **options.params}
     asked |= {} if options.schema is None else {"response_format": options.schema}
+    printer.shows = not options.as_json and options.schema is None
     async with _options.finding(client, model):
         if options.no_stream or "n" in options.params:  # several answers would come mixed up
             printer.response = response = await client.chat.completions.create(stream=False, **asked)
-            if options.text:
-                printer.show(response)
+            printer.show(response)
         else:  # JSON, too, which is shown whole: what came of it is not lost when it breaks off
-            response = await _streamed(client, asked, printer, shows=options.text)
+            response = await _streamed(client, asked, printer)
     if options.as_json:
         _output.line(response.model_dump_json(indent=2))
     elif options.schema is not None:
@@ -120,15 +116,12 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
         return await client.models.resolve_chat(require_e2ee=options.floor == "e2ee", **options.needs)
 
 
-async def _streamed(
-    client: VeniceClient, asked: dict[str, Any], printer: AnswerPrinter, *, shows: bool
-) -> ChatCompletionResponse:
+async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: AnswerPrinter) -> ChatCompletionResponse:
     try:
         async with await client.chat.completions.stream(**asked) as stream:
             try:
                 async for chunk in stream:
-                    if shows:
-                        printer.show(chunk)
+                    printer.show(chunk)
             finally:
                 printer.response = stream.partial
                 printer.end()
@@ -139,8 +132,7 @@ async def _streamed(
             _output.note("the answer is not whole")
         elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
             printer.response = error.partial
-            if shows:
-                printer.show(error.partial)
+            printer.show(error.partial)
         raise
 
 

@@ -179,9 +179,8 @@ class Conversation:
         if self.store is not None and self._kept > answer:  # instructions after it are kept again, with the next answer
             self.store.delete(self.name, self._kept - answer + 1)
             self._kept = answer - 1
-        question = self.records[answer - 1]
-        del self.records[answer - 1 : answer + 1]
-        return question["message"]["content"]
+        del self.records[answer]
+        return self.records.pop(answer - 1)["message"]["content"]
 
 
 def session_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Final
 
 FAILED_ROWS: Final = 9
@@ -43,8 +44,6 @@ def code_of(kind: type[BaseException]) -> int:
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """What may have been meant by a name that nothing has, as the end of a sentence."""
-    from difflib import get_close_matches  # the help does without it
-
     return "".join(f"; did you mean {name!r}?" for name in get_close_matches(given, [*known], 1))
 
 
@@ -53,11 +52,10 @@ def listed(codes: Mapping[int, str]) -> str:
     return "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in codes.items())
 
 
-_NO_ADVICE = r" What had come is in `partial`\.|; `partial` has the answer| or pass ca_bundle=\.\.\.|; pass None for no limit"
-
 # Patterns. The first that fits a place counts: what is more telling stands first.
 _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
-    (_NO_ADVICE + "|, or send it as it is with strict=False", ""),
+    (r" What had come is in `partial`\.|; `partial` has the answer|; pass None for no limit| or pass ca_bundle=\.\.\.", ""),
+    (r", or send it as it is with strict=False|\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)", ""),
     (r"client\.models\.resolve_chat\(require_e2ee=True\)", "venice-chat models --resolve --capability e2ee"),
     (r"client\.models\.resolve_chat\(\)", "venice-chat models --resolve"),
     (r"client\.models\.list\(\)", "venice-chat models"),
@@ -81,7 +79,6 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     ("pass e2ee=True", "add --e2ee"),
     (r"TeeOptions\(allow_dev_image=False\) refuses it", "--refuse-dev-image refuses it"),
     (r"TeeOptions\(verification='hardware'\) refuses that", "'venice-chat attest' demands more"),
-    (r"\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)", ""),
     (r"preferred_models=\['([^']*)'\]", r"-m \1"),
     (r"\brequire_(\w+)=True", lambda found: f"--capability {found[1].replace('_', '-')}"),
 )

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -45,20 +46,14 @@ def prompt_from(words: Sequence[str]) -> str | None:
 
 
 def require_text(what: str, given: str) -> None:
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise click.UsageError(f"{what} is not UTF-8 text") from None
+    if re.search("[\ud800-\udfff]", given):
+        raise click.UsageError(f"{what} is not UTF-8 text")
 
 
 def join(words: Sequence[str], stdin: str) -> str:
     """Words as one text, in which each `-` is the text of stdin."""
-    paragraphs = [""]
-    for word in words:
-        if word == "-":
-            paragraphs += [stdin.strip(), ""]
-        else:
-            paragraphs[-1] = f"{paragraphs[-1]} {word}".strip()
+    grouped = groupby(words, "-".__eq__)
+    paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in grouped)
     return "\n\n".join(filter(None, paragraphs))
 
 
@@ -114,9 +109,8 @@ def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:
 
 def _part(kind: str, url: str, name: str) -> dict[str, Any]:
     form = f"{kind.partition('/')[0]}_url"
-    return (
-        {"type": form, form: {"url": url}} if form in _NEEDS else {"type": "file", "file": {"file_data": url, "filename": name}}
-    )
+    file = {"type": "file", "file": {"file_data": url, "filename": name}}
+    return {"type": form, form: {"url": url}} if form in _NEEDS else file
 
 
 def _kind(head: bytes) -> str:
@@ -129,20 +123,19 @@ def _kind(head: bytes) -> str:
 
 def response_format(given: str) -> Any:
     """A class, or the format of a JSON schema; a UsageError if it is neither."""
-    fields = given.split(",")
-    matches = list(filter(None, map(_FIELD.fullmatch, fields)))
-    named: dict[str, Any] = {match[1]: (_TYPES[match[2]], ...) for match in matches}
+    fields = {field.strip(): _FIELD.fullmatch(field) for field in given.split(",")}
+    named: dict[str, Any] = {found[1]: (_TYPES[found[2]], ...) for found in fields.values() if found}
     path = Path(given)
     try:
-        if len(named) == len(fields):
+        if len(named) == given.count(",") + 1:
             from pydantic import create_model
 
             return create_model("Answer", **named)
         if not (given.endswith(".json") or (path.exists() and not path.is_dir())):
             module, _, name = given.partition(":")
             if not name.isidentifier():
-                unknown = [field.strip() for field in fields if not _FIELD.fullmatch(field)]
-                raise ValueError(f"{unknown[0]!r} is no such field" if unknown else "it names a field twice")
+                unknown = (f"{field!r} is no such field" for field, found in fields.items() if not found)
+                raise ValueError(next(unknown, "it names a field twice"))
             sys.path.insert(0, str(Path.cwd()))
             return getattr(import_module(module), name)
         if path.is_fifo() and path.parent != Path("/dev/fd"):

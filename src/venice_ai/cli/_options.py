@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -83,16 +83,11 @@ def need_confidential() -> None:
 
 def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The models of the catalogue whose ids begin so; none where it cannot be had in time."""
-    import asyncio
+    from .._sync.client import SyncVeniceClient
 
-    async def ids() -> list[str]:
-        async with Connection(None, 2.0).client(max_retries=0) as client:
-            return [str(model.id) for model in (await client.models.list()).data]
-
-    try:
-        return [name for name in asyncio.run(ids()) if name.startswith(begun)]
-    except VeniceError:
-        return []
+    with suppress(VeniceError), SyncVeniceClient(timeout=2.0, max_retries=0) as client:
+        return [name for name in (str(model.id) for model in client.models.list().data) if name.startswith(begun)]
+    return []
 
 
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show retries, and the traceback of errors.")
@@ -100,14 +95,9 @@ json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors,
 model = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.")
 system = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
 param = click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Another parameter; may be repeated.")
-_SCHEMA = "What answers are: MODULE:CLASS, FILE.json or 'name: str, age: int'."
-schema = click.option("--schema", type=click.Path(), metavar="WHAT", help=_SCHEMA)
+schema = click.option("--schema", type=click.Path(), metavar="WHAT", help="MODULE:CLASS, FILE.json or 'name: str, age: int'.")
+port = functools.partial(click.option, "--port", type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-
-
-def port(default: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """The option `--port` of a server."""
-    return click.option("--port", type=click.IntRange(0, 65535), default=default, show_default=True, help="0 takes a free one.")
 
 
 def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callable[..., R]:

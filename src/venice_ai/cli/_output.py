@@ -1,7 +1,4 @@
-"""Prints text: answers to stdout, everything else to stderr.
-
-Control characters in it, which a terminal would obey, are replaced there; files and pipes get the text as it is.
-"""
+"""Prints text: answers to stdout, all else to stderr; on a terminal without control characters, which it would obey."""
 
 from __future__ import annotations
 
@@ -68,10 +65,8 @@ def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int
 
 def aside(text: str) -> None:
     """Writes to stderr, dim where the terminal can."""
-    if sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
-        _write(sys.stderr, text, "\x1b[2m", "\x1b[0m")
-    else:
-        _write(sys.stderr, text)
+    dim = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    _write(sys.stderr, text, *(("\x1b[2m", "\x1b[0m") if dim else ()))
 
 
 def printable(text: str) -> str:
@@ -89,11 +84,10 @@ def quiet(terminal: TextIO) -> Generator[None]:
 
     def change(mode: list[Any]) -> None:
         with contextlib.suppress(OSError, termios.error):  # the window was closed
-            if os.tcgetpgrp(descriptor) == os.getpgrp():  # the system stops what does this in the background
-                termios.tcsetattr(descriptor, termios.TCSANOW, mode)
+            if os.tcgetpgrp(terminal.fileno()) == os.getpgrp():  # the system stops what does this in the background
+                termios.tcsetattr(terminal, termios.TCSANOW, mode)
 
-    descriptor = terminal.fileno()
-    before = termios.tcgetattr(descriptor)
+    before = termios.tcgetattr(terminal)
     change([*before[:3], before[3] & ~(termios.ECHO | termios.ICANON) | termios.NOFLSH, *before[4:]])
     try:
         yield

@@ -7,8 +7,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-received = set[int]()
-"""The signals that end a chat."""
+received = set[int]()  # what ends a chat
 
 
 def end(number: int, _: object = None) -> None:

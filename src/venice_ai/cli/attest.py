@@ -21,7 +21,7 @@ from ..tee.evidence_file import END_OF_TIME, as_file, from_file, members_as_writ
 from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import AttestationReport, one_line
 from . import _options, _output
-from ._errors import did_you_mean, in_our_words, listed
+from ._errors import in_our_words, listed
 
 EXIT_CODES = {
     0: "the level was reached",
@@ -69,10 +69,9 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     _check(wanted)
     try:
         options = _tee_options(wanted)
-        if wanted.offline:
-            evidence, report = _offline(model, wanted, options)
-        else:
-            evidence, report = asyncio.run(_online(connection, model, options))
+        evidence, report = (
+            _offline(model, wanted, options) if wanted.offline else asyncio.run(_online(connection, model, options))
+        )
     except (ImportError, TeeAttestationError, APIError) as error:
         usage = isinstance(error, ImportError) or (isinstance(error, InvalidRequestError) and error.status_code is None)
         # A TeeAttestationError is a redirect, or an answer that is no evidence.
@@ -168,8 +167,7 @@ async def _online(connection: _options.Connection, model: str, options: TeeOptio
             listed = (await client.models.list()).data if error.status_code else ()
             able = [str(each.id) for each in listed if can(each, CAPABILITIES["require_tee"])]
             if able and model not in able:
-                near = did_you_mean(model, able)
-                error.args = (f"{model!r} is no model with an enclave; these are: {', '.join(able)}{near}",)
+                error.args = (f"{model!r} is no model with an enclave; these are: {', '.join(able)}",)
             raise
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _OPTIONS_OF_THEIR_OWN = {name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
 _OPTIONS_OF_THEIR_OWN.update({"messages": "the prompt and --system", "response_format": "--schema"})
 _OPTIONS_OF_THEIR_OWN.update(dict.fromkeys(("stream", "stream_cls"), "--no-stream"))
-_ATTACH = "Add an image, a PDF, audio or text; may be repeated."
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
 venice-chat chat "Summarise in one sentence:" < article.txt
@@ -34,7 +33,7 @@ venice-chat chat -c --web-search on --usage And today?
 @click.argument("prompt", nargs=-1)
 @_options.model
 @_options.system
-@click.option("-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help=_ATTACH)
+@click.option("-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Add an image, PDF, audio or text.")
 @_options.schema
 @click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
@@ -44,9 +43,7 @@ venice-chat chat -c --web-search on --usage And today?
 @click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")
 @_options.param
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last session.")
-@click.option(
-    "--session", metavar="NAME", shell_complete=session_names, help="Go on with the session of this name, or begin it."
-)
+@click.option("--session", metavar="NAME", shell_complete=session_names, help="Go on with this session, or begin it.")
 @click.option("--save", is_flag=True, help="Keep a private conversation (--e2ee, --min-privacy), too: encrypted.")
 @click.option("--no-log", is_flag=True, help="Keep nothing of this conversation.")
 @_options.json

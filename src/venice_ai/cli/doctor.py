@@ -101,10 +101,9 @@ def account_facts(told: Any) -> Iterable[str]:
         yield "balance " + ", ".join(f"{amount} {unit}" for unit, amount in balances.items())
     limits = [members(limit) for model in items(data.get("rateLimits")) for limit in items(members(model).get("rateLimits"))]
     for kind in dict.fromkeys(str(limit.get("type")) for limit in limits):
-        amounts = [limit["amount"] for limit in limits if limit.get("type") == kind and isinstance(limit.get("amount"), int)]
-        if amounts:
-            least, most = min(amounts), max(amounts)
-            yield f"{kind} {least:,}" + (f" to {most:,} by model" if most > least else "")
+        known = {limit["amount"] for limit in limits if limit.get("type") == kind and isinstance(limit.get("amount"), int)}
+        if known:
+            yield f"{kind} {min(known):,}" + (f" to {max(known):,} by model" if len(known) > 1 else "")
 
 
 async def _encrypts(connection: _options.Connection) -> Finding:

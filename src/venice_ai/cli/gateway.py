@@ -30,7 +30,7 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 
 @click.command(epilog=_EXAMPLES)
 @_options.host
-@_options.port(8788)
+@_options.port(default=8788)
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Let other machines call it by this name.")
 @click.option("--token", envvar="VENICE_GATEWAY_TOKEN", help="What programs give as API key.  [default: a new one, printed]")
 @click.option("--no-token", is_flag=True, help="Let any program on this machine ask.")
