@@ -119,6 +119,7 @@ def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said:
         ("it does not fit L; it is in `response`.", "it does not fit L; --json shows the answer."),
         ("cut off; what had come is in `partial` and `raw_text`.", "cut off; --json shows the answer."),
         ("give it another type, or send it as it is with strict=False", "give it another type"),
+        ("give it a type, or give the format as a mapping; parse(strict=False) sends the class as it is", "give it a type"),
         ("it broke off: closed. What had come is in `partial`.", "it broke off: closed."),
     ],
 )

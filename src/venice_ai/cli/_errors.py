@@ -55,7 +55,7 @@ def listed(codes: Mapping[int, str]) -> str:
 # Patterns. The first that fits a place counts: what is more telling stands first.
 _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r" What had come is in `partial`\.|; `partial` has the answer|; pass None for no limit| or pass ca_bundle=\.\.\.", ""),
-    (r", or send it as it is with strict=False|\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)", ""),
+    (r", or (?:send it|give the format) as .*strict=False.*|\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)", ""),
     (r"client\.models\.resolve_chat\(require_e2ee=True\)", "venice-chat models --resolve --capability e2ee"),
     (r"client\.models\.resolve_chat\(\)", "venice-chat models --resolve"),
     (r"client\.models\.list\(\)", "venice-chat models"),
@@ -73,7 +73,7 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     (r"Check proxy=\.\.\. or the \*_PROXY variables", "Check the *_PROXY variables"),
     (r"; (?:it|what had come) is in `(?:partial` and `)?(?:raw_text|response)`", "; --json shows the answer"),
     (r"See `tool_calls`; run_with_tools\(\.\.\.\) runs them", "--json shows the calls"),
-    (r"by the catalogue; this client has min_privacy='tee'", "which 'venice-chat models --capability tee' lists"),
+    (r", by the catalogue; this client has min_privacy='tee'", "; 'venice-chat models --capability tee' lists those that do"),
     (r"this client has min_privacy='(\w+)'", r"--min-privacy \1 forbids that"),
     (r"(?:a client with )?min_privacy='(\w+)'", r"--min-privacy \1"),
     ("pass e2ee=True", "add --e2ee"),
