@@ -75,8 +75,8 @@ def test_an_address_that_venice_does_not_load_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        pytest.param("x: foo", "'x: foo' is no such field", id="no such type"),
-        pytest.param("", "'' is no such field", id="nothing"),
+        pytest.param("x: foo", "'x: foo' is not a field of these types", id="no such type"),
+        pytest.param("", "'' is not a field of these types", id="nothing"),
         pytest.param("a: str, a: int", "it names a field twice", id="a field twice"),
         pytest.param("list.json", "it holds no JSON object", id="a list"),
         pytest.param("none.json", "No such file", id="no such file"),

@@ -142,7 +142,7 @@ def test_a_catalogue_that_says_nothing_of_its_models_is_told_with_what_can_be_ty
 def test_a_model_without_an_enclave_is_told_with_those_that_have_one(here: Here) -> None:
     outcome = here("attest", "llama-3.3-70b")
     assert (outcome.code, outcome.out) == (3, "")
-    assert outcome.err == "venice-chat: 'llama-3.3-70b' is no model with an enclave; these are: e2ee-ponte-chiuso-p\n"
+    assert outcome.err == "venice-chat: 'llama-3.3-70b' does not run in an enclave; these models do: e2ee-ponte-chiuso-p\n"
 
 
 def test_no_connection(here: Here) -> None:

@@ -134,7 +134,7 @@ def response_format(given: str) -> Any:
         if not (given.endswith(".json") or (path.exists() and not path.is_dir())):
             module, _, name = given.partition(":")
             if not name.isidentifier():
-                unknown = (f"{field!r} is no such field" for field, found in fields.items() if not found)
+                unknown = (f"{field!r} is not a field of these types" for field, found in fields.items() if not found)
                 raise ValueError(next(unknown, "it names a field twice"))
             sys.path.insert(0, str(Path.cwd()))
             return getattr(import_module(module), name)

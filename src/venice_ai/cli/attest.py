@@ -167,7 +167,7 @@ async def _online(connection: _options.Connection, model: str, options: TeeOptio
             listed = (await client.models.list()).data if error.status_code else ()
             able = [str(each.id) for each in listed if can(each, CAPABILITIES["require_tee"])]
             if able and model not in able:
-                error.args = (f"{model!r} is no model with an enclave; these are: {', '.join(able)}",)
+                error.args = (f"{model!r} does not run in an enclave; these models do: {', '.join(able)}",)
             raise
 
 
