@@ -95,7 +95,7 @@ json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors,
 model = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.")
 system = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
 param = click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Another parameter; may be repeated.")
-schema = click.option("--schema", type=click.Path(), metavar="WHAT", help="What answers fit: MODULE:CLASS, FILE.json or 'a: str'.")
+schema = click.option("--schema", type=click.Path(), metavar="WHAT", help="Answers fit MODULE:CLASS, FILE.json or 'a: str'.")
 port = functools.partial(click.option, "--port", type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
