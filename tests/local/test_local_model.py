@@ -17,8 +17,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
+from venice_ai._core.machine import cache_folder
 from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
-from venice_ai.emulator.local.model import Engine, gemma_weights, load, own_folder
+from venice_ai.emulator.local.model import Engine, gemma_weights, load
 
 from ..cli.shell import ended, running
 from .asking import complete
@@ -302,7 +303,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def engine(local_extra: None) -> Engine:  # noqa: ARG001  it decides whether there is one
-    return load(gemma_weights(own_folder(), lambda _: None), threads=1, context_tokens=4096)
+    return load(gemma_weights(cache_folder(), lambda _: None), threads=1, context_tokens=4096)
 
 
 @asynccontextmanager
