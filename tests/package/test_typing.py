@@ -124,6 +124,8 @@ REFUSED = [
     "await chat.parse(model='m', messages=HI, response_format=Person(name='a'))",
     "await chat.parse(model='m', messages=HI)",
     "await chat.batch({'model': 'm'})",
+    "chat.batch_iter({'model': 'm'})",
+    "await chat.batch(['hi'])",
     "await chat.run_with_tools(model='m', messages=HI, tools=[1])",
     "await chat.run_with_tools(model='m', messages=HI, tools=[], on_limit='stop')",
     "await client.models.resolve_chat(require_visions=True)",

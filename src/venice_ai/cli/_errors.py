@@ -71,7 +71,7 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     ("expected_completion_tokens", "--expected"),
     ("max_completion_tokens", "--max-tokens"),
     (r"Check proxy=\.\.\. or the \*_PROXY variables", "Check the *_PROXY variables"),
-    (r"; (?:it|what had come) is in `(?:partial` and `)?(?:raw_text|response)`", "; --json shows the answer"),
+    (r"; (?:it|what had come) is in `(?:partial` and `)?(?:raw_text|response)`", ""),
     (r"See `tool_calls`; run_with_tools\(\.\.\.\) runs them", "--json shows the calls"),
     (r", by the catalogue; this client has min_privacy='tee'", "; 'venice-chat models --capability tee' lists those that do"),
     (r"this client has min_privacy='(\w+)'", r"--min-privacy \1 forbids that"),

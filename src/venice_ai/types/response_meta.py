@@ -29,10 +29,9 @@ class Headers(Mapping[str, str]):
         return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
 
     def __getitem__(self, name: str) -> str:
-        values = self._values(name)
-        if not values:
-            raise KeyError(name)
-        return ", ".join(values)
+        if values := self._values(name):
+            return ", ".join(values)
+        raise KeyError(name)
 
     if not TYPE_CHECKING:  # the type is the base's; this one does without an exception for each header that is not there
 
