@@ -71,14 +71,14 @@ class AnswerPrinter:
 
     def write(self, text: str) -> None:
         """Writes a part of the text."""
-        _output.answer(text)
+        _output.line(text, end="")
 
     def end(self) -> None:
         """Ends the line."""
         if self._thinking:
             _output.aside("\n")
         if self._in_line:
-            _output.answer("\n")
+            _output.line()
         self._thinking = self._in_line = False
 
 
@@ -156,6 +156,5 @@ def bill(response: ChatCompletionResponse) -> str:
     if (usage := response.usage) is None:
         return f"{response.model} did not say what it used"
     thought = f" ({usage.reasoning_tokens} of them reasoning)" if usage.reasoning_tokens else ""
-    charged = getattr(response.cost, "usd", None)
-    cost = f", ${charged:.6f}" if isinstance(charged, (int, float)) else ""
+    cost = f", ${charged:.6f}" if isinstance(charged := getattr(response.cost, "usd", None), (int, float)) else ""
     return f"{response.model}: {usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}{cost}"

@@ -13,12 +13,8 @@ from typing import Any, TextIO
 from unicodedata import east_asian_width
 
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
-_CONTROLS = {
-    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
-    ord("\n"): "\n",
-    ord("\t"): "\t",
-    ord("\r"): "",
-}
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
+_CONTROLS |= {ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""}
 
 
 def prepare() -> None:
@@ -35,13 +31,9 @@ def _nowhere() -> TextIO:
     return open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)
 
 
-def answer(text: str) -> None:
-    """Writes a part of the answer at once."""
-    _write(sys.stdout, text)
-
-
-def line(text: str = "") -> None:
-    _write(sys.stdout, f"{text}\n")
+def line(text: str = "", end: str = "\n") -> None:
+    """Writes a line of the result, or a part of one."""
+    _write(sys.stdout, text + end)
 
 
 def write_json(value: Any) -> None:

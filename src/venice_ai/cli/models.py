@@ -118,10 +118,8 @@ def _row(model: ModelResponse) -> dict[str, Any]:
 
 def _notes(spec: ModelSpec) -> Iterable[str]:
     yield from map(str, items(spec.traits))
-    if spec.offline is True:
-        yield "offline"
-    if spec.betaModel is True or spec.beta is True:
-        yield "beta"
+    marks = {"offline": spec.offline, "beta": spec.betaModel is True or spec.beta}
+    yield from (mark for mark, on in marks.items() if on is True)
     retirement = getattr(spec.deprecation, "date", None)
     if isinstance(retirement, str):
         yield f"retires {retirement[:10]}"
