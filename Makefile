@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 
 ## Sets up, and runs every test against the built wheel, with one process more than there are cores.
 test: wheel
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not more and not types" $(TESTS)
+	$(BIN)/python -m pytest --processes auto --capture sys -m "not more and not types" $(TESTS)
 
 ## 20 minutes at full load with 5 % faults: nothing lost, no growth. SOAK="--seconds 30" for a short one.
 soak: $(VENV)/.tools
