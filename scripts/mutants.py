@@ -301,7 +301,7 @@ class Copy:
     def passes(self, tests: list[str], limit: float | None = None) -> bool:
         """Whether these tests pass within so many seconds."""
         run = subprocess.Popen(  # noqa: S603  # it is our own pytest
-            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not more", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
+            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not more", "-p", "no:cacheprovider", *tests],
             cwd=self.folder,
             env=self.environment,
             stdout=self.output.open("w"),
