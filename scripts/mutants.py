@@ -295,7 +295,7 @@ class Copy:
         keep = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "site")
         shutil.copytree(REPOSITORY, folder, ignore=keep)
         shared = os.environ.get("VENICE_SHARED") or str(REPOSITORY.parent / "shared")
-        self.environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared}
+        self.environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared, "EXAMPLES": "40"}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # rewriting the asserts takes longer than many tests
 
     def passes(self, tests: list[str], limit: float | None = None) -> bool:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from . import processes
+from . import examples, processes
 
 _OWN = Path(__file__).parent
 _WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package", "testing"}
@@ -36,7 +36,7 @@ _NO_CERTIFICATES = _CACHES / "no-certificates.pem"
 """What the system trusts: reading its certificates, and every process does, takes longer than many a test."""
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
-settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
+settings.register_profile("suite", max_examples=examples.USUAL, deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 
 

@@ -1,27 +1,29 @@
 """Runs the tests in several forks of the process that collected them: `pytest --processes auto --capture sys`.
 
-Each process of pytest-xdist imports all test modules and rewrites their asserts. Here this is done once, and the forks share the
-memory. The first process hands out shares of the tests, each smaller than the one before, so that all processes end at about the
-same time; it counts and shows what the others report. A process that dies fails the test that it ran, and another takes its place.
+Each process of pytest-xdist imports all test modules and rewrites their asserts. Here this is done once, and the forks share
+the memory. The first process hands out shares of the tests, each smaller than the one before, so that all processes end at
+about the same time; it counts and shows what the others report. A process that dies fails the test that it ran, and another
+takes its place.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain, pairwise
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
 
 import pytest
 
-_FORK: Final = multiprocessing.get_context("fork")
 _SHARES: Final = 4
 """A process is given this part of its part of the tests that are left."""
-_MORE: Final = 20
+_MORE: Final = 40
 _PATIENCE_SECONDS: Final = 20.0
 
 
@@ -79,13 +81,16 @@ class _Worker:
         self._session = session
         self.given: deque[int] = deque()
         """The tests that it was given and has not reported, by their positions; the first may be under way."""
-        self.connection, theirs = _FORK.Pipe()
-        self.process = _FORK.Process(target=_run_tests, args=(session, self.connection, theirs))
-        self.process.start()
+        fork = multiprocessing.get_context("fork")
+        self.connection, theirs = fork.Pipe()
+        self.process = fork.Process(target=_run_tests, args=(session, self.connection, theirs))
+        with warnings.catch_warnings():  # Python warns of the threads of imported libraries, which none of the forks needs
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.process.start()
         theirs.close()
 
     def served(self, left: deque[int], workers: int) -> bool:
-        """Does what the process asks for: takes its reports, or gives it some of the tests that are left. False if it has ended."""
+        """Takes the reports of a test, or gives the process some of the tests that are left. False if it has ended."""
         try:
             reports = self.connection.recv()
             if reports is None:
@@ -104,10 +109,12 @@ class _Worker:
         return True
 
     def _share(self, left: deque[int], size: int) -> list[int]:
-        """The next tests; a little more than `size` if that completes a module, whose fixtures another process would make again."""
+        """The next tests; some more than `size` if that completes a module: another process would make its fixtures again."""
         items = self._session.items
         share: list[int] = []
-        while left and (len(share) < size or len(share) < size + _MORE and items[left[0]].path == items[share[-1]].path):
+        while left and len(share) < size + _MORE:
+            if len(share) >= size and items[left[0]].path != items[share[-1]].path:
+                break
             share.append(left.popleft())
         return share
 
@@ -122,7 +129,7 @@ class _Worker:
 def _run_tests(session: pytest.Session, theirs: Connection, parent: Connection) -> None:
     """What a worker does: runs the tests that the first process gives it, until there are no more."""
     theirs.close()
-    with TemporaryFile("a+b") as output, open(os.devnull) as nothing:
+    with TemporaryFile("a+b") as output, Path(os.devnull).open("rb") as nothing:
         for file, standard in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(file.fileno(), standard)
         plugins = session.config.pluginmanager
@@ -144,7 +151,7 @@ def _given(session: pytest.Session, parent: Connection) -> Iterator[pytest.Item]
 
 
 class _Reporter:
-    """Sends the reports of each test to the first process; one of a test that passes, for messages cost more than many a test."""
+    """Sends the reports of each test to the first process: one of a test that passes, for a message costs as much as a test."""
 
     def __init__(self, config: pytest.Config, parent: Connection) -> None:
         self._config = config

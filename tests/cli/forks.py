@@ -16,7 +16,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 from threading import Timer
-from typing import IO, Final, TextIO
+from typing import IO, Final, Literal, TextIO
 
 import pytest
 
@@ -66,7 +66,7 @@ class PipedFork(Fork):
     def __init__(self, arguments: tuple[str, ...], errors: IO[bytes], environment: Mapping[str, str]) -> None:
         self._errors = errors
         reading, writing = os.pipe()
-        self.stdout: TextIO = open(reading, encoding="utf-8")
+        self.stdout: TextIO = os.fdopen(reading, encoding="utf-8")
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
             super().__init__(arguments, (nothing, writing, errors.fileno()), environment)
@@ -121,11 +121,15 @@ def _become_the_command(arguments: tuple[str, ...], descriptors: tuple[int, int,
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["venice-chat", *arguments]
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdin = sys.__stdin__ = _stream(0, "r", errors="strict")
+    sys.stdout = sys.__stdout__ = _stream(1, "w", errors="strict")
+    sys.stderr = sys.__stderr__ = _stream(2, "w", errors="backslashreplace")
     logging.getLogger().handlers.clear()
     warnings.resetwarnings()
     warnings.simplefilter("error")
     sys.warnoptions[:] = ["error"]
     main()
+
+
+def _stream(descriptor: int, mode: Literal["r", "w"], *, errors: str) -> TextIO:
+    return open(descriptor, mode, 1 if descriptor == 2 else -1, encoding="utf-8", errors=errors, closefd=False)

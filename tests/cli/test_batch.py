@@ -401,7 +401,7 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     pty = pytest.importorskip("pty", reason="this system has no terminals of this kind")
     reviews(50)
     ours, its = pty.openpty()
-    with open(os.devnull, "r+b") as nothing:
+    with Path(os.devnull).open("r+b") as nothing:
         process = Fork(("batch", "reviews.csv", *CLASSIFY), (nothing.fileno(), nothing.fileno(), its), {"COLUMNS": "120"})
     os.close(its)
     seen = b""

@@ -24,7 +24,6 @@ from venice_ai.emulator import Emulator, echo, text
 from .forks import Fork, run_forked
 from .shell import COMMAND, PATIENCE_SECONDS
 
-
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 WIDE, NARROW = (50, 200), (24, 80)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from venice_ai._wire.sse import EventParser, encode
 
+from ..examples import times
 from ..fakes import JSON, cut, single
 
 SPECIFICATION = [
@@ -140,6 +141,7 @@ LINES = st.lists(
 ENDINGS = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n"]), min_size=12, max_size=12)
 
 
+@times(2)
 @given(lines=LINES, endings=ENDINGS, mark=st.booleans(), positions=st.lists(st.integers(0, 120), max_size=6))
 def test_a_stream_cut_anywhere_gives_the_events_that_the_standard_defines(
     lines: list[bytes], endings: list[bytes], mark: bool, positions: list[int]
@@ -187,6 +189,7 @@ def test_an_event_of_many_lines_is_searched_once() -> None:
     assert data_of(cut(raw, *range(64, len(raw), 64))) == [b"\n".join([b"x"] * 200_000)]
 
 
+@times(2)
 @given(st.lists(st.tuples(JSON, st.none() | st.sampled_from(["error", "message"])), max_size=4))
 def test_what_is_encoded_is_decoded(values: list[tuple[object, str | None]]) -> None:
     events = [(json.dumps(value, ensure_ascii=False).encode(), kind) for value, kind in values]
