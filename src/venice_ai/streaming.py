@@ -70,6 +70,7 @@ class ChunkReader:
         self.event: bytes = b""  # the event of the chunk that was handed out last, as it came; empty once the stream has ended
         self.ended: bool = False
         self.complete: bool = False
+        self.done: bool = False
         self.left: bool = False
         self.handed_out: bool = False
         self._failure: KeptError | None = None
@@ -82,7 +83,7 @@ class ChunkReader:
         self.reply = reply
         self.meta = meta
         choices = self._request.chat.choices if self._request.chat else 1
-        self.assembly: Assembly = Assembly(choices) if self.session is None else self.session.assembly(choices)
+        self.assembly: Assembly = Assembly(choices, self.session)
         self._received.clear()
         self._parser, self._pieces = EventParser(), aiter(reply.pieces())
         self._at_end = self._begun = False  # whether the body has ended, and whether content came
@@ -317,6 +318,7 @@ class ChunkReader:
     async def _close(self, *, done: bool) -> None:
         if missing := self.assembly.missing(done=done):
             raise self.errors.not_whole(missing, done=done)
+        self.done = done
         if self.session is not None:
             lacking = self.session.end(done=done)
             if lacking is not None:

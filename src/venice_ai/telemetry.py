@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 try:
     from opentelemetry import context, metrics, trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError as _missing:
     raise ImportError("telemetry needs the extra 'otel': pip install 'venice-chat[otel]'") from _missing
 
@@ -117,6 +118,10 @@ class Telemetry:
         if not self._renames:
             return told
         return {name: said for key, said in told.items() if (name := self._names.get(key, key)) != "-"}
+
+    def join(self, headers: Mapping[str, str]) -> None:
+        """Makes the trace that a request's headers tell the one that this task goes on with."""
+        context.attach(TraceContextTextMapPropagator().extract(headers, context.Context()))
 
     def add_headers(self, headers: dict[str, str], span: OpenSpan | None = None) -> None:
         """Adds the headers that tell a request's span, else the current one. No baggage, which may hold anything."""

@@ -520,6 +520,25 @@ async def test_nothing_of_a_sealed_chat_is_told_whatever_the_switch_says(name: s
     assert "messages" not in seen.everything()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_gateway_goes_on_with_the_trace_of_the_program(stream: bool) -> None:
+    emulator, seen = BillingEmulator(), Seen()
+    trace_id, span_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    ask = {"model": "venice-1", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    async with asking(client_of(emulator, seen)) as program:
+        for headers in ({"traceparent": f"00-{trace_id}-{span_id}-01", "baggage": "a=b"}, {}, {"traceparent": "odd"}):
+            assert (await program.send("POST", "/v1/chat/completions", json=ask, headers=headers)).status == 200
+
+    first, *others = seen.chats
+    assert first.context is not None
+    assert first.parent is not None
+    assert (f"{first.context.trace_id:032x}", f"{first.parent.span_id:016x}") == (trace_id, span_id)
+    assert all(span.parent is None for span in others)
+    headers = emulator.requests[0].headers
+    assert headers["traceparent"] == f"00-{trace_id}-{first.context.span_id:016x}-01"
+    assert "baggage" not in headers
+
+
 def published_names() -> set[str]:
     """The names of the versions until 1.41, by the package in which OpenTelemetry publishes them."""
     folder = "opentelemetry.semconv._incubating"
@@ -936,7 +955,7 @@ def run(program: str, switch: str, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize(("switch", "spans"), [("1", "['chat venice-1']"), ("0", "[]"), ("", "[]")])
+@pytest.mark.parametrize(("switch", "spans"), [("1", "['chat venice-1']"), ("True", "['chat venice-1']"), ("0", "[]")])
 def test_a_variable_turns_it_on_for_the_providers_that_the_program_sets_up(switch: str, spans: str) -> None:
     assert run(PROGRAM, switch) == spans
 

@@ -35,7 +35,7 @@ def bounds(low: str, high: str, least: int, most: int) -> st.SearchStrategy[dict
 
 
 STRINGS = bounds("minLength", "maxLength", 0, 40).map(lambda limits: {"type": "string", **limits})
-FORMATS = st.sampled_from(["date", "time", "date-time", "uuid", "email", "uri", "ipv4", "ipv6"]).map(
+FORMATS = st.sampled_from(["date", "time", "date-time", "uuid", "base64", "email", "uri", "ipv4", "ipv6"]).map(
     lambda form: {"type": "string", "format": form}
 )
 PATTERNS = st.sampled_from(

@@ -97,6 +97,30 @@ async def test_chunks_in_clear_are_the_bytes_that_came(program: Program, emulato
     assert got.headers["content-type"].startswith("text/event-stream")
 
 
+async def test_a_stream_that_ends_without_a_last_word_gets_none(program: Program, emulator: Emulator) -> None:
+    said = b'data: {"choices": [{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    emulator.script(pieces(said))
+
+    got = await program.ask(stream=True)
+
+    assert (got.body, got.broken) == (said, False)
+
+
+@pytest.mark.parametrize("name", [b"xata", b"Data", b"\xffdata", b" data"])
+async def test_a_chunk_whose_fields_name_is_damaged_breaks_the_stream_off(
+    program: Program, emulator: Emulator, name: bytes
+) -> None:
+    first, lost = (b': {"choices": [{"index":0,"delta":{"content":"%b"}}]}\n\n' % said for said in (b"please ", b"do not "))
+    last = b': {"choices": [{"index":0,"delta":{"content":"pay"},"finish_reason":"stop"}]}\n\n'
+    emulator.script(pieces(b"data" + first, name + lost, b"data" + last, b"data: [DONE]\n\n"))
+
+    got = await program.ask(stream=True)
+
+    assert got.broken
+    assert "is not JSON" in got.chunks[-1]["error"]["message"]
+    assert b"pay" not in got.body
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

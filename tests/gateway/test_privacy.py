@@ -37,14 +37,23 @@ def sent(emulator: Emulator) -> list[Any]:
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "answer"])
-async def test_a_recorder_behind_the_gateway_sees_no_prompt_and_no_answer(emulator: Emulator, stream: bool) -> None:
+async def test_a_recorder_behind_the_gateway_sees_no_prompt_and_no_answer(
+    emulator: Emulator, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "venice_ai.gateway")
     emulator.script(text(ANSWER, reasoning=ANSWER))
     messages = [{"role": "system", "content": PROMPT}, {"role": "user", "content": [{"type": "text", "text": PROMPT}]}]
     async with serve(emulator) as server, recording(server.url) as recorded:
         client = client_of(emulator, transport=None, clock=None, base_url=recorded.url)
         async with asking(client) as program:
             got = await program.ask(
-                model=SEALED, messages=messages, stream=stream, user=PROMPT, metadata={"a": PROMPT}, store=True
+                model=SEALED,
+                messages=messages,
+                stream=stream,
+                user=PROMPT,
+                metadata={"a": PROMPT},
+                store=True,
+                prompt_cache_key=PROMPT,
             )
             refused = await program.ask(model=SEALED, messages=messages, tools=[TOOL], stream=stream)
             said = {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "canary_tool"}}]}
@@ -55,7 +64,8 @@ async def test_a_recorder_behind_the_gateway_sees_no_prompt_and_no_answer(emulat
     assert (refused.status, also.status) == (400, 400)
     assert b"/chat/completions" in recorded.passed
     assert b"canary" not in recorded.passed
-    assert sent(emulator)[0].keys().isdisjoint({"user", "metadata", "store"})
+    assert sent(emulator)[0].keys().isdisjoint({"user", "metadata", "store", "prompt_cache_key"})
+    assert "without user, without metadata, without store, without prompt_cache_key" in caplog.text
     assert len(sent(emulator)) == 1
 
 

@@ -65,6 +65,11 @@ RULES = [
     pytest.param(b"data: x\ndata: y", [b"x\ny"], id="the last event of two lines lacks its end"),
     pytest.param(b"data: x\n\n: ping", [b"x"], id="a comment at the end is no event"),
     pytest.param(b"data: x\n\nevent: done", [b"x"], id="a type without data is no event"),
+    pytest.param(b'xata: {"a": 1}\n\n', [b'xata: {"a": 1}'], id="a damaged field that may have held a chunk is an event"),
+    pytest.param(b'dat\xff: {"a": 1}\n\ndata: y\n\n', [b'dat\xff: {"a": 1}', b"y"], id="likewise before others"),
+    pytest.param(b' data: {"a": 1}\n\n', [b' data: {"a": 1}'], id="likewise with a blank before its name"),
+    pytest.param(b'foo: {"a": 1}\ndata: x\n\n', [b"x"], id="a field beside data is passed over whatever it holds"),
+    pytest.param(b': {"a": 1}\n\nid: {\n\nretry: {\n\n', [], id="comments and other fields may hold anything"),
 ]
 
 

@@ -313,6 +313,28 @@ async def test_a_loop_is_resumed_from_json_in_another_client(emulator: Emulator)
     assert (told(result), result.text, result.iterations) == (["2"], "2", 2)
 
 
+async def test_a_loop_that_was_encrypted_does_not_go_on_in_clear(emulator: Emulator) -> None:
+    client = client_of(emulator)
+    states: list[ToolLoopState] = []
+    emulator.script(text(ADD), text(ADD))
+    with pytest.raises(ToolLoopPausedError) as paused:
+        await run(client, add, approve=wait_for_a_person)
+    states.append(paused.value.state)
+    with pytest.raises(MaxIterationsExceededError) as limited:
+        await run(client, add, max_iterations=1)
+    states.append(limited.value.state)
+    sent = len(emulator.requests)
+
+    for state in states:
+        stored = ToolLoopState.model_validate_json(state.model_dump_json())
+        for model in (SEALED, "venice-1"):
+            with pytest.raises(InvalidRequestError, match="sealed_tools=True again"):
+                await client.chat.completions.run_with_tools(model=model, tools=[add], resume=stored)
+        with pytest.raises(InvalidRequestError, match="sealed_tools=True again"):
+            await client.chat.completions.stream_with_tools(model=SEALED, tools=[add], resume=stored)
+    assert len(emulator.requests) == sent
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_the_synchronous_client_seals_too(emulator: Emulator, streamed: bool) -> None:
     assert emulator.enclave is not None

@@ -425,7 +425,7 @@ def read(assembly: Assembly, opened: TeeSession, event: dict[str, Any]) -> tuple
 @pytest.mark.parametrize("field", ["content", "reasoning_content", "reasoning"])
 def test_sealed_chunks_like_earlier_ones_are_opened_without_being_read_anew(field: str) -> None:
     opened = session()
-    assembly = opened.assembly(1)
+    assembly = Assembly(1, opened)
     events = [envelope(choices=[{"index": 0, "delta": {field: to(opened, f"{number},")}}]) for number in range(9)]
 
     chunks, repeated = zip(*(read(assembly, opened, event) for event in events), strict=True)
@@ -440,7 +440,7 @@ def test_sealed_chunks_like_earlier_ones_are_opened_without_being_read_anew(fiel
 @pytest.mark.parametrize("change", [each for each in BAD_TEXTS if isinstance(each.values[0]("0" * 200), str)])
 def test_what_is_not_sealed_is_an_error_in_chunks_like_earlier_ones_too(change: Any) -> None:
     opened = session()
-    assembly = opened.assembly(1)
+    assembly = Assembly(1, opened)
     for number in range(3):
         read(assembly, opened, chunk(to(opened, f"{number},")))
 
@@ -458,7 +458,7 @@ def test_what_is_not_sealed_is_an_error_in_chunks_like_earlier_ones_too(change: 
 
 def test_a_sealed_text_that_is_empty_is_opened_once() -> None:
     opened = session()
-    assembly = opened.assembly(1)
+    assembly = Assembly(1, opened)
 
     chunks = [read(assembly, opened, chunk(to(opened, text)))[0] for text in ("a", "b", "", "c")]
 
@@ -467,7 +467,7 @@ def test_a_sealed_text_that_is_empty_is_opened_once() -> None:
 
 def test_a_member_that_is_not_sealed_makes_no_chunks_alike() -> None:
     opened = session()
-    assembly = opened.assembly(1)
+    assembly = Assembly(1, opened)
     events = [chunk(to(opened, "same"), service_tier=f"tier-{number}") for number in range(4)]
 
     assert not any(read(assembly, opened, event)[1] for event in events)
@@ -732,7 +732,7 @@ def test_a_closed_session_opens_nothing() -> None:
 
 def published(opened: TeeSession, case: dict[str, Any]) -> ChatCompletionResponse:
     """What a published stream comes to, its end included."""
-    assembly = opened.assembly(1)
+    assembly = Assembly(1, opened)
     for line in case["raw"].splitlines():
         if line.startswith("data: {"):
             assembly.add(ChatCompletionChunk._adopt(opened.open(json.loads(line.removeprefix("data: ")))))
@@ -782,7 +782,7 @@ def test_a_session_shows_no_key_and_is_not_pickled() -> None:
 
 def test_the_answer_shows_nothing_in_its_repr_and_all_else_as_ever() -> None:
     opened = session()
-    assembly = opened.assembly(1)
+    assembly = Assembly(1, opened)
     for event in (chunk(to(opened, "my "), role="assistant"), chunk(to(opened, "secret")), chunk(finish="stop")):
         found = opened.open(event)
         typed = ChatCompletionChunk._adopt(found)
@@ -805,7 +805,7 @@ def _pickled(value: Any) -> Any:
 @pytest.mark.parametrize("kept", [copy.copy, copy.deepcopy, _pickled])
 def test_copies_and_pickles_keep_the_attestation_and_the_silence(kept: Any) -> None:
     opened = session()
-    assembly = opened.assembly(1)
+    assembly = Assembly(1, opened)
     assembly.add(ChatCompletionChunk._adopt(opened.open(chunk(to(opened, "my secret"), finish="stop"))))
     response = assembly.response()
 

@@ -94,6 +94,8 @@ def test_a_chunk_is_cut_slowed_and_corrupted() -> None:
 
     assert [(chunk.data, chunk.gap_ms) for chunk in exchange.chunks] == [(b"o\xffe", 2001), (b"twxy", 1)]
     assert exchange.broken
+    with pytest.raises(InvalidArgumentError, match="at=3 is not within a chunk of 3 bytes"):
+        exchange.corrupt(0, at=3)
 
 
 # -- redaction -----------------------------------------------------------------------------------------------------------

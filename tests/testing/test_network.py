@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -19,25 +21,43 @@ from .recording import HI
 
 @pytest.mark.parametrize("host", ["example.com", "192.0.2.1", "2001:db8::1"])
 def test_another_machine_cannot_be_reached(host: str) -> None:
-    with no_network(), pytest.raises(AssertionError, match="not on this machine"):
+    with pytest.raises(AssertionError, match="not on this machine"), no_network():
         socket.create_connection((host, 80), timeout=5)
 
 
 def test_a_datagram_cannot_be_sent_to_another_machine() -> None:
-    with no_network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, pytest.raises(AssertionError):
+    with pytest.raises(AssertionError), no_network(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"x", ("192.0.2.1", 9))
 
 
-def test_a_name_is_not_looked_up() -> None:
-    with no_network(), pytest.raises(AssertionError):
-        socket.gethostbyname("example.com")
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda: socket.gethostbyname("example.com"),
+        lambda: socket.getaddrinfo("example.com", 80),
+        lambda: socket.gethostbyaddr("192.0.2.1"),
+        lambda: socket.getnameinfo(("192.0.2.1", 80), 0),
+        lambda: socket.getfqdn("192.0.2.1"),
+    ],
+    ids=["gethostbyname", "getaddrinfo", "gethostbyaddr", "getnameinfo", "getfqdn"],
+)
+def test_no_name_is_looked_up(look_up: Callable[[], object]) -> None:
+    with pytest.raises(AssertionError, match="not on this machine"), no_network():
+        look_up()
+
+
+def test_what_a_program_swallowed_is_raised_at_the_end() -> None:
+    with pytest.raises(AssertionError, match=r"192\.0\.2\.1 is not on this machine"), no_network():
+        with suppress(AssertionError):
+            socket.create_connection(("192.0.2.1", 80), timeout=5)
+        with suppress(AssertionError):
+            socket.create_connection(("192.0.2.2", 80), timeout=5)
 
 
 async def test_a_client_raises_it_and_does_not_try_again() -> None:
-    with no_network():
+    with pytest.raises(AssertionError, match="no_network"), no_network():
         async with VeniceClient(api_key=KEY) as client:
-            with pytest.raises(AssertionError, match="no_network"):
-                await client.chat.completions.create(model="venice-1", messages=HI)
+            await client.chat.completions.create(model="venice-1", messages=HI)
 
 
 async def test_this_machine_can_be_reached() -> None:
@@ -78,7 +98,7 @@ def test_other_threads_are_guarded() -> None:
         except AssertionError as error:
             found.append(error)
 
-    with no_network():
+    with pytest.raises(AssertionError), no_network():
         thread = threading.Thread(target=connect)
         thread.start()
         thread.join()
@@ -87,5 +107,5 @@ def test_other_threads_are_guarded() -> None:
 
 
 async def test_streams_of_asyncio_are_guarded() -> None:
-    with no_network(), pytest.raises(AssertionError):
+    with pytest.raises(AssertionError), no_network():
         await asyncio.open_connection("192.0.2.1", 80)

@@ -98,7 +98,7 @@ class Connection:
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
-        if telemetry is None and os.environ.get("VENICE_OTEL") == "1":
+        if telemetry is None and os.environ.get("VENICE_OTEL", "").lower() in {"1", "true"}:
             with suppress(ImportError):  # where the extra is not installed
                 from ..telemetry import Telemetry as Own
 

@@ -132,7 +132,8 @@ def _failed(
 def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tuple[T, tuple[Wrapping, ...]]:
     """The object in a text, and what stood around its JSON, from the outside in; the error is of the plainest reading."""
     first: ValidationError | None = None
-    for inner, unwrapped in _readings(text):
+    plain = text.removeprefix("\ufeff")
+    for inner, unwrapped in ((change(part), around) for part, around in _parts(plain) for change in (str, with_escapes)):
         try:
             parsed = validate(kind, inner, wrapped=wrapped)
         except ValidationError as error:
@@ -145,14 +146,6 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tup
             return parsed, unwrapped
     assert first is not None  # there is always the text itself
     raise first
-
-
-def _readings(text: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
-    """A text, and what is in it if it is not JSON by itself."""
-    for inner, unwrapped in _parts(text.removeprefix("\ufeff")):
-        yield inner, unwrapped
-        if (escaped := with_escapes(inner)) != inner:
-            yield escaped, unwrapped
 
 
 def with_escapes(text: str) -> str:
@@ -202,12 +195,12 @@ def _fitted(kind: Any, text: str) -> Any:
             raise error from None
 
 
-def _json(text: str) -> Any:
-    """The JSON of a text; None if it is not JSON."""
+def _json(text: str, otherwise: Any = None, **how: Any) -> Any:
+    """The JSON of a text; `otherwise` if it is not JSON."""
     try:
-        return from_json(text)
+        return from_json(text, **how)
     except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
-        return None
+        return otherwise
 
 
 def _taken(validator: TypeAdapter[T], text: str) -> T:
@@ -287,10 +280,7 @@ def unfinished_json(text: str, default: R) -> Any | R:
     thought = None if text.lstrip()[:1] in {"{", "["} else _THOUGHT.match(text)
     if (begin := _BEGIN.match(text, thought.end() if thought else 0)) is None:
         return default
-    try:
-        return from_json(with_escapes(before_half(text[begin.end() :])), allow_partial="trailing-strings")
-    except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
-        return default
+    return _json(with_escapes(before_half(text[begin.end() :])), default, allow_partial="trailing-strings")
 
 
 def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:

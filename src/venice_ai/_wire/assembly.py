@@ -24,6 +24,7 @@ class Sealed(Protocol):
     def open(self, event: Any) -> Any: ...
     def open_text(self, name: str, value: Any) -> str: ...
     def refuse_reply(self) -> NoReturn: ...
+    def answered(self, response: ChatCompletionResponse) -> ChatCompletionResponse: ...
 
 
 _new = object.__new__
@@ -159,7 +160,8 @@ class Assembly:
         """The answer as far as it came. A choice whose end did not come has no finish reason."""
         choices = [choice_json(choice, index) for index, choice in sorted(self._choices.items())]
         fields = {**plain_copy(self._fields), "object": "chat.completion", "choices": choices}
-        return ChatCompletionResponse._adopt(fields)  # noqa: SLF001  # a copy, ours to give away
+        response = ChatCompletionResponse._adopt(fields)  # noqa: SLF001  # a copy, ours to give away
+        return response if self._sealed is None else self._sealed.answered(response)
 
 
 # -- one choice, put together of its deltas, and made a choice of a response ----------------------------------------------

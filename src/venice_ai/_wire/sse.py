@@ -11,7 +11,7 @@ from ..types.response_meta import ResponseMeta
 from .content_coding import EVENT_BYTES
 
 _BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_FIELDS, _OTHERS = (b"data:", b"event:", b"id:", b"retry:", b":"), (b"id", b"retry", b"")
 
 
 class EventTooLongError(ValueError):
@@ -83,7 +83,7 @@ def _events(whole: bytes) -> list[bytes]:
         if whole.count(b"\n") == 2 * len(run):
             return run
     events: list[bytes] = []
-    data, kind = list[bytes](), b""
+    data, damaged, kind = list[bytes](), list[bytes](), b""
     for line in whole.split(b"\n"):
         name, _, value = line.partition(b":")
         if name == b"data":
@@ -94,9 +94,11 @@ def _events(whole: bytes) -> list[bytes]:
             if data and kind:
                 events.append(named := NamedEvent(b"\n".join(data)))
                 named.type = kind
-            elif data:
-                events.append(b"\n".join(data))
-            data, kind = [], b""
+            elif data or damaged:
+                events.append(b"\n".join(data or damaged))
+            data, damaged, kind = [], [], b""
+        elif name not in _OTHERS and b"{" in line:  # no field has this name: a damaged one may have held a chunk
+            damaged.append(line)
     return events
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
@@ -86,14 +86,6 @@ class ChatRequest(ChatBody):
 
 def text_of(message: dict[str, Any]) -> str:
     return content_text(message.get("content")) or ""
-
-
-def parts_of(messages: list[dict[str, Any]], kind: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """The content parts of one type, with the positions of their message and in it."""
-    for index, message in enumerate(messages):
-        for place, part in enumerate(items(message.get("content"))):
-            if part.get("type") == kind:
-                yield index, place, part
 
 
 def _message_tokens(message: dict[str, Any]) -> int:

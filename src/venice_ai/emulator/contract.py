@@ -23,7 +23,7 @@ from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
 
-from .answer import ChatRequest, parts_of
+from .answer import ChatRequest
 from .sending import Answer, encode_json, json_answer
 
 MAX_BODY_BYTES = 35 * 1024 * 1024
@@ -146,7 +146,8 @@ def refusal(request: ChatRequest, identity: str) -> Answer | None:
     ]
     if issues:
         return invalid(issues)
-    if any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for _, _, part in parts_of(request.messages, "file")):
+    parts = [part for message in request.messages for part in items(message.get("content")) if part.get("type") == "file"]
+    if any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for part in parts):
         return refused(413, "File exceeds the maximum allowed size of 25 MB.")
     # Which characters there are cannot be known here: every name that could be one is.
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", request.switches.get("character_slug", "venice")):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from importlib import import_module
@@ -346,6 +347,7 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "time": lambda salt: f"{salt % 24:02}:{salt % 60:02}:00Z",
     "date-time": lambda salt: f"2026-{salt % 12 + 1:02}-{salt % 28 + 1:02}T{salt % 24:02}:{salt % 60:02}:00Z",
     "duration": lambda salt: f"PT{salt % 59 + 1}M",
+    "base64": lambda salt: b64encode(_WORDS[salt % len(_WORDS)].encode()).decode(),
     "uuid": lambda salt: f"{salt % 16**8:08x}-0000-4000-8000-{salt % 16**12:012x}",
     "email": lambda salt: f"marco{salt % 100}@example.org",
     "hostname": lambda salt: f"host{salt % 100}.example.org",

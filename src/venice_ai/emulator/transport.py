@@ -127,14 +127,12 @@ class EmulatorReply:
                 while (act := await self._until(anext(self._body, None))) is not None:
                     if piece := await self._carry(act):
                         yield piece
-                        self._watch.resume()
                 return
             for number, act in enumerate(self._body):
                 if number % 32 == 0:
                     await asyncio.sleep(0)  # as reading from a socket would, let others run now and then
                 if piece := await self._carry(act):
                     yield piece
-                    self._watch.resume()
         finally:
             self._hang_up()
 

@@ -42,7 +42,7 @@ _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
 _PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/models"
 _PARAMETERS: Final = frozenset(ChatParams.__annotations__)
-_DROPPED: Final = ("user", "metadata", "store")
+_DROPPED: Final = ("user", "metadata", "store", "prompt_cache_key", "prompt_cache_retention")
 """What programs send beside the conversation, without need, and would leave in clear."""
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?")
 _TOKEN: Final = re.compile(r"[!-~]{8,}")
@@ -145,6 +145,8 @@ class Gateway:
     # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
+        if self._client.telemetry is not None:
+            self._client.telemetry.join(request.headers)
         body, tee = await self._body(request), self._client.tee_options
         asked = _asked_by(body, tee, clear_on_request=self._clear_on_request, sealed_tools=self._sealed_tools)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
@@ -202,7 +204,7 @@ class Gateway:
                     # Where something is buffered, the program is slower than the model: it may be that it does not read at all.
                     await (self._in_time(writing, request) if buffered() else writing)
                     chunk = await anext(chunks, None)
-                await self._in_time(response.write_eof(b"data: [DONE]\n\n"), request)
+                await self._in_time(response.write_eof(b"data: [DONE]\n\n" if reader.done else b""), request)
             except (Exception, asyncio.CancelledError) as error:
                 if not transport.is_closing():
                     told = sse.encode(encode({"error": body_of(_known(error))["error"]}))
@@ -243,16 +245,23 @@ GATEWAY: Final = web.AppKey("GATEWAY", Gateway)
 
 
 class Options(TypedDict, total=False):
-    """How a gateway answers."""
+    """How a gateway answers.
 
-    allow_hosts: Collection[str]  # names, besides those of loopback, by which programs may call it. They need a token.
+    Args:
+        allow_hosts: names, besides those of loopback, by which programs may call it. They need a token.
+        clear_on_request: let a request for an `e2ee-*` model leave in clear if it says `enable_e2ee: false`, and what cannot be
+            encrypted beside messages (`stop`) leave in clear with those that are. False by default.
+        sealed_tools: let an encrypted chat have tools, in sealed messages, as `run_with_tools(sealed_tools=True)` does. False
+            by default.
+        rpm: how many chats may begin in a minute; the others wait.
+        patience_seconds: how long a program may take to send a body, or to read what it is sent; 60 by default.
+    """
+
+    allow_hosts: Collection[str]
     clear_on_request: bool
-    """Let a request for an `e2ee-*` model leave in clear if it says `enable_e2ee: false`, and what cannot be encrypted beside
-    messages (`stop`) leave in clear with those that are. False by default."""
     sealed_tools: bool
-    """Let an encrypted chat have tools, in sealed messages, as `run_with_tools(sealed_tools=True)` does. False by default."""
-    rpm: int | None  # how many chats may begin in a minute; the others wait
-    patience_seconds: float  # how long a program may take to send a body, or to read what it is sent; 60 by default
+    rpm: int | None
+    patience_seconds: float
 
 
 def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Options]) -> web.Application:

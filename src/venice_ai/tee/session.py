@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from traceback import clear_frames
 from typing import Any, Literal, NoReturn, cast
 
-from .._wire.assembly import Assembly, ends
+from .._wire.assembly import ends
 from ..exceptions import InvalidRequestError, TeeEncryptionError
 from ..types._base import mark_private, plain
 from ..types.api.chat import ChatCompletionResponse, content_text
@@ -106,9 +106,12 @@ class TeeSession(InMemory):
             kept["content"] = seal(self._model_key, (content_text(content) or "").encode())
         return kept
 
-    def assembly(self, choices: int) -> Assembly:
-        """What puts the opened chunks together; what it makes shows nothing of the answer in its `repr`."""
-        return _PrivateAssembly(choices, self)
+    def answered(self, response: ChatCompletionResponse) -> ChatCompletionResponse:
+        """The whole answer, put together of opened chunks, with what the enclave proved; its `repr` shows nothing of it."""
+        mark_private(response.with_attestation(self.attestation))
+        if self.signature is not None:
+            response._signature = self.signature  # noqa: SLF001
+        return response
 
     def open(self, event: Any) -> Any:
         """The JSON of an event with every encrypted field in clear, in place. An error the server reports stays as it is.
@@ -278,20 +281,3 @@ class TeeSession(InMemory):
 
     def __repr__(self) -> str:
         return f"<TeeSession with {self.attestation.model!r}>"
-
-
-class _PrivateAssembly(Assembly):
-    """Puts opened chunks together. Neither they nor the answer show what they hold in their `repr`."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, expected: int, session: TeeSession) -> None:
-        super().__init__(expected, session)
-        self._session = session
-
-    def response(self) -> ChatCompletionResponse:
-        response = super().response().with_attestation(self._session.attestation)
-        mark_private(response)
-        if self._session.signature is not None:
-            response._signature = self._session.signature  # noqa: SLF001
-        return response

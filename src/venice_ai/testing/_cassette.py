@@ -73,6 +73,8 @@ class Exchange(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     def corrupt(self, chunk: int, *, at: int = 0, data: bytes = b"\xff") -> None:
         """Writes other bytes over those of a chunk, from a position on."""
         old, gap_ms = self.chunks[chunk].data, self.chunks[chunk].gap_ms
+        if not 0 <= at < len(old):
+            raise InvalidArgumentError(f"at={at} is not within a chunk of {len(old)} bytes")
         self.chunks[chunk] = Piece.of(old[:at] + data + old[at + len(data) :], gap_ms=gap_ms)
 
 
@@ -104,7 +106,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 # An id in a JSON body: its kind, if it tells that, and the rest.
-_ID = re.compile(rb'"(?:id|(?!model)\w+(?:_id|Id))"\s*:\s*"(?=[^"]*\d)([A-Za-z]+[-_])?([\w.:-]{6,})"')
+_ID = re.compile(rb'"(?:id|(?!model)\w+(?:_id|Id))"\s*:\s*"(?=[^"]*\d|[^"]{16})([A-Za-z]+[-_])?([\w.:-]{6,})"')
 
 
 def path_of(target: str) -> str:

@@ -11,20 +11,27 @@ from typing import Any, cast
 from .._core.machine import is_loopback
 
 # Which argument names the other machine: https://docs.python.org/3/library/audit_events.html
-_PLACES = {"socket.connect": 1, "socket.sendto": 1, "socket.sendmsg": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0}
-_guards: set[object] = set()
+_PLACES = {f"socket.{name}": 1 for name in ("connect", "sendto", "sendmsg")}
+_PLACES |= {f"socket.{name}": 0 for name in ("getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo")}
+_guards: list[list[AssertionError]] = []
 _listen = cache(sys.addaudithook)  # once, for there is no way to remove one
 
 
 @contextmanager
 def no_network() -> Generator[None]:
-    """Lets all that would reach another machine raise an AssertionError, in this process and until the context ends."""
+    """Lets all that would reach another machine raise an AssertionError, in this process and until the context ends.
+
+    If the program swallowed it, it is raised once more at the end.
+    """
     _listen(_judge)
-    _guards.add(guard := object())
+    refused: list[AssertionError] = []
+    _guards.append(refused)
     try:
         yield
     finally:
-        _guards.discard(guard)
+        _guards[:] = (each for each in _guards if each is not refused)
+    if refused:
+        raise refused[0]
 
 
 def _judge(event: str, arguments: tuple[Any, ...]) -> None:
@@ -33,4 +40,7 @@ def _judge(event: str, arguments: tuple[Any, ...]) -> None:
         host: object = cast("tuple[object, ...]", address)[0] if isinstance(address, tuple) else None if place else address
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "localhost")  # none: a file's path
         if not is_loopback(name):
-            raise AssertionError(f"{name:.100} is not on this machine, and `no_network` forbids to reach it ({event})")
+            refusal = f"{name:.100} is not on this machine, and `no_network` forbids to reach it ({event})"
+            for refused in _guards:
+                refused.append(AssertionError(refusal))
+            raise AssertionError(refusal)

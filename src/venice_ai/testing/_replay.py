@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher, unified_diff
 from itertools import chain
@@ -23,12 +23,10 @@ class ScriptMismatchError(AssertionError):
 
 
 class _Foreseen:
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, unused: Callable[[], Iterable[str]], **settings: Any) -> None:
         super().__init__(**settings)
+        self._unused = unused  # what was foreseen, and did not come, in lines
         self._log: list[str] = []
-
-    def _unused(self) -> list[str]:
-        raise NotImplementedError
 
     def _judged(self, incoming: Incoming, answer: Answer | str) -> Answer:
         """The answer; if it says why none was foreseen, that is raised in this process, and answered on a socket."""
@@ -61,7 +59,7 @@ class Replay(_Foreseen):
     """
 
     def __init__(self, cassette: Cassette | str | Path, *, speed: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(lambda: (" ".join(map(str.strip, lines)) for lines, _ in self._left))
         cassette = cassette if isinstance(cassette, Cassette) else Cassette.read(cassette)
         self.clock: Clock = VirtualClock(cassette.recorded_at)  # a clock for the client; it begins when the recording began
         self._known = [(_lines(each.request, each.body.data), each) for each in cassette.exchanges]
@@ -70,9 +68,6 @@ class Replay(_Foreseen):
     def transport(self) -> EmulatorTransport:
         """A transport for a client in this process."""
         return EmulatorTransport(self)
-
-    def _unused(self) -> list[str]:
-        return [" ".join(map(str.strip, lines)) for lines, _ in self._left]
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The recorded answer."""
@@ -106,12 +101,9 @@ class ScriptedEmulator(_Foreseen, Emulator):
     """An emulator with a script, which alone answers chats, and is to be used up; `settings` are those of `Emulator`."""
 
     def __init__(self, *steps: Step, **settings: Any) -> None:
-        super().__init__(**settings)
+        super().__init__(lambda: map(_shown, steps_to_json(chain(*self._script.left.values()))), **settings)
         self.script(*steps)
         self.always(_UNSCRIPTED)
-
-    def _unused(self) -> list[str]:
-        return [json.dumps(step, ensure_ascii=False) for step in steps_to_json(chain(*self._script.left.values()))]
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer of the next step."""
@@ -119,6 +111,7 @@ class ScriptedEmulator(_Foreseen, Emulator):
         return self._judged(incoming, "nobody scripted this chat" if _MARK in answer.headers else answer)
 
 
+_shown = json.JSONEncoder(ensure_ascii=False).encode
 _MARK = "x-not-scripted"
 _UNSCRIPTED = error(501, headers={_MARK: "true"})
 

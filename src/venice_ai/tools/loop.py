@@ -62,6 +62,8 @@ class ToolLoop:
         """How many responses were received."""
         self.usage: ChatUsage | None = None
         """Tokens of all responses; None if no response told its usage."""
+        self.sealed: bool = False
+        """Whether it is end-to-end encrypted."""
         self.waiting: list[str] = []
         """Ids of the calls that wait for a person's decision."""
         self._response: ChatCompletionResponse | None = None
@@ -100,6 +102,7 @@ class ToolLoop:
             results=self._results or None,
             waiting=self.waiting or None,
             usage=self.usage,
+            sealed=self.sealed or None,
         )
         if is_private(cast("Model", self.history[0])):
             mark_private(state)
@@ -194,6 +197,7 @@ class ToolLoop:
             limit = f"max_iterations={self.max_iterations}"
             raise InvalidArgumentError(f"{limit}, and the loop has made {iterations} round trips; allow more to go on")
         self.iterations, self._results, self.waiting, self.usage = iterations, results, waiting, state.usage
+        self.sealed = bool(state.sealed)
         return state.messages
 
 

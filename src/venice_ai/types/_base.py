@@ -370,19 +370,7 @@ def _dumped(value: Any) -> Any:
     from pydantic_core import to_jsonable_python  # whoever has such an object has loaded it
 
     # Not pydantic's own mode for JSON, in which infinity becomes null.
-    return to_jsonable_python(value.model_dump(by_alias=True, exclude=_unset(value) or None), inf_nan_mode="constants")
-
-
-def _unset(value: Any) -> dict[Any, Any]:
-    """The fields that are None, as pydantic's `exclude` wants them told."""
-    fields: Mapping[str, Any] | None = getattr(cast("Any", type(value)), "model_fields", None)
-    if fields is not None and "root" not in fields:
-        held = {name: getattr(value, name, None) for name in fields}
-        return {name: inner for name, each in held.items() if (inner := True if each is None else _unset(each))}
-    if isinstance(value, (dict, list, tuple)):
-        items = cast("Any", value).items() if isinstance(value, dict) else enumerate(cast("list[Any]", value))
-        return {key: inner for key, each in items if (inner := _unset(each))}
-    return {}
+    return to_jsonable_python(value.model_dump(by_alias=True, exclude_none=True), inf_nan_mode="constants")
 
 
 # By these methods, because what a class has in their place may say something else.

@@ -18,6 +18,7 @@ from operator import methodcaller
 from typing import Any, Final, TypeAlias
 
 from venice_ai.tee.crypto import seal
+from venice_ai.tee.curve import compressed
 from venice_ai.tee.quote import LAYOUT
 
 from ..sending import Answer
@@ -214,11 +215,7 @@ _CODE: Final[dict[str, Fault]] = {
     "swapped_key_and_address": Fault(replied=_swapped_key_and_address),
     "two_keys": Fault(replied=lambda draft: draft.reply.update(signing_key=EnclaveKey().public.hex())),
     "key_off_curve": Fault(replied=lambda draft: draft.reply.update(signing_public_key=_flipped(draft.key.public, -1).hex())),
-    "key_compressed": Fault(
-        replied=lambda draft: _reply(
-            {"signing_public_key": f"{2 + draft.key.public[-1] % 2:02x}{draft.key.public[1:33].hex()}"}, draft
-        )
-    ),
+    "key_compressed": Fault(replied=lambda draft: draft.reply.update(signing_public_key=compressed(draft.key.public).hex())),
     "keyset_of_others": Fault(replied=_keys_of_others),
     "replayed_quote": Fault(replied=_replayed_quote),
     "doubled_keys": Fault(written=_doubled_keys),

@@ -74,7 +74,10 @@ class ToolRun:
         if not_waiting := [identity for identity in self._decisions if identity not in loop.waiting]:
             raise InvalidArgumentError(f"decisions has {not_waiting[0]!r}, which does not wait; waiting are {loop.waiting!r}")
         if asking.sealed:
+            loop.sealed = True
             mark_private(loop.history)
+        elif loop.sealed:
+            raise InvalidRequestError("the loop to resume was end-to-end encrypted: give e2ee=True and sealed_tools=True again")
         self.loop = loop
         self.asking = asking
         self._on_tool_call = on_tool_call

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, T
 
 from msgspec import Meta
 
-from .._base import Model, Response, fixed, is_private, mark_private, plain
+from .._base import Model, Response, fixed, is_object, is_private, mark_private, plain
 from .returned import turn_to_send
 
 T = TypeVar("T")
@@ -628,11 +628,27 @@ class Partial(Generic[T_co]):  # noqa: PLW1641  # to type checkers alone it has 
 
 
 @dataclass(frozen=True)
-class ParsedChatCompletion(Generic[T]):
-    """An answer, and the object it stands for."""
+class BaseResult:
+    """What the results of calls that may take several answers have in common: the last answer, as it came."""
 
     response: ChatCompletionResponse
-    """The answer as it came; the last one, if the model was asked again."""
+    """The last answer."""
+
+    @property
+    def usage(self) -> ChatUsage | None:
+        """Tokens of the last answer; `total_usage` has those of all."""
+        return self.response.usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the last answer ended; None where the server did not say."""
+        return self.response.finish_reason
+
+
+@dataclass(frozen=True)
+class ParsedChatCompletion(BaseResult, Generic[T]):
+    """An answer, and the object it stands for. `response` is the last answer, if the model was asked again."""
+
     parsed: T
     """The validated object."""
     attempts: tuple[ChatCompletionResponse, ...] = ()
@@ -641,19 +657,9 @@ class ParsedChatCompletion(Generic[T]):
     """What stood around the JSON and was left out: a `<think>` block, a markdown fence. Empty for an answer as it should be."""
 
     @property
-    def usage(self) -> ChatUsage | None:
-        """Tokens of `response`; `total_usage` has those of all attempts."""
-        return self.response.usage
-
-    @property
     def total_usage(self) -> ChatUsage | None:
         """Tokens of all attempts together; None if no answer told any."""
         return summed_usage(self.attempts or (self.response,))
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the answer ended; None where the server did not say."""
-        return self.response.finish_reason
 
     def __repr__(self) -> str:
         parsed = repr(self.parsed) if self.response.attestation is None else "<end-to-end encrypted, not shown>"
@@ -672,33 +678,21 @@ def added_usage(one: ChatUsage | None, other: object) -> ChatUsage | None:
     return other if one is None else ChatUsage.model_validate(_added(plain(one), plain(other)))
 
 
-def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Numbers are added; whatever else there is, is the later one's."""
-    both = dict(one)
-    for key, value in other.items():
-        first = both.get(key)
-        if _is_count(first) and _is_count(value):
-            both[key] = first + value
-        elif isinstance(first, dict) and isinstance(value, dict):
-            both[key] = _added(cast("dict[str, Any]", first), cast("dict[str, Any]", value))
-        elif value is not None:
-            both[key] = value
-    return both
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _added(one: Any, other: Any) -> Any:
+    """Numbers are added, also those in objects; whatever else there is, is the later one's."""
+    if is_object(one) and is_object(other):
+        return one | {key: _added(one.get(key), value) for key, value in other.items() if value is not None}
+    are_counts = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in (one, other))
+    return one + other if are_counts else other
 
 
 # -- tool loops ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class ToolLoopResult:
+class ToolLoopResult(BaseResult):
     """How a tool loop ended: the last answer, and how it came to it."""
 
-    response: ChatCompletionResponse
-    """The last answer."""
     messages: list[Message]
     """The whole history: what was given, every turn of the model as it came, and every tool's result."""
     iterations: int
@@ -710,16 +704,6 @@ class ToolLoopResult:
     def text(self) -> str | None:
         """The last answer's text; None if it has none."""
         return self.response.text
-
-    @property
-    def usage(self) -> ChatUsage | None:
-        """Tokens of the last round trip; `total_usage` has those of all."""
-        return self.response.usage
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the last answer ended."""
-        return self.response.finish_reason
 
 
 class ToolLoopState(Model):
@@ -741,6 +725,8 @@ class ToolLoopState(Model):
     """Ids of the calls that wait for a person's decision."""
     usage: ChatUsage | None = None
     """Tokens of the round trips so far."""
+    sealed: bool | None = None
+    """Whether the loop is end-to-end encrypted; then it goes on only so."""
 
     @property
     def waiting_calls(self) -> list[ToolCall]:

@@ -37,16 +37,12 @@ _union: Any = Union
 # field that has one value alone, `role` or `type`, tells which class is meant, and must be there.
 
 
-def _hints(kind: type[Model]) -> dict[str, Any]:
-    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
-    names = dict(vars(chat))
-    return {name: eval(text, names) for name, text in declared}  # noqa: S307  # nosec B307  # our own
-
-
 @cache
 def _checker(kind: type[Model]) -> type[Struct]:
     """The class with which msgspec checks the JSON of a request class."""
-    hints, fields = _hints(kind), list[Any]()
+    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
+    hints = {name: eval(text, vars(chat)) for name, text in declared}  # noqa: S307  # nosec B307  # our own
+    fields = list[Any]()
     constants = kind._constants.items()  # noqa: SLF001  # the tables of the class
     tag = next((each for each in constants if get_origin(hints[each[0]]) is Literal), (None, None))
     for name, hint in hints.items():

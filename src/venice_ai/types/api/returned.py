@@ -25,15 +25,7 @@ _LEFT_OUT: Final = object()
 
 
 def turn_to_send(message: Mapping[str, Any] | Model) -> dict[str, Any]:
-    """A message of a reply as plain JSON that can be sent; what was changed for that is logged."""
-    turn, changes = returned(message)
-    if changes:
-        _log.warning("an answer was changed to be sent back: %s", "; ".join(changes))
-    return turn
-
-
-def returned(message: Mapping[str, Any] | Model) -> tuple[dict[str, Any], list[str]]:
-    """A message of a reply as plain JSON that can be sent, and what had to be changed for that; the message stays as it is."""
+    """A message of a reply as plain JSON that can be sent. What was changed for that is logged; the message stays as it is."""
     changes: dict[str, None] = {}  # in their order, each once
     turn: dict[str, Any] = {}
     for key, value in (vars(message) if isinstance(message, Model) else message).items():
@@ -54,7 +46,9 @@ def returned(message: Mapping[str, Any] | Model) -> tuple[dict[str, Any], list[s
             elif mended != turn[name]:
                 turn[name] = mended
                 changes[f"{name} brought into the form that a request takes"] = None
-    return turn, list(changes)
+    if changes:
+        _log.warning("an answer was changed to be sent back: %s", "; ".join(changes))
+    return turn
 
 
 def _writable(value: Any, name: str, changes: dict[str, None], depth: int) -> Any:
