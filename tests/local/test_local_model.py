@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
-from venice_ai.emulator.local.model import Engine, gemma_weights, load, own_folder
+from venice_ai.emulator.local.model import Engine
 
 from ..cli.shell import ended, running
 from .asking import complete
@@ -300,9 +300,10 @@ class Watched:
         self.done.set()
 
 
-@pytest.fixture(scope="module")
-def engine(local_extra: None) -> Engine:  # noqa: ARG001  it decides whether there is one
-    return load(gemma_weights(own_folder(), lambda _: None), threads=1, context_tokens=4096)
+@pytest.fixture
+def engine(model: LocalModel) -> Engine:
+    """The one of the model that all tests share, for to load it takes longer than to answer."""
+    return model._engine
 
 
 @asynccontextmanager
