@@ -121,9 +121,9 @@ def _become_the_command(arguments: tuple[str, ...], descriptors: tuple[int, int,
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["venice-chat", *arguments]
-    sys.stdin = sys.__stdin__ = _stream(0, "r", errors="strict")
-    sys.stdout = sys.__stdout__ = _stream(1, "w", errors="strict")
-    sys.stderr = sys.__stderr__ = _stream(2, "w", errors="backslashreplace")
+    sys.stdin = _stream(0, "r", errors="strict")
+    sys.stdout = _stream(1, "w", errors="strict")
+    sys.stderr = _stream(2, "w", errors="backslashreplace")
     logging.getLogger().handlers.clear()
     warnings.resetwarnings()
     warnings.simplefilter("error")
