@@ -41,7 +41,7 @@ settings.load_profile("suite")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes that are no readable text are called after their parameter: they may differ between the processes of one run."""
+    """Bytes that are no readable text are called after their parameter: they may differ from run to run."""
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable()) else None
 
 
@@ -49,7 +49,10 @@ pytest_addoption = processes.add_option
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Programs that tests interrupt heed Ctrl-C, also where a shell started the tests in the background, which ignores it."""
+    """Tests run in several processes if that is asked for, and none inherits what a shell sets where tests run in background.
+
+    Such a shell ignores Ctrl-C for them, which programs that tests interrupt are to heed.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _CACHES.mkdir(exist_ok=True)
     _NO_CERTIFICATES.touch()

@@ -33,7 +33,8 @@ def add_option(parser: pytest.Parser) -> None:
 
 def register(config: pytest.Config) -> None:
     """Tests run in several processes if `--processes` says so."""
-    if (number := config.getoption("processes")) == "0":
+    number = str(config.getoption("processes"))
+    if number == "0":
         return
     if not hasattr(os, "fork"):
         raise pytest.UsageError("--processes needs a system with fork")

@@ -19,6 +19,8 @@ from ..enclaves import enclave_with_shared_certificates
 
 SEALED = "e2ee-ponte-chiuso-p"
 OPEN_ALONE = pytest.mark.parametrize("wire", ["open"])
+SEALED_MORE = pytest.mark.parametrize("wire", ["open", pytest.param("sealed", marks=pytest.mark.more)])
+"""For a matrix of what is the same on both wires: the sealed one is tried where tests may take long."""
 
 
 def form(*calls: tuple[str, Any]) -> str:
