@@ -6,7 +6,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Compiled modules are kept: the tests start hundreds of processes, and rewriting their asserts takes longer than many of them.
 unexport PYTHONDONTWRITEBYTECODE
 
+<<<<<<< HEAD
 .PHONY: demo test properties soak plug mutants check bench faults docs docs-serve interop interop-more local wheel format clean
+=======
+.PHONY: demo test soak plug mutants check bench faults pictures docs docs-serve interop interop-more local wheel format clean
+>>>>>>> main
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -55,6 +59,11 @@ bench:
 faults: wheel
 	$(BIN)/python -m benchmarks.faults --write docs/scoreboard.md
 	$(BIN)/python -m scripts.comparison
+
+## Draws the pictures of the pages anew, those of the command by running it in a terminal; the benchmark draws its own chart.
+pictures: wheel
+	$(BIN)/python -m scripts.layout --draw
+	for name in time_limits chain_of_trust streamed_request tool_loop screenshots; do $(BIN)/python -m scripts.$$name || exit 1; done
 
 ## The pages, with the reference made from the docstrings; a warning is an error.
 docs: $(VENV)/.docs

@@ -1,4 +1,4 @@
-"""Draws the rooms of the package and their imports as a layered graph, in SVG.
+"""Draws the rooms of the package and their imports as a layered graph, in SVG, for light and dark pages.
 
 Each room is a box, and each arrow leads down from a room to one that it imports. The four steps are those of K. Sugiyama and
 others, "Methods for visual understanding of hierarchical system structures" (1981):
@@ -38,6 +38,14 @@ _STYLE = """
   path { fill: none; stroke: #26a69a; stroke-width: 1.5 }
   .circle { stroke: #c62828; stroke-dasharray: 5 4 }
   marker path { fill: #26a69a; stroke: none }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e0f2f1 }
+    .about { fill: #b2dfdb }
+    rect { fill: #17403c; stroke: #4db6ac }
+    path { stroke: #4db6ac }
+    .circle { stroke: #ef9a9a }
+    marker path { fill: #4db6ac }
+  }
 """
 
 

@@ -13,6 +13,8 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain, pairwise
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,11 +22,14 @@ from tempfile import TemporaryFile
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 _SHARES: Final = 4
 """A process is given this part of its part of the tests that are left."""
 _MORE: Final = 40
 _PATIENCE_SECONDS: Final = 20.0
+_IMPORTED_LATER: Final = ("fastapi", "pandas", "prompt_toolkit")
 
 
 def add_option(parser: pytest.Parser) -> None:
@@ -43,11 +48,28 @@ def register(config: pytest.Config) -> None:
     config.pluginmanager.register(Processes((os.cpu_count() or 1) + 1 if number == "auto" else int(number)))
 
 
+@given(st.text())
+@settings(max_examples=1)
+def _an_example(_: str) -> None:
+    pass
+
+
 class Processes:
     """The loop over all tests, in several processes."""
 
     def __init__(self, number: int) -> None:
         self._number = number
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Does once what each fork would do: imports what tests import when they run, and lets Hypothesis read our modules."""
+        if session.config.getoption("collectonly"):
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name in filter(find_spec, _IMPORTED_LATER):
+                import_module(name)
+        _an_example()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:

@@ -77,7 +77,7 @@ def estimate_chat_cost(
     pricing = getattr(entry.model_spec, "pricing", None)
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
-    given = cast("list[Mapping[str, Any]]", list(messages))
+    given = cast("list[Mapping[str, Any]]", [{"content": messages}] if isinstance(messages, str) else list(messages))
     texts = [text for message in given for text in content_texts(message.get("content"))]
     prompt_tokens = int(sum(len(text.split()) for text in texts) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)

@@ -28,8 +28,8 @@ class _Request(dict[str, Any]):
 class ChatMapper:
     """Answers rows, for `ray.data.Dataset.map_batches`. The rows come back with the columns `answer` and `error`.
 
-    A row that fails has an `error` that is not empty. What would fail for every other row, too, fails the dataset: a refused
-    key, an account without credit, a used-up budget.
+    A row that fails has an `error` that is not empty; an answer that is not the object stands in `raw_answer`. What would fail
+    for every other row, too, fails the dataset: a refused key, an account without credit, a used-up budget.
 
     Args:
         request: makes of a row, a dict, the keywords of `create`, with a `custom_id` if it is to be known by one.
@@ -88,7 +88,7 @@ class ChatMapper:
         items = await asyncio.gather(*(request.answer for request in requests))
         found = [self._columns.of(item.response, item.parsed, item.error) for item in items]
         for row in found:
-            row["error"] = row["error"] or ""  # a column of a file has one type, also where nothing failed
+            row.update({name: row[name] or "" for name in ("error", "raw_answer") if name in row})  # a column has one type
         return {**batch, **{name: [row[name] for row in found] for name in self._columns.names}}
 
     async def _send(self) -> None:

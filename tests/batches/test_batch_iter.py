@@ -401,7 +401,47 @@ async def test_what_failed_for_good_is_tried_again_only_when_asked(tmp_path: Pat
         assert journal.counts().answered == 1
 
 
-@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_costs_and_attempts_of_all_runs_add_up_and_an_answer_outlives_a_failure_after_it(tmp_path: Path) -> None:
+    class Person(BaseModel):
+        name: str
+
+    transport = watched(text("no JSON"), error(422, "poison"))
+    spent = list[float]()
+    for attempts in (1, 2):
+        with Journal(tmp_path / "j", retry_failed=True) as journal:
+            (item,) = await items(client_of(transport), numbered(1), journal=journal, response_format=Person)
+            assert (item.attempts, item.replayed) == (1, False)
+            (row,) = journal.rows()
+        assert (row.state, row.attempts) == ("failed", attempts)
+        assert row.response
+        assert row.response.text == "no JSON"
+        spent.append(row.cost_usd or 0.0)
+    assert "poison" in str(row.error)
+    assert spent[0] == spent[1] > 0
+    with Journal(tmp_path / "j", retry_failed=True) as journal:
+        transport.server.script(text('{"name": "Ada"}'))
+        (item,) = await items(client_of(transport), numbered(1), journal=journal, response_format=Person)
+        assert item.parsed == Person(name="Ada")
+        assert journal.counts().cost_usd == pytest.approx(spent[1] + (item.cost_usd or 0.0))
+
+
+async def test_an_answer_without_a_field_that_a_json_schema_requires_has_failed(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["name"]}
+    shape = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
+    transport = watched(text('{"age": 3}'), text('{"name": null, "more": [1.5]}'))
+    for _ in range(2):
+        with Journal(tmp_path / "j") as journal:
+            found = await items(
+                client_of(transport), numbered(2), journal=journal, response_format=shape, ordered=True, max_concurrency=1
+            )
+            assert [row.state for row in journal.rows()] == ["failed", "answered"]
+        assert isinstance(found[0].error, OutputInvalidError)
+        assert "Field required" in str(found[0].error)
+        assert found[1].parsed == {"name": None, "more": [1.5]}
+    assert sum(transport.prompts.values()) == 2
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
 async def test_what_the_account_may_not_send_is_sent_by_the_next_run(tmp_path: Path, status: int) -> None:
     transport = watched(error(status))
     with Journal(tmp_path / "j") as journal:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from venice_ai.cli._table_files import read
-from venice_ai.emulator import Emulator, completion, error, text, usual
+from venice_ai.emulator import Emulator, completion, error, text, tool_call, usual
 
 from .forks import Fork, forked, run_forked
 from .shell import COMMAND, PATIENCE_SECONDS, Here, ended, spawn
@@ -59,7 +59,7 @@ def test_each_row_gets_its_answer_in_the_order_of_the_input(emulator: Emulator, 
     reviews(20)
     outcome = here("batch", "reviews.csv", *CLASSIFY)
     assert (outcome.code, outcome.out) == (0, "")
-    assert outcome.err.startswith("venice-chat: 20 rows: 20 answered, 0 failed, 0 open, 0 replayed; $0.0")
+    assert outcome.err.startswith("venice-chat: 20 rows: 20 answered, 0 failed, 0 unusable, 0 open, 0 replayed; $0.0")
     rows = list(read(Path("reviews.out.csv")))
     assert list(rows[0]) == ["id", "text", "answer", "error"]
     assert [row["id"] for row in rows] == [str(each) for each in range(20)]
@@ -105,7 +105,7 @@ def test_the_status_of_what_is_not_there_yet(here: Here) -> None:
     assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 0
     Path("out.csv").unlink()
     outcome = here("batch", "--status", "out.csv")
-    assert (outcome.code, outcome.out.split(",")[0]) == (0, "answered: 1")
+    assert (outcome.code, outcome.out.split(",")[:2]) == (0, ["begun: 1", " answered: 1"])
 
 
 def test_the_fields_of_a_class_become_columns(here: Here) -> None:
@@ -117,7 +117,7 @@ def test_the_fields_of_a_class_become_columns(here: Here) -> None:
         outcome.out
     ).items()
     rows = list(read(Path("out.parquet")))
-    assert list(rows[0]) == ["id", "text", "label", "stars", "error"]
+    assert list(rows[0]) == ["id", "text", "label", "stars", "error", "raw_answer"]
     assert {type(row["stars"]) for row in rows} == {int}
     assert {row["label"] for row in rows} <= {"good", "bad"}
 
@@ -193,12 +193,12 @@ def test_another_model_may_answer_an_openai_batch(emulator: Emulator, here: Here
 
 def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -> None:
     openai_batch(2)
-    emulator.script(error(400), usual())
+    emulator.script(error(409), usual())
     outcome = here("batch", "requests.jsonl", "--max-concurrency", "1")
     assert outcome.code == 9
     first, second = read(Path("requests.out.jsonl"))
-    assert (first["response"]["status_code"], second["response"]["status_code"]) == (400, 200)
-    assert first["response"]["body"]["error"]["type"] == "InvalidRequestError"
+    assert (first["response"]["status_code"], second["response"]["status_code"]) == (409, 200)
+    assert first["response"]["body"]["error"]["type"] == "ConflictError"
 
     again = outcome.err.splitlines()[-1].partition("with: venice-chat ")[2].split()
     assert "--retry-failed" in again
@@ -213,7 +213,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
     ("arguments", "said"),
     [
         pytest.param(
-            ["reviews.csv", "-m", "venice-1", "-p", "{txt}"], "row 1: there is no column 'txt'", id="a missing column"
+            ["reviews.csv", "-m", "venice-1", "-p", "{txt}"], "line 2: there is no column 'txt'", id="a missing column"
         ),
         pytest.param(["reviews.csv", "-p", "{text}"], "--prompt needs --model", id="no model"),
         pytest.param(["reviews.csv"], "or --prompt for a table", id="no prompt"),
@@ -224,7 +224,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         ),
         pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "is there already", id="the input"),
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
-        pytest.param(["other.jsonl", *CLASSIFY], "row 2: there is no column 'text'", id="a column that a row lacks"),
+        pytest.param(["other.jsonl", *CLASSIFY], "line 2: there is no column 'text'", id="a column that a row lacks"),
         pytest.param(
             ["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "is neither MODULE:CLASS, a .json", id="no class"
         ),
@@ -337,7 +337,7 @@ def test_the_status_of_a_batch(emulator: Emulator, here: Here) -> None:
     outcome = here("batch", "--status", "reviews.out.csv")
     assert outcome.code == 0
     first, second = outcome.out.splitlines()
-    assert first.startswith("answered: 2, failed: 1, in flight: 0, open: 0, cost usd: 0.0")
+    assert first.startswith("begun: 3, answered: 2, failed: 1, unusable: 0, in flight: 0, open: 0, cost usd: 0.0")
     assert "InvalidRequestError: " in second
     told = json.loads(here("batch", "--status", "reviews.out.csv.journal", "--json").out)
     assert (told["answered"], told["failed"], len(told["failures"])) == (2, 1, 1)
@@ -535,7 +535,7 @@ def test_a_schema_may_be_what_a_program_of_the_shell_writes(emulator: Emulator) 
         line = f"exec 9</dev/null; {command} <(cat label.json)"
         done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=PATIENCE_SECONDS, check=False)
         assert done.returncode == 0, done.stderr
-    assert list(next(read(Path("reviews.out.csv")))) == ["id", "text", "label", "error"]
+    assert list(next(read(Path("reviews.out.csv")))) == ["id", "text", "label", "error", "raw_answer"]
     assert len(prompts_sent(emulator)) == 1
 
 
@@ -582,7 +582,8 @@ def test_the_status_counts_as_the_run_does(emulator: Emulator, here: Here) -> No
     emulator.script(usual(), text(""), text("Goo", finish_reason="length"), error(400))
     ran = json.loads(here("batch", "reviews.csv", "out.csv", *CLASSIFY, "--max-concurrency", "1", "--json").out)
     status = json.loads(here("batch", "--status", "out.csv", "--json").out)
-    assert (ran["answered"], ran["failed"]) == (status["answered"], status["failed"]) == (1, 3)
+    for counts in (ran, status):
+        assert (counts["answered"], counts["failed"], counts["unusable"]) == (1, 1, 2)
     assert [each["error"] for each in status["failures"]][:2] == ["the answer is empty", "the answer ended with 'length'"]
 
 
@@ -592,12 +593,12 @@ def test_a_reply_without_choices_is_an_error_in_openais_format(emulator: Emulato
     for _ in range(2):
         outcome = here("batch", "requests.jsonl", "out.jsonl", "--max-concurrency", "1")
         assert outcome.code == 9
-        assert "1 answered, 1 failed" in outcome.err
+        assert "1 answered, 0 failed, 1 unusable" in outcome.err
         first, second = read(Path("out.jsonl"))
         assert first["error"] == {"code": "NoChoicesError", "message": "the answer has no choices"}
         assert first["response"]["body"]["id"] == "x"
         assert second["error"] is None
-    assert here("batch", "--status", "out.jsonl").out.startswith("answered: 1, failed: 1")
+    assert here("batch", "--status", "out.jsonl").out.startswith("begun: 2, answered: 1, failed: 0, unusable: 1")
 
 
 def test_where_nothing_can_be_reached_the_batch_ends_with_one_error(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -610,4 +611,205 @@ def test_where_nothing_can_be_reached_the_batch_ends_with_one_error(here: Here, 
     assert outcome.err.count("\n") == 1, outcome.err
     assert "refused" in outcome.err
     assert not Path("reviews.out.csv").exists()
-    assert here("batch", "--status", "j").out.startswith("answered: 0, failed: 0, in flight: 0, open: ")
+    assert here("batch", "--status", "j").out.split(", ")[1:5] == ["answered: 0", "failed: 0", "unusable: 0", "in flight: 0"]
+
+
+# -- answers that were paid for, and cannot be used ----------------------------------------------------------------------
+
+LABELLED = (*CLASSIFY, "--schema", "label: str, stars: int", "--max-concurrency", "1")
+FITS = '{"label": "good", "stars": 3}'
+
+
+def test_an_answer_that_does_not_fit_is_counted_apart_and_its_text_is_in_out(emulator: Emulator, here: Here) -> None:
+    reviews(3)
+    emulator.script(text(FITS), text('{"label": "good"}'), error(400))
+    outcome = here("batch", "reviews.csv", *LABELLED)
+    assert outcome.code == 9
+    assert "1 answered, 1 failed, 1 unusable, 0 open" in outcome.err
+    fits, unusable, refused = read(Path("reviews.out.csv"))
+    assert list(fits) == ["id", "text", "label", "stars", "error", "raw_answer"]
+    assert (fits["raw_answer"], unusable["raw_answer"], refused["raw_answer"]) == ("", '{"label": "good"}', "")
+    assert unusable["error"] == "OutputInvalidError: the answer does not fit Answer; it is in raw_answer. stars: Field required"
+    status = here("batch", "--status", "reviews.out.csv").out.splitlines()
+    assert status[0].startswith("begun: 3, answered: 1, failed: 1, unusable: 1, in flight: 0, open: 0, cost usd: 0.0")
+    assert len(status) == 3
+
+
+def test_asking_again_for_answers_that_do_not_fit_is_told_to_cost_and_costs_add_up(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    emulator.script(text(FITS), text("no JSON"))
+    outcome = here("batch", "reviews.csv", *LABELLED)
+    assert "try the failed rows again (pays again for 1 of them) with: venice-chat batch " in outcome.err
+    assert here("batch", "reviews.csv", *LABELLED).code == 9  # from the journal
+    assert len(prompts_sent(emulator)) == 2
+
+    spent = json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"]
+    emulator.script(text("still no JSON"))
+    told = json.loads(here("batch", "reviews.csv", *LABELLED, "--retry-failed", "--json").out)
+    assert (told["answered"], told["failed"], told["unusable"], told["replayed"]) == (1, 0, 1, 1)
+    status = json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)
+    assert status["cost_usd"] == pytest.approx(spent + told["cost_usd"])
+    assert len(prompts_sent(emulator)) == 3
+
+
+def test_a_field_that_a_json_schema_wants_is_missing_for_the_status_and_for_another_try_too(
+    emulator: Emulator, here: Here
+) -> None:
+    reviews(1)
+    schema = {"type": "object", "properties": {"label": {"type": "string"}, "stars": {"type": "integer"}}}
+    Path("label.json").write_text(json.dumps(schema), encoding="utf-8")
+    emulator.script(text('{"label": "good"}'))
+    options = (*CLASSIFY, "--schema", "label.json")
+    assert "0 answered, 0 failed, 1 unusable" in here("batch", "reviews.csv", *options).err
+    assert here("batch", "--status", "reviews.out.csv").out.startswith("begun: 1, answered: 0, failed: 0, unusable: 1")
+    assert here("batch", "reviews.csv", *options, "--retry-failed").code == 0
+    assert len(prompts_sent(emulator)) == 2
+
+
+@pytest.mark.parametrize("odd", [text(""), text("Goo", finish_reason="length")])
+def test_an_empty_or_cut_answer_of_openais_format_is_told_and_its_row_is_as_the_api_gave_it(
+    emulator: Emulator, here: Here, odd: Any
+) -> None:
+    openai_batch(2)
+    emulator.script(odd, usual())
+    for _ in range(2):
+        outcome = here("batch", "requests.jsonl", "out.jsonl", "--max-concurrency", "1")
+        assert outcome.code == 9
+        assert "1 answered, 0 failed, 1 unusable" in outcome.err
+        assert "--retry-failed" not in outcome.err
+    first, _ = read(Path("out.jsonl"))
+    assert (first["error"], first["response"]["status_code"]) == (None, 200)
+    assert here("batch", "--status", "out.jsonl").out.startswith("begun: 2, answered: 1, failed: 0, unusable: 1")
+
+
+def test_a_tool_call_is_an_answer_of_openais_format(emulator: Emulator, here: Here) -> None:
+    tool: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    openai_batch(1, tools=[tool])
+    emulator.script(tool_call("f", {}))
+    assert here("batch", "requests.jsonl", "out.jsonl").code == 0
+    assert here("batch", "--status", "out.jsonl").out.startswith("begun: 1, answered: 1")
+
+
+# -- what a row of OpenAI's format is refused for ------------------------------------------------------------------------
+
+
+def test_an_id_that_stands_twice_with_different_bodies_is_refused_before_anything_is_sent(
+    emulator: Emulator, here: Here
+) -> None:
+    openai_batch(3)
+    rows = Path("requests.jsonl").read_text(encoding="utf-8")
+    Path("requests.jsonl").write_text(f"\n{rows}" + rows.splitlines()[1].replace("hi 1", "hi 7") + "\n", encoding="utf-8")
+    outcome = here("batch", "requests.jsonl", "out.jsonl")
+    assert outcome.code == 2
+    assert "requests.jsonl, line 5: custom_id='request-1' stands with another body in line 3" in outcome.err
+    assert emulator.requests == []
+    assert not Path("out.jsonl.journal").exists()
+    Path("requests.jsonl").write_text(rows + rows, encoding="utf-8")  # the same body twice is one request
+    assert here("batch", "requests.jsonl", "out.jsonl").code == 0
+    assert len(list(read(Path("out.jsonl")))) == 6
+    assert len(prompts_sent(emulator)) == 3
+
+
+def test_a_body_that_streams_is_named_by_its_line(emulator: Emulator, here: Here) -> None:
+    openai_batch(1)
+    good = Path("requests.jsonl").read_text(encoding="utf-8")
+    openai_batch(1, stream=True)
+    bad = Path("requests.jsonl").read_text(encoding="utf-8").replace("request-0", "request-1")
+    Path("requests.jsonl").write_text(good + bad, encoding="utf-8")
+    outcome = here("batch", "requests.jsonl", "out.jsonl")
+    assert outcome.code == 2
+    assert "requests.jsonl, line 2: a batch cannot stream" in outcome.err
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        pytest.param("stream=true", "--param stream: a batch takes no such parameter", id="stream"),
+        pytest.param("n=2", "for one answer a row, no --param n", id="n"),
+        pytest.param("e2ee=true", "--param e2ee: a batch takes no such parameter", id="e2ee"),
+        pytest.param('custom_id="x"', "--param custom_id: a batch takes no such parameter", id="custom_id"),
+    ],
+)
+def test_a_parameter_that_no_batch_takes_is_refused_without_advising_an_option_that_is_not_there(
+    here: Here, given: str, said: str
+) -> None:
+    reviews(1)
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--param", given)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
+# -- a model that is not there -------------------------------------------------------------------------------------------
+
+
+def test_one_missing_model_of_all_bodies_ends_the_batch_and_the_same_command_goes_on(emulator: Emulator, here: Here) -> None:
+    openai_batch(100)
+    emulator.always(error(404))
+    outcome = here("batch", "requests.jsonl", "out.jsonl", "--max-concurrency", "2")
+    assert outcome.code == 4
+    assert len(prompts_sent(emulator)) < 20
+    emulator.always(None)
+    assert here("batch", "requests.jsonl", "out.jsonl").code == 0
+
+
+def test_a_missing_model_of_one_row_is_that_rows_failure_and_asked_for_by_the_next_run(emulator: Emulator, here: Here) -> None:
+    openai_batch(2)
+    rows = Path("requests.jsonl").read_text(encoding="utf-8")
+    Path("requests.jsonl").write_text(rows.replace("venice-1", "gpt-x", 1), encoding="utf-8")
+    emulator.script(error(404))
+    outcome = here("batch", "requests.jsonl", "out.jsonl", "--max-concurrency", "1")
+    assert outcome.code == 9
+    assert "1 answered, 1 failed" in outcome.err
+    assert (
+        outcome.err.splitlines()[-1]
+        == "venice-chat: go on with: venice-chat batch requests.jsonl out.jsonl --max-concurrency 1"
+    )
+    assert here("batch", "--status", "out.jsonl").out.startswith(
+        "begun: 2, answered: 1, failed: 0, unusable: 0, in flight: 0, open: 1"
+    )
+
+
+# -- what is advised -----------------------------------------------------------------------------------------------------
+
+
+def test_another_try_is_not_advised_where_it_would_fail_again(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    emulator.script(error(400))
+    assert "--retry-failed" not in here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1").err
+    assert "--retry-failed" not in here("batch", "reviews.csv", "o.csv", *CLASSIFY, "--param", "temperature=9").err
+
+
+def test_a_used_up_budget_advises_a_higher_one(here: Here) -> None:
+    reviews(30)
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-tokens", "100", "--budget", "0.003")
+    assert outcome.code == 8
+    assert " --max-tokens 100 --budget 0.006\n" in outcome.err
+    again = shlex.split(outcome.err.partition("go on with: venice-chat ")[2].partition("\n")[0])
+    assert here(*again).code == 0
+
+
+def test_an_interrupted_second_try_goes_on_without_trying_anything_a_third_time(emulator: Emulator, here: Here) -> None:
+    reviews(3)
+    emulator.always(text("no JSON"))
+    assert here("batch", "reviews.csv", *LABELLED).code == 9
+    emulator.always(None)
+    emulator.script(text("still no JSON"), error(401))
+    outcome = here("batch", "reviews.csv", *LABELLED, "--retry-failed")
+    assert outcome.code == 3
+    command = outcome.err.partition("go on with: venice-chat ")[2].partition("\n")[0]
+    assert "--retry-failed" not in command
+    assert (
+        here(*shlex.split(command)).code == 9
+    )  # the row that was asked for again and did not fit is not asked for a third time
+    assert len(prompts_sent(emulator)) == 3 + 2 + 2
+
+
+def test_rows_that_left_the_input_are_told(emulator: Emulator, here: Here) -> None:
+    reviews(5)
+    assert here("batch", "reviews.csv", *CLASSIFY).code == 0
+    reviews(3)
+    outcome = here("batch", "reviews.csv", *CLASSIFY)
+    assert outcome.code == 0
+    assert "reviews.out.csv had 5 rows, and has 3 now; the journal has all answers" in outcome.err
+    assert len(prompts_sent(emulator)) == 5

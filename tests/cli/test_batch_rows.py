@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai import InvalidRequestError, RateLimitError
+from venice_ai import InvalidArgumentError, InvalidRequestError, OutputError, RateLimitError
 from venice_ai._structured.columns import AnswerColumns
 from venice_ai.batches.items import BatchItem, BatchProgress
 from venice_ai.cli._batch_rows import OpenAIBatch, Prompts, filled, named_in, progress_text
@@ -104,27 +104,63 @@ def test_columns_of_plain_answers(answered: BatchItem[Any], columns: dict[str, A
 
 def test_columns_of_a_class() -> None:
     columns = AnswerColumns(Label)
-    assert columns.names == ["label", "why", "error"]
+    assert columns.names == ["label", "why", "error", "raw_answer"]
     assert values(columns, item(response=response("..."), parsed=Label("good", None))) == {
         "label": "good",
         "why": None,
         "error": None,
+        "raw_answer": None,
     }
-    assert values(columns, item(error=ValueError("x"))) == {"label": None, "why": None, "error": "ValueError: x"}
+    failed = {"label": None, "why": None, "error": "ValueError: x", "raw_answer": None}
+    assert values(columns, item(error=ValueError("x"))) == failed
 
 
 def test_columns_of_a_class_that_is_no_object() -> None:
     columns = AnswerColumns(list[str])
-    assert columns.names == ["value", "error"]
-    assert values(columns, item(response=response("..."), parsed=["a"])) == {"value": ["a"], "error": None}
+    assert columns.names == ["value", "error", "raw_answer"]
+    found = values(columns, item(response=response("..."), parsed=["a"]))
+    assert found == {"value": ["a"], "error": None, "raw_answer": None}
 
 
 def test_columns_of_a_json_schema() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
     columns = AnswerColumns({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
-    assert values(columns, item(response=response("..."), parsed={"s": "a", "n": 1})) == {"n": 1, "s": "a", "error": None}
-    missing = values(columns, item(response=response("..."), parsed={"s": "a"}))
-    assert missing == {"n": None, "s": None, "error": "the answer has no n"}
+    found = values(columns, item(response=response("..."), parsed={"s": "a", "n": 1}))
+    assert found == {"n": 1, "s": "a", "error": None, "raw_answer": None}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        pytest.param(
+            response('{"label":\n"ugly"}'),
+            "OutputInvalidError: the answer does not fit Label; it is in raw_answer. "
+            "label: Input should be 'good' or 'bad'; why: Field required",
+            id="it does not fit",
+        ),
+        pytest.param(
+            response('{"label": "go', "length"),
+            "OutputTruncatedError: the answer was cut off after 13 characters (finish_reason 'length'), so there is no whole "
+            "Label. Raise max_completion_tokens, which also counts reasoning; what had come is in raw_answer. the answer: "
+            "Invalid JSON: EOF while parsing a string at line 1 column 13",
+            id="it was cut off",
+        ),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_told_in_one_line_with_its_text_beside(
+    answer: ChatCompletionResponse, error: str
+) -> None:
+    with pytest.raises(OutputError) as caught:
+        answer.parse_as(Label)
+    found = values(AnswerColumns(Label), item(error=caught.value))
+    assert found == {"label": None, "why": None, "error": error, "raw_answer": answer.text}
+
+
+@pytest.mark.parametrize("taken", ["error", "raw_answer"])
+def test_a_schema_with_a_field_of_our_columns_is_refused(taken: str) -> None:
+    schema = {"type": "object", "properties": {taken: {"type": "string"}}}
+    with pytest.raises(InvalidArgumentError, match=f"{taken}.*rename the schema's field"):
+        AnswerColumns({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
 
 
 # -- OpenAI's format -----------------------------------------------------------------------------------------------------

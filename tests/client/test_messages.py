@@ -311,7 +311,7 @@ async def test_a_prompt_stands_in_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "messages", ["hi", b"hi", {"role": "user", "content": "hi"}, UserMessage(content="hi"), None, 7, [], ()]
+    "messages", ["", b"hi", ["hi"], {"role": "user", "content": "hi"}, UserMessage(content="hi"), None, 7, [], ()]
 )
 async def test_messages_that_are_no_list_of_messages_are_refused(messages: Any) -> None:
     assert "messages" in str(await refused(messages))
@@ -320,13 +320,14 @@ async def test_messages_that_are_no_list_of_messages_are_refused(messages: Any) 
 @pytest.mark.parametrize(
     "given",
     [
+        pytest.param(lambda: "hi", id="a text"),
         pytest.param(lambda: tuple(HI), id="a tuple"),
         pytest.param(lambda: (message for message in HI), id="a generator"),
         pytest.param(lambda: [types.MappingProxyType(HI[0])], id="other mappings"),
         pytest.param(lambda: [UserMessage(content="hi")], id="objects"),
     ],
 )
-async def test_messages_are_any_series_of_messages(given: Any) -> None:
+async def test_messages_are_a_text_or_any_series_of_messages(given: Any) -> None:
     assert (await sent(given()))["messages"] == HI
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from venice_ai import AuthenticationError, BudgetExceededError, InvalidArgumentError
-from venice_ai.emulator import Emulator, error, usual
+from venice_ai.emulator import Emulator, error, text, usual
 from venice_ai.ray import ChatMapper
 
 
@@ -60,12 +60,13 @@ async def test_rows_come_back_with_their_answers(emulator: Emulator, tmp_path: P
 
 
 async def test_fields_of_a_class_are_columns_and_a_failed_row_has_its_error(emulator: Emulator, tmp_path: Path) -> None:
-    emulator.script(error(400), usual())
-    found = await mapper(emulator, tmp_path, response_format=Label, max_concurrency=1)(block(1, 2))
-    assert list(found) == ["id", "text", "label", "why", "error"]
+    emulator.script(error(400), usual(), text("no JSON"))
+    found = await mapper(emulator, tmp_path, response_format=Label, max_concurrency=1)(block(1, 2, 3))
+    assert list(found) == ["id", "text", "label", "why", "error", "raw_answer"]
     assert (found["label"][0], found["error"][0][:21]) == (None, "InvalidRequestError: ")
     assert found["label"][1] in {"good", "bad"}
     assert found["error"][1] == ""
+    assert found["raw_answer"] == ["", "", "no JSON"]
 
 
 async def test_what_was_answered_is_not_sent_again_by_the_next_actor(emulator: Emulator, tmp_path: Path) -> None:

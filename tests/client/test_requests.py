@@ -20,6 +20,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from pydantic import BaseModel, Field, HttpUrl
+from typing_extensions import TypedDict
 
 import venice_ai
 from venice_ai import (
@@ -531,6 +532,14 @@ class Thing(BaseModel):
     json_schema: Any = None
 
 
+class Keys(TypedDict):
+    of: str | None
+
+
+class Typed(BaseModel):
+    keys: Keys
+
+
 PICTURE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 
 
@@ -539,6 +548,7 @@ PICTURE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "https://ex
     [
         ("venice_parameters", Thing(enable_web_search="on"), {"enable_web_search": "on"}),
         ("metadata", {"a": Thing(name="n")}, {"a": {"name": "n"}}),
+        ("metadata", {"a": Typed(keys={"of": None})}, {"a": {"keys": {"of": None}}}),
         ("tools", [Thing(type="function", function=Thing(name="f"))], [NAMED]),
         (
             "response_format",
@@ -552,7 +562,7 @@ PICTURE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "https://ex
         ),
         ("tool_choice", SpecificToolChoice(function=cast("Any", Thing(name="f"))), NAMED),
     ],
-    ids=["venice_parameters", "metadata", "tools", "response_format", "messages", "inside ours"],
+    ids=["venice_parameters", "metadata", "null in a TypedDict", "tools", "response_format", "messages", "inside ours"],
 )
 async def test_a_pydantic_object_is_taken_wherever_a_mapping_is(name: str, value: Any, expected: Any) -> None:
     assert (await sent(**{"messages": HI, name: value}))[name] == expected

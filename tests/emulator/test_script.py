@@ -121,6 +121,13 @@ async def test_a_script_from_outside() -> None:
         assert (await ask(HELLO)).status == 200
 
 
+async def test_the_last_of_several_steps_is_always_answered_after_the_others() -> None:
+    async with in_process(Emulator(admin=True)) as ask:
+        order = {"steps": steps_to_json([text("one"), text("two"), text("three")]), "always": True}
+        assert (await ask(order, path="/_emulator/script", headers=JSON)).json == {"ok": True, "steps": 3}
+        assert [(await ask(HELLO)).text for _ in range(4)] == ["one", "two", "three", "three"]
+
+
 async def test_what_is_always_answered_and_other_paths_from_outside() -> None:
     async with in_process(Emulator(admin=True)) as ask:
         always = {"steps": [{"answer": "error", "status": 500}], "always": True, "path": "/models"}

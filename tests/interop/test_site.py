@@ -140,6 +140,14 @@ EXPLAINED_ON = {
     "logging": "guide/logging/",
     "proxy": "guide/proxies/",
     "max_retries": "guide/errors/",
+    "timeout": "guide/time-limits/",
+    "install": "guide/install/",
+    "PDF": "guide/media/",
+    "prompt_cache_key": "guide/conversations/",
+    "citations": "guide/web-search/",
+    "gunicorn": "guide/services/",
+    "openai": "guide/from-openai/",
+    "venice-py": "guide/from-venice-py/",
 }
 
 

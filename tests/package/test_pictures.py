@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from itertools import combinations
+from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree as ET
 
@@ -15,6 +16,7 @@ from scripts.svg import BOX_HEIGHT, Box
 from venice_ai import Timeout, UserMessage, VeniceClient
 from venice_ai.emulator import Emulator, text
 
+DOCS = Path(__file__).parents[2] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
 SCRIPTS = [time_limits, chain_of_trust, tool_loop, streamed_request, benchmark_chart, comparison]
 
@@ -22,6 +24,12 @@ SCRIPTS = [time_limits, chain_of_trust, tool_loop, streamed_request, benchmark_c
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.__name__.removeprefix("scripts."))
 def test_the_picture_on_the_page_is_the_one_that_is_drawn(script: ModuleType) -> None:
     assert script.PAGE.read_text("utf-8") == script.drawn(), f"run: python -m {script.__name__}"
+
+
+@pytest.mark.parametrize("picture", sorted(DOCS.glob("**/*.svg")), ids=lambda path: path.stem)
+def test_a_picture_has_colours_for_dark_pages(picture: Path) -> None:
+    if picture.parent.name != "assets":  # the logo stands on the teal of the header, whatever the theme
+        assert "@media (prefers-color-scheme: dark)" in picture.read_text("utf-8")
 
 
 def test_every_time_limit_is_in_the_picture() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import email
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,12 +19,13 @@ pytest.importorskip("hatchling")
 pytest.importorskip("cyclonedx")
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("pyproject.toml", "README.md", "LICENSE", "scripts/sbom.py")
+NEEDED = ("pyproject.toml", "README.md", "LICENSE", "scripts/sbom.py", "scripts/metadata.py")
 
 
-def built(source: Path, folder: Path) -> Path:
+def built(source: Path, folder: Path, repository: str = "") -> Path:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    settings = {**os.environ, "DOCS_REPOSITORY": repository}
+    subprocess.run(command, cwd=source, check=True, capture_output=True, env=settings)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -64,3 +68,33 @@ def test_its_bill_of_materials_names_every_dependency(wheel: Path) -> None:
     assert {each["name"].lower().replace("_", "-") for each in bom["components"]} == {
         each.lower().replace("_", "-") for each in named - {"venice-chat"}
     }
+
+
+REPOSITORY = "https://git.example/venice/venice-chat"
+LINK = re.compile(r"(!?)\[[^\]]+\]\(([^)]+)\)")
+
+
+def metadata_of(wheel: Path) -> Any:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [each for each in archive.namelist() if each.endswith(".dist-info/METADATA")]
+        return email.message_from_string(archive.read(name).decode())
+
+
+def test_its_metadata_names_the_repository_and_its_readme_links_to_files_there(tmp_path: Path) -> None:
+    metadata = metadata_of(built(ROOT, tmp_path, REPOSITORY))
+    links = LINK.findall(metadata.get_payload())
+    ours = [target.removeprefix(REPOSITORY) for _, target in links if target.startswith(REPOSITORY)]
+
+    assert f"Repository, {REPOSITORY}" in metadata.get_all("Project-URL")
+    assert [target for _, target in links if not target.startswith("https://")] == []
+    assert {picture for picture, target in links if "/raw/HEAD/" in target} == {"!"}
+    assert len(ours) > 20
+    assert [path for path in ours if not (ROOT / path.split("/HEAD/")[1].split("#")[0]).exists()] == []
+
+
+def test_its_readme_has_no_relative_link_where_the_repository_has_no_address(wheel: Path) -> None:
+    metadata = metadata_of(wheel)
+
+    assert metadata.get_all("Project-URL") is None
+    assert [target for _, target in LINK.findall(metadata.get_payload()) if not target.startswith("https://")] == []
+    assert "encrypts chats" in metadata.get_payload()

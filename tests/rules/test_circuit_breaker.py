@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai._limits.circuit_breaker import CircuitBreaker
 from venice_ai._limits.failure_budget import Wait
+from venice_ai._limits.rate_limiter import Flight, RateLimiter
+from venice_ai.types.rate_limits import RateLimits
 
 
-def allow(breaker: CircuitBreaker, now: float) -> Wait | None:
+def allow(limiter: RateLimiter, now: float) -> Wait | None:
     """Sends a request if that is allowed, else tells how long it waits."""
-    if (wait := breaker.wait(now)) is None:
-        breaker.sent(now)
+    if (wait := limiter.wait(now, 0)) is None:
+        limiter.reserve(now, 0)
     return wait
 
 
-def opened(now: float = 0.0) -> CircuitBreaker:
-    breaker = CircuitBreaker()
+def ended(limiter: RateLimiter, now: float, *, failed: bool, sent: float | None = None) -> None:
+    """A request has a reply, by default one that came at once."""
+    flight = Flight(now if sent is None else sent, 0, 0.0, 0.0)
+    limiter.replied(flight, now, 500 if failed else 200, RateLimits(), None)
+
+
+def opened(now: float = 0.0) -> RateLimiter:
+    limiter = RateLimiter()
     for _ in range(5):
-        breaker.ended(now, failed=True)
-    return breaker
+        ended(limiter, now, failed=True)
+    return limiter
 
 
 @pytest.mark.parametrize(
@@ -33,19 +40,19 @@ def opened(now: float = 0.0) -> CircuitBreaker:
     ],
 )
 def test_it_opens_on_a_rate_of_failures(outcomes: str, *, is_open: bool) -> None:
-    breaker = CircuitBreaker()
+    limiter = RateLimiter()
     for outcome in outcomes:
-        breaker.ended(1.0, failed=outcome == "F")
+        ended(limiter, 1.0, failed=outcome == "F")
 
-    assert (allow(breaker, 1.0) is not None) == is_open
+    assert (allow(limiter, 1.0) is not None) == is_open
 
 
 def test_old_outcomes_do_not_count() -> None:
-    breaker = CircuitBreaker()
+    limiter = RateLimiter()
     for second in range(0, 60, 3):
-        breaker.ended(second, failed=True)
+        ended(limiter, second, failed=True)
 
-    assert allow(breaker, 60.0) is None
+    assert allow(limiter, 60.0) is None
 
 
 def test_while_open_nothing_is_sent_and_the_wait_is_known() -> None:
@@ -53,62 +60,62 @@ def test_while_open_nothing_is_sent_and_the_wait_is_known() -> None:
 
 
 def test_half_open_lets_one_probe_through() -> None:
-    breaker = opened()
+    limiter = opened()
 
-    assert allow(breaker, 1.0) is None
-    assert isinstance(allow(breaker, 1.1), Wait)
+    assert allow(limiter, 1.0) is None
+    assert allow(limiter, 1.1) == Wait(3.0, "circuit half-open")
 
 
 def test_a_probe_that_succeeds_closes_it() -> None:
-    breaker = opened()
-    allow(breaker, 1.0)
-    breaker.ended(1.5, failed=False)
+    limiter = opened()
+    allow(limiter, 1.0)
+    ended(limiter, 1.5, failed=False, sent=1.0)
 
-    assert [allow(breaker, 1.5) for _ in range(100)] == [None] * 100
+    assert [allow(limiter, 1.5) for _ in range(100)] == [None] * 100
 
 
 def test_each_failed_probe_doubles_the_pause_up_to_four_seconds() -> None:
-    breaker, now, pauses = opened(), 0.0, list[float]()
+    limiter, now, pauses = opened(), 0.0, list[float]()
     for _ in range(5):
-        wait = allow(breaker, now)
+        wait = allow(limiter, now)
         assert wait is not None
         assert wait.until is not None
         pauses.append(wait.until - now)
         now = wait.until
-        assert allow(breaker, now) is None
-        breaker.ended(now, failed=True)
+        assert allow(limiter, now) is None
+        ended(limiter, now, failed=True)
 
     assert pauses == [1.0, 2.0, 4.0, 4.0, 4.0]
 
 
 def test_a_cancelled_probe_makes_way_for_the_next() -> None:
-    breaker = opened()
-    allow(breaker, 1.0)
-    breaker.ended(1.2, failed=None)
+    limiter = opened()
+    allow(limiter, 1.0)
+    limiter.settled(Flight(1.0, 0, 0.0, 0.0), 1.2, 0)
 
-    assert allow(breaker, 1.2) is None
+    assert allow(limiter, 1.2) is None
 
 
 def test_a_probe_that_is_never_heard_of_does_not_hold_the_others_for_ever() -> None:
-    breaker = opened()
-    allow(breaker, 1.0)
+    limiter = opened()
+    allow(limiter, 1.0)
 
-    assert allow(breaker, 5.0) is None
+    assert allow(limiter, 5.0) is None
 
 
 def test_late_failures_of_requests_sent_before_do_not_prolong_the_pause() -> None:
-    breaker = opened()
-    breaker.ended(0.9, failed=True)
+    limiter = opened()
+    ended(limiter, 0.9, failed=True, sent=-1.0)
 
-    assert allow(breaker, 1.0) is None
+    assert allow(limiter, 1.0) is None
 
 
 @pytest.mark.parametrize("recovers_at", [0.3, 3.0, 7.9, 30.0, 61.7])
 def test_a_recovered_server_is_noticed_within_five_seconds(recovers_at: float) -> None:
-    breaker, now = opened(), 0.0
-    while breaker.open_until is not None:
+    limiter, now = opened(), 0.0
+    while limiter.is_circuit_open:
         now += 0.1
-        if allow(breaker, now) is None:
-            breaker.ended(now + 0.05, failed=now < recovers_at)
+        if allow(limiter, now) is None:
+            ended(limiter, now + 0.05, failed=now < recovers_at, sent=now)
 
     assert now - recovers_at < 5.0

@@ -306,7 +306,7 @@ async def test_a_model_that_is_no_name_is_refused_before_the_catalogue_is_asked_
     assert transport.requests == []
 
 
-@pytest.mark.parametrize("messages", ["hello there", None, 7, {"role": "user", "content": "x"}, ["hello"]], ids=repr)
+@pytest.mark.parametrize("messages", ["", None, 7, {"role": "user", "content": "x"}, ["hello"]], ids=repr)
 async def test_messages_that_are_none_are_refused_as_they_would_be_in_a_chat(messages: Any) -> None:
     with pytest.raises(ValueError, match="messages"):
         await estimated(priced(usd(1, 1)), messages)

@@ -174,6 +174,23 @@ def test_without_headers_the_limit_is_learnt_from_what_was_accepted() -> None:
     assert limiter.snapshot(1.0).learned
 
 
+def test_refusals_of_requests_that_were_sent_together_tell_how_many_of_them_were_accepted() -> None:
+    limiter = RateLimiter()
+    for number, ticket in enumerate(sent(limiter, 0.0, 30)):
+        replied(limiter, ticket, 1.0 + number / 100, 200 if number < 20 else 429, NOTHING, None)
+
+    assert limiter.snapshot(2.0).limit_requests == 20
+
+
+def test_what_somebody_else_has_used_does_not_come_back_with_the_own_requests() -> None:
+    limiter = RateLimiter()
+    for number, ticket in enumerate(sent(limiter, 0.0, 3)):
+        replied(limiter, ticket, 1.0, 200, said(4 - number, reset=61.5))
+    assert len(sent(limiter, 1.0)) == 2
+
+    assert len(sent(limiter, 61.0)) == 3 + 1, "those of the first second, and one that finds out whether that is still so"
+
+
 def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
     limiter = RateLimiter()
     for ticket in (*sent(limiter, 0.0, 1), *sent(limiter, 5.0, 20)):

@@ -22,7 +22,7 @@ from venice_ai import RateShare, Timeout
 from venice_ai._limits.account import Account, Bucket, Ticket
 from venice_ai._limits.snapshot import LimitsSnapshot
 from venice_ai._limits.waiter import QueuedCall
-from venice_ai.exceptions import APIError, RateLimitError, VeniceError
+from venice_ai.exceptions import APIError, CircuitOpenError, RateLimitError, VeniceError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
 from venice_ai.types.response_meta import Headers, ResponseMeta
 
@@ -122,6 +122,25 @@ def test_what_a_killed_process_had_reserved_comes_back_at_once(path: Path, share
     assert [file.name for file in path.parent.glob("*.alive")] == [f"limits.db.{share._file.owner}.alive"]
 
 
+def test_files_that_killed_processes_left_are_removed_at_the_next_start(path: Path) -> None:
+    process, _ = other_process(path, 0)
+    others = [path.with_name(name) for name in (f"{path.name}.2.77-0123abcd.alive", "limits.dbx.77-0123abcd.alive")]
+    for each in others:
+        each.touch()
+    process.kill()
+    process.communicate()
+    assert len(list(path.parent.glob("*.alive"))) == 3
+
+    first = RateShare(path)
+    second = RateShare(path)
+    assert set(path.parent.glob("*.alive")) == {
+        *others,  # they are another share's
+        *(path.with_name(f"limits.db.{share._file.owner}.alive") for share in (first, second)),
+    }
+    first.close()
+    second.close()
+
+
 def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> None:
     other = RateShare(path)
     first, second = account_of(share), account_of(other)
@@ -138,6 +157,17 @@ def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> 
     (known,) = [each for each in known_to(second).models if each.model == "model"]
     assert known.limits.limit_requests == 10
     assert known.limits.paused_seconds == pytest.approx(20, abs=1)
+    other.close()
+
+
+def test_a_server_that_fails_is_left_alone_by_all_processes(path: Path, share: RateShare) -> None:
+    other = RateShare(path)
+    first, second = account_of(share), account_of(other)
+    for ticket in taken(first, 5):
+        ticket.replied(APIError("no", status_code=500, meta=ResponseMeta(500, Headers([]), time.time(), 0.1)))
+        ticket.done(None, None)
+
+    assert isinstance(asked(second), CircuitOpenError)
     other.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai._limits.circuit_breaker import RetryBudget
+from venice_ai._limits.failure_budget import RetryBudget
 
 
 def test_three_retries_a_second_are_always_free() -> None:

@@ -42,7 +42,7 @@ def judged(
     payload: Any, nonce: bytes = NONCE, *, root_sha256: str = NVIDIA_ROOT_SHA256, expected_count: int | None = None
 ) -> dict[str, Check]:
     options = TeeOptions(trust=TrustRoots(nvidia_root_sha256=root_sha256))
-    checks, _ = gpu.check(payload, nonce, options, expected_count=expected_count)
+    checks, _ = gpu.check(payload, nonce, options, expected=expected_count)
     assert all(check.stops and check.detail for check in checks)
     return {check.id: check for check in checks}
 
@@ -76,7 +76,7 @@ def flipped(position: int, bit: int = 0) -> Change:
 def test_every_capture_verifies(name: str, count: int, vbios: str, form: str) -> None:
     payload, nonce = captured(name)
     given = json.dumps(payload) if form == "text" else payload
-    checks, gpus = gpu.check(given, nonce, TeeOptions(), expected_count=count)
+    checks, gpus = gpu.check(given, nonce, TeeOptions(), expected=count)
 
     assert [(check.id, check.status) for check in checks] == [(name, "pass") for name in CHECKS]
     assert ("1 GPU" if count == 1 else f"{count} GPUs") in {check.detail for check in checks}

@@ -75,6 +75,17 @@ async def plain_mappings_are_messages(earlier: dict[str, Any]) -> None:
     await completions.create(model="m", messages=[*conversation, reply.choices[0].message, UserMessage(content="and?")])
 
 
+async def a_text_is_one_message(late: bool) -> None:
+    completions = client.chat.completions
+    reveal_type(await completions.create(model="m", messages="hi"))  # ChatCompletionResponse
+    reveal_type(await completions.create(model="m", messages="hi", stream=late))  # ChatCompletionResponse | ChatStream
+    reveal_type(await completions.stream(model="m", messages="hi"))  # ChatStream
+    reveal_type(await completions.estimate_cost(model="m", messages="hi"))  # ChatCostEstimate
+    await completions.batch([{"model": "m", "messages": "hi"}])
+    request: ChatRequest = {"model": "m", "messages": "hi"}
+    await client.models.check(request)
+
+
 async def lists_of_unlike_messages() -> None:
     """mypy takes the first for a list of what their classes have in common."""
     earlier = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pydantic import BaseModel
-from venice_ai import SyncVeniceClient, ToolCall, UserMessage
+from venice_ai import SyncVeniceClient, ToolCall
 
 
 class Trip(BaseModel):
@@ -39,7 +39,7 @@ def approve(call: ToolCall, arguments: dict[str, Any]) -> bool:
 with SyncVeniceClient() as client:
     result = client.chat.completions.run_with_tools(
         model="venice-1",
-        messages=[UserMessage(content="Plan and pay my trip to Venice.")],
+        messages="Plan and pay my trip to Venice.",
         tools=[get_weather, plan_trip, find_boat, pay],
         approve=approve,
     )

@@ -14,10 +14,10 @@ class Walk(BaseModel):
     stops: list[Stop]
 
 
-LETTER = "We began at Zattere, stayed 20 minutes, and had 40 more at the Dogana."
+QUESTION = "Extract the walk: 20 minutes at Zattere, then 40 more at the Dogana."
 
 agent = Agent("openai-chat:venice-1", output_type=NativeOutput(Walk))
-result = agent.run_stream_sync(f"Extract the walk: {LETTER}")
+result = agent.run_stream_sync(QUESTION)
 for partial in result.stream_output(debounce_by=None):
     print(partial)
 walk = result.get_output()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
-from venice_ai import ChatStream, UserMessage, VeniceClient, VeniceError
+from venice_ai import ChatStream, VeniceClient, VeniceError
 
 client = VeniceClient()
 
@@ -42,7 +42,7 @@ class StreamedAnswer(StreamingResponse):
 async def ask(question: str) -> StreamedAnswer:
     try:
         stream = await client.chat.completions.stream(
-            model="venice-1", messages=[UserMessage(content=question)]
+            model="venice-1", messages=question
         )
     except VeniceError as error:
         raise HTTPException(status_code=502, detail=type(error).__name__) from error

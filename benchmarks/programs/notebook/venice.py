@@ -2,7 +2,7 @@
 # pyright: reportUnusedExpression=false
 
 # %%
-from venice_ai import SyncVeniceClient, UserMessage
+from venice_ai import SyncVeniceClient
 
 client = SyncVeniceClient()
 client.models.list()
@@ -10,7 +10,7 @@ client.models.list()
 # %%
 model = client.models.resolve_chat(prefer="cheapest")
 response = client.chat.completions.create(
-    model=model, messages=[UserMessage(content="Why is Venice built on water?")]
+    model=model, messages="Why is Venice built on water?"
 )
 response
 

@@ -24,8 +24,7 @@ from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.rate_limits import RateLimits, rate_limits
-from .circuit_breaker import CircuitBreaker, RetryBudget
-from .failure_budget import NEVER_VALID, FailureBudget, Refusals, Wait
+from .failure_budget import NEVER_VALID, FailureBudget, Refusals, RetryBudget, Wait
 from .rate_limiter import Flight, RateLimiter
 from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
@@ -52,13 +51,12 @@ class Block(NamedTuple):
 
     flight: Flight
     seats: Iterator[int]  # one for each that nobody has taken; `next` is atomic, and so is `list`, which takes all
-    size: int
     until: float
     largest: float  # the size of the largest body, of a request for one answer, that the reserved tokens are enough for
 
 
 _NO_WAIT = Wait(None, "")
-_NO_BLOCK = Block(Flight(0, 0, (0, 0), (0, 0)), iter(range(0)), 0, -inf, 0)
+_NO_BLOCK = Block(Flight(0, 0, 0, 0), iter(range(0)), -inf, 0)
 
 
 class Bucket:
@@ -68,7 +66,6 @@ class Bucket:
         self.model = model
         self.account = account
         self.rate = RateLimiter()
-        self.breaker = CircuitBreaker()
         self.queue: list[QueuedCall] = []
         self.wait = _NO_WAIT  # of the first of the queue
         self.told = False  # whether the log has a line about this queue, since it was empty last
@@ -89,8 +86,7 @@ class Bucket:
         chat = request.chat
         if chat is None or self.rate.tokens.limit is None:
             return 1
-        output, most = self._output_tokens, chat.max_output_tokens
-        output = output if most is None or output < most else most
+        output = min(self._output_tokens, chat.max_output_tokens or inf)
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + self._more_tokens + output * chat.choices), 0) + 1
 
     def learn(self, request: Request, usage: ChatUsage | None) -> None:
@@ -106,16 +102,16 @@ class Bucket:
     def reserve(self, request: Request, tokens: int, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
         count, largest = 1, inf
-        if not self.queue and self.breaker.open_until is None and not self.account.refusals.bodies:
+        if not (self.queue or self.account.refusals.bodies):
             count = int(min(self.rate.spare(now, 2 * tokens), self.account.failures.spare(now) / 4, MAX_BLOCK))
-        if count >= MIN_BLOCK and self.rate.tokens.limit is not None:
-            largest, tokens = (2 * tokens - self._more_tokens - self._output_tokens) / TOKENS_PER_BYTE, 2 * tokens
-        count = count if count >= MIN_BLOCK and largest >= len(request.body or b"") else 1
-        self.breaker.sent(now)
+        if count < MIN_BLOCK:
+            count = 1
+        elif self.rate.tokens.limit is not None:
+            largest, tokens = 2 * len(request.body or b""), 2 * tokens
         flight = self.rate.reserve(now, tokens, count)
         self.account.failures.flying += count
         self.open += count
-        self.block = Block(flight, iter(range(1, count)), count - 1, now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
+        self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
         return Ticket(self, request, flight)
 
     def answered(self, count: int = 1) -> None:
@@ -130,7 +126,8 @@ class Bucket:
             del self.good[:count]  # others may add to it meanwhile
             self.answered(count)
             self.account.failures.successes.add(at, count)
-            self.breaker.ended(at, failed=False, count=count)
+            self.account.retries.called(count)
+            self.rate.successes.add(at, count)
         if count := len(self.ended):
             held, used = map(sum, zip(*self.ended[:count], strict=True))
             del self.ended[:count]
@@ -139,12 +136,10 @@ class Bucket:
 
     def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
-        block = self.block
-        if block.size:
-            self.block, left = _NO_BLOCK, len(list(block.seats))
+        block, self.block = self.block, _NO_BLOCK
+        if left := len(list(block.seats)):
             self.answered(left)
             self.rate.cancelled(block.flight, left)
-            self.account.retries.called(block.size - left)
             self.open -= left
 
     def rest(self, _: float) -> None:
@@ -152,24 +147,24 @@ class Bucket:
         if self.account.share is not None and self.is_idle:
             self.end_block()
 
-    def end(self, call: QueuedCall, result: Ticket | APIError, now: float) -> None:
+    def end(self, call: QueuedCall, result: Ticket | APIError) -> None:
         """A call waits no more."""
-        self.leave(call, now)
+        self.leave(call)
         call.result = result
         if not call.wake():  # its event loop was closed
-            self.leave(call, now)
+            self.leave(call)
 
-    def leave(self, call: QueuedCall, now: float) -> None:
+    def leave(self, call: QueuedCall, _: float = 0.0) -> None:
         """Takes a call out of the queue; if it had its turn, and its caller left, that is the next one's."""
         if call in self.queue:
             self.queue.remove(call)
             self.account.waiting -= 1
             self.told = self.told and bool(self.queue)
         if isinstance(call.result, Ticket):
-            call.result.cancel(now)
+            call.result.cancel()
 
     def snapshot(self, now: float) -> ModelLimits:
-        circuit = "closed" if self.breaker.open_until is None else "open"
+        circuit = "open" if self.rate.is_circuit_open else "closed"
         wait, since = (self.wait, now - self.queue[0].since) if self.queue else (_NO_WAIT, None)
         until = None if wait.until is None else max(wait.until - now, 0.0)
         return ModelLimits(self.model, self.rate.snapshot(now), circuit, len(self.queue), wait.why, since, until)
@@ -287,8 +282,6 @@ class Account:
 
     def _wait(self, bucket: Bucket, tokens: int, now: float) -> Wait | None:
         """How long the first of the queue waits; None: it may be sent."""
-        if wait := bucket.breaker.wait(now):
-            return wait
         while (wait := bucket.rate.wait(now, tokens) or self.failures.wait(now)) and self.share is not None:
             if not self.share._bury():  # noqa: SLF001  # of the same room
                 return Wait(now + POLL_SECONDS, wait.why) if wait.until is None else wait
@@ -303,7 +296,7 @@ class Account:
                 if wait := self._wait(bucket, first.tokens, now):
                     self._hold(bucket, wait, now)
                     break
-                bucket.end(first, bucket.reserve(first.attempt.request, first.tokens, now), now)
+                bucket.end(first, bucket.reserve(first.attempt.request, first.tokens, now))
 
     def _hold(self, bucket: Bucket, wait: Wait, now: float) -> None:
         """Notes what a queue waits for, and sends away those who do not want to wait that long."""
@@ -311,7 +304,7 @@ class Account:
             bucket.wait = wait
             for call, error in [(each, each.refusal(wait, now)) for each in bucket.queue]:
                 if error is not None:
-                    bucket.end(call, error, now)
+                    bucket.end(call, error)
         if bucket.queue and bucket.queue[0].watched != wait:
             bucket.queue[0].watched = wait
             bucket.queue[0].wake()
@@ -357,36 +350,29 @@ class Ticket(Pass):
         if account.waiting or (account.share is not None and bucket.is_idle):
             account.act(bucket.rest)
 
-    def cancel(self, now: float, *, down: bool | None = None) -> None:
+    def cancel(self) -> None:
         """Gives it back unused."""
-        self._answered(now, failed=None, down=down)
+        self._answered(-1)
         self._bucket.rate.cancelled(self._flight)
         self._bucket.open -= 1
-        self._status = -1
 
-    def _answered(self, now: float, *, failed: bool | None, down: bool | None = None) -> None:
-        """The request has a reply, or will have none (`failed=None`); `down`: whether the server, or the way to it, failed."""
-        bucket, failures = self._bucket, self._bucket.account.failures
-        bucket.breaker.ended(now, failed=down)
+    def _answered(self, status: int) -> None:
+        """The request has a reply, or will have none."""
         if not self._status:
-            bucket.answered()
-            self._status = 1
-        if failed is not None:
-            (failures.failures if failed else failures.successes).add(now)
+            self._bucket.answered()
+        self._status = status
 
     def _heard(self, meta: ResponseMeta | None, status: int, now: float, error: APIError | None = None) -> None:
         """Takes in a reply with its headers: a good one, or an error that stands for this status."""
-        bucket = self._bucket
+        bucket, failures = self._bucket, self._bucket.account.failures
         limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
-        bucket.account.failures.hear(now, limits)
-        if error is None:
-            self._answered(now, failed=False, down=False)
-        if status:
-            self._status = status
-            overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
-            wait = None if error is None else error.retry_after_seconds
-            bucket.rate.replied(self._flight, now, status, limits, wait, overload=overload)
-        if bucket.breaker.open_until is not None or bucket.rate.spare(now, self._flight.tokens) < 1:
+        failures.hear(now, limits)
+        (failures.successes if error is None else failures.failures).add(now)
+        self._answered(status or 1)
+        overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
+        wait = None if error is None else error.retry_after_seconds
+        bucket.rate.replied(self._flight, now, status, limits, wait, overload=overload)
+        if bucket.rate.spare(now, self._flight.tokens) < 1:
             bucket.end_block()
 
     def _failed(self, error: BaseException, now: float) -> None:
@@ -394,20 +380,19 @@ class Ticket(Pass):
         for each in account.buckets.values():
             each.end_block()
         if not isinstance(error, APIError):  # the caller left
-            self._answered(now, failed=None)
+            self._answered(self._status or 1)
         elif getattr(error, "unsent", False):
-            self.cancel(now, down=True)
+            self._bucket.rate.replied(self._flight, now, 0, RateLimits(), None)
+            self.cancel()
         else:
-            status = error.counts_as
-            self._answered(now, failed=True, down=status >= 500 if status else isinstance(error, APIConnectionError))
-            self._heard(error.meta, status or 0, now, error)
+            status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
+            self._heard(error.meta, status, now, error)
             if error.status_code in NEVER_VALID:
                 account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
 
     def _done(self, usage: ChatUsage | None, now: float) -> None:
         bucket, flight = self._bucket, self._flight
-        if not self._status:
-            self._answered(now, failed=None)
+        self._answered(self._status or 1)
         if self._status > 0:
             bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if self._status < 400 else 0)
             bucket.learn(self._request, usage)

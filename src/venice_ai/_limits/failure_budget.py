@@ -3,11 +3,13 @@
 Venice blocks an account after more, 20 or 50 as its pages differ. A request without a reply may still fail, so it counts too;
 each success of the last 30 s allows four more. Once something has failed, only so many requests are in flight that the budget
 holds if they fail as often as those before. `x-ratelimit-remaining` and `x-ratelimit-resets` can make it smaller, never larger.
+A retry budget bounds how often a server that fails is asked again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -15,6 +17,9 @@ from msgspec import Struct, field
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
 from .window import Window
 
+RETRIES_PER_CALL = 0.1
+RETRIES_PER_SECOND = 3.0
+_MOST_RETRIES_OF_CALLS, _MOST_RETRIES_OF_TIME = 100.0, 30.0
 MAX_FAILURES = 20
 WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0
 """A second longer than the server's window, because the server dates a failure by when it refused, and we by when we heard."""
@@ -44,8 +49,7 @@ class FailureBudget(Struct, array_like=True):
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
         failed = self.failed(now)
         if failed >= MAX_FAILURES:
-            more = self.failures.total - MAX_FAILURES
-            leaves = (self.failures.when(more + 1) if more >= 0 else None) or 0.0
+            leaves = self.failures.when(self.failures.total - MAX_FAILURES + 1)
             return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0), "failures")
         return None if self.flying < self._most_flying(now, failed) else Wait(None, "failures")
 
@@ -69,12 +73,10 @@ class FailureBudget(Struct, array_like=True):
         if left is not None and seconds and (now >= self.told_until or left < self.told):
             self.told, self.told_until = left, now + seconds
 
-    def under_way(self) -> list[float]:
-        """What is to be given back if its process ends."""
+    def under_way(self, gone: Sequence[float] = ()) -> list[float]:
+        """What is to be given back if its process ends, once so much has been given back."""
+        self.flying -= int(sum(gone))
         return [self.flying]
-
-    def give_back(self, flying: float) -> None:
-        self.flying -= int(flying)
 
 
 class Refusals:
@@ -94,3 +96,23 @@ class Refusals:
         """The last refusal of this body, if it was refused three times in the last 30 s."""
         times, error = self.bodies.get(body, (None, None))
         return error if times is not None and times.count(now) >= MAX_REFUSALS else None
+
+
+class RetryBudget(Struct):
+    """The retries that an account may make, so that an overloaded server is spared: one for ten calls, and three a second."""
+
+    left: float = 0.0
+    at: float = -inf  # when time has last given some, which is while there are fewer than it gives in 10 s
+
+    def called(self, calls: int = 1) -> None:
+        """So many calls begin; retries are no calls."""
+        self.left = min(self.left + RETRIES_PER_CALL * calls, _MOST_RETRIES_OF_CALLS)
+
+    def spend(self, now: float) -> bool:
+        """Whether one more retry may be made; if so, it is paid for."""
+        given = (now - self.at) * RETRIES_PER_SECOND
+        self.left, self.at = max(self.left, min(self.left + given, _MOST_RETRIES_OF_TIME)), now
+        if self.left < 1.0:
+            return False
+        self.left -= 1.0
+        return True

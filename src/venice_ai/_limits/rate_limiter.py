@@ -1,16 +1,20 @@
 """The rate limiter of one bucket: an API key, a base URL and a model.
 
-It knows a limit of requests and one of tokens. What a reply's headers leave may be sent, less what was sent after its request;
-at their reset one request goes, for at least one has come back whatever the form of the server's window. So may what the last
-60 s leave of the limit, for a server allows its limit in any 60 s. After a 429 everything pauses, then one request goes alone.
-If the headers had left room, they are missing or wrong, and the limit is learnt: what was accepted in a minute, a tenth less
-after each further refusal, more while nothing is refused, until a header names another limit.
+It counts the requests and tokens of the last minute, for a server allows its limit in any 60 s; and by how much the server's
+count is apart from that: more if others use the limit, too, less if a window has begun anew or a bucket fills. At a reset one
+request finds out, for at least one unit has come back, whatever the form of the window. After a 429 everything pauses, then one
+request goes alone. If the headers had left room, the limit is learnt: what was accepted in a minute, a tenth less after each
+further refusal, more while nothing is refused, until a header names another limit.
+
+The circuit breaker pauses in the same way, after server errors (5xx), connection failures and time-outs: if they are at least
+half of the replies of the last 10 s, and at least 5; for 1 s, and twice as long after each failed request, up to 4 s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -25,6 +29,7 @@ SLOT_SECONDS = 0.25
 LEARNS_FROM = 10  # fewer accepted requests may be what others left of a limit; then only a second refusal in a row tells it
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
+MAX_OPEN_SECONDS = 4.0
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 CHALLENGE_SECONDS = 2.0
 MAX_STRIKES = 3
@@ -34,11 +39,13 @@ PACE = 1.5  # a learnt limit is not used up faster than this times its rate
 FAR = 0.5  # requests are reserved in blocks while more than this part of each limit is left
 BLOCK_PART = 0.125  # the part of what is left that a block takes
 REFUSED = frozenset({429, 503, 529})
+MIN_FAILURES = 5
+MAX_FAILURE_RATE = 0.5
+CIRCUIT_OPEN = "circuit open"
 
 
-Counts: TypeAlias = tuple[float, float]
-"""All units that the server has counted for certain when it answers a request, though others overtake it, and the own units of
-the last minute when it is sent. The request itself is one of them; tokens are counted when they were used."""
+def _last_10_s() -> Window:
+    return Window(10.0, 1.0)
 
 
 class Flight(NamedTuple):
@@ -46,8 +53,8 @@ class Flight(NamedTuple):
 
     sent: float  # when they were reserved
     tokens: int  # what each of them may use
-    of_requests: Counts
-    of_tokens: Counts
+    own_requests: float  # what the limiter counted of each limit when they were sent, with the first of them
+    own_tokens: float
 
 
 class Quota(Struct, array_like=True):
@@ -56,21 +63,16 @@ class Quota(Struct, array_like=True):
     limit: float | None = None  # as refusals have shown it, or else as a header named it
     named: int | None = None  # what a header named
     used: Window = field(default_factory=lambda: Window(WINDOW_SECONDS + GUARD_SECONDS, SLOT_SECONDS))
-    total: float = 0.0  # all units that were ever used
+    flying: float = 0.0  # units that are used, though no reply has come that counts them
     held: float = 0.0  # units that are reserved, and may become used
-    flying: float = 0  # requests without a reply, of whose units no reply tells; infinite where units are tokens
 
-    level: float | None = None  # what `total` and `held` may reach together, by the reply that is believed now
-    known_at: float = -inf  # when that reply came
+    apart: float = 0.0  # by how much the server counts more (somebody else uses it) or less (it has forgotten the oldest)
     lowest: float = 0.0  # the least that a reply said since the last reset
-    heard: float = 0.0  # what was used and held when the last reply came
-    others: float = 0.0  # units that somebody else has used
+    heard_at: float = -inf  # when the newest request was sent whose reply said what remains
     reset_at: float = -inf  # the earliest reset that a reply named and that has not passed
     turned_at: float = -inf  # when the last reset passed
-    turned: bool = False  # whether a reset has passed, and no reply has said yet what it brought
     strikes: int = 0  # contradictions in what the headers said; after some, only the limit is still believed
-    doubted: bool = True  # whether headers that leave less than the own requests explain may be tested, by sending anyway
-    challenged_at: float = -inf
+    challenged_at: float = -inf  # when the headers were last put to the test; never again if that is infinite
 
     learned: bool = False  # whether refusals have shown the limit
     grown_at: float = -inf
@@ -79,70 +81,71 @@ class Quota(Struct, array_like=True):
     def named_limit(self, limit: int | None) -> None:
         """A header names the limit. If it is another one, the policy has changed, and only the own requests are still known."""
         if limit is not None and limit != self.named:
-            fresh = Quota(limit, limit, self.used, self.total, self.held, self.flying)
+            fresh = Quota(limit, limit, self.used, self.flying, self.held)
             for name in self.__struct_fields__:
                 setattr(self, name, getattr(fresh, name))
 
     @property
     def _believed(self) -> bool:
         """Whether a reply has said what remains, and can be believed."""
-        return self.level is not None and not self.learned and self.strikes < MAX_STRIKES
+        return self.heard_at > -inf and not self.learned and self.strikes < MAX_STRIKES
 
-    def _own(self) -> float:
-        """What the last minute leaves of the limit."""
-        return (self.limit or 0) - self.used.total - self.held
+    @property
+    def own(self) -> float:
+        """Units of the last minute that are used or reserved."""
+        return self.used.total + self.held
 
     def use(self, now: float, units: float) -> None:
         """So many units are used now."""
+        self._age(now)
         self.used.add(now, units)
-        self.total += units
         if self.learned:
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / ((self.limit or 1) * PACE)
+
+    def _age(self, now: float) -> None:
+        """Forgets what is older than a minute."""
+        old = self.used.total - self.used.count(now)
+        if self.apart < 0:
+            self.apart = min(self.apart + old, 0.0)
+        elif self.reset_at > now + WINDOW_SECONDS + 1:  # the server does not
+            self.apart += old
 
     def left(self, now: float) -> float:
         """How many units may be used now, by what is known."""
         if self.limit is None:
             return inf
-        self.used.count(now)
-        if self.learned:
-            if now >= self.grown_at + WINDOW_SECONDS:
-                self.limit, self.grown_at = self.limit * GROWTH + 1.0, now
-            return self._own() if now >= self.paced_at else 0.0
+        self._age(now)
+        if self.learned and now >= self.grown_at + WINDOW_SECONDS:
+            self.limit, self.grown_at = self.limit * GROWTH + 1.0, now
+        left = self.limit - self.own
         if not self._believed:
-            return self._own()
-        if now >= self.reset_at:
-            self._turn(now)
-        told = (self.level or 0.0) - self.total - self.held
-        return max(told, self._own() - self.others) if self.reset_at - now <= WINDOW_SECONDS + 1 else told
-
-    def _turn(self, now: float) -> None:
-        """A reset has passed. At least one unit has come back, but what is in flight since the last reply may have taken it."""
-        came_back = not self.flying or self.total + self.held <= self.heard
-        self.level = self.total + self.held + came_back
-        self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
-        self.turned_at = self.known_at = now
-        self.turned = True
+            return left if now >= self.paced_at else 0.0
+        if now >= self.reset_at:  # at least one unit has come back, if nothing in flight has taken it
+            self.apart = min(self.apart, left - (0 if self.flying or self.held else 1))
+            self.turned_at, self.reset_at = now, now + max(5.0, 2 * WINDOW_SECONDS / self.limit)
+        return left - self.apart
 
     def _challenge(self) -> float:
-        return max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS
+        """When the headers may be put to the test: if they leave less than the own requests explain, one is sent anyway."""
+        return max(self.challenged_at, self.heard_at) + CHALLENGE_SECONDS
 
     def has_room(self, now: float, units: float) -> bool:
-        """Whether somebody may use so many units now. Now and then, what the headers say is put to the test."""
+        """Whether somebody may use so many units now."""
         left = self.left(now)
-        if left < 1 <= self._own() and self._believed and self.doubted and now >= self._challenge():
+        if left < 1 <= left + self.apart and self._believed and now >= self._challenge():
             self.challenged_at, left = now, 1.0
         # What is larger than the limit goes when nothing else is in flight, and anything may find out what a reset brought.
-        return left >= min(units, self.limit or inf) or (self.turned and left >= 1)
+        return left >= min(units, self.limit or inf) or (self.turned_at > self.heard_at and left >= 1)
 
     def until(self, now: float, units: float) -> float | None:
         """When there may be room for so many units, if time alone brings it."""
-        missing = min(units, self.limit or inf) - self._own()
-        until = (self.used.when(missing) or inf) if missing > 0 else now
+        missing = min(units, self.limit or inf) - (self.limit or 0) + self.own
+        until = self.used.when(missing)
         if self.learned:
             until = max(until, self.paced_at)
         elif self._believed:
-            tested = max(until, self._challenge()) if self.doubted and self._challenge() > now else inf
-            until = min(self.used.when(max(missing + self.others, 0.0)) or inf, max(self.reset_at, now), tested)
+            tested = max(until, self._challenge()) if self._challenge() > now else inf
+            until = min(self.used.when(missing + self.apart), max(self.reset_at, now), tested)
         return max(until, now + 0.01) if until < inf else None
 
     def far(self, now: float) -> float:
@@ -155,48 +158,46 @@ class Quota(Struct, array_like=True):
         left, reset = self.left(now), self.reset_at - now
         return self.limit, max(left, 0.0) if left < inf else None, reset if reset > 0 else None
 
-    def hear(
-        self, now: float, sent: float, counts: Counts, limit: int | None, remaining: int | None, reset: float | None
-    ) -> None:
-        """A reply names this limit."""
+    def hear(self, now: float, sent: float, own: float, limit: int | None, remaining: int | None, reset: float | None) -> None:
+        """A reply names this limit; `own` were the own units when its request was sent."""
         self.named_limit(limit)
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned or expired:
             return
-        certain, recent = counts
-        first = self.level is None or self.turned
+        first = self.heard_at <= self.turned_at
         if remaining > (self.limit or inf) or (not first and self.challenged_at == sent and remaining <= 0):
             self.strikes += 1
-        remaining = min(remaining, int(self.limit or remaining))
-        self.heard = self.total + self.held
-        if self.level is None or self.turned or sent >= self.known_at or remaining + certain > self.level:
-            self.level, self.known_at = remaining + certain, now
-            self.others = max(0.0, (self.limit or 0) - remaining - recent)
-        # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
+        most = self.limit or remaining
+        remaining = min(remaining, int(most))
+        if sent >= self.heard_at:
+            self.apart = max(most - remaining - own, min(self.apart, 0.0))
+            self.heard_at = sent
+        # Whatever overtook what, after the lowest count only what is in flight can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
-        self.level = max(self.level, self.lowest - self.flying + self.total)
+        self.apart = min(self.apart, most - self.own - self.lowest + self.flying + self.held)
         until = now + GUARD_SECONDS / 2 + (WINDOW_SECONDS if reset is None else reset)
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
-        self.turned = False
 
 
 class RateLimiter(Struct, array_like=True):
     """The limits of one bucket."""
 
     requests: Quota = field(default_factory=Quota)
-    tokens: Quota = field(default_factory=lambda: Quota(flying=inf))
+    tokens: Quota = field(default_factory=Quota)
     open: int = 0  # requests that were sent and have not ended
+    failures: Window = field(default_factory=_last_10_s)  # of the server, or of the way to it
+    successes: Window = field(default_factory=_last_10_s)
+    pause: float = 0.0  # seconds of the last pause, unless the server named them; 0: none, or a request after it was answered
     paused_at: float = -inf
     paused_until: float = -inf
-    pause: float = 0.0  # the last pause that the server did not name; it doubles with each refusal in a row
-    alone_at: float | None = None  # after a pause: when a request went alone, at first -inf; None: nobody has to
+    alone_at: float = -inf  # when a request went alone after it
     why: str = ""
 
     def wait(self, now: float, tokens: int) -> Wait | None:
         """How long the first in the queue has to wait; None: it may be sent now, if it is reserved."""
-        free_at = max(self.paused_until, -inf if self.alone_at is None else self.alone_at + ALONE_SECONDS)
-        if now < free_at:
-            return Wait(free_at, self.why)
+        free_at = max(self.paused_until, self.alone_at + ALONE_SECONDS)
+        if self.pause and now < free_at:
+            return Wait(free_at, self.why if now < self.paused_until else self.why.replace("open", "half-open"))
         for quota, units, why in ((self.requests, 1, "requests a minute"), (self.tokens, tokens, "tokens a minute")):
             if not quota.has_room(now, units):
                 until = quota.until(now, units)
@@ -207,57 +208,74 @@ class RateLimiter(Struct, array_like=True):
     def spare(self, now: float, tokens: int) -> float:
         """How many requests with so many tokens may be reserved in one block; 0 where a limit is not far."""
         spare = min(self.requests.far(now), self.tokens.far(now) / max(tokens, 1)) * BLOCK_PART
-        return spare if self.alone_at is None else 0.0
+        return 0.0 if self.pause else spare
 
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
         requests, used = self.requests, self.tokens
-        # What was sent since the slot before this one may be overtaken, and is not certain.
-        overtaken = sum(units for start, units in requests.used.entries[-2:] if start > now - 2 * SLOT_SECONDS)
-        certain = requests.total - overtaken + 1
         requests.use(now, count)
         requests.flying += count
         self.open += count
         used.held += tokens * count
-        if self.alone_at is not None:
+        if self.pause:
             self.alone_at = now
         before = count - 1  # the counts are those of the first of them
-        of_tokens = used.total, used.used.total + used.held - before * tokens
-        return Flight(now, tokens, (certain, requests.used.total - before), of_tokens)
+        return Flight(now, tokens, requests.own - before, used.own - before * tokens)
 
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
     ) -> None:
-        """What the head of a reply says, or an error in its body before any content. An overload says nothing of limits."""
-        requests = limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
-        self.requests.hear(now, flight.sent, flight.of_requests, *requests)
-        tokens = limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds
-        self.tokens.hear(now, flight.sent, flight.of_tokens, *tokens)
-        if status in REFUSED:
-            if status == 429 and not overload:
-                self._exceeded(flight, now, limits)
-            if status == 429 or retry_after is not None:  # else the circuit breaker's
-                # Refusals of what was sent before the pause say nothing new but a longer time.
-                if flight.sent >= self.paused_at:
-                    self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
-                    self.paused_at = now
-                self.paused_until = max(self.paused_until, now + (retry_after or self.pause))
-                self.alone_at, self.why = -inf, f"paused by a {status}"
-        elif self.alone_at is not None and flight.sent >= self.paused_at:
-            self.alone_at, self.pause = None, 0.0
+        """What the head of a reply says, or an error in its body before any content; the status is 0 if the connection failed.
 
-    def _exceeded(self, flight: Flight, now: float, limits: RateLimits) -> None:
+        An overload says nothing of limits.
+        """
+        requests = limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
+        self.requests.hear(now, flight.sent, flight.own_requests, *requests)
+        tokens = limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds
+        self.tokens.hear(now, flight.sent, flight.own_tokens, *tokens)
+        new = flight.sent >= self.paused_at or not self.pause  # what was sent before a pause says nothing new but a longer time
+        why = f"paused by a {status}" if status == 429 or (status in REFUSED and retry_after is not None) else ""
+        if status == 429 and not overload:
+            self._exceeded(flight, now, limits, new=new)
+        if not status or status >= 500:
+            why = CIRCUIT_OPEN if self._fails_often(now) else why
+        elif not why:
+            self.successes.add(now)
+            if new:
+                self.pause, self.failures = 0.0, _last_10_s()
+        if why and new:
+            most = MAX_OPEN_SECONDS if why == CIRCUIT_OPEN else MAX_PAUSE_SECONDS
+            self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), most)
+            self.paused_at, self.alone_at, self.why = now, -inf, why
+            retry_after = retry_after or self.pause
+        if why:
+            self.paused_until = max(self.paused_until, now + (retry_after or 0.0))
+
+    @property
+    def is_circuit_open(self) -> bool:
+        """Whether the server is left alone because most of its last replies were failures."""
+        return self.pause > 0 and self.why == CIRCUIT_OPEN
+
+    def _fails_often(self, now: float) -> bool:
+        """Whether the server, or the way to it, is to be left alone after one more failure."""
+        if self.is_circuit_open:
+            return True
+        self.failures.add(now)
+        failures = self.failures.count(now)
+        return failures >= max(MIN_FAILURES, MAX_FAILURE_RATE * (failures + self.successes.count(now)))
+
+    def _exceeded(self, flight: Flight, now: float, limits: RateLimits, *, new: bool) -> None:
         """A limit was exceeded; the server did not count the request."""
         requests = self.requests
         requests.used.remove(flight.sent, 1)
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
+        in_a_row = self.pause > FIRST_PAUSE_SECONDS and not self.is_circuit_open
         if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
-            requests.doubted = False  # the headers say why
-        elif requests.learned or requests.used.total >= LEARNS_FROM or self.pause > FIRST_PAUSE_SECONDS:
-            # They left room, so the limit is learnt. It falls once for requests that were sent together.
-            if flight.sent >= self.paused_at or not requests.learned:
-                most = (requests.limit or 0) * DECREASE if requests.learned else inf
-                requests.limit = max(1.0, min(requests.used.total, most))
+            requests.challenged_at = inf  # the headers say why
+        elif requests.learned or requests.used.total >= LEARNS_FROM or in_a_row:
+            # They left room, so the limit is learnt: what was accepted, or less than it was if that was refused, too.
+            most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned else inf
+            requests.limit = max(1.0, min(requests.used.total, most))
             requests.learned, requests.grown_at = True, now
 
     def settled(self, flight: Flight, now: float, tokens: float, count: int = 1) -> None:
@@ -276,17 +294,15 @@ class RateLimiter(Struct, array_like=True):
     def cancelled(self, flight: Flight, count: int = 1) -> None:
         """So many requests were not sent after all."""
         self.requests.used.remove(flight.sent, count)
-        self.requests.total -= count
         self.settled(flight, flight.sent, 0, count)
 
-    def under_way(self) -> list[float]:
-        """What is to be given back if its process ends."""
-        return [self.open, self.requests.flying, self.tokens.held]
-
-    def give_back(self, open_: float, flying: float, held: float) -> None:
+    def under_way(self, gone: Sequence[float] = ()) -> list[float]:
+        """What is to be given back if its process ends, once so much has been given back."""
+        open_, flying, held = gone or (0, 0.0, 0.0)
         self.open -= int(open_)
         self.requests.flying -= flying
         self.tokens.held -= held
+        return [self.open, self.requests.flying, self.tokens.held]
 
     def snapshot(self, now: float) -> BucketSnapshot:
         """What is known now."""

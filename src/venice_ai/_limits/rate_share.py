@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _APPLICATION: Final = 0x56525348  # marks a file as a share's
 _SCHEMA = "CREATE TABLE IF NOT EXISTS rules (name TEXT PRIMARY KEY, state BLOB NOT NULL, at REAL NOT NULL)"
 Rule: TypeAlias = RateLimiter | FailureBudget
+UnderWay: TypeAlias = dict[str, list[float]]
 
 
 class RateShare:
@@ -35,23 +36,24 @@ class RateShare:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = SharedFile(path, "RateShare", _APPLICATION, _SCHEMA)
-        self._rows: list[_Row] = []
+        self._rows: list[tuple[Rule, UnderWay]] = []
 
     @contextmanager
     def _current(self, rules: Mapping[str, Rule]) -> Generator[None]:
         """A transaction, in which rules are as the last process left them; it fails at once if another process has the file."""
         with self._file.transaction(patience=0.0) as database:
-            self._rows = [_Row(database, self._file.owner, *each) for each in rules.items()]
+            self._rows = [(rule, _read(database, name, rule)) for name, rule in rules.items()]
             yield
-            for row in self._rows:
-                row.write()
+            for name, row in zip(rules, self._rows, strict=True):
+                state = msgpack.encode((row[0], _signed(*row, self._file.owner)))
+                database.execute("REPLACE INTO rules VALUES (?, ?, ?)", (name, state, time.monotonic()))
 
     def _bury(self) -> bool:
         """In a transaction: gives back what processes had under way that have ended; whether there were any."""
-        ended = self._file.ended({owner for row in self._rows for owner in row.under_way})
-        for row in self._rows:
+        ended = self._file.ended({owner for _, under_way in self._rows for owner in under_way})
+        for rule, under_way in self._rows:
             for owner in ended:
-                row.give_back(row.under_way.pop(owner, []))
+                rule.under_way(under_way.pop(owner, ()))
         return bool(ended)
 
     def close(self) -> None:
@@ -59,32 +61,22 @@ class RateShare:
         self._file.close()
 
 
-class _Row:
-    """A row of the file, and the rule whose state it is."""
+def _read(database: Connection, name: str, rule: Rule) -> UnderWay:
+    """Brings a rule up to date, and tells what each process has under way."""
+    row = database.execute("SELECT state FROM rules WHERE name = ? AND at <= ?", (name, time.monotonic())).fetchone()
+    state, under_way = type(rule)(), UnderWay()
+    with suppress(DecodeError):  # of an earlier release
+        if row:
+            state, under_way = msgpack.decode(row[0], type=tuple[type(rule), UnderWay])  # type: ignore[misc]
+    for field in rule.__struct_fields__:
+        setattr(rule, field, getattr(state, field))
+    return under_way
 
-    def __init__(self, database: Connection, owner: str, name: str, rule: Rule) -> None:
-        self.database, self.owner, self.name, self.rule = database, owner, name, rule
-        self.under_way: dict[str, list[float]] = {}  # what each process has under way
-        row = database.execute("SELECT state FROM rules WHERE name = ? AND at <= ?", (name, time.monotonic())).fetchone()
-        state = type(rule)()
-        with suppress(DecodeError):  # of an earlier release
-            if row:
-                state, self.under_way = msgpack.decode(row[0], type=tuple[type(rule), dict[str, list[float]]])  # type: ignore[misc]
-        for field in rule.__struct_fields__:
-            setattr(rule, field, getattr(state, field))
-        self.before = rule.under_way()
 
-    def write(self) -> None:
-        mine = self.under_way.pop(self.owner, [0.0] * len(self.before))
-        mine = [most + after - before for most, after, before in zip(mine, self.rule.under_way(), self.before, strict=True)]
-        # Below 0: what another process has given back, because this one had closed the file.
-        self.give_back([min(each, 0.0) for each in mine])
-        if any(each > 0 for each in mine):
-            self.under_way[self.owner] = [max(each, 0.0) for each in mine]
-        state = msgpack.encode((self.rule, self.under_way))
-        self.database.execute("REPLACE INTO rules VALUES (?, ?, ?)", (self.name, state, time.monotonic()))
-
-    def give_back(self, gone: list[float]) -> None:
-        if gone:
-            self.rule.give_back(*gone)
-            self.before = [each - less for each, less in zip(self.before, gone, strict=True)]
+def _signed(rule: Rule, under_way: UnderWay, owner: str) -> UnderWay:
+    """What each process has under way now: this one, what the others do not have."""
+    under_way.pop(owner, None)
+    mine = [total - sum(others) for total, *others in zip(rule.under_way(), *under_way.values(), strict=True)]
+    # Below 0: what another process has given back, because this one had closed the file.
+    rule.under_way([min(each, 0.0) for each in mine])
+    return under_way | ({owner: [max(each, 0.0) for each in mine]} if max(mine) > 0 else {})

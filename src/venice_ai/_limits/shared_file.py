@@ -8,6 +8,7 @@ however the process ends. The number of a process would not do, for it is given 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import sys
 import threading
@@ -37,9 +38,7 @@ class SharedFile:
     ) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
         self.owner: str = ""  # what this process signs with
-        self._user = user
-        self._application = application
-        self._schema = schema
+        self._user, self._application, self._schema = user, application, schema
         self._synchronous = "FULL" if sync else "NORMAL"
         self._lock = threading.RLock()
         self._process = 0
@@ -69,10 +68,8 @@ class SharedFile:
         try:
             with self._lock_file(owner).open("r+b") as file:
                 _lock(file)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            return isinstance(error, FileNotFoundError)
         self._lock_file(owner).unlink(missing_ok=True)
         return True
 
@@ -96,16 +93,19 @@ class SharedFile:
             database.close()
             raise
         if self.path is not None:
-            self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
-            path = self._lock_file(self.owner)
-            file = path.open("xb")
-            _lock(file)
+            left = re.compile(rf"{re.escape(self.path.name)}\.(\d+-\w+)\.alive")
+            with database:  # in a transaction, so that no process has a file that it has not locked yet
+                _tried(lambda: database.execute("BEGIN IMMEDIATE"), _BUSY_SECONDS)
+                self.ended({found[1] for each in self.path.parent.iterdir() if (found := left.fullmatch(each.name))})
+                self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
+                path = self._lock_file(self.owner)
+                file = path.open("xb")
+                _lock(file)
             _OPEN_LOCKS.add(file)
             self._end = finalize(self, _end, file, path, os.getpid())
         self._database, self._process = database, os.getpid()
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Makes the tables, unless they are there."""
         queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
         with database:
             database.execute("BEGIN")  # what one moment shows, for another process may be making the tables

@@ -27,7 +27,7 @@ class BucketSnapshot:
     learned: bool
     """Whether the limit was learnt from refusals, because headers are missing or wrong."""
     paused_seconds: float
-    """For how long all requests are held, because the server refused one; 0 if they are not."""
+    """For how long all requests are held, because the server refused one or failed; 0 if they are not."""
     why: str
     """What holds them, such as `paused by a 429`; empty if nothing does."""
 

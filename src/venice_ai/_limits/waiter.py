@@ -7,7 +7,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._core.ports import Attempt, Clock, Pass
-from .._core.request import SystemClock
 from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitOpenError, RateLimitError
 from .failure_budget import Wait
 
@@ -60,30 +59,27 @@ class Waiter:
         limit = min(limit, self.due - self.clock.now())
         if limit <= 0:
             raise self._late(what)
-        least = None if seconds == limit == inf else min(seconds, limit)
         if isinstance(self._event, threading.Event):
-            self._event.wait(least)
+            self._event.wait(None if seconds == limit == inf else min(seconds, limit))
             return
         import asyncio
 
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._event.wait())]
-        if seconds < inf and not isinstance(self.clock, SystemClock):
+        if seconds < inf:
             waits.append(asyncio.ensure_future(self.clock.sleep(seconds)))
-            least = None
         try:
-            await asyncio.wait(waits, timeout=least, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=None if limit == inf else limit, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for each in waits:
                 each.cancel()
 
     def _late(self, what: str) -> APITimeoutError:
         name, seconds = self.due_clock, self.due - self.since
-        error = APITimeoutError(
+        return APITimeoutError(
             f"not sent: the call waited {seconds:g} s for {what} until the {name!r} clock ran out. "
-            f"Allow more with timeout=Timeout({name}=...), here or on the client."
+            f"Allow more with timeout=Timeout({name}=...), here or on the client.",
+            clock=name,
         )
-        error.clock = name
-        return error
 
 
 class QueuedCall(Waiter):
@@ -115,11 +111,10 @@ class QueuedCall(Waiter):
                 retry_after_seconds=seconds,
             )
         clock = self.due_clock if self.due < inf else "queue"
-        error = RateLimitError(
+        word = wait.why.partition(" ")[0]
+        return RateLimitError(
             f"not sent: requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
             f"waits; allow more with timeout=Timeout({clock}=...), here or on the client",
             retry_after_seconds=seconds,
+            kind=word if word in {"requests", "tokens", "failures"} else "unknown",
         )
-        word = wait.why.partition(" ")[0]
-        error.kind = word if word in {"requests", "tokens", "failures"} else "unknown"  # type: ignore[assignment]
-        return error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from msgspec import Struct, field
 
 
@@ -39,10 +41,12 @@ class Window(Struct, array_like=True):
                 self.total -= min(units, counted)
                 return
 
-    def when(self, units: float) -> float | None:
-        """When so many units will have left; None if there are not so many."""
+    def when(self, units: float) -> float:
+        """When so many units will have left; infinite if there are not so many."""
+        if units <= 0:
+            return -inf
         for start, counted in self.entries:
             units -= counted
             if units <= 0:
                 return start + self.slot + self.seconds
-        return None
+        return inf

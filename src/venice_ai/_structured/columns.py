@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..exceptions import InvalidArgumentError
+from ..exceptions import InvalidArgumentError, OutputError
 from ..types.api.chat import ChatCompletionResponse
 
 
-def fault_of(response: ChatCompletionResponse, *, is_text: bool = True) -> str | None:
-    """What is wrong with an answer that came: it has no choices; or, where it is to be a text, was cut off or is empty."""
+def fault_of(response: ChatCompletionResponse, *, with_tools: bool = False) -> str | None:
+    """What is wrong with an answer that came: it has no choices, was cut off, or is empty and, `with_tools`, no tool call."""
     if not response.choices:
         return "the answer has no choices"
-    endings = (str(choice.finish_reason) for choice in response.choices if is_text)
-    cut = next((f"the answer ended with {each!r}" for each in endings if each not in {"stop", "None"}), None)
-    return cut or ("the answer is empty" if is_text and not (response.text or "").strip() else None)
+    good = {"stop", "None", "tool_calls" if with_tools else "stop"}
+    if bad := [ending for choice in response.choices if (ending := str(choice.finish_reason)) not in good]:
+        return f"the answer ended with {bad[0]!r}"
+    return None if (response.text or "").strip() or (with_tools and response.tool_calls) else "the answer is empty"
+
+
+def _in_one_line(failure: BaseException | None) -> str:
+    """A failure; of an answer that does not fit, with the places where."""
+    said, errors = str(failure), list[Any]
+    if isinstance(failure, OutputError):
+        said = re.sub("(`partial` and )?`(raw_text|response)`", "raw_answer", failure.message)  # where the answer is
+        errors = errors if failure.private else getattr(failure, "errors", errors)
+    places = "; ".join(f"{'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}" for line in errors())
+    return f"{type(failure).__name__}: {said} {places}".rstrip()
 
 
 class AnswerColumns:
-    """The columns `answer` and `error`; with a `response_format`, its fields in the place of `answer`."""
+    """The columns `answer` and `error`; with a `response_format` its fields, `error`, and as `raw_answer` what does not fit."""
 
     def __init__(self, response_format: Any = None) -> None:
         self._fields, self._wrapped = list[str](), False
@@ -30,15 +42,15 @@ class AnswerColumns:
             if not isinstance(response_format, Mapping):
                 asked, self._wrapped = requested_format(response_format)
             self._fields = list(asked["json_schema"]["schema"]["properties"])
-            if "error" in self._fields:
-                raise InvalidArgumentError("the column 'error' tells what went wrong with a row; rename the schema's field")
-        self.names: list[str] = [*(self._fields or ["answer"]), "error"]
+            if taken := {"error", "raw_answer"}.intersection(self._fields):
+                raise InvalidArgumentError(f"the column {min(taken)!r} tells of errors; rename the schema's field")
+        self.names: list[str] = [*self._fields, "error", "raw_answer"] if self._fields else ["answer", "error"]
 
     def of(self, response: ChatCompletionResponse | None, parsed: Any, failure: BaseException | None) -> dict[str, Any]:
         """The values for what came; what is not there is None. An answer that is not whole has an `error`, too."""
         values, error = dict[str, Any](), None
         if response is None:
-            error = f"{type(failure).__name__}: {failure}"
+            values, error = {"raw_answer": getattr(failure, "raw_text", None)}, _in_one_line(failure)
         elif not self._fields:
             values, error = {"answer": response.text or ""}, fault_of(response)
         else:
@@ -46,6 +58,4 @@ class AnswerColumns:
 
             parsed = to_jsonable_python(parsed)
             values = {self._fields[0]: parsed} if self._wrapped else parsed
-            if missing := [name for name in self._fields if name not in values]:
-                values, error = {}, f"the answer has no {', '.join(missing)}"
         return {name: values.get(name) for name in self.names} | {"error": error}

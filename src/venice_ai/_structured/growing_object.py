@@ -175,7 +175,6 @@ class _Shape:
 
     @cached_property
     def _members(self) -> list[_Shape]:
-        """Those of a union."""
         choices: Any = self.node.get("choices", ())
         given: Iterable[Any] = cast("dict[Any, Any]", choices).values() if isinstance(choices, dict) else choices
         return [self.schemas.shape(cast("Any", each[0] if isinstance(each, tuple) else each)) for each in given]

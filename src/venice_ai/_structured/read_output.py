@@ -50,7 +50,6 @@ _LEFT_OUT: dict[Wrapping, str] = {
 
 
 def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
-    """A validation error about a text as a whole."""
     return ValidationError.from_exception_data(
         _name(kind), [InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", said)), loc=(), input=text)]
     )

@@ -146,7 +146,6 @@ def _unreadable(kind: Any, path: str) -> str | None:
 
 
 def _with_arguments(annotation: Any) -> list[Any]:
-    """A type, and those in its brackets."""
     return [annotation, *(inner for argument in get_args(annotation) for inner in _with_arguments(argument))]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 import typing_extensions
@@ -18,6 +18,14 @@ from ..exceptions import ToolSignatureError
 new_typed_dict: Any = typing_extensions.TypedDict
 # What may stand around the type of a key, and whether the key must be there then.
 _QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired: False, typing_extensions.ReadOnly: None}
+
+
+def object_of_schema(response_format: Mapping[str, Any]) -> Any:
+    """What an answer to a JSON schema is read as: an object with the keys that the schema requires, and maybe others."""
+    schema = response_format.get("json_schema", {}).get("schema", {})
+    kind = new_typed_dict("Answer", dict.fromkeys(schema.get("required", ()), Any))
+    kind.__pydantic_config__ = {"extra": "allow"}
+    return kind
 
 
 def for_pydantic(annotation: Any, names: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Protocol, cast
 
 from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, is_object, mark_private
-from ..types._surrogates import joined, without_half
+from ..types._surrogates import paired, without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
 from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep, plain_copy
@@ -334,15 +334,15 @@ def choice_json(choice: Choice, index: int) -> dict[str, Any]:
 def content_of(pieces: list[Any], *, bare: bool) -> Any:
     """The content that came in pieces: text; or its parts, if they came as parts and any is no text."""
     if not (parts := [piece for piece in pieces if not isinstance(piece, str)]):
-        return joined(pieces) if pieces else []
+        return paired("".join(pieces)) if pieces else []
     if len(parts) == len([*filter(None, pieces)]):
         return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
     told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
     texts: list[Any] = [piece.get("text") if is_object(piece) else piece for piece in told]
     if all(isinstance(text, str) for text in texts):
-        return joined(texts)
+        return paired("".join(texts))
     found: list[Any] = []
     for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
         items: list[Any] = [*run]
-        found += [{"type": "text", "text": joined(items)}] if is_text else plain_copy(items)
+        found += [{"type": "text", "text": paired("".join(items))}] if is_text else plain_copy(items)
     return [part for part in found if part != {"type": "text", "text": ""}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object
-from ..types._surrogates import joined
+from ..types._surrogates import paired
 
 SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
 """Members that say what something is: servers repeat them, and none comes in pieces."""
@@ -83,7 +83,7 @@ def fields_of(value: Any) -> dict[str, Any]:
 def plain_copy(value: Any, depth: int = 0) -> Any:
     """A plain copy of what was held, each text in one piece."""
     if value.__class__ is Texts:
-        return joined(value)
+        return paired("".join(value))
     if depth > DEEPEST:
         return value
     if isinstance(value, (dict, Model)):

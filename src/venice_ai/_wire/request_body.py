@@ -11,9 +11,9 @@ import msgspec
 from .._core.caller_warnings import warn
 from .._core.request import ChatSize
 from ..exceptions import InvalidRequestError
-from ..types._base import Model, plain
+from ..types._base import Model, plain, without_none
 from ..types.api.chat import ChatMessage, Messages
-from ..types.api.params import OBJECTS, ChatParams, Conversation, given_fields, lacks_function
+from ..types.api.params import OBJECTS, ChatParams, Conversation, lacks_function
 from ..types.api.returned import turn_to_send
 from .invalid_values import NOT_JSON, as_json, explained, learn, place, refuse_endless
 
@@ -87,17 +87,16 @@ def _model(model: object) -> str:
 
 
 def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
-    """The messages of a request, as plain JSON; an error repeats nothing that stands in them without `echo`."""
-    if not isinstance(messages, (list, tuple)) and (
-        isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable)
+    """The messages of a request, as plain JSON; a text is one of the user's. Without `echo` no error repeats what they say."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}] if messages else []
+    elif not isinstance(messages, (list, tuple)) and (
+        isinstance(messages, (bytes, Mapping, Model)) or not isinstance(messages, Iterable)
     ):
-        raise InvalidRequestError(
-            f"messages must be a list of messages, not {type(cast('object', messages)).__name__}; "
-            'for one question: messages=[{"role": "user", "content": "..."}]'
-        )
+        raise InvalidRequestError(f"messages must be a text or a list, not {type(cast('object', messages)).__name__}")
     given = [_message(message, index, echo=echo) for index, message in enumerate(cast("Iterable[Any]", messages))]
     if not given:
-        raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
+        raise InvalidRequestError('messages is empty; give a text, or at least one as {"role": "user", "content": "..."}')
     try:
         msgspec.convert({"messages": given}, Conversation)
     except (UnicodeEncodeError, msgspec.ValidationError) as error:
@@ -138,7 +137,7 @@ def parameter(name: str, value: Any) -> Any:
             return response_format(value)
     if name == "tools" and isinstance(value, (list, tuple)) and any(map(isroutine, cast("list[Any]", value))):
         raise InvalidRequestError("tools holds a function; make it a Tool with tool_from_function(...)")
-    copy = given_fields(name, plain(value))
+    copy = without_none(plain(value), OBJECTS[name]) if name in OBJECTS else plain(value)
     refuse_endless(name, copy)
     return copy
 

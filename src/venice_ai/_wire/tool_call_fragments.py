@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object, plain
-from ..types._surrogates import joined
+from ..types._surrogates import paired
 from .growing import fields_of, grown, plain_copy
 
 
@@ -130,7 +130,8 @@ class Call:
 
     def json(self) -> dict[str, Any]:
         call = {"type": "function", **cast("dict[str, Any]", plain_copy(self.fields))}
-        function = {"name": joined(self._name), **plain_copy(self.function), "arguments": joined(self.arguments)}
+        function = {"name": paired("".join(self._name)), **plain_copy(self.function)}
+        function["arguments"] = paired("".join(self.arguments))
         return {**call, "function": function}
 
 

@@ -38,6 +38,8 @@ def split(request: object) -> tuple[str | None, dict[str, Any]]:
     if not isinstance(request, Mapping):
         raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
     keywords = dict(cast("Mapping[str, Any]", request))
+    if (text := keywords.get("messages")) and isinstance(text, str):  # the same as the message that it is
+        keywords["messages"] = [{"role": "user", "content": text}]
     custom_id: object = keywords.pop("custom_id", None)
     if custom_id is not None and not (isinstance(custom_id, str) and custom_id):
         raise InvalidArgumentError(f"custom_id={custom_id!r:.100} must be a text that is not empty")

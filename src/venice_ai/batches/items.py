@@ -8,12 +8,20 @@ from typing import Any, Final, Generic, NamedTuple
 
 from typing_extensions import TypeVar
 
-from ..exceptions import AuthenticationError, PaymentRequiredError, PermissionDeniedError
+from .. import exceptions
 from ..types.api.chat import ChatCompletionResponse
 
 ParsedT = TypeVar("ParsedT", default=Any)
-OF_THE_ACCOUNT: Final = AuthenticationError, PaymentRequiredError, PermissionDeniedError
+OF_THE_ACCOUNT: Final = exceptions.AuthenticationError, exceptions.PaymentRequiredError, exceptions.PermissionDeniedError
 """What every other request would meet, too, and says nothing about this one."""
+OF_THE_MODEL: Final = exceptions.NotFoundError, exceptions.ModelGoneError, exceptions.NoMatchingModelError
+"""What every other request to the same model would meet."""
+
+
+def is_for_good(error: BaseException, attempts: int) -> bool:
+    """Whether a request is set aside: not if it was never sent, or account or model forbid it, for it is not to blame."""
+    innocent = isinstance(error, (*OF_THE_ACCOUNT, *OF_THE_MODEL)) or not isinstance(error, Exception)
+    return not (innocent or getattr(error, "unsent", False)) and (attempts > 0 or isinstance(error, (ValueError, TypeError)))
 
 
 @dataclass(frozen=True)  # with slots, BatchItem[Any](...) would be a TypeError before Python 3.12

@@ -37,8 +37,8 @@ CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, request BLOB NOT NU
 """
 _INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 'in_flight', ?)"
 _INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_billed = ? WHERE id = ?"
-_KEEP: Final = """UPDATE rows SET state = ?, owner = NULL, attempts = ?, cost_usd = ?, maybe_billed = max(maybe_billed, ?)
-  WHERE id = ? AND owner = ? AND state = 'in_flight'"""
+_KEEP: Final = """UPDATE rows SET state = ?1, owner = NULL, attempts = attempts + ?2, maybe_billed = max(maybe_billed, ?4),
+  cost_usd = coalesce(cost_usd + ?3, ?3, cost_usd) WHERE id = ?5 AND owner = ?6 AND state = 'in_flight'"""
 _ROWS: Final = """SELECT id, state, owner, maybe_billed, attempts, cost_usd, request, outcome, digest
   FROM rows JOIN contents USING (id) WHERE """
 _COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
@@ -76,7 +76,7 @@ class JournalRow:
     error: str | None
     """What went wrong at last, such as `NotFoundError: ...`."""
     attempts: int
-    """How often it was sent by the run that sent it last."""
+    """How often it was sent, in all runs."""
     cost_usd: float | None
     """What that cost in US dollars, as far as the server said so."""
     maybe_billed_before: bool
@@ -91,7 +91,7 @@ class JournalCounts(NamedTuple):
     in_flight: int
     open: int
     cost_usd: float
-    """What the answers cost in US dollars, as far as the server said so."""
+    """What all runs cost in US dollars, as far as the server said so."""
 
 
 class Journal:
@@ -108,7 +108,7 @@ class Journal:
         key: 32 bytes with which requests, answers and ids are encrypted in the file (AES-256-GCM). A client with
             `min_privacy="e2ee"` takes no other journal. Needs the extra `e2ee`.
         key_file: a file that holds the key; made, with a new key, if it is not there. Only its owner may read it.
-        retry_failed: send what failed for good once more.
+        retry_failed: send what failed for good once more, also where an answer was paid for that is not the object.
 
     Raises:
         InvalidArgumentError: the file is no journal, of a newer release, or encrypted with another key; or the key file is no
@@ -238,6 +238,7 @@ class Journal:
         found = cast("Entry", self._found(database, asked))
         if found.what == "open":
             database.execute(_INTEND_AGAIN, (self._file.owner, found.maybe_billed, found.row))
+            return found._replace(content=found.content and self._sealing.open(found.content, found.row, "outcome"))
         return found
 
     def _found(self, database: Connection, asked: Identity) -> Entry | None:
@@ -281,10 +282,11 @@ class Journal:
                 raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}. Each needs a file of its own")
 
 
-def record(response: ChatCompletionResponse | None, error: BaseException | None) -> bytes:
-    """What came, as the JSON that is kept: of an answer that is not the object that was asked for, both."""
+def record(response: ChatCompletionResponse | None, error: BaseException | None, before: bytes | None = None) -> bytes:
+    """What came, as the JSON that is kept: with an error also the answer that was paid for, now or in the record `before`."""
     kept: dict[str, Any] = {"response": error.response if isinstance(error, OutputError) else response}
     if error is not None:
+        kept["response"] = kept["response"] or (json.loads(before)["response"] if before else None)
         fields = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
         kept["error"] = {"type": type(error).__name__, "message": str(error), **fields}
     return encode(kept)

@@ -76,11 +76,9 @@ class OpenAIBatch:
         return asked
 
     def result(self, item: BatchItem[Any]) -> Row:
-        """A line of OpenAI's results."""
         error, replied, failed = item.error, None, None
         if item.response is not None:
-            if fault := fault_of(item.response, is_text=False):
-                failed = {"code": "NoChoicesError", "message": fault}
+            failed = None if item.response.choices else {"code": "NoChoicesError", "message": fault_of(item.response)}
             request_id = None if item.replayed else item.response.meta.request_id
             replied = {"status_code": 200, "request_id": request_id, "body": decode(encode(item.response))}  # as from a journal
         elif isinstance(error, APIError) and error.status_code is not None:
@@ -89,9 +87,8 @@ class OpenAIBatch:
         else:
             failed = {"code": type(error).__name__, "message": str(error)}
         # The id follows from that of the request, so that the same command makes the same file.
-        name = item.custom_id or item.request.get("custom_id")  # the first is None if the request was refused unread
-        own = f"batch_req_{sha256(str(name).encode()).hexdigest()[:24]}"
-        return {"id": own, "custom_id": name, "response": replied, "error": failed}
+        own = f"batch_req_{sha256(str(item.custom_id).encode()).hexdigest()[:24]}"
+        return {"id": own, "custom_id": item.custom_id, "response": replied, "error": failed}
 
 
 Task: TypeAlias = Prompts | OpenAIBatch

@@ -55,6 +55,7 @@ _IN_OUR_WORDS = (
     ("with client.chat.completions.stream(...)", "without --no-stream and --json"),
     *((f"timeout=Timeout({clock}=...), here or on the client", "--timeout") for clock in _CLOCKS),
     (" What had come is in `partial`.", ""),
+    ("; it is in `response`", ""),
     ("; `partial` has the answer", ""),
     ("client.chat.completions.stream(...)", "a stream: leave out --no-stream and --json"),
     (" or pass ca_bundle=...", ""),

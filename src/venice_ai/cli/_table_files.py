@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn, TypeAlias
 
@@ -45,10 +45,16 @@ def as_json(value: Any) -> str:
 
 def read(path: Path) -> Iterator[Row]:
     """The rows of a file; a UsageError names the line that is wrong."""
+    return (row for row, _ in numbered(path))
+
+
+def numbered(path: Path) -> Iterator[tuple[Row, int]]:
+    """The rows of a file, each with the number of the line in which it ends; in Parquet, with its own."""
     if path.suffix == ".parquet":
         try:
+            numbers = count(1)
             for batch in _arrow("parquet").ParquetFile(path).iter_batches(_CHUNK):
-                yield from batch.to_pylist()
+                yield from zip(batch.to_pylist(), numbers, strict=False)
         except _arrow("lib").ArrowException as error:
             raise click.UsageError(f"{path}: {error}") from None
         return
@@ -59,33 +65,33 @@ def read(path: Path) -> Iterator[Row]:
             raise click.UsageError(f"{path} is not UTF-8 text: {error.reason}") from None
 
 
-def _objects(path: Path, file: IO[str]) -> Iterator[Row]:
+def _objects(path: Path, file: IO[str]) -> Iterator[tuple[Row, int]]:
     for number, line in enumerate(file, 1):
         if line.strip():
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                _wrong(path, number, f"it is not JSON: {error}")
-            yield row if isinstance(row, dict) else _wrong(path, number, "it is not a JSON object")
+                wrong(path, number, f"it is not JSON: {error}")
+            yield row if isinstance(row, dict) else wrong(path, number, "it is not a JSON object"), number
 
 
-def _cells(path: Path, file: IO[str]) -> Iterator[Row]:
+def _cells(path: Path, file: IO[str]) -> Iterator[tuple[Row, int]]:
     csv.field_size_limit(_LONGEST_CELL)  # the module's own limit is 128 KiB
     reader = csv.reader(file, strict=True, delimiter=_DELIMITERS[path.suffix])
     try:
         names = next(reader, list[str]())
         if not all(names) or len(set(names)) < len(names):
-            _wrong(path, 1, "each column needs a name of its own")
+            wrong(path, 1, "each column needs a name of its own")
         for cells in filter(None, reader):
             if len(cells) != len(names):
-                _wrong(path, reader.line_num, f"it has {len(cells)} cells, and the table has {len(names)} columns")
-            yield dict(zip(names, cells, strict=True))
+                wrong(path, reader.line_num, f"it has {len(cells)} cells, and the table has {len(names)} columns")
+            yield dict(zip(names, cells, strict=True)), reader.line_num
     except csv.Error as error:
-        _wrong(path, reader.line_num, str(error))
+        wrong(path, reader.line_num, error)
 
 
-def _wrong(path: Path, line: int, why: str) -> NoReturn:
-    raise click.UsageError(f"{path}, line {line}: {why}")
+def wrong(path: Path, number: int, why: object) -> NoReturn:
+    raise click.UsageError(f"{path}, {'row' if path.suffix == '.parquet' else 'line'} {number}: {why}")
 
 
 def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Callable[[Path], object]) -> None:

@@ -16,8 +16,8 @@ import click
 
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
 from ..tee.canonical import as_object, parse
-from ..tee.evidence_file import END_OF_TIME, as_file, from_file, members_as_written
-from ..tee.types import OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
+from ..tee.evidence_file import as_file, from_file, members_as_written
+from ..tee.types import END_OF_TIME, OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
 from ..types.attestation import AttestationReport, one_line
 from . import _options, _output
 from ._errors import in_our_words, listed

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import signal
 import sys
 import textwrap
 from array import array
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
 from hashlib import file_digest
@@ -27,11 +29,12 @@ import click
 
 from .._http.retry import ConnectFailure
 from .._structured.columns import AnswerColumns, fault_of
-from ..batches.items import OF_THE_ACCOUNT
-from ..exceptions import InvalidArgumentError, ModelGoneError, NoMatchingModelError, NotFoundError
+from ..batches.identity import identity, split
+from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, is_for_good
+from ..exceptions import BudgetExceededError, InvalidArgumentError, InvalidRequestError, OutputError
 from . import _options, _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
-from ._errors import FAILED_ROWS
+from ._errors import FAILED_ROWS, in_our_words
 from ._input import require_text, response_format
 from ._options import Connection, with_connection
 from ._table_files import Row, as_text
@@ -41,8 +44,7 @@ if TYPE_CHECKING:
     from ..batches.items import BatchItem, BatchProgress
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_OF_THE_MODEL = NotFoundError, ModelGoneError, NoMatchingModelError
+_RETRY = "--retry-failed"
 _MOST_FAILED_SHOWN = 20
 _EXAMPLES = """\b
 venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
@@ -53,7 +55,7 @@ venice-chat batch --status reviews.out.csv
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("source", metavar="IN", required=False, type=_THERE)
+@click.argument("source", metavar="IN", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", metavar="[OUT]", required=False, type=_FILE)
 @click.option("-m", "--model", metavar="ID", help="Model to ask, also in place of those in OpenAI's bodies.")
 @click.option("-p", "--prompt", metavar="TEXT", help="Prompt for each row; {name} in it is the row's column.")
@@ -64,7 +66,7 @@ venice-chat batch --status reviews.out.csv
 @click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
 @click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
-@click.option("--retry-failed", is_flag=True, help="Try again what failed for good in an earlier run.")
+@click.option(_RETRY, is_flag=True, help="Try again what failed for good, also answers that do not fit.")
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
 @click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -91,13 +93,10 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.is_dir() or not target.parent.is_dir():
         raise click.UsageError(f"{target} cannot be written: it is a folder, or in a folder that is not there")
-    if target.exists() and target.samefile(source):
-        raise click.UsageError(f"{target} is there already, and is IN; give another OUT")
     answers = given["schema"] and response_format(given["schema"])
     task = _task(given, answers)
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
-    again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
     with TemporaryFile(dir=target.parent) as spool:
         table = _Table(source, target, journal.with_name(f"{journal.name}.out"), given["limit"], task, spool)
         try:
@@ -105,13 +104,22 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         except asyncio.CancelledError:
             raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         finally:
-            table.finish(again, as_json=given["as_json"])
-    if table.failed:
+            table.finish(_again(given["budget"]), as_json=given["as_json"])
+    if table.counts["failed"] or table.counts["unusable"]:
         raise click.exceptions.Exit(FAILED_ROWS)
+
+
+def _again(budget: float | None) -> str:
+    """The command that goes on: under twice a used-up budget, and without --retry-failed, which the journal knows of by now."""
+    again = shlex.join(["venice-chat", *(each for each in click.get_current_context().find_root().obj if each != _RETRY)])
+    higher = f"{2 * budget or 1:g}" if budget is not None and isinstance(sys.exception(), BudgetExceededError) else r"\2"
+    return re.sub(r"(--budget[ =])(\S+)", rf"\g<1>{higher}", again)
 
 
 def _task(given: Mapping[str, Any], answers: Any) -> Task:
     named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
+    if taken := {"stream", "stream_cls", "e2ee", "custom_id"}.intersection(each.partition("=")[0] for each in given["params"]):
+        raise click.UsageError(f"--param {min(taken)}: a batch takes no such parameter")
     params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
     for text in templates.values():
@@ -120,7 +128,9 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
         if not any(map(named_in, templates.values())):
             raise click.UsageError("the prompt names no column, so that all rows would ask the same; write {column} in it")
         if "model" not in params or "n" in params:
-            raise click.UsageError("--prompt needs --model ID ('venice-chat models' lists them), and gives one answer a row")
+            raise click.UsageError(
+                "--prompt needs --model ID ('venice-chat models' has them) and, for one answer a row, no --param n"
+            )
         return Prompts(params, templates, AnswerColumns(answers))
     if templates or answers is not None:
         raise click.UsageError("--system and --schema are for a table; add --prompt")
@@ -132,10 +142,9 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
     from ..batches.journal import Journal
 
     with suppress(NotImplementedError, ValueError, RuntimeError):  # on Windows, or in another thread
-        stop = cast("asyncio.Task[None]", asyncio.current_task()).cancel
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cast("asyncio.Task[None]", asyncio.current_task()).cancel)
     cap, reached = given["budget"], False
-    fatal = (*OF_THE_ACCOUNT, *(_OF_THE_MODEL if "model" in table.task.params else ()))  # every other row would fail, too
+    fatal = (*OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # every other row would fail, too
     journal = Journal(path, retry_failed=given["retry_failed"])
     with journal, _progress_bar(table.total) as show, closing(table.rows()) as rows:
         for row in () if table.task.columns else table.rows():  # without OpenAI's format there are no ids
@@ -168,16 +177,22 @@ class _Table:
         _table_files.check_kind(source)
         _table_files.check_kind(target)
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
-        self._columns: dict[str, None] = {}
-        self.total = self.failed = self._replayed = self._came = self._for_again = 0
-        self._cost = 0.0
-        for row in self.rows():
+        self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
+        self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
+        self._again, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what sends failed rows again; bodies by id
+        for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
             self._columns |= dict.fromkeys(row)
             try:
-                task.request(row)
+                request = task.request(row)
+                self.models.add(request["model"])
+                if "custom_id" in request:  # the journal would refuse its second body, in this run and in all that follow
+                    key, digest, *_ = identity(*split(request))
+                    body, first = seen.setdefault(key, (digest, line))
+                    if body != digest:
+                        raise ValueError(f"custom_id={request['custom_id']!r} stands with another body in line {first}")
             except ValueError as error:
-                raise click.UsageError(f"{source}, row {self.total}: {error}") from None
+                _table_files.wrong(source, line, error)
         if not self.total:
             raise click.UsageError(f"{source} has no rows")
         self._places = array("q", [-1]) * self.total
@@ -186,15 +201,17 @@ class _Table:
         yield from islice(_table_files.read(self._source), self._limit)
 
     def put(self, item: BatchItem[Any]) -> None:
-        result = self.task.result(item)
-        self._came += 1
-        self.failed += bool(item.error or result["error"])
-        self._for_again += item.error is not None and not isinstance(item.error, InvalidArgumentError)
-        self._replayed += item.replayed
+        error, result = item.error, self.task.result(item)
+        answer = item.response or (error.response if isinstance(error, OutputError) else None)
+        good = not (error or result["error"]) and (self.task.columns or not (answer and fault_of(answer, with_tools=True)))
+        self.counts.update({"answered" if good else "unusable" if answer else "failed": 1, "replayed": item.replayed})
+        if error is not None and not is_for_good(error, item.attempts):
+            self._again["same command"] += 1
+        elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
+            self._again.update({_RETRY: 1, "paid": bool(answer)})
         self._cost += 0 if item.replayed else item.cost_usd or 0
         self._places[item.index] = self._spool.seek(0, os.SEEK_END)
-        # Half of a surrogate pair is no text that a file can hold.
-        self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")  # half a surrogate pair: ?
 
     def results(self) -> Iterator[Row]:
         """The rows that have a result, in the order of the input."""
@@ -206,28 +223,31 @@ class _Table:
 
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
-        if not self._came:
+        if not (came := self.counts.total() - self.counts["replayed"]):
             return
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
         self._check_target("was written by somebody else meanwhile")
-        left, seconds = self.total - self._came, monotonic() - self._began
-        if (left or self._limit) and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came:
-            _output.note(f"{self._target} stays as it is, for it has more rows; the journal has what came now")
-        else:
-            columns = [*self._columns, *self.task.columns]
-            _table_files.write(self._target, columns, self.results, self._source, self._put_mark)
-        counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
+        left = self.counts["open"] = self.total - came
+        had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
+        stays = had > came and (left or self._limit)
+        if had > came:
+            why = "stays as it is, for it has more rows" if stays else f"had {had:,} rows, and has {came:,} now"
+            _output.note(f"{self._target} {why}; the journal has all answers")
+        if not stays:
+            _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
+        seconds = monotonic() - self._began
         if as_json:
-            told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
+            told = {"rows": self.total, **self.counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
             _output.line(json.dumps(told))
         else:
-            words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+            words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
             _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
-        if left:
+        if left or (self._again["same command"] and not self._again[_RETRY]):
             _output.note(f"go on with: {again}")
-        elif self._for_again and "--retry-failed" not in again:
-            _output.note(f"try the failed rows again with: {again} --retry-failed")
+        elif self._again[_RETRY]:
+            paid = f" (pays again for {paid:,} of them)" if (paid := self._again["paid"]) else ""
+            _output.note(f"try the failed rows again{paid} with: {again} {_RETRY}")
 
     def _check_target(self, wrong: str) -> None:
         ours = self._mark.read_text("ascii") if self._mark.exists() else ""
@@ -236,8 +256,7 @@ class _Table:
 
     def _put_mark(self, new: Path) -> None:
         """Before a new version takes the place of OUT."""
-        before = _digest(self._target) if self._target.exists() else ""
-        self._mark.write_text(f"{_digest(new)} {before}", "ascii")
+        self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
 
 
 def _digest(path: Path) -> str:
@@ -267,20 +286,21 @@ def _show_status(file: Path, *, as_json: bool) -> None:
     if path is None:
         raise click.UsageError(f"there is no {file}, and no journal beside it")
     with Journal(path) as journal:
-        counts = journal.counts()._asdict()
+        counts: dict[str, Any] = dict.fromkeys(("begun", "answered", "failed", "unusable", "in_flight", "open", "cost_usd"), 0)
         plain = not journal.settings.get("response_format")
         failures = list[dict[str, Any]]()
         for row in journal.rows():
-            fault = row.state == "answered" and row.response and fault_of(row.response, is_text=plain and not row.custom_id)
-            counts["answered"] -= bool(fault)
-            counts["failed"] += bool(fault)
-            if (fault or row.state == "failed") and len(failures) < _MOST_FAILED_SHOWN:
-                words: list[dict[str, Any]] = row.request.get("messages") or [{}]
-                asked = textwrap.shorten(as_text(words[-1].get("content")), 80)
-                failures.append({"custom_id": row.custom_id, "asked": asked, "error": fault or row.error})
+            fault = row.error or (row.response and plain and fault_of(row.response, with_tools=bool(row.custom_id)))
+            wrong = fault if row.state in {"answered", "failed"} else None
+            counts["begun"] += 1
+            counts["unusable" if wrong and row.response else row.state] += 1
+            counts["cost_usd"] += row.cost_usd or 0.0
+            if wrong and len(failures) < _MOST_FAILED_SHOWN:
+                asked = textwrap.shorten(as_text((row.request.get("messages") or [dict[str, Any]()])[-1].get("content")), 80)
+                failures.append({"custom_id": row.custom_id, "asked": asked, "error": wrong})
     if as_json:
         _output.line(json.dumps({**counts, "failures": failures}))
         return
     _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()))
     for each in failures:
-        _output.line(f"{each['custom_id'] or each['asked']}: {each['error']}")
+        _output.line(in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}"))

@@ -5,8 +5,6 @@ is not scripted is answered by an invented model, deterministically. `serve` put
 machine; `Delivery` lists everything that can go wrong with an answer.
 """
 
-from __future__ import annotations
-
 from .account import Account
 from .app import Emulator
 from .backend import Backend, UnsupportedInput

@@ -28,9 +28,7 @@ _MESSAGE_TOKENS = 4
 _MEDIUM_TOKENS = 256
 
 _DEFAULTS = {"enable_e2ee": True, "enable_web_search": "off", "include_venice_system_prompt": True}
-_SWITCHES: dict[str, Any] = {
-    name: _DEFAULTS.get(name, False) for name in VeniceSwitches.__annotations__ if name != "character_slug"
-}
+_SWITCHES: Any = {name: _DEFAULTS.get(name, False) for name in VeniceSwitches.__annotations__ if name != "character_slug"}
 """Venice's switches with their defaults."""
 
 Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]  # what is sent for a chunk
@@ -106,8 +104,6 @@ def token_count(text: str) -> int:
     """How many tokens a text has; a very long text is estimated at four characters a token."""
     return len(text) // 4 if len(text) > 50_000 else len(token_pieces(text))
 
-
-# -- the answer ----------------------------------------------------------------------------------------------------------
 
 Call: TypeAlias = dict[str, Any]
 

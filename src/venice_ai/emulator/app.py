@@ -90,10 +90,7 @@ class Emulator:
         self._backend = backend
         self._script = Script()
         if tee is True:
-            from venice_ai.tee.extra import require_extra
-
-            require_extra()
-            from .enclave import Enclave
+            from .enclave import Enclave  # needs the extra, and says so
 
             tee = Enclave()
         self.enclave: Enclave | None = tee or None  # the enclave; `None` without `tee`
@@ -183,9 +180,8 @@ class Emulator:
         found = lists.get(path, self._catalogue.aliases)(kind)
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
-    # -- the admin's addresses, which the guide to testing lists ---------------------------------------------------------
-
     def _administer(self, incoming: Incoming, now: float) -> Answer:
+        """The answer at one of the addresses that the guide to testing lists."""
         said: dict[str, Any] = {"ok": True}
         try:
             match (incoming.method, incoming.path.removeprefix("/_emulator/")):
@@ -209,8 +205,6 @@ class Emulator:
         except ValueError as reason:
             return contract.refused(400, str(reason))
         return json_answer(200, said)
-
-    # -- chats -----------------------------------------------------------------------------------------------------------
 
     async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
         is_json = incoming.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
@@ -287,9 +281,6 @@ def _play(order: dict[str, Any], enclave: Enclave) -> None:
         enclave.fault = order["fault"]
     if "rotate" in order:
         enclave.rotate()
-
-
-# -- what a step of the script answers -----------------------------------------------------------------------------------
 
 
 def _unspoken(step: Unspoken) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from venice_ai._core.json_values import members
 from venice_ai._wire.assembly import Assembly
@@ -18,6 +18,7 @@ from .delivery import DONE, EVENTS_TYPE, Completion, event
 from .sending import Answer, closed, json_answer
 
 _logger = logging.getLogger(__name__)
+Chunk: TypeAlias = dict[str, Any]
 
 
 class UnsupportedInput(ValueError):
@@ -72,7 +73,7 @@ async def relayed(backend: Backend, shell: Completion) -> Answer:
     return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks, shell.request))
 
 
-async def _whole(chunks: AsyncGenerator[dict[str, Any]], shell: Completion) -> dict[str, Any]:
+async def _whole(chunks: AsyncGenerator[Chunk], shell: Completion) -> dict[str, Any]:
     assembly, said = Assembly(shell.request.choices), shell.body()
     async with aclosing(chunks):
         async for chunk in chunks:
@@ -81,9 +82,7 @@ async def _whole(chunks: AsyncGenerator[dict[str, Any]], shell: Completion) -> d
     return {**said, "choices": [{"logprobs": None, **choice} for choice in assembly.response().model_dump()["choices"]]}
 
 
-async def _events(
-    chunk: dict[str, Any] | None, chunks: AsyncGenerator[dict[str, Any]], request: ChatRequest
-) -> AsyncIterator[bytes]:
+async def _events(chunk: Chunk | None, chunks: AsyncGenerator[Chunk], request: ChatRequest) -> AsyncIterator[bytes]:
     try:
         while chunk is not None:
             for each in request.leaving(chunk) if chunk["choices"] or request.wants_usage else ():
@@ -97,7 +96,7 @@ async def _events(
     yield DONE
 
 
-async def _chunks(backend: Backend, shell: Completion) -> AsyncGenerator[dict[str, Any]]:
+async def _chunks(backend: Backend, shell: Completion) -> AsyncGenerator[Chunk]:
     """The chunks of each choice, for which the backend is called once; the last has the usage of all, and no choice."""
     request = shell.request
     body = {name: value for name, value in request.body.items() if name != "n"}

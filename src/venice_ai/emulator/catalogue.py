@@ -113,12 +113,9 @@ class Catalogue:
         self._models = {each.id: each for each in (ModelResponse.model_validate(model), *others)}
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
-        return [
-            model.model_dump()
-            for model in self._models.values()
-            if kind in {"all", model.type}
-            or (kind == "code" and getattr(model.model_spec.capabilities, "optimizedForCode", None) is True)
-        ]
+        models = self._models.values()
+        coders = [each for each in models if getattr(each.model_spec.capabilities, "optimizedForCode", None) is True]
+        return [each.model_dump() for each in (coders if kind == "code" else models) if kind in {"all", "code", each.type}]
 
     def traits(self, kind: str) -> dict[str, str]:
         models = [model for model in self._models.values() if model.type == kind]

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
+from math import inf
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, defstruct
 from typing_extensions import TypedDict
 
-from venice_ai._core.json_values import items
+from venice_ai._core.json_values import items, members
 from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
@@ -68,7 +69,6 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(WireParams.__annotations__, WireParams),
     "messages": Conversation,
 }
-_NULLABLE = {"stop", "tools"}
 # By what msgspec says: the first that is in it counts.
 _CODES = {"contains unknown field": "unrecognized_keys", " >": "too_small", " <": "too_big", "Invalid": "invalid_enum_value"}
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
@@ -91,7 +91,7 @@ def issues(body: Any) -> Iterator[Issue]:
 
 
 def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
-    if name not in _KINDS or (value is None and name in _NULLABLE):
+    if name not in _KINDS or (value is None and name in {"stop", "tools"}):
         return
     if value is None:
         yield Issue((name,), "Expected a value, received null", "invalid_type")
@@ -139,13 +139,10 @@ def refusal(request: ChatRequest, identity: str) -> Answer | None:
     model = request.model
     if model.model_spec.offline:
         return refused(503, "The model is currently offline. Please try another model.")
-    issues = [
-        Issue(path, f"{'.'.join(map(str, path))} is not supported by model {model.id} ({capability})")
-        for capability, path in needed_capabilities(request.body)
-        if getattr(request.capabilities, capability) is False
-    ]
-    if issues:
-        return invalid(issues)
+    lacking = [(name, path) for name, path in needed_capabilities(request.body) if getattr(request.capabilities, name) is False]
+    if lacking:
+        said = f"is not supported by model {model.id}"
+        return invalid(Issue(path, f"{'.'.join(map(str, path))} {said} ({name})") for name, path in lacking)
     parts = [part for message in request.messages for part in items(message.get("content")) if part.get("type") == "file"]
     if any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for part in parts):
         return refused(413, "File exceeds the maximum allowed size of 25 MB.")
@@ -157,22 +154,19 @@ def refusal(request: ChatRequest, identity: str) -> Answer | None:
 
 
 def _of_the_provider(request: ChatRequest) -> str | None:
-    body = request.body
-    if request.choices > MAX_CHOICES:
-        return f"n is {request.choices}; at most {MAX_CHOICES} choices can be made"
-    longest = request.model.model_spec.maxCompletionTokens
-    if longest and body.get("max_completion_tokens", 0) > longest:
-        return f"max_completion_tokens is {body['max_completion_tokens']}, above this model's {longest}"
-    efforts = request.capabilities.reasoningEffortOptions
-    if request.effort and efforts and request.effort not in efforts:
-        return f"reasoning effort {request.effort!r} is not one of {', '.join(efforts)}"
+    body, effort, names = request.body, request.effort, [function["name"] for function in request.functions]
+    longest, most = request.model.model_spec.maxCompletionTokens or inf, body.get("max_completion_tokens", 0)
+    efforts = request.capabilities.reasoningEffortOptions or []
     choice: Any = body.get("tool_choice")
-    names = [function["name"] for function in request.functions]
-    if isinstance(choice, dict) and choice["function"]["name"] not in names:
-        return f"tool_choice names {choice['function']['name']!r}, which is not among the tools"
-    if choice == "required" and not names:
-        return "tool_choice is required, but there are no tools"
-    return None
+    named = members(members(choice).get("function")).get("name")
+    reasons = {
+        f"n is {request.choices}; at most {MAX_CHOICES} choices can be made": request.choices > MAX_CHOICES,
+        f"max_completion_tokens is {most}, above this model's {longest}": most > longest,
+        f"reasoning effort {effort!r} is not one of {', '.join(efforts)}": effort and efforts and effort not in efforts,
+        f"tool_choice names {named!r}, which is not among the tools": isinstance(choice, dict) and named not in names,
+        "tool_choice is required, but there are no tools": choice == "required" and not names,
+    }
+    return next((reason for reason, wrong in reasons.items() if wrong), None)
 
 
 class Issue(NamedTuple):

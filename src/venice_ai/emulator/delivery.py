@@ -94,8 +94,7 @@ class Completion:
     def body(self) -> dict[str, Any]:
         choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
         parameters = effective_parameters(self.request)
-        whole = self.tail(choices=choices, **self.bill(), venice_parameters=parameters)
-        return {**whole, "object": "chat.completion"}
+        return self.tail(object="chat.completion", choices=choices, **self.bill(), venice_parameters=parameters)
 
     def chunks(self, how: Delivery) -> Iterator[dict[str, Any]]:
         call_index, bare = how.get("call_index", "normal"), how.get("bare_fragments", False)

@@ -177,8 +177,6 @@ _MERGES: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-# -- making a value ------------------------------------------------------------------------------------------------------
-
 _DEEP = 4
 _LARGEST = 10_000
 
@@ -373,8 +371,6 @@ def _candidates(schema: Schema, salt: int) -> Iterator[int | float]:
     if low is not None and high is not None:
         yield from (low, low + (high - low) * (salt % 97 + 1) / 99)
 
-
-# -- patterns ------------------------------------------------------------------------------------------------------------
 
 # They have no public names, and no types. They read what `re` reads: a reader of our own would be a second opinion.
 _parser: Any = import_module("re._parser")

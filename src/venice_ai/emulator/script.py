@@ -200,8 +200,7 @@ class Script:
         steps, path = steps_from_json(order["steps"]), str(order.get("path", CHAT_PATH))
         if order.get("always"):
             self.always[path] = steps[-1] if steps else None
-        else:
-            self.left[path].extend(steps)
+        self.left[path].extend(steps[:-1] if order.get("always") else steps)
         return len(steps)
 
 

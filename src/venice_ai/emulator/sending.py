@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isfinite
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from venice_ai._core.request import SECRET_HEADERS
 from venice_ai._wire import json_text
@@ -28,8 +28,7 @@ are infinite, until the caller leaves. `"reset"` resets the connection."""
 Body: TypeAlias = Iterable[Act] | AsyncIterator[Act]
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     method: str
     path: str
     query: Mapping[str, str]

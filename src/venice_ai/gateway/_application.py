@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from copy import deepcopy
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, cast
+from typing import Any, Final, NamedTuple, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
@@ -35,9 +35,6 @@ from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
 from ._errors import body_of, headers_of, status_of, told_by
 
-if TYPE_CHECKING:
-    from multidict import CIMultiDictProxy
-
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
 _PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/models"
@@ -54,31 +51,24 @@ logger = logging.getLogger("venice_ai.gateway")
 class Gateway:
     """What answers. `under_way` has the tasks of the requests that are being answered, and what to log of each."""
 
-    def __init__(
-        self,
-        client: VeniceClient,
-        token: str | None,
-        *,
-        allow_hosts: Collection[str] = (),
-        clear_on_request: bool = False,
-        sealed_tools: bool = False,
-        rpm: int | None = None,
-        patience_seconds: float = 60.0,
-    ) -> None:
+    def __init__(self, client: VeniceClient, token: str | None, options: Options) -> None:
+        if unknown := [*options.keys() - Options.__annotations__.keys()]:
+            raise TypeError(f"a gateway has no option {unknown[0]!r}")
         if not isinstance(client, VeniceClient):
             raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
-        if (rpm is not None and rpm < 1) or not patience_seconds > 0:
-            wrong = f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience_seconds!r} above 0"
+        rpm, self.patience = options.get("rpm"), options.get("patience_seconds", 60.0)
+        if (rpm is not None and rpm < 1) or not self.patience > 0:
+            wrong = f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={self.patience!r} above 0"
             raise InvalidArgumentError(wrong)
         if token is not None and not _TOKEN.fullmatch(token):
             raise InvalidArgumentError("token must be 8 or more characters of ASCII without blanks; token=True makes one")
-        if allow_hosts and token is None:
+        self._names = frozenset(name.lower() for name in options.get("allow_hosts", ()))
+        if self._names and token is None:
             raise InvalidArgumentError("a server that other machines can reach needs a token; token=True makes one")
         self._client = client
         self._token = None if token is None else token.encode()
-        self._names = frozenset(name.lower() for name in allow_hosts)
-        self._clear_on_request, self._sealed_tools = clear_on_request, sealed_tools
-        self.patience = patience_seconds
+        self._clear_on_request: bool = options.get("clear_on_request", False)
+        self._sealed_tools: bool = options.get("sealed_tools", False)
         self._begun = deque[float](maxlen=rpm)  # when the last chats began, as many as a minute may have
         self._turn = asyncio.Lock()
         self.under_way: dict[Any, str] = {}
@@ -91,7 +81,7 @@ class Gateway:
         self.under_way[task] = ""
         try:
             try:
-                self._let_in(request.headers, needs_token=request.path != "/healthz")
+                self._let_in(request)
                 response = await handler(request)
             except web.HTTPException as error:
                 response = _refusal(APIError(f"{error.reason}; {_PATHS}", status_code=error.status), error.headers.get("Allow"))
@@ -113,20 +103,20 @@ class Gateway:
     def _note(self, words: str) -> None:
         self.under_way[asyncio.current_task()] += words
 
-    def _let_in(self, headers: CIMultiDictProxy[str], *, needs_token: bool) -> None:
+    def _let_in(self, request: web.Request) -> None:
         """Raises the APIError for a request that is not allowed in, by its headers.
 
         Any page can have its browser send requests to this machine, and read the answers if its own name leads here (DNS
         rebinding). Such requests name the page's site in `Host` or `Origin`, or carry `Sec-Fetch-Site`; programs' do not.
         """
-        hosts = headers.getall("Host", [])
+        headers, hosts = request.headers, request.headers.getall("Host", [])
         host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         name = "" if host is None else host[1] or host[2]
         if not (is_loopback(name) or name in self._names):
             raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
         if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
             raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
-        if self._token is not None and needs_token:
+        if self._token is not None and request.path != "/healthz":
             scheme, _, given = headers.get("Authorization", "").partition(" ")
             same = compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
             if not (same and scheme.lower() == "bearer"):
@@ -142,15 +132,13 @@ class Gateway:
                 request.transport.abort()
             raise ConnectionResetError("the program reads too slowly") from None
 
-    # -- chats -----------------------------------------------------------------------------------------------------------
-
     async def chat(self, request: web.Request) -> web.StreamResponse:
         if self._client.telemetry is not None:
             self._client.telemetry.join(request.headers)
         body, tee = await self._body(request), self._client.tee_options
         asked = _asked_by(body, tee, clear_on_request=self._clear_on_request, sealed_tools=self._sealed_tools)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
-        words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
+        words = (" sealed" * asked.keywords["e2ee"], " stream" * streams, *(f", without {name}" for name in asked.dropped))
         self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
         await self._wait_for_turn()
         if streams:
@@ -216,8 +204,6 @@ class Gateway:
             self._note(_tokens(stream.usage))
             return response
 
-    # -- all else --------------------------------------------------------------------------------------------------------
-
     def _is_listed(self, model: object) -> bool:
         return self._client.min_privacy != "e2ee" or str(model).startswith(PREFIX)
 
@@ -275,7 +261,7 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
     Raises:
         InvalidArgumentError: an argument is not allowed.
     """
-    gateway = Gateway(client, token, **options)
+    gateway = Gateway(client, token, options)
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway
     application.add_routes(
@@ -293,7 +279,6 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
 
 class _Asked(NamedTuple):
     keywords: dict[str, Any]  # of `create`; fields that are not known here are in its `extra_body`, and go through as they are
-    sealed: bool  # whether it is to be end-to-end encrypted
     usage: bool  # whether the program wants to be told the usage of a stream
     dropped: tuple[str, ...]  # the fields that are left out because they would not be encrypted
     calling: list[Any] | None  # the messages, if the calls of the answer stand in its text
@@ -307,6 +292,8 @@ def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_reque
     """
     fields = dict(body)
     model, messages, stream = (fields.pop(name, None) for name in ("model", "messages", "stream"))
+    if isinstance(messages, str):  # which `create` takes, and the API does not
+        raise InvalidRequestError("messages must be a list of messages, not a text")
     model = model.strip() if isinstance(model, str) else model  # as the client does: a blank must not hide the prefix
     if (most := fields.pop("max_tokens", None)) is not None and fields.get("max_completion_tokens") is None:
         fields["max_completion_tokens"] = most
@@ -330,7 +317,7 @@ def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_reque
         guard({**({} if clear_on_request else fields), **conversation}, floor="e2ee", roles=roles)
     known = {name: fields.pop(name) for name in _PARAMETERS.intersection(fields)}
     keywords = {**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}
-    return _Asked(keywords, sealed, usage, dropped, calling)
+    return _Asked(keywords, usage, dropped, calling)
 
 
 async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncIterator[ChatCompletionChunk]:
@@ -380,5 +367,4 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 
 
 def _refusal(error: Exception, allow: str | None = None) -> web.Response:
-    headers = {} if allow is None else {"Allow": allow}
-    return _json(body_of(error), status_of(error), {**headers_of(error), **headers})
+    return _json(body_of(error), status_of(error), headers_of(error) | ({} if allow is None else {"Allow": allow}))

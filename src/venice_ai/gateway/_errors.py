@@ -5,11 +5,11 @@ What Venice says beside its `error`, such as `issues` and `details`, stays besid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import exceptions
+from .._core.json_values import members
 
 if TYPE_CHECKING:
     from ..types.attestation import AttestationReport
@@ -46,18 +46,16 @@ def status_of(error: Exception) -> int:
 
 def body_of(error: Exception) -> dict[str, Any]:
     status, body = status_of(error), getattr(error, "body", None)
-    beside = dict(cast("Mapping[str, Any]", body)) if isinstance(body, Mapping) else {}
+    beside = dict(members(body))
     said = beside.pop("error", None)
-    if isinstance(said, str) and said:
-        said = {"message": said}
+    said = {"message": said} if isinstance(said, str) and said else members(said)
     found: dict[str, Any] = {
         "message": str(error),
         "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error"),
         "param": None,
         "code": getattr(error, "code", None),
     }
-    if isinstance(said, Mapping):
-        found |= {name: each for name, each in cast("Mapping[str, Any]", said).items() if each is not None}
+    found |= {name: each for name, each in said.items() if each is not None}
     if (report := getattr(error, "report", None)) is not None:
         beside["report"] = report.to_dict()
     return {"error": found, **beside}

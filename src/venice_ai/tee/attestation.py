@@ -265,7 +265,7 @@ class _Case(workload.Software):
 
     def check_gpus(self) -> None:
         payload, asked = self.reply.get("nvidia_payload"), self.given.nras
-        found, self._gpus = gpu.check(payload, self.given.nonce, self.options, expected_count=self._number_of_gpus())
+        found, self._gpus = gpu.check(payload, self.given.nonce, self.options, expected=self._number_of_gpus())
         self.checks += found
         if asked is None and self.options.gpu == "nras" and payload is not None:
             asked = "it was not asked"

@@ -22,11 +22,10 @@ import msgspec
 from ..types.attestation import Check, Tcb
 from .canonical import parse, shaped
 from .checks import COLLATERAL, outcome, run, skipped
-from .types import INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
+from .types import END_OF_TIME, INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
 
 _SIGNERS: Final = {
-    "tcb_info_issuer_chain": "Intel SGX TCB Signing",
-    "qe_identity_issuer_chain": "Intel SGX TCB Signing",
+    **dict.fromkeys(("tcb_info_issuer_chain", "qe_identity_issuer_chain"), "Intel SGX TCB Signing"),
     "pck_crl_issuer_chain": "Intel SGX PCK ",
 }
 """What stands in the names of those who may sign. Each is issued by the root; a platform's own key signs nothing here."""
@@ -34,7 +33,6 @@ _TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_ident
 _BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 FIELDS: Final = (*_TEXTS, *_BINARIES)  # what collateral is made of: five texts, and four binaries in hex
 _STATUS_TROUBLE = re.compile(r"TCB status (?:is invalid: )?(\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level")
-_END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"
 
@@ -49,8 +47,8 @@ def check(quote: bytes, given: CollectedEvidence, options: TeeOptions) -> tuple[
     try:
         claims = _claims(quote, collateral, given.now, options.trust.intel_root_der)
     except ValueError as error:
-        name, why, known = error.args if isinstance(error, _Refused) else ("collateral", str(error), None)
-        return skipped(COLLATERAL, failed=outcome(name, "fail", why)), known
+        name, why, *known = error.args if isinstance(error, _Refused) else ("collateral", str(error))
+        return skipped(COLLATERAL, failed=outcome(name, "fail", why)), next(iter(known), None)
     tcb, before = _tcb(claims, collateral), given.seen or Seen()
     checks = [
         outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires or 0)}"),
@@ -62,14 +60,14 @@ def check(quote: bytes, given: CollectedEvidence, options: TeeOptions) -> tuple[
 
 
 class _Refused(ValueError):
-    """The check that failed first, why, and what is known of the platform."""
+    """The check that failed first, why, and perhaps what is known of the platform."""
 
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
     from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it has types
 
-    if not 0 <= now < _END_OF_TIME:
+    if not 0 <= now < END_OF_TIME:
         raise ValueError(f"{now!r} is not a time that collateral could be valid at")
     seconds = int(now)
     parts = _parts(collateral)
@@ -128,11 +126,9 @@ def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
     """Finds the check that an error message of dcap-qvl is about."""
     reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
     if "CertRevoked" in reason:
-        return _Refused(
-            "revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones", None
-        )
+        return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")
     if (found := _STATUS_TROUBLE.search(reason)) is None:
-        return _Refused("collateral", f"{reason}{_window_words(collateral, now)}", None)
+        return _Refused("collateral", f"{reason}{_window_words(collateral, now)}")
     status = next(filter(None, found.groups()), "")
     details = {
         "": f"the platform is older than anything Intel has a status for: {reason}",
@@ -198,8 +194,6 @@ def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> str:
 
 
 class _Times(msgspec.Struct, rename="camel"):
-    """From when until when a text of Intel's says that it is valid."""
-
     issue_date: Annotated[dt.datetime, msgspec.Meta(tz=True)]
     next_update: Annotated[dt.datetime, msgspec.Meta(tz=True)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -57,7 +57,7 @@ class Sealer:
     def __init__(self, public_key: bytes, *, ephemeral: PrivateKey | None = None) -> None:
         own = Key() if ephemeral is None else ephemeral
         self._head = own.public_key
-        self._cipher = _cipher(own.shared_x(public_key, single_use=ephemeral is None))
+        self._cipher = _cipher(own, public_key, single_use=ephemeral is None)
 
     def seal(self, text: bytes, *, nonce: bytes | None = None) -> str:
         """The envelope of a text. A nonce is only given where an answer is known; two texts must never share one."""
@@ -76,12 +76,7 @@ class Opener(InMemory):
     def __init__(self, private: PrivateKey | None = None) -> None:
         own = Key() if private is None else private
         self.public_key: bytes = own.public_key  # the key to seal to, 65 bytes
-
-        @lru_cache(maxsize=_KEPT_KEYS)  # of the last senders: many reuse their key for a whole answer
-        def cipher_of(sender: bytes) -> AESGCM:
-            return _cipher(own.shared_x(sender))
-
-        self._cipher_of = cipher_of
+        self._cipher_of = lru_cache(maxsize=_KEPT_KEYS)(partial(_cipher, own))  # many senders reuse their key
         self._opened: set[bytes] = set()
 
     def open(self, envelope: str) -> bytes:
@@ -106,5 +101,5 @@ class Opener(InMemory):
         return text
 
 
-def _cipher(shared_x: bytes) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), 32, None, b"ecdsa_encryption").derive(shared_x))
+def _cipher(own: PrivateKey, other: bytes, *, single_use: bool = False) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), 32, None, b"ecdsa_encryption").derive(own.shared_x(other, single_use=single_use)))

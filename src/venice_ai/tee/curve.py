@@ -45,10 +45,8 @@ class OpenSslKey(InMemory):
     __slots__ = ("_key", "public_key")
 
     def __init__(self, secret: bytes | None = None) -> None:
-        curve = ec.SECP256K1()
-        self._key = (
-            ec.generate_private_key(curve) if secret is None else ec.derive_private_key(int.from_bytes(secret, "big"), curve)
-        )
+        curve, number = ec.SECP256K1(), None if secret is None else int.from_bytes(secret, "big")
+        self._key = ec.generate_private_key(curve) if number is None else ec.derive_private_key(number, curve)
         self.public_key: bytes = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:  # it is safe in any case

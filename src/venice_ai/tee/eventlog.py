@@ -34,11 +34,9 @@ class Replay(NamedTuple):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """An event as logs have it; digest and payload are hex."""
-
     imr: Annotated[int, msgspec.Meta(ge=0, le=_RUNTIME_REGISTER)]
     event_type: int
-    digest: str | None = None
+    digest: str | None = None  # in hex, as the payload
     event: str = ""
     event_payload: str | None = None
 

@@ -13,9 +13,8 @@ from typing import Any, Final, cast
 
 from .._core.json_values import members
 from .canonical import members_of, parse
-from .types import NVIDIA_ROOT_SHA256, CollectedEvidence, Documents, Seen, TeeOptions
+from .types import END_OF_TIME, NVIDIA_ROOT_SHA256, CollectedEvidence, Documents, Seen, TeeOptions
 
-END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
 # How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too.
 _BYTES: Final = "latin-1"
 

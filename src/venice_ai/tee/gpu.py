@@ -27,7 +27,6 @@ from .types import TeeOptions
 _CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
 _EXAMINED: Final = ("gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_firmware", "gpu_unique")
 """The checks on each piece of evidence."""
-_MOST_GPUS = 64
 _REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
 _RESPONSE = bytes.fromhex("1160")
 _REQUEST_BYTES, _SIGNATURE_BYTES, _NONCE_BYTES = 37, 96, 32
@@ -44,10 +43,8 @@ def chip(text: str) -> str | None:
     return found[0] if (found := _CHIP.search(text)) else None
 
 
-def check(
-    payload: object, nonce: bytes, options: TeeOptions, *, expected_count: int | None = None
-) -> tuple[list[Check], list[Gpu]]:
-    """The checks on `nvidia_payload` (JSON, its text, or `None`), and the GPUs if all passed. `expected_count` is unsigned."""
+def check(payload: object, nonce: bytes, options: TeeOptions, *, expected: int | None = None) -> tuple[list[Check], list[Gpu]]:
+    """The checks on `nvidia_payload` (JSON, its text, or `None`), and the GPUs if all passed. `expected` are so many."""
     if options.gpu == "off":
         return [], []
     if payload is None:
@@ -63,9 +60,9 @@ def check(
     found.expect(same_nonce(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, options.trust.nvidia_root_sha256, found) for number, item in enumerate(items)]
     checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
-    status: Status = "pass" if expected_count in {None, len(items)} else "warn"
+    status: Status = "pass" if expected in {None, len(items)} else "warn"
     unknown = "answered; the machine does not say how many it has"
-    counted = f"{len(items)} {unknown if expected_count is None else f'of {expected_count} GPUs answered'}"
+    counted = f"{len(items)} {unknown if expected is None else f'of {expected} GPUs answered'}"
     whole = not any(found.problems.values())
     return [*checks, outcome("gpu_count", status, counted)], [gpu for gpu in gpus if gpu is not None] if whole else []
 
@@ -90,17 +87,13 @@ def _outcome(name: str, problems: list[str], doubt: str | None, count: int) -> C
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """What the payload holds of one GPU; bytes are base64."""
-
-    certificate: bytes
+    certificate: bytes  # both are in base64
     evidence: bytes
     nonce: object = None
 
 
 class _Payload(msgspec.Struct, frozen=True):
-    """The value of `nvidia_payload`, as NVIDIA's tools write it."""
-
-    evidence_list: Annotated[list[_Item], msgspec.Meta(min_length=1, max_length=_MOST_GPUS)]
+    evidence_list: Annotated[list[_Item], msgspec.Meta(min_length=1, max_length=64)]
     nonce: object = None
 
 

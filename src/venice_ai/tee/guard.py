@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from operator import not_
 from typing import Any, Final, Literal, TypeAlias, cast
 
+from .._core.json_values import items, members
 from .._core.privacy import PREFIX, switches_in
 from ..exceptions import InvalidRequestError
+from ..types._base import is_array
 from ..types.api.chat import content_text
 from ..types.api.params import ChatParams, Reasoning, StreamSwitches, VeniceSwitches
 
@@ -21,7 +23,6 @@ MODEL_KEY: Final = "X-Venice-TEE-Model-Pub-Key"
 ALGORITHM: Final = "X-Venice-TEE-Signing-Algo"
 
 _OWN_HEADERS = frozenset(name.lower() for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
-_OWN_FIELDS = frozenset({"model", "messages", "stream"})
 _IN_CLEAR = ("stop", "metadata", "user")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _OF_MESSAGES = frozenset(
@@ -49,11 +50,10 @@ def guard(
     if not isinstance(model, str) or not isinstance(messages, list) or not messages:  # of a session that is used directly
         raise InvalidRequestError("a request to seal needs a model and a list of messages. Nothing was sent.")
     _check_model(model)
-    for name in headers or ():
-        if name.lower() in _OWN_HEADERS:
-            raise InvalidRequestError(f"extra_headers must not set {name!r} with e2ee: the keys are made for each request")
+    if own := [name for name in headers or () if name.lower() in _OWN_HEADERS]:
+        raise InvalidRequestError(f"extra_headers must not set {own[0]!r} with e2ee: the keys are made for each request")
     for name, value in body.items():
-        if name not in _OWN_FIELDS and value is not None:
+        if name not in {"model", "messages", "stream"} and value is not None:
             _check_field(name, value)
     for index, message in enumerate(cast("list[Any]", messages)):
         _check_message(f"messages.{index}", message)
@@ -199,18 +199,14 @@ def _check_message(path: str, message: Any) -> None:
             place = f"{path}.{name}" if name in _OF_MESSAGES else path
             raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
     content: Any = said.get("content")
-    if not (content is None or isinstance(content, str) or _is_text_in_parts(content)):
+    parts = [members(part) for part in items(content)]
+    in_parts = is_array(content) and all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in parts)
+    if not (content is None or isinstance(content, str) or in_parts):
         raise _refusal(f"{path}.content", "a part of it is not text, and only text is encrypted")
     try:
         (content_text(cast("object", content)) or "").encode()
     except UnicodeEncodeError:
         raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is not a character") from None
-
-
-def _is_text_in_parts(content: object) -> bool:
-    parts = cast("list[Any]", content) if isinstance(content, list) else [None]
-    texts = [cast("Mapping[str, Any]", part) for part in parts if isinstance(part, Mapping)]
-    return len(texts) == len(parts) and all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in texts)
 
 
 def _says_something(value: Any) -> bool:

@@ -22,7 +22,6 @@ from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import InMemory, PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, NAME, guard, has_text
 
-_CHUNK = "chat.completion.chunk"
 _OF_A_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _SEALED = frozenset({"content", "reasoning_content", "reasoning"})
 # What is an answer in clear, or part of one, whatever it holds.
@@ -127,7 +126,7 @@ class TeeSession(InMemory):
                 return chunk
             self._note(chunk)
         said = chunk.get("model"), chunk.get("object"), chunk.get("created").__class__
-        if said != (self.attestation.model, _CHUNK, int):
+        if said != (self.attestation.model, "chat.completion.chunk", int):
             self._look_at_identity(chunk)
         if choices := chunk.get("choices"):
             if choices.__class__ is not list:

@@ -13,11 +13,6 @@ from .types import INTEL_AND_NVIDIA, LEVELS, GpuPolicy, QuoteVerifier, Signature
 
 MIN_LEVEL_VARIABLE: Final = "VENICE_TEE_MIN_LEVEL"
 
-# From the least to the most. `auto` accepts no less than `quote`, but runs every further check that can run.
-_LEVELS = ("server", "auto", *(level for level in get_args(Verification) if level not in {"auto", "server"}))
-_GPU = ("off", *(policy for policy in get_args(GpuPolicy) if policy != "off"))
-_SIGNATURES = get_args(SignaturePolicy)
-
 
 def effective(call: TeeOptions | None, client: TeeOptions | None, environment: Mapping[str, str]) -> TeeOptions:
     """The options that hold for a call."""
@@ -29,7 +24,7 @@ def effective(call: TeeOptions | None, client: TeeOptions | None, environment: M
         raise InvalidRequestError(f"{MIN_LEVEL_VARIABLE}={least!r} must be one of {', '.join(map(repr, LEVELS))}")
     if least == "pinned" and options.pins is None:
         raise InvalidRequestError(f"{MIN_LEVEL_VARIABLE}='pinned' needs TeeOptions(pins=...): what may run in the enclave")
-    return options.replace(verification=_most(_LEVELS, least, options.verification))
+    return options.replace(verification=_most(Verification, least, options.verification))
 
 
 def check_floor(floor: Literal["tee", "e2ee"] | None, options: TeeOptions) -> None:
@@ -49,9 +44,9 @@ def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
         raise InvalidRequestError("the options of a call must not pin other measurements than the client's")
     roles = call.encrypt_roles, client.encrypt_roles
     return call.replace(
-        verification=_most(_LEVELS, call.verification, client.verification),
-        gpu=_most(_GPU, call.gpu, client.gpu),
-        verify_signature=_most(_SIGNATURES, call.verify_signature, client.verify_signature),
+        verification=_most(Verification, call.verification, client.verification),
+        gpu=_most(GpuPolicy, call.gpu, client.gpu),
+        verify_signature=_most(SignaturePolicy, call.verify_signature, client.verify_signature),
         tcb_statuses=call.tcb_statuses & client.tcb_statuses,
         min_tcb_eval=max(call.min_tcb_eval, client.min_tcb_eval),
         allowed_td_attributes_mask=call.allowed_td_attributes_mask & client.allowed_td_attributes_mask,
@@ -68,8 +63,8 @@ def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
     )
 
 
-def _most(order: tuple[str, ...], *given: str) -> Any:
-    return max(given, key=order.index)
+def _most(policy: Any, *given: str) -> Any:
+    return max(given, key=get_args(policy).index)
 
 
 class _All(tuple[QuoteVerifier, ...]):

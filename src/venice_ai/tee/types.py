@@ -13,8 +13,9 @@ from ..exceptions import InvalidRequestError
 from ..types.attestation import LEVELS as LEVELS  # noqa: PLC0414  # users import both from here
 from ..types.attestation import Level as Level  # noqa: PLC0414
 
-Verification: TypeAlias = Literal["auto", "server", "quote", "hardware", "pinned"]
-GpuPolicy: TypeAlias = Literal["verify-if-present", "require", "nras", "off"]
+# From the least to the most. `auto` accepts no less than `quote`, but runs every further check that can run.
+Verification: TypeAlias = Literal["server", "auto", "quote", "hardware", "pinned"]
+GpuPolicy: TypeAlias = Literal["off", "verify-if-present", "require", "nras"]
 SignaturePolicy: TypeAlias = Literal["off", "try", "require"]
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool")
@@ -28,6 +29,7 @@ INTEL_ROOT_SHA256: Final = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cb
 """SHA-256 of the DER form of the Intel SGX Root CA."""
 NVIDIA_ROOT_SHA256: Final = "102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48"
 """SHA-256 of the DER form of the NVIDIA Device Identity CA."""
+END_OF_TIME: Final = 2**37  # the year 6325, in seconds since 1970; beyond it the calendars of some systems end
 
 
 @runtime_checkable
@@ -215,12 +217,12 @@ class MeasurementPins:
         return cls(**pins)
 
 
-_SEVERAL: Final[dict[str, tuple[_Rule, str | None]]] = {
-    "tcb_statuses": (_one_of(*TCB_STATUSES), "no platform could pass"),
-    "os_images": ((lambda value: isinstance(value, OsImage), "some OsImage"), None),
-    "encrypt_roles": (_one_of(*ROLES), "nothing would be sealed"),
+_SEVERAL: Final[dict[str, tuple[type, _Rule, str | None]]] = {
+    "tcb_statuses": (frozenset, _one_of(*TCB_STATUSES), "no platform could pass"),
+    "os_images": (tuple, (lambda value: isinstance(value, OsImage), "some OsImage"), None),
+    "encrypt_roles": (tuple, _one_of(*ROLES), "nothing would be sealed"),
 }
-"""The options that hold several values: the rule for each of them, and why there must be one."""
+"""The options that hold several values: in what, the rule for each of them, and why there must be one."""
 _OPTIONS: Final[dict[str, _Rule]] = {
     "verifier": (_has_method("verify"), "an object with a method verify(attestation)"),
     "verification": _one_of(*get_args(Verification)),
@@ -294,13 +296,12 @@ class TeeOptions:
             _check(name, getattr(self, name), rule)
         if self.nonce is not None:
             object.__setattr__(self, "nonce", _hex("nonce", self.nonce, 64))
-        for name, (rule, otherwise) in _SEVERAL.items():
+        for name, (holder, rule, otherwise) in _SEVERAL.items():
             if (name, value := getattr(self, name)) == ("encrypt_roles", "all"):
                 continue
             for each in (values := _each(name, value, otherwise)):
                 _check(name, each, rule)
-            object.__setattr__(self, name, values)
-        object.__setattr__(self, "tcb_statuses", frozenset(self.tcb_statuses))
+            object.__setattr__(self, name, holder(values))
         if self.verification == "pinned" and self.pins is None:
             raise InvalidRequestError("verification='pinned' needs pins=MeasurementPins(...): what may run in the enclave")
         if self.verification == "server" and (self.pins is not None or self.gpu in {"require", "nras"}):

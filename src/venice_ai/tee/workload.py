@@ -253,17 +253,15 @@ class Software:
         named = [image for image in images if image.os_image_hash == self.workload.os_image_hash]
         found = next((image for image in named if all(measured[name] == getattr(image, name) for name in OS_PINS)), None)
         if (found is not None and found.is_dev) or "-dev-" in claim:
-            trouble = f"{found.name if found else claim} is made for development: its operator can log in and read prompts"
+            why = f"{found.name if found else claim} is made for development: its operator can log in and read prompts"
         elif found is not None:
             return f"os image {found.name} {self.workload.os_image_hash}"
         elif named:
-            trouble = (
-                f"the log names {named[0].name or self.workload.os_image_hash}, and mrtd, rtmr1 or rtmr2 are not those of it"
-            )
+            why = f"the log names {named[0].name or self.workload.os_image_hash}, and mrtd, rtmr1 or rtmr2 are not those of it"
         else:
-            trouble = f"{self.workload.os_image_hash} is unknown, so that its log is nothing but its own word"
-        fail_if(not self.options.allow_dev_image, f"the operating system image: {trouble}")
-        raise CheckWarning(f"the operating system image: {trouble}. TeeOptions(allow_dev_image=False) refuses it")
+            why = f"{self.workload.os_image_hash} is unknown, so that its log is nothing but its own word"
+        fail_if(not self.options.allow_dev_image, f"the operating system image: {why}")
+        raise CheckWarning(f"the operating system image: {why}. TeeOptions(allow_dev_image=False) refuses it")
 
     def pins(self) -> str:
         """Everything pinned has one of the values it may have."""

@@ -97,8 +97,6 @@ class Cassette(msgspec.Struct, forbid_unknown_fields=True):
         Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
 
 
-# -- redaction -----------------------------------------------------------------------------------------------------------
-
 # Headers, and parts of a query, that stand for an account, a person or a request.
 _SECRET = re.compile(
     r"^(?!x-ratelimit).*(?:auth|cookie|secret|token(?!s)|(?<![a-z])key(?![a-z])|apikey|sign-in|signature|session|balance"

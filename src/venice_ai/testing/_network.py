@@ -11,8 +11,8 @@ from typing import Any, cast
 from .._core.machine import is_loopback
 
 # Which argument names the other machine: https://docs.python.org/3/library/audit_events.html
-_PLACES = {f"socket.{name}": 1 for name in ("connect", "sendto", "sendmsg")}
-_PLACES |= {f"socket.{name}": 0 for name in ("getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo")}
+_SECOND = {f"socket.{name}": 1 for name in ("connect", "sendto", "sendmsg")}
+_PLACES = _SECOND | {f"socket.{name}": 0 for name in ("getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo")}
 _guards: list[list[AssertionError]] = []
 _listen = cache(sys.addaudithook)  # once, for there is no way to remove one
 

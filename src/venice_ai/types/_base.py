@@ -48,10 +48,7 @@ class _FieldsAsSignature:
     def __get__(self, instance: object | None, owner: type[Model]) -> Signature:
         if instance is not None:
             raise AttributeError("__signature__")
-        # Names that begin with an underscore are tables of the class, this one among them.
-        declared = [item for base in reversed(owner.__mro__) for item in vars(base).get("__annotations__", {}).items()]
-        fields = {name: kind for name, kind in declared if not name.startswith("_")}
-        empty = Parameter.empty
+        fields, empty = owner._fields, Parameter.empty  # the tables of the class
         defaults = {name: empty if name in owner._certain else getattr(owner, name, empty) for name in fields}  # noqa: SLF001
         shown = [Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=fields[name]) for name in fields]
         return Signature(sorted(shown, key=lambda field: field.default is not empty))
@@ -79,17 +76,18 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
     """Fields that read as an empty list where the JSON has none: the lists of objects that every reply has."""
     _certain: ClassVar[frozenset[str]] = frozenset()
     """Nested fields that read as an (empty) object, or list of objects, whatever the JSON has in their place."""
-    _fields: ClassVar[frozenset[str]] = frozenset()
+    _fields: ClassVar[dict[str, Any]] = {}
+    """The names of the fields, those of base classes first, with their annotations."""
     _required: ClassVar[frozenset[str]] = frozenset()
     _constants: ClassVar[dict[str, Any]] = {}
     __signature__: ClassVar[Any] = _FieldsAsSignature()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = [name for name in cls.__annotations__ if not name.startswith("_")]
+        own = {name: kind for name, kind in cls.__annotations__.items() if not name.startswith("_")}
         declared = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
-        cls._fields = cls._fields.union(own)
-        found = {name: kind for name in own if (kind := _OBJECTS.fullmatch(str(cls.__annotations__[name])))}
+        cls._fields = cls._fields | own
+        found = {name: shape for name, kind in own.items() if (shape := _OBJECTS.fullmatch(str(kind)))}
         known = getattr(sys.modules.get(cls.__module__), "__dict__", {})
         kinds = {name: known.get(each["name"]) for name, each in found.items()}
         views = {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, View)}
@@ -345,18 +343,16 @@ def plain(value: Any) -> Any:
     """A copy of a JSON value as plain dicts, lists, texts and numbers, also of an `Enum` or of numpy's `float64`."""
     if type(value) in _SCALARS:  # most values by far
         return value
-    if isinstance(value, (dict, Model)):
-        items = cast("dict[Any, Any]", value if isinstance(value, dict) else value.__dict__).items()
+    if isinstance(value, (dict, Model, Mapping)):
+        items = cast("Mapping[Any, Any]", value.__dict__ if isinstance(value, Model) else value).items()
         return {
             key if key.__class__ is str else _name(key): item if type(item) in _SCALARS else plain(item) for key, item in items
         }
-    if isinstance(value, Mapping):
-        return {_name(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, (set, frozenset)):
         return sorted(map(plain, cast("set[Any]", value)), key=repr)  # the same input is always the same bytes
-    itself: Any = next((itself(value) for kind, itself in _ITSELF if isinstance(value, kind)), value)
+    itself: Any = next((itself(value) for kind, itself in _ITSELF.items() if isinstance(value, kind)), value)
     return plain(_dumped(value)) if is_foreign_model(value) else itself
 
 
@@ -370,16 +366,22 @@ def _dumped(value: Any) -> Any:
     from pydantic_core import to_jsonable_python  # whoever has such an object has loaded it
 
     # Not pydantic's own mode for JSON, in which infinity becomes null.
-    return to_jsonable_python(value.model_dump(by_alias=True, exclude_none=True), inf_nan_mode="constants")
+    return to_jsonable_python(value.model_dump(by_alias=True, exclude=_unset(value) or None), inf_nan_mode="constants")
+
+
+def _unset(value: Any) -> dict[Any, Any]:
+    """The fields that are None, as pydantic's `exclude` wants them told: `exclude_none` would leave out a TypedDict's, too."""
+    fields: Any = getattr(cast("Any", type(value)), "model_fields", ("root",))
+    if is_model := "root" not in fields:
+        value = {name: getattr(value, name, None) for name in fields}
+    is_list = isinstance(value, (list, tuple))
+    items: Any = cast("Any", value).items() if isinstance(value, dict) else enumerate(cast("Any", value)) if is_list else ()
+    return {key: inner for key, each in items if (inner := True if is_model and each is None else _unset(each))}
 
 
 # By these methods, because what a class has in their place may say something else.
-_ITSELF: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-    (Enum, lambda each: plain(each.value)),
-)
+_ITSELF: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+_ITSELF[Enum] = lambda each: plain(each.value)
 
 
 def _name(key: Any) -> Any:

@@ -6,8 +6,6 @@ a text that holds one cannot be printed, sent, or read as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 
 def is_whole(text: str) -> bool:
     """Whether the text has no half of a pair, so that it can be written as UTF-8."""
@@ -16,11 +14,6 @@ def is_whole(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def joined(texts: Iterable[str]) -> str:
-    """The texts in one, and halves that met as the letter they are."""
-    return paired("".join(texts))
 
 
 def paired(text: str) -> str:

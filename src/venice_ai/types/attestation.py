@@ -22,8 +22,6 @@ _LONGEST_LINE = 2_000
 def one_line(text: str) -> str:
     """A text from evidence as part of a line: what would end the line, or turn it around, is written as an escape."""
     shown = text if len(text) <= _LONGEST_LINE else text[:_LONGEST_LINE] + "..."
-    if shown.isprintable():
-        return shown
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
 
 

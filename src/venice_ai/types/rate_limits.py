@@ -61,12 +61,9 @@ def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float |
     if asked or status not in {429, 503, 529}:
         return asked or None
     limits = rate_limits(headers, now)
-    waits = [
-        limits.reset_requests_seconds if limits.remaining_requests == 0 else None,
-        limits.reset_tokens_seconds if limits.remaining_tokens == 0 else None,
-        limits.reset_failures_seconds if limits.remaining_failures == 0 else None,
-    ]
-    return max((wait for wait in waits if wait), default=None)
+    used_up = [what for what in ("requests", "tokens", "failures") if getattr(limits, f"remaining_{what}") == 0]
+    waits: list[float | None] = [getattr(limits, f"reset_{what}_seconds") for what in used_up]
+    return max(filter(None, waits), default=None)
 
 
 def retry_after(value: str | None, now: float) -> float | None:

@@ -11,7 +11,6 @@ from .rate_limits import RateLimits, number, rate_limits
 # What the API document calls them, and what Venice's notes for agents and RFC 8594 do.
 _WARNINGS = ("x-venice-model-deprecation-warning", "x-venice-deprecated")
 _DATES = ("x-venice-model-deprecation-date", "sunset")
-_SUCCESSOR = "x-venice-deprecated-replacement"
 DEPRECATION_HEADERS = frozenset({*_WARNINGS, *_DATES})
 """Names of the headers that say that a model will be retired."""
 
@@ -30,10 +29,9 @@ class Headers(Mapping[str, str]):
         return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
 
     def __getitem__(self, name: str) -> str:
-        values = self._values(name)
-        if not values:
-            raise KeyError(name)
-        return ", ".join(values)
+        if values := self._values(name):
+            return ", ".join(values)
+        raise KeyError(name)
 
     if not TYPE_CHECKING:  # the type is the base's; this one does without an exception for each header that is not there
 
@@ -110,7 +108,7 @@ class ResponseMeta:
         """Venice's warning that the model will be retired, with the date and the successor where it gives them."""
         warning, date = self._first(_WARNINGS), self.deprecation_date
         said = f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
-        successor = self.headers.get(_SUCCESSOR)
+        successor = self.headers.get("x-venice-deprecated-replacement")
         return f"{said} Successor: {successor}" if said and successor and successor not in said else said
 
     @property

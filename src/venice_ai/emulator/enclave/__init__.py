@@ -1,7 +1,5 @@
 """Confidential compute to test against: keys, quotes, collateral, GPUs, sealed answers, and every attack on them."""
 
-from __future__ import annotations
-
 from venice_ai.tee import extra as extra
 
 from .enclave import Enclave

@@ -21,7 +21,6 @@ from ..sending import Act, Answer, Body, acts_of, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
 Change: TypeAlias = Callable[[Chunk, "Channel"], Iterable[Chunk]]
-_SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
 
 
 class Channel:
@@ -67,7 +66,7 @@ class Channel:
 
     def _choice(self, choice: Mapping[str, Any], sealer: Sealer) -> dict[str, Any]:
         delta: dict[str, Any] = dict(choice["delta"])
-        for name in _SEALED_FIELDS:
+        for name in ("content", "reasoning_content", "reasoning"):
             text = delta.get(name)
             # Servers let blanks pass in clear.
             if isinstance(text, str) and text.strip():

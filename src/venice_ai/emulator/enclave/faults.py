@@ -111,7 +111,6 @@ def _binds(parts: list[str], draft: Draft) -> None:
 
 
 def _flipped(raw: bytes, position: int) -> bytes:
-    """The same bytes with one bit of one of them flipped."""
     changed = bytearray(raw)
     changed[position] ^= 1
     return bytes(changed)

@@ -48,7 +48,7 @@ class Authority:
     issuer: Authority | None = None
     curve: ec.EllipticCurve = ec.SECP256R1()  # noqa: RUF009  # it holds nothing
     ca: bool = True
-    extension: tuple[str, bytes] | None = None  # a further one: its object identifier and its DER
+    further: tuple[x509.UnrecognizedExtension, ...] = ()  # extensions
 
     def __post_init__(self) -> None:
         attributes = {NameOID.COMMON_NAME: self.common, NameOID.ORGANIZATION_NAME: ORGANIZATION}
@@ -68,22 +68,12 @@ class Authority:
         issuer = self.issuer or self
         public = self.key.public_key()
         usage = x509.KeyUsage(digital_signature=not self.ca, key_cert_sign=self.ca, crl_sign=self.ca, **_UNUSED)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(self.name)
-            .issuer_name(issuer.name)
-            .public_key(public)
-            .serial_number(self.serial)
-            .not_valid_before(_VALID_FROM)
-            .not_valid_after(VALID_UNTIL)
-            .add_extension(x509.BasicConstraints(ca=self.ca, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .add_extension(issuer.identifier, critical=False)
-        )
-        if self.extension is not None:
-            dotted, value = self.extension
-            builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier(dotted), value), critical=False)
+        critical = [x509.BasicConstraints(ca=self.ca, path_length=None), usage]
+        others = [x509.SubjectKeyIdentifier.from_public_key(public), issuer.identifier, *self.further]
+        builder = x509.CertificateBuilder().subject_name(self.name).issuer_name(issuer.name).public_key(public)
+        builder = builder.serial_number(self.serial).not_valid_before(_VALID_FROM).not_valid_after(VALID_UNTIL)
+        for each in (*critical, *others):
+            builder = builder.add_extension(each, critical=each in critical)
         return builder.sign(issuer.key, issuer.digest)
 
     @property
@@ -95,12 +85,12 @@ class Authority:
         return self.certificate.public_bytes(Encoding.DER)
 
     @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.der).hexdigest()
-
-    @property
     def raw_public(self) -> bytes:
         return self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.der).hexdigest()
 
     def sign(self, data: bytes) -> bytes:
         r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(self.digest)))
@@ -136,10 +126,10 @@ class Intel:
     def __init__(self, label: str, fmspc: str = FMSPC, qe_svn: int = QE_SVN) -> None:
         self.fmspc = fmspc
         self.qe_svn = qe_svn  # the version of the quoting enclave
-        sgx = (_SGX, _platform_extension(fmspc))
+        sgx = x509.UnrecognizedExtension(x509.ObjectIdentifier(_SGX), _platform_extension(fmspc))
         self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")  # what a client has to trust
         self.ca: Authority = Authority(f"{label}/ca", "Intel SGX PCK Platform CA", self.root)
-        self.platform: Authority = Authority(f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=sgx)
+        self.platform: Authority = Authority(f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, further=(sgx,))
         self.signer: Authority = Authority(f"{label}/signer", "Intel SGX TCB Signing", self.root, ca=False)  # signs collateral
         self.attestation: Authority = Authority(f"{label}/attestation", "attestation key")  # the quoting enclave's key
 
@@ -201,14 +191,9 @@ class Published:
 
     def _revocations(self, issuer: Authority, *names: str) -> str:
         start, end = (dt.datetime.fromtimestamp(self.now + seconds, dt.UTC) for seconds in (self.crl_issued, self.crl_expires))
-        builder = (
-            x509.CertificateRevocationListBuilder()
-            .issuer_name(issuer.name)
-            .last_update(start)
-            .next_update(end)
-            .add_extension(x509.CRLNumber(self.crl_number), critical=False)
-            .add_extension(issuer.identifier, critical=False)
-        )
+        builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.name).last_update(start).next_update(end)
+        for each in (x509.CRLNumber(self.crl_number), issuer.identifier):
+            builder = builder.add_extension(each, critical=False)
         serials: list[int] = [getattr(self.intel, name).serial for name in names if name in self.revoked]
         for serial in serials:
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(start).build()
@@ -301,8 +286,9 @@ class Nvidia:
         device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)
         public = device.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         hashed = der(0x30, oid("2.16.840.1.101.3.4.2.2"), der(0x04, _FIRMWARE))
-        firmware = "2.23.133.5.4.1", der(0x30, der(0x02, b"\x01"), public, hashed)  # for which the key was made
-        leaf = self._authority(f"{chip}/{number}/leaf", f"{chip} A01 GSP FMC LF", device, ca=False, extension=firmware)
+        made_for = der(0x30, der(0x02, b"\x01"), public, hashed)
+        firmware = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.23.133.5.4.1"), made_for)
+        leaf = self._authority(f"{chip}/{number}/leaf", f"{chip} A01 GSP FMC LF", device, ca=False, further=(firmware,))
         return leaf, device, provisioner, model, self.root
 
     def _authority(self, name: str, common: str, issuer: Authority | None, **more: Any) -> Authority:

@@ -1,7 +1,5 @@
 """A real language model behind the emulator's front (extra `local`)."""
 
-from __future__ import annotations
-
 from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
 
 from .model import LocalModel, open_local_model

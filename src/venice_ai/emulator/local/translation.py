@@ -243,8 +243,6 @@ def _error(error: dict[str, Any]) -> Exception:
     return UnsupportedInput(message)
 
 
-# -- the grammar ---------------------------------------------------------------------------------------------------------
-
 # A small model wanders wherever the grammar lets it: strings, numbers, arrays and free objects get bounds where the schema has
 # none, and blanks between tokens are forbidden.
 
@@ -258,14 +256,8 @@ LARGEST_INTEGER = 10_000  # of one without any bound: it may say how often somet
 _DATE_LENGTHS = {"date-time": 20, "time": 9, "date": 10, "duration": 16}
 _FORMAT_LENGTHS = _DATE_LENGTHS | {"email": 40, "hostname": 40, "ipv4": 15, "ipv6": 39, "uuid": 36}
 
-_SCALAR: Schema = {
-    "anyOf": [
-        {"type": "string", "maxLength": STRING_LENGTH},
-        {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER},
-        {"type": "boolean"},
-        {"type": "null"},
-    ]
-}
+_INTEGER: Schema = {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}
+_SCALAR: Schema = {"anyOf": [{"type": "string", "maxLength": STRING_LENGTH}, _INTEGER, {"type": "boolean"}, {"type": "null"}]}
 ANY_OBJECT: Schema = {"type": "object", "additionalProperties": _SCALAR, "minProperties": 1, "maxProperties": OBJECT_SIZE}
 """What `response_format: {"type": "json_object"}` asks for, within reach of a small model."""
 

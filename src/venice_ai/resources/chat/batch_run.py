@@ -20,8 +20,9 @@ from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
 from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
+from ..._structured.typed_dicts import object_of_schema
 from ...batches.identity import Identity, as_it_is, canonical, hashed, split
-from ...batches.items import OF_THE_ACCOUNT, BatchItem, BatchProgress
+from ...batches.items import BatchItem, BatchProgress, is_for_good
 from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
 from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, VeniceError
@@ -95,7 +96,8 @@ class Batch(CallGate):
         self._pace = Pace(self.max_concurrency, next((each for each in caller.gates if isinstance(each, Limiter)), None))
         self.tools, tools = _tools(self.tools)
         self._settings = {"base_url": client.base_url, "response_format": _format_name(self.response_format), "tools": tools}
-        self._shape: Any = dict[str, Any] if isinstance(self.response_format, Mapping) else self.response_format
+        shape: Any = self.response_format
+        self._shape: Any = object_of_schema({**shape}) if isinstance(shape, Mapping) else shape
         gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, caller.clock)]  # noqa: SLF001
         # A copy of the caller's object, so that an overridden `create` is obeyed.
         self._calls: Any = copy.copy(self.completions)
@@ -177,7 +179,6 @@ class Batch(CallGate):
         self._ready.put_nowait(None)
 
     async def _pull(self) -> None:
-        """Pulls requests as there is room."""
         if self.journal is not None:
             self.journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
         given = self.requests
@@ -227,8 +228,8 @@ class Batch(CallGate):
                 return None if found.what == "in_flight" else self._before(journal, flight, found, named)
             self._sending[named.key] = self._flights[flight]
             item = await self._sent(flight, cast("dict[str, Any]", flight.asked))
-            outcome = record(item.response, item.error)
-            if item.error is None or _is_for_good(item.error, flight.attempts):
+            outcome = record(item.response, item.error, found.content)
+            if item.error is None or is_for_good(item.error, flight.attempts):
                 state = "answered" if item.error is None else "failed"
             billed = item.error is not None and may_be_billed(item.error)
         finally:
@@ -239,7 +240,6 @@ class Batch(CallGate):
         return replace(item, kept=bool(await kept), maybe_billed_before=found.maybe_billed)
 
     def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
-        """What came of a request before."""
         if found.what == "differs":
             return flight.item(error=journal.conflict(found, named))
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
@@ -263,7 +263,6 @@ class Batch(CallGate):
         self._pace.under_way += 1
 
     async def _sent(self, flight: _Flight, asked: dict[str, Any]) -> BatchItem[Any]:
-        """Sends a request, and gives what comes."""
         began = self._now()
         response = parsed = None
         error: BaseException | None = None
@@ -300,7 +299,6 @@ class Batch(CallGate):
         return None if self._shape is None else response.parse_as(self._shape)
 
     def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
-        """A flight is over."""
         del self._flights[flight]
         self._pace.under_way -= 1
         self._changed.set()
@@ -370,12 +368,6 @@ class Batch(CallGate):
 async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
     for request in requests:
         yield request
-
-
-def _is_for_good(error: BaseException, attempts: int) -> bool:
-    """Whether a request is set aside: not if it was never sent, or the account may not send it, for it is not to blame."""
-    innocent = isinstance(error, OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False)
-    return not innocent and (attempts > 0 or isinstance(error, (ValueError, TypeError)))
 
 
 def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:

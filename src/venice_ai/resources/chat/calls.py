@@ -80,8 +80,8 @@ class ChatCalls(APIResource[ClientT]):
         Args:
             model: id of a model, a trait such as `default`, or an alias; `client.models.resolve_chat()` finds one.
                 Feature suffixes (`model:enable_web_search=on`) pass through.
-            messages: the conversation, at least one message: objects such as `UserMessage`, mappings of the same shape,
-                or a message of an earlier response. They are never changed.
+            messages: a text, which is one message of the user; or at least one message: objects such as `UserMessage`,
+                mappings of the same shape, messages of earlier responses. They are never changed.
             stream: get the answer piece by piece.
             stream_cls: with `stream`, a class called as `stream_cls(iterator, client=client)`, or one that takes a
                 chunk's fields as keywords and is used for each chunk.

@@ -290,8 +290,8 @@ Message: TypeAlias = (
     UserMessage | AssistantMessage | SystemMessage | ToolMessage | DeveloperMessage | ChatMessage | Mapping[str, Any]
 )
 """A message: an object, or a mapping of the same shape."""
-Messages: TypeAlias = Iterable[Message | BaseMessage]
-"""The messages of a call, the oldest first."""
+Messages: TypeAlias = str | Iterable[Message | BaseMessage]
+"""The messages of a call, the oldest first; a text is one message of the user."""
 
 # -- tools, formats, settings ------------------------------------------------------------------------------------------
 
@@ -600,9 +600,6 @@ class ChatCompletionResponse(Response):
         return cast("list[WebSearchCitation]", found) if isinstance(found, list) else []
 
 
-# -- structured output ---------------------------------------------------------------------------------------------------
-
-
 class Partial(Generic[T_co]):  # noqa: PLW1641  # to type checkers alone it has methods
     """What `stream_parse` yields, for type checkers: an object of a class, any field of which may not be there yet.
 
@@ -684,9 +681,6 @@ def _added(one: Any, other: Any) -> Any:
         return one | {key: _added(one.get(key), value) for key, value in other.items() if value is not None}
     are_counts = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in (one, other))
     return one + other if are_counts else other
-
-
-# -- tool loops ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

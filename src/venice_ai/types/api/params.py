@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, Type
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from typing_extensions import TypedDict
 
-from .._base import Model, is_array, is_object, without_none
+from .._base import Model, is_array, is_object
 from . import chat
 
 CHAT_PATH: Final = "/chat/completions"
@@ -40,13 +40,11 @@ _union: Any = Union
 @cache
 def _checker(kind: type[Model]) -> type[Struct]:
     """The class with which msgspec checks the JSON of a request class."""
-    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
-    hints = {name: eval(text, vars(chat)) for name, text in declared}  # noqa: S307  # nosec B307  # our own
-    fields = list[Any]()
-    constants = kind._constants.items()  # noqa: SLF001  # the tables of the class
+    hints = {name: eval(text, chat.__dict__) for name, text in kind._fields.items()}  # noqa: S307  # nosec B307  # ours
+    fields, constants = list[Any](), kind._constants.items()  # noqa: SLF001  # the tables of the class
     tag = next((each for each in constants if get_origin(hints[each[0]]) is Literal), (None, None))
     for name, hint in hints.items():
-        if name in kind._fields and name != tag[0]:
+        if name != tag[0]:
             checked = _checked(_OTHERWISE.get((kind, name), hint))
             required = name in kind._required and (kind, name) != (chat.Tool, "function")  # noqa: SLF001  # see lacks_function
             fields.append((name, checked) if required else (name, *_optional(kind, name, checked)))
@@ -70,17 +68,12 @@ def _checked(hint: Any) -> Any:
         return _union[tuple(_checked(each) for each in args if not (objects and get_origin(each) is Mapping))]
     if origin is Sequence:
         return _list_of[_checked(args[0])]
-    if origin is Mapping:
-        return dict[str, Any]
     return _checker(hint) if isinstance(hint, type) and issubclass(hint, Model) else hint  # type: ignore[arg-type]  # classes are hashable
 
 
 # What a model said may be sent back as it came, also where it does not fit.
 _OTHERWISE: dict[tuple[type[Model], str], Any] = {(chat.AssistantMessage, "tool_calls"): list[Any] | None}
 _FORMATS = (chat.TextResponseFormat, chat.JSONObjectFormat, chat.JSONSchemaFormat)
-
-
-# -- objects inside the parameters ---------------------------------------------------------------------------------------
 
 
 class VeniceSwitches(TypedDict, total=False):
@@ -162,17 +155,12 @@ if TYPE_CHECKING:
     ReasoningLike: TypeAlias = chat.ReasoningConfig | Reasoning | UntypedMapping
     StreamOptionsLike: TypeAlias = chat.StreamOptions | StreamSwitches | UntypedMapping
     ToolsLike: TypeAlias = Sequence[chat.Tool | Mapping[str, Any]]
-    ToolChoiceLike: TypeAlias = (
-        Literal["none", "auto", "required"] | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
-    )
+    ToolChoiceLike: TypeAlias = Literal["none", "auto", "required"] | chat.SpecificToolChoice | Mapping[str, Any]
     FormatLike: TypeAlias = (
         chat.JSONSchemaFormat | chat.JSONObjectFormat | chat.TextResponseFormat | type[Any] | Mapping[str, Any]
     )
     TextLike: TypeAlias = TextSwitches | UntypedMapping
     FallbacksLike: TypeAlias = Sequence[Fallback | UntypedMapping]
-    MetadataLike: TypeAlias = Mapping[str, Any]
-    Strings: TypeAlias = Sequence[str]
-    Integers: TypeAlias = Sequence[int]
 else:
     VeniceParametersLike = VeniceSwitches
     ReasoningLike = Reasoning
@@ -182,9 +170,6 @@ else:
     FormatLike = _union[tuple(map(_checker, _FORMATS))]
     TextLike = TextSwitches
     FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]
-    MetadataLike = dict[str, Any]
-    Strings = list[str]
-    Integers = list[int]
 
 
 class CommonParams(TypedDict, total=False):
@@ -202,9 +187,9 @@ class CommonParams(TypedDict, total=False):
     """How many answers to make; each is billed."""
     seed: Annotated[int, Meta(gt=0)] | None
     """For answers that can be repeated; above 0."""
-    stop: str | Annotated[Strings, Meta(min_length=1, max_length=4)] | None
+    stop: str | Annotated[Sequence[str], Meta(min_length=1, max_length=4)] | None
     """One to four texts at which the answer ends."""
-    stop_token_ids: Integers | None
+    stop_token_ids: Sequence[int] | None
     """Tokens at which the answer ends."""
     temperature: Temperature | None
     """0 (focused) to 2 (random); the model's own default holds if not given."""
@@ -240,9 +225,9 @@ class CommonParams(TypedDict, total=False):
     """How long the prompt stays cached."""
     store: bool | None
     """Accepted for compatibility."""
-    include: Strings | None
+    include: Sequence[str] | None
     """Accepted for compatibility."""
-    metadata: MetadataLike | None
+    metadata: Mapping[str, Any] | None
     """Accepted for compatibility; Venice wants texts as values."""
     user: str | None
     """Your end user; discarded by Venice."""
@@ -290,11 +275,6 @@ def needed_capabilities(body: Mapping[str, Any]) -> Iterator[tuple[str, tuple[st
             yield flag, (name,)
 
 
-def given_fields(name: str, value: Any) -> Any:
-    """A parameter's value without our fields that are None; in schemas, `metadata` and unknown fields null is a value."""
-    return without_none(value, OBJECTS[name]) if name in OBJECTS else value
-
-
 OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "venice_parameters": dict.fromkeys(VeniceSwitches.__annotations__),
     "reasoning": dict.fromkeys(Reasoning.__annotations__),
@@ -303,10 +283,11 @@ OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tools": {"id": None, "function": dict.fromkeys(("description", "parameters", "strict"))},
     "response_format": {"json_schema": dict.fromkeys(("name", "description", "strict", "schema"))},
 }
-"""The parameters that are objects, or lists of them, with the fields that may be left out, and those of objects inside them."""
+"""The parameters that are objects, or lists of them, with the fields that may be left out, and those of objects inside them.
 
+In schemas, `metadata` and unknown fields null is a value.
+"""
 
-# -- messages ------------------------------------------------------------------------------------------------------------
 
 MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 

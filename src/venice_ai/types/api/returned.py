@@ -19,7 +19,6 @@ _log = logging.getLogger("venice_ai")
 
 _DEEPEST: Final = 64
 """Levels of nesting that are sent back. Half of Python's usual stack holds some 500; no answer that means something has 20."""
-_OTHER_ROLES: Final = ("user", "system", "developer")
 _DETAIL_TEXTS: Final = ("data", "format", "id", "text")
 _LEFT_OUT: Final = object()
 
@@ -33,7 +32,7 @@ def turn_to_send(message: Mapping[str, Any] | Model) -> dict[str, Any]:
         turn[name] = _writable(value, name, changes, 1)
     role, told = turn.get("role"), isinstance(turn.get("content"), str)
     # What somebody else said stays as it is where it can be sent.
-    of_another = role in _OTHER_ROLES or (role == "tool" and isinstance(turn.get("tool_call_id"), str))
+    of_another = role in ("user", "system", "developer") or (role == "tool" and isinstance(turn.get("tool_call_id"), str))
     if role != "assistant" and not (of_another and told):
         turn["role"] = "assistant"
         changes["the role is the assistant's"] = None
@@ -123,15 +122,11 @@ def _detail(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name not in odd} if odd else entry
 
 
-def _calls(value: Any) -> Any:
-    return [value] if is_object(value) else value if value is None or is_array(value) else _LEFT_OUT
-
-
 _RULES: Final[dict[str, Callable[[Any], Any]]] = {
     "content": _content,
     "name": _text,
     "reasoning_content": _reasoning,
     "reasoning_details": _details,
     "thought_signature": _text,
-    "tool_calls": _calls,
+    "tool_calls": lambda calls: [calls] if is_object(calls) else calls if calls is None or is_array(calls) else _LEFT_OUT,
 }
