@@ -6,11 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Compiled modules are kept: the tests start hundreds of processes, and rewriting their asserts takes longer than many of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-<<<<<<< HEAD
-.PHONY: demo test properties soak plug mutants check bench faults docs docs-serve interop interop-more local wheel format clean
-=======
-.PHONY: demo test soak plug mutants check bench faults pictures docs docs-serve interop interop-more local wheel format clean
->>>>>>> main
+.PHONY: demo test properties soak plug mutants check bench faults pictures docs docs-serve interop interop-more local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
