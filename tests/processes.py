@@ -29,6 +29,7 @@ _SHARES: Final = 4
 """A process is given this part of its part of the tests that are left."""
 _MORE: Final = 40
 _PATIENCE_SECONDS: Final = 20.0
+_MANY_TESTS: Final = 1_000
 _IMPORTED_LATER: Final = ("fastapi", "pandas", "prompt_toolkit")
 
 
@@ -63,7 +64,7 @@ class Processes:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Does once what each fork would do: imports what tests import when they run, and lets Hypothesis read our modules."""
-        if session.config.getoption("collectonly"):
+        if session.config.getoption("collectonly") or len(session.items) < _MANY_TESTS:
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

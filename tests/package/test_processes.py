@@ -70,8 +70,3 @@ def test_every_test_is_reported_once_also_those_after_one_that_ends_its_process(
     assert said.count("by Python") == 1 + 1  # in the source that is shown, too
     assert "\nby a program\n" in said
     assert all(said.count(f"PASSED test_it.py::test_passes[{number}]") == 1 for number in range(60))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-def test_capturing_in_files_is_refused(tmp_path: Path) -> None:
-    assert "--processes needs --capture sys" in run(tmp_path, "--processes", "3")
