@@ -22,7 +22,8 @@ from venice_ai.emulator import Emulator, Step, run_in_thread, text
 FOLDER = Path(__file__).parents[1] / "docs" / "guide"
 COLUMNS, ROWS = 80, 40
 _PATIENCE_SECONDS = 30
-_ASKED, _SHOWN = "\x1b[?2004h", "\x1b[?25h"  # a line is read now; the prompt is drawn, and the cursor is shown again
+# Pastes are marked, at the prompt and while an answer comes; then the prompt is drawn, with a cursor that does not blink.
+_ASKED, _SHOWN = "\x1b[?2004h", "\x1b[?12l\x1b[?25h"
 _CELL, _LINE, _BAR, _MARGIN = 8.4, 19, 30, 14
 _STYLE = """
   text { font: 14px ui-monospace, Menlo, Consolas, monospace; fill: #263238; white-space: pre }

@@ -16,7 +16,7 @@ from venice_ai.emulator import Emulator, text
 
 from .shell import Here
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"IEND\xaeB`\x82"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def test_an_address_is_passed_on(url: str, kind: str) -> None:
         pytest.param(b"", "between 1 and", id="empty"),
         pytest.param(b"\0\1\2", "neither an image", id="another kind"),
         pytest.param(b"a" * 5000 + b"\xff", "cannot be attached", id="no text after all"),
+        pytest.param(PNG[:-4], "is cut off: the end of an image/png is missing", id="a part of an image"),
     ],
 )
 def test_what_cannot_be_attached_is_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
@@ -63,6 +64,33 @@ def test_what_cannot_be_attached_is_refused(tmp_path: Path, content: bytes | Non
         (tmp_path / "given").write_bytes(content)
     with pytest.raises(click.UsageError, match=why):
         part_of(str(tmp_path / "given"))
+
+
+@pytest.mark.parametrize("url", ["ftp://a.test/b.png", "https://a.test/b.mp3"])
+def test_an_address_that_venice_does_not_load_is_refused(url: str) -> None:
+    with pytest.raises(click.UsageError, match=r"download it; addresses of http and https are passed on"):
+        part_of(url)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        pytest.param("x: foo", "'x: foo' is not a field of these types", id="no such type"),
+        pytest.param("", "'' is not a field of these types", id="nothing"),
+        pytest.param("a: str, a: int", "it names a field twice", id="a field twice"),
+        pytest.param("list.json", "it holds no JSON object", id="a list"),
+        pytest.param("none.json", "No such file", id="no such file"),
+    ],
+)
+def test_a_schema_that_cannot_be_one_is_refused_with_the_reason(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, why: str
+) -> None:
+    (tmp_path / "list.json").write_text("[1, 2]", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    outcome = here("chat", "--schema", given, "hi")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"--schema {given!r} is neither MODULE:CLASS" in outcome.err
+    assert why in outcome.err
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -164,6 +164,17 @@ def test_what_came_before_the_break_is_printed(emulator: Emulator, here: Here) -
     assert "the answer is not whole" in outcome.err
 
 
+@pytest.mark.parametrize("how", [["--json"], ["--schema", "name: str"], ["--json", "--schema", "name: str"]], ids=" ".join)
+def test_json_that_broke_off_is_kept_and_told_in_the_error(emulator: Emulator, here: Here, how: list[str]) -> None:
+    emulator.script(text("drip " * 50, deltas=["drip "] * 50, no_done=True, cut_at=2000))
+    outcome = here("chat", *how, "hi")
+    assert (outcome.code, outcome.out) == (7, "")
+    answer = json.loads(here("sessions", "show", "--json").out)["messages"][1]["message"]["content"]
+    assert answer.startswith("drip drip")
+    if "--json" in how:
+        assert json.loads(outcome.err)["error"]["partial"] == answer
+
+
 @pytest.mark.parametrize(
     ("how", "deltas", "told"),
     [

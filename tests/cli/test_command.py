@@ -12,6 +12,7 @@ import pytest
 
 from venice_ai.cli._errors import EXIT_CODES
 from venice_ai.cli.app import _COMMANDS, app
+from venice_ai.cli.attest import EXIT_CODES as CODES_OF_ATTEST
 from venice_ai.cli.doctor import account_facts
 from venice_ai.emulator import Emulator, error, text
 
@@ -123,6 +124,24 @@ def test_a_shell_completes(words: str, found: str) -> None:
     assert f"plain,{found}" in completed(words).out.splitlines()
 
 
+@pytest.mark.usefixtures("emulator")
+@pytest.mark.parametrize("words", ["chat -a da", "chat --schema da", "batch da", "batch in.csv da"])
+def test_a_shell_completes_files(words: str) -> None:
+    count = str(len(words.split()))
+    variables = {"_VENICE_CHAT_COMPLETE": "bash_complete", "COMP_WORDS": f"venice-chat {words}", "COMP_CWORD": count}
+    assert spawn(environment=variables).out.splitlines() == ["file,da"]
+
+
+@pytest.mark.usefixtures("emulator")
+@pytest.mark.parametrize("words", ["chat --session tr", "sessions show tr", "sessions delete tr", "sessions export tr"])
+def test_a_shell_completes_the_names_of_sessions(here: Here, words: str) -> None:
+    here("chat", "--session", "trip", "hi")
+    here("chat", "--session", "other", "hi")
+    count = str(len(words.split()))
+    variables = {"_VENICE_CHAT_COMPLETE": "bash_complete", "COMP_WORDS": f"venice-chat {words}", "COMP_CWORD": count}
+    assert spawn(environment=variables).out.splitlines() == ["plain,trip"]
+
+
 def test_without_a_catalogue_no_model_is_completed_and_nothing_is_said(emulator: Emulator) -> None:
     emulator.always(error(500), path="/models")
     outcome = completed("venice-chat chat -m kimi")
@@ -139,6 +158,7 @@ def test_the_page_has_every_command_and_exit_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
     codes = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)}
     assert codes == EXIT_CODES
+    assert all(f"| `{code}` | {meaning} |" in page for code, meaning in CODES_OF_ATTEST.items())
     assert all(f"venice-chat {name}" in page for name in _COMMANDS if name != "gateway")
 
 

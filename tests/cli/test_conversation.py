@@ -124,13 +124,37 @@ def test_a_question_that_failed_is_taken_back(emulator: Emulator) -> None:
 
 
 @terminals
-def test_a_key_that_is_refused_ends_the_session(emulator: Emulator) -> None:
-    emulator.always(error(401))
+def test_a_key_that_is_refused_is_told_and_the_conversation_goes_on(emulator: Emulator) -> None:
+    emulator.script(error(401), text("fine"))
     with at_terminal("chat") as terminal:
         terminal.sees("> ")
         terminal.types("one\n")
         terminal.sees("venice-chat: Venice answered 401")
-        assert terminal.leaves() == 3
+        terminal.sees("> ")
+        terminal.types("two\n")
+        terminal.sees("fine")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
+
+
+@terminals
+def test_retry_asks_again_what_failed_and_what_instructions_follow(emulator: Emulator) -> None:
+    emulator.script(text("first"), error(409), text("second"), text("third"))
+    with at_terminal("chat") as terminal:
+        for line, seen in (
+            ("one", "first"),
+            ("two", "409"),
+            ("/retry", "second"),
+            ("/system Be brief.", "\n"),
+            ("/retry", "third"),
+        ):
+            terminal.sees("> ")
+            terminal.types(f"{line}\n")
+            terminal.sees(seen)
+        terminal.sees("> ")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
+    assert said(emulator) == [("user", "one"), ("assistant", "first"), ("system", "Be brief."), ("user", "two")]
 
 
 @terminals

@@ -92,7 +92,7 @@ def test_without_a_key_nothing_is_asked_for(emulator: Emulator, here: Here, monk
     [
         pytest.param(error(404), "venice-chat models shows the models there are; --base-url should end", id="no model"),
         pytest.param(error(410), "venice-chat models --resolve finds one", id="a retired model"),
-        pytest.param(error(504), "without --no-stream and --json", id="a gateway that ran out of time"),
+        pytest.param(error(504), "Long answers do better without --no-stream.", id="a gateway that ran out of time"),
         pytest.param(usual(cut_at=400), "the stream broke off after", id="a stream that broke off"),
         pytest.param(usual(in_band_error="down", error_after=4), "the answer is not whole", id="a stream that failed"),
         pytest.param(usual(delay=30), "Allow more with --timeout.", id="no answer in time"),
@@ -113,6 +113,14 @@ def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said:
         ("no chat model fits require_response_schema=True", "no chat model fits --capability response-schema"),
         ("max_completion_tokens=0 is not allowed", "--max-tokens=0 is not allowed"),
         ("to accept it: TeeOptions(tcb_statuses={'x'}), or --allow-status x", "to accept it: --allow-status x"),
+        ("timeout=0.0 must be a number of seconds; pass None for no limit", "--timeout 0.0 must be a number of seconds"),
+        ("Venice can read it; pass e2ee=True", "Venice can read it; add --e2ee"),
+        ("not private enough for a client with min_privacy='e2ee'", "not private enough for --min-privacy e2ee"),
+        ("it is unknown. TeeOptions(allow_dev_image=False) refuses it", "it is unknown. --refuse-dev-image refuses it"),
+        ("it does not fit L; it is in `response`.", "it does not fit L."),
+        ("cut off; what had come is in `partial` and `raw_text`.", "cut off."),
+        ("give it another type, or send it as it is with strict=False", "give it another type"),
+        ("give it a type, or give the format as a mapping; parse(strict=False) sends the class as it is", "give it a type"),
         ("it broke off: closed. What had come is in `partial`.", "it broke off: closed."),
     ],
 )
@@ -129,6 +137,13 @@ def test_a_catalogue_that_says_nothing_of_its_models_is_told_with_what_can_be_ty
     outcome = here("chat", "hi")
     assert (outcome.code, outcome.out) == (4, "")
     assert outcome.err == "venice-chat: 2 models are listed, none says what it can do; name one: -m a\n"
+
+
+@pytest.mark.usefixtures("emulator")
+def test_a_model_without_an_enclave_is_told_with_those_that_have_one(here: Here) -> None:
+    outcome = here("attest", "llama-3.3-70b")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err == "venice-chat: 'llama-3.3-70b' does not run in an enclave; these models do: e2ee-ponte-chiuso-p\n"
 
 
 def test_no_connection(here: Here) -> None:

@@ -93,6 +93,14 @@ def test_wrong_usage(here: Here, arguments: list[str], says: str, monkeypatch: p
     assert says in outcome.err
 
 
+def test_a_fallback_that_is_not_there_does_not_start(emulator: Emulator, here: Here) -> None:
+    assert emulator is not None
+    outcome = here("gateway", "--port", "0", "--fallback", "llama-3.3")
+
+    assert (outcome.code, outcome.out) == (4, "")
+    assert "did you mean 'llama-3.3-70b'?" in outcome.err
+
+
 def test_without_a_key_it_does_not_start(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VENICE_API_KEY")
     outcome = here("gateway", "--port", "0")

@@ -117,6 +117,28 @@ def test_every_capability_is_resolved_or_no_model_has_it(here: Here, capability:
     assert here("models", "--resolve", "--capability", capability).code in {0, 4}
 
 
+@pytest.mark.parametrize("price", ["nan", "-1"])
+def test_a_price_that_cannot_be_one_is_refused(here: Here, price: str) -> None:
+    outcome = here("models", "--max-price", price)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "is not an amount of 0 or more US dollars" in outcome.err
+
+
+def test_with_json_the_model_that_is_resolved_is_json(here: Here) -> None:
+    assert json.loads(here("models", "--resolve", "--json").out) == {"id": "llama-3.3-70b"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["models", "show", "llama-3.3"], ["cost", "-m", "llama-3.3", "hi"], ["chat", "-m", "llama-3.3", "hi"]],
+    ids=" ".join,
+)
+def test_a_model_that_is_not_there_is_answered_with_the_nearest(here: Here, arguments: list[str]) -> None:
+    outcome = here(*arguments)
+    assert (outcome.code, outcome.out) == (4, "")
+    assert outcome.err.endswith("; did you mean 'llama-3.3-70b'?\n")
+
+
 @pytest.mark.parametrize("arguments", [["models"], ["models", "--resolve"], ["cost", "hi"], ["chat", "hi"]], ids=" ".join)
 def test_an_address_without_a_catalogue_is_named(here: Here, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     root = os.environ["VENICE_BASE_URL"].removesuffix("/api/v1")

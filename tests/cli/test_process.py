@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -68,6 +69,31 @@ def test_sigterm_ends_the_command_at_once(emulator: Emulator) -> None:
         assert process.stdout.read(4) == "drip"
         outcome = ended(process, signal.SIGTERM)
     assert (outcome.code, outcome.err) == (-signal.SIGTERM, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_came_before_a_signal_is_kept(emulator: Emulator, number: signal.Signals) -> None:
+    emulator.always(text("drip " * 100, chunk_delay=0.05))
+    with running("chat", "hi") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == "drip"
+        assert ended(process, number).code == -number
+    assert "drip" in spawn("sessions", "show").out
+
+
+@pytest.mark.parametrize("how", [["--json"], ["--json", "--schema", "name: str"]], ids=" ".join)
+def test_ctrl_c_with_json_tells_the_text_that_came_and_keeps_it(emulator: Emulator, how: list[str]) -> None:
+    emulator.always(text("drip " * 100, chunk_delay=0.05))
+    with running("chat", *how, "hi") as process:
+        _until(lambda: any(request.method == "POST" for request in emulator.requests))
+        sleep(1)
+        outcome = ended(process, signal.SIGINT)
+    told = json.loads(outcome.err)
+    assert (outcome.code, outcome.out, told["exit_code"]) == (130, "", 130)
+    assert told["error"]["message"] == "stopped"
+    assert told["error"]["partial"].startswith("drip")
+    assert told["error"]["partial"].strip() in spawn("sessions", "show").out
 
 
 def test_sigterm_ends_the_command_as_process_1_too(emulator: Emulator) -> None:

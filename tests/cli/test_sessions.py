@@ -82,6 +82,32 @@ def test_without_a_session_there_is_nothing_to_go_on_with(here: Here) -> None:
     assert "there is no session" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        pytest.param(["-c", "--session", "a"], "-c and --session exclude each other", id="two sessions"),
+        pytest.param(["--save"], "--save is for private conversations", id="what is kept anyway"),
+        pytest.param(["--session", " "], "--session needs a name", id="no name"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(emulator: Emulator, here: Here, options: list[str], why: str) -> None:
+    outcome = here("chat", *options, "hi")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert why in outcome.err
+    assert not emulator.requests
+
+
+def test_whether_a_session_is_encrypted_is_a_boolean(here: Here) -> None:
+    here("chat", "hi")
+    assert json.loads(here("sessions", "list", "--json").out)[0]["encrypted"] is False
+
+
+def test_a_long_name_leaves_the_other_columns_room() -> None:
+    rows = [("NAME", "MODEL", "WORDS"), ("n" * 100, "venice-1", "hi"), ("b", "venice-2", "there")]
+    assert aligned(rows, (), 40).splitlines()[1:] == [f"{'n' * 17}...  venice-1  hi", f"{'b':<20}  venice-2  there"]
+    assert "n" * 100 in aligned(rows, ())
+
+
 def test_no_log_keeps_nothing(here: Here) -> None:
     assert here("chat", "--no-log", "hi").code == 0
     assert not folder().exists()
@@ -228,6 +254,30 @@ def test_undo_takes_the_last_question_out_of_the_file(here: Here) -> None:
     assert conversation.undo() == "one"
     assert conversation.undo() is None
     assert store.sessions() == []
+    store.close()
+
+
+@pytest.mark.usefixtures("emulator")
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
+def test_undo_finds_the_question_before_instructions(*, kept: bool) -> None:
+    store = SessionStore()
+    conversation = Conversation(store, "a", [], private=False)
+    for words in ("one", "two"):
+        conversation.add("user", words)
+        conversation.settle(answer(words), "m")
+    conversation.add("system", "Be brief.")
+    if kept:
+        conversation.keep()
+
+    assert conversation.undo() == "two"
+
+    assert [each["message"]["content"] for each in store.records("a")] == ["one", "one"]
+    conversation.add("user", "two")
+    conversation.settle(answer("2"), "m")
+    said = ["one", "one", "Be brief.", "two", "2"]
+    assert [each["message"]["content"] for each in conversation.records] == said
+    assert [each["message"]["content"] for each in store.records("a")] == said
+    assert (conversation.undo(), conversation.undo(), conversation.undo()) == ("two", "one", None)
     store.close()
 
 

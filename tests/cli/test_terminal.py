@@ -111,6 +111,10 @@ def test_a_conversation_with_commands(emulator: Emulator, tmp_path: Path, size: 
         terminal.enters("one")
         terminal.enters("/nonsense")
         terminal.sees("there is no /nonsense; /help lists commands")
+        terminal.enters("/modle")
+        terminal.sees("did you mean '/model'?")
+        terminal.enters("/attach")
+        terminal.sees("/attach needs a file or an address")
         terminal.enters("/system Be brief.")
         terminal.is_asked()
         terminal.types("/mod\t")
@@ -127,6 +131,8 @@ def test_a_conversation_with_commands(emulator: Emulator, tmp_path: Path, size: 
         terminal.sees("took the last question and its answer back")
         terminal.enters(f"/save {tmp_path}/talk.md")
         terminal.sees("saved: ")
+        terminal.enters(f"/save {tmp_path}/talk.md")
+        terminal.sees("is there already; give another FILE")
         terminal.enters("/help")
         terminal.sees("Alt-Enter begins a new line")
         terminal.enters("/quit")
@@ -184,6 +190,77 @@ def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> Non
     assert said(emulator)[1].startswith("drip")
 
 
+def test_what_is_typed_while_an_answer_comes_stays_separate_lines(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 40, chunk_delay=0.05), echo(), echo())
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.types("second\r/cost\rthi")
+        assert "second" not in terminal.sees("\n> "), "it would stand within the answer"
+        terminal.sees("2 answers, ")
+        terminal.is_asked()
+        terminal.types("rd\r")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert said(emulator)[::2] == ["leak", "second", "third"]
+
+
+def test_what_is_pasted_while_an_answer_comes_is_one_message(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 40, chunk_delay=0.05), echo())
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters("leak")
+        terminal.child.expect_exact("\x1b[?2004h")
+        terminal.sees("drip")
+        terminal.types("\x1b[200~one\ntwo\x1b[201~\r")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+        assert terminal.child.before.rstrip().endswith("\x1b[?2004l")
+    assert said(emulator)[2] == "one\ntwo"
+
+
+def test_ctrl_c_keeps_what_was_typed_and_is_not_drawn_into_the_answer(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05), echo(), text("drip " * 100, chunk_delay=0.05))
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.types("next\rla")
+        terminal.child.sendintr()
+        assert "^C" not in terminal.sees("stopped")
+        terminal.sees("> la")
+        terminal.types("st\r")
+        terminal.sees("drip")
+        terminal.child.sendintr()
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert said(emulator)[2::2] == ["next", "last"]
+
+
+def test_what_came_is_kept_when_the_window_is_closed(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05))
+    with at_terminal("chat") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.child.ptyproc.fileobj.close()
+        terminal.child.ptyproc.wait()
+        assert terminal.child.ptyproc.signalstatus == signal.SIGHUP
+    assert "drip" in spawn("sessions", "show").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_conversation_and_leaves_the_terminal_as_it_was(emulator: Emulator, number: signal.Signals) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05))
+    with at_terminal("chat") as terminal:
+        terminal.enters("leak")
+        terminal.sees("drip")
+        terminal.child.kill(number)
+        terminal.child.expect_exact("\x1b[?2004l")
+        terminal.child.expect(pexpect.EOF)
+        terminal.child.wait()
+        assert terminal.child.signalstatus == number
+        assert terminal.child.getecho()
+    assert "drip" in spawn("sessions", "show").out
+
+
 def test_markdown_is_rendered_on_a_terminal_and_stays_as_it_is_in_a_pipe(emulator: Emulator) -> None:
     emulator.always(text("# Title\n\nSome **bold** words.\n\n- a\n- b\n\n```py\nx = 1\n\ny = 2\n```\n"))
     with at_terminal("chat", "hi") as terminal:
@@ -213,6 +290,19 @@ def test_any_locale_and_a_dumb_terminal(emulator: Emulator, locale: str) -> None
         assert terminal.leaves() == 0
     with at_terminal("chat", "hi", anew=True, LC_ALL=locale, PYTHONUTF8="0") as terminal:
         terminal.sees("Citt")
+        assert terminal.leaves() == 0
+
+
+def test_the_path_of_an_attachment_is_completed(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("Seven bridges.", encoding="utf-8")
+    emulator.always(echo())
+    with at_terminal("chat", "--no-log", size=WIDE) as terminal:
+        terminal.is_asked()
+        terminal.types(f"/attach {tmp_path}/wor\t")
+        sleep(0.5)
+        terminal.types("\r")
+        terminal.sees("attached to the next message: 1")
+        terminal.enters("/quit")
         assert terminal.leaves() == 0
 
 

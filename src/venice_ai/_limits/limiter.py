@@ -75,9 +75,8 @@ class Limiter(CallGate):
     async def enter(self, attempt: Attempt) -> Pass:
         """A pass, once there is room; an APIError if that takes too long, or the body was refused three times."""
         request, chat = attempt.request, attempt.request.chat
-        bucket = self._buckets.get((request.headers.get("Authorization"), "" if chat is None else chat.model))
-        if bucket is None:
-            bucket = self._bucket(request, "" if chat is None else chat.model)
+        model = "" if chat is None else chat.model
+        bucket = self._buckets.get((request.headers.get("Authorization"), model)) or self._bucket(request, model)
         block = bucket.block
         if self._now() < block.until and attempt.failure is None:
             small = block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest)

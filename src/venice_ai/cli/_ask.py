@@ -37,11 +37,6 @@ class AskOptions:
     usage: bool
     reasoning: bool
 
-    @property
-    def streams(self) -> bool:
-        """Whether the text is shown as it comes. JSON comes whole, and several answers would come mixed up."""
-        return not (self.no_stream or self.as_json or self.schema is not None or "n" in self.params)
-
 
 class AnswerPrinter:
     """Prints an answer: text on stdout, reasoning dim on stderr."""
@@ -49,6 +44,7 @@ class AnswerPrinter:
     def __init__(self, *, reasoning: bool) -> None:
         self.response: ChatCompletionResponse | None = None  # what came, also of an answer that broke off
         self.asked = ""  # the model that was asked
+        self.shows = True  # else nothing is printed
         self.shown = False
         self._in_line = False
         self._reasoning = reasoning
@@ -56,7 +52,7 @@ class AnswerPrinter:
 
     def show(self, said: ChatCompletionChunk | ChatCompletionResponse) -> None:
         """Shows a chunk, or each choice of an answer that came whole."""
-        for choice in said.choices:
+        for choice in said.choices if self.shows else ():
             delta = getattr(choice, "delta", None)
             part = getattr(choice, "message", None) if delta is None else delta
             thought = getattr(part, "reasoning_content", None)
@@ -75,14 +71,14 @@ class AnswerPrinter:
 
     def write(self, text: str) -> None:
         """Writes a part of the text."""
-        _output.answer(text)
+        _output.line(text, end="")
 
     def end(self) -> None:
         """Ends the line."""
         if self._thinking:
             _output.aside("\n")
         if self._in_line:
-            _output.answer("\n")
+            _output.line()
         self._thinking = self._in_line = False
 
 
@@ -90,18 +86,19 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
     """Asks, and shows the answer; it stands in `printer.response`, also one that broke off."""
     printer.asked = model = await chosen_model(client, options)
     asked: dict[str, Any] = {"model": model, "messages": messages, "e2ee": options.floor == "e2ee", **options.params}
-    if options.streams:
-        response = await _streamed(client, asked, printer)
-    else:
-        asked |= {} if options.schema is None else {"response_format": options.schema}
-        printer.response = response = await client.chat.completions.create(stream=False, **asked)
-        if options.as_json:
-            _output.line(response.model_dump_json(indent=2))
-        elif options.schema is not None:
-            _output.write_json(_validated(response, options.schema))
-        else:
+    asked |= {} if options.schema is None else {"response_format": options.schema}
+    printer.shows = not options.as_json and options.schema is None
+    async with _options.finding(client, model):
+        if options.no_stream or "n" in options.params:  # several answers would come mixed up
+            printer.response = response = await client.chat.completions.create(stream=False, **asked)
             printer.show(response)
-    if not options.as_json and options.schema is None:
+        else:  # JSON, too, which is shown whole: what came of it is not lost when it breaks off
+            response = await _streamed(client, asked, printer)
+    if options.as_json:
+        _output.line(response.model_dump_json(indent=2))
+    elif options.schema is not None:
+        _output.write_json(_validated(response, options.schema))
+    else:
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
             if ending in _ENDINGS:
                 _output.note(_ENDINGS[ending])
@@ -115,7 +112,7 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     """The model that was named, or else one that can do what is asked for."""
     if options.model is not None:
         return options.model
-    with _options.asking_for_models(client):
+    async with _options.finding(client):
         return await client.models.resolve_chat(require_e2ee=options.floor == "e2ee", **options.needs)
 
 
@@ -159,6 +156,5 @@ def bill(response: ChatCompletionResponse) -> str:
     if (usage := response.usage) is None:
         return f"{response.model} did not say what it used"
     thought = f" ({usage.reasoning_tokens} of them reasoning)" if usage.reasoning_tokens else ""
-    charged = getattr(response.cost, "usd", None)
-    cost = f", ${charged:.6f}" if isinstance(charged, (int, float)) else ""
+    cost = f", ${charged:.6f}" if isinstance(charged := getattr(response.cost, "usd", None), (int, float)) else ""
     return f"{response.model}: {usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}{cost}"

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,7 +63,7 @@ class SessionStore:
 
     def sessions(self) -> list[dict[str, Any]]:
         """All sessions, the last one that was used first. `first` is how the first question begins."""
-        return self._rows(_LISTED)
+        return [{**each, "encrypted": bool(each["encrypted"])} for each in self._rows(_LISTED)]
 
     def find(self, name: str | None) -> dict[str, Any]:
         """The session of a name; without a name the last one that was used."""
@@ -122,6 +123,7 @@ class Conversation:
 
     def __init__(self, store: SessionStore | None, name: str | None, records: list[dict[str, Any]], *, private: bool) -> None:
         self.store, self.records, self.private, self._kept = store, records, private, len(records)
+        self.failed: Any = None  # the last question, if there was no answer to it
         self.name = name or f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
     @property
@@ -145,13 +147,14 @@ class Conversation:
 
     def add(self, role: str, content: str | list[dict[str, Any]]) -> None:
         """Adds a message that was not sent yet."""
+        self.failed = None
         self.records.append({"message": {"role": role, "content": content}, "at": time.time()})
 
     def settle(self, response: ChatCompletionResponse | None, asked: str) -> None:
         """Adds the answer of a model, also a part of one, and keeps both; without any answer, takes the question back."""
         message = response.choices[0].message.model_dump() if response is not None and response.choices else {}
         if response is None or not any(message.get(part) for part in ("content", "tool_calls", "reasoning_content")):
-            self.records.pop()
+            self.failed = self.records.pop()["message"]["content"]
             return
         told = {"level": response.attestation and response.attestation.level, "cost_usd": getattr(response.cost, "usd", None)}
         told |= {"tokens": response.usage and response.usage.total_tokens, "finish_reason": response.finish_reason}
@@ -170,20 +173,34 @@ class Conversation:
 
     def undo(self) -> Any:
         """Takes the last question and its answer back, also from the file; gives what was asked, None if nothing was."""
-        if not self.records or self.records[-1]["message"]["role"] != "assistant":
+        answer = max((place for place, each in enumerate(self.records) if "asked" in each), default=0)
+        if not answer:
             return None
-        if self.store is not None and self._kept == len(self.records):
-            self.store.delete(self.name, 2)
-            self._kept -= 2
-        *self.records, question, _ = self.records
-        return question["message"]["content"]
+        if self.store is not None and self._kept > answer:  # instructions after it are kept again, with the next answer
+            self.store.delete(self.name, self._kept - answer + 1)
+            self._kept = answer - 1
+        del self.records[answer]
+        return self.records.pop(answer - 1)["message"]["content"]
+
+
+def session_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The sessions whose names begin so."""
+    with suppress(VeniceError, OSError), closing(SessionStore()) as store:
+        return [each["name"] for each in store.sessions() if each["name"].startswith(begun)]
+    return []
 
 
 def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
     """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
     name, save, store, before = given["session"], given["save"], None, None
-    if save and given["no_log"]:
-        raise click.UsageError("--save and --no-log exclude each other")
+    for wrong, why in (
+        (save and given["no_log"], "--save and --no-log exclude each other"),
+        (save and not private, "--save is for private conversations (--e2ee, --min-privacy); others are kept without it"),
+        (given["go_on"] and name is not None, "-c and --session exclude each other"),
+        (name is not None and not name.strip(), "--session needs a name"),
+    ):
+        if wrong:
+            raise click.UsageError(why)
     goes_on, keeps = given["go_on"] or name is not None, save or not (given["no_log"] or private)
     if goes_on or keeps:
         try:
@@ -200,7 +217,7 @@ def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
         if system is not None:
             conversation.add("system", system)
         return conversation
-    known, is_encrypted = before["name"], bool(before["encrypted"])
+    known, is_encrypted = before["name"], before["encrypted"]
     if is_encrypted != private or system is not None:
         why = "is encrypted; add --e2ee or --min-privacy" if is_encrypted else "is not encrypted; begin another one"
         why = why if is_encrypted != private else "has begun; --system is for the beginning of a session"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Final
 
 FAILED_ROWS: Final = 9
@@ -18,6 +19,7 @@ EXIT_CODES: Final = {
     7: "the stream broke off before its end",
     8: "the budget is used up",
     FAILED_ROWS: "rows of a batch failed",
+    129: "SIGHUP: the window was closed",
     130: "Ctrl-C",
     143: "SIGTERM",
 }
@@ -40,25 +42,27 @@ def code_of(kind: type[BaseException]) -> int:
     return next((code for code, known in _CODES if names & known), 1)
 
 
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """What may have been meant by a name that nothing has, as the end of a sentence."""
+    return "".join(f"; did you mean {name!r}?" for name in get_close_matches(given, [*known], 1))
+
+
 def listed(codes: Mapping[int, str]) -> str:
     """Exit codes as help shows them."""
     return "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in codes.items())
 
 
-_CLOCKS = ("connect", "first_chunk", "idle", "progress", "deadline")
-
-# The first that fits a place counts: what is more telling stands first.
-_IN_OUR_WORDS = (
-    ("client.models.resolve_chat(require_e2ee=True)", "venice-chat models --resolve --capability e2ee"),
-    ("client.models.resolve_chat()", "venice-chat models --resolve"),
-    ("client.models.list()", "venice-chat models"),
-    ("with client.chat.completions.stream(...)", "without --no-stream and --json"),
-    *((f"timeout=Timeout({clock}=...), here or on the client", "--timeout") for clock in _CLOCKS),
-    (" What had come is in `partial`.", ""),
-    ("; it is in `response`", ""),
-    ("; `partial` has the answer", ""),
-    ("client.chat.completions.stream(...)", "a stream: leave out --no-stream and --json"),
-    (" or pass ca_bundle=...", ""),
+# Patterns. The first that fits a place counts: what is more telling stands first.
+_IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
+    (r" What had come is in `partial`\.|; `partial` has the answer|; pass None for no limit| or pass ca_bundle=\.\.\.", ""),
+    (r", or (?:send it|give the format) as .*strict=False.*|\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)", ""),
+    (r"client\.models\.resolve_chat\(require_e2ee=True\)", "venice-chat models --resolve --capability e2ee"),
+    (r"client\.models\.resolve_chat\(\)", "venice-chat models --resolve"),
+    (r"client\.models\.list\(\)", "venice-chat models"),
+    (r"with client\.chat\.completions\.stream\(\.\.\.\)", "without --no-stream"),
+    (r"client\.chat\.completions\.stream\(\.\.\.\)", "a stream: leave out --no-stream"),
+    (r"timeout=Timeout\(\w+=\.\.\.\), here or on the client", "--timeout"),
+    (r"\btimeout=(?=\S+ must be)", "--timeout "),
     ("pass api_key=... or set ", "set "),
     ("or port=0", "or --port 0"),
     ("in allow_hosts", "with --allow-host"),
@@ -66,21 +70,23 @@ _IN_OUR_WORDS = (
     ("base_url", "--base-url"),
     ("expected_completion_tokens", "--expected"),
     ("max_completion_tokens", "--max-tokens"),
-    ("Check proxy=... or the *_PROXY variables", "Check the *_PROXY variables"),
-    ("TeeOptions(verification='hardware') refuses that", "'venice-chat attest' demands more"),
+    (r"Check proxy=\.\.\. or the \*_PROXY variables", "Check the *_PROXY variables"),
+    (r"; (?:it|what had come) is in `(?:partial` and `)?(?:raw_text|response)`", ""),
+    (r"See `tool_calls`; run_with_tools\(\.\.\.\) runs them", "--json shows the calls"),
+    (r", by the catalogue; this client has min_privacy='tee'", "; 'venice-chat models --capability tee' lists those that do"),
+    (r"this client has min_privacy='(\w+)'", r"--min-privacy \1 forbids that"),
+    (r"(?:a client with )?min_privacy='(\w+)'", r"--min-privacy \1"),
+    ("pass e2ee=True", "add --e2ee"),
+    (r"TeeOptions\(allow_dev_image=False\) refuses it", "--refuse-dev-image refuses it"),
+    (r"TeeOptions\(verification='hardware'\) refuses that", "'venice-chat attest' demands more"),
+    (r"preferred_models=\['([^']*)'\]", r"-m \1"),
+    (r"\brequire_(\w+)=True", lambda found: f"--capability {found[1].replace('_', '-')}"),
 )
-_PATTERNS = (
-    (re.compile(r"preferred_models=\['([^']*)'\]"), r"-m \1"),
-    (re.compile(r"\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)"), ""),
-)
-_CAPABILITY = re.compile(r"\brequire_(\w+)=True")
 
 
 def in_our_words(said: object) -> str:
     """What the library says, in an error or a warning, with remedies that can be typed."""
     text = str(said)
     for theirs, ours in _IN_OUR_WORDS:
-        text = text.replace(theirs, ours)
-    for pattern, words in _PATTERNS:
-        text = pattern.sub(words, text)
-    return _CAPABILITY.sub(lambda found: f"--capability {found[1].replace('_', '-')}", text)
+        text = re.sub(theirs, ours, text)
+    return text

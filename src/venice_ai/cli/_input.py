@@ -9,11 +9,14 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
+
+from ..types._base import is_object
 
 MOST_BYTES: Final = 25 * 2**20
 _HEAD_BYTES: Final = 4096
@@ -22,6 +25,7 @@ _AUDIO: Final = {"wav": b"RIFF....WAVE", "mp3": rb"ID3|\xff[\xf2\xf3\xfa\xfb]", 
 _FORMATS: Final = {"image": _IMAGES, "audio": _AUDIO | {"m4a": b"....ftypM4A", "aiff": b"FORM....AIF[FC]"}}
 _BEGINNINGS = {f"{kind}/{name}": begins for kind, formats in _FORMATS.items() for name, begins in formats.items()}
 _BEGINNINGS["application/pdf"] = b"%PDF-"
+_ENDS: Final = {"image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}
 _NEEDS: Final = {"image_url": "require_vision", "input_audio": "require_audio_input", "video_url": "require_video_input"}
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _TYPES |= {f"list[{name}]": list[kind] for name, kind in _TYPES.items()}  # type: ignore[valid-type]
@@ -42,20 +46,14 @@ def prompt_from(words: Sequence[str]) -> str | None:
 
 
 def require_text(what: str, given: str) -> None:
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise click.UsageError(f"{what} is not UTF-8 text") from None
+    if re.search("[\ud800-\udfff]", given):
+        raise click.UsageError(f"{what} is not UTF-8 text")
 
 
 def join(words: Sequence[str], stdin: str) -> str:
     """Words as one text, in which each `-` is the text of stdin."""
-    paragraphs = [""]
-    for word in words:
-        if word == "-":
-            paragraphs += [stdin.strip(), ""]
-        else:
-            paragraphs[-1] = f"{paragraphs[-1]} {word}".strip()
+    grouped = groupby(words, "-".__eq__)
+    paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in grouped)
     return "\n\n".join(filter(None, paragraphs))
 
 
@@ -70,10 +68,10 @@ def _read_stdin() -> str:
 
 def part_of(given: str) -> dict[str, Any]:
     """The part of a message for a file or a public address; a UsageError if it cannot be one."""
-    if re.match("https?://", given):
+    if "://" in given:
         kind = mimetypes.guess_type(urlsplit(given).path)[0] or "image/?"  # most addresses without an ending are of images
-        if kind.startswith("audio/"):
-            raise click.UsageError(f"{given}: audio is sent as a file, not as an address; download it first")
+        if kind.startswith("audio/") or not given.startswith(("https://", "http://")):
+            raise click.UsageError(f"{given}: download it; addresses of http and https are passed on, but none of audio")
         return _part(kind, given, given.rpartition("/")[2] or given)
     path = Path(given).expanduser()
     try:
@@ -85,6 +83,8 @@ def part_of(given: str) -> dict[str, Any]:
             if not (kind := _kind(head := file.read(_HEAD_BYTES))):
                 raise click.UsageError(f"{given} is neither an image, a PDF, audio nor UTF-8 text")
             content = head + file.read(MOST_BYTES)
+        if _ENDS.get(kind, b"") not in content:
+            raise click.UsageError(f"{given} is cut off: the end of an {kind} is missing")
         if kind.startswith("text/"):
             return {"type": "text", "text": f"\n\n{path.name}:\n\n{content.decode('utf-8-sig')}"}
     except (OSError, UnicodeDecodeError) as error:
@@ -109,9 +109,8 @@ def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:
 
 def _part(kind: str, url: str, name: str) -> dict[str, Any]:
     form = f"{kind.partition('/')[0]}_url"
-    return (
-        {"type": form, form: {"url": url}} if form in _NEEDS else {"type": "file", "file": {"file_data": url, "filename": name}}
-    )
+    file = {"type": "file", "file": {"file_data": url, "filename": name}}
+    return {"type": form, form: {"url": url}} if form in _NEEDS else file
 
 
 def _kind(head: bytes) -> str:
@@ -124,23 +123,28 @@ def _kind(head: bytes) -> str:
 
 def response_format(given: str) -> Any:
     """A class, or the format of a JSON schema; a UsageError if it is neither."""
-    fields = [_FIELD.fullmatch(each) for each in given.split(",")]
-    if all(fields):
-        from pydantic import create_model
-
-        named: dict[str, Any] = {field[1]: (_TYPES[field[2]], ...) for field in fields if field}
-        return create_model("Answer", **named)
+    fields = {field.strip(): _FIELD.fullmatch(field) for field in given.split(",")}
+    named: dict[str, Any] = {found[1]: (_TYPES[found[2]], ...) for found in fields.values() if found}
     path = Path(given)
     try:
-        if not (given.endswith(".json") or path.exists()):
+        if len(named) == given.count(",") + 1:
+            from pydantic import create_model
+
+            return create_model("Answer", **named)
+        if not (given.endswith(".json") or (path.exists() and not path.is_dir())):
             module, _, name = given.partition(":")
+            if not name.isidentifier():
+                unknown = (f"{field!r} is not a field of these types" for field, found in fields.items() if not found)
+                raise ValueError(next(unknown, "it names a field twice"))
             sys.path.insert(0, str(Path.cwd()))
             return getattr(import_module(module), name)
         if path.is_fifo() and path.parent != Path("/dev/fd"):
             raise ValueError("it is a pipe, into which nobody may write")
         from .._structured.strict_schema import strict_schema  # it needs pydantic
 
-        schema = strict_schema(json.loads(path.read_bytes()))
+        if not is_object(schema := json.loads(path.read_bytes())):
+            raise ValueError("it holds no JSON object")
+        schema = strict_schema(schema)
     except (ImportError, AttributeError, ValueError, OSError) as error:
         what = f"MODULE:CLASS, a .json file with a schema, nor fields such as 'name: str' ({', '.join(_TYPES)})"
         raise click.UsageError(f"--schema {given!r} is neither {what}: {error}") from None

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,19 +15,21 @@ from typing import Any, Final
 import click
 from platformdirs import user_data_path
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter, WordCompleter
-from prompt_toolkit.document import Document
+from prompt_toolkit.completion import NestedCompleter, PathCompleter, WordCompleter, merge_completers
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.output import create_output
+from prompt_toolkit.input.typeahead import store_typeahead
+from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import DummyOutput, create_output
+from prompt_toolkit.utils import is_dumb_terminal
 
 from .._client import VeniceClient
-from ..exceptions import AuthenticationError, VeniceError
+from ..exceptions import VeniceError
 from ..types.api.chat import content_text
-from . import _output
+from . import _output, _signals
 from ._ask import AskOptions, ask, chosen_model
 from ._conversations import Conversation, SessionStore
-from ._errors import in_our_words
+from ._errors import did_you_mean, in_our_words
 from ._input import part_of, with_parts
 from ._markdown import printer
 from ._options import Connection
@@ -37,8 +39,8 @@ _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one,
 
 
 def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
-    """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
-    with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
+    """Asks what is typed, until /quit or the end of stdin. An error of an answer, or Ctrl-C, ends that answer alone."""
+    with _output.quiet(sys.stdin), asyncio.Runner() as runner:
         client = connection.client(floor=options.floor)
         try:
             options = replace(options, model=runner.run(chosen_model(client, options)))
@@ -63,13 +65,20 @@ class _Talk:
         session = _session(models, keeps=self.conversation.store is not None and not self.conversation.private)
         kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
         _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
-        while True:
-            with contextlib.suppress(KeyboardInterrupt):
-                text = session.prompt("> ").rstrip()
-                if command := _COMMAND.match(text):
-                    self._obey(command[1], command[2].strip())
-                elif text.strip() or self.parts:
-                    self._ask(with_parts(text, self.parts))
+        marking = DummyOutput() if is_dumb_terminal() else session.output
+        try:
+            while not _signals.received:
+                with contextlib.suppress(KeyboardInterrupt):
+                    text = _typed(session).rstrip()
+                    marking.enable_bracketed_paste()  # what is pasted while an answer comes is one message, too
+                    marking.flush()
+                    if command := _COMMAND.match(text):
+                        self._obey(command[1], command[2].strip())
+                    elif text.strip() or self.parts:
+                        self._ask(with_parts(text, self.parts))
+        finally:
+            marking.disable_bracketed_paste()
+            marking.flush()
 
     def _ask(self, content: str | list[dict[str, Any]]) -> None:
         self.conversation.add("user", content)
@@ -78,9 +87,7 @@ class _Talk:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
         except KeyboardInterrupt:
             _output.note("stopped")
-        except AuthenticationError:
-            raise
-        except VeniceError as error:
+        except (VeniceError, click.UsageError) as error:
             _output.note(in_our_words(error))
         finally:
             self.conversation.settle(screen.response, screen.asked)
@@ -88,10 +95,8 @@ class _Talk:
     def _obey(self, name: str, rest: str) -> None:
         unknown = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
         try:
-            told = _COMMANDS[name][1](self, rest) if name in _COMMANDS else unknown
-        except click.ClickException as error:
-            told = error.format_message()
-        except (VeniceError, OSError) as error:
+            told = _COMMANDS[name][1](self, rest) if name in _COMMANDS else unknown + did_you_mean(name, _COMMANDS)
+        except (VeniceError, OSError, click.UsageError) as error:
             told = in_our_words(error)
         if told:
             _output.note(told)
@@ -113,13 +118,17 @@ class _Talk:
         return "" if text else "/system needs the instructions"
 
     def attach(self, given: str) -> str:
+        if not given:
+            return "/attach needs a file or an address"
         self.parts.append(part_of(given))
         return f"attached to the next message: {len(self.parts)}"
 
     def save(self, name: str) -> str:
         if name:
             path = Path(name).expanduser()
-            path.touch(0o600, exist_ok=False)
+            if path.exists():
+                return f"{name} is there already; give another FILE"
+            path.touch(0o600)
             path.write_text("\n".join(map(markdown, self.conversation.records)), encoding="utf-8")
         elif self.conversation.store is None:
             self.conversation.store = SessionStore()
@@ -136,7 +145,7 @@ class _Talk:
         return "copied, if the terminal allows it"
 
     def again(self, _: str) -> str:
-        if asked := self.conversation.undo():
+        if asked := self.conversation.failed or self.conversation.undo():
             self._ask(asked)
         return "" if asked else "there is nothing to ask again"
 
@@ -165,16 +174,12 @@ _COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
 }
 
 
-class _Completer(Completer):
-    def __init__(self, models: list[str]) -> None:
-        self._words = WordCompleter([*_COMMANDS, *(f"/model {name}" for name in models)], sentence=True)
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        command, blank, rest = document.text_before_cursor.partition(" ")
-        if blank and command in {"/attach", "/save"}:
-            yield from PathCompleter(expanduser=True).get_completions(Document(rest), complete_event)
-        elif command.startswith("/"):
-            yield from self._words.get_completions(document, complete_event)
+def _typed(session: PromptSession[str]) -> str:
+    # Of what was typed while an answer came each line is a message or a command. `_send` knows its ends by their missing text.
+    while keys := session.input.read_keys():
+        ahead = (KeyPress(key.key, "") if key.key in {Keys.ControlM, Keys.ControlJ} else key for key in keys)
+        store_typeahead(session.input, [*ahead])
+    return session.prompt("> ")
 
 
 def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
@@ -185,16 +190,16 @@ def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
             path = user_data_path("venice-chat", ensure_exists=True) / "history"
             path.touch(0o600)
             history = FileHistory(path)
+    words = WordCompleter([*_COMMANDS, *(f"/model {name}" for name in models)], sentence=True)
+    files = NestedCompleter(dict.fromkeys(("/attach", "/save"), PathCompleter(expanduser=True)))
     keys = KeyBindings()
 
     @keys.add("enter")
     @keys.add("c-j")
     def _send(event: KeyPressEvent) -> None:
         # Where a terminal does not mark what is pasted, more keys are there at once: nobody types so fast.
-        if event.key_processor.input_queue:
-            event.current_buffer.insert_text("\n")
-        else:
-            event.current_buffer.validate_and_handle()
+        pasted = event.data and event.key_processor.input_queue
+        event.current_buffer.insert_text("\n") if pasted else event.current_buffer.validate_and_handle()
 
     @keys.add("escape", "enter")
     def _new_line(event: KeyPressEvent) -> None:
@@ -202,4 +207,5 @@ def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
 
     # The prompt is no part of an answer that goes to a file.
     options: dict[str, Any] = {"output": None if sys.stdout.isatty() else create_output(sys.stderr), "key_bindings": keys}
-    return PromptSession(history=history, completer=_Completer(models), multiline=True, complete_while_typing=False, **options)
+    options["completer"] = merge_completers([words, files], deduplicate=True)
+    return PromptSession(history=history, multiline=True, complete_while_typing=False, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import partial
 
 from rich.live import Live
 from rich.markdown import Markdown
@@ -12,6 +13,7 @@ from rich.markdown import Markdown
 from . import _output
 from ._ask import AnswerPrinter
 
+_rendered = partial(Markdown, hyperlinks=False)
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
 
 
@@ -35,21 +37,18 @@ class MarkdownPrinter(AnswerPrinter):
     def __init__(self, *, reasoning: bool) -> None:
         super().__init__(reasoning=reasoning)
         self._block = ""
-        self._live = Live(get_renderable=self._rendered, transient=True, refresh_per_second=8)
+        self._live = Live(get_renderable=lambda: _rendered(self._block), transient=True, refresh_per_second=8)
 
     def write(self, text: str) -> None:
         self._live.start()
         self._block += _output.printable(text)
         if end := whole_blocks(self._block):
             whole, self._block = self._block[:end], self._block[end:]
-            self._live.console.print(Markdown(whole, hyperlinks=False), "")
+            self._live.console.print(_rendered(whole), "")
 
     def end(self) -> None:
         if self._live.is_started:
             self._live.stop()
-            self._live.console.print(self._rendered())
+            self._live.console.print(_rendered(self._block))
             self._block, self._in_line = "", False
         super().end()
-
-    def _rendered(self) -> Markdown:
-        return Markdown(self._block, hyperlinks=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -13,7 +13,8 @@ import click
 
 from .._core.privacy import Privacy
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
-from ..exceptions import AuthenticationError, NotFoundError, VeniceError
+from ..exceptions import AuthenticationError, NoMatchingModelError, NotFoundError, VeniceError
+from ._errors import did_you_mean
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -56,16 +57,19 @@ def need_key() -> None:
         raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
 
 
-@contextmanager
-def asking_for_models(client: VeniceClient) -> Generator[None]:
-    """While the catalogue is asked for: an address that has none is no address of Venice."""
+@asynccontextmanager
+async def finding(client: VeniceClient, model: str = "") -> AsyncGenerator[None]:
+    """While a model is asked for: tells which may have been meant, and that an address without models is not Venice's."""
     try:
         yield
-    except NotFoundError as error:
-        if error.status_code is None:  # there is a catalogue, without this model
-            raise
-        why = f"{client.base_url} answers {error.status_code} when it is asked for its models"
-        raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
+    except (NotFoundError, NoMatchingModelError) as error:
+        try:
+            known = [str(each.id) for each in (await client.models.list(type="all")).data]
+        except NotFoundError as failure:
+            why = f"{client.base_url} answers {failure.status_code} when it is asked for its models"
+            raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
+        error.args = (f"{str(error).rstrip('.')}{did_you_mean(model, known)}",)
+        raise
 
 
 def need_confidential() -> None:
@@ -79,16 +83,11 @@ def need_confidential() -> None:
 
 def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The models of the catalogue whose ids begin so; none where it cannot be had in time."""
-    import asyncio
+    from .._sync.client import SyncVeniceClient
 
-    async def ids() -> list[str]:
-        async with Connection(None, 2.0).client(max_retries=0) as client:
-            return [str(model.id) for model in (await client.models.list()).data]
-
-    try:
-        return [name for name in asyncio.run(ids()) if name.startswith(begun)]
-    except VeniceError:
-        return []
+    with suppress(VeniceError), SyncVeniceClient(timeout=2.0, max_retries=0) as client:
+        return [name for name in (str(model.id) for model in client.models.list().data) if name.startswith(begun)]
+    return []
 
 
 debug = click.option("--debug", is_flag=True, expose_value=False, help="Show retries, and the traceback of errors.")
@@ -96,14 +95,9 @@ json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors,
 model = click.option("-m", "--model", metavar="ID", shell_complete=model_ids, help="Model to ask.")
 system = click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
 param = click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Another parameter; may be repeated.")
-_SCHEMA = "What answers are: MODULE:CLASS, FILE.json or 'name: str, age: int'."
-schema = click.option("--schema", metavar="WHAT", help=_SCHEMA)
+schema = click.option("--schema", type=click.Path(), metavar="WHAT", help="Answers fit MODULE:CLASS, FILE.json or 'a: str'.")
+port = functools.partial(click.option, "--port", type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-
-
-def port(default: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """The option `--port` of a server."""
-    return click.option("--port", type=click.IntRange(0, 65535), default=default, show_default=True, help="0 takes a free one.")
 
 
 def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callable[..., R]:

@@ -1,7 +1,4 @@
-"""Prints text: answers to stdout, everything else to stderr.
-
-Control characters in it, which a terminal would obey, are replaced there; files and pipes get the text as it is.
-"""
+"""Prints text: answers to stdout, all else to stderr; on a terminal without control characters, which it would obey."""
 
 from __future__ import annotations
 
@@ -11,17 +8,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 from unicodedata import east_asian_width
 
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
-_CONTROLS = {
-    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
-    ord("\n"): "\n",
-    ord("\t"): "\t",
-    ord("\r"): "",
-}
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
+_CONTROLS |= {ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""}
 
 
 def prepare() -> None:
@@ -38,13 +31,9 @@ def _nowhere() -> TextIO:
     return open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)
 
 
-def answer(text: str) -> None:
-    """Writes a part of the answer at once."""
-    _write(sys.stdout, text)
-
-
-def line(text: str = "") -> None:
-    _write(sys.stdout, f"{text}\n")
+def line(text: str = "", end: str = "\n") -> None:
+    """Writes a line of the result, or a part of one."""
+    _write(sys.stdout, text + end)
 
 
 def write_json(value: Any) -> None:
@@ -57,9 +46,10 @@ def note(text: str) -> None:
     _write(sys.stderr, f"venice-chat: {text}\n")
 
 
-def tell(error: Exception, message: str, code: int, *, as_json: bool) -> int:
-    """Tells of an error, as a line of JSON if that is wanted; gives its exit code."""
-    fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id")}
+def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int:
+    """Tells of an error, as a line of JSON if that is wanted, with the text that came; gives its exit code."""
+    fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id", "partial")}
+    fields["partial"] = getattr(fields["partial"], "text", fields["partial"])
     told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
     print(json.dumps(told), file=sys.stderr) if as_json else note(message)
     return code
@@ -67,15 +57,34 @@ def tell(error: Exception, message: str, code: int, *, as_json: bool) -> int:
 
 def aside(text: str) -> None:
     """Writes to stderr, dim where the terminal can."""
-    if sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
-        _write(sys.stderr, text, "\x1b[2m", "\x1b[0m")
-    else:
-        _write(sys.stderr, text)
+    dim = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    _write(sys.stderr, text, *(("\x1b[2m", "\x1b[0m") if dim else ()))
 
 
 def printable(text: str) -> str:
     """A text without what a terminal would obey."""
     return text.translate(_CONTROLS)
+
+
+@contextlib.contextmanager
+def quiet(terminal: TextIO) -> Generator[None]:
+    """While answers come, a terminal keeps what is typed without showing it within them, and Ctrl-C loses none of it."""
+    if sys.platform == "win32" or not terminal.isatty():
+        yield
+        return
+    import termios
+
+    def change(mode: list[Any]) -> None:
+        with contextlib.suppress(OSError, termios.error):  # the window was closed
+            if os.tcgetpgrp(terminal.fileno()) == os.getpgrp():  # the system stops what does this in the background
+                termios.tcsetattr(terminal, termios.TCSANOW, mode)
+
+    before = termios.tcgetattr(terminal)
+    change([*before[:3], before[3] & ~(termios.ECHO | termios.ICANON) | termios.NOFLSH, *before[4:]])
+    try:
+        yield
+    finally:
+        change(before)
 
 
 def abandon_stdout() -> None:
@@ -106,6 +115,8 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), 
 def aligned(rows: Sequence[Sequence[str]], leave_out: Iterable[str] = (), width: int | None = None) -> str:
     """Rows as aligned lines, the first row being headings; numbers are aligned to the right."""
     columns = list(zip(*rows, strict=True))
+    if width is not None:  # a cell that is long would leave the others no room
+        columns[:-1] = [tuple(_cut(cell, width // 2) for cell in column) for column in columns[:-1]]
     for heading in leave_out:
         if width is not None and sum(max(map(_cells, column)) + 2 for column in columns) - 2 > width:
             columns = [column for column in columns if column[0] != heading]

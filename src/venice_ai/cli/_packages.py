@@ -31,11 +31,8 @@ def installed(distribution: str) -> str | None:
 
 def extras() -> dict[str, list[str]]:
     """Our extras, and what each still lacks. None are known when the package runs without being installed."""
-    try:
-        requirements = metadata.requires(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
-        return {}
-    return {extra: [name for name in names if installed(name) is None] for extra, names in by_extra(requirements).items()}
+    known = by_extra(metadata.requires(DISTRIBUTION) or () if installed(DISTRIBUTION) else ())
+    return {extra: [name for name in names if installed(name) is None] for extra, names in known.items()}
 
 
 def by_extra(requirements: Iterable[str]) -> dict[str, list[str]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import signal
 import sys
 import traceback
 import warnings
@@ -14,8 +12,8 @@ from importlib import import_module
 import click
 
 from .._version import __version__
-from . import _output
-from ._errors import EXIT_CODES, code_of, in_our_words, listed
+from . import _output, _signals
+from ._errors import EXIT_CODES, code_of, did_you_mean, in_our_words, listed
 
 _COMMANDS = {
     "chat": "Ask a model, or talk with it.",
@@ -44,10 +42,7 @@ class _Command(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            from difflib import get_close_matches
-
-            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(cmd_name, _COMMANDS, 1))
-            raise click.UsageError(f"there is no command {cmd_name!r}{near}", ctx)
+            raise click.UsageError(f"there is no command {cmd_name!r}{did_you_mean(cmd_name, _COMMANDS)}", ctx)
         command: click.Command = getattr(import_module(f".{_MODULES.get(cmd_name, cmd_name)}", __package__), cmd_name)
         return command
 
@@ -81,10 +76,8 @@ def completion(shell: str) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs the command; gives the exit code. A KeyboardInterrupt is the caller's."""
-    # The process ends at once when it is told to, also as process 1, for which the system does nothing of itself.
-    with contextlib.suppress(ValueError):  # not in the main thread, where a program runs the command
-        signal.signal(signal.SIGTERM, _end)
+    """Runs the command; gives the exit code."""
+    _signals.handle(_signals.end)
     _output.prepare()
     # Warnings, and what the library logs, look like every other message of the command.
     logging.basicConfig(handlers=[_Notes()], level=logging.WARNING, format="%(message)s")
@@ -104,8 +97,13 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # `| head -1`: the reader has what it wanted
         _output.abandon_stdout()
         return 0
+    except KeyboardInterrupt as stopped:
+        return 130 if _signals.received else _output.tell(stopped, "stopped", 130, as_json="--json" in arguments)
     except Exception as error:  # noqa: BLE001  # our own are not imported yet
         return _failed(error, arguments)
+    finally:
+        for number in _signals.received:
+            _signals.end(number)
 
 
 def _failed(error: Exception, arguments: list[str]) -> int:
@@ -125,12 +123,6 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     else:
         raise error
     return _output.tell(error, message, code, as_json="--json" in arguments)
-
-
-def _end(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGTERM)
-    os._exit(128 + signal.SIGTERM)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias, get_args
 
 import click
 
-from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
+from ..exceptions import APIError, InvalidRequestError, NotFoundError, TeeAttestationError
+from ..resources.model_choice import CAPABILITIES, can
 from ..tee.canonical import as_object, parse
 from ..tee.evidence_file import as_file, from_file, members_as_written
 from ..tee.types import END_OF_TIME, OS_PINS, TCB_STATUSES, CollectedEvidence, GpuPolicy, Level, MeasurementPins, TeeOptions
@@ -26,12 +27,11 @@ EXIT_CODES = {
     0: "the level was reached",
     1: "the verification failed",
     2: "wrong usage, or a part is not installed",
-    3: "no connection, or nothing to verify was there",
+    3: "no connection, no such model, or no enclave",
     4: "verified, but below the level that was asked for",
 }
 _GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
 _Judged: TypeAlias = tuple[CollectedEvidence, AttestationReport]
-_STATUS = click.Choice(TCB_STATUSES)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _EPILOG = (
@@ -51,13 +51,11 @@ _EPILOG = (
 @click.option("--now", type=float, metavar="EPOCH", help="The time to judge at.  [default: the evidence's, or now]")
 @click.option("--pin", type=_FILE, help="The software to accept, as --write-pin wrote it.")
 @click.option("--write-pin", type=_NEW_FILE, metavar="FILE", help="Write down the software that was found.")
-@click.option(
-    "--gpu", type=_GPU, default="verify-if-present", show_default=True, help="What to do about the GPUs' own evidence."
-)
+@click.option("--gpu", type=_GPU, default="verify-if-present", show_default=True, help="What to do about the GPUs' evidence.")
 @click.option("--refuse-dev-image", is_flag=True, help="Refuse an operating system made for development.")
 @click.option("--nras", is_flag=True, help="Ask NVIDIA's service about the GPUs, too; it learns of that.")
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
-@click.option("--allow-status", type=_STATUS, multiple=True, metavar="STATUS", help="Accept this status of Intel's, too.")
+@click.option("--allow-status", type=click.Choice(TCB_STATUSES), multiple=True, metavar="STATUS", help="Accept it, too.")
 @_options.with_connection
 def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     """Verify that MODEL runs in an enclave: a line for each check, what it stops, and the verdict. No key is needed.
@@ -68,22 +66,20 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     _check(wanted)
     try:
         options = _tee_options(wanted)
-        if wanted.offline:
-            evidence, report = _offline(model, wanted, options)
-        else:
-            evidence, report = asyncio.run(_online(connection, model, options))
+        judged = _offline(model, wanted, options) if wanted.offline else asyncio.run(_online(connection, model, options))
     except (ImportError, TeeAttestationError, APIError) as error:
         usage = isinstance(error, ImportError) or (isinstance(error, InvalidRequestError) and error.status_code is None)
         # A TeeAttestationError is a redirect, or an answer that is no evidence.
         code = 1 if isinstance(error, TeeAttestationError) else 2 if usage else 3
         return _output.tell(error, in_our_words(error), code, as_json=wanted.as_json)
+    evidence, report = judged
     code = 1 if not report.ok else 0 if report.reaches(wanted.level) else 4
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
     else:
         at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
         who = one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}")
-        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})\n{who}\n{report.summary()}")
+        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})\n{who}\n{in_our_words(report.summary())}")
     if code == 4:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
@@ -163,6 +159,12 @@ async def _online(connection: _options.Connection, model: str, options: TeeOptio
                 raise
             nonce = bytes.fromhex(report.nonce)
             return CollectedEvidence(model=model, nonce=nonce, reply=b"", now=report.fetched_at), report
+        except (NotFoundError, InvalidRequestError) as error:
+            listed = (await client.models.list()).data if error.status_code else ()
+            able = [str(each.id) for each in listed if can(each, CAPABILITIES["require_tee"])]
+            if able and model not in able:
+                error.args = (f"{model!r} does not run in an enclave; these models do: {', '.join(able)}",)
+            raise
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:
@@ -192,13 +194,8 @@ def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, p
     again = ["--offline", "--evidence", str(folder / "evidence.json")]
     if not members_as_written(evidence.reply):
         again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
-    if isinstance(evidence.collateral, Mapping):
-        again += ["--collateral", _write(folder / "collateral.json", dict(evidence.collateral))]
-    if pins is not None:
-        again += ["--pin", _write(folder / "pin.json", pins.to_dict())]
+    for name, kept in (("collateral", evidence.collateral), ("pin", pins and pins.to_dict())):
+        if isinstance(kept, Mapping):
+            (path := folder / f"{name}.json").write_text(json.dumps(dict(kept), indent=1) + "\n", encoding="utf-8")
+            again += [f"--{name}", str(path)]
     return again
-
-
-def _write(path: Path, value: object) -> str:
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    return str(path)

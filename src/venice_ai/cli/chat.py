@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .._core.privacy import Privacy, encryption_requested_in
-from . import _options
+from . import _options, _output, _signals
 from ._ask import AnswerPrinter, AskOptions, ask
-from ._conversations import Conversation, opened
+from ._conversations import Conversation, opened, session_names
 from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ venice-chat chat -c --web-search on --usage And today?
 @click.argument("prompt", nargs=-1)
 @_options.model
 @_options.system
-@click.option("-a", "--attach", multiple=True, metavar="FILE|URL", help="Add an image, a PDF, audio or text; may be repeated.")
+@click.option("-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Add an image, PDF, audio or text.")
 @_options.schema
 @click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
@@ -43,7 +43,7 @@ venice-chat chat -c --web-search on --usage And today?
 @click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")
 @_options.param
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last session.")
-@click.option("--session", metavar="NAME", help="Go on with the session of this name, or begin it.")
+@click.option("--session", metavar="NAME", shell_complete=session_names, help="Go on with this session, or begin it.")
 @click.option("--save", is_flag=True, help="Keep a private conversation (--e2ee, --min-privacy), too: encrypted.")
 @click.option("--no-log", is_flag=True, help="Keep nothing of this conversation.")
 @_options.json
@@ -81,6 +81,7 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
         floor=floor,
         **{name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")},
     )
+    _signals.handle(_signals.stop)
     if text is None:
         from ._interactive import converse
 
@@ -113,11 +114,14 @@ def _answer(connection: _options.Connection, options: AskOptions, conversation: 
 
     blocking = None if conversation.private else connection.blocking_client()  # encryption asks several servers at once
     try:
-        if blocking is None:
-            asyncio.run(asked(connection.client(floor=options.floor)))
-        else:
-            with asyncio.Runner() as runner:  # not its `run`, which would let the read of a socket go on after Ctrl-C
+        with _output.quiet(sys.stdout), asyncio.Runner() as runner:
+            if blocking is None:
+                runner.run(asked(connection.client(floor=options.floor)))
+            else:  # not `run`, which would let the read of a socket go on after Ctrl-C
                 runner.get_loop().run_until_complete(asked(blocking))
+    except KeyboardInterrupt as stopped:
+        vars(stopped)["partial"] = printer.response
+        raise
     finally:  # after Ctrl-C, too: what came is kept
         conversation.settle(printer.response, printer.asked)
 

@@ -26,21 +26,18 @@ def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | 
     if (text := prompt_from(prompt)) is None:
         raise click.UsageError("give the prompt as arguments or on stdin")
     estimate = asyncio.run(_estimate(connection, text, model, expected))
-    if as_json:
-        _output.write_json(asdict(estimate))
-        return
-    _output.line(
+    shown = (
         f"{estimate.model}: about ${estimate.total_cost_usd:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
         f"  prompt      {estimate.prompt_tokens:>8,} tokens  ${estimate.prompt_cost_usd:.6f}\n"
         f"  completion  {estimate.expected_completion_tokens:>8,} tokens  ${estimate.completion_cost_usd:.6f}"
     )
+    _output.write_json(asdict(estimate)) if as_json else _output.line(shown)
 
 
 async def _estimate(connection: _options.Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
-    async with connection.client() as client:
-        with _options.asking_for_models(client):
-            return await client.chat.completions.estimate_cost(
-                model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
-                messages=[{"role": "user", "content": prompt}],
-                expected_completion_tokens=expected,
-            )
+    async with connection.client() as client, _options.finding(client, model or ""):
+        return await client.chat.completions.estimate_cost(
+            model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
+            messages=[{"role": "user", "content": prompt}],
+            expected_completion_tokens=expected,
+        )

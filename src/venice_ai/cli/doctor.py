@@ -101,10 +101,9 @@ def account_facts(told: Any) -> Iterable[str]:
         yield "balance " + ", ".join(f"{amount} {unit}" for unit, amount in balances.items())
     limits = [members(limit) for model in items(data.get("rateLimits")) for limit in items(members(model).get("rateLimits"))]
     for kind in dict.fromkeys(str(limit.get("type")) for limit in limits):
-        amounts = [limit["amount"] for limit in limits if limit.get("type") == kind and isinstance(limit.get("amount"), int)]
-        if amounts:
-            least, most = min(amounts), max(amounts)
-            yield f"{kind} {least:,}" + (f" to {most:,} by model" if most > least else "")
+        known = {limit["amount"] for limit in limits if limit.get("type") == kind and isinstance(limit.get("amount"), int)}
+        if known:
+            yield f"{kind} {min(known):,}" + (f" to {max(known):,} by model" if len(known) > 1 else "")
 
 
 async def _encrypts(connection: _options.Connection) -> Finding:
@@ -152,9 +151,8 @@ def _tls(connection: _options.Connection) -> Finding:
 async def _reach(connection: _options.Connection) -> Finding:
     began = monotonic()
     try:
-        async with connection.client(max_retries=0) as client:
-            with _options.asking_for_models(client):
-                models = (await client.models.list(type="all")).data
+        async with connection.client(max_retries=0) as client, _options.finding(client):
+            models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:
         return Finding("no catalogue of models", in_our_words(error))
     kinds = [getattr(model, "type", None) for model in models]

@@ -30,7 +30,7 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 
 @click.command(epilog=_EXAMPLES)
 @_options.host
-@_options.port(8788)
+@_options.port(default=8788)
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Let other machines call it by this name.")
 @click.option("--token", envvar="VENICE_GATEWAY_TOKEN", help="What programs give as API key.  [default: a new one, printed]")
 @click.option("--no-token", is_flag=True, help="Let any program on this machine ask.")
@@ -77,6 +77,9 @@ async def _run(connection: _options.Connection, token: Any, **given: Any) -> Non
     )
     options = {name: given[name] for name in ("host", "port", "allow_hosts", "sealed_tools", "rpm")}
     stop, in_clear = stop_signal(), given["min_privacy"] == "none"
+    for name in given["fallbacks"]:
+        async with _options.finding(client, name):
+            await client.models.find(name)
     async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
         made = running.token if token is True else None
         words = f"Venice gateway on {running.url}" + (f"\ntoken: {made}" if made else "")

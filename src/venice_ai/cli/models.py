@@ -33,9 +33,7 @@ venice-chat models --resolve --capability function-calling
 @click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=_options.model_ids)
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
 @click.option("--capability", "capabilities", multiple=True, type=_CAPABILITY, help="Only models that can do this.")
-@click.option(
-    "--max-price", type=click.FloatRange(0), metavar="USD", help="Only models whose tokens cost at most that a million."
-)
+@click.option("--max-price", type=float, metavar="USD", help="Only models whose tokens cost at most that a million.")
 @click.option("--private", is_flag=True, help="Only models that keep nothing of what is sent.")
 @click.option("--sort", type=click.Choice(["price", "context", "name"]), help="The cheapest, largest or first name first.")
 @click.option("--cheapest", is_flag=True, help="The same as --sort price; with --resolve, take the cheapest.")
@@ -47,26 +45,28 @@ def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted:
 
     Prices are US dollars for 1,000,000 tokens; no key is needed.
     """
-    elsewhere = words or wanted["as_json"] or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))
+    if not (wanted["max_price"] or 0) >= 0:  # NaN is neither
+        raise click.UsageError(f"--max-price {wanted['max_price']} is not an amount of 0 or more US dollars")
+    elsewhere = words or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))
     if wanted["resolve"] and elsewhere:
         raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
     asyncio.run(_list(connection, words, wanted))
 
 
 async def _list(connection: _options.Connection, words: Sequence[str], wanted: Mapping[str, Any]) -> None:
-    async with connection.client() as client:
-        with _options.asking_for_models(client):
-            if wanted["resolve"]:
-                wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
-                wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
-                _output.line(await client.models.resolve_chat(**wishes))
-                return
-            if words[:1] == ("show",) and len(words) > 1:
-                if len(words) > 2:
-                    raise click.UsageError("'models show' takes the id of one model")
-                _show(await client.models.retrieve(words[1]), as_json=wanted["as_json"])
-                return
-            listed = (await client.models.list(type=wanted["kind"])).data
+    async with connection.client() as client, _options.finding(client, *words[1:2]):
+        if wanted["resolve"]:
+            wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
+            wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
+            model = await client.models.resolve_chat(**wishes)
+            _output.write_json({"id": model}) if wanted["as_json"] else _output.line(model)
+            return
+        if words[:1] == ("show",) and len(words) > 1:
+            if len(words) > 2:
+                raise click.UsageError("'models show' takes the id of one model")
+            _show(await client.models.retrieve(words[1]), as_json=wanted["as_json"])
+            return
+        listed = (await client.models.list(type=wanted["kind"])).data
     # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
     found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, wanted)]
     if order := "price" if wanted["cheapest"] else wanted["sort"]:
@@ -118,10 +118,8 @@ def _row(model: ModelResponse) -> dict[str, Any]:
 
 def _notes(spec: ModelSpec) -> Iterable[str]:
     yield from map(str, items(spec.traits))
-    if spec.offline is True:
-        yield "offline"
-    if spec.betaModel is True or spec.beta is True:
-        yield "beta"
+    marks = {"offline": spec.offline, "beta": spec.betaModel is True or spec.beta}
+    yield from (mark for mark, on in marks.items() if on is True)
     retirement = getattr(spec.deprecation, "date", None)
     if isinstance(retirement, str):
         yield f"retires {retirement[:10]}"

@@ -40,7 +40,7 @@ def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -
 
 @click.command(epilog=_EXAMPLES)
 @_options.host
-@_options.port(8080)
+@_options.port(default=8080)
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
 @click.option("--admin", is_flag=True, help="Let clients script answers and read requests under /_emulator/.")
 @click.option("--cors", is_flag=True, help="Let pages of any origin in a browser ask.")
@@ -94,14 +94,11 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
 
 
 async def _run(emulator: _LoggingEmulator, host: str, port: int, allow_remote: bool) -> None:
-    stop = stop_signal()
-    try:
-        async with listen(emulator, host=host, port=port, allow_remote=allow_remote) as server:
-            _output.line(json.dumps({"url": server.url}) if emulator.as_json else f"Venice emulator on {server.url}")
-            _output.aside(f"point clients at it:\n  export {BASE_URL_VARIABLE}={server.url} {KEY_VARIABLE}=any\n")
-            await stop.wait()
-    finally:
-        await emulator.aclose()
+    stop, listening = stop_signal(), listen(emulator, host=host, port=port, allow_remote=allow_remote)
+    async with contextlib.aclosing(emulator), listening as server:
+        _output.line(json.dumps({"url": server.url}) if emulator.as_json else f"Venice emulator on {server.url}")
+        _output.aside(f"point clients at it:\n  export {BASE_URL_VARIABLE}={server.url} {KEY_VARIABLE}=any\n")
+        await stop.wait()
 
 
 def stop_signal() -> asyncio.Event:

@@ -12,7 +12,7 @@ import click
 
 from ..types.api.chat import content_text
 from . import _options, _output
-from ._conversations import SessionStore
+from ._conversations import SessionStore, session_names
 
 _COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "MODEL": "{model}"}
 _COLUMNS.update({"COST": "${cost_usd:.4f}", "FIRST WORDS": "{first}"})
@@ -37,7 +37,7 @@ def list_(as_json: bool) -> None:
 
 
 @sessions.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=session_names)
 @_options.json
 def show(name: str | None, as_json: bool) -> None:
     """Print a session as Markdown: each message with its reasoning, tool calls, model, cost, and its enclave's level."""
@@ -66,7 +66,7 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 
 
 @sessions.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=session_names)
 @_options.json
 def delete(names: tuple[str, ...], as_json: bool) -> None:
     """Delete sessions; their text is overwritten. 'spend' still counts what they cost."""
