@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Compiled modules are kept: the tests start hundreds of processes, and rewriting their asserts takes longer than many of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak plug mutants check bench faults pictures docs docs-serve interop interop-more local wheel format clean
+.PHONY: demo test properties soak plug mutants check bench faults pictures docs docs-serve interop interop-more local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -14,7 +14,11 @@ demo: $(VENV)/.demo
 
 ## Sets up, and runs every test against the built wheel, with one process more than there are cores.
 test: wheel
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not more and not types" $(TESTS)
+	$(BIN)/python -m pytest --processes auto --capture sys -m "not more and not types" $(TESTS)
+
+## The tests with examples that Hypothesis finds, each with five times as many as in `make test`. EXAMPLES=1000 for more.
+properties: wheel
+	EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest --processes auto --capture sys -m "hypothesis and not more" $(TESTS)
 
 ## 20 minutes at full load with 5 % faults: nothing lost, no growth. SOAK="--seconds 30" for a short one.
 soak: $(VENV)/.tools

@@ -296,13 +296,13 @@ class Copy:
         keep = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "site")
         shutil.copytree(REPOSITORY, folder, ignore=keep)
         shared = os.environ.get("VENICE_SHARED") or str(REPOSITORY.parent / "shared")
-        self.environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared}
+        self.environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared, "EXAMPLES": "40"}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # rewriting the asserts takes longer than many tests
 
     def passes(self, tests: list[str], limit: float | None = None) -> bool:
         """Whether these tests pass within so many seconds."""
         run = subprocess.Popen(  # noqa: S603  # it is our own pytest
-            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not more", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
+            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not more", "-p", "no:cacheprovider", *tests],
             cwd=self.folder,
             env=self.environment,
             stdout=self.output.open("w"),

@@ -17,9 +17,10 @@ from shutil import rmtree
 from tempfile import gettempdir
 
 import pytest
-from _pytest.runner import runtestprotocol
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
+from . import examples, processes
 
 _OWN = Path(__file__).parent
 _WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package", "testing"}
@@ -35,26 +36,27 @@ _NO_CERTIFICATES = _CACHES / "no-certificates.pem"
 """What the system trusts: reading its certificates, and every process does, takes longer than many a test."""
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
-settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
+settings.register_profile("suite", max_examples=examples.USUAL, deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes that are no readable text are called after their parameter: they may differ between the processes of one run."""
+    """Bytes that are no readable text are called after their parameter: they may differ from run to run."""
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable()) else None
 
 
-def pytest_configure() -> None:
-    """Programs that tests interrupt heed Ctrl-C, also where a shell started the tests in the background, which ignores it."""
+pytest_addoption = processes.add_option
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests run in several processes if that is asked for, and none inherits what a shell sets where tests run in background.
+
+    Such a shell ignores Ctrl-C for them, which programs that tests interrupt are to heed.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _CACHES.mkdir(exist_ok=True)
     _NO_CERTIFICATES.touch()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: tests wait for servers that are silent and for programs that they start."""
-    return (os.cpu_count() or 1) + 1
+    processes.register(config)
 
 
 def pytest_collection_finish() -> None:
@@ -65,25 +67,6 @@ def pytest_collection_finish() -> None:
 
 def pytest_sessionfinish() -> None:
     rmtree(_CACHES, ignore_errors=True)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Half a surrogate pair that a test logged has no UTF-8, in which reports go from one process to the other."""
-    report = yield
-    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
-    return report
-
-
-@pytest.hookimpl(specname="pytest_runtest_protocol")
-def pytest_one_report_of_each_test(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Of a test that passes, one report goes from process to process. Five messages would cost more than many a test."""
-    if not hasattr(item.config, "workerinput"):
-        return None
-    for report in runtestprotocol(item, log=False, nextitem=nextitem):
-        if report.when == "call" or not report.passed:
-            item.ihook.pytest_runtest_logreport(report=report)
-    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -98,7 +81,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
             for name in [name for name in os.environ if name in _SETTINGS or name.lower() in _PROXIES]:
                 patch.delenv(name)
         if item.path.parent != _OWN / "local":
-            patch.setenv("XDG_CACHE_HOME", str(_CACHES / str(next(_NUMBERS))))
+            patch.setenv("XDG_CACHE_HOME", str(_CACHES / f"{os.getpid()}-{next(_NUMBERS)}"))
         if "types" not in item.keywords and item.path.parent.name not in _WITH_THE_INTERNET:
             patch.setenv("SSL_CERT_FILE", str(_NO_CERTIFICATES))
         if (tee := sys.modules.get("venice_ai.resources.tee")) is not None:

@@ -17,6 +17,8 @@ from venice_ai.batches.identity import Identity, canonical, identity
 from venice_ai.batches.journal import Entry, State, record
 from venice_ai.types.api.chat import ChatCompletionResponse
 
+from ..examples import USUAL
+
 OWNERS = st.integers(0, 2)
 IDS = st.integers(0, 4)
 
@@ -157,7 +159,7 @@ class Owners(RuleBasedStateMachine):
 
 
 TestOwners = Owners.TestCase
-TestOwners.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestOwners.settings = settings(max_examples=USUAL, stateful_step_count=30, deadline=None)
 _FOLDERS: list[Path] = []
 
 

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -84,8 +85,16 @@ def running(*arguments: str) -> Generator[subprocess.Popen[str]]:
             process.kill()
 
 
-def ended(process: subprocess.Popen[str], number: signal.Signals) -> Outcome:
+class Running(Protocol):
+    """A process that runs the command: a `subprocess.Popen`, or a fork."""
+
+    def send_signal(self, sig: int, /) -> None: ...
+    def communicate(self, *, timeout: float) -> tuple[str, str]: ...
+    def wait(self, timeout: float) -> int: ...
+
+
+def ended(process: Running, number: signal.Signals) -> Outcome:
     """Sends a signal, and waits for the end."""
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    return Outcome(process.returncode, out, err)
+    return Outcome(process.wait(PATIENCE_SECONDS), out, err)

@@ -22,7 +22,8 @@ import pytest
 from venice_ai.cli._table_files import read
 from venice_ai.emulator import Emulator, completion, error, text, tool_call, usual
 
-from .shell import COMMAND, PATIENCE_SECONDS, Here, ended, running, spawn
+from .forks import Fork, forked, run_forked
+from .shell import COMMAND, PATIENCE_SECONDS, Here, ended, spawn
 
 CLASSIFY = ("-m", "venice-1", "-p", "Good or bad? {text}")
 LABELS = """
@@ -357,7 +358,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
     reviews(60)
     emulator.always(usual(delay=0.1))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
-    with running(*arguments) as process:
+    with forked(*arguments) as process:
         until(lambda: len(emulator.requests) >= 20)
         outcome = ended(process, signal.SIGINT)
     assert (outcome.code, outcome.out) == (130, "")
@@ -373,7 +374,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
     assert all(row["answer"] for row in partial)
 
     emulator.always(None)
-    outcome = spawn(*arguments)
+    outcome = run_forked(*arguments)
     assert outcome.code == 0
     assert outcome.err.count("\n") == 1
     assert len(list(read(Path("reviews.out.csv")))) == 60
@@ -384,12 +385,12 @@ def test_after_a_kill_there_is_no_half_output_and_only_what_was_in_flight_is_sen
     reviews(60)
     emulator.always(usual(delay=0.1))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
-    with running(*arguments) as process:
+    with forked(*arguments) as process:
         until(lambda: len(emulator.requests) >= 20)
         process.kill()
         process.wait()
     assert not Path("reviews.out.csv").exists()
-    assert spawn(*arguments).code == 0
+    assert run_forked(*arguments).code == 0
     assert len(list(read(Path("reviews.out.csv")))) == 60
     assert len(set(prompts_sent(emulator))) == 60
     assert len(prompts_sent(emulator)) <= 64
@@ -400,20 +401,16 @@ def test_a_terminal_sees_how_far_it_is() -> None:
     pty = pytest.importorskip("pty", reason="this system has no terminals of this kind")
     reviews(50)
     ours, its = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, "batch", "reviews.csv", *CLASSIFY],
-        stdin=subprocess.DEVNULL,
-        stderr=its,
-        env={**os.environ, "COLUMNS": "120"},
-    ) as process:
-        os.close(its)
-        seen = b""
-        try:
-            while some := os.read(ours, 65_536):
-                seen += some
-        except OSError:  # the other end was closed
-            pass
-        assert process.wait(PATIENCE_SECONDS) == 0
+    with Path(os.devnull).open("r+b") as nothing:
+        process = Fork(("batch", "reviews.csv", *CLASSIFY), (nothing.fileno(), nothing.fileno(), its), {"COLUMNS": "120"})
+    os.close(its)
+    seen = b""
+    try:
+        while some := os.read(ours, 65_536):
+            seen += some
+    except OSError:  # the other end was closed
+        pass
+    assert process.wait(PATIENCE_SECONDS) == 0
     os.close(ours)
     assert b"50/50  0 failed" in seen
     assert b"to go" in seen
@@ -546,7 +543,7 @@ def test_sigterm_stops_as_ctrl_c_does(emulator: Emulator) -> None:
     reviews(60)
     emulator.always(usual(delay=0.1))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
-    with running(*arguments) as process:
+    with forked(*arguments) as process:
         until(lambda: len(emulator.requests) >= 20)
         outcome = ended(process, signal.SIGTERM)
     assert (outcome.code, outcome.out) == (143, "")
@@ -554,7 +551,7 @@ def test_sigterm_stops_as_ctrl_c_does(emulator: Emulator) -> None:
     partial = list(read(Path("reviews.out.csv")))
     assert 0 < len(partial) < 60
     assert all(row["answer"] for row in partial)
-    assert spawn(*arguments).code == 0
+    assert run_forked(*arguments).code == 0
     assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 60
 
 

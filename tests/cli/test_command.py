@@ -16,7 +16,8 @@ from venice_ai.cli.attest import EXIT_CODES as CODES_OF_ATTEST
 from venice_ai.cli.doctor import account_facts
 from venice_ai.emulator import Emulator, error, text
 
-from .shell import Here, ended, running, spawn
+from .forks import forked, run_forked
+from .shell import Here, Outcome, ended, spawn
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "command.md"
 
@@ -120,8 +121,7 @@ def test_the_script_of_a_shell(here: Here, shell: str) -> None:
     ],
 )
 def test_a_shell_completes(words: str, found: str) -> None:
-    variables = {"_VENICE_CHAT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-    assert f"plain,{found}" in spawn(environment=variables).out.splitlines()
+    assert f"plain,{found}" in completed(words).out.splitlines()
 
 
 @pytest.mark.usefixtures("emulator")
@@ -144,9 +144,14 @@ def test_a_shell_completes_the_names_of_sessions(here: Here, words: str) -> None
 
 def test_without_a_catalogue_no_model_is_completed_and_nothing_is_said(emulator: Emulator) -> None:
     emulator.always(error(500), path="/models")
-    words = "venice-chat chat -m kimi"
-    outcome = spawn(environment={"_VENICE_CHAT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "3"})
+    outcome = completed("venice-chat chat -m kimi")
     assert (outcome.out.strip(), outcome.err) == ("", "")
+
+
+def completed(words: str) -> Outcome:
+    """What bash is told where the last word is completed."""
+    variables = {"_VENICE_CHAT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    return run_forked(environment=variables)
 
 
 def test_the_page_has_every_command_and_exit_code() -> None:
@@ -161,13 +166,12 @@ def test_the_page_has_every_command_and_exit_code() -> None:
 
 
 def test_serve_tells_each_request_and_simulates_an_account() -> None:
-    with running("serve", "--port", "0", "--rpm", "1", "--latency", "0.2") as process:
-        assert process.stdout is not None
+    with forked("serve", "--port", "0", "--rpm", "1", "--latency", "0.2") as process:
         url = process.stdout.readline().split()[-1]
         chat = ("chat", "--no-log", "--base-url", url, "-m", "venice-1")
         environment = {"VENICE_API_KEY": "any"}
-        assert spawn(*chat, "hi", environment=environment).code == 0
-        assert spawn(*chat, "--no-stream", "--timeout", "1", "hi", environment=environment).code in {5, 6}
+        assert run_forked(*chat, "hi", environment=environment).code == 0
+        assert run_forked(*chat, "--no-stream", "--timeout", "1", "hi", environment=environment).code in {5, 6}
         outcome = ended(process, signal.SIGINT)
     lines = [line.split() for line in outcome.err.splitlines() if "/chat/completions" in line]
     assert [line[2:4] for line in lines] == [["venice-1", "200"], ["venice-1", "429"]]
@@ -176,10 +180,9 @@ def test_serve_tells_each_request_and_simulates_an_account() -> None:
 
 
 def test_serve_tells_json_lines() -> None:
-    with running("serve", "--port", "0", "--json") as process:
-        assert process.stdout is not None
+    with forked("serve", "--port", "0", "--json") as process:
         url = json.loads(process.stdout.readline())["url"]
-        spawn("models", "--base-url", url)
+        run_forked("models", "--base-url", url)
         outcome = ended(process, signal.SIGINT)
     told = json.loads(outcome.err.splitlines()[-1])
     assert (told["path"], told["status"], told["model"]) == ("/api/v1/models", 200, None)
@@ -199,10 +202,9 @@ def test_an_odd_account_is_told_as_far_as_it_goes(told: object) -> None:
 
 
 def test_an_enclave_that_proves_nothing_is_a_problem() -> None:
-    with running("serve", "--port", "0", "--tee", "--json") as process:
-        assert process.stdout is not None
+    with forked("serve", "--port", "0", "--tee", "--json") as process:
         url = json.loads(process.stdout.readline())["url"]
-        outcome = spawn("doctor", "--base-url", url, environment={"VENICE_API_KEY": "any"})
+        outcome = run_forked("doctor", "--base-url", url, environment={"VENICE_API_KEY": "any"})
         ended(process, signal.SIGINT)
     assert outcome.code == 1
     assert "!!  e2ee        no enclave proved itself" in outcome.out

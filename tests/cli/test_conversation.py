@@ -6,7 +6,6 @@ import io
 import os
 import select
 import signal
-import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,7 +19,8 @@ from venice_ai.cli._ask import AnswerPrinter
 from venice_ai.cli._conversations import Conversation
 from venice_ai.emulator import Emulator, echo, error, text
 
-from .shell import COMMAND, PATIENCE_SECONDS
+from .forks import Fork
+from .shell import PATIENCE_SECONDS
 
 terminals = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -28,7 +28,7 @@ terminals = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-t
 class Terminal:
     """A person at a terminal, who types and reads."""
 
-    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
+    def __init__(self, process: Fork, descriptor: int) -> None:
         self.process = process
         self._descriptor = descriptor
         self._unread = ""
@@ -56,14 +56,13 @@ def at_terminal(*arguments: str, term: str = "dumb") -> Generator[Terminal]:
 
     ours, theirs = pty.openpty()
     try:
-        with subprocess.Popen(
-            [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": term}
-        ) as process:
-            os.close(theirs)
-            try:
-                yield Terminal(process, ours)
-            finally:
-                process.kill()
+        process = Fork(arguments, (theirs, theirs, theirs), {"TERM": term})
+        os.close(theirs)
+        try:
+            yield Terminal(process, ours)
+        finally:
+            process.kill()
+            process.wait()
     finally:
         os.close(ours)
 

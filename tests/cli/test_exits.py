@@ -10,7 +10,8 @@ from venice_ai import StreamInterruptedError, exceptions
 from venice_ai.cli._errors import EXIT_CODES, code_of, in_our_words
 from venice_ai.emulator import Emulator, Step, error, raw, usual
 
-from .shell import Here, spawn
+from .forks import run_forked
+from .shell import Here
 
 NO_WAIT = {"retry-after": "0"}
 
@@ -174,7 +175,7 @@ def test_help_is_everywhere(here: Here, command: list[str]) -> None:
 
 def test_debug_shows_retries_and_the_traceback(emulator: Emulator) -> None:
     emulator.script(error(429, headers={"retry-after": "1.5"}), error(403))
-    outcome = spawn("chat", "--debug", "--model", "venice-1", "hi")
+    outcome = run_forked("chat", "--debug", "--model", "venice-1", "hi")
     assert outcome.code == 3
     assert "paused by a 429" in outcome.err
     assert "Traceback" in outcome.err

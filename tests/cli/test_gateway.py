@@ -13,6 +13,7 @@ import pytest
 
 from venice_ai.emulator import Emulator, serve, text
 
+from .forks import forked
 from .shell import Here, ended, running
 
 ADDRESS = re.compile(r"Venice gateway on (http://127\.0\.0\.1:\d+/v1)\n")
@@ -28,8 +29,7 @@ async def test_it_serves_with_a_token_that_it_prints_once_and_completes_what_is_
     emulator.script(text("slowly but surely", chunk_delay=0.2))
     monkeypatch.setenv("VENICE_API_KEY", "canary-key-1234")
     async with serve(emulator) as server:
-        with running("gateway", "--port", "0", "--base-url", server.url) as process:
-            assert process.stdout is not None
+        with forked("gateway", "--port", "0", "--base-url", server.url) as process:
             address = ADDRESS.fullmatch(await asyncio.to_thread(process.stdout.readline))
             token = TOKEN.fullmatch(await asyncio.to_thread(process.stdout.readline))
             assert address
@@ -61,8 +61,7 @@ async def test_sealed_tools_are_an_option(options: list[str], status: int, words
     monkeypatch.setenv("VENICE_API_KEY", "canary-key-1234")
     tool = {"type": "function", "function": {"name": "add"}}
     async with serve(Emulator(tee=True)) as server:
-        with running("gateway", "--port", "0", "--no-token", *options, "--base-url", server.url) as process:
-            assert process.stdout is not None
+        with forked("gateway", "--port", "0", "--no-token", *options, "--base-url", server.url) as process:
             address = ADDRESS.fullmatch(await asyncio.to_thread(process.stdout.readline))
             assert address
             asked = {"model": "e2ee-ponte-chiuso-p", "messages": HI, "tools": [tool]}

@@ -14,15 +14,15 @@ import pytest
 from venice_ai import VeniceClient
 from venice_ai.tee import TeeOptions, TrustRoots
 
-from .shell import Here, ended, running, spawn
+from .forks import forked, run_forked
+from .shell import Here, ended, spawn
 
 ADDRESS = re.compile(r"Venice emulator on (http://127\.0\.0\.1:\d+/api/v1)\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_prints_its_address_answers_and_ends_cleanly(number: signal.Signals) -> None:
-    with running("serve", "--port", "0") as process:
-        assert process.stdout is not None
+    with forked("serve", "--port", "0") as process:
         address = ADDRESS.fullmatch(process.stdout.readline())
         assert address
         async with VeniceClient(api_key="any", base_url=address[1]) as client:
@@ -35,7 +35,7 @@ async def test_it_prints_its_address_answers_and_ends_cleanly(number: signal.Sig
 
 def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        outcome = spawn("serve", "--port", str(taken.getsockname()[1]))
+        outcome = run_forked("serve", "--port", str(taken.getsockname()[1]))
     assert (outcome.code, outcome.out) == (1, "")
     assert "in use; choose another, or --port 0 for a free one" in outcome.err
     assert "Traceback" not in outcome.err
@@ -76,15 +76,14 @@ def test_local_without_its_packages(tmp_path: Path) -> None:
 
 
 async def test_with_an_enclave_it_is_refused_by_default_and_accepted_with_its_roots(tmp_path: Path) -> None:
-    with running("serve", "--port", "0", "--tee", "--admin") as process:
-        assert process.stdout is not None
+    with forked("serve", "--port", "0", "--tee", "--admin") as process:
         address = ADDRESS.fullmatch(process.stdout.readline())
         assert address
         async with aiohttp.ClientSession() as session, session.get(f"{address[1][:-7]}/_emulator/tee") as reply:
             told = await reply.json()
         collateral = tmp_path / "collateral.json"
         collateral.write_text(json.dumps(told["collateral"]), encoding="utf-8")
-        refused = spawn("attest", "e2ee-ponte-chiuso-p", "--base-url", address[1], "--collateral", str(collateral))
+        refused = run_forked("attest", "e2ee-ponte-chiuso-p", "--base-url", address[1], "--collateral", str(collateral))
         trust = TrustRoots(bytes.fromhex(told["trust"]["intel_root_der"]), told["trust"]["nvidia_root_sha256"])
         tee = TeeOptions(trust=trust, collateral=told["collateral"], verification="hardware")
         async with VeniceClient(api_key="any", base_url=address[1], tee=tee) as client:

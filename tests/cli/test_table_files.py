@@ -41,7 +41,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 
 
 @given(rows=st.lists(st.fixed_dictionaries({"a": CELLS, "b c": CELLS})))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_survives_a_csv_file(tmp_path: Path, rows: list[Row]) -> None:
     path = tmp_path / "table.csv"
     write(path, rows, ["a", "b c"])

@@ -21,9 +21,8 @@ import pytest
 from venice_ai.cli._markdown import whole_blocks
 from venice_ai.emulator import Emulator, echo, text
 
-from .shell import COMMAND, PATIENCE_SECONDS, spawn
-
-pexpect: Any = None if sys.platform == "win32" else import_module("pexpect")  # it has no types
+from .forks import Fork, run_forked
+from .shell import COMMAND, PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
@@ -33,11 +32,12 @@ WIDE, NARROW = (50, 200), (24, 80)
 class Terminal:
     """A person at a terminal with colours, who types and reads."""
 
-    def __init__(self, child: Any) -> None:
+    def __init__(self, child: Any, process: Fork | subprocess.Popen[bytes]) -> None:
         self.child = child
+        self.process = process
 
     def types(self, keys: str) -> None:
-        self.child.send(keys)
+        os.write(self.child.fileno(), keys.encode())
 
     def sees(self, words: str) -> str:
         """Reads as far as these words; gives all of it, without colours."""
@@ -56,32 +56,52 @@ class Terminal:
         self.is_asked()
         self.types(f"{line}\r")
 
+    def echoes(self) -> bool:
+        import termios
+
+        return bool(termios.tcgetattr(self.child.fileno())[3] & termios.ECHO)
+
     def leaves(self) -> int:
-        self.child.expect(pexpect.EOF)
-        self.child.close()
-        return int(self.child.exitstatus)
+        self.child.expect(import_module("pexpect").EOF)
+        return self.process.wait()
 
 
 @contextmanager
 def at_terminal(
-    *arguments: str, size: tuple[int, int] = NARROW, term: str = "xterm-256color", **variables: str
+    *arguments: str, size: tuple[int, int] = NARROW, term: str = "xterm-256color", anew: bool = False, **variables: str
 ) -> Generator[Terminal]:
-    environment: Any = {**os.environ, "TERM": term, "LC_ALL": "C.UTF-8", "PROMPT_TOOLKIT_NO_CPR": "1", **variables}
-    child = pexpect.spawn(
-        COMMAND[0],
-        [*COMMAND[1:], *arguments],
-        dimensions=size,
-        env=environment,
-        encoding="utf-8",
-        codec_errors="replace",
-        timeout=20,
-    )
+    """The command, by default in a fork; `anew`: in a new Python, which reads the locale."""
+    import pty
+    import termios
+
+    environment = {"TERM": term, "LC_ALL": "C.UTF-8", "PROMPT_TOOLKIT_NO_CPR": "1", **variables}
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, size)
+    child = import_module("pexpect.fdpexpect").fdspawn(ours, encoding="utf-8", codec_errors="replace", timeout=20)
     child.str_last_chars = 2000
-    child.delaybeforesend = None
+    process = _started(arguments, theirs, environment, anew=anew)
+    os.close(theirs)
     try:
-        yield Terminal(child)
+        yield Terminal(child, process)
     finally:
-        child.close(force=True)
+        process.kill()
+        process.wait()
+        child.close()
+
+
+def _started(
+    arguments: tuple[str, ...], terminal: int, environment: dict[str, str], *, anew: bool
+) -> Fork | subprocess.Popen[bytes]:
+    if not anew:
+        return Fork(arguments, (terminal, terminal, terminal), environment)
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
 
 
 def said(emulator: Emulator) -> list[str]:
@@ -166,7 +186,7 @@ def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> Non
     with at_terminal("chat") as terminal:
         terminal.enters("leak")
         terminal.sees("drip")
-        terminal.child.sendintr()
+        terminal.types("\x03")
         terminal.sees("stopped")
         terminal.enters("hello?")
         terminal.sees("still here")
@@ -209,12 +229,12 @@ def test_ctrl_c_keeps_what_was_typed_and_is_not_drawn_into_the_answer(emulator: 
         terminal.enters("leak")
         terminal.sees("drip")
         terminal.types("next\rla")
-        terminal.child.sendintr()
+        terminal.types("\x03")
         assert "^C" not in terminal.sees("stopped")
         terminal.sees("> la")
         terminal.types("st\r")
         terminal.sees("drip")
-        terminal.child.sendintr()
+        terminal.types("\x03")
         terminal.enters("/quit")
         assert terminal.leaves() == 0
     assert said(emulator)[2::2] == ["next", "last"]
@@ -225,10 +245,9 @@ def test_what_came_is_kept_when_the_window_is_closed(emulator: Emulator) -> None
     with at_terminal("chat") as terminal:
         terminal.enters("leak")
         terminal.sees("drip")
-        terminal.child.ptyproc.fileobj.close()
-        terminal.child.ptyproc.wait()
-        assert terminal.child.ptyproc.signalstatus == signal.SIGHUP
-    assert "drip" in spawn("sessions", "show").out
+        terminal.child.close()
+        assert terminal.process.wait() == -signal.SIGHUP
+    assert "drip" in run_forked("sessions", "show").out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -237,13 +256,11 @@ def test_a_signal_ends_a_conversation_and_leaves_the_terminal_as_it_was(emulator
     with at_terminal("chat") as terminal:
         terminal.enters("leak")
         terminal.sees("drip")
-        terminal.child.kill(number)
+        terminal.process.send_signal(number)
         terminal.child.expect_exact("\x1b[?2004l")
-        terminal.child.expect(pexpect.EOF)
-        terminal.child.wait()
-        assert terminal.child.signalstatus == number
-        assert terminal.child.getecho()
-    assert "drip" in spawn("sessions", "show").out
+        assert terminal.leaves() == -number
+        assert terminal.echoes()
+    assert "drip" in run_forked("sessions", "show").out
 
 
 def test_markdown_is_rendered_on_a_terminal_and_stays_as_it_is_in_a_pipe(emulator: Emulator) -> None:
@@ -253,7 +270,7 @@ def test_markdown_is_rendered_on_a_terminal_and_stays_as_it_is_in_a_pipe(emulato
         assert terminal.leaves() == 0
     assert "**" not in seen
     assert "bold" in seen
-    assert spawn("chat", "hi").out.startswith("# Title\n\nSome **bold** words.")
+    assert run_forked("chat", "hi").out.startswith("# Title\n\nSome **bold** words.")
 
 
 def test_no_color_and_no_control_characters(emulator: Emulator) -> None:
@@ -270,10 +287,10 @@ def test_no_color_and_no_control_characters(emulator: Emulator) -> None:
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
 def test_any_locale_and_a_dumb_terminal(emulator: Emulator, locale: str) -> None:
     emulator.always(text("- Città"))
-    with at_terminal("chat", "hi", term="dumb", LC_ALL=locale) as terminal:
+    with at_terminal("chat", "hi", term="dumb", anew=True, LC_ALL=locale) as terminal:
         assert "- Citt" in terminal.sees("Citt")
         assert terminal.leaves() == 0
-    with at_terminal("chat", "hi", LC_ALL=locale, PYTHONUTF8="0") as terminal:
+    with at_terminal("chat", "hi", anew=True, LC_ALL=locale, PYTHONUTF8="0") as terminal:
         terminal.sees("Citt")
         assert terminal.leaves() == 0
 
@@ -308,7 +325,7 @@ def test_an_answer_is_copied_by_the_terminal(emulator: Emulator) -> None:
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "200x50"])
 def test_tables_fit(emulator: Emulator, size: tuple[int, int], arguments: list[str]) -> None:
     emulator.always(echo())
-    spawn("chat", "--session", "a-session-with-a-name-that-is-long", "word " * 60)
+    run_forked("chat", "--session", "a-session-with-a-name-that-is-long", "word " * 60)
     with at_terminal(*arguments, size=size) as terminal:
         lines = _all(terminal)
     assert len(lines) > 1
@@ -316,7 +333,7 @@ def test_tables_fit(emulator: Emulator, size: tuple[int, int], arguments: list[s
 
 
 def _all(terminal: Terminal) -> list[str]:
-    terminal.child.expect(pexpect.EOF)
+    terminal.child.expect(import_module("pexpect").EOF)
     return ESCAPES.sub("", terminal.child.before).splitlines()
 
 
@@ -367,6 +384,6 @@ def test_an_interrupted_one_shot_answer_is_kept(emulator: Emulator) -> None:
     emulator.script(text("drip " * 100, chunk_delay=0.05))
     with at_terminal("chat", "leak") as terminal:
         terminal.sees("drip")
-        terminal.child.kill(signal.SIGINT)
+        terminal.process.send_signal(signal.SIGINT)
         assert terminal.leaves() == 130
-    assert "drip" in spawn("sessions", "show").out
+    assert "drip" in run_forked("sessions", "show").out

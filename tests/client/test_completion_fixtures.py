@@ -487,7 +487,8 @@ FULL: dict[str, Any] = {
 }
 
 
-@given(path=st.sampled_from(list(paths(FULL))), odd=JSON)
+# What stands in `error` is an error, whatever it is.
+@given(path=st.sampled_from([path for path in paths(FULL) if path != ("error",)]), odd=JSON)
 async def test_any_value_in_any_field_leaves_the_text_alone(path: tuple[Any, ...], odd: Any) -> None:
     body = replaced(FULL, path, odd)
 

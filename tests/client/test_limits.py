@@ -80,7 +80,7 @@ def test_a_burst_does_not_pass_a_limit_that_is_known(limits: Any, used_before: i
     async def scenario() -> None:
         client = client_of(served(account))
         assert await asked(client, used_before, 1) == []
-        burst = [asyncio.ensure_future(ask(client, number)) for number in range(300)]
+        burst = [asyncio.ensure_future(ask(client, number)) for number in range(150)]
         await asyncio.sleep(0.05)
         client.limits.snapshot()
         await asyncio.gather(*burst)

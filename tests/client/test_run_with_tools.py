@@ -48,7 +48,7 @@ from venice_ai.resources.chat import ChatCompletions, completions
 from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.tools import prepared
 
-from .wires import OPEN_ALONE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # pyright: ignore[reportUnusedImport]  # fixtures
+from .wires import OPEN_ALONE, SEALED_MORE, client_of_wire, either_wire, emulator_of_wire  # noqa: F401  # pyright: ignore[reportUnusedImport]  # fixtures
 
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
 
@@ -325,6 +325,7 @@ async def hello(name: str = "you") -> str:
     return f"hello {name}"
 
 
+@SEALED_MORE
 @pytest.mark.parametrize(
     ("tool", "content"),
     [
@@ -706,6 +707,7 @@ async def reraise_later(*_: Any) -> str:
     raise  # noqa: PLE0704
 
 
+@SEALED_MORE
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("parallel", [False, True])
 @pytest.mark.parametrize("hook", [reraise, reraise_later])

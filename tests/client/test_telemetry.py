@@ -40,6 +40,7 @@ from venice_ai.emulator import Emulator, busy, error, overloaded, refused, run_i
 from venice_ai.emulator.sending import Act, Answer, Incoming
 from venice_ai.telemetry import VERSIONS, Conventions
 
+from ..enclaves import enclave_with_shared_certificates
 from ..fakes import HI, KEY, ScriptedTransport, answer, completion
 from ..gateway.asking import asking
 from .wires import form as sealed_calls
@@ -433,8 +434,7 @@ async def a_batch_that_is_left(_: Emulator, client: Made) -> None:
 
 def sealed_play(ask: Callable[..., Awaitable[object]], how: str) -> Play:
     async def played(emulator: Emulator, client: Made) -> None:
-        emulator.enclave = BillingEmulator(tee=True).enclave
-        assert emulator.enclave is not None
+        emulator.enclave = enclave_with_shared_certificates()
         made = client()
         sealed: dict[str, Any] = {"model": SEALED, "messages": ASK["messages"], "e2ee": True}
         steps: dict[str, list[Any]] = {"is answered": [text(SAY)], "is refused": [error(400, {"error": CANARY})]}
@@ -692,7 +692,7 @@ async def test_a_chat_that_is_refused_before_there_is_a_request_has_no_span(wron
 
 
 async def test_without_the_attestation_that_the_client_demands_the_span_has_its_error() -> None:
-    emulator, seen = Emulator(tee=True), Seen()
+    emulator, seen = Emulator(tee=enclave_with_shared_certificates()), Seen()
     assert emulator.enclave is not None
     emulator.enclave.fault = "debug"
 
@@ -750,7 +750,7 @@ async def test_a_tool_that_raises_has_a_span_with_its_error() -> None:
 
 
 async def test_the_trace_travels_in_every_request_but_those_without_a_key() -> None:
-    emulator, seen = Emulator(tee=True), Seen()
+    emulator, seen = Emulator(tee=enclave_with_shared_certificates()), Seen()
     emulator.script(overloaded(), text("hi"))
     client = client_of(emulator, seen)
 
@@ -865,7 +865,7 @@ async def test_calls_of_tools_are_content_too() -> None:
 
 
 async def test_with_the_floor_e2ee_nothing_is_told_whatever_the_switch_says() -> None:
-    emulator, seen = Emulator(tee=True), Seen(capture_content=1000)
+    emulator, seen = Emulator(tee=enclave_with_shared_certificates()), Seen(capture_content=1000)
 
     sealed: dict[str, Any] = {**ASK, "model": SEALED}
     await client_of(emulator, seen, min_privacy="e2ee").chat.completions.create(**sealed, e2ee=True)
@@ -874,7 +874,7 @@ async def test_with_the_floor_e2ee_nothing_is_told_whatever_the_switch_says() ->
 
 
 async def test_a_sealed_tool_loop_tells_neither_what_its_tools_are_called_nor_what_they_do() -> None:
-    emulator, seen = BillingEmulator(tee=True), Seen(capture_content=1000)
+    emulator, seen = BillingEmulator(tee=enclave_with_shared_certificates()), Seen(capture_content=1000)
     emulator.script(text(sealed_calls(("secretly_named", {"word": CANARY}))), text(SAY))
 
     def secretly_named(word: str) -> str:

@@ -12,12 +12,15 @@ import pytest
 
 from venice_ai import VeniceClient
 from venice_ai.emulator import Emulator, Step, text
-from venice_ai.emulator.enclave import Enclave
 from venice_ai.emulator.script import Calls
 from venice_ai.resources.chat import ChatCompletions
 
+from ..enclaves import enclave_with_shared_certificates
+
 SEALED = "e2ee-ponte-chiuso-p"
 OPEN_ALONE = pytest.mark.parametrize("wire", ["open"])
+SEALED_MORE = pytest.mark.parametrize("wire", ["open", pytest.param("sealed", marks=pytest.mark.more)])
+"""For a matrix of what is the same on both wires: the sealed one is tried where tests may take long."""
 
 
 def form(*calls: tuple[str, Any]) -> str:
@@ -36,7 +39,7 @@ class SealedEmulator(Emulator):
     """An emulator with an enclave, whose model calls tools in its text; it keeps the chats alone."""
 
     def __init__(self) -> None:
-        super().__init__(tee=Enclave())
+        super().__init__(tee=enclave_with_shared_certificates())
 
     def script(self, *steps: Step, **more: Any) -> None:
         super().script(*map(as_text, steps), **more)

@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from venice_ai.emulator.schemas import Hints, Unsatisfiable, instance, match
 from venice_ai.emulator.schemas import fits as fits_as_judged
+
+from ..examples import times
 
 Schemas = st.SearchStrategy[dict[str, Any]]
 
@@ -279,7 +281,7 @@ HARD: Schemas = st.fixed_dictionaries(
 
 
 @given(schema=HARD)
-@settings(max_examples=60)
+@times(1.5)
 def test_an_instance_fits_or_there_is_none(schema: dict[str, Any]) -> None:
     with suppress(Unsatisfiable):
         value = instance(schema)
@@ -287,7 +289,7 @@ def test_an_instance_fits_or_there_is_none(schema: dict[str, Any]) -> None:
 
 
 @given(schema=HARD, value=JSON)
-@settings(max_examples=60)
+@times(1.5)
 def test_the_judge_is_of_one_mind_with_jsonschema(schema: dict[str, Any], value: Any) -> None:
     assert fits_as_judged(value, schema, schema) == fits(schema, value, formats=False)
 

@@ -8,14 +8,14 @@ import pytest
 import pytest_asyncio
 
 from venice_ai.emulator import Emulator
-from venice_ai.emulator.enclave import Enclave
 
+from ..enclaves import enclave_with_shared_certificates
 from .asking import Program, asking, client_of
 
 
 @pytest.fixture
 def emulator() -> Emulator:
-    return Emulator(tee=Enclave())
+    return Emulator(tee=enclave_with_shared_certificates())
 
 
 @pytest_asyncio.fixture

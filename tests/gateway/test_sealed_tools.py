@@ -11,9 +11,9 @@ import pytest
 from venice_ai import ChatCompletionChunk, TeeOptions
 from venice_ai._wire.assembly import Assembly
 from venice_ai.emulator import Emulator, serve, text
-from venice_ai.emulator.enclave import Enclave
 
 from ..client.wires import form
+from ..enclaves import enclave_with_shared_certificates
 from .asking import HI, MODEL, SEALED, Got, asking, client_of, recording
 
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
@@ -195,7 +195,7 @@ async def test_earlier_calls_and_results_are_told_as_texts_also_without_tools() 
         {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "hm"},
         {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "2"}]},
     ]
-    emulator = Emulator(tee=Enclave(), backend=talker)
+    emulator = Emulator(tee=enclave_with_shared_certificates(), backend=talker)
     got = await chat(emulator, model=talker.model_id, messages=messages, tools=None)
 
     assert got.status == 200

@@ -17,9 +17,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from venice_ai._core.machine import cache_folder
 from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
-from venice_ai.emulator.local.model import Engine, gemma_weights, load
+from venice_ai.emulator.local.model import Engine
 
 from ..cli.shell import ended, running
 from .asking import complete
@@ -105,7 +104,7 @@ async def test_an_answer_says_what_it_used_and_nothing_of_the_engine(model: Loca
 
 
 async def test_a_stream_gives_the_same_text_in_pieces(model: LocalModel) -> None:
-    body = ask("Count from 1 to 10.", max_completion_tokens=10)
+    body = ask("Count from 1 to 10.", max_completion_tokens=6)
 
     whole = await complete(model, body)
     chunks = await stream(model, body)
@@ -179,7 +178,7 @@ async def test_the_templates_stop_holds_beside_the_callers(model: LocalModel) ->
 
 
 async def test_the_same_seed_gives_the_same_answer(model: LocalModel) -> None:
-    body = ask("Why is the sky blue?", temperature=1, seed=7, max_completion_tokens=12)
+    body = ask("Why is the sky blue?", temperature=1, seed=7, max_completion_tokens=6)
 
     first = await complete(model, body)
     second = await complete(model, body)
@@ -301,9 +300,10 @@ class Watched:
         self.done.set()
 
 
-@pytest.fixture(scope="module")
-def engine(local_extra: None) -> Engine:  # noqa: ARG001  it decides whether there is one
-    return load(gemma_weights(cache_folder(), lambda _: None), threads=1, context_tokens=4096)
+@pytest.fixture
+def engine(model: LocalModel) -> Engine:
+    """The one of the model that all tests share, for to load it takes longer than to answer."""
+    return model._engine
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from venice_ai._wire.sse import EventParser, EventTooLongError
 from venice_ai.types.rate_limits import rate_limits, wait_seconds
 from venice_ai.types.response_meta import Headers
 
+from ..examples import times
 from ..fakes import DONE, FINISH, HI, ScriptedReply, chunk, client_of, completion, event, hello
 
 TOOL = {"index": 0, "id": "c", "type": "function", "function": {"name": "tide", "arguments": '{"at": "Rialto"}'}}
@@ -123,12 +124,14 @@ def outcome(asked: Asked, *pieces: bytes, status: int = 200, headers: Mapping[st
 
 
 @pytest.mark.parametrize("asked", [collect, stream_parse])
+@times(2)
 @given(raw=damaged(EVENTS) | st.binary(max_size=200), size=st.integers(1, 300))
 def test_a_damaged_stream_is_an_answer_or_a_documented_error(asked: Asked, raw: bytes, size: int) -> None:
     outcome(asked, *cut(raw, size), headers={"content-type": "text/event-stream"})
 
 
 @pytest.mark.parametrize("asked", [create, parse])
+@times(2)
 @given(raw=damaged(ANSWER) | damaged(EVENTS) | st.binary(max_size=200))
 def test_a_damaged_answer_is_an_answer_or_a_documented_error(asked: Asked, raw: bytes) -> None:
     outcome(asked, raw, headers={"content-type": "application/json"})
@@ -155,6 +158,7 @@ VALUES = st.text(st.characters(max_codepoint=255), max_size=30) | st.sampled_fro
 HEADERS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6)
 
 
+@times(2)
 @given(status=st.integers(300, 999), raw=damaged(REFUSAL) | st.binary(max_size=200), headers=HEADERS)
 def test_any_refusal_is_an_error_that_knows_its_status(status: int, raw: bytes, headers: dict[str, str]) -> None:
     error = outcome(create, raw, status=status, headers=headers)
@@ -163,6 +167,7 @@ def test_any_refusal_is_an_error_that_knows_its_status(status: int, raw: bytes, 
     assert error.status_code == status
 
 
+@times(2)
 @given(status=st.integers(200, 599), headers=HEADERS, now=st.floats(0, 4e9))
 def test_any_headers_give_waits_that_are_numbers(status: int, headers: dict[str, str], now: float) -> None:
     wait = wait_seconds(status, Headers(list(headers.items())), now)
@@ -171,6 +176,7 @@ def test_any_headers_give_waits_that_are_numbers(status: int, headers: dict[str,
     assert wait is None or (isfinite(wait) and wait >= 0)
 
 
+@times(2)
 @given(raw=damaged(HTTP) | damaged(LENGTH) | st.binary(max_size=200), size=st.integers(1, 200))
 def test_damaged_framing_is_a_reply_or_a_framing_error(raw: bytes, size: int) -> None:
     reader = ReplyReader()
@@ -183,6 +189,7 @@ def test_damaged_framing_is_a_reply_or_a_framing_error(raw: bytes, size: int) ->
         reader.end()
 
 
+@times(2)
 @given(
     data=st.data(),
     coding=st.sampled_from(["gzip", "deflate", "gzip, deflate", "x-gzip", "GZIP", ", ,", "br"]),

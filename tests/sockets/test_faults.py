@@ -30,6 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there every cal
 
 SHORT_SECONDS = 0.2
 TAKES_LONG = {"8 MB in one event", "kept connection closed while idle", "no such name", "503 once"}
+LARGE = {"a body of 300 MB", "a gzip bomb"}
 JUDGED = [fault for fault in FAULTS if fault.group != TIME and fault.name not in TAKES_LONG and "429" not in fault.name]
 FAILING = [fault for fault in FAULTS if fault.place != "no such name" and (fault.right.ends != "answer" or fault.group == TIME)]
 WAYS = {
@@ -71,11 +72,14 @@ async def calls_of(
     return await asyncio.gather(*(one(fault, kind) for fault in faults for kind in fault.kinds))
 
 
+@pytest.mark.parametrize("large", [False, pytest.param(True, marks=pytest.mark.more)], ids=["small", "large"])
 @pytest.mark.parametrize("mode", WAYS)
-async def test_faults_do_to_our_callers_what_is_right(mode: str) -> None:
-    found = await calls_of(JUDGED, mode, timeout=20, retries=0)
+async def test_faults_do_to_our_callers_what_is_right(mode: str, large: bool) -> None:
+    faults = [fault for fault in JUDGED if (fault.name in LARGE) is large]
 
-    assert len(found) > 90
+    found = await calls_of(faults, mode, timeout=60 if large else 20, retries=0)
+
+    assert len(found) >= (len(LARGE) if large else 90)
     assert [(fault.name, heard) for fault, heard, _ in found if verdict(fault, heard, ours.PACKAGES) != RIGHT] == []
 
 

@@ -141,6 +141,7 @@ class _Talk:
             return "there is no answer to copy, or no terminal to copy it"
         # OSC 52: the terminal puts it into the clipboard, also over SSH. https://invisible-island.net/xterm/ctlseqs/ctlseqs.html
         sys.stdout.write(f"\x1b]52;c;{base64.b64encode(text.encode('utf-8', 'replace')).decode()}\a")
+        sys.stdout.flush()  # before the next prompt, which is written past this buffer
         return "copied, if the terminal allows it"
 
     def again(self, _: str) -> str:

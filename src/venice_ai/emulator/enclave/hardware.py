@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
 from cryptography import x509
@@ -227,6 +227,7 @@ class Published:
         return {**head, **masks, **enclave, "tcbLevels": levels}
 
 
+@cache
 def _platform_extension(fmspc: str) -> bytes:
     def entry(suffix: str, tag: int, *values: bytes) -> bytes:
         return der(0x30, oid(f"{_SGX}.{suffix}"), der(tag, *values))

@@ -1,0 +1,72 @@
+"""`pytest --processes`: every test runs once, whatever another does to its process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFTEST = """
+from tests import processes
+
+pytest_addoption = processes.add_option
+
+def pytest_configure(config):
+    processes.register(config)
+"""
+MODULE = """
+import os, subprocess, pytest
+
+@pytest.mark.parametrize("number", range(60))
+def test_passes(number):
+    pass
+
+def test_dies():
+    os._exit(3)
+
+def test_fails():
+    print("by Python")
+    subprocess.run(["echo", "by a program"])
+    assert 1 == 2
+
+def test_is_skipped():
+    pytest.skip("for a reason")
+
+@pytest.fixture
+def broken():
+    yield
+    raise ValueError("at the end")
+
+def test_whose_fixture_fails(broken):
+    pass
+"""
+
+
+def run(folder: Path, *arguments: str) -> str:
+    (folder / "conftest.py").write_text(CONFTEST, "utf-8")
+    (folder / "test_it.py").write_text(MODULE, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider", "-rA", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_every_test_is_reported_once_also_those_after_one_that_ends_its_process(tmp_path: Path) -> None:
+    said = run(tmp_path, "--processes", "3", "--capture", "sys")
+
+    assert "2 failed, 61 passed, 1 skipped, 1 error in " in said
+    assert "the process ended with 3 while it ran this test" in said
+    assert "SKIPPED [1] test_it.py" in said
+    assert said.count("by Python") == 1 + 1  # in the source that is shown, too
+    assert "\nby a program\n" in said
+    assert all(said.count(f"PASSED test_it.py::test_passes[{number}]") == 1 for number in range(60))
