@@ -58,6 +58,7 @@ _NAMES = {
     "types.api.streaming": "ChatCompletionChunk ChunkModelFactory",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+_LISTED = sorted(_HOMES.keys() - {"Telemetry"})  # a star, and `help`, load every name: that one needs an extra
 
 if TYPE_CHECKING:
     # fmt: off
@@ -105,7 +106,7 @@ if TYPE_CHECKING:
     # isort: on
     # fmt: on
 else:
-    globals()["__all__"] = sorted(_HOMES)  # a list that tools need not read: they see the imports above
+    globals()["__all__"] = _LISTED  # a list that tools need not read: they see the imports above
 
 
 def __getattr__(name: str) -> object:
@@ -119,4 +120,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | _HOMES.keys())
+    return sorted({*globals(), *_LISTED})

@@ -555,6 +555,30 @@ def test_sigterm_stops_as_ctrl_c_does(emulator: Emulator) -> None:
     assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 60
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_that_goes_on_is_told_also_before_the_first_answer(emulator: Emulator, number: signal.Signals) -> None:
+    reviews(6)
+    emulator.always(usual(delay=0.5))
+    arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "2")
+    with forked(*arguments) as process:
+        until(lambda: len(emulator.requests) == 2)
+        outcome = ended(process, number)
+
+    assert outcome.code == 128 + number
+    assert "go on with: venice-chat batch reviews.csv" in outcome.err
+    assert not Path("reviews.out.csv").exists()
+
+
+def test_what_came_is_written_though_nothing_can_be_written_beside_the_journal(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    Path("j.out").symlink_to("/nowhere/j.out")
+
+    assert here("batch", "reviews.csv", *CLASSIFY, "--journal", "j").code == 0
+
+    assert all(row["answer"] for row in read(Path("reviews.out.csv")))
+    assert len(emulator.requests) == 2
+
+
 def test_another_model_under_the_same_ids_is_refused_and_out_stays(emulator: Emulator, here: Here) -> None:
     openai_batch(3)
     assert here("batch", "requests.jsonl", "out.jsonl").code == 0

@@ -181,6 +181,15 @@ def test_every_public_name_resolves() -> None:
     assert set(NAMES) <= set(dir(venice_ai))
 
 
+def test_a_star_and_help_load_nothing_that_needs_an_extra() -> None:
+    loaded = loaded_by(
+        "import inspect, venice_ai; sys.modules['opentelemetry'] = None; from venice_ai import *; inspect.getmembers(venice_ai)"
+    )
+
+    assert "venice_ai._client" in loaded
+    assert "venice_ai.telemetry" not in loaded
+
+
 def test_every_error_and_warning_is_public() -> None:
     own = {name for name, value in public("exceptions") if inspect.isclass(value)}
 
@@ -203,7 +212,7 @@ def test_what_type_checkers_see_is_what_is_loaded() -> None:
                     seen |= {alias.asname or alias.name: home for alias in statement.names}
 
     assert seen == homes
-    assert set(homes) == set(NAMES)
+    assert set(homes) == {*NAMES, "Telemetry"}
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -562,7 +562,7 @@ def test_a_model_that_calls_what_it_was_not_offered_meets_the_limit() -> None:
     "wrong",
     [
         *({"max_iterations": 0}, {"max_iterations": True}, {"max_iterations": 2.0}, {"on_limit": "stop"}),
-        *({"on_unknown_tool": "ignore"}, {"messages": []}, {"messages": None}, {"messages": "hi"}),
+        *({"on_unknown_tool": "ignore"}, {"messages": []}, {"messages": None}, {"messages": ""}),
     ],
     ids=str,
 )

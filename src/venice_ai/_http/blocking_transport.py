@@ -164,18 +164,20 @@ class _Exchange:
         self.fault: Exception | None = None  # what ended a stream in the packet of its head
 
     def send(self, *parts: bytes) -> None:
-        for part in parts:
-            rest = memoryview(part)
-            while rest:
-                self.sock.settimeout(left(self.deadline))
-                try:
+        part, rest = b"", memoryview(b"")
+        try:
+            for part in parts:
+                rest = memoryview(part)
+                while rest:
+                    self.sock.settimeout(left(self.deadline))
                     count = self.sock.send(rest)
-                except _GONE:
-                    if not self.taken:
-                        raise
-                    return  # what does not want the rest may have said why
-                self.taken += count
-                rest = rest[count:]
+                    self.taken += count
+                    rest = rest[count:]
+        except _GONE:  # what does not want the rest may have said why
+            if not self.taken:
+                raise
+        finally:
+            del part, rest, parts  # a traceback would show the key in them
 
     def receive(self, host: str, *, stream: bool) -> WholeReply | None:
         """The reply; None once the head of a stream is here that is no refusal."""

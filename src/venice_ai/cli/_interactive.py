@@ -101,8 +101,6 @@ class _Talk:
         if told:
             _output.note(told)
 
-    # The commands: what each gives is told.
-
     def help(self, _: str) -> str:
         _output.line("\n".join(f"{name:<8} {words}" for name, (words, _) in _COMMANDS.items()))
         return "Alt-Enter begins a new line; what is pasted is one message"

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 from unicodedata import east_asian_width
 
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
-_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
-_CONTROLS |= {ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""}
+_TAKEN = str.maketrans({"\n": "\n", "\t": "\t", "\r": ""})
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}") | _TAKEN
 
 
 def prepare() -> None:

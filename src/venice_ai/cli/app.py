@@ -28,7 +28,6 @@ _COMMANDS = {
     "doctor": "Check the installation, the key and the connection.",
     "completion": "Print the completion script of a shell.",
 }
-"""The commands, and what the help of all says of each without importing it."""
 COMPLETION_VARIABLE = "_VENICE_CHAT_COMPLETE"
 _MODULES = {"spend": "sessions", "completion": "app"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}

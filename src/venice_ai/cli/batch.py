@@ -128,9 +128,7 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
         if not any(map(named_in, templates.values())):
             raise click.UsageError("the prompt names no column, so that all rows would ask the same; write {column} in it")
         if "model" not in params or "n" in params:
-            raise click.UsageError(
-                "--prompt needs --model ID ('venice-chat models' has them) and, for one answer a row, no --param n"
-            )
+            raise click.UsageError("--prompt needs --model ID ('venice-chat models' has them), and goes with no --param n")
         return Prompts(params, templates, AnswerColumns(answers))
     if templates or answers is not None:
         raise click.UsageError("--system and --schema are for a table; add --prompt")
@@ -179,7 +177,11 @@ class _Table:
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
         self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
         self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
-        self._again, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what sends failed rows again; bodies by id
+        self._unkept, self._again, seen = (
+            0,
+            Counter[str](),
+            dict[bytes, tuple[bytes, int]](),
+        )  # what sends failed rows again; bodies by id
         for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
             self._columns |= dict.fromkeys(row)
@@ -210,6 +212,7 @@ class _Table:
         elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
             self._again.update({_RETRY: 1, "paid": bool(answer)})
         self._cost += 0 if item.replayed else item.cost_usd or 0
+        self._unkept += not item.kept and answer is not None
         self._places[item.index] = self._spool.seek(0, os.SEEK_END)
         self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")  # half a surrogate pair: ?
 
@@ -224,6 +227,8 @@ class _Table:
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
         if not (came := self.counts.total() - self.counts["replayed"]):
+            if isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
+                _output.note(f"go on with: {again}")
             return
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
@@ -236,6 +241,10 @@ class _Table:
             _output.note(f"{self._target} {why}; the journal has all answers")
         if not stays:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
+        if self._unkept:
+            _output.note(
+                f"{self._unkept:,} answers are not in the journal, but in {self._target} alone: copy it before you go on"
+            )
         seconds = monotonic() - self._began
         if as_json:
             told = {"rows": self.total, **self.counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
@@ -255,8 +264,9 @@ class _Table:
             raise click.UsageError(f"{self._target} {wrong}; give another OUT, or remove it")
 
     def _put_mark(self, new: Path) -> None:
-        """Before a new version takes the place of OUT."""
-        self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
+        """Before a new version takes the place of OUT, which is written also where the journal's disk is full."""
+        with suppress(OSError):
+            self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
 
 
 def _digest(path: Path) -> str:
@@ -298,9 +308,6 @@ def _show_status(file: Path, *, as_json: bool) -> None:
             if wrong and len(failures) < _MOST_FAILED_SHOWN:
                 asked = textwrap.shorten(as_text((row.request.get("messages") or [dict[str, Any]()])[-1].get("content")), 80)
                 failures.append({"custom_id": row.custom_id, "asked": asked, "error": wrong})
-    if as_json:
-        _output.line(json.dumps({**counts, "failures": failures}))
-        return
-    _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()))
-    for each in failures:
-        _output.line(in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}"))
+    told = [", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items())]
+    told += [in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}") for each in failures]
+    _output.line(json.dumps({**counts, "failures": failures}) if as_json else "\n".join(told))

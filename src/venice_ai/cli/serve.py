@@ -25,11 +25,7 @@ from ..exceptions import InvalidRequestError
 from . import _options, _output
 
 _TOKENS = re.compile(rb'"total_tokens":\s*(\d+)')
-_EXAMPLES = """\b
-venice-chat serve --port 0
-venice-chat serve --local
-venice-chat serve --tee
-"""
+_EXAMPLES = "\b\nvenice-chat serve --port 0\nvenice-chat serve --local\nvenice-chat serve --tee"
 
 
 def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
@@ -83,8 +79,9 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
         if enclave is not None:
             backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
     account = Account(rpm=given["rpm"], tpm=given["tpm"]) if given["rpm"] or given["tpm"] else None
-    options = {name: given[name] for name in ("admin", "cors", "latency", "as_json")}
+    options = {name: given[name] for name in ("admin", "cors")}
     emulator = _LoggingEmulator(**options, backend=backend, tee=enclave or False, account=account)
+    emulator.latency, emulator.as_json = given["latency"], given["as_json"]
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
@@ -119,9 +116,7 @@ def stop_signal() -> asyncio.Event:
 class _LoggingEmulator(Emulator):
     """An emulator that waits `latency` seconds before each answer, and writes a line to stderr after it."""
 
-    def __init__(self, *, latency: float, as_json: bool, **given: Any) -> None:
-        super().__init__(**given)
-        self.latency, self.as_json = latency, as_json
+    latency, as_json = 0.0, False
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer to a request; `now` is Unix time."""
