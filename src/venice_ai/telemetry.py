@@ -146,7 +146,8 @@ class OpenSpan:
     __slots__ = ("_began", "_common", "_context", "_limit", "_over", "_telemetry", "_token", "span")
 
     def __init__(self, telemetry: Telemetry, span: trace.Span, common: dict[str, Any] | None = None, limit: int = 0) -> None:
-        self._telemetry, self.span, self._common, self._limit = telemetry, span, common, limit
+        self._telemetry, self._common, self._limit = telemetry, common, limit
+        self.span: trace.Span = span
         self._began, self._over, self._context = perf_counter(), False, trace.set_span_in_context(span)
         self._token = None if common is None else context.attach(self._context)  # a chat's is the current span from now on
 

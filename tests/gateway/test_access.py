@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -225,6 +226,7 @@ SMUGGLED = b"GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n"
         pytest.param(("Transfer-Encoding: chunked\r\n", b"-1\r\n" + BODY), id="a negative size"),
         pytest.param(("Content-Length: +64\r\n", BODY), id="a length with a sign"),
         pytest.param(("X: a\r\n b\r\n\x00: c\r\n", BODY), id="a header that is none"),
+        pytest.param((f"X: {'a' * 10_000}\r\n", BODY), id="a header that is too long"),
     ],
 )
 async def test_what_two_servers_would_read_differently_is_refused(
@@ -237,6 +239,8 @@ async def test_what_two_servers_would_read_differently_is_refused(
 
     assert answer.count(b"HTTP/1.") == 1
     assert status(answer) == 400
+    error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
     assert emulator.requests == []
     assert TOKEN not in caplog.text
 

@@ -84,11 +84,11 @@ class Gateway:
                 self._let_in(request)
                 response = await handler(request)
             except web.HTTPException as error:
-                response = _refusal(APIError(f"{error.reason}; {_PATHS}", status_code=error.status), error.headers.get("Allow"))
+                response = refusal(APIError(f"{error.reason}; {_PATHS}", status_code=error.status), error.headers.get("Allow"))
             except (Exception, asyncio.CancelledError) as error:  # whatever it is, the program is told, if it is there
                 if request.transport is None or request.transport.is_closing():
                     raise
-                response = _refusal(_known(error))
+                response = refusal(_known(error))
                 self._note(f", {type(error).__name__}")
             outcome = str(response.status)
             if not response.prepared:
@@ -366,5 +366,5 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
     return web.Response(body=encode(content), status=status, headers=headers, content_type="application/json")
 
 
-def _refusal(error: Exception, allow: str | None = None) -> web.Response:
+def refusal(error: Exception, allow: str | None = None) -> web.Response:
     return _json(body_of(error), status_of(error), headers_of(error) | ({} if allow is None else {"Allow": allow}))

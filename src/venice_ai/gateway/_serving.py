@@ -8,14 +8,15 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Unpack
+from functools import partial
+from typing import Any, Literal, Unpack
 
 from aiohttp import web
 
 from .._client import VeniceClient
 from .._core.machine import is_loopback, listening, origin
-from ..exceptions import InvalidRequestError
-from ._application import GATEWAY, Gateway, Options, app
+from ..exceptions import APIError, InvalidRequestError
+from ._application import GATEWAY, Gateway, Options, app, refusal
 
 _STOP_SECONDS = 1.0  # for a request that was told to stop, to tell its program so
 
@@ -65,19 +66,14 @@ async def serve(
         )
     token = secrets.token_urlsafe(32) if token is True else token
     application = app(client, token=token, **options)
-    runner = web.AppRunner(
-        application,
-        handler_cancellation=True,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=application[GATEWAY].patience,
-        shutdown_timeout=_STOP_SECONDS,
-        logger=_http_logger,
-    )
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     assert runner.server is not None
+    more: dict[str, Any] = {"access_log": None, "auto_decompress": False, "logger": _http_logger}
+    more |= {"loop": asyncio.get_running_loop(), "keepalive_timeout": application[GATEWAY].patience}
+    accept = partial(_Connection, runner.server, **more)
     try:
-        async with listening(runner.server, host, port, backlog=1_024) as taken:
+        async with listening(accept, host, port, backlog=1_024) as taken:
             yield Running(host, taken, token)
     finally:
         try:
@@ -85,6 +81,19 @@ async def serve(
             await _drain(application[GATEWAY], drain_seconds)
         finally:
             await runner.cleanup()
+
+
+class _Connection(web.RequestHandler):
+    """A connection of a program. What is no HTTP is refused in OpenAI's shape, too, and not repeated."""
+
+    __slots__ = ()
+
+    def handle_error(self, *given: Any, **named: Any) -> web.StreamResponse:
+        """The answer to it."""
+        status = super().handle_error(*given, **named).status  # which logs it
+        told = refusal(APIError("this is not HTTP as it is to be, or a header is too long", status_code=status))
+        told.force_close()
+        return told
 
 
 async def _drain(gateway: Gateway, seconds: float) -> None:
