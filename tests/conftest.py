@@ -53,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Such a shell ignores Ctrl-C for them, which programs that tests interrupt are to heed.
     """
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored, and what the tests start would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _CACHES.mkdir(exist_ok=True)
     _NO_CERTIFICATES.touch()

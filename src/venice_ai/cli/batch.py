@@ -128,7 +128,7 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
         if not any(map(named_in, templates.values())):
             raise click.UsageError("the prompt names no column, so that all rows would ask the same; write {column} in it")
         if "model" not in params or "n" in params:
-            raise click.UsageError("--prompt needs --model ID ('venice-chat models' has them), and goes with no --param n")
+            raise click.UsageError("--prompt needs --model ID and, for one answer a row, no --param n")
         return Prompts(params, templates, AnswerColumns(answers))
     if templates or answers is not None:
         raise click.UsageError("--system and --schema are for a table; add --prompt")
