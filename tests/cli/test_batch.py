@@ -573,8 +573,10 @@ def test_what_came_is_written_though_nothing_can_be_written_beside_the_journal(e
     reviews(2)
     Path("j.out").symlink_to("/nowhere/j.out")
 
-    assert here("batch", "reviews.csv", *CLASSIFY, "--journal", "j").code == 0
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--journal", "j")
 
+    assert outcome.code == 0
+    assert "the next run will not know reviews.out.csv as its own" in outcome.err
     assert all(row["answer"] for row in read(Path("reviews.out.csv")))
     assert len(emulator.requests) == 2
 

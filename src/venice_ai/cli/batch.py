@@ -177,11 +177,8 @@ class _Table:
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
         self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
         self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
-        self._unkept, self._again, seen = (
-            0,
-            Counter[str](),
-            dict[bytes, tuple[bytes, int]](),
-        )  # what sends failed rows again; bodies by id
+        self._unkept = 0  # how many answers the journal could not take
+        self._again, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what sends failed rows again; bodies by id
         for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
             self._columns |= dict.fromkeys(row)
@@ -242,9 +239,7 @@ class _Table:
         if not stays:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
         if self._unkept:
-            _output.note(
-                f"{self._unkept:,} answers are not in the journal, but in {self._target} alone: copy it before you go on"
-            )
+            _output.note(f"{self._unkept:,} answers are in {self._target} alone, not in the journal: copy it before you go on")
         seconds = monotonic() - self._began
         if as_json:
             told = {"rows": self.total, **self.counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
@@ -265,8 +260,10 @@ class _Table:
 
     def _put_mark(self, new: Path) -> None:
         """Before a new version takes the place of OUT, which is written also where the journal's disk is full."""
-        with suppress(OSError):
+        try:
             self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
+        except OSError as error:
+            _output.note(f"the next run will not know {self._target} as its own: {error}")
 
 
 def _digest(path: Path) -> str:
