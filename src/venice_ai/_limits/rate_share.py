@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from msgspec import DecodeError, msgpack
 
@@ -67,7 +67,8 @@ def _read(database: Connection, name: str, rule: Rule) -> UnderWay:
     state, under_way = type(rule)(), UnderWay()
     with suppress(DecodeError):  # of an earlier release
         if row:
-            state, under_way = msgpack.decode(row[0], type=tuple[type(rule), UnderWay])  # type: ignore[misc]
+            kind: Any = tuple[type(rule), UnderWay]  # type: ignore[misc]  # of a class that is known when it runs
+            state, under_way = cast("tuple[Rule, UnderWay]", msgpack.decode(row[0], type=kind))
     for field in rule.__struct_fields__:
         setattr(rule, field, getattr(state, field))
     return under_way
