@@ -34,7 +34,7 @@ async def test_it_never_listens_where_others_can_reach_it_unless_told_so(host: s
 
 async def test_it_listens_there_if_told_so() -> None:
     async with serve(Emulator(), host="0.0.0.0", allow_remote=True) as server:
-        assert await _models(f"http://127.0.0.1:{server.port}/api/v1") == 200
+        assert await _models(server.url) == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "::1"])

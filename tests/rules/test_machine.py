@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai._core.machine import is_loopback
+from venice_ai._core.machine import is_loopback, origin
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ from venice_ai._core.machine import is_loopback
 )
 def test_which_hosts_are_this_machine(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("example.org", "http://example.org:80"),
+        ("::2", "http://[::2]:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+    ],
+)
+def test_a_server_on_all_addresses_is_called_by_one_of_this_machine(host: str, url: str) -> None:
+    assert origin(host, 80) == url
