@@ -30,14 +30,15 @@ _NAMES = {
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
-        "CircuitOpenError ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
-        "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
-        "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
-        "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
-        "RateLimitError RateLimitKind ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError "
-        "StreamConsumedError StreamInterruptedError StreamTimeoutError TeeAttestationError TeeDowngradeWarning "
-        "TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError ToolLoopPausedError ToolSignatureError "
-        "ToolTimeoutError UnknownToolError UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
+        "CircuitOpenError ConflictError ConnectError ConnectTimeoutError GatewayTimeoutError InternalServerError "
+        "InvalidArgumentError InvalidRequestError MaxIterationsExceededError ModelGoneError ModelOverloadedError "
+        "ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError NotFoundError OutputError "
+        "OutputInvalidError OutputMissingError OutputRefusedError OutputTruncatedError PayloadTooLargeError "
+        "PaymentRequiredError PermissionDeniedError RateLimitError RateLimitKind ResponseFormatNotStrictError "
+        "SchemaNotStrictError ServiceUnavailableError StreamConsumedError StreamInterruptedError StreamTimeoutError "
+        "TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError "
+        "ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError UnprocessableEntityError "
+        "UnsupportedMediaTypeError VeniceError"
     ),
     "resources.chat.arguments": "BatchRequest ChatRequest",
     "resources.chat.parsed": "ParsedChatStream",

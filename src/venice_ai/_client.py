@@ -24,9 +24,8 @@ class VeniceClient(Connection):
     Args:
         api_key: the key; else the variable `VENICE_API_KEY`. Without one, `models` works, and chats raise.
         base_url: root of the API; else the variable `VENICE_BASE_URL`; else `https://api.venice.ai/api/v1`.
-        timeout: seconds, or a `Timeout`. A number is the deadline of plain calls, each answer of which must also come
-            within 300 s (`Timeout(idle=...)` sets that); of streams it limits the wait for the first chunk, between bytes and
-            between pieces of content.
+        timeout: seconds, or a `Timeout`. A number is the deadline of plain calls, whose answers must come within 300 s without
+            one; of streams it limits the wait for the first chunk, between bytes and between pieces of content.
         max_retries: how often a failed request is sent again, from 0, where that is safe.
         retry_timeouts: also send again what ran out of time, here or at a gateway (504), or lost its connection, and may have
             been billed.

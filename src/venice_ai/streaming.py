@@ -97,7 +97,7 @@ class ChunkReader:
     @property
     def errors(self) -> StreamErrors:
         """The errors that it may end with, as of now."""
-        return StreamErrors(self.assembly, self.meta, self._head, self._request.secret, self.session)
+        return StreamErrors(self.assembly, self.meta, self._head, self._request.secret, self.session, self._at_end)
 
     def whole(self) -> ChatCompletionResponse:
         """The whole answer, at the end."""

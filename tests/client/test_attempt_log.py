@@ -91,7 +91,7 @@ async def test_what_failed_without_a_reply_is_told_by_its_error(caplog: pytest.L
     with pytest.raises(APIConnectionError):
         await client.chat.completions.create(model="venice-1", messages=HI)
 
-    assert ": ConnectFailure, attempt 1, id -, " in lines(caplog)[0]
+    assert ": ConnectError, attempt 1, id -, " in lines(caplog)[0]
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_for_a_reply_has_its_line(caplog: pytest.LogCaptureFixture) -> None:

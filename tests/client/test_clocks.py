@@ -109,3 +109,30 @@ def test_cancelling_ends_a_wait_at_once(queued: bool, method: str) -> None:
         assert not left
 
     run(scenario())
+
+
+# -- a number for a plain call -------------------------------------------------------------------------------------------
+
+
+async def test_a_plain_call_may_take_as_long_as_its_number_says() -> None:
+    emulator = Emulator()
+    emulator.script(text("a long answer", delay=400), text("too long an answer", delay=700))
+    async with VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock, timeout=600) as client:
+        call: dict[str, Any] = {"model": "venice-1", "messages": "Hi"}
+
+        response = await client.chat.completions.create(**call)
+        with pytest.raises(APITimeoutError) as caught:
+            await client.chat.completions.create(**call)
+
+    assert response.choices[0].message.content == "a long answer"
+    assert caught.value.clock == "deadline"
+
+
+async def test_an_idle_limit_of_ones_own_ends_a_plain_call_before_its_deadline() -> None:
+    emulator = Emulator()
+    emulator.script(text("a long answer", delay=400))
+    timeout = Timeout(idle=300, deadline=600)
+    async with VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock, timeout=timeout) as client:
+        with pytest.raises(APITimeoutError) as caught:
+            await client.chat.completions.create(model="venice-1", messages="Hi")
+    assert caught.value.clock == "idle"

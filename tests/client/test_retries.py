@@ -12,12 +12,14 @@ from venice_ai import (
     APIConnectionError,
     APIError,
     APITimeoutError,
+    ConnectError,
+    ConnectTimeoutError,
     InternalServerError,
     RateLimitError,
     StreamInterruptedError,
     Timeout,
 )
-from venice_ai._http.retry import ConnectFailure, ConnectTimeout, PermanentConnectFailure, RetryPolicy
+from venice_ai._http.retry import RetryPolicy
 from venice_ai.types.rate_limits import retry_after
 
 from ..fakes import (
@@ -76,8 +78,8 @@ def good(kind: str) -> ScriptedReply:
     return answer(completion() if kind == "chat" else {"object": "list", "data": []})
 
 
-REFUSED = ConnectFailure("cannot connect")
-NOT_IN_TIME = ConnectTimeout("no connection was made")
+REFUSED = ConnectError("cannot connect")
+NOT_IN_TIME = ConnectTimeoutError("no connection was made")
 BROKEN = APIConnectionError("the connection broke")
 TOO_SLOW = APITimeoutError("the answer was not complete")
 
@@ -326,9 +328,11 @@ def test_the_backoff_is_waited_where_an_error_asks_for_no_wait(wait: float | Non
 
 def test_a_connection_that_can_never_be_made_is_not_tried_again() -> None:
     policy = RetryPolicy(retry_timeouts=True)
+    never = ConnectError("untrusted")
+    never.permanent = True
     for idempotent in (False, True):
-        assert policy.delay(1, PermanentConnectFailure("untrusted"), idempotent=idempotent, random=0.0) is None
-        assert policy.delay(1, ConnectFailure("nobody listens"), idempotent=idempotent, random=0.0) == 0.5
+        assert policy.delay(1, never, idempotent=idempotent, random=0.0) is None
+        assert policy.delay(1, ConnectError("nobody listens"), idempotent=idempotent, random=0.0) == 0.5
 
 
 @pytest.mark.parametrize(

@@ -592,6 +592,7 @@ async def test_an_error_is_logged_and_told_to_the_model(
     assert (record.name, record.levelno) == ("venice_ai.tools", logging.ERROR)
     assert record.exc_info is not None
     assert record.exc_info[0] is Broken
+    assert [frame.name for frame in traceback.extract_tb(record.exc_info[2])] == [tool.__name__]
     assert "in fail" in caplog.text
 
 

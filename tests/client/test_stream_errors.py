@@ -460,3 +460,21 @@ async def test_an_error_that_nobody_kept_is_raised_again_all_the_same() -> None:
     assert caught.value.code == "x"
     assert caught.value.partial is not None
     assert caught.value.partial.text == "hel"
+
+
+# -- a body that ends in the middle --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", range(3, 60, 7))
+async def test_a_body_that_ends_within_an_event_is_not_told_as_json_that_is_wrong(left: int) -> None:
+    *whole, last = hello()[:2]
+    with pytest.raises(StreamInterruptedError, match="it ended within an event") as caught:
+        await (await opened(*whole, last[:-left])).collect()
+
+    assert "not JSON" not in str(caught.value)
+    assert caught.value.body is not None
+
+
+async def test_an_event_that_is_not_json_is_told_as_one() -> None:
+    with pytest.raises(StreamInterruptedError, match="an event is not JSON"):
+        await (await opened(*hello()[:2], b"data: {nonsense\n\n", *hello()[2:])).collect()

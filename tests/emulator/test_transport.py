@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from venice_ai import ConnectError
 from venice_ai._core.settings import Timeout
-from venice_ai._http.retry import ConnectFailure
 from venice_ai.emulator import Emulator, EmulatorTransport, VirtualClock, refused, text
 from venice_ai.exceptions import APIConnectionError, APITimeoutError
 from venice_ai.transport import SystemClock
@@ -129,7 +129,7 @@ async def test_on_a_real_clock_waits_are_real() -> None:
 
 async def test_a_refused_connection_was_never_made(emulator: Emulator, transport: EmulatorTransport) -> None:
     emulator.script(refused())
-    with pytest.raises(ConnectFailure):
+    with pytest.raises(ConnectError):
         await transport.send(request_for(HELLO))
 
 

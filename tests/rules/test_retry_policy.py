@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai._http.retry import ConnectFailure, PermanentConnectFailure, RetryPolicy
+from venice_ai import ConnectError
+from venice_ai._http.retry import RetryPolicy
 from venice_ai.exceptions import APIConnectionError, APIError, RateLimitError
 
 BUSY = RateLimitError("busy", status_code=429)
@@ -77,5 +78,7 @@ def test_what_may_have_been_billed_is_tried_again_only_where_that_does_no_harm_o
 
 
 def test_a_connection_that_was_not_made_is_tried_again_and_one_that_never_will_be_is_not() -> None:
-    assert len(waits(RetryPolicy(), ConnectFailure("refused"))) == 2
-    assert waits(RetryPolicy(retry_timeouts=True), PermanentConnectFailure("untrusted"), idempotent=True) == []
+    assert len(waits(RetryPolicy(), ConnectError("refused"))) == 2
+    never = ConnectError("untrusted")
+    never.permanent = True
+    assert waits(RetryPolicy(retry_timeouts=True), never, idempotent=True) == []

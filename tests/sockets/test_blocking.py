@@ -27,6 +27,7 @@ from venice_ai import (
     APIError,
     APITimeoutError,
     ChatCompletionResponse,
+    ConnectError,
     InvalidRequestError,
     PayloadTooLargeError,
     SyncVeniceClient,
@@ -36,7 +37,6 @@ from venice_ai import (
 )
 from venice_ai._core.ports import drive
 from venice_ai._http.blocking_transport import BlockingTransport
-from venice_ai._http.retry import PermanentConnectFailure
 from venice_ai._http.routes import KEPT_SECONDS, Routes
 
 from ..fakes import HI, KEY, RecordingClock, completion
@@ -566,7 +566,8 @@ async def test_plain_http_to_a_port_of_tls_is_told_and_not_tried_again() -> None
     async with serving([alert, CLOSE]) as server:
         with pytest.raises(APIError, match=r"speaks TLS.*https://") as caught:
             await in_thread(server, max_retries=2)
-    assert isinstance(caught.value, PermanentConnectFailure)
+    assert isinstance(caught.value, ConnectError)
+    assert caught.value.permanent
     assert len(server.received) == 1
 
 

@@ -51,7 +51,7 @@ class Transport(Protocol):
         """The reply, once its headers are here.
 
         Raises:
-            APIConnectionError: no reply came (`ConnectFailure` where nothing was sent).
+            APIConnectionError: no reply came (`ConnectError` where nothing was sent).
             APITimeoutError: not in time.
         """
         ...

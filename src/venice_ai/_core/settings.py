@@ -45,7 +45,7 @@ class Timeout:
         connect: until the connection is made.
         first_chunk: from sending the request to the first byte of a stream's body.
         idle: between two reads of a stream (60 by default); for plain calls, from the request to the end of the reply
-            (300 by default).
+            (300 by default, or the deadline if that is longer).
         progress: between two pieces of content in a stream; comments and empty or unfinished chunks do not count.
         deadline: for the whole call, with its retries and pauses, and with the whole stream.
         queue: for each wait until the limits of the account let a request pass. By default a call waits as long as others are
@@ -70,10 +70,10 @@ class Timeout:
         self.connect: float | None = _seconds("connect", connect)
         self.first_chunk: float | None = _seconds("first_chunk", first_chunk)
         self.idle: float | None = _STREAM_IDLE_SECONDS if isinstance(idle, EllipsisType) else _seconds("idle", idle)
-        self.plain: float | None = _PLAIN_SECONDS if isinstance(idle, EllipsisType) else self.idle
-        """Seconds from the request to the end of the reply, for a plain call."""
         self.progress: float | None = _seconds("progress", progress)
         self.deadline: float | None = _seconds("deadline", deadline)
+        self.plain: float | None = max(_PLAIN_SECONDS, self.deadline or 0.0) if isinstance(idle, EllipsisType) else self.idle
+        """Seconds from the request to the end of the reply, for a plain call."""
         self.queue: float | None = _seconds("queue", queue)
 
     def with_deadline(self, seconds: float | None) -> Timeout:

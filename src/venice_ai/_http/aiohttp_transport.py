@@ -18,10 +18,9 @@ from .._core.ports import Reply
 from .._core.request import Request, WholeReply
 from .._wire.content_coding import Body, BodyTooLargeError, Decoder
 from .._wire.http_framing import HEADER_BYTES
-from ..exceptions import APIConnectionError, APIError, VeniceError
+from ..exceptions import APIConnectionError, APIError, ConnectTimeoutError, VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_CALL, Call, ConnectionState, Pool, Pools
-from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, MOST_ROUTES, Routes, kept_seconds
 from .timers import Limit, Watch, shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted, without_proxy
@@ -85,7 +84,7 @@ class AiohttpTransport:
             raise
         except TimeoutError as error:
             late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
-            failure: APIError = late(request, "connect", ConnectTimeout) if late_to_connect else late(request, clock)
+            failure: APIError = late(request, "connect", ConnectTimeoutError) if late_to_connect else late(request, clock)
             if pool.states.closed:
                 failure = APIConnectionError(CLOSED)
         except _FAULTS as error:

@@ -21,10 +21,9 @@ from .._core.ports import Clock, Reply
 from .._core.request import Request, SystemClock, WholeReply
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
-from ..exceptions import APIConnectionError, APIError
+from ..exceptions import APIConnectionError, APIError, ConnectTimeoutError
 from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
-from .retry import ConnectTimeout
 from .routes import CLOSED, MOST_ROUTES, Habits, Route, Routes, kept_seconds, reader_of
 from .timers import first_due, shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted
@@ -301,7 +300,7 @@ def _place(route: Route) -> str:
 
 
 def _connected(route: Route, request: Request, clock: str, deadline: float | None, stop: Stop) -> socket.socket:
-    """A new connection, or a `ConnectFailure`; `clock` and its deadline limit the whole call."""
+    """A new connection, or a `ConnectError`; `clock` and its deadline limit the whole call."""
     address, wait = route.address, request.timeout.connect
     due = None if wait is None else time.monotonic() + wait
     if due is None or (deadline is not None and deadline < due):
@@ -313,7 +312,7 @@ def _connected(route: Route, request: Request, clock: str, deadline: float | Non
         return dial(address.hostname or "", port, route.tls, due, stop)
     except OSError as error:
         if _is_late(error):
-            raise late(request, clock, ConnectTimeout) from None
+            raise late(request, clock, ConnectTimeoutError) from None
         raise (untrusted if isinstance(error, ssl.SSLError) else unreachable)(host_of(request.url), error) from error
 
 

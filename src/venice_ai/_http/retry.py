@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..exceptions import APIConnectionError, APIError, APITimeoutError
+from ..exceptions import APIConnectionError, APIError, ConnectError
 
 _SAID_NO = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model providers say
 
@@ -40,26 +40,12 @@ class RetryPolicy(NamedTuple):
         return (failure.retry_after_seconds or 0.0) <= self.max_wait
 
     def _retries(self, failure: APIError, *, idempotent: bool) -> int:
-        if isinstance(failure, PermanentConnectFailure):
-            return 0
+        if isinstance(failure, ConnectError):
+            return 0 if failure.permanent else self.retries
         if isinstance(failure, APIConnectionError) or failure.counts_as == 504:
-            return self.retries if idempotent or self.retry_timeouts or isinstance(failure, ConnectFailure) else 0
+            return self.retries if idempotent or self.retry_timeouts else 0
         if failure.counts_as in _SAID_NO:
             return self.retries
         if failure.counts_as == 500:
             return self.retries if idempotent else min(self.retries, 1)
         return 0
-
-
-class ConnectFailure(APIConnectionError):
-    """The connection could not be made, so nothing was sent."""
-
-    unsent = True
-
-
-class PermanentConnectFailure(ConnectFailure):
-    """The connection could not be made, and never will be with these settings: trying again would only take time."""
-
-
-class ConnectTimeout(ConnectFailure, APITimeoutError):
-    """The connection was not made in time, so nothing was sent."""

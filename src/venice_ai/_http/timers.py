@@ -156,6 +156,6 @@ def shortest(request: Request) -> tuple[str, float | None]:
     name = "first_chunk" if request.stream else "plain"
     limit: float | None = getattr(request.timeout, name)
     left = request.deadline_seconds
-    if left is not None and (limit is None or left < limit):
+    if left is not None and (limit is None or left <= limit):
         return "deadline", left
     return name, limit

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 
 from .._core.request import Request
 from .._wire.content_coding import BodyTooLargeError
-from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, APITimeoutError
-from .retry import ConnectFailure, PermanentConnectFailure
+from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, APITimeoutError, ConnectError
 
 # tinyproxy answers 401 to a wrong password, and 403 to an address or a port that it does not let through.
 _REFUSED_BY_PROXY: Final = frozenset({401, 403, 405, 407})
@@ -26,27 +25,31 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def unreachable(host: str, error: Any) -> ConnectFailure:
-    return ConnectFailure(f"cannot connect to {host}: {words(error)}. Is base_url right, and does the server run?")
+def unreachable(host: str, error: Any) -> ConnectError:
+    return ConnectError(f"cannot connect to {host}: {words(error)}. Is base_url right, and does the server run?")
 
 
-def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectFailure:
+def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectError:
     """The error for a TLS connection that did not come about. `setting` is where the address comes from."""
     reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if getattr(reason, "reason", None) in _PLAIN:
-        return PermanentConnectFailure(
-            f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://..."
-        )
+        return _permanent(f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://...")
     # A connection that broke off during the handshake says nothing about what either side trusts.
-    kind = ConnectFailure if isinstance(reason, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) else PermanentConnectFailure
+    kind = ConnectError if isinstance(reason, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) else _permanent
     return kind(
         f"no trusted TLS connection to {host}: {words(error)}. If your network has an authority of its own, add "
         "it to the operating system's trust store or pass ca_bundle=..."
     )
 
 
-def speaks_tls(host: str) -> PermanentConnectFailure:
-    return PermanentConnectFailure(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
+def speaks_tls(host: str) -> ConnectError:
+    return _permanent(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
+
+
+def _permanent(message: str) -> ConnectError:
+    error = ConnectError(message)
+    error.permanent = True
+    return error
 
 
 def begins_tls(data: bytes) -> bool:
@@ -54,12 +57,12 @@ def begins_tls(data: bytes) -> bool:
     return data[:2] in {b"\x15\x03", b"\x16\x03"}
 
 
-def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
+def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectError:
     if status is not None:
-        kind = PermanentConnectFailure if status in _REFUSED_BY_PROXY else ConnectFailure
+        kind = _permanent if status in _REFUSED_BY_PROXY else ConnectError
         remedy = PROXY_ASKS_WHO if status in {401, 407} else _PROXY_REMEDY
         return kind(f"the proxy did not connect to {host}, it answered {status}. {remedy}")
-    return ConnectFailure(f"no connection to the proxy for {host}: {words(error)}. {_PROXY_REMEDY}")
+    return ConnectError(f"no connection to the proxy for {host}: {words(error)}. {_PROXY_REMEDY}")
 
 
 def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIConnectionError:

@@ -45,6 +45,7 @@ class StreamErrors:
     head: bytearray
     secret: bytes
     session: Sealed | None = None
+    ended: bool = False  # whether the body is at its end
 
     def partial(self) -> ChatCompletionResponse:
         response = self.assembly.response()
@@ -77,10 +78,11 @@ class StreamErrors:
             return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
         if self.assembly.finished or named not in {*_OF_CHUNKS, b"error"}:
             return None
+        why, shown = "it ended within an event" if self.ended else "an event is not JSON", without(bytes(event), self.secret)
         if self.session is not None:
-            return self.interrupted("an event is not JSON")
-        shown = without(bytes(event), self.secret)
-        return self.interrupted(f"an event is not JSON: {shown!r:.100}", body=shown.decode("utf-8", "replace"))
+            return self.interrupted(why)
+        said = "" if self.ended else f": {shown!r:.100}"
+        return self.interrupted(why + said, body=shown.decode("utf-8", "replace"))
 
     def _reported(self, content: dict[str, Any]) -> APIError:
         """The error that an event reports. What stands beside it is part of the answer, unless it is to be encrypted."""

@@ -27,11 +27,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from .._http.retry import ConnectFailure
 from .._structured.columns import AnswerColumns, fault_of
 from ..batches.identity import identity, split
 from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, is_for_good
-from ..exceptions import BudgetExceededError, InvalidArgumentError, InvalidRequestError, OutputError
+from ..exceptions import BudgetExceededError, ConnectError, InvalidArgumentError, InvalidRequestError, OutputError
 from . import _options, _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
 from ._errors import FAILED_ROWS, in_our_words
@@ -159,7 +158,7 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
             async with aclosing(items):
                 async for item in items:
                     error = None if item.replayed else item.error
-                    if error is not None and isinstance(error, fatal if reached else (*fatal, ConnectFailure)):
+                    if error is not None and isinstance(error, fatal if reached else (*fatal, ConnectError)):
                         raise error
                     reached = reached or not item.replayed
                     table.put(item)

@@ -14,9 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from venice_ai._core.ports import Clock
 from venice_ai._core.request import Request
-from venice_ai._http.retry import ConnectFailure
 from venice_ai._http.timers import Watch
-from venice_ai.exceptions import APIConnectionError
+from venice_ai.exceptions import APIConnectionError, ConnectError
 from venice_ai.types.response_meta import Headers
 
 from .sending import Act, Answer, Body, Incoming, closed
@@ -72,7 +71,7 @@ class EmulatorTransport:
         self._then = then
 
     async def send(self, request: Request) -> EmulatorReply:
-        """The reply, once its headers are here; ConnectFailure if the script refuses the connection."""
+        """The reply, once its headers are here; ConnectError if the script refuses the connection."""
         parts, headers = urlsplit(request.url), Headers(request.headers.items())
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         incoming = Incoming(request.method, parts.path, query, headers, request.body or b"")
@@ -115,7 +114,7 @@ class EmulatorReply:
         if answer.failure is not None:
             raise answer.failure
         if answer.refused:
-            raise ConnectFailure("the emulator refused the connection, as its script says")
+            raise ConnectError("the emulator refused the connection, as its script says")
 
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self.pieces()])

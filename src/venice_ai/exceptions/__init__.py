@@ -24,6 +24,8 @@
     |   |   +-- GatewayTimeoutError          504
     |   +-- APIConnectionError               no reply; a ConnectionError
     |   |   +-- APITimeoutError              a time limit ran out; a TimeoutError
+    |   |   +-- ConnectError                 no connection; nothing was sent
+    |   |       +-- ConnectTimeoutError      not in time; an APITimeoutError
     |   +-- APIResponseProcessingError       HTML, nothing or broken JSON as a reply
     |   +-- StreamInterruptedError           a stream broke off; `partial`: what arrived
     |       +-- StreamTimeoutError           a time limit ran out; an APITimeoutError

@@ -201,6 +201,18 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """Which: `connect`, `first_chunk`, `idle`, `progress`, `deadline` or `queue`."""
 
 
+class ConnectError(APIConnectionError):
+    """The connection could not be made, so nothing was sent, and nothing is billed."""
+
+    unsent = True
+    permanent: bool = False
+    """Whether these settings can never succeed, so that trying again would only take time: no trust, or not TLS."""
+
+
+class ConnectTimeoutError(ConnectError, APITimeoutError):
+    """The connection was not made in time, so nothing was sent, and nothing is billed."""
+
+
 class APIResponseProcessingError(APIError):
     """The server answered with a success status, but not with an answer."""
 

@@ -11,10 +11,9 @@ from urllib.parse import urlencode
 from .._core.ports import Clock, Reply, Transport
 from .._core.request import Request, SystemClock
 from .._core.settings import Timeout, resolve_base_url
-from .._http.retry import ConnectFailure
 from ..emulator import EmulatorTransport
 from ..emulator.sending import Act, Answer, Incoming
-from ..exceptions import APIConnectionError
+from ..exceptions import APIConnectionError, ConnectError
 from ..transport import http_transport
 from ..types.response_meta import Headers
 from ._cassette import Cassette, Exchange, Piece, path_of, redact
@@ -72,7 +71,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             request = Request(incoming.method, url, headers=headers, body=body, timeout=_PATIENT, stream=True)
             reply = await self._inner.send(request)
         except APIConnectionError as error:
-            exchange.broken = not isinstance(error, ConnectFailure)
+            exchange.broken = not isinstance(error, ConnectError)
             return Answer(0, refused=True, failure=error)
         finally:
             exchange.delay_ms = round((self.clock.now() - began) * 1_000, 3)
