@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from venice_ai import BatchItem, BatchProgress
+from venice_ai import BatchItem, BatchProgress, Journal
 from venice_ai._core.request import SystemClock
+from venice_ai._limits.failure_budget import FLIGHTS_PER_SUCCESS, MAX_FAILURES
 from venice_ai._limits.limiter import Limiter
 from venice_ai.batches.pace import MOST, Pace
 from venice_ai.emulator import error
@@ -68,11 +71,32 @@ def test_other_failures_change_nothing_for_the_worse() -> None:
 def test_where_a_limiter_is_nothing_begins_while_it_holds_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = Pace("auto", Limiter("https://here", SystemClock()))
     pace.under_way = 100
+    ended(pace, 300)
     assert (pace.most, pace.has_room()) == (MOST, True)
     monkeypatch.setattr(Limiter, "held", 1)
     assert not pace.has_room()
     pace.under_way = 0
     assert pace.has_room()
+
+
+async def test_of_an_unknown_account_as_many_are_begun_as_may_fail_and_each_answer_allows_more(tmp_path: Path) -> None:
+    transport = watched()
+    transport.held = asyncio.Event()
+    told = list[BatchProgress]()
+    with Journal(tmp_path / "j") as journal:
+        batch = client_of(transport, limits=True).chat.completions.batch_iter(
+            numbered(300), journal=journal, on_progress=told.append
+        )
+        first = asyncio.ensure_future(anext(batch))
+        while transport.now < MAX_FAILURES:
+            await asyncio.sleep(0)
+        await asyncio.sleep(BUSY_SECONDS)
+        assert journal.counts().in_flight == transport.most == MAX_FAILURES  # a kill now sends no more than these again
+        transport.held.set()
+        assert (await first).response
+        assert [item.error async for item in batch] == [None] * 299
+    assert told[0].max_concurrency <= MAX_FAILURES + MAX_FAILURES * FLIGHTS_PER_SUCCESS
+    assert told[-1].max_concurrency == MOST
 
 
 async def test_without_limits_a_batch_begins_with_eight_and_adds_more() -> None:

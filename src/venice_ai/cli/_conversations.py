@@ -76,7 +76,7 @@ class SessionStore:
         """The messages of a session, with what is known of each."""
         rows = self._rows("SELECT id, encrypted, record FROM messages WHERE session = ? ORDER BY id", name)
         sealing = Sealing(None, self._key if rows and rows[0]["encrypted"] else None)
-        return [json.loads(sealing.open(row["record"], row["id"], "record")) for row in rows]
+        return [sealing.open(row["record"], row["id"], "record") for row in rows]
 
     def append(self, name: str, records: Sequence[dict[str, Any]], *, encrypted: bool) -> None:
         """Adds messages to a session."""
