@@ -50,6 +50,8 @@ async def _ours(kind: str, url: str, amount: int, folder: Path) -> Callable[[], 
         )
 
     await completions.batch(requests[:100])  # what is loaded at the first call
+    async for _ in completions.batch_iter(requests[:100]):  # of either
+        pass
     if kind == "batch":
 
         async def whole() -> int:

@@ -232,7 +232,7 @@ class Journal:
         made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
         if made.rowcount:
             row = cast("int", made.lastrowid)
-            content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
+            content = b'{"custom_id":%b,"body":%b}' % (encode(asked.custom_id), asked.body)
             database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
             return Entry("open", row)
         found = cast("Entry", self._found(database, asked))
