@@ -40,14 +40,14 @@ class Pace:
         return self.under_way < self.most and not (self._limiter is not None and self.under_way and self._limiter.held)
 
     def ended(self, status: int | None, latency: float, now: float) -> None:
-        """One ended: refused with a status (None: it was answered), after so many seconds."""
+        """One ended: refused with a status (None: it was answered, 0: nothing came), after so many seconds."""
         if self._limiter is not None and status is None:
             self._places = min(self._places + FLIGHTS_PER_SUCCESS, MOST)
         if not self._learns:
             return
         self._latency += (0.1 if self._latency else 1.0) * (latency - self._latency)
         self._least_latency = min(self._least_latency, self._latency)
-        late = status is None and self._latency > _MUCH_LATER * self._least_latency
+        late = not status and self._latency > _MUCH_LATER * self._least_latency
         if status not in {429, 503} and not late:
             self._places = min(self._places + 1 / self._places, MOST)
         elif now - self._fell_at > self._latency:  # what was under way at the last fall knows nothing of it

@@ -279,7 +279,7 @@ class Batch(CallGate):
             error = without_locals(cancelled)  # not the batch was cancelled, but something within this call
         flight.came = True
         now = self._now()
-        self._pace.ended(error.counts_as if isinstance(error, APIError) else None, now - began, now)
+        self._pace.ended((error.counts_as or 0) if isinstance(error, APIError) else None, now - began, now)
         return {"response": response, "parsed": parsed, "error": error}
 
     async def _answer(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
