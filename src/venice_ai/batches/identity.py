@@ -68,7 +68,7 @@ def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes =
 def canonical(keywords: Mapping[str, Any]) -> bytes:
     """The body of a request as JSON that is the same however it was written down; an InvalidRequestError if it is no JSON."""
     asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
-    asked |= asked.pop("extra_body") if isinstance(asked.get("extra_body"), Mapping) else {}  # what is none will be refused
+    asked |= asked.pop("extra_body") if isinstance(asked.get("extra_body"), Mapping) else {}  # else it will be refused
     try:
         with suppress(UnicodeEncodeError):  # half of a surrogate pair
             return _sorted_json(asked)
