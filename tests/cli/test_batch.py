@@ -457,6 +457,20 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
     assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 60
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="runs take turns at OUT where files have POSIX's locks")
+def test_the_same_command_may_run_several_times_at_once(emulator: Emulator) -> None:
+    reviews(100)
+    emulator.always(usual(delay=0.05))
+    arguments = [*COMMAND, "batch", "reviews.csv", *CLASSIFY]
+    runs = [subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [run.communicate(timeout=PATIENCE_SECONDS)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4, "\n".join(told)
+    assert all("100 rows: 100 answered" in each for each in told)
+    assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 100
+    assert all(row["answer"] for row in read(Path("reviews.out.csv")))
+    assert not list(Path().glob(".reviews*"))
+
+
 def test_after_a_kill_there_is_no_half_output_and_only_what_was_in_flight_is_sent_again(emulator: Emulator) -> None:
     reviews(60)
     emulator.always(usual(delay=0.1))

@@ -17,7 +17,7 @@ import textwrap
 from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, closing, contextmanager, suppress
+from contextlib import ExitStack, aclosing, closing, contextmanager, suppress
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -229,7 +229,8 @@ class _Table:
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
         if came := self.counts.total() - self.counts["replayed"]:
-            self._write(came)
+            with _turn_of(self._mark):
+                self._write(came)
         elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
         left = self.counts["open"] = self.total - came
@@ -275,6 +276,17 @@ class _Table:
             self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
         except OSError as error:
             _output.note(f"the next run will not know {self._target} as its own: {error}")
+
+
+@contextmanager
+def _turn_of(mark: Path) -> Generator[None]:
+    """While no other run with the same journal writes OUT."""
+    with ExitStack() as stack:
+        with suppress(OSError, ImportError):  # nothing can be written beside the journal, or this is Windows
+            import fcntl
+
+            fcntl.flock(stack.enter_context(mark.open("a")), fcntl.LOCK_EX)
+        yield
 
 
 def _digest(path: Path) -> str:
