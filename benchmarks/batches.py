@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,8 @@ async def _ours(kind: str, url: str, amount: int, folder: Path) -> Callable[[], 
         )
 
     await completions.batch(requests[:100])  # what is loaded at the first call
+    async for _ in completions.batch_iter(requests[:100]):  # of either
+        pass
     if kind == "batch":
 
         async def whole() -> int:
@@ -115,15 +119,20 @@ def main() -> int:
     if "others" in kinds:
         environments.prepare(_OTHERS)
     found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    loads = [os.getloadavg()[0]]
     with start_server(sys.executable) as server:
         url = f"http://127.0.0.1:{int(server.hear())}/api/v1"
         for _ in range(given.rounds):
             for kind in kinds:
                 found[kind].append(_measured(kind, url, given.items))
+                loads.append(os.getloadavg()[0])
     medians = {kind: [statistics.median(column) for column in zip(*rows, strict=True)] for kind, rows in found.items()}
     base = medians.get("batch", [1.0, 1.0])[1]
     lines = ["| what | items a second | CPU for an item | against `batch` |", "|---|---|---|---|"]
     lines += [f"| {_KINDS[kind]} | {rate:,.0f} | {cpu:.0f} µs | {cpu / base:.2f} |" for kind, (rate, cpu) in medians.items()]
+    load = " to ".join(f"{each:.0f}" for each in sorted({min(loads), max(loads)}))
+    said = f"{datetime.now(UTC):%Y-%m-%d}, medians of {given.rounds} rounds of {given.items:,} items, at a load of {load}"
+    lines += ["", f"Measured on {said}."]
     print("\n".join(lines))
     if given.write:
         before, begin, rest = given.write.read_text().partition("<!-- batches -->\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
@@ -187,6 +188,26 @@ async def test_what_is_no_iterable_of_requests_is_refused(requests: Any) -> None
         client_of(watched()).chat.completions.batch_iter(requests)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "kind", "said"),
+    [
+        pytest.param({"model": "default"}, InvalidArgumentError, "no 'messages'", id="no messages"),
+        pytest.param({"messages": "a"}, InvalidArgumentError, "no 'model'", id="no model"),
+        pytest.param(ask("a", extra_body=5), InvalidRequestError, "extra_body is int", id="extra_body"),
+    ],
+)
+@pytest.mark.parametrize("with_journal", [False, True])
+async def test_a_request_that_cannot_be_sent_is_an_item_that_names_the_field(
+    tmp_path: Path, wrong: dict[str, Any], kind: type[Exception], said: str, *, with_journal: bool
+) -> None:
+    transport = watched()
+    journal = Journal(tmp_path / "j") if with_journal else None
+    found = await items(client_of(transport), [wrong, ask("good")], ordered=True, journal=journal)
+    assert isinstance(found[0].error, kind)
+    assert said in str(found[0].error)
+    assert (found[0].attempts, texts(found[1:])) == (0, ["good"])
+
+
 async def test_what_the_iterable_raises_is_raised_after_what_came() -> None:
     def broken() -> Iterator[dict[str, Any]]:
         yield from numbered(3)
@@ -304,6 +325,28 @@ async def test_an_overridden_create_is_obeyed() -> None:
 # -- the journal ---------------------------------------------------------------------------------------------------------
 
 
+async def test_a_journal_that_was_closed_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    transport, journal = watched(), Journal(tmp_path / "j")
+    journal.close()
+    with pytest.raises(VeniceError, match=r"this Journal was closed: .* open it again"):
+        await items(client_of(transport), numbered(1), journal=journal)
+    assert transport.prompts == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]
+
+
+async def test_a_damaged_row_costs_that_row_alone(tmp_path: Path) -> None:
+    transport = watched()
+    with Journal(tmp_path / "j") as journal:
+        await items(client_of(transport), numbered(3), journal=journal, max_concurrency=1)
+        with sqlite3.connect(tmp_path / "j") as database:
+            database.execute("UPDATE contents SET outcome = substr(outcome, 1, 20) WHERE id = 2")
+        found = await items(client_of(transport), numbered(3), journal=journal, ordered=True)
+    assert texts(found) == ["question 0", None, "question 2"]
+    assert type(found[1].error) is VeniceError
+    assert "row 2 of the file cannot be read: the file is damaged" in str(found[1].error)
+    assert sum(transport.prompts.values()) == 3
+
+
 async def test_a_second_run_sends_nothing(tmp_path: Path) -> None:
     transport = watched()
     for replayed in (False, True):
@@ -379,6 +422,7 @@ async def test_parsed_objects_and_their_errors_come_back_from_the_journal(tmp_pa
         assert found[0].parsed == Person(name="Ada")
         assert isinstance(found[1].error, OutputInvalidError)
         assert found[1].error.response.text == "no JSON"
+        assert not found[1].maybe_billed_before  # what it cost is known, and its answer is here
     assert sum(transport.prompts.values()) == 2
 
 

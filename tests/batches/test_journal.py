@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +210,37 @@ def test_two_journals_on_one_path_in_one_process_share_it(tmp_path: Path) -> Non
         assert claim(other, 1).what == "answered"
 
 
+def test_a_closed_journal_refuses_to_be_used(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        claim(journal, 1)
+    for use in (journal.counts, lambda: list(journal.rows()), lambda: journal.settings, lambda: claim(journal, 2)):
+        with pytest.raises(VeniceError, match="was closed"):
+            use()
+    journal.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_what_a_killed_process_left_beside_the_journal_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    program = "import os, sys; from venice_ai import Journal; journal = Journal(sys.argv[1]); os.kill(os.getpid(), 9)"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / "j")], check=False)
+        assert len(list(tmp_path.glob("j.*.alive"))) == 1
+    Journal(tmp_path / "j").close()
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]
+
+
+def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        for number in range(50):
+            claim(journal, number)
+    with (tmp_path / "j").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 16_384)
+    with pytest.raises(VeniceError, match="It is damaged: move it away, and give the Journal a new one"):
+        Journal(tmp_path / "j").counts()
+
+
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "j"
     path.write_text("this is a text and no database at all, but long enough to look at")
@@ -280,7 +313,7 @@ def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: P
 @pytest.mark.parametrize("other", [os.urandom(32), None], ids=["another key", "no key"])
 def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None) -> None:
     Journal(tmp_path / "j", key=os.urandom(32)).close()
-    with pytest.raises(InvalidArgumentError, match="encrypted"):
+    with pytest.raises(InvalidArgumentError, match="is encrypted: give its own key or key_file"):
         Journal(tmp_path / "j", key=other)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from venice_ai import BatchItem, BatchProgress
+from venice_ai import APIConnectionError, BatchItem, BatchProgress, Journal
 from venice_ai._core.request import SystemClock
+from venice_ai._limits.failure_budget import FLIGHTS_PER_SUCCESS, MAX_FAILURES
 from venice_ai._limits.limiter import Limiter
 from venice_ai.batches.pace import MOST, Pace
-from venice_ai.emulator import error
+from venice_ai.emulator import error, refused
 
 from .test_batch_iter import BUSY_SECONDS, client_of, items, numbered, watched
 
@@ -68,11 +71,48 @@ def test_other_failures_change_nothing_for_the_worse() -> None:
 def test_where_a_limiter_is_nothing_begins_while_it_holds_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = Pace("auto", Limiter("https://here", SystemClock()))
     pace.under_way = 100
+    ended(pace, 300)
     assert (pace.most, pace.has_room()) == (MOST, True)
     monkeypatch.setattr(Limiter, "held", 1)
     assert not pace.has_room()
     pace.under_way = 0
     assert pace.has_room()
+
+
+async def test_of_an_unknown_account_as_many_are_begun_as_may_fail_and_each_answer_allows_more(tmp_path: Path) -> None:
+    transport = watched()
+    transport.held = asyncio.Event()
+    told = list[BatchProgress]()
+    with Journal(tmp_path / "j") as journal:
+        batch = client_of(transport, limits=True).chat.completions.batch_iter(
+            numbered(300), journal=journal, on_progress=told.append
+        )
+        first = asyncio.ensure_future(anext(batch))
+        while transport.now < MAX_FAILURES:
+            await asyncio.sleep(0)
+        await asyncio.sleep(BUSY_SECONDS)
+        assert journal.counts().in_flight == transport.most == MAX_FAILURES  # a kill now sends no more than these again
+        transport.held.set()
+        assert (await first).response
+        assert [item.error async for item in batch] == [None] * 299
+    assert told[0].max_concurrency <= MAX_FAILURES + MAX_FAILURES * FLIGHTS_PER_SUCCESS
+    assert told[-1].max_concurrency == MOST
+
+
+async def test_failures_allow_no_more_than_at_first() -> None:
+    transport, told = watched(always=refused()), list[BatchProgress]()
+    client = client_of(transport, limits=True)
+    found = await items(client, numbered(MAX_FAILURES - 1), on_progress=told.append)
+    assert all(isinstance(item.error, APIConnectionError) for item in found)
+    assert {progress.max_concurrency for progress in told} == {MAX_FAILURES}
+
+
+def test_requests_that_run_out_of_time_take_a_quarter_away() -> None:
+    pace = Pace("auto", None)
+    ended(pace, 100, latency=0.1, now=1.0)
+    before = pace.most
+    ended(pace, 1, status=0, latency=2.0, now=10.0)
+    assert pace.most < before
 
 
 async def test_without_limits_a_batch_begins_with_eight_and_adds_more() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from venice_ai import Journal
 from venice_ai.cli._table_files import read
 from venice_ai.emulator import Emulator, completion, error, text, tool_call, usual
 
@@ -230,7 +231,14 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         ),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "list.json"], "list.json", id="a schema of no object"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "n=2"], "one answer a row", id="several answers"),
-        pytest.param(["reviews.csv", *CLASSIFY, "--budget", "-1"], "must be an amount", id="a budget below zero"),
+        pytest.param(["reviews.csv", *CLASSIFY, "--budget", "-1"], "-1.0 is not in the range", id="a budget below zero"),
+        pytest.param(["reviews.csv", *CLASSIFY, "--budget", "0"], "0.0 is not in the range", id="a budget of nothing"),
+        pytest.param(["reviews.csv", *CLASSIFY, "--param", "temperature=9"], "allowed is 0 to 2", id="a parameter"),
+        pytest.param(["reviews.csv", *CLASSIFY, "--max-tokens", "0"], "--max-tokens=0 is not allowed", id="no tokens"),
+        pytest.param(["reviews.csv", *CLASSIFY, "-m", " "], "model=' ' is not a model id", id="a model without a name"),
+        pytest.param(["reviews.csv", *CLASSIFY, "--param", "extra_body=5"], "extra_body is int", id="extra_body"),
+        pytest.param(["requests.jsonl", "--param", "top_p=2"], "allowed is 0 to 1", id="a parameter of all bodies"),
+        pytest.param(["spreadsheet.csv", *CLASSIFY], "line 1: cells are separated by ','", id="semicolons"),
         pytest.param(
             ["reviews.csv", *CLASSIFY, "--journal", "other.csv"], "something else than the file of a Journal", id="no journal"
         ),
@@ -243,6 +251,7 @@ def test_mistakes_are_told_before_anything_is_sent(emulator: Emulator, here: Her
     reviews(3)
     openai_batch(2)
     Path("other.csv").write_text("mine\n", encoding="utf-8")
+    Path("spreadsheet.csv").write_text("id;text\n1;good, it was\n", encoding="utf-8")
     Path("other.jsonl").write_text('{"text": "a"}\n{"txt": "b"}\n', encoding="utf-8")
     Path("broken.jsonl").write_text('{"text": "a"}\n{"text": \n', encoding="utf-8")
     reviews(0, "empty.csv")
@@ -250,6 +259,7 @@ def test_mistakes_are_told_before_anything_is_sent(emulator: Emulator, here: Her
     outcome = here("batch", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert said in outcome.err
+    assert not Path("reviews.out.csv").exists()
     assert emulator.requests == []
     assert Path("other.csv").read_text("utf-8") == "mine\n"
 
@@ -320,6 +330,72 @@ def test_a_budget_ends_the_batch_and_a_higher_one_goes_on(emulator: Emulator, he
     assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 30
 
 
+def test_a_budget_too_small_for_any_request_is_told_with_what_is_left(emulator: Emulator, here: Here) -> None:
+    reviews(3)
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--budget", "0.00001")
+    assert outcome.code == 8
+    summary, again, why = outcome.err.splitlines()
+    assert summary.startswith("venice-chat: 3 rows: 0 answered, 0 failed, 0 unusable, 3 open, 0 replayed; $0.0000 in ")
+    assert "go on with: " in again
+    assert "a lower --max-tokens lowers that" in why
+    assert json.loads(here("batch", "reviews.csv", *CLASSIFY, "--budget", "0.00001", "--json").out)["open"] == 3
+    assert prompts_sent(emulator) == []
+    assert not Path("reviews.out.csv").exists()
+
+
+def test_the_commonest_error_is_told_with_how_many_rows_have_it(emulator: Emulator, here: Here) -> None:
+    reviews(5)
+    emulator.script(error(422, "poison"), error(422, "poison"), text(""), usual(), error(422, "poison"))
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
+    assert outcome.code == 9
+    assert "commonest error (3 rows): " in outcome.err
+    assert "poison" in outcome.err
+    told = json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)
+    assert told["commonest_error_rows"] == 3
+    assert "poison" in told["commonest_error"]
+
+
+def test_costs_are_told_without_the_noise_of_sums(emulator: Emulator, here: Here) -> None:
+    reviews(3)
+    answer = {"role": "assistant", "content": "good"}
+    emulator.always(completion({"choices": [{"message": answer, "finish_reason": "stop"}], "cost": {"usd": 0.1}}))
+    assert json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)["cost_usd"] == 0.3
+    assert json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"] == 0.3
+    assert here("batch", "--status", "reviews.out.csv").out.endswith("cost usd: 0.300000\n")
+
+
+def test_the_status_says_how_many_more_failed_and_how_to_see_them(emulator: Emulator, here: Here) -> None:
+    reviews(25)
+    emulator.script(*[error(422)] * 25)
+    here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
+    lines = here("batch", "--status", "reviews.out.csv").out.splitlines()
+    assert (len(lines), lines[-1]) == (1 + 20 + 1, "... and 5 more; --json shows all")
+    assert len(json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["failures"]) == 25
+
+
+def test_a_damaged_journal_is_told_with_what_to_do(emulator: Emulator, here: Here) -> None:
+    reviews(30)
+    assert here("batch", "reviews.csv", *CLASSIFY).code == 0
+    before = Path("reviews.out.csv").read_bytes()
+    with Path("reviews.out.csv.journal").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 16_384)
+    for outcome in (here("batch", "reviews.csv", *CLASSIFY), here("batch", "--status", "reviews.out.csv")):
+        assert outcome.code == 1
+        assert "reviews.out.csv.journal" in outcome.err
+        assert "OUT keeps its answers; --journal NEW with another OUT begins anew, and pays again" in outcome.err
+    assert Path("reviews.out.csv").read_bytes() == before
+    assert here("batch", "reviews.csv", "anew.csv", *CLASSIFY, "--journal", "NEW").code == 0
+    assert len(prompts_sent(emulator)) == 60
+
+
+def test_an_encrypted_journal_is_told_to_be_one(here: Here) -> None:
+    Journal("kept.journal", key=os.urandom(32)).close()
+    outcome = here("batch", "--status", "kept.journal")
+    assert outcome.code == 2
+    assert "is encrypted: the command opens none that is; Journal(path, key_file=...).rows() does" in outcome.err
+
+
 def test_an_interrupted_run_leaves_an_output_that_has_more(emulator: Emulator, here: Here) -> None:
     reviews(10)
     assert here("batch", "reviews.csv", *CLASSIFY).code == 0
@@ -379,6 +455,20 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
     assert outcome.err.count("\n") == 1
     assert len(list(read(Path("reviews.out.csv")))) == 60
     assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 60
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="runs take turns at OUT where files have POSIX's locks")
+def test_the_same_command_may_run_several_times_at_once(emulator: Emulator) -> None:
+    reviews(100)
+    emulator.always(usual(delay=0.05))
+    arguments = [*COMMAND, "batch", "reviews.csv", *CLASSIFY]
+    runs = [subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [run.communicate(timeout=PATIENCE_SECONDS)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4, "\n".join(told)
+    assert all("100 rows: 100 answered" in each for each in told)
+    assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 100
+    assert all(row["answer"] for row in read(Path("reviews.out.csv")))
+    assert not list(Path().glob(".reviews*"))
 
 
 def test_after_a_kill_there_is_no_half_output_and_only_what_was_in_flight_is_sent_again(emulator: Emulator) -> None:
@@ -537,6 +627,17 @@ def test_a_schema_may_be_what_a_program_of_the_shell_writes(emulator: Emulator) 
         assert done.returncode == 0, done.stderr
     assert list(next(read(Path("reviews.out.csv")))) == ["id", "text", "label", "error", "raw_answer"]
     assert len(prompts_sent(emulator)) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell is POSIX")
+def test_the_command_that_goes_on_says_that_a_schema_was_a_pipe(emulator: Emulator) -> None:
+    reviews(1)
+    Path("label.json").write_text('{"type": "object", "properties": {"label": {"type": "string"}}}', encoding="utf-8")
+    command = shlex.join([*COMMAND, "batch", "reviews.csv", *CLASSIFY, "--budget", "0.00001", "--schema"])
+    done = subprocess.run(["bash", "-c", f"{command} <(cat label.json)"], capture_output=True, check=False)
+    assert done.returncode == 8
+    assert " --schema <(what wrote the schema, which was a pipe)\n" in done.stderr.decode()
+    assert prompts_sent(emulator) == []
 
 
 def test_sigterm_stops_as_ctrl_c_does(emulator: Emulator) -> None:
@@ -803,7 +904,6 @@ def test_another_try_is_not_advised_where_it_would_fail_again(emulator: Emulator
     reviews(2)
     emulator.script(error(400))
     assert "--retry-failed" not in here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1").err
-    assert "--retry-failed" not in here("batch", "reviews.csv", "o.csv", *CLASSIFY, "--param", "temperature=9").err
 
 
 def test_a_used_up_budget_advises_a_higher_one(here: Here) -> None:

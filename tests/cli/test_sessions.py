@@ -13,7 +13,7 @@ import pytest
 
 from venice_ai.cli._conversations import Conversation, SessionStore
 from venice_ai.cli._output import aligned
-from venice_ai.emulator import Emulator, echo, error, text, tool_call, usual
+from venice_ai.emulator import Emulator, completion, echo, error, text, tool_call, usual
 from venice_ai.types.api.chat import ChatCompletionResponse
 
 from .shell import Here
@@ -190,6 +190,16 @@ def test_spend_sums_by_day_and_model(here: Here) -> None:
     lines = here("spend").out.splitlines()
     assert lines[0].split() == ["DAY", "MODEL", "ANSWERS", "TOKENS", "COST"]
     assert lines[-1].split()[:2] == ["total", "3"]
+
+
+def test_sums_of_costs_are_told_without_the_noise_of_floats(emulator: Emulator, here: Here) -> None:
+    answer = {"role": "assistant", "content": "good"}
+    emulator.always(completion({"choices": [{"message": answer, "finish_reason": "stop"}], "cost": {"usd": 0.1}}))
+    for _ in range(3):
+        assert here("chat", "--session", "one", "--no-stream", "-m", "venice-1", "hi").code == 0
+    sums = json.loads(here("spend", "--json").out)
+    (session,) = json.loads(here("sessions", "list", "--json").out)
+    assert (sums["total_usd"], sums["rows"][0]["cost_usd"], session["cost_usd"]) == (0.3, 0.3, 0.3)
 
 
 def test_an_export_is_markdown(emulator: Emulator, here: Here) -> None:

@@ -67,10 +67,11 @@ async def test_what_is_no_request_is_told_in_its_place(request_of_another_kind: 
     assert isinstance(result, InvalidArgumentError)
 
 
-async def test_a_missing_keyword_and_max_tokens_are_type_errors_in_their_place() -> None:
+async def test_a_missing_keyword_is_named_and_max_tokens_is_a_type_error_in_their_place() -> None:
     incomplete: dict[str, Any] = {"model": "default"}
     results = await client_of(Emulator()).chat.completions.batch([incomplete, ask("a", max_tokens=5)])
-    assert [type(result) for result in results] == [TypeError, TypeError]
+    assert [type(result) for result in results] == [InvalidArgumentError, TypeError]
+    assert str(results[0]) == "a request of a batch has no 'messages'"
 
 
 @pytest.mark.parametrize("bound", [0, -1, True, 1.5])

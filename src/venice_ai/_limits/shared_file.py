@@ -41,7 +41,7 @@ class SharedFile:
         self._user, self._application, self._schema = user, application, schema
         self._synchronous = "FULL" if sync else "NORMAL"
         self._lock = threading.RLock()
-        self._process = 0
+        self._process = 0  # the one that has it open; -1: none may any more
         with self._explained():
             self._open()
 
@@ -49,6 +49,8 @@ class SharedFile:
     def transaction(self, patience: float = _BUSY_SECONDS) -> Generator[sqlite3.Connection]:
         """The database, locked for all others. If they have it for longer than this many seconds, the error `is_busy`."""
         with self._lock, self._explained():
+            if self._process < 0:
+                raise VeniceError(f"this {self._user} was closed: {str(self.path)!r}; open it again with a new one")
             if self._process != os.getpid() and (self.path is not None or not self._process):
                 self._open()
             _tried(lambda: self._database.execute("BEGIN IMMEDIATE"), patience)
@@ -73,14 +75,14 @@ class SharedFile:
         self._lock_file(owner).unlink(missing_ok=True)
         return True
 
-    def close(self) -> None:
-        """Closes the file; what this process signed belongs to nobody any more. The next transaction opens it again."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Closes the file; what this process signed belongs to nobody any more. Unless `for_good`, the next use opens it."""
         with self._lock:
             if self._process == os.getpid():
                 self._database.close()
                 if self.path is not None:
                     self._end()
-            self._process = 0
+            self._process = -1 if for_good else 0
 
     def _open(self) -> None:
         """Opens the database and locks this process's own file; a forked child has neither."""
@@ -135,9 +137,10 @@ class SharedFile:
         except (sqlite3.Error, OSError) as error:
             if "not a database" in str(error):
                 raise self._not_ours() from None
-            raise VeniceError(
-                f"{self._user} cannot use {str(self.path)!r}: {error}. It needs a file of its own in a writable folder"
-            ) from error
+            advice = "It needs a file of its own in a writable folder"
+            if "malformed" in str(error):
+                advice = f"It is damaged: move it away, and give the {self._user} a new one, which knows nothing of the past"
+            raise VeniceError(f"{self._user} cannot use {str(self.path)!r}: {error}. {advice}") from error
 
 
 def is_busy(error: BaseException) -> bool:

@@ -38,6 +38,8 @@ def split(request: object) -> tuple[str | None, dict[str, Any]]:
     if not isinstance(request, Mapping):
         raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
     keywords = dict(cast("Mapping[str, Any]", request))
+    if missing := [name for name in ("model", "messages") if name not in keywords]:
+        raise InvalidArgumentError(f"a request of a batch has no {missing[0]!r}")
     if (text := keywords.get("messages")) and isinstance(text, str):  # the same as the message that it is
         keywords["messages"] = [{"role": "user", "content": text}]
     custom_id: object = keywords.pop("custom_id", None)
@@ -66,7 +68,7 @@ def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes =
 def canonical(keywords: Mapping[str, Any]) -> bytes:
     """The body of a request as JSON that is the same however it was written down; an InvalidRequestError if it is no JSON."""
     asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
-    asked |= asked.pop("extra_body", {})
+    asked |= asked.pop("extra_body") if isinstance(asked.get("extra_body"), Mapping) else {}  # else it will be refused
     try:
         with suppress(UnicodeEncodeError):  # half of a surrogate pair
             return _sorted_json(asked)

@@ -47,7 +47,7 @@ class BatchItem(Generic[ParsedT]):
     replayed: bool = False
     """Whether it came from the journal. What it cost was paid when it was answered first, so it is not to be added again."""
     maybe_billed_before: bool = False
-    """Whether it may have been billed before: by a run that was killed or left it, or whose failure does not tell."""
+    """Whether it may have been billed without an answer that was kept: by a killed run, or its failure does not tell."""
     kept: bool = False
     """Whether it is in the journal. False without one, and for what came after the journal could not be written any more."""
 

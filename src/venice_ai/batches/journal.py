@@ -161,17 +161,17 @@ class Journal:
             with self._file.transaction() as database:
                 page = database.execute(f"{_ROWS} id > ? ORDER BY id LIMIT 200", (last,)).fetchall()
             for last, state, owner, billed, attempts, cost, request, outcome, _ in page:
-                asked = json.loads(self._sealing.open(request, last, "request"))
+                asked = self._sealing.open(request, last, "request")
                 response, error = (None, {}) if outcome is None else self._came(outcome, last)
                 said = f"{error['type']}: {error['message']}" if error else None
                 came = response, said, attempts, cost, bool(billed)
                 yield JournalRow(asked["custom_id"], self._state(state, owner), asked["body"], *came)
 
     def close(self, user: object = None) -> None:
-        """Closes the file, at the end of the batches that use it. May be called often."""
+        """Closes the file, at the end of the batches that use it; then every use is a VeniceError. May be called often."""
         self.users.discard(user)
         if not self.users:
-            self._file.close()
+            self._file.close(for_good=True)
 
     def __enter__(self) -> Self:
         return self
@@ -224,7 +224,7 @@ class Journal:
 
     def conflict(self, found: Entry, now: Identity) -> InvalidArgumentError:
         """The error that says how a request differs from the one that was sent under its id."""
-        how = differences(json.loads(self._sealing.open(found.content or b"", found.row, "request"))["body"], now.body)
+        how = differences(self._sealing.open(found.content or b"", found.row, "request")["body"], now.body)
         said = f"custom_id={now.custom_id!r} was used for another request before: {how}"
         return InvalidArgumentError(f"{said}. Give it another id, or the batch another journal")
 
@@ -232,13 +232,13 @@ class Journal:
         made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
         if made.rowcount:
             row = cast("int", made.lastrowid)
-            content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
+            content = b'{"custom_id":%b,"body":%b}' % (encode(asked.custom_id), asked.body)
             database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
             return Entry("open", row)
         found = cast("Entry", self._found(database, asked))
         if found.what == "open":
             database.execute(_INTEND_AGAIN, (self._file.owner, found.maybe_billed, found.row))
-            return found._replace(content=found.content and self._sealing.open(found.content, found.row, "outcome"))
+            return found._replace(content=found.content and encode(self._sealing.open(found.content, found.row, "outcome")))
         return found
 
     def _found(self, database: Connection, asked: Identity) -> Entry | None:
@@ -260,7 +260,7 @@ class Journal:
 
     def _came(self, outcome: bytes, row: int) -> tuple[ChatCompletionResponse | None, dict[str, Any]]:
         """What a `record` says. A response of an encrypted journal is not shown in logs."""
-        kept: dict[str, Any] = json.loads(self._sealing.open(outcome, row, "outcome"))
+        kept: dict[str, Any] = self._sealing.open(outcome, row, "outcome")
         response = ChatCompletionResponse.model_validate(kept["response"]) if kept["response"] else None
         if response is not None and self._sealing.secret:
             mark_private(response)
@@ -277,9 +277,9 @@ class Journal:
             before = dict(database.execute("SELECT name, value FROM settings"))
         for name, value in settings.items():
             if (was := before[name]) != value:
-                key = f"is {'' if was else 'not '}encrypted{', with another key' if was and value else ''}"
-                said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}"
-                raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}. Each needs a file of its own")
+                key = "is encrypted: give its own key or key_file" if was else "is not encrypted. What is needs another file"
+                said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
+                raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}")
 
 
 def record(response: ChatCompletionResponse | None, error: BaseException | None, before: bytes | None = None) -> bytes:

@@ -1,7 +1,8 @@
 """How many requests of a batch may be under way at once: a number, or `"auto"`, as long as the client's limiter holds nobody.
 
-Where that is off, the number grows by one for each answered round, and falls to three quarters where the server refuses (429,
-503) or answers much later than at first: additive increase, multiplicative decrease, as TCP does.
+It begins with as many as may fail, and each answer allows more. Where the limiter is off, the number grows by one for each
+answered round, and falls to three quarters where the server refuses (429, 503) or answers much later than at first: additive
+increase, multiplicative decrease, as TCP does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from math import inf
 from typing import Final, Literal
 
+from .._limits.failure_budget import FLIGHTS_PER_SUCCESS, MAX_FAILURES
 from .._limits.limiter import Limiter
 from ..exceptions import InvalidArgumentError
 
@@ -24,7 +26,7 @@ class Pace:
             raise InvalidArgumentError(f"max_concurrency={asked!r} must be a whole number from 1, or 'auto'")
         self._limiter = limiter if asked == "auto" else None
         self._learns = asked == "auto" and limiter is None
-        self._places = 8.0 if self._learns else float(MOST if asked == "auto" else asked)
+        self._places = 8.0 if self._learns else float(MAX_FAILURES if asked == "auto" else asked)
         self.under_way = 0
         self._latency, self._least_latency, self._fell_at = 0.0, inf, -inf
 
@@ -38,12 +40,14 @@ class Pace:
         return self.under_way < self.most and not (self._limiter is not None and self.under_way and self._limiter.held)
 
     def ended(self, status: int | None, latency: float, now: float) -> None:
-        """One ended: refused with a status (None: it was answered), after so many seconds."""
+        """One ended: refused with a status (None: it was answered, 0: nothing came), after so many seconds."""
+        if self._limiter is not None and status is None:
+            self._places = min(self._places + FLIGHTS_PER_SUCCESS, MOST)
         if not self._learns:
             return
         self._latency += (0.1 if self._latency else 1.0) * (latency - self._latency)
         self._least_latency = min(self._least_latency, self._latency)
-        late = status is None and self._latency > _MUCH_LATER * self._least_latency
+        late = not status and self._latency > _MUCH_LATER * self._least_latency
         if status not in {429, 503} and not late:
             self._places = min(self._places + 1 / self._places, MOST)
         elif now - self._fell_at > self._latency:  # what was under way at the last fall knows nothing of it

@@ -6,11 +6,12 @@ the first. Without a key everything stays as it is.
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import InvalidArgumentError, VeniceError
 from .identity import hashed
@@ -49,16 +50,14 @@ class Sealing:
         nonce = os.urandom(12)
         return nonce + self._cipher.encrypt(nonce, content, f"{row} {kind}".encode())
 
-    def open(self, stored: bytes, row: int, kind: str) -> bytes:
-        """The content again; a VeniceError if the file was changed."""
-        if self._cipher is None:
-            return stored
-        from cryptography.exceptions import InvalidTag
-
+    def open(self, stored: bytes, row: int, kind: str) -> Any:
+        """The JSON of the content; a VeniceError if the file was changed."""
         try:
-            return self._cipher.decrypt(stored[:12], stored[12:], f"{row} {kind}".encode())
-        except InvalidTag:
-            raise VeniceError(f"row {row} of the journal cannot be decrypted: it was changed") from None
+            if self._cipher is not None:
+                stored = self._cipher.decrypt(stored[:12], stored[12:], f"{row} {kind}".encode())
+            return json.loads(stored)
+        except Exception:  # noqa: BLE001  # it is no JSON, or the extra's InvalidTag; both are told as one
+            raise VeniceError(f"row {row} of the file cannot be read: the file is damaged, or was changed") from None
 
 
 def _key_in(path: Path) -> bytes:

@@ -33,7 +33,7 @@ CREATE TABLE messages (id INTEGER PRIMARY KEY, session TEXT, encrypted INTEGER N
   model TEXT, tokens INTEGER, cost_usd REAL, text TEXT NOT NULL, record BLOB);
 CREATE INDEX by_session ON messages (session, id)"""
 _LISTED: Final = """SELECT session AS name, max(encrypted) AS encrypted, min(at) AS began, max(at) AS used,
-    count(*) AS messages, total(cost_usd) AS cost_usd,
+    count(*) AS messages, round(total(cost_usd), 9) AS cost_usd,
     (SELECT asked FROM messages WHERE session = m.session AND asked IS NOT NULL ORDER BY id DESC LIMIT 1) AS model,
     iif(max(encrypted), '(encrypted)', (SELECT substr(text, 1, 200) FROM messages
       WHERE session = m.session AND asked IS NULL ORDER BY text = '', id LIMIT 1)) AS first
@@ -44,7 +44,7 @@ _FOUND: Final = """SELECT session, at, json_extract(CAST(record AS TEXT), '$.mes
     snippet(words, 0, '', '', '...', 20) AS excerpt
   FROM words w JOIN messages m ON m.id = w.rowid WHERE words MATCH ? ORDER BY rank LIMIT 100"""
 _SPENT: Final = """SELECT date(at, 'unixepoch', 'localtime') AS day, coalesce(model, asked) AS model, count(*) AS answers,
-    sum(coalesce(tokens, 0)) AS tokens, total(cost_usd) AS cost_usd, sum(cost_usd IS NULL) AS without_cost
+    sum(coalesce(tokens, 0)) AS tokens, round(total(cost_usd), 9) AS cost_usd, sum(cost_usd IS NULL) AS without_cost
   FROM messages m WHERE asked IS NOT NULL AND day >= ? GROUP BY 1, 2 ORDER BY 1, 2"""
 
 
@@ -76,7 +76,7 @@ class SessionStore:
         """The messages of a session, with what is known of each."""
         rows = self._rows("SELECT id, encrypted, record FROM messages WHERE session = ? ORDER BY id", name)
         sealing = Sealing(None, self._key if rows and rows[0]["encrypted"] else None)
-        return [json.loads(sealing.open(row["record"], row["id"], "record")) for row in rows]
+        return [sealing.open(row["record"], row["id"], "record") for row in rows]
 
     def append(self, name: str, records: Sequence[dict[str, Any]], *, encrypted: bool) -> None:
         """Adds messages to a session."""

@@ -63,6 +63,11 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     (r"client\.chat\.completions\.stream\(\.\.\.\)", "a stream: leave out --no-stream"),
     (r"timeout=Timeout\(\w+=\.\.\.\), here or on the client", "--timeout"),
     (r"\btimeout=(?=\S+ must be)", "--timeout "),
+    (
+        "move it away, and give the Journal a new one.*",
+        "OUT keeps its answers; --journal NEW with another OUT begins anew, and pays again",
+    ),
+    ("give its own key or key_file", "the command opens none that is; Journal(path, key_file=...).rows() does"),
     ("pass api_key=... or set ", "set "),
     ("or port=0", "or --port 0"),
     ("in allow_hosts", "with --allow-host"),

@@ -82,6 +82,8 @@ def _cells(path: Path, file: IO[str]) -> Iterator[tuple[Row, int]]:
         names = next(reader, list[str]())
         if not all(names) or len(set(names)) < len(names):
             wrong(path, 1, "each column needs a name of its own")
+        if len(names) == 1 and ";" in names[0]:
+            wrong(path, 1, f"cells are separated by {reader.dialect.delimiter!r}, and not by ';': write it so")
         for cells in filter(None, reader):
             if len(cells) != len(names):
                 wrong(path, reader.line_num, f"it has {len(cells)} cells, and the table has {len(names)} columns")
@@ -136,8 +138,7 @@ def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -
 
 def _chunks(rows: Rows) -> Iterator[list[Row]]:
     left = iter(rows())
-    while chunk := list(islice(left, _CHUNK)):
-        yield chunk
+    return iter(lambda: list(islice(left, _CHUNK)), list[Row]())
 
 
 def _arrow(module: str) -> Any:

@@ -17,7 +17,7 @@ import textwrap
 from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, closing, contextmanager, suppress
+from contextlib import ExitStack, aclosing, closing, contextmanager, suppress
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import click
 
 from .._structured.columns import AnswerColumns, fault_of
+from .._wire.request_body import chat_body
 from ..batches.identity import identity, split
 from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, is_for_good
 from ..exceptions import BudgetExceededError, ConnectError, InvalidArgumentError, InvalidRequestError, OutputError
@@ -49,7 +50,6 @@ _EXAMPLES = """\b
 venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
 venice-chat batch reviews.csv labels.parquet -m llama-3.3-70b -p "Label: {text}" --schema labels:Label --budget 2
 venice-chat batch requests.jsonl results.jsonl
-venice-chat batch --status reviews.out.csv
 """
 
 
@@ -62,7 +62,7 @@ venice-chat batch --status reviews.out.csv
 @_options.schema
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
 @click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
-@click.option("--budget", type=float, metavar="USD", help="Most that all runs of this batch may cost.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Most that all runs may cost together.")
 @click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
 @click.option(_RETRY, is_flag=True, help="Try again what failed for good, also answers that do not fit.")
@@ -111,6 +111,7 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
 def _again(budget: float | None) -> str:
     """The command that goes on: under twice a used-up budget, and without --retry-failed, which the journal knows of by now."""
     again = shlex.join(["venice-chat", *(each for each in click.get_current_context().find_root().obj if each != _RETRY)])
+    again = re.sub(r"(--schema[ =])/\S+/fd/\d+", r"\1<(what wrote the schema, which was a pipe)", again)
     higher = f"{2 * budget or 1:g}" if budget is not None and isinstance(sys.exception(), BudgetExceededError) else r"\2"
     return re.sub(r"(--budget[ =])(\S+)", rf"\g<1>{higher}", again)
 
@@ -120,6 +121,7 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
     if taken := {"stream", "stream_cls", "e2ee", "custom_id"}.intersection(each.partition("=")[0] for each in given["params"]):
         raise click.UsageError(f"--param {min(taken)}: a batch takes no such parameter")
     params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
+    chat_body(model=params.get("model", "any"), messages="any", stream=False, params=params, extra=params.get("extra_body"))
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
     for text in templates.values():
         require_text("the prompt", text)
@@ -176,7 +178,7 @@ class _Table:
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
         self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
         self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
-        self._unkept = 0  # how many answers the journal could not take
+        self._unkept, self._faults = 0, dict[str, tuple[int, str]]()  # answers that the journal could not take; errors by kind
         self._again, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what sends failed rows again; bodies by id
         for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
@@ -201,8 +203,11 @@ class _Table:
     def put(self, item: BatchItem[Any]) -> None:
         error, result = item.error, self.task.result(item)
         answer = item.response or (error.response if isinstance(error, OutputError) else None)
-        good = not (error or result["error"]) and (self.task.columns or not (answer and fault_of(answer, with_tools=True)))
-        self.counts.update({"answered" if good else "unusable" if answer else "failed": 1, "replayed": item.replayed})
+        fault = (error and f"{type(error).__name__}: {error}") or (answer and fault_of(answer, with_tools=True))
+        if fault := result["error"] if self.task.columns else fault:
+            times, first = self._faults.get(kind := fault.partition(":")[0], (0, in_our_words(fault)))
+            self._faults[kind] = times + 1, first
+        self.counts.update({"answered" if not fault else "unusable" if answer else "failed": 1, "replayed": item.replayed})
         if error is not None and not is_for_good(error, item.attempts):
             self._again["same command"] += 1
         elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
@@ -222,16 +227,35 @@ class _Table:
 
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
-        if not (came := self.counts.total() - self.counts["replayed"]):
-            if isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
-                _output.note(f"go on with: {again}")
+        if came := self.counts.total() - self.counts["replayed"]:
+            with _turn_of(self._mark):
+                self._write(came)
+        elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
+        left = self.counts["open"] = self.total - came
+        cost, seconds = round(self._cost, 9), monotonic() - self._began
+        times, fault = max(self._faults.values(), default=(0, None))
+        if as_json:
+            told = {"rows": self.total, **self.counts, "cost_usd": cost, "seconds": seconds, "output": str(self._target)}
+            _output.line(json.dumps({**told, "commonest_error": fault, "commonest_error_rows": times}))
+        else:
+            words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+            _output.note(f"{self.total:,} rows: {words}; ${cost:.4f} in {seconds:.1f} s{f'; {self._target}' if came else ''}")
+            if fault:
+                _output.note(f"commonest error ({times:,} rows): {textwrap.shorten(fault, 300)}")
+        if left or (self._again["same command"] and not self._again[_RETRY]):
+            _output.note(f"go on with: {again}")
+        elif self._again[_RETRY]:
+            paid = f" (pays again for {paid:,} of them)" if (paid := self._again["paid"]) else ""
+            _output.note(f"try the failed rows again{paid} with: {again} {_RETRY}")
+
+    def _write(self, came: int) -> None:
+        """Writes OUT, if it does not lose rows by that."""
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
         self._check_target("was written by somebody else meanwhile")
-        left = self.counts["open"] = self.total - came
         had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
-        stays = had > came and (left or self._limit)
+        stays = had > came and (came < self.total or self._limit)
         if had > came:
             why = "stays as it is, for it has more rows" if stays else f"had {had:,} rows, and has {came:,} now"
             _output.note(f"{self._target} {why}; the journal has all answers")
@@ -239,18 +263,6 @@ class _Table:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
         if self._unkept:
             _output.note(f"{self._unkept:,} answers are in {self._target} alone, not in the journal: copy it before you go on")
-        seconds = monotonic() - self._began
-        if as_json:
-            told = {"rows": self.total, **self.counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
-            _output.line(json.dumps(told))
-        else:
-            words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
-            _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
-        if left or (self._again["same command"] and not self._again[_RETRY]):
-            _output.note(f"go on with: {again}")
-        elif self._again[_RETRY]:
-            paid = f" (pays again for {paid:,} of them)" if (paid := self._again["paid"]) else ""
-            _output.note(f"try the failed rows again{paid} with: {again} {_RETRY}")
 
     def _check_target(self, wrong: str) -> None:
         ours = self._mark.read_text("ascii") if self._mark.exists() else ""
@@ -263,6 +275,17 @@ class _Table:
             self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
         except OSError as error:
             _output.note(f"the next run will not know {self._target} as its own: {error}")
+
+
+@contextmanager
+def _turn_of(mark: Path) -> Generator[None]:
+    """While no other run with the same journal writes OUT."""
+    with ExitStack() as stack:
+        with suppress(OSError, ImportError):  # nothing can be written beside the journal, or this is Windows
+            import fcntl
+
+            fcntl.flock(stack.enter_context(mark.open("a")), fcntl.LOCK_EX)
+        yield
 
 
 def _digest(path: Path) -> str:
@@ -292,18 +315,20 @@ def _show_status(file: Path, *, as_json: bool) -> None:
     if path is None:
         raise click.UsageError(f"there is no {file}, and no journal beside it")
     with Journal(path) as journal:
-        counts: dict[str, Any] = dict.fromkeys(("begun", "answered", "failed", "unusable", "in_flight", "open", "cost_usd"), 0)
+        counts = dict.fromkeys(("begun", "answered", "failed", "unusable", "in_flight", "open"), 0)
         plain = not journal.settings.get("response_format")
-        failures = list[dict[str, Any]]()
+        failures, cost = list[dict[str, Any]](), 0.0
         for row in journal.rows():
             fault = row.error or (row.response and plain and fault_of(row.response, with_tools=bool(row.custom_id)))
             wrong = fault if row.state in {"answered", "failed"} else None
             counts["begun"] += 1
             counts["unusable" if wrong and row.response else row.state] += 1
-            counts["cost_usd"] += row.cost_usd or 0.0
-            if wrong and len(failures) < _MOST_FAILED_SHOWN:
+            cost += row.cost_usd or 0.0
+            if wrong and (as_json or len(failures) < _MOST_FAILED_SHOWN):
                 asked = textwrap.shorten(as_text((row.request.get("messages") or [dict[str, Any]()])[-1].get("content")), 80)
                 failures.append({"custom_id": row.custom_id, "asked": asked, "error": wrong})
-    told = [", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items())]
+    told = [", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()) + f", cost usd: {cost:.6f}"]
     told += [in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}") for each in failures]
-    _output.line(json.dumps({**counts, "failures": failures}) if as_json else "\n".join(told))
+    if more := counts["failed"] + counts["unusable"] - len(failures):
+        told.append(f"... and {more:,} more; --json shows all")
+    _output.line(json.dumps({**counts, "cost_usd": round(cost, 9), "failures": failures}) if as_json else "\n".join(told))

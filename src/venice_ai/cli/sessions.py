@@ -85,7 +85,7 @@ def spend(days: int, as_json: bool) -> None:
         found = store.spent((datetime.now().astimezone() - timedelta(days - 1)).date().isoformat())
     sums = {name: sum(row[name] for row in found) for name in ("answers", "tokens", "cost_usd", "without_cost")}
     if as_json:
-        _output.write_json({"total_usd": sums["cost_usd"], "rows": found})
+        _output.write_json({"total_usd": round(sums["cost_usd"], 9), "rows": found})
         return
     columns = {"DAY": "{day}", "MODEL": "{model}", "ANSWERS": "{answers:,}", "TOKENS": "{tokens:,}", "COST": "${cost_usd:.6f}"}
     _output.table([*found, {"day": "total", "model": "", **sums}], columns, ("TOKENS", "ANSWERS"), as_json=False)

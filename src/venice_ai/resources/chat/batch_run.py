@@ -25,7 +25,7 @@ from ...batches.identity import Identity, as_it_is, canonical, hashed, split
 from ...batches.items import BatchItem, BatchProgress, is_for_good
 from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
-from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, VeniceError
+from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
 from ...types.api.chat import ChatCompletionResponse
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Batch(CallGate):
             if isinstance(flight.asked, VeniceError):
                 raise flight.asked
             if self.journal is None:
-                return await self._sent(flight, flight.asked)
+                return flight.item(**await self._sent(flight, flight.asked))
             named = self.journal.identity(flight.custom_id, flight.asked)
         except VeniceError as error:
             return flight.item(error=error)
@@ -227,17 +227,17 @@ class Batch(CallGate):
             if found.what != "open":
                 return None if found.what == "in_flight" else self._before(journal, flight, found, named)
             self._sending[named.key] = self._flights[flight]
-            item = await self._sent(flight, cast("dict[str, Any]", flight.asked))
-            outcome = record(item.response, item.error, found.content)
-            if item.error is None or is_for_good(item.error, flight.attempts):
-                state = "answered" if item.error is None else "failed"
-            billed = item.error is not None and may_be_billed(item.error)
+            came = await self._sent(flight, cast("dict[str, Any]", flight.asked))
+            outcome = record(came["response"], error := came["error"], found.content)
+            if error is None or is_for_good(error, flight.attempts):
+                state = "answered" if error is None else "failed"
+            billed = error is not None and not isinstance(error, OutputError) and may_be_billed(error)  # that has its answer
         finally:
             if not claim.cancelled() and claim.result().what == "open":  # also if it was cancelled at the moment of its claim
                 self._sending.pop(named.key, None)
-                came = billed and flight.attempts > 0, flight.attempts, flight.cost_usd, outcome
-                kept = self._committed(Entry(state, claim.result().row, *came))
-        return replace(item, kept=bool(await kept), maybe_billed_before=found.maybe_billed)
+                spent = billed and flight.attempts > 0, flight.attempts, flight.cost_usd
+                kept = self._committed(Entry(state, claim.result().row, *spent, outcome))
+        return flight.item(**came, kept=bool(await kept), maybe_billed_before=found.maybe_billed)
 
     def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
         if found.what == "differs":
@@ -262,7 +262,7 @@ class Batch(CallGate):
         self._pulled += 1
         self._pace.under_way += 1
 
-    async def _sent(self, flight: _Flight, asked: dict[str, Any]) -> BatchItem[Any]:
+    async def _sent(self, flight: _Flight, asked: dict[str, Any]) -> dict[str, Any]:
         began = self._now()
         response = parsed = None
         error: BaseException | None = None
@@ -279,8 +279,8 @@ class Batch(CallGate):
             error = without_locals(cancelled)  # not the batch was cancelled, but something within this call
         flight.came = True
         now = self._now()
-        self._pace.ended(error.counts_as if isinstance(error, APIError) else None, now - began, now)
-        return flight.item(response=response, parsed=parsed, error=error)
+        self._pace.ended((error.counts_as or 0) if isinstance(error, APIError) else None, now - began, now)
+        return {"response": response, "parsed": parsed, "error": error}
 
     async def _answer(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
         """The answer to a request, and the object in it."""
@@ -330,8 +330,7 @@ class Batch(CallGate):
         return answer
 
     def _commit(self) -> None:
-        # A claim of a flight that is gone would belong to nobody.
-        asked = [each for each in self._asked if isinstance(each[0], Entry) or not each[1].done()]
+        asked = [each for each in self._asked if isinstance(each[0], Entry) or not each[1].done()]  # a claim of nobody is gone
         self._asked = []
         try:
             results = self.journal.apply([change for change, _ in asked]) if self.journal is not None and asked else []
