@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import json
 import os
 import random
 import shutil
@@ -30,7 +31,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -286,7 +286,7 @@ def drawn(modules: list[str], count: int, seed: int) -> list[Mutant]:
 
 
 class Copy:
-    """A copy of the checkout, in which one mutant at a time is tried."""
+    """A copy of the checkout, in which one mutant at a time is tried, and the process that runs its tests in forks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -296,27 +296,31 @@ class Copy:
         keep = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "site")
         shutil.copytree(REPOSITORY, folder, ignore=keep)
         shared = os.environ.get("VENICE_SHARED") or str(REPOSITORY.parent / "shared")
-        self.environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared, "EXAMPLES": "40"}
-        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # rewriting the asserts takes longer than many tests
-
-    def passes(self, tests: list[str], limit: float | None = None) -> bool:
-        """Whether these tests pass within so many seconds."""
-        run = subprocess.Popen(  # noqa: S603  # it is our own pytest
-            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not more", "-p", "no:cacheprovider", *tests],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=self.output.open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared, "EXAMPLES": "40"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # rewriting the asserts takes longer than many tests
+        self._forks = subprocess.Popen(
+            [sys.executable, "-m", "scripts.forked_tests"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        self.hung = False
-        try:
-            return run.wait(limit) == 0
-        except subprocess.TimeoutExpired:
-            self.hung = True
-            return False
-        finally:
-            with_its_children(run)
+
+    def seconds_if_passed(self, tests: list[str], limit: float | None = None) -> float | None:
+        """How long these tests took; None if one failed, or if they took longer than so many seconds."""
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        print(json.dumps({"tests": tests, "output": str(self.output), "limit": limit}), file=self._forks.stdin, flush=True)
+        verdict = json.loads(self._forks.stdout.readline())
+        self.hung = verdict["hung"]
+        return verdict["seconds"] if verdict["passed"] else None
+
+    def close(self) -> None:
+        """The process ends where its input ends."""
+        assert self._forks.stdin is not None
+        self._forks.stdin.close()
+        self._forks.wait()
 
     def survives(self, mutant: Mutant, limit: float) -> bool:
         """Whether the nearest tests pass with a mutant in the module's place."""
@@ -326,18 +330,11 @@ class Copy:
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
             compiled.unlink()  # two sources of one length and one second would be taken for the same
         try:
-            return self.passes(tests_of(mutant.module), limit)
+            return self.seconds_if_passed(tests_of(mutant.module), limit) is not None
         finally:
             path.write_text(source, "utf-8")
             for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
                 compiled.unlink()
-
-
-def with_its_children(run: subprocess.Popen[bytes]) -> None:
-    """Ends a process and those that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
 
 
 def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
@@ -346,11 +343,15 @@ def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
     for number in range(PROCESSES):
         copies.put(Copy(folder / str(number)))
     files = sorted({test for mutant in mutants for test in tests_of(mutant.module)})
-    with ThreadPoolExecutor(PROCESSES) as pool:
-        seconds = dict(zip(files, pool.map(partial(unharmed, copies), files), strict=True))
-        limits = [sum(seconds[test] for test in tests_of(mutant.module)) for mutant in mutants]
-        verdicts = pool.map(partial(judged, copies), mutants, limits)
-        return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
+    try:
+        with ThreadPoolExecutor(PROCESSES) as pool:
+            seconds = dict(zip(files, pool.map(partial(unharmed, copies), files), strict=True))
+            limits = [sum(seconds[test] for test in tests_of(mutant.module)) for mutant in mutants]
+            verdicts = pool.map(partial(judged, copies), mutants, limits)
+            return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
+    finally:
+        while not copies.empty():
+            copies.get().close()
 
 
 def unharmed(copies: Queue[Copy], tests: str) -> float:
@@ -358,9 +359,8 @@ def unharmed(copies: Queue[Copy], tests: str) -> float:
     copy = copies.get()
     try:
         for _ in range(2):  # a machine that is busy for a minute may let a test run out of time
-            began = time.monotonic()
-            if copy.passes([tests]):
-                return time.monotonic() - began
+            if (seconds := copy.seconds_if_passed([tests])) is not None:
+                return seconds
         raise SystemExit(f"These tests fail without any mutant:\n{copy.output.read_text('utf-8')[-3000:]}")
     finally:
         copies.put(copy)
