@@ -342,39 +342,37 @@ def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
     copies: Queue[Copy] = Queue()
     for number in range(PROCESSES):
         copies.put(Copy(folder / str(number)))
-    files = sorted({test for mutant in mutants for test in tests_of(mutant.module)})
+    seconds: dict[str, float] = {}
     try:
         with ThreadPoolExecutor(PROCESSES) as pool:
-            seconds = dict(zip(files, pool.map(partial(unharmed, copies), files), strict=True))
-            limits = [sum(seconds[test] for test in tests_of(mutant.module)) for mutant in mutants]
-            verdicts = pool.map(partial(judged, copies), mutants, limits)
+            verdicts = pool.map(partial(judged, copies, seconds), mutants)
             return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
     finally:
         while not copies.empty():
             copies.get().close()
 
 
-def unharmed(copies: Queue[Copy], tests: str) -> float:
-    """How many seconds the tests of a file take without a slip. They pass, or nothing can be said of the mutants."""
+def judged(copies: Queue[Copy], seconds: dict[str, float], mutant: Mutant) -> bool:
+    """Whether a mutant survives. `seconds`: how long the tests of a file take without a slip, as far as that is known."""
     copy = copies.get()
     try:
-        for _ in range(2):  # a machine that is busy for a minute may let a test run out of time
-            if (seconds := copy.seconds_if_passed([tests])) is not None:
-                return seconds
-        raise SystemExit(f"These tests fail without any mutant:\n{copy.output.read_text('utf-8')[-3000:]}")
-    finally:
-        copies.put(copy)
-
-
-def judged(copies: Queue[Copy], mutant: Mutant, seconds: float) -> bool:
-    copy = copies.get()
-    try:
-        survived = copy.survives(mutant, seconds * SLOWER + SECONDS_MORE)
+        for tests in tests_of(mutant.module):
+            if tests not in seconds:
+                seconds[tests] = seconds_without_slip(copy, tests)
+        survived = copy.survives(mutant, sum(seconds[tests] for tests in tests_of(mutant.module)) * SLOWER + SECONDS_MORE)
         killed = "t" if copy.hung else "."
     finally:
         copies.put(copy)
     print(f"\n{mutant}" if survived else killed, end="\n" if survived else "", flush=True)
     return survived
+
+
+def seconds_without_slip(copy: Copy, tests: str) -> float:
+    """How long the tests of a file take. They pass, or nothing can be said of the mutants."""
+    for _ in range(2):  # a machine that is busy for a minute may let a test run out of time
+        if (seconds := copy.seconds_if_passed([tests])) is not None:
+            return seconds
+    raise SystemExit(f"These tests fail without any mutant:\n{copy.output.read_text('utf-8')[-3000:]}")
 
 
 def main() -> int:
