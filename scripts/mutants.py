@@ -52,7 +52,10 @@ SLOWER, SECONDS_MORE = 4, 10
 # A folder stands for its modules that are not named themselves. The first tests are the nearest, and run first.
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
-    "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py client/test_models_data.py sync/test_sync.py",
+    "_core/concurrency.py": (
+        "rules/test_without_locals.py client/test_batch.py client/test_run_with_tools.py client/test_models_data.py "
+        "sync/test_sync.py"
+    ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "client/test_secrets.py emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
@@ -60,7 +63,7 @@ NEAREST: dict[str, str] = {
     "_core/settings.py": "client/test_settings.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
-    "_limits/account.py": "rules/test_account.py client/test_limits.py",
+    "_limits/account.py": "rules/test_account.py rules/test_rate_share.py client/test_limits.py",
     "_limits/budget.py": "rules/test_budget.py client/test_budget.py",
     "_limits/failure_budget.py": "rules/test_failure_budget.py rules/test_retry_budget.py client/test_limits.py",
     "_limits/rate_limiter.py": "rules/test_rate_limiter.py rules/test_circuit_breaker.py client/test_limits.py",
@@ -73,10 +76,12 @@ NEAREST: dict[str, str] = {
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
-        "client/test_stream_errors.py rules/test_repeats.py"
+        "client/test_stream_errors.py rules/test_repeats.py client/test_telemetry.py"
     ),
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
-    "_wire/tool_call_fragments.py": "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py",
+    "_wire/tool_call_fragments.py": (
+        "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py rules/test_repeats.py"
+    ),
     "_wire/reply_body.py": (
         "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_retries.py"
@@ -89,12 +94,14 @@ NEAREST: dict[str, str] = {
     "_wire/notices.py": "client/test_notices.py",
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
-    "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
+    "_wire/stream_errors.py": (
+        "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py tee/test_e2ee_calls.py"
+    ),
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "tee/test_e2ee_calls.py"
+        "client/test_fallbacks.py tee/test_e2ee_calls.py"
     ),
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
