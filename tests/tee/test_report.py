@@ -139,6 +139,8 @@ def test_the_words_for_a_low_level_say_why_it_is_no_higher() -> None:
         assert report.level == level
         assert reasons
         assert all(reason in reached(report) for reason in reasons)
+        passed = {check.detail for check in report.checks if check.status == "pass" and check.detail}
+        assert not any(detail in reached(report) for detail in passed)
 
 
 # -- what runs -----------------------------------------------------------------------------------------------------------
