@@ -70,6 +70,7 @@ class ChunkReader:
         self.event: bytes = b""  # the event of the chunk that was handed out last, as it came; empty once the stream has ended
         self.ended: bool = False
         self.complete: bool = False
+        self.done: bool = False
         self.left: bool = False
         self.handed_out: bool = False
         self._failure: KeptError | None = None
@@ -317,6 +318,7 @@ class ChunkReader:
     async def _close(self, *, done: bool) -> None:
         if missing := self.assembly.missing(done=done):
             raise self.errors.not_whole(missing, done=done)
+        self.done = done
         if self.session is not None:
             lacking = self.session.end(done=done)
             if lacking is not None:
