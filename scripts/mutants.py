@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import json
 import os
 import random
 import shutil
@@ -30,7 +31,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -52,7 +52,10 @@ SLOWER, SECONDS_MORE = 4, 10
 # A folder stands for its modules that are not named themselves. The first tests are the nearest, and run first.
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
-    "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py client/test_models_data.py sync/test_sync.py",
+    "_core/concurrency.py": (
+        "rules/test_without_locals.py client/test_batch.py client/test_run_with_tools.py client/test_models_data.py "
+        "sync/test_sync.py"
+    ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "client/test_secrets.py emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
@@ -60,7 +63,7 @@ NEAREST: dict[str, str] = {
     "_core/settings.py": "client/test_settings.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
-    "_limits/account.py": "rules/test_account.py client/test_limits.py",
+    "_limits/account.py": "rules/test_account.py rules/test_rate_share.py client/test_limits.py",
     "_limits/budget.py": "rules/test_budget.py client/test_budget.py",
     "_limits/failure_budget.py": "rules/test_failure_budget.py rules/test_retry_budget.py client/test_limits.py",
     "_limits/rate_limiter.py": "rules/test_rate_limiter.py rules/test_circuit_breaker.py client/test_limits.py",
@@ -73,10 +76,12 @@ NEAREST: dict[str, str] = {
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
-        "client/test_stream_errors.py rules/test_repeats.py"
+        "client/test_stream_errors.py rules/test_repeats.py client/test_telemetry.py"
     ),
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
-    "_wire/tool_call_fragments.py": "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py",
+    "_wire/tool_call_fragments.py": (
+        "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py rules/test_repeats.py"
+    ),
     "_wire/reply_body.py": (
         "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_retries.py"
@@ -89,16 +94,19 @@ NEAREST: dict[str, str] = {
     "_wire/notices.py": "client/test_notices.py",
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
-    "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
+    "_wire/stream_errors.py": (
+        "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py tee/test_e2ee_calls.py"
+    ),
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "tee/test_e2ee_calls.py"
+        "client/test_fallbacks.py tee/test_e2ee_calls.py"
     ),
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
+    "tools/sealed_form.py": "rules/test_sealed_form.py tee/test_sealed_tools.py",
     "tools/": (
         "rules/test_tool_from_function.py rules/test_tool_loop.py client/test_run_with_tools.py client/test_tool_approval.py"
     ),
@@ -286,7 +294,7 @@ def drawn(modules: list[str], count: int, seed: int) -> list[Mutant]:
 
 
 class Copy:
-    """A copy of the checkout, in which one mutant at a time is tried."""
+    """A copy of the checkout, in which one mutant at a time is tried, and the process that runs its tests in forks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -296,27 +304,31 @@ class Copy:
         keep = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "site")
         shutil.copytree(REPOSITORY, folder, ignore=keep)
         shared = os.environ.get("VENICE_SHARED") or str(REPOSITORY.parent / "shared")
-        self.environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared, "EXAMPLES": "40"}
-        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # rewriting the asserts takes longer than many tests
-
-    def passes(self, tests: list[str], limit: float | None = None) -> bool:
-        """Whether these tests pass within so many seconds."""
-        run = subprocess.Popen(  # noqa: S603  # it is our own pytest
-            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not more", "-p", "no:cacheprovider", *tests],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=self.output.open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared, "EXAMPLES": "40"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # rewriting the asserts takes longer than many tests
+        self._forks = subprocess.Popen(
+            [sys.executable, "-m", "scripts.forked_tests"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        self.hung = False
-        try:
-            return run.wait(limit) == 0
-        except subprocess.TimeoutExpired:
-            self.hung = True
-            return False
-        finally:
-            with_its_children(run)
+
+    def seconds_if_passed(self, tests: list[str], limit: float | None = None) -> float | None:
+        """How long these tests took; None if one failed, or if they took longer than so many seconds."""
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        print(json.dumps({"tests": tests, "output": str(self.output), "limit": limit}), file=self._forks.stdin, flush=True)
+        verdict = json.loads(self._forks.stdout.readline())
+        self.hung = verdict["hung"]
+        return verdict["seconds"] if verdict["passed"] else None
+
+    def close(self) -> None:
+        """The process ends where its input ends."""
+        assert self._forks.stdin is not None
+        self._forks.stdin.close()
+        self._forks.wait()
 
     def survives(self, mutant: Mutant, limit: float) -> bool:
         """Whether the nearest tests pass with a mutant in the module's place."""
@@ -326,18 +338,11 @@ class Copy:
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
             compiled.unlink()  # two sources of one length and one second would be taken for the same
         try:
-            return self.passes(tests_of(mutant.module), limit)
+            return self.seconds_if_passed(tests_of(mutant.module), limit) is not None
         finally:
             path.write_text(source, "utf-8")
             for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
                 compiled.unlink()
-
-
-def with_its_children(run: subprocess.Popen[bytes]) -> None:
-    """Ends a process and those that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
 
 
 def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
@@ -345,36 +350,37 @@ def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
     copies: Queue[Copy] = Queue()
     for number in range(PROCESSES):
         copies.put(Copy(folder / str(number)))
-    files = sorted({test for mutant in mutants for test in tests_of(mutant.module)})
-    with ThreadPoolExecutor(PROCESSES) as pool:
-        seconds = dict(zip(files, pool.map(partial(unharmed, copies), files), strict=True))
-        limits = [sum(seconds[test] for test in tests_of(mutant.module)) for mutant in mutants]
-        verdicts = pool.map(partial(judged, copies), mutants, limits)
-        return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
-
-
-def unharmed(copies: Queue[Copy], tests: str) -> float:
-    """How many seconds the tests of a file take without a slip. They pass, or nothing can be said of the mutants."""
-    copy = copies.get()
+    seconds: dict[str, float] = {}
     try:
-        for _ in range(2):  # a machine that is busy for a minute may let a test run out of time
-            began = time.monotonic()
-            if copy.passes([tests]):
-                return time.monotonic() - began
-        raise SystemExit(f"These tests fail without any mutant:\n{copy.output.read_text('utf-8')[-3000:]}")
+        with ThreadPoolExecutor(PROCESSES) as pool:
+            verdicts = pool.map(partial(judged, copies, seconds), mutants)
+            return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
     finally:
-        copies.put(copy)
+        while not copies.empty():
+            copies.get().close()
 
 
-def judged(copies: Queue[Copy], mutant: Mutant, seconds: float) -> bool:
+def judged(copies: Queue[Copy], seconds: dict[str, float], mutant: Mutant) -> bool:
+    """Whether a mutant survives. `seconds`: how long the tests of a file take without a slip, as far as that is known."""
     copy = copies.get()
     try:
-        survived = copy.survives(mutant, seconds * SLOWER + SECONDS_MORE)
+        for tests in tests_of(mutant.module):
+            if tests not in seconds:
+                seconds[tests] = seconds_without_slip(copy, tests)
+        survived = copy.survives(mutant, sum(seconds[tests] for tests in tests_of(mutant.module)) * SLOWER + SECONDS_MORE)
         killed = "t" if copy.hung else "."
     finally:
         copies.put(copy)
     print(f"\n{mutant}" if survived else killed, end="\n" if survived else "", flush=True)
     return survived
+
+
+def seconds_without_slip(copy: Copy, tests: str) -> float:
+    """How long the tests of a file take. They pass, or nothing can be said of the mutants."""
+    for _ in range(2):  # a machine that is busy for a minute may let a test run out of time
+        if (seconds := copy.seconds_if_passed([tests])) is not None:
+            return seconds
+    raise SystemExit(f"These tests fail without any mutant:\n{copy.output.read_text('utf-8')[-3000:]}")
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ takes its place.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import warnings
@@ -24,6 +25,8 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from . import rewritten
 
 _SHARES: Final = 4
 """A process is given this part of its part of the tests that are left."""
@@ -46,6 +49,8 @@ def register(config: pytest.Config) -> None:
         raise pytest.UsageError("--processes needs a system with fork")
     if config.getoption("capture") == "fd":
         raise pytest.UsageError("--processes needs --capture sys: what several processes print cannot be kept in one file")
+    if not config.getoption("collectonly"):
+        rewritten.register(config)
     config.pluginmanager.register(Processes((os.cpu_count() or 1) + 1 if number == "auto" else int(number)))
 
 
@@ -162,6 +167,9 @@ def _run_tests(session: pytest.Session, theirs: Connection, parent: Connection) 
         for item, following in pairwise(chain(_given(session, parent), [None])):
             assert item is not None
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if following is None or following.path != item.path:
+                gc.collect()
+                gc.freeze()  # pytest keeps something of every test, and the collections of later tests would look at all of it
         parent.close()
 
 

@@ -300,7 +300,7 @@ def test_an_answer_that_was_cut_off_is_told(emulator: Emulator, here: Here) -> N
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (402, 3), (404, 4)])
 def test_what_would_fail_for_every_row_ends_the_batch(emulator: Emulator, here: Here, status: int, code: int) -> None:
-    reviews(200)
+    reviews(60)
     emulator.always(error(status))
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
     assert outcome.code == code

@@ -1,4 +1,7 @@
-"""What only a process of its own can show: signals, pipes, encodings, and an installation that lacks something."""
+"""What only a process of its own can show: signals, pipes, encodings, and an installation that lacks something.
+
+A fork is one where neither the start nor the end of Python is the subject.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ import pytest
 from venice_ai import __version__
 from venice_ai.emulator import Emulator, error, text, usual
 
+from .forks import forked, run_forked
 from .shell import COMMAND, PATIENCE_SECONDS, Outcome, ended, running, spawn
 
 pytestmark = pytest.mark.usefixtures("emulator")
@@ -38,7 +42,7 @@ def test_each_command_leaves_nothing_open(arguments: list[str]) -> None:
 
 def test_an_error_is_one_message_and_its_code(emulator: Emulator) -> None:
     emulator.always(error(403))
-    outcome = spawn("chat", "hi")
+    outcome = run_forked("chat", "hi")
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err.startswith("venice-chat: ")
     assert outcome.err.count("\n") == 1
@@ -56,7 +60,7 @@ def test_ctrl_c_while_streaming(emulator: Emulator) -> None:
 
 def test_ctrl_c_while_waiting_for_the_first_word(emulator: Emulator) -> None:
     emulator.always(usual(delay=30))
-    with running("chat", "--model", "venice-1", "hi") as process:
+    with forked("chat", "--model", "venice-1", "hi") as process:
         _until(lambda: bool(emulator.requests))
         outcome = ended(process, signal.SIGINT)
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "venice-chat: stopped\n")
@@ -75,25 +79,24 @@ def test_sigterm_ends_the_command_at_once(emulator: Emulator) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_what_came_before_a_signal_is_kept(emulator: Emulator, number: signal.Signals) -> None:
     emulator.always(text("drip " * 100, chunk_delay=0.05))
-    with running("chat", "hi") as process:
-        assert process.stdout is not None
+    with forked("chat", "hi") as process:
         assert process.stdout.read(4) == "drip"
         assert ended(process, number).code == -number
-    assert "drip" in spawn("sessions", "show").out
+    assert "drip" in run_forked("sessions", "show").out
 
 
 @pytest.mark.parametrize("how", [["--json"], ["--json", "--schema", "name: str"]], ids=" ".join)
 def test_ctrl_c_with_json_tells_the_text_that_came_and_keeps_it(emulator: Emulator, how: list[str]) -> None:
     emulator.always(text("drip " * 100, chunk_delay=0.05))
-    with running("chat", *how, "hi") as process:
+    with forked("chat", *how, "hi") as process:
         _until(lambda: any(request.method == "POST" for request in emulator.requests))
-        sleep(1)
+        sleep(0.5)
         outcome = ended(process, signal.SIGINT)
     told = json.loads(outcome.err)
     assert (outcome.code, outcome.out, told["exit_code"]) == (130, "", 130)
     assert told["error"]["message"] == "stopped"
     assert told["error"]["partial"].startswith("drip")
-    assert told["error"]["partial"].strip() in spawn("sessions", "show").out
+    assert told["error"]["partial"].strip() in run_forked("sessions", "show").out
 
 
 def test_sigterm_ends_the_command_as_process_1_too(emulator: Emulator) -> None:
@@ -141,7 +144,7 @@ def test_any_text_can_be_printed(emulator: Emulator, environment: dict[str, str]
 
 def test_a_pipe_gets_no_colours(emulator: Emulator) -> None:
     emulator.script(text("42", reasoning="Let me think."))
-    outcome = spawn("chat", "--reasoning", "hi", environment={"FORCE_COLOR": "1"})
+    outcome = run_forked("chat", "--reasoning", "hi", environment={"FORCE_COLOR": "1"})
     assert "\x1b" not in outcome.out + outcome.err
 
 

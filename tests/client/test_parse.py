@@ -752,6 +752,13 @@ def test_parse_as_reads_any_choice() -> None:
             reply.parse_as(Person, choice_index=index)
 
 
+@pytest.mark.parametrize(("kind", "name"), [(Person, "Person"), (list[int], "list[int]"), (Person | None, repr(Person | None))])
+async def test_an_error_names_the_class_as_it_is_written(kind: Any, name: str) -> None:
+    error = await failed(completion({"id": "x", "usage": None}), kind)
+
+    assert f"there is no {name}" in str(error)
+
+
 def test_parse_as_of_a_response_made_by_hand_is_an_error_with_it() -> None:
     with pytest.raises(OutputInvalidError) as caught:
         response("{}").parse_as(Person)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
+import warnings
 
 import pytest
+
+from venice_ai._core import caller_warnings
 
 from ..fakes import HI, answer, client_of, completion
 
@@ -16,3 +20,16 @@ async def test_warnings_of_ever_more_models_take_no_memory(caplog: pytest.LogCap
     for number in [*range(150), 149]:
         await client.chat.completions.create(model=f"model {number}", messages=HI)
     assert len(caplog.records) == 150
+
+
+def test_texts_that_were_shown_are_remembered_up_to_a_thousand() -> None:
+    remembered = sys.modules[__name__].__dict__.setdefault("__warningregistry__", {})
+    remembered.clear()
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        for number in range(2_500):
+            caller_warnings.warn(f"model {number} is odd")
+            assert len(remembered) <= 1_002
+        caller_warnings.warn("model 2499 is odd")
+
+    assert len(shown) == 2_500 + 1, "the last came from another line"

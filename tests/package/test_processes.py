@@ -1,4 +1,4 @@
-"""`pytest --processes`: every test runs once, whatever another does to its process."""
+"""`pytest --processes`: every test runs once, whatever another does to its process; modules are rewritten ahead."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from .. import rewritten
 
 ROOT = Path(__file__).parents[2]
 CONFTEST = """
@@ -70,3 +72,29 @@ def test_every_test_is_reported_once_also_those_after_one_that_ends_its_process(
     assert said.count("by Python") == 1 + 1  # in the source that is shown, too
     assert "\nby a program\n" in said
     assert all(said.count(f"PASSED test_it.py::test_passes[{number}]") == 1 for number in range(60))
+
+
+def modules(folder: Path, names: str) -> list[Path]:
+    """A module for each letter, all of one size."""
+    made = [folder / f"test_{name}.py" for name in names]
+    for path in made:
+        path.write_text("def test_it():\n    assert True\n", "utf-8")
+    return made
+
+
+def rewritten_forms(folder: Path) -> set[str]:
+    return {path.name.partition(".")[0] for path in (folder / "__pycache__").glob("*-pytest-*.pyc")}
+
+
+def test_another_process_rewrites_the_last_modules_and_none_that_is_rewritten(tmp_path: Path) -> None:
+    made = modules(tmp_path, "abcdefgh")
+    last = rewritten.last_not_rewritten(made)
+    assert [path.stem for path in last] == ["test_h", "test_g", "test_f"]
+
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    assert rewritten.rewriting(last, tmp_path).wait(60) == 0
+
+    assert rewritten_forms(tmp_path) == {"test_h", "test_g", "test_f"}
+    assert [path.stem for path in rewritten.last_not_rewritten(made)] == ["test_e", "test_d"]
+    os.utime(made[-1], (2**31, 2**31))
+    assert rewritten.last_not_rewritten(made)[0] == made[-1], "it was changed since"

@@ -7,6 +7,7 @@ import time
 from operator import length_hint
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,6 +157,29 @@ def test_a_large_request_takes_no_place_that_was_reserved_for_small_ones() -> No
     assert bucket_of(limiter).rate.tokens.held >= 250
     good(held)
     assert all_over(bucket_of(limiter).account)
+
+
+@pytest.mark.parametrize("block", [False, True])
+@pytest.mark.parametrize("total", [321, None])
+def test_an_answer_counts_with_the_tokens_that_it_used_and_without_usage_with_those_reserved(
+    total: int | None, block: bool
+) -> None:
+    limiter = limiter_of()
+    for _ in range(10 if block else 1):
+        good(entered(limiter), ChatUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2), tokens=900)
+    bucket = bucket_of(limiter)
+    if not block:
+        bucket.end_block()
+    assert bool(seats(limiter)) is block
+    bucket.account.ask(None, bucket.account.snapshot)
+    before = bucket.rate.tokens.used.total
+
+    granted = entered(limiter)
+    reserved = granted._flight.tokens
+    good(granted, None if total is None else ChatUsage(prompt_tokens=total - 1, completion_tokens=1, total_tokens=total))
+
+    bucket.account.ask(None, bucket.account.snapshot)
+    assert bucket.rate.tokens.used.total - before == (total or reserved) > 1
 
 
 def test_an_error_in_a_good_reply_that_stands_for_a_429_pauses_its_model() -> None:

@@ -20,6 +20,7 @@ WHOLE = {
     "HTTP/1.0 that keeps": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", True),
     "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
     "no content": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", True),
+    "not modified": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", True),
     "an empty line after it": (HEAD + b"Content-Length: 5\r\n\r\nhello\r\n", True),
 }
 
@@ -37,6 +38,12 @@ def test_a_reply_is_whole_where_it_says_so(name: str) -> None:
         assert reader.done
         assert reader.reusable is keeps
         assert body == (b"hello" if b"hello" in data else b"hello" if name == "chunks" else b"")
+
+
+def test_a_reply_that_changes_the_protocol_has_no_body_and_its_connection_serves_no_other() -> None:
+    reader, body = read([b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"])
+
+    assert (reader.done, reader.reusable, body) == (True, False, b"")
 
 
 def test_a_reply_without_a_length_ends_with_its_connection() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from venice_ai._core.machine import is_loopback, origin
+from venice_ai import VeniceError
+from venice_ai._core.machine import is_loopback, listening, origin
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,16 @@ def test_which_hosts_are_this_machine(host: str, loopback: bool) -> None:
 )
 def test_a_server_on_all_addresses_is_called_by_one_of_this_machine(host: str, url: str) -> None:
     assert origin(host, 80) == url
+
+
+async def test_a_port_that_is_taken_is_named_with_the_remedy() -> None:
+    async with listening(asyncio.Protocol, "127.0.0.1", 0) as port:
+        with pytest.raises(VeniceError, match=f"^port {port} on 127.0.0.1 is .*, or port=0 for a free one$"):
+            async with listening(asyncio.Protocol, "127.0.0.1", port):
+                pass
+
+
+async def test_an_address_that_is_not_of_this_machine_is_named_with_the_reason() -> None:
+    with pytest.raises(VeniceError, match=r"^cannot listen on 192\.0\.2\.1:0: "):
+        async with listening(asyncio.Protocol, "192.0.2.1", 0):
+            pass

@@ -131,6 +131,18 @@ def test_what_is_too_short_to_hold_a_text_is_not_repeated() -> None:
     assert assembly.repeated(before + b'c"' + AFTER) is not None
 
 
+def thought(reasoning: str | None, content: str) -> bytes:
+    """An event with one text, or with both, the reasoning last."""
+    delta = {"content": content} | ({} if reasoning is None else {"reasoning_content": reasoning})
+    return json.dumps(fake() | {"choices": [{"index": 0, "delta": delta}]}, separators=(",", ":")).encode()
+
+
+def test_an_event_in_which_one_pattern_finds_more_than_a_text_may_repeat_an_older_one() -> None:
+    two_patterns = [thought("x", ""), thought(None, "c"), thought("y", ""), thought(None, "d")]
+
+    assert ways([*two_patterns, thought("b", "")]) == ["any"] * 4 + ["repeated"]
+
+
 def test_a_chunk_that_is_changed_changes_no_other() -> None:
     assembly = Assembly()
     first, second, third = (read(assembly, event)[0] for event in events_of(["a", "b", "c"]))

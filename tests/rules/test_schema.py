@@ -457,6 +457,14 @@ def test_a_null_for_a_union_that_need_not_be_there_is_as_good_as_absent() -> Non
         validate(Choosing, '{"either": []}', wrapped=False)
 
 
+class Either(TypedDict):
+    either: NotRequired[int | str]
+
+
+def test_null_joins_the_members_of_a_union_that_need_not_be_there() -> None:
+    assert schema_of(Either)["properties"]["either"] == {"anyOf": [INT, STR, NULL]}
+
+
 class Shelf(typing.TypedDict):
     movies: list[OldMovie]
     best: NotRequired[OldMovie]

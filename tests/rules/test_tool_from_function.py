@@ -968,6 +968,11 @@ class Kiosk:
     def count(item: Item) -> int:
         return item.count
 
+    Numbers = list[int]
+
+    def total(self, numbers: Numbers) -> int:
+        return sum(numbers)
+
     __call__ = sell
 
 
@@ -977,6 +982,7 @@ def test_classes_within_the_class_of_a_method_in_texts(function: Any) -> None:
 
     assert call(function, {"item": {"count": 1}, "order": {"item": {"count": 1}}}) == (item, Kiosk.Order(item), "")
     assert call(Kiosk.count, {"item": {"count": 1}}) == 1
+    assert call(Kiosk().total, {"numbers": [1, 2]}) == 3
 
 
 def test_classes_within_a_local_class_in_texts() -> None:
@@ -1068,6 +1074,13 @@ def test_a_signature_that_cannot_be_expressed_fails_when_registered(function: An
     assert isinstance(caught.value, InvalidRequestError)
     assert isinstance(caught.value, TypeError)
     assert function.__name__ in str(caught.value) or "connection" in str(caught.value)
+
+
+def test_the_error_repeats_the_first_line_of_what_pydantic_says() -> None:
+    with pytest.raises(ToolSignatureError, match=r"cannot be told to a model: \S.*[^.]\. Give it an annotation") as caught:
+        tool_from_function(of_a_class)
+
+    assert str(caught.value.__cause__).partition("\n")[0].rstrip(".") in str(caught.value)
 
 
 @pytest.mark.parametrize(

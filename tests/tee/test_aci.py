@@ -11,7 +11,7 @@ import pytest
 
 from tests.shared import shared
 from venice_ai.tee import aci, attestation
-from venice_ai.tee.canonical import canonical, members_of, parse
+from venice_ai.tee.canonical import canonical, members_of, parse, shaped
 from venice_ai.tee.crypto import address
 from venice_ai.tee.curve import compressed, recover
 from venice_ai.tee.keccak import keccak256
@@ -189,6 +189,12 @@ def test_nothing_that_is_written_there_breaks_it() -> None:
 
 
 # -- canonical JSON ------------------------------------------------------------------------------------------------------
+
+
+def test_a_value_of_another_shape_is_an_error_that_names_it() -> None:
+    assert shaped(["a"], list[str], "the list") == ["a"]
+    with pytest.raises(ValueError, match=r"^the list does not have the shape that it must have: "):
+        shaped([1], list[str], "the list")
 
 
 @pytest.mark.parametrize(

@@ -651,6 +651,21 @@ def test_two_quotes_that_differ_are_refused(case: Case) -> None:
     assert failed(case.judged()) == {"quote_parse"}
 
 
+def test_without_a_quote_evidence_of_gpus_is_judged_where_there_is_some() -> None:
+    case = GEMMA.bent(intel_quote=None, quote=None)
+
+    def judged_gpus(case: Case) -> set[str]:
+        return {check.id for check in case.judged().checks if check.id.startswith("gpu_")}
+
+    assert "gpu_signature" in judged_gpus(case)
+    assert judged_gpus(case.bent(nvidia_payload=None)) == set()
+
+
+@pytest.mark.parametrize(("said", "provider"), [("phala", "phala"), (7, None), (None, None)])
+def test_a_report_names_the_provider_that_the_reply_names(said: object, provider: str | None) -> None:
+    assert GEMMA.bent(tee_provider=said).judged().provider == provider
+
+
 def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:
     assert GEMMA.quoted(GEMMA.quote + bytes(100)).judged().level == "hardware"
     assert GEMMA.quoted(GEMMA.quote[:4936]).judged().level == "hardware"

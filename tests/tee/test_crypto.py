@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ def key(digits: str, kind: Any = OpenSslKey) -> PrivateKey:
 
 def model_opener() -> Opener:
     return Opener(key(VECTORS["model_private"]))
+
+
+def test_the_fastest_library_that_is_there_makes_the_keys() -> None:
+    assert curve.Key.__name__ == ("CoincurveKey" if find_spec("coincurve") else "OpenSslKey")
 
 
 # -- known answers -------------------------------------------------------------------------------------------------------

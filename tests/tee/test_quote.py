@@ -11,7 +11,7 @@ from venice_ai.emulator.enclave.hardware import Authority
 from venice_ai.tee.certificates import load
 from venice_ai.tee.quote import check_chain, check_qe_report, parse
 
-from .evidence import Change, with_enclave, written
+from .evidence import Change, synthetic, with_enclave, written
 from .hierarchy import NOW, Intel
 
 INTEL = Intel()
@@ -39,6 +39,16 @@ def test_a_platform_below_an_authority_below_the_root_is_good() -> None:
 def test_an_authority_issues_and_a_platform_does_not(name: str) -> None:
     with pytest.raises(ValueError, match="CA"):
         check(chain(name))
+
+
+@pytest.mark.parametrize(("offset", "same"), [(47, True), (48, False), (567, False), (568, True)])
+def test_two_quotes_are_of_one_domain_if_all_between_their_head_and_their_report_data_is_the_same(
+    offset: int, same: bool
+) -> None:
+    raw = synthetic().quote
+    changed = written(raw, (offset, bytes([raw[offset] ^ 1])))
+
+    assert (replace(parse(raw), raw=changed).domain == parse(raw).domain) is same
 
 
 # -- the quoting enclave -------------------------------------------------------------------------------------------------

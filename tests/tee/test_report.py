@@ -10,7 +10,7 @@ import pytest
 
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import TeeOptions
-from venice_ai.tee.checks import outcome
+from venice_ai.tee.checks import outcome, reached
 from venice_ai.tee.workload import read_compose
 from venice_ai.types.attestation import AttestationReport, Check, Gpu, one_line
 
@@ -125,6 +125,22 @@ def test_a_check_is_a_line_however_long_its_evidence_is() -> None:
 
     assert len(check.detail) < 3_000
     assert one_line("a\tb\u200bé") == "a\\tb\\u200bé"
+
+
+@pytest.mark.parametrize("length", [2_000, 2_001])
+def test_a_line_holds_two_thousand_characters_of_evidence(length: int) -> None:
+    assert one_line("a" * length) == "a" * 2_000 + ("..." if length > 2_000 else "")
+
+
+def test_the_words_for_a_low_level_say_why_it_is_no_higher() -> None:
+    case = resigned()
+    for report, level in ((case.bent(intel_quote=None).judged(), "server"), (case.judged(collateral=None), "quote")):
+        reasons = {check.detail for check in report.checks if check.status == "skip"}
+        assert report.level == level
+        assert reasons
+        assert all(reason in reached(report) for reason in reasons)
+        passed = {check.detail for check in report.checks if check.status == "pass" and check.detail}
+        assert not any(detail in reached(report) for detail in passed)
 
 
 # -- what runs -----------------------------------------------------------------------------------------------------------

@@ -328,6 +328,15 @@ def test_every_encrypted_field_is_opened(field: str) -> None:
     assert event["choices"][0]["delta"] == {field: "text é 🔐"}
 
 
+def test_the_model_of_an_answer_is_the_attested_one_by_whatever_name_it_comes_and_none_is_added() -> None:
+    opened = session()
+    named = envelope(choices=[], model="upstream/name")
+    unnamed = {key: value for key, value in envelope(choices=[]).items() if key != "model"}
+
+    assert opened.open(named)["model"] == MODEL
+    assert "model" not in opened.open(unnamed)
+
+
 def test_every_choice_is_opened() -> None:
     opened = session()
     choices = [{"index": index, "delta": {"content": to(opened, f"choice {index}")}} for index in range(3)]

@@ -181,6 +181,7 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
         pytest.param({"text": EDITED}, ["signature"], id="60-an edited text"),
         pytest.param({"text": PAIR["text"] + " "}, ["signature"], id="60-a longer text"),
         pytest.param({"requested_request_id": "chatcmpl-2"}, ["signature_request"], id="60-the answer of another request"),
+        pytest.param({"requested_request_id": "chatcmpl-0"}, ["signature_request"], id="60-the answer of an earlier request"),
         pytest.param({"requested_request_id": 7}, ["signature_request"], id="60-an id that is none"),
         pytest.param({"signature": with_number(0, 0)}, ["signature"], id="60-r is 0"),
         pytest.param({"signature": with_number(1, 0)}, ["signature"], id="60-s is 0"),

@@ -9,7 +9,7 @@ import pytest
 
 from venice_ai import InvalidRequestError
 from venice_ai.tee import MeasurementPins, OsImage, TeeOptions, TrustRoots
-from venice_ai.tee.stricter import stricter
+from venice_ai.tee.stricter import MIN_LEVEL_VARIABLE, effective, stricter
 
 PINS = MeasurementPins.from_dict(dict.fromkeys(("mrtd", "rtmr1", "rtmr2", "rtmr3"), "00" * 48))
 OTHER_PINS = replace(PINS, mrtd=frozenset({"00" * 48, "11" * 48}))
@@ -128,6 +128,18 @@ def test_the_roots_of_a_client_hold_for_a_call_that_names_none() -> None:
     for trust in (TrustRoots(), OTHER_ROOTS):
         assert merged({}, {"trust": trust}).trust == trust
         assert merged({"trust": trust}, {"trust": trust}).trust == trust
+
+
+def test_what_call_client_and_environment_demand_holds_together() -> None:
+    call, client = TeeOptions(gpu="require"), TeeOptions(verification="hardware")
+
+    both = effective(call, client, {})
+    assert (both.gpu, both.verification) == ("require", "hardware")
+    assert effective(call, None, {}) == call
+    assert effective(None, client, {}) == client
+    assert effective(None, None, {}) == TeeOptions()
+    raised = effective(call, None, {MIN_LEVEL_VARIABLE: "quote"})
+    assert (raised.gpu, raised.verification) == ("require", "quote")
 
 
 def test_every_option_that_demands_something_is_compared() -> None:

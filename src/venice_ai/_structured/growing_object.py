@@ -169,7 +169,7 @@ class _Shape:
     def _validator(self) -> SchemaValidator:
         definitions = list(self.schemas.definitions.values())
         schema = self.schema
-        if definitions and schema["type"] != "definitions":
+        if schema["type"] != "definitions":
             schema = {"type": "definitions", "schema": schema, "definitions": definitions}
         return SchemaValidator(cast("Any", schema))
 

@@ -91,7 +91,7 @@ class Assembly:
                 except NOT_STRICT:
                     continue
                 if not text:
-                    continue
+                    return None
                 if self._sealed is not None:
                     try:
                         text = self._sealed.open_text(pattern.name, text)

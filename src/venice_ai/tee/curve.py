@@ -141,16 +141,15 @@ def _combined(*terms: tuple[int, _Point]) -> _Point:
 
 
 def _sum(one: _Point, other: _Point) -> _Point:
-    """The sum of two points, by https://hyperelliptic.org/EFD/g1p/auto-shortw-jacobian-0.html."""
-    (x1, y1, z1), (x2, y2, z2) = one, other
-    if not (z1 and z2):
-        return one if z1 else other
+    """The sum of a point and itself, or one whose Z is 1, by https://hyperelliptic.org/EFD/g1p/auto-shortw-jacobian-0.html."""
+    (x1, y1, z1), (x2, y2, _) = one, other
+    if not z1:
+        return other
     if one is not other:
-        u1, u2, s1, s2 = x1 * z2 * z2 % _P, x2 * z1 * z1 % _P, y1 * z2**3 % _P, y2 * z1**3 % _P
-        if (u1, s1) != (u2, s2):
-            h, r = u2 - u1, s2 - s1
-            x = (r * r - h**3 - 2 * u1 * h * h) % _P
-            return x, (r * (u1 * h * h - x) - s1 * h**3) % _P, h * z1 * z2 % _P
+        h, r = x2 * z1 * z1 % _P - x1, y2 * z1**3 % _P - y1
+        if h or r:
+            x = (r * r - h**3 - 2 * x1 * h * h) % _P
+            return x, (r * (x1 * h * h - x) - y1 * h**3) % _P, h * z1 % _P
     square = y1 * y1 % _P
     m, s = 3 * x1 * x1 % _P, 4 * x1 * square % _P
     x = (m * m - 2 * s) % _P
