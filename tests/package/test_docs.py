@@ -10,22 +10,45 @@ from pathlib import Path
 import pytest
 
 import venice_ai
+from scripts.programs_in_pages import PLACE, with_programs
+from scripts.site_pages import on_page_markdown
 
 from ..shared import shared_path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-INCLUDE = re.compile(r'--8<-- "(examples/\w+\.py|CHANGELOG\.md)"')
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_an_example_is_included_as_the_site_understands_it(page: Path) -> None:
-    includes = [line for line in page.read_text("utf-8").splitlines() if line.startswith("--8")]
+def test_a_page_shows_its_programs_as_they_are(page: Path) -> None:
+    text = page.read_text("utf-8")
 
-    for line in includes:
-        found = INCLUDE.fullmatch(line)
-        assert found, line
-        assert (ROOT / found[1]).is_file()
+    assert text.count("<!-- examples/") == len(PLACE.findall(text))
+    assert text == with_programs(text), "`python -m scripts.programs_in_pages` writes the programs anew"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("<!-- examples/hello.py -->\n", id="no block yet"),
+        pytest.param("<!-- examples/hello.py -->\n```python\nold = 1\n```\n", id="an old block"),
+    ],
+)
+def test_a_program_is_written_below_the_comment_that_names_it(page: str) -> None:
+    written = with_programs(f"Before.\n\n{page}\nAfter.\n\n```python\nother = 1\n```\n")
+
+    program = (ROOT / "examples" / "hello.py").read_text("utf-8")
+    assert written == (
+        f"Before.\n\n<!-- examples/hello.py -->\n```python\n{program}```\n\nAfter.\n\n```python\nother = 1\n```\n"
+    )
+
+
+def test_the_site_has_the_changelog_where_a_reader_of_the_folder_has_a_link_to_it() -> None:
+    page = (ROOT / "docs" / "changelog.md").read_text("utf-8")
+
+    assert "(../CHANGELOG.md)" in page
+    assert on_page_markdown(page, path="changelog.md") == (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert on_page_markdown(page, path="index.md") == page
 
 
 def attackers() -> dict[str, str]:
@@ -83,7 +106,7 @@ def test_each_attacker_is_stopped_by_tests_that_are_there(attacker: str, collect
 
 
 def test_the_guide_shows_examples() -> None:
-    shown = {name for page in PAGES for name in INCLUDE.findall(page.read_text("utf-8"))}
+    shown = {name for page in PAGES for name in PLACE.findall(page.read_text("utf-8"))}
 
     assert len(shown) > 10
 

@@ -1,7 +1,7 @@
 """Every program on the pages runs without a key and a network, and prints what the page says that it prints.
 
 A program that brings no emulator of its own finds one by the environment. Not run are blocks that need names from elsewhere
-(those with a preamble, see `test_snippets.py`), and programs that do not end.
+(those with a preamble, see `test_snippets.py`), programs that do not end, and those of `examples`, which run as files.
 
 A block of text right below a program is its output. A line `...` in it stands for any lines, and ` ...` at the end of a line
 for the rest of that line.
@@ -28,7 +28,9 @@ from ..scripted_server import PATIENCE_SECONDS, SILENCE, Step, serving
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 PROGRAM = re.compile(
-    r"(?P<hidden>^-->\n)?^```python[^\n]*\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL
+    r"(?P<hidden>^-->\n|^<!-- examples/\w+\.py -->\n)?"
+    r"^```python[^\n]*\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<output>.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
 )
 
 
