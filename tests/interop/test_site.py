@@ -161,7 +161,7 @@ def test_what_is_wider_than_the_screen_of_a_phone_scrolls_by_itself(visit: Visit
 def test_each_page_leads_to_its_source_and_to_its_neighbours(visit: Visit) -> None:
     assert f"{REPOSITORY}/edit/main/docs/guide/tools.md" in visit.pages["guide/tools/"]["links"]
     assert f"{visit.origin}guide/structured/" in visit.pages["guide/tools/"]["links"]
-    assert f"{visit.origin}guide/conversations/" in visit.pages["guide/tools/"]["links"]
+    assert f"{visit.origin}guide/errors/" in visit.pages["guide/tools/"]["links"]
     assert all(f"{visit.origin}changelog/" in page["links"] for page in visit.pages.values())
 
 
@@ -179,6 +179,12 @@ EXPLAINED_ON = {
     "gunicorn": "guide/services/",
     "openai": "guide/from-openai/",
     "venice-py": "guide/from-venice-py/",
+    "429": "guide/errors/",
+    "retry": "guide/errors/",
+    "budget": "guide/costs/",
+    "seed": "guide/models/",
+    "character_slug": "guide/models/",
+    "fallback_models": "guide/fallbacks/",
 }
 
 
