@@ -61,9 +61,9 @@ pictures: wheel
 	$(BIN)/python -m scripts.layout --draw
 	for name in time_limits chain_of_trust streamed_request tool_loop screenshots; do $(BIN)/python -m scripts.$$name || exit 1; done
 
-## The pages, with the reference made from the docstrings; a warning is an error.
+## The pages, with the reference made from the docstrings; a warning is an error, which it is not with --quiet.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The pages are in site/."
 
 ## The pages at http://127.0.0.1:8000, built anew whenever a file changes; PORT=8001 for another port.

@@ -101,13 +101,17 @@ def _failures(results: Results) -> list[str]:
 
 
 def _surroundings(present: Sequence[Contender], rounds: int) -> list[str]:
-    kinds = dict.fromkeys(contender.environment for contender in present)
-    versions = [versions for kind in kinds if (versions := environments.versions(kind))]
+    titles: dict[str, list[str]] = {}
+    for contender in present:
+        titles.setdefault(contender.environment, []).append(contender.title)
     sparse = [f"; {one.title} in {len(range(0, rounds, one.rest))} of them" for one in present if one.rest > 1]
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, rounds: {rounds}{''.join(sparse)}",
         machine.describe(),
-        *(f"environment: {version}" for version in versions),
+        *(
+            f"installed for {', and for '.join(users)}: {environments.versions(kind) or 'nothing'}"
+            for kind, users in titles.items()
+        ),
     ]
 
 

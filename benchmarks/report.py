@@ -6,7 +6,15 @@ from benchmarks.contenders import OURS, Contender
 from benchmarks.measures import Measure
 from benchmarks.rounds import Results
 
+_SUMMARY = """\
+How much of a processor and of memory this client takes for what it does, beside other clients and beside what one would
+write by hand. Our column is the first; in brackets after each other figure is ours divided by it, so that below 1 we took
+less. A model takes seconds where a client takes fractions of a millisecond: these figures matter where one process holds
+many streams, or starts for each call.\
+"""
 _METHOD = """\
+## How this is measured
+
 CPU time, user and system, of the client's process; for open streams, by how much its resident memory grows. All contenders
 are measured in turn in one run, each in an environment of its own, against a server on the loopback interface that runs
 on another core, and each figure is the median over the rounds. Absolute figures differ from machine to machine: trust
@@ -17,21 +25,22 @@ In "one event a packet" the server sends each event by a write of its own with N
 can. That is faster than most clients read, so they find several packets when they look. In "a chunk every millisecond"
 they find one; there the event loop and the system calls are most of the cost, the same for all. "16 KB writes" cut
 the same events where the 16 KB end. "aiohttp, lines" is what one writes by hand, with `json.loads`; "aiohttp, reads" takes
-whatever has arrived. "bare" is the floor: of calls a socket that blocks and checks nothing, of envelopes the package
-cryptography alone. venice-py reads no event of more than 512 KB.
+whatever has arrived. "bare" is the floor: of calls a socket that blocks and checks nothing, with the standard library alone;
+of envelopes the package cryptography alone. venice-py reads no event of more than 512 KB.
 The synchronous clients block the thread that calls them; each SDK's own is measured, with all its threads.\
 """
 _CHART = "![CPU time of some rows of the table, as bars](performance.svg)"
 _LEGEND = """\
-In brackets: our figure divided by the contender's, and the most that was promised, if something was. In our own column the
-promise is of the figure itself.\
+Behind the ratio in brackets is the most that was promised, if something was. In our own column the promise is of the figure
+itself.\
 """
 
 
 def page(*, heading: str, surroundings: Iterable[str], table: str, notes: Sequence[str]) -> str:
+    """What a reader wants to know first, then the table, and last how it came about and with which versions."""
     facts = "\n".join(f"- {fact}" for fact in surroundings)
     remarks = "\n".join(f"- {note}" for note in notes)
-    parts = [f"# {heading}", _METHOD, facts, _CHART, table, _LEGEND, remarks]
+    parts = [f"# {heading}", _SUMMARY, _CHART, table, _LEGEND, remarks, _METHOD, facts]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -4,7 +4,7 @@ With Venice, `VeniceClient(tee=TeeOptions(verification="hardware"))` and `e2ee=T
 all it takes. This example runs anywhere, because the emulator has its own enclave: the
 client is told to trust that enclave's test certificates in place of Intel's.
 
-It needs `pip install 'venice-chat[e2ee]'`.
+It needs the extra `e2ee`: `pip install '.[e2ee]'` in a copy of the repository.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ The tools are described in an encrypted message, the model writes its calls into
 encrypted answer, and their results go back encrypted. The functions run here.
 
 The emulator's enclave stands for a real one, and its model says what it is told to say.
-It needs `pip install 'venice-chat[e2ee]'`.
+It needs the extra `e2ee`: `pip install '.[e2ee]'` in a copy of the repository.
 """
 
 import asyncio

@@ -22,8 +22,8 @@ async def main() -> None:
         async with stream:
             async for recipe in stream:
                 # A field that has not arrived yet is None.
-                count = len(recipe.ingredients or [])
-                print(f"\r{recipe.title}: {count} ingredients so far", end="")
+                title, count = recipe.title or "...", len(recipe.ingredients or [])
+                print(f"\r{title}: {count} ingredients so far", end="")
             result = await stream.collect()  # complete and validated
     print(f"\ndone: {result.parsed.title}, {result.parsed.minutes} minutes")
 

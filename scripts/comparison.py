@@ -22,10 +22,12 @@ _VERDICTS = {
     "sent too often": "... more requests sent than may be",
 }
 _FIGURES = {
-    "`create`, 10 in flight, us a call": "CPU time of a plain call, microseconds",
-    "100 streams, one event a packet, us a chunk": "CPU time of a chunk of a stream, microseconds",
+    "`create`, 1 in flight, us a call": "CPU time of a plain call, one at a time, microseconds",
+    "`create`, 10 in flight, us a call": "... 10 at once",
+    "1 stream, a chunk every millisecond, us a chunk": "CPU time of a chunk, one stream, one every millisecond, microseconds",
+    "100 streams, one event a packet, us a chunk": "... 100 streams at once, as fast as they are sent",
     "new process to the first `create`, ms": "CPU time from a new process to its first answer, milliseconds",
-    "900 open streams, KB a stream": "memory of an open stream, KB",
+    "900 open streams, KB a stream": "memory of an open stream, 900 at once, KB",
 }
 
 

@@ -8,6 +8,8 @@ An extension of griffe, which reads the source for mkdocstrings (`mkdocs.yml` na
 - Names of types, such as `Effort`, are shown as what they stand for.
 - What `made_once` makes of a method is shown as the property that it is.
 - Overloads for mypy alone are left out: they repeat the others. So are the marks `::` before examples: Markdown needs none.
+- What a docstring tells the reader to see, as in "see `ChatParams`", is a link to it.
+- A default that is a private name, such as `_LIKE_TOTAL`, shows as `...`.
 """
 
 from __future__ import annotations
@@ -176,9 +178,13 @@ class WireTypes(griffe.Extension):
         known = meanings()
         for module in modules(pkg):
             without_marks(module)
+            for member in module.members.values():
+                if isinstance(member, griffe.Function):
+                    with_links(member)
         wire_types = {cls: described(cls, known) for cls in classes(pkg) if is_wire_type(cls)}
         for cls in classes(pkg):
             without_marks(cls)
+            without_private_defaults(cls)
             for member in list(cls.members.values()):
                 if isinstance(member, griffe.Function):
                     show_method(cls, member)
@@ -202,6 +208,7 @@ def show_fields(cls: griffe.Class, table: str) -> None:
 def show_method(cls: griffe.Class, method: griffe.Function) -> None:
     """Shows a method as it is used, without what readers of the reference do not need."""
     without_marks(method)
+    with_links(method)
     if method.overloads:
         method.overloads = [each for each in method.overloads if not _is_for_mypy(each)]
     if any(str(each.value) == "made_once" for each in method.decorators):
@@ -215,6 +222,37 @@ def without_marks(of: griffe.Module | griffe.Class | griffe.Function) -> None:
     if of.docstring:
         text = re.sub(r"^::$", "", of.docstring.value, flags=re.MULTILINE)
         of.docstring.value = re.sub(r"::$", ":", text, flags=re.MULTILINE)
+
+
+LINKS = {
+    "ChatParams": "venice_ai.types.api.params.ChatParams",
+    "ToolLoopOptions": "venice_ai.resources.chat.arguments.ToolLoopOptions",
+    "Options": "venice_ai.gateway.Options",
+    "ChatCompletions": "venice_ai.resources.chat.completions.ChatCompletions",
+}
+"""Where the reference has what docstrings tell to see."""
+
+
+def with_links(of: griffe.Function) -> None:
+    """Makes links of what a docstring tells to see, in Markdown alone: `help()` shows the docstring as it is."""
+
+    def link(found: re.Match[str]) -> str:
+        name, dot, member = found[1].partition(".")
+        return f"see [`{found[1]}`][{LINKS[name]}{dot}{member}]" if name in LINKS else found[0]
+
+    if of.docstring:
+        of.docstring.value = re.sub(r"\bsee `([\w.]+)`", link, of.docstring.value)
+
+
+def without_private_defaults(cls: griffe.Class) -> None:
+    """Shows `...` for defaults that are names of the module alone."""
+    for member in cls.members.values():
+        if isinstance(member, griffe.Attribute) and str(member.value).startswith("_"):
+            member.value = "..."
+        if isinstance(member, griffe.Function):
+            for parameter in member.parameters:
+                if str(parameter.default).startswith("_"):
+                    parameter.default = "..."
 
 
 def _is_for_mypy(overload: griffe.Function) -> bool:

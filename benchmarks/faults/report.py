@@ -11,6 +11,22 @@ from benchmarks.faults.heard import Heard
 from benchmarks.faults.run import Cell, Client
 from benchmarks.faults.verdict import RIGHT, WORDS, worst
 
+_HEAD = """\
+# Scoreboard
+
+What callers of five clients get when a server, a proxy or a network misbehaves. Each cell is a verdict, and leads to what
+the client was sent and what its caller got. The list of faults is our own, and so is the rule that judges all clients:
+whoever doubts a verdict can read its evidence, or run it all again with `make faults`.
+"""
+_FOOT = """\
+## How this is judged
+
+Each client runs in an environment and a process of its own against a server that sends exactly the bytes of the fault, with
+`timeout=3` and otherwise its own defaults. `benchmarks/faults/catalogue.py` says for each fault what is right, and
+`benchmarks/faults/verdict.py` compares what the caller got with that, for all clients by the same code. A client is called
+in several ways (asynchronous and synchronous, with and without a stream); the cell shows the worst.
+"""
+
 
 def lines(cells: Sequence[Cell]) -> str:
     """A line for each cell that is not right, and how many are."""
@@ -43,22 +59,22 @@ def _page(table: list[str], cells: Sequence[Cell], clients: Sequence[Client], da
         verdicts = _verdicts([cell for cell in cells if cell.client == client])
         scores.append(f"- {client.title}: {sum(each == RIGHT for each in verdicts)} of {len(verdicts)} faults right")
     words = [f"- **{word}**: {meaning}." for word, meaning in WORDS.items()]
-    head = [
-        "# Scoreboard",
-        "",
-        "What callers get when a server, a proxy or a network misbehaves. Each client runs in an environment and a process of",
-        "its own against a server that sends exactly the bytes of the fault, with `timeout=3` and otherwise its own defaults.",
-        "One rule judges all clients; each cell leads to its evidence. A client is called in several ways (asynchronous and",
-        "synchronous, with and without a stream); the cell shows the worst. `make faults` runs it all again.",
-        "",
-        f"Run on {day} with {'; '.join(versions)}.",
-        "",
+    ran = [f"- {client.title}: {version}" for client, version in zip(clients, versions, strict=True)]
+    parts = [
+        _HEAD,
         *scores,
+        "",
+        "The verdicts, the gravest first:",
         "",
         *words,
         "",
+        *table,
+        "",
+        _FOOT,
+        f"Run on {day} with:",
+        "",
     ]
-    return "\n".join([*head, *table, ""])
+    return "\n".join([*parts, *ran, ""])
 
 
 def _table_row(found: Sequence[Cell], clients: Sequence[Client], file: str) -> str:

@@ -4,13 +4,15 @@ import ast
 import tokenize
 from pathlib import Path
 
-PEERS = {
-    "fastapi_stream": "openai",
-    "agent": "pydantic-ai",
-    "classify_csv": "openai",
-    "notebook": "openai",
-    "extraction": "pydantic-ai",
-}
+PEERS = (
+    ("fastapi_stream", "openai", "peer.py"),
+    ("agent", "pydantic-ai", "peer.py"),
+    ("classify_csv", "async-batch-llm", "peer.py"),
+    ("notebook", "openai", "peer.py"),
+    ("extraction", "instructor", "peer.py"),
+    ("extraction", "pydantic-ai", "peer_pydantic_ai.py"),
+)
+"""Each program, with whom it is compared, and the file of that one."""
 NOT_CODE = (
     tokenize.COMMENT,
     tokenize.NL,
@@ -42,14 +44,17 @@ def code_lines(path: Path) -> int:
     return len(lines)
 
 
-def main() -> None:
-    print("| program | venice-chat | peer | lines of the peer |")
-    print("|---|---:|---|---:|")
-    for name, peer in PEERS.items():
+def table() -> str:
+    rows = [
+        "| program | venice-chat | peer | lines of the peer |",
+        "|---|---:|---|---:|",
+    ]
+    for name, peer, file in PEERS:
         folder = Path(__file__).parent / name
-        ours, theirs = (code_lines(folder / f"{who}.py") for who in ("venice", "peer"))
-        print(f"| `{name}` | {ours} | {peer} | {theirs} |")
+        ours, theirs = (code_lines(folder / each) for each in ("venice.py", file))
+        rows.append(f"| `{name}` | {ours} | {peer} | {theirs} |")
+    return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    main()
+    print(table())

@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     address = {"DOCS_REPOSITORY": REPOSITORY, "DOCS_EDIT_PATH": "edit/main/docs/"}
     settings = {**os.environ, "NO_MKDOCS_2_WARNING": "1", **address}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", env=settings, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -58,6 +58,38 @@ def origin(site: Path) -> Generator[str]:
 def script(browser: str) -> Generator[Script]:  # noqa: ARG001  # without a browser, playwright is not installed for nothing
     with python_env("browser", ["playwright==1.65.*"]).running("browse.py") as script:
         yield script
+
+
+SOUND = "# A page\n\nSee [the other page](other.md#a-heading).\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        pytest.param(SOUND, None, id="sound"),
+        pytest.param(SOUND.replace("other.md", "gone.md"), "gone.md", id="a link to a page that is not there"),
+        pytest.param(SOUND.replace("a-heading", "no-heading"), "no-heading", id="a link to a heading that is not there"),
+        pytest.param(f"{SOUND}\n[Text][venice_ai.Nothing]\n", "venice_ai.Nothing", id="a name that is not there"),
+    ],
+)
+def test_the_pages_are_not_built_with_a_dead_link(tmp_path: Path, page: str, complaint: str | None) -> None:
+    pytest.importorskip("mkdocs", reason="`make docs` installs what builds the pages")
+    for name in ("Makefile", "pyproject.toml", "CHANGELOG.md"):
+        shutil.copy2(ROOT / name, tmp_path)
+    for name in ("scripts", "src", ".venv"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for name in ("theme", "templates", "assets"):
+        shutil.copytree(ROOT / "docs" / name, tmp_path / "docs" / name)
+    settings = (ROOT / "mkdocs.yml").read_text("utf-8")
+    (tmp_path / "mkdocs.yml").write_text(settings.partition("\nnav:\n")[0] + "\n", "utf-8")
+    (tmp_path / "docs" / "index.md").write_text(page, "utf-8")
+    (tmp_path / "docs" / "other.md").write_text("# Another page\n\n## A heading\n", "utf-8")
+
+    make = ["make", "--assume-old", ".venv/.tools", "--assume-old", ".venv/.docs", "docs"]  # what is installed is there
+    done = subprocess.run(make, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+
+    assert (done.returncode == 0) is (complaint is None), done.stderr
+    assert complaint is None or complaint in done.stderr
 
 
 class Visit(NamedTuple):
@@ -130,7 +162,7 @@ def test_what_is_wider_than_the_screen_of_a_phone_scrolls_by_itself(visit: Visit
 def test_each_page_leads_to_its_source_and_to_its_neighbours(visit: Visit) -> None:
     assert f"{REPOSITORY}/edit/main/docs/guide/tools.md" in visit.pages["guide/tools/"]["links"]
     assert f"{visit.origin}guide/structured/" in visit.pages["guide/tools/"]["links"]
-    assert f"{visit.origin}guide/conversations/" in visit.pages["guide/tools/"]["links"]
+    assert f"{visit.origin}guide/errors/" in visit.pages["guide/tools/"]["links"]
     assert all(f"{visit.origin}changelog/" in page["links"] for page in visit.pages.values())
 
 
@@ -148,6 +180,12 @@ EXPLAINED_ON = {
     "gunicorn": "guide/services/",
     "openai": "guide/from-openai/",
     "venice-py": "guide/from-venice-py/",
+    "429": "guide/errors/",
+    "retry": "guide/errors/",
+    "budget": "guide/costs/",
+    "seed": "guide/models/",
+    "character_slug": "guide/models/",
+    "fallback_models": "guide/fallbacks/",
 }
 
 

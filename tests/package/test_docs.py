@@ -10,22 +10,66 @@ from pathlib import Path
 import pytest
 
 import venice_ai
+from benchmarks.faults.verdict import WORDS
+from benchmarks.programs.__main__ import table
+from scripts.programs_in_pages import PLACE, with_programs
+from scripts.site_pages import search_of, text_of
 
 from ..shared import shared_path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-INCLUDE = re.compile(r'--8<-- "(examples/\w+\.py|CHANGELOG\.md)"')
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_an_example_is_included_as_the_site_understands_it(page: Path) -> None:
-    includes = [line for line in page.read_text("utf-8").splitlines() if line.startswith("--8")]
+def test_a_page_shows_its_programs_as_they_are(page: Path) -> None:
+    text = page.read_text("utf-8")
 
-    for line in includes:
-        found = INCLUDE.fullmatch(line)
-        assert found, line
-        assert (ROOT / found[1]).is_file()
+    assert text.count("<!-- examples/") == len(PLACE.findall(text))
+    assert text == with_programs(text), "`python -m scripts.programs_in_pages` writes the programs anew"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("<!-- examples/hello.py -->\n", id="no block yet"),
+        pytest.param("<!-- examples/hello.py -->\n```python\nold = 1\n```\n", id="an old block"),
+    ],
+)
+def test_a_program_is_written_below_the_comment_that_names_it(page: str) -> None:
+    written = with_programs(f"Before.\n\n{page}\nAfter.\n\n```python\nother = 1\n```\n")
+
+    program = (ROOT / "examples" / "hello.py").read_text("utf-8")
+    assert written == (
+        f"Before.\n\n<!-- examples/hello.py -->\n```python\n{program}```\n\nAfter.\n\n```python\nother = 1\n```\n"
+    )
+
+
+def test_the_site_has_the_changelog_where_a_reader_of_the_folder_has_a_link_to_it() -> None:
+    page = (ROOT / "docs" / "changelog.md").read_text("utf-8")
+
+    assert "(../CHANGELOG.md)" in page
+    assert text_of("changelog.md", page) == (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert text_of("index.md", page) == page
+
+
+def test_the_site_marks_each_verdict_of_the_scoreboard() -> None:
+    page = (ROOT / "docs" / "scoreboard.md").read_text("utf-8")
+
+    marked = text_of("scoreboard.md", page)
+
+    cells = re.findall(r"\]\(scoreboard/[^)]*\)(\{ \.verdict \.[a-z-]+ \})?", marked)
+    assert len(cells) > 500
+    assert all(cells)
+    styles = (ROOT / "docs" / "assets" / "site.css").read_text("utf-8")
+    assert [word for word in WORDS if f".{word.replace(' ', '-')}" not in styles] == []
+
+
+def test_the_search_prefers_the_guide_and_leaves_out_the_evidence() -> None:
+    boosts = {path: search_of(path).get("boost", 1) for path in ("guide/errors.md", "reference/errors.md", "decisions.md")}
+
+    assert boosts["guide/errors.md"] > boosts["reference/errors.md"] > boosts["decisions.md"]
+    assert search_of("scoreboard/time.md") == {"exclude": True}
 
 
 def attackers() -> dict[str, str]:
@@ -82,8 +126,19 @@ def test_each_attacker_is_stopped_by_tests_that_are_there(attacker: str, collect
     assert wanted - names - played == set()
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "scoreboard"], ids=lambda page: page.name)
+def test_a_page_that_asks_the_emulators_own_model_says_that_venice_has_none_of_its_name(page: Path) -> None:
+    text = page.read_text("utf-8")
+
+    assert ("`venice-1` exists only in the emulator" in text) is ("venice-1" in text)
+
+
+def test_the_page_on_programs_has_the_lines_that_are_counted() -> None:
+    assert table() in (ROOT / "docs" / "explanations" / "programs.md").read_text("utf-8")
+
+
 def test_the_guide_shows_examples() -> None:
-    shown = {name for page in PAGES for name in INCLUDE.findall(page.read_text("utf-8"))}
+    shown = {name for page in PAGES for name in PLACE.findall(page.read_text("utf-8"))}
 
     assert len(shown) > 10
 
@@ -122,7 +177,7 @@ def test_the_page_on_architecture_names_every_room() -> None:
     }
     table = ARCHITECTURE.partition("| room |")[2].partition("\n\n")[0]
 
-    assert rooms - set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == {"_version.py", "_resource.py", "helpers.py"}
+    assert rooms - set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == {"_version.py", "_resource.py"}
 
 
 @pytest.mark.parametrize(

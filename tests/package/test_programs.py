@@ -1,7 +1,7 @@
 """Every program on the pages runs without a key and a network, and prints what the page says that it prints.
 
 A program that brings no emulator of its own finds one by the environment. Not run are blocks that need names from elsewhere
-(those with a preamble, see `test_snippets.py`), and programs that do not end.
+(those with a preamble, see `test_snippets.py`), programs that do not end, and those of `examples`, which run as files.
 
 A block of text right below a program is its output. A line `...` in it stands for any lines, and ` ...` at the end of a line
 for the rest of that line.
@@ -23,10 +23,14 @@ from starlette.requests import ClientDisconnect
 
 from venice_ai.emulator import Emulator, run_in_thread
 
+from ..scripted_server import PATIENCE_SECONDS, SILENCE, Step, serving
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 PROGRAM = re.compile(
-    r"(?P<hidden>^-->\n)?^```python[^\n]*\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL
+    r"(?P<hidden>^-->\n|^<!-- examples/\w+\.py -->\n)?"
+    r"^```python[^\n]*\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<output>.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -108,14 +112,13 @@ def test_an_output_fits_what_is_shown(said: str, shown: str, does_fit: bool) -> 
 
 
 SERVICE = next(code for code, _ in PROGRAMS.values() if "FastAPI(" in code)
+SHORT_SERVICE = ROOT / "benchmarks" / "programs" / "fastapi_stream" / "venice.py"
 
 
 @pytest.mark.parametrize("spec", ["2.3", "2.4"])
 @pytest.mark.parametrize("pieces", [1, 3, 1000])
 async def test_the_service_lets_go_of_its_request_when_a_reader_leaves(tmp_path: Path, spec: str, pieces: int) -> None:
-    program = tmp_path / "service.py"
-    program.write_text(SERVICE, "utf-8")
-    service = runpy.run_path(str(program))
+    service = loaded(SERVICE, tmp_path)
     received: list[bytes] = []
     left = asyncio.Event()
     requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
@@ -139,6 +142,60 @@ async def test_the_service_lets_go_of_its_request_when_a_reader_leaves(tmp_path:
 
     assert (len(received) == pieces + 1) is (pieces < 1000)
     assert [model.limits.in_flight for model in service["client"].limits.snapshot().models] == [0]
+
+
+def loaded(code: str, folder: Path) -> dict[str, Any]:
+    """The names that a program defines."""
+    program = folder / "service.py"
+    program.write_text(code, "utf-8")
+    return runpy.run_path(str(program))
+
+
+WITH_VENICE = re.compile(r"^# With Venice: (client = .*)\nclient = .*$", re.MULTILINE)
+BUSY = b"HTTP/1.1 429 Busy\r\nRetry-After: 30\r\nContent-Length: 2\r\n\r\n{}"
+SERVICES = {"the page": WITH_VENICE.sub(r"\1", SERVICE), "benchmarks/programs": SHORT_SERVICE.read_text("utf-8")}
+
+
+@pytest.mark.parametrize("code", SERVICES.values(), ids=SERVICES)
+@pytest.mark.parametrize(
+    "reply",
+    [pytest.param([BUSY], id="during the pause after a 429"), pytest.param([SILENCE], id="during the wait for the head")],
+)
+async def test_the_service_ends_a_call_whose_reader_leaves_before_the_answer_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reply: list[Step]
+) -> None:
+    left = asyncio.Event()
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> dict[str, Any]:
+        if (request := next(requests, None)) is not None:
+            return request
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async with serving(reply) as venice:
+        monkeypatch.setenv("VENICE_BASE_URL", venice.url)
+        monkeypatch.setenv("VENICE_API_KEY", "any")
+        service = loaded(code, tmp_path)
+        async with service["client"] as client:
+            scope = scope_of("/ask", b"question=Hello", "2.3")
+            reader = asyncio.create_task(service["app"](scope, receive, send))
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not (venice.silent.is_set() or (venice.received and client.limits.snapshot().models[0].waiting)):
+                    await asyncio.sleep(0.01)
+                left.set()
+                await reader
+                if venice.silent.is_set():
+                    await venice.left.wait()  # the connection that the call used is closed, though the client is not
+            assert [model.limits.in_flight for model in client.limits.snapshot().models] == [0]
+
+    assert sent[0]["status"] == 499
+    assert len(venice.received) == 1
 
 
 def scope_of(path: str, query: bytes, spec: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ pytest.importorskip("griffe", reason="griffelib is not installed")
 import griffe
 
 from scripts import reference
+from venice_ai.resources.chat.completions import ChatCompletions
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,3 +98,25 @@ def test_a_part_of_the_client_is_shown_as_a_property() -> None:
     assert str(models.annotation) == "Models"
     assert models.docstring is not None
     assert "::" not in package["resources.chat.completions.ChatCompletions.stream"].docstring.value
+
+
+def test_what_a_docstring_tells_to_see_is_a_link_on_the_site_alone() -> None:
+    package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
+
+    shown = package["resources.chat.calls.ChatCalls.create"].docstring.value
+
+    assert "see [`ChatParams`][venice_ai.types.api.params.ChatParams]" in shown
+    assert "see `ChatParams`" in (ChatCompletions.create.__doc__ or "")
+    for path in reference.LINKS.values():
+        assert package[path.removeprefix("venice_ai.")].is_class
+
+
+def test_a_default_with_a_private_name_is_not_shown() -> None:
+    package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
+    estimate = package["costs.ChatCostEstimate"]
+
+    shown = [str(member.value) for member in estimate.members.values() if isinstance(member, griffe.Attribute)]
+    defaults = [str(parameter.default) for parameter in estimate.parameters]
+
+    assert "..." in shown
+    assert [text for text in [*shown, *defaults] if text.startswith("_")] == []

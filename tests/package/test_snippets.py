@@ -14,11 +14,15 @@ from typing import NamedTuple
 
 import pytest
 
+from scripts.programs_in_pages import PLACE
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COLUMNS = 88
 BLOCK = re.compile(
-    r"(?:^<!-- preamble\n(?P<preamble>.*?)^-->\n)?^```python[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?P<example>^<!-- examples/\w+\.py -->\n)?(?:^<!-- preamble\n(?P<preamble>.*?)^-->\n)?"
+    r"^```python[^\n]*\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 FENCED = re.compile(r"^( *)```[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
@@ -36,13 +40,13 @@ class Snippet(NamedTuple):
 
 
 def snippets(page: Path) -> list[Snippet]:
-    """The blocks of Python on a page, without those that include an example: the examples are checked as files."""
+    """The blocks of Python on a page, without the programs of `examples`, which are checked as files."""
     text = page.read_text("utf-8")
     name = page.relative_to(ROOT).as_posix()
     return [
         Snippet(f"{name}:{text.count(chr(10), 0, found.start('code'))}", found["preamble"] or "", found["code"])
         for found in BLOCK.finditer(text)
-        if not found["code"].startswith("--8<--")
+        if not found["example"]
     ]
 
 
@@ -71,9 +75,9 @@ def as_module(snippet: Snippet) -> str:
 
 def test_every_block_of_python_is_checked() -> None:
     blocks = sum(len(re.findall(r"^```python", page.read_text("utf-8"), re.MULTILINE)) for page in PAGES)
-    included = sum(page.read_text("utf-8").count('--8<-- "examples/') for page in PAGES)
+    examples = sum(len(PLACE.findall(page.read_text("utf-8"))) for page in PAGES)
 
-    assert len(SNIPPETS) == blocks - included
+    assert len(SNIPPETS) == blocks - examples
     assert len({snippet.file for snippet in SNIPPETS}) == len(SNIPPETS) > 8
 
 

@@ -1,17 +1,27 @@
-"""Classifies the rows of a CSV file; the journal and the budget are written by hand."""
+"""Classifies the rows of a CSV file; answers outlive a kill -9, a run has a budget."""
 
 import asyncio
 import csv
-import json
+import os
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from openai import AsyncOpenAI, OpenAIError
-from pydantic import BaseModel, ValidationError
+from async_batch_llm import (
+    ArtifactIdentity,
+    BatchResult,
+    GuardrailConfig,
+    ProcessorConfig,
+    ResumePolicy,
+    SqliteArtifactStore,
+    llm,
+    process_prompts,
+    pydantic_json_parser,
+)
+from pydantic import BaseModel
 
-CAP, INPUT, OUTPUT, MOST_TOKENS = 1.0, 0.15e-6, 0.6e-6, 100  # prices of venice-1
-OVERHEAD = 20_000  # tokens of the system prompt and of the schema, at most
+INPUT, OUTPUT = 0.15e-6, 0.6e-6  # prices of venice-1
 
 
 class Mood(StrEnum):
@@ -20,71 +30,56 @@ class Mood(StrEnum):
     MIXED = "mixed"
 
 
-class Label(BaseModel):
+class Label(BaseModel, extra="forbid"):
     mood: Mood
 
 
-class Journal:
-    """What is reserved before a request and settled after it, a line each."""
-
-    def __init__(self, path: Path) -> None:
-        self.spent = 0.0
-        self.moods: dict[str, str] = {}
-        self.file = path.open("a+", encoding="utf-8")
-        self.file.seek(0)
-        for line in self.file:
-            self.take(json.loads(line))
-
-    def take(self, entry: dict) -> None:
-        self.spent += entry["usd"]
-        if entry["mood"]:
-            self.moods[entry["text"]] = entry["mood"]
-
-    def write(self, text: str, usd: float, mood: str = "") -> None:
-        entry = {"text": text, "usd": usd, "mood": mood}
-        self.take(entry)
-        self.file.write(json.dumps(entry) + "\n")
-        self.file.flush()
+SCHEMA = {"name": "Label", "strict": True, "schema": Label.model_json_schema()}
 
 
-async def classify(texts: set[str], journal: Journal) -> dict[str, str]:
-    client, eight = AsyncOpenAI(max_retries=0), asyncio.Semaphore(8)
-    errors: dict[str, str] = {}
+def usd(usage: Mapping[str, int]) -> float:
+    return usage.get("input_tokens", 0) * INPUT + usage.get("output_tokens", 0) * OUTPUT
 
-    async def ask(text: str) -> None:
-        async with eight:
-            reserved = (len(text.encode()) + OVERHEAD) * INPUT + MOST_TOKENS * OUTPUT
-            if journal.spent + reserved > CAP:
-                errors[text] = "not sent: the budget is used up"
-                return
-            journal.write(text, reserved)
-            try:
-                answer = await client.chat.completions.parse(
-                    model="venice-1",
-                    messages=[{"role": "user", "content": f"Which mood? {text}"}],
-                    max_completion_tokens=MOST_TOKENS,
-                    response_format=Label,
-                )
-            except (OpenAIError, ValidationError) as error:
-                errors[text] = str(error)  # and counts as what was reserved
-                return
-            used, label = answer.usage, answer.choices[0].message.parsed
-            usd = used.prompt_tokens * INPUT + used.completion_tokens * OUTPUT
-            journal.write(text, usd - reserved, label.mood if label else "")
 
-    await asyncio.gather(*map(ask, texts - journal.moods.keys()))
-    return errors
+async def classify(texts: list[str], journal: Path) -> BatchResult[Label, None]:
+    return await process_prompts(
+        llm(
+            "openai-compatible:venice-1",
+            base_url=os.environ["OPENAI_BASE_URL"],
+            response_parser=pydantic_json_parser(Label),
+            generation_config={
+                "max_completion_tokens": 100,
+                "response_format": {"type": "json_schema", "json_schema": SCHEMA},
+            },
+        ),
+        [f"Which mood? {text}" for text in texts],
+        config=ProcessorConfig(
+            concurrency=8,
+            guardrails=GuardrailConfig(
+                max_total_cost=1, cost_function=lambda attempt: usd(attempt.usage)
+            ),
+        ),
+        preserve_order=True,
+        artifact_store=SqliteArtifactStore(
+            journal,
+            identity=ArtifactIdentity(model="venice-1"),
+            output_decoder=Label.model_validate,
+        ),
+        resume=ResumePolicy.REUSE_SUCCESSES,
+    )
 
 
 source, target = map(Path, sys.argv[1:])
 with source.open(newline="", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
-journal = Journal(target.with_suffix(".journal"))
-errors = asyncio.run(classify({row["text"] for row in rows}, journal))
-print(f"spent {journal.spent:.6f} USD")
+texts = list(dict.fromkeys(row["text"] for row in rows))
+batch = asyncio.run(classify(texts, target.with_suffix(".journal")))
+labels = dict(zip(texts, batch.results, strict=True))
+new = [item for item in batch.results if not item.replayed_from_artifact]
+print(f"spent {sum(usd(item.token_usage) for item in new):.6f} USD")
 for row in rows:
-    text = row["text"]
-    row |= {"mood": journal.moods.get(text, ""), "error": errors.get(text, "")}
+    item = labels[row["text"]]
+    row |= {"mood": item.output.mood if item.output else "", "error": item.error or ""}
 with target.open("w", newline="", encoding="utf-8") as file:
     writer = csv.DictWriter(file, rows[0].keys())
     writer.writeheader()

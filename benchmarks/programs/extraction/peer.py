@@ -1,7 +1,7 @@
 """Extracts a nested object, and shows it while it grows."""
 
+import instructor
 from pydantic import BaseModel
-from pydantic_ai import Agent, NativeOutput
 
 
 class Stop(BaseModel):
@@ -16,9 +16,8 @@ class Walk(BaseModel):
 
 QUESTION = "Extract the walk: 20 minutes at Zattere, then 40 more at the Dogana."
 
-agent = Agent("openai-chat:venice-1", output_type=NativeOutput(Walk))
-result = agent.run_stream_sync(QUESTION)
-for partial in result.stream_output(debounce_by=None):
-    print(partial)
-walk = result.get_output()
+client = instructor.from_provider("openai/venice-1", mode=instructor.Mode.JSON_SCHEMA)
+messages = [{"role": "user", "content": QUESTION}]
+for walk in client.create_partial(response_model=Walk, messages=messages):
+    print(walk)
 print("done:", walk.title, len(walk.stops))

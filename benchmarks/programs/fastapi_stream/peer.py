@@ -1,9 +1,10 @@
 """Streams answers to the browser; the end of the stream is checked by hand."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
 from openai import AsyncOpenAI, AsyncStream, OpenAIError
 from openai.types.chat import ChatCompletionChunk
@@ -44,14 +45,31 @@ class StreamedAnswer(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
+async def cancel_when_left(
+    receive: Receive, call: asyncio.Task[AsyncStream[ChatCompletionChunk]]
+) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    call.cancel()
+
+
 @app.get("/ask", response_class=StreamingResponse)
-async def ask(question: str) -> StreamedAnswer:
-    try:
-        stream = await client.chat.completions.create(
+async def ask(question: str, request: Request) -> StreamedAnswer:
+    call = asyncio.create_task(
+        client.chat.completions.create(
             model="venice-1",
             messages=[{"role": "user", "content": question}],
             stream=True,
         )
+    )
+    listener = asyncio.create_task(cancel_when_left(request.receive, call))
+    try:
+        return StreamedAnswer(await call)
     except OpenAIError as error:
         raise HTTPException(status_code=502, detail=type(error).__name__) from error
-    return StreamedAnswer(stream)
+    except asyncio.CancelledError:
+        if not listener.done():  # not the reader, but the server ends this
+            raise
+        raise HTTPException(status_code=499) from None
+    finally:
+        listener.cancel()

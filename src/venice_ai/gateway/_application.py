@@ -231,23 +231,19 @@ GATEWAY: Final = web.AppKey("GATEWAY", Gateway)
 
 
 class Options(TypedDict, total=False):
-    """How a gateway answers.
-
-    Args:
-        allow_hosts: names, besides those of loopback, by which programs may call it. They need a token.
-        clear_on_request: let a request for an `e2ee-*` model leave in clear if it says `enable_e2ee: false`, and what cannot be
-            encrypted beside messages (`stop`) leave in clear with those that are. False by default.
-        sealed_tools: let an encrypted chat have tools, in sealed messages, as `run_with_tools(sealed_tools=True)` does. False
-            by default.
-        rpm: how many chats may begin in a minute; the others wait.
-        patience_seconds: how long a program may take to send a body, or to read what it is sent; 60 by default.
-    """
+    """How a gateway answers."""
 
     allow_hosts: Collection[str]
+    """Names, besides those of loopback, by which programs may call it. They need a token."""
     clear_on_request: bool
+    """Let a request for an `e2ee-*` model leave in clear if it says `enable_e2ee: false`, and what cannot be encrypted beside
+    messages (`stop`) leave in clear with those that are. False by default."""
     sealed_tools: bool
+    """Let an encrypted chat have tools, in sealed messages, as `run_with_tools(sealed_tools=True)` does. False by default."""
     rpm: int | None
+    """How many chats may begin in a minute; the others wait."""
     patience_seconds: float
+    """How long a program may take to send a body, or to read what it is sent; 60 by default."""
 
 
 def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Options]) -> web.Application:

@@ -224,11 +224,11 @@ class CommonParams(TypedDict, total=False):
     prompt_cache_retention: Literal["default", "extended", "24h"] | None
     """How long the prompt stays cached."""
     store: bool | None
-    """Accepted for compatibility."""
+    """OpenAI's switch for storing an answer on the server; passed on to the model."""
     include: Sequence[str] | None
-    """Accepted for compatibility."""
+    """OpenAI's names of parts to add to the response; passed on to the model."""
     metadata: Mapping[str, Any] | None
-    """Accepted for compatibility; Venice wants texts as values."""
+    """OpenAI's field for data of your own about the request; passed on. Venice wants texts as values."""
     user: str | None
     """Your end user; discarded by Venice."""
     fallbacks: FallbacksLike | None
