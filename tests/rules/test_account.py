@@ -7,6 +7,7 @@ import time
 from operator import length_hint
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,6 +157,19 @@ def test_a_large_request_takes_no_place_that_was_reserved_for_small_ones() -> No
     assert bucket_of(limiter).rate.tokens.held >= 250
     good(held)
     assert all_over(bucket_of(limiter).account)
+
+
+def test_where_answers_differ_much_more_than_their_average_is_reserved() -> None:
+    reserved = list[int]()
+    for lengths in ((50, 50), (10, 90)):
+        limiter = limiter_of()
+        for output in lengths * 4:
+            held = entered(limiter)
+            good(held, ChatUsage(prompt_tokens=0, completion_tokens=output, total_tokens=output), tokens=500)
+        reserved.append(bucket_of(limiter).tokens(attempt().request))
+
+    assert reserved[0] == pytest.approx(50, abs=1)
+    assert reserved[1] > 110
 
 
 def test_an_error_in_a_good_reply_that_stands_for_a_429_pauses_its_model() -> None:

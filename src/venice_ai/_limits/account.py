@@ -43,6 +43,7 @@ BUSY_SECONDS = 30.0  # for how long a call asks again while other processes have
 LOOK_AGAIN_SECONDS = 0.002
 TOKENS_PER_BYTE = 0.25
 LEARNING = 0.1
+DEVIATIONS = 3  # so much above the average is reserved for an answer, or the last ones before a limit pass it together
 logger = logging.getLogger("venice_ai")
 
 
@@ -75,6 +76,7 @@ class Bucket:
         self.ended: list[tuple[int, int]] = []  # and for each request that has ended, the tokens that it had reserved and used
         self._learnt = 0
         self._more_tokens, self._output_tokens = 0.0, 256.0  # of a prompt beside those of its bytes; and of an answer
+        self._deviation = 0.0  # of answers, from their average
 
     @property
     def is_idle(self) -> bool:
@@ -86,7 +88,7 @@ class Bucket:
         chat = request.chat
         if chat is None or self.rate.tokens.limit is None:
             return 1
-        output = min(self._output_tokens, chat.max_output_tokens or inf)
+        output = min(self._output_tokens + DEVIATIONS * self._deviation, chat.max_output_tokens or inf)
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + self._more_tokens + output * chat.choices), 0) + 1
 
     def learn(self, request: Request, usage: ChatUsage | None) -> None:
@@ -97,7 +99,9 @@ class Bucket:
             self._learnt += 1
             weight = max(1 / self._learnt, LEARNING)
             self._more_tokens += weight * (prompt - len(request.body or b"") * TOKENS_PER_BYTE - self._more_tokens)
-            self._output_tokens += weight * (output / request.chat.choices - self._output_tokens)
+            answer = output / request.chat.choices
+            self._output_tokens += weight * (answer - self._output_tokens)
+            self._deviation += weight * (abs(answer - self._output_tokens) - self._deviation)
 
     def reserve(self, request: Request, tokens: int, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
