@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import Budget, BudgetExceededError, InvalidArgumentError, VeniceError
+from venice_ai._core.shared_file import SharedFile
 from venice_ai._limits.budget import Reservation
-from venice_ai._limits.shared_file import SharedFile
 from venice_ai._limits.upper_bound import NANO, nano_usd
 from venice_ai.types.api.models import ModelResponse
 

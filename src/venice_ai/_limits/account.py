@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
+from .._core.shared_file import is_busy
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.rate_limits import RateLimits, rate_limits
 from .failure_budget import NEVER_VALID, FailureBudget, Refusals, RetryBudget, Wait
 from .rate_limiter import Flight, RateLimiter
-from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
 from .waiter import QueuedCall
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from .._core.json_values import items, members
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
+from .._core.shared_file import SharedFile
 from .._wire.json_text import decode
 from ..exceptions import APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
-from .shared_file import SharedFile
 from .upper_bound import NANO, Chat, nano_usd
 from .waiter import Waiter
 
