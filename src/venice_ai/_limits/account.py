@@ -138,7 +138,7 @@ class Bucket:
             del self.ended[:count]
             self.open -= count
             self.rate.tokens.lowest -= held
-            self.rate.ended(now, count, held, used)
+            self.rate.settled(now, held, used, count)
 
     def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
@@ -203,15 +203,17 @@ class Account:
         self._acts.append((act, self.now()))
         self._catch_up()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, *, again: bool = False) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
+        if again:
+            self._looks_again = False
         while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
             try:
                 self._do(None, None)
             except VeniceError as error:
                 if is_busy(error):  # it may be that nobody else comes
                     self._looks_again = True
-                    timer = threading.Timer(POLL_SECONDS, self._look_again)
+                    timer = threading.Timer(POLL_SECONDS, self._catch_up, kwargs={"again": True})
                     timer.daemon = True
                     timer.start()
                 else:
@@ -219,10 +221,6 @@ class Account:
                     logger.error("%s. What a reply said of limits is lost.", error)  # noqa: TRY400  # it is told, not traced
             finally:
                 self.lock.release()
-
-    def _look_again(self) -> None:
-        self._looks_again = False
-        self._catch_up()
 
     def ask(self, bucket: Bucket | None, ask: Callable[[float], T]) -> T:
         """What something gives under the lock, also an error; a VeniceError if the file of the share cannot be used."""
@@ -400,7 +398,7 @@ class Ticket(Pass):
         bucket, flight = self._bucket, self._flight
         self._answered(self._status or 1)
         if self._status > 0:
-            bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if self._status < 400 else 0)
+            bucket.rate.settled(now, flight.tokens, (_tokens_in(usage) or flight.tokens) if self._status < 400 else 0)
             bucket.learn(self._request, usage)
             bucket.open -= 1
         bucket.rest(now)
