@@ -93,6 +93,16 @@ def test_after_the_reset_one_goes_first_and_its_reply_frees_the_rest() -> None:
     assert len(sent(limiter, 23.0)) == 9
 
 
+def test_a_reset_in_whole_seconds_may_be_half_a_second_later() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1)
+    replied(limiter, ticket, 0.0, 200, said(0, limit=1, reset=10.0), None)
+    limiter.settled(0.0, ticket.tokens, 0)
+
+    assert sent(limiter, 10.4) == []
+    assert len(sent(limiter, 10.6)) == 1
+
+
 @pytest.mark.parametrize("status", [429, 503, 529])
 def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) -> None:
     limiter = RateLimiter()
