@@ -134,9 +134,9 @@ PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
     "_core/ports.py",
     "_core/request.py",
+    "_core/shared_file.py",
     "_limits/limiter.py",
     "_limits/rate_share.py",
-    "_limits/shared_file.py",
     "_limits/snapshot.py",
     "_limits/waiter.py",
     "tee/extra.py",

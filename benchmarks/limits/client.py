@@ -1,6 +1,8 @@
 """The whole client on the hidden policies, in virtual time: `python -m benchmarks.limits.client [--seeds 5] [--write FILE]`.
 
 2,000 requests through 50 callers; the ideal client of the simulation, which knows the policy, gives the time to compare with.
+With `--processes 4` four clients share the work. Each knows of the others what stands in the file of a `RateShare`, as the
+clients of four processes do; they are in one, for virtual time is.
 """
 
 from __future__ import annotations
@@ -8,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
-from venice_ai import VeniceClient
+from venice_ai import RateShare, VeniceClient
 from venice_ai._core.request import Request, WholeReply
 from venice_ai.types.response_meta import Headers
 
@@ -59,16 +65,26 @@ def _body(call: Call) -> dict[str, Any]:
     return {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
 
-async def measured(case: Case, seed: int) -> tuple[Result, int]:
+@contextmanager
+def shares(processes: int) -> Iterator[list[RateShare | None]]:
+    """What each process has to know what the others do."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = [RateShare(Path(folder, "limits")) if processes > 1 else None for _ in range(processes)]
+        yield made
+        for share in filter(None, made):
+            share.close()
+
+
+async def measured(case: Case, seed: int, shares: list[RateShare | None]) -> tuple[Result, int]:
     """How long all calls took, what was refused, and how many calls failed."""
     clock = LoopClock()
     planned = calls(case, Random(seed))
     transport = AccountTransport(case, seed, planned, clock)
-    client = VeniceClient(api_key="k", transport=transport, clock=clock)
+    clients = [VeniceClient(api_key="k", transport=transport, clock=clock, rate_share=share) for share in shares]
     numbers = iter(range(case.calls))
     failed = 0
 
-    async def caller() -> None:
+    async def caller(client: VeniceClient) -> None:
         nonlocal failed
         for number in numbers:
             text = f"{number} " + "word" * (planned[number].tokens // 2 * CHARACTERS_PER_TOKEN // 4)
@@ -78,26 +94,33 @@ async def measured(case: Case, seed: int) -> tuple[Result, int]:
                 failed += 1
                 print(f"{case.name}: {type(error).__name__}: {error}", file=sys.stderr)
 
-    await asyncio.gather(*[caller() for _ in range(case.callers)])
+    await asyncio.gather(*[caller(clients[number % len(clients)]) for number in range(case.callers)])
     transport.result.seconds = clock.now()
     transport.result.policies = transport.account.policies
     return transport.result, failed
 
 
-def row(index: int, seeds: int) -> tuple[str, bool]:
+def one(case: Case, seed: int, processes: int) -> tuple[Result, int, float]:
+    """The same of one seed, and the ideal time."""
+    with shares(processes) as made:
+        return *run(measured(case, seed, made)), Ideal(case, seed).run().seconds
+
+
+def row(index: int, seeds: int, processes: int) -> tuple[str, bool]:
     """The row of an account, the worst of some seeds, and whether that is what is wanted."""
     case = HIDDEN[index]
-    found = [(*run(measured(case, seed)), Ideal(case, seed).run().seconds) for seed in range(seeds)]
+    found = [one(case, seed, processes) for seed in range(seeds)]
     worst = max(result.seconds / ideal for result, _, ideal in found)
     refused, most = (max(got) for got in zip(*[(len(r.refused), r.failures_in_30_s) for r, _, _ in found], strict=True))
     each = max(len(result.refused) / result.policies for result, _, _ in found)
-    kept = worst <= 1.1 and each <= 1 if case.honest else worst <= 1.5 and most <= 20
+    kept = worst <= 1.1 and each <= processes if case.honest else worst <= 1.5 and most <= 20
     return f"| {case.name} | {worst:.2f} | {refused} | {most} | {sum(failed for _, failed, _ in found)} |", kept
 
 
 def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--seeds", type=int, default=5)
+    arguments.add_argument("--processes", type=int, default=1)
     arguments.add_argument("--only", default="", help="accounts whose names contain this")
     options = arguments.parse_args()
     lines, missed = [f"{options.seeds} seeds for each account:", "", HEAD], list[str]()
@@ -105,13 +128,16 @@ def main() -> int:
     cases = [case for case in HIDDEN if options.only in case.name]
     with ProcessPoolExecutor(2) as pool:
         for case, (line, kept) in zip(
-            cases, pool.map(row, map(HIDDEN.index, cases), [options.seeds] * len(cases)), strict=True
+            cases,
+            pool.map(row, map(HIDDEN.index, cases), *([each] * len(cases) for each in (options.seeds, options.processes))),
+            strict=True,
         ):
             print(line, "" if kept else "  <-- missed", flush=True)
             lines.append(line)
             missed += [] if kept else [case.name]
     if options.write:
-        write(options.write, "the client", [*lines, "", f"Missed: {', '.join(missed) or 'nothing'}."])
+        name = "the client" if options.processes == 1 else "the processes"
+        write(options.write, name, [*lines, "", f"Missed: {', '.join(missed) or 'nothing'}."])
     return 1 if missed else 0
 
 

@@ -156,11 +156,11 @@ class Ours(Simulation):
             if status == 200:
                 self.at(self.now + call.body_seconds, end)
             else:
-                self.limiter.settled(flight, self.now, 0)
+                self.limiter.settled(self.now, flight.tokens, 0)
                 self.waiting.appendleft(call)
 
         def end() -> None:
-            self.limiter.settled(flight, self.now, call.tokens)
+            self.limiter.settled(self.now, flight.tokens, call.tokens)
             self.finished()
 
         self.at(self.now + self.random.uniform(0.01, 0.1), arrive)

@@ -182,6 +182,19 @@ def test_an_answer_counts_with_the_tokens_that_it_used_and_without_usage_with_th
     assert bucket.rate.tokens.used.total - before == (total or reserved) > 1
 
 
+def test_where_answers_differ_much_more_than_their_average_is_reserved() -> None:
+    reserved = list[int]()
+    for lengths in ((50, 50), (10, 90)):
+        limiter = limiter_of()
+        for output in lengths * 4:
+            held = entered(limiter)
+            good(held, ChatUsage(prompt_tokens=0, completion_tokens=output, total_tokens=output), tokens=500)
+        reserved.append(bucket_of(limiter).tokens(attempt().request))
+
+    assert reserved[0] == pytest.approx(50, abs=1)
+    assert reserved[1] > 110
+
+
 def test_an_error_in_a_good_reply_that_stands_for_a_429_pauses_its_model() -> None:
     limiter = limiter_of()
     granted = entered(limiter)

@@ -19,11 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import Budget, BudgetExceededError, InvalidArgumentError, VeniceError
-from venice_ai._core.request import SystemClock
+from venice_ai._core.shared_file import SharedFile
 from venice_ai._limits.budget import Reservation
-from venice_ai._limits.shared_file import SharedFile
-from venice_ai._limits.upper_bound import NANO, Chat, nano_usd
-from venice_ai._limits.waiter import Waiter
+from venice_ai._limits.upper_bound import NANO, nano_usd
 from venice_ai.types.api.models import ModelResponse
 
 from .spending import NOON, answered, chat, costing, model, reserved, used
@@ -32,15 +30,15 @@ from .spending import NOON, answered, chat, costing, model, reserved, used
 
 
 def test_the_bound_is_the_bytes_of_the_body_64_tokens_a_message_and_the_longest_answer() -> None:
-    assert chat(size=1_000, max_completion_tokens=500).most(0) == (1_000 + 64 + 500) * 1_000
-    assert chat(size=1_000).most(0) == (1_000 + 64 + 100_000) * 1_000, "the catalogue's maximum"
-    assert chat(size=1_000, max_completion_tokens=500, n=3).most(0) == (1_000 + 64 + 3 * 500) * 1_000
+    assert chat(size=1_000, max_completion_tokens=500).most() == (1_000 + 64 + 500) * 1_000
+    assert chat(size=1_000).most() == (1_000 + 64 + 100_000) * 1_000, "the catalogue's maximum"
+    assert chat(size=1_000, max_completion_tokens=500, n=3).most() == (1_000 + 64 + 3 * 500) * 1_000
 
 
 def test_the_context_bounds_answers_and_inputs_of_models_that_name_no_maximum() -> None:
     entry = model(longest=0, context=8_000)
-    assert chat(entry, size=1_000).most(0) == (1_000 + 64 + 8_000) * 1_000
-    assert chat(entry, size=50_000).most(0) == (8_000 + 8_000) * 1_000
+    assert chat(entry, size=1_000).most() == (1_000 + 64 + 8_000) * 1_000
+    assert chat(entry, size=50_000).most() == (8_000 + 8_000) * 1_000
 
 
 def test_an_image_is_so_many_tokens_however_many_bytes_it_has() -> None:
@@ -49,18 +47,18 @@ def test_an_image_is_so_many_tokens_however_many_bytes_it_has() -> None:
         for size in (40, 400_000)
     )
     linked = chat(content=[{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}])
-    assert small.most(0) == large.most(0)
-    assert small.most(0) > 16_384 * 1_000 + 100_000 * 1_000
-    assert linked.most(0) > 16_384 * 1_000 + 100_000 * 1_000
+    assert small.most() == large.most()
+    assert small.most() > 16_384 * 1_000 + 100_000 * 1_000
+    assert linked.most() > 16_384 * 1_000 + 100_000 * 1_000
 
 
 def test_a_model_without_any_limit_is_bounded_by_what_is_asked_for() -> None:
-    assert chat(model(context=0, longest=0), size=1_000, max_completion_tokens=500).most(0) == (1_000 + 64 + 500) * 1_000
+    assert chat(model(context=0, longest=0), size=1_000, max_completion_tokens=500).most() == (1_000 + 64 + 500) * 1_000
 
 
 def test_audio_is_a_token_for_16_bytes() -> None:
     heard = chat(content=[{"type": "input_audio", "input_audio": {"data": "A" * 16_000, "format": "mp3"}}])
-    assert heard.most(0) == (heard.size - 16_000 + 1_000 + 64 + 100_000) * 1_000
+    assert heard.most() == (heard.size - 16_000 + 1_000 + 64 + 100_000) * 1_000
 
 
 @pytest.mark.parametrize(
@@ -74,28 +72,28 @@ def test_audio_is_a_token_for_16_bytes() -> None:
     ],
 )
 def test_what_may_be_as_large_as_it_likes_is_the_whole_context(more: dict[str, Any]) -> None:
-    assert chat(max_completion_tokens=1, **more).most(0) >= 1_000_001 * 1_000
+    assert chat(max_completion_tokens=1, **more).most() >= 1_000_001 * 1_000
     with pytest.raises(ValueError, match="no bound"):
-        chat(model(context=0), max_completion_tokens=1, **more).most(0)
+        chat(model(context=0), max_completion_tokens=1, **more).most()
 
 
 def test_a_search_is_charged_beside_its_tokens() -> None:
     searching = chat(venice_parameters={"enable_web_search": "on", "include_venice_system_prompt": False})
     assert searching.cost(used(0, 0)) == NANO // 100
-    assert searching.most(0) == (1_000_000 + 100_000) * 1_000 + NANO // 100
+    assert searching.most() == (1_000_000 + 100_000) * 1_000 + NANO // 100
 
 
 def test_venices_own_prompt_is_part_of_the_bound_unless_it_is_off() -> None:
-    assert chat(size=0, max_completion_tokens=1, venice_parameters={}).most(1_750) == (64 + 1_750 + 1) * 1_000
-    assert chat(size=0, max_completion_tokens=1).most(1_750) == (64 + 1) * 1_000
+    assert chat(size=0, max_completion_tokens=1, venice_parameters={}).most() == (64 + 1_750 + 1) * 1_000
+    assert chat(size=0, max_completion_tokens=1).most() == (64 + 1) * 1_000
 
 
 def test_the_dearest_rate_that_may_hold_is_taken() -> None:
     long = {"input": {"usd": 3}, "output": {"usd": 5}, "context_token_threshold": 1_000}
     entry = model(prices={"cache_write": {"usd": 2}, "extended": long})
-    assert chat(entry, size=100, max_completion_tokens=10).most(0) == (164 * 2 + 10) * 1_000, "writing to the cache"
-    assert chat(entry, size=2_000, max_completion_tokens=10).most(0) == (2_064 * 3 + 10 * 5) * 1_000, "a long input"
-    assert chat(model(), model("n", output=7), size=36, max_completion_tokens=10).most(0) == (100 + 70) * 1_000, "fallbacks"
+    assert chat(entry, size=100, max_completion_tokens=10).most() == (164 * 2 + 10) * 1_000, "writing to the cache"
+    assert chat(entry, size=2_000, max_completion_tokens=10).most() == (2_064 * 3 + 10 * 5) * 1_000, "a long input"
+    assert chat(model(), model("n", output=7), size=36, max_completion_tokens=10).most() == (100 + 70) * 1_000, "fallbacks"
 
 
 def test_usage_is_priced_with_what_the_cache_saved() -> None:
@@ -107,7 +105,7 @@ def test_usage_is_priced_with_what_the_cache_saved() -> None:
 def test_a_model_without_prices_has_no_bound() -> None:
     entry = ModelResponse.model_validate({"id": "m", "type": "text", "model_spec": {"availableContextTokens": 1_000}})
     with pytest.raises(ValueError, match="'m' has no prices"):
-        chat(entry).most(0)
+        chat(entry).most()
 
 
 @pytest.mark.parametrize(
@@ -203,21 +201,6 @@ async def test_a_reply_over_its_bound_stops_further_sending_under_this_cap(tmp_p
     with pytest.raises(BudgetExceededError):
         await reserved(Budget(1, path), 1_000)
     (await reserved(Budget(2, path), 1_000)).done(None, None)
-
-
-async def test_how_long_venices_prompt_is_is_learnt_from_the_shortest_request() -> None:
-    budget = Budget(Decimal("0.01"))
-
-    def asking() -> Chat:
-        return chat(size=136, max_completion_tokens=100, venice_parameters={})
-
-    first = await budget.reserve(asking(), NOON, Waiter(SystemClock()))
-    assert first.most == (136 + 64 + 1_750 + 100) * 1_000
-    answered(first, used(1_010, 10), None)
-    second = await budget.reserve(asking(), NOON, Waiter(SystemClock()))
-    assert second.most == (136 + 64 + 1_010 + 100) * 1_000
-    answered(second, used(9_000, 10), 0.0001)
-    assert (await budget.reserve(asking(), NOON, Waiter(SystemClock()))).most == second.most
 
 
 async def test_an_answer_settles_once() -> None:

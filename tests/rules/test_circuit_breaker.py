@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai._limits.failure_budget import Wait
+from venice_ai._limits.failure_budget import FailureBudget, Wait
 from venice_ai._limits.rate_limiter import Flight, RateLimiter
 from venice_ai.types.rate_limits import RateLimits
 
@@ -91,7 +91,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_four_seconds() -> None:
 def test_a_cancelled_probe_makes_way_for_the_next() -> None:
     limiter = opened()
     allow(limiter, 1.0)
-    limiter.settled(Flight(1.0, 0, 0.0, 0.0), 1.2, 0)
+    limiter.settled(1.2, Flight(1.0, 0, 0.0, 0.0).tokens, 0)
 
     assert allow(limiter, 1.2) is None
 
@@ -100,7 +100,33 @@ def test_a_probe_that_is_never_heard_of_does_not_hold_the_others_for_ever() -> N
     limiter = opened()
     allow(limiter, 1.0)
 
-    assert allow(limiter, 5.0) is None
+    assert allow(limiter, 3.0) is None
+
+
+@pytest.mark.parametrize("timeout", [3.0, 6.0, 10.0])
+@pytest.mark.parametrize("recovers_at", [9.0, 20.5, 47.0, 81.3])
+def test_a_server_that_hung_is_noticed_within_five_seconds_and_met_by_no_more_than_20_failures(
+    recovers_at: float, timeout: float
+) -> None:
+    limiter, budget, now = RateLimiter(), FailureBudget(), 0.0
+    hanging, failed, free = list[Flight](), list[float](), 4
+    while now < recovers_at or budget.wait(now) or limiter.wait(now, 0):
+        now += 0.1
+        for flight in [each for each in hanging if each.sent + timeout <= now]:
+            hanging.remove(flight)
+            budget.flying -= 1
+            budget.failures.add(now)
+            limiter.replied(flight, now, 0, RateLimits(), None)
+            limiter.settled(now, 0, 0)
+            failed.append(now)
+            free += 1
+        while now < recovers_at and free and not budget.wait(now) and not limiter.wait(now, 0):
+            hanging.append(limiter.reserve(now, 0))
+            budget.flying += 1
+            free -= 1
+
+    assert now - recovers_at < 5.0
+    assert max((sum(1 for other in failed if at <= other < at + 30) for at in failed), default=0) <= 20
 
 
 def test_late_failures_of_requests_sent_before_do_not_prolong_the_pause() -> None:

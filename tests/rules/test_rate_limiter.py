@@ -93,12 +93,22 @@ def test_after_the_reset_one_goes_first_and_its_reply_frees_the_rest() -> None:
     assert len(sent(limiter, 23.0)) == 9
 
 
+def test_a_reset_in_whole_seconds_may_be_half_a_second_later() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1)
+    replied(limiter, ticket, 0.0, 200, said(0, limit=1, reset=10.0), None)
+    limiter.settled(0.0, ticket.tokens, 0)
+
+    assert sent(limiter, 10.4) == []
+    assert len(sent(limiter, 10.6)) == 1
+
+
 @pytest.mark.parametrize("status", [429, 503, 529])
 def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) -> None:
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
     replied(limiter, first, 1.0, status, said(0, reset=20.0), 20.0)
-    limiter.settled(first, 1.0, 0)
+    limiter.settled(1.0, first.tokens, 0)
 
     assert wait(limiter, 2.0) == Wait(21.0, f"paused by a {status}")
     (alone,) = sent(limiter, 21.0)
@@ -110,7 +120,7 @@ def test_the_one_that_goes_alone_holds_the_others_for_two_seconds_at_most() -> N
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
     limiter.replied(first, 1.0, 429, said(0, reset=20.0), 20.0)
-    limiter.settled(first, 1.0, 0)
+    limiter.settled(1.0, first.tokens, 0)
     assert len(sent(limiter, 21.0)) == 1
 
     assert wait(limiter, 22.5) == Wait(23.0, "paused by a 429")
@@ -131,7 +141,7 @@ def test_a_pause_without_a_named_end_doubles_with_each_refusal_of_the_one_that_g
     for _ in range(5):
         (ticket,) = sent(limiter, now, 1)
         replied(limiter, ticket, now, 429, RateLimits(remaining_failures=0), None)
-        limiter.settled(ticket, now, 0)
+        limiter.settled(now, ticket.tokens, 0)
         pauses.append((wait(limiter, now).until or 0) - now)
         now += pauses[-1] + 0.1
 
@@ -168,7 +178,7 @@ def test_without_headers_the_limit_is_learnt_from_what_was_accepted() -> None:
     limiter = RateLimiter()
     for number, ticket in enumerate(sent(limiter, 0.0, 101)):
         replied(limiter, ticket, 1.0, 200 if number < 100 else 429, NOTHING, None)
-        limiter.settled(ticket, 1.0, 0)
+        limiter.settled(1.0, ticket.tokens, 0)
 
     assert limiter.snapshot(1.0).limit_requests == 100
     assert limiter.snapshot(1.0).learned
@@ -195,7 +205,7 @@ def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
     limiter = RateLimiter()
     for ticket in (*sent(limiter, 0.0, 1), *sent(limiter, 5.0, 20)):
         replied(limiter, ticket, 6.0, 200 if limiter.requests.flying > 1 else 429, NOTHING)
-        limiter.settled(ticket, 6.0, 0)
+        limiter.settled(6.0, ticket.tokens, 0)
 
     assert wait(limiter, 7.5) == Wait(60.75, "requests a minute")
 
@@ -204,7 +214,7 @@ def test_the_time_that_a_refusal_names_is_obeyed_and_few_requests_teach_no_limit
     limiter = RateLimiter()
     for ticket, status in zip(sent(limiter, 0.0, 3), (200, 200, 429), strict=True):
         replied(limiter, ticket, 1.0, status, NOTHING, 3.0 if status == 429 else None)
-        limiter.settled(ticket, 1.0, 0)
+        limiter.settled(1.0, ticket.tokens, 0)
     assert wait(limiter, 1.0).until == 4.0
     (alone,) = sent(limiter, 4.0, 5)
     replied(limiter, alone, 4.2, 200, NOTHING)
@@ -218,7 +228,7 @@ def test_a_small_limit_is_learnt_from_a_second_refusal_in_a_row() -> None:
     for accepted in (True, True, False, False, False):
         (ticket,) = sent(limiter, now, 1)
         replied(limiter, ticket, now, 200 if accepted else 429, NOTHING)
-        limiter.settled(ticket, now, 0)
+        limiter.settled(now, ticket.tokens, 0)
         now = limiter.paused_until if not accepted else now
 
     assert limiter.snapshot(now).limit_requests == 2
@@ -246,7 +256,7 @@ def test_tokens_are_reserved_by_estimate_and_settled_by_usage() -> None:
     assert len(others) == 2
     assert wait(limiter, 1.0, 400).why == "tokens a minute"
 
-    limiter.settled(others[0], 2.0, 50)
+    limiter.settled(2.0, others[0].tokens, 50)
     assert len(sent(limiter, 2.0, tokens=400)) == 1
 
 
@@ -255,7 +265,7 @@ def test_a_request_larger_than_the_limit_goes_when_the_window_is_empty() -> None
     (ticket,) = sent(limiter, 0.0, 1, tokens=10)
     limits = RateLimits(limit_tokens=1000, remaining_tokens=990, reset_tokens_seconds=60.0)
     replied(limiter, ticket, 1.0, 200, limits, None)
-    limiter.settled(ticket, 2.0, 10)
+    limiter.settled(2.0, ticket.tokens, 10)
 
     assert sent(limiter, 3.0, tokens=5000) == []
     assert sent(limiter, 130.0, 1, tokens=5000)
@@ -265,7 +275,7 @@ def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
     replied(limiter, ticket, 0.0, 200, said(4), None)
-    limiter.settled(ticket, 1.0, 0)
+    limiter.settled(1.0, ticket.tokens, 0)
     (lost,) = sent(limiter, 1.0, 1, tokens=7)
     limiter.requests.flying -= 1
     limiter.cancelled(lost)
@@ -280,7 +290,7 @@ def test_what_a_limiter_remembers_of_its_sends_is_no_more_than_a_minute() -> Non
 
     for second in range(2_000):
         (ticket,) = sent(limiter, float(second), 1)
-        limiter.settled(ticket, second + 0.5, 10)
+        limiter.settled(second + 0.5, ticket.tokens, 10)
 
     assert len(limiter.requests.used.entries) < 70
     assert len(limiter.tokens.used.entries) < 70
@@ -305,7 +315,7 @@ def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, 
             else:
                 assert (waits.until is not None and waits.until > now) or flying or answered, "somebody will wake it"
         elif action == "settle" and answered:
-            limiter.settled(answered.pop(number % len(answered)), now, number)
+            limiter.settled(now, answered.pop(number % len(answered)).tokens, number)
         elif action == "cancel" and flying:
             limiter.requests.flying -= 1
             limiter.cancelled(flying.pop(number % len(flying)))
@@ -315,7 +325,7 @@ def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, 
             limits = said(number, limit=60) if number % 3 else NOTHING
             replied(limiter, flight, now, 200 if action == "ok" else int(action), limits, float(number) or None)
     for flight in [*flying, *answered]:
-        limiter.settled(flight, now, 0)
+        limiter.settled(now, flight.tokens, 0)
     limiter.requests.flying -= len(flying)
 
     assert limiter.open == 0
@@ -328,7 +338,7 @@ def test_a_block_is_reserved_while_limits_are_far_and_what_nobody_takes_of_it_co
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
     replied(limiter, first, 0.5, 200, said(99, limit=100))
-    limiter.settled(first, 0.5, 0)
+    limiter.settled(0.5, first.tokens, 0)
     count = int(limiter.spare(1.0, 1))
     assert 4 <= count < 50
     block = limiter.reserve(1.0, 1, count)

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
+from .._core.shared_file import is_busy
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.rate_limits import RateLimits, rate_limits
 from .failure_budget import NEVER_VALID, FailureBudget, Refusals, RetryBudget, Wait
 from .rate_limiter import Flight, RateLimiter
-from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
 from .waiter import QueuedCall
 
@@ -43,6 +43,7 @@ BUSY_SECONDS = 30.0  # for how long a call asks again while other processes have
 LOOK_AGAIN_SECONDS = 0.002
 TOKENS_PER_BYTE = 0.25
 LEARNING = 0.1
+DEVIATIONS = 3  # so much above the average is reserved for an answer, or the last ones before a limit pass it together
 logger = logging.getLogger("venice_ai")
 
 
@@ -75,6 +76,7 @@ class Bucket:
         self.ended: list[tuple[int, int]] = []  # and for each request that has ended, the tokens that it had reserved and used
         self._learnt = 0
         self._more_tokens, self._output_tokens = 0.0, 256.0  # of a prompt beside those of its bytes; and of an answer
+        self._deviation = 0.0  # of answers, from their average
 
     @property
     def is_idle(self) -> bool:
@@ -86,7 +88,7 @@ class Bucket:
         chat = request.chat
         if chat is None or self.rate.tokens.limit is None:
             return 1
-        output = min(self._output_tokens, chat.max_output_tokens or inf)
+        output = min(self._output_tokens + DEVIATIONS * self._deviation, chat.max_output_tokens or inf)
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + self._more_tokens + output * chat.choices), 0) + 1
 
     def learn(self, request: Request, usage: ChatUsage | None) -> None:
@@ -97,7 +99,9 @@ class Bucket:
             self._learnt += 1
             weight = max(1 / self._learnt, LEARNING)
             self._more_tokens += weight * (prompt - len(request.body or b"") * TOKENS_PER_BYTE - self._more_tokens)
-            self._output_tokens += weight * (output / request.chat.choices - self._output_tokens)
+            answer = output / request.chat.choices
+            self._output_tokens += weight * (answer - self._output_tokens)
+            self._deviation += weight * (abs(answer - self._output_tokens) - self._deviation)
 
     def reserve(self, request: Request, tokens: int, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
@@ -134,7 +138,7 @@ class Bucket:
             del self.ended[:count]
             self.open -= count
             self.rate.tokens.lowest -= held
-            self.rate.ended(now, count, held, used)
+            self.rate.settled(now, held, used, count)
 
     def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
@@ -199,15 +203,17 @@ class Account:
         self._acts.append((act, self.now()))
         self._catch_up()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, *, again: bool = False) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
+        if again:
+            self._looks_again = False
         while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
             try:
                 self._do(None, None)
             except VeniceError as error:
                 if is_busy(error):  # it may be that nobody else comes
                     self._looks_again = True
-                    timer = threading.Timer(POLL_SECONDS, self._look_again)
+                    timer = threading.Timer(POLL_SECONDS, self._catch_up, kwargs={"again": True})
                     timer.daemon = True
                     timer.start()
                 else:
@@ -215,10 +221,6 @@ class Account:
                     logger.error("%s. What a reply said of limits is lost.", error)  # noqa: TRY400  # it is told, not traced
             finally:
                 self.lock.release()
-
-    def _look_again(self) -> None:
-        self._looks_again = False
-        self._catch_up()
 
     def ask(self, bucket: Bucket | None, ask: Callable[[float], T]) -> T:
         """What something gives under the lock, also an error; a VeniceError if the file of the share cannot be used."""
@@ -396,7 +398,7 @@ class Ticket(Pass):
         bucket, flight = self._bucket, self._flight
         self._answered(self._status or 1)
         if self._status > 0:
-            bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if self._status < 400 else 0)
+            bucket.rate.settled(now, flight.tokens, (_tokens_in(usage) or flight.tokens) if self._status < 400 else 0)
             bucket.learn(self._request, usage)
             bucket.open -= 1
         bucket.rest(now)

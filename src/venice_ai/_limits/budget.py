@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from .._core.json_values import items, members
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
+from .._core.shared_file import SharedFile
 from .._wire.json_text import decode
-from ..costs import VENICE_PROMPT_TOKENS_MOST
 from ..exceptions import APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
-from .shared_file import SharedFile
 from .upper_bound import NANO, Chat, nano_usd
 from .waiter import Waiter
 
@@ -42,13 +41,11 @@ CREATE TABLE IF NOT EXISTS spending (
   day TEXT, model TEXT, nano_usd INTEGER NOT NULL, calls INTEGER NOT NULL, PRIMARY KEY (day, model)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reserved (
   id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, day TEXT NOT NULL, model TEXT NOT NULL, nano_usd INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS venice_prompt (model TEXT PRIMARY KEY, tokens INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS overshoot (nano_usd INTEGER NOT NULL, cap INTEGER NOT NULL);
 """
 _ACCOUNT: Final = """SELECT  -- spent, reserved, and the highest cap under which a reply passed its bound
   (SELECT coalesce(sum(nano_usd), 0) FROM spending), (SELECT coalesce(sum(nano_usd), 0) FROM reserved),
   (SELECT coalesce(max(cap), -1) FROM overshoot)"""
-_PROMPT: Final = "INSERT INTO venice_prompt VALUES (?, ?) ON CONFLICT DO UPDATE SET tokens = min(tokens, excluded.tokens)"
 _RESERVE: Final = "INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)"
 _SPEND: Final = """INSERT INTO spending SELECT day, model, ?, 1 FROM reserved WHERE id = ?
   ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
@@ -142,18 +139,16 @@ class Budget:
 
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
         """What is reserved now; None if a wait may make room, as all that is in flight may turn out to be free."""
-        model, day = chat.entries[0].id, datetime.fromtimestamp(now, UTC).date().isoformat()
+        most, day = chat.most(), datetime.fromtimestamp(now, UTC).date().isoformat()
         with self._file.transaction() as database:
-            seen = database.execute("SELECT tokens FROM venice_prompt WHERE model = ?", (model,)).fetchone()
-            most = chat.most(VENICE_PROMPT_TOKENS_MOST if seen is None else seen[0])
             spent, reserved, stopped_cap = database.execute(_ACCOUNT).fetchone()
             if spent + reserved + most > self._cap and self._count_ended(database):
                 spent, reserved, stopped_cap = database.execute(_ACCOUNT).fetchone()
             stopped = stopped_cap >= self._cap
             if not stopped and spent + reserved + most <= self._cap:
-                row = database.execute(_RESERVE, (self._file.owner, day, model, most)).lastrowid
+                row = database.execute(_RESERVE, (self._file.owner, day, chat.entries[0].id, most)).lastrowid
                 return Reservation(self, chat, most, int(row or 0))
-        if not stopped and reserved and spent + chat.most(0) <= self._cap:  # its bound falls as more is learnt meanwhile
+        if not stopped and reserved and spent + most <= self._cap:
             return None
         why = f"this request may cost {Decimal(most) / NANO:f} USD; a lower max_completion_tokens lowers that"
         if stopped:
@@ -161,16 +156,12 @@ class Budget:
         said = f"{Decimal(spent) / NANO:f} of {self.cap:f} USD are spent, and {why}"
         raise BudgetExceededError(f"not sent: {said}; a higher cap goes on")
 
-    def settle(self, reservation: Reservation, cost: int, prompt_tokens: object) -> None:
+    def settle(self, reservation: Reservation, cost: int) -> None:
         """Replaces a reservation by what was spent, in nano-USD; 0 releases it. Never raises: the answer is here and counts."""
-        chat = reservation.chat
         try:
             with self._file.transaction() as database:
-                if _spend(database, reservation.row, cost):
-                    if chat.has_venice_prompt and isinstance(prompt_tokens, int):  # Venice's own prompt is part of them
-                        database.execute(_PROMPT, (chat.entries[0].id, min(prompt_tokens, VENICE_PROMPT_TOKENS_MOST)))
-                    if cost > reservation.most:
-                        database.execute("INSERT INTO overshoot VALUES (?, ?)", (cost - reservation.most, self._cap))
+                if _spend(database, reservation.row, cost) and cost > reservation.most:
+                    database.execute("INSERT INTO overshoot VALUES (?, ?)", (cost - reservation.most, self._cap))
         except VeniceError as error:
             logger.error("%s. What was reserved for an answer stays reserved.", error)  # noqa: TRY400  # it is told, not traced
         self._wake()
@@ -231,7 +222,7 @@ class Reservation(Pass):
         charged = nano_usd(cost)
         if charged is None:
             charged = self.chat.cost(usage) if usage is not None else self.most * self.billed
-        self.budget.settle(self, charged, usage and usage.prompt_tokens)
+        self.budget.settle(self, charged)
 
 
 @dataclass(eq=False)

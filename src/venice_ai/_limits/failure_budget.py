@@ -19,7 +19,7 @@ from .window import Window
 
 RETRIES_PER_CALL = 0.1
 RETRIES_PER_SECOND = 3.0
-_MOST_RETRIES_OF_CALLS, _MOST_RETRIES_OF_TIME = 100.0, 30.0
+MOST_RETRIES = 30.0  # at once
 MAX_FAILURES = 20
 WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0
 """A second longer than the server's window, because the server dates a failure by when it refused, and we by when we heard."""
@@ -102,16 +102,15 @@ class RetryBudget(Struct):
     """The retries that an account may make, so that an overloaded server is spared: one for ten calls, and three a second."""
 
     left: float = 0.0
-    at: float = -inf  # when time has last given some, which is while there are fewer than it gives in 10 s
+    at: float = -inf  # when time has last given some
 
     def called(self, calls: int = 1) -> None:
         """So many calls begin; retries are no calls."""
-        self.left = min(self.left + RETRIES_PER_CALL * calls, _MOST_RETRIES_OF_CALLS)
+        self.left = min(self.left + RETRIES_PER_CALL * calls, MOST_RETRIES)
 
     def spend(self, now: float) -> bool:
         """Whether one more retry may be made; if so, it is paid for."""
-        given = (now - self.at) * RETRIES_PER_SECOND
-        self.left, self.at = max(self.left, min(self.left + given, _MOST_RETRIES_OF_TIME)), now
+        self.left, self.at = min(self.left + (now - self.at) * RETRIES_PER_SECOND, MOST_RETRIES), now
         if self.left < 1.0:
             return False
         self.left -= 1.0

@@ -20,9 +20,9 @@ from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request, SystemClock
+from .._core.shared_file import is_busy
 from ..exceptions import APIError, VeniceError
 from .account import Account, Bucket, Ticket
-from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, WaitNotice
 from .waiter import QueuedCall
 

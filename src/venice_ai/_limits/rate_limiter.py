@@ -32,7 +32,6 @@ MAX_PAUSE_SECONDS = 8.0
 MAX_OPEN_SECONDS = 4.0
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 CHALLENGE_SECONDS = 2.0
-MAX_STRIKES = 3
 DECREASE = 0.9
 GROWTH = 1.15
 PACE = 1.5  # a learnt limit is not used up faster than this times its rate
@@ -71,7 +70,7 @@ class Quota(Struct, array_like=True):
     heard_at: float = -inf  # when the newest request was sent whose reply said what remains
     reset_at: float = -inf  # the earliest reset that a reply named and that has not passed
     turned_at: float = -inf  # when the last reset passed
-    strikes: int = 0  # contradictions in what the headers said; after some, only the limit is still believed
+    refuted: bool = False  # whether what headers said was found to be wrong; then only the limit is still believed
     challenged_at: float = -inf  # when the headers were last put to the test; never again if that is infinite
 
     learned: bool = False  # whether refusals have shown the limit
@@ -88,7 +87,7 @@ class Quota(Struct, array_like=True):
     @property
     def _believed(self) -> bool:
         """Whether a reply has said what remains, and can be believed."""
-        return self.heard_at > -inf and not self.learned and self.strikes < MAX_STRIKES
+        return self.heard_at > -inf and not self.learned and not self.refuted
 
     @property
     def own(self) -> float:
@@ -125,28 +124,24 @@ class Quota(Struct, array_like=True):
             self.turned_at, self.reset_at = now, now + max(5.0, 2 * WINDOW_SECONDS / self.limit)
         return left - self.apart
 
-    def _challenge(self) -> float:
-        """When the headers may be put to the test: if they leave less than the own requests explain, one is sent anyway."""
-        return max(self.challenged_at, self.heard_at) + CHALLENGE_SECONDS
-
-    def has_room(self, now: float, units: float) -> bool:
-        """Whether somebody may use so many units now."""
+    def room_at(self, now: float, units: float) -> float:
+        """When there may be room for so many units: now, or when time alone brings it, or never."""
         left = self.left(now)
-        if left < 1 <= left + self.apart and self._believed and now >= self._challenge():
-            self.challenged_at, left = now, 1.0
-        # What is larger than the limit goes when nothing else is in flight, and anything may find out what a reset brought.
-        return left >= min(units, self.limit or inf) or (self.turned_at > self.heard_at and left >= 1)
-
-    def until(self, now: float, units: float) -> float | None:
-        """When there may be room for so many units, if time alone brings it."""
-        missing = min(units, self.limit or inf) - (self.limit or 0) + self.own
-        until = self.used.when(missing)
+        units = min(units, self.limit or inf)  # what is larger than the limit goes when nothing else is in flight
+        if left >= units:
+            return now
+        missing = units - (self.limit or 0) + self.own
+        at = self.used.when(missing)
         if self.learned:
-            until = max(until, self.paced_at)
+            at = max(at, self.paced_at)
         elif self._believed:
-            tested = max(until, self._challenge()) if self._challenge() > now else inf
-            until = min(self.used.when(missing + self.apart), max(self.reset_at, now), tested)
-        return max(until, now + 0.01) if until < inf else None
+            # If the headers leave less than the own requests explain, one is sent anyway: a test of what they say.
+            tested = max(self.challenged_at, self.heard_at) + CHALLENGE_SECONDS
+            if left < 1 <= left + self.apart and now >= tested:
+                self.challenged_at = now
+                return now
+            at = min(self.used.when(missing + self.apart), max(self.reset_at, now), max(at, tested) if tested > now else inf)
+        return max(at, now + 0.01)
 
     def far(self, now: float) -> float:
         """How many units may be used now, if that is far from the limit; else 0."""
@@ -161,21 +156,20 @@ class Quota(Struct, array_like=True):
     def hear(self, now: float, sent: float, own: float, limit: int | None, remaining: int | None, reset: float | None) -> None:
         """A reply names this limit; `own` were the own units when its request was sent."""
         self.named_limit(limit)
-        expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
-        if remaining is None or self.learned or expired:
+        seconds = WINDOW_SECONDS if reset is None else reset
+        expired = sent < self.turned_at or sent + seconds < now - GUARD_SECONDS
+        if remaining is None or self.limit is None or self.learned or expired:
             return
         first = self.heard_at <= self.turned_at
-        if remaining > (self.limit or inf) or (not first and self.challenged_at == sent and remaining <= 0):
-            self.strikes += 1
-        most = self.limit or remaining
-        remaining = min(remaining, int(most))
+        self.refuted |= remaining > self.limit or (self.challenged_at == sent and remaining <= 0)
+        remaining = min(remaining, int(self.limit))
         if sent >= self.heard_at:
-            self.apart = max(most - remaining - own, min(self.apart, 0.0))
+            self.apart = max(self.limit - remaining - own, min(self.apart, 0.0))
             self.heard_at = sent
         # Whatever overtook what, after the lowest count only what is in flight can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
-        self.apart = min(self.apart, most - self.own - self.lowest + self.flying + self.held)
-        until = now + GUARD_SECONDS / 2 + (WINDOW_SECONDS if reset is None else reset)
+        self.apart = min(self.apart, self.limit - self.own - self.lowest + self.flying + self.held)
+        until = now + GUARD_SECONDS + seconds
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
 
 
@@ -199,10 +193,9 @@ class RateLimiter(Struct, array_like=True):
         if self.pause and now < free_at:
             return Wait(free_at, self.why if now < self.paused_until else self.why.replace("open", "half-open"))
         for quota, units, why in ((self.requests, 1, "requests a minute"), (self.tokens, tokens, "tokens a minute")):
-            if not quota.has_room(now, units):
-                until = quota.until(now, units)
-                # If neither time nor an answer would end the wait, it is sent.
-                return Wait(until, why) if until is not None or self.open else None
+            at = quota.room_at(now, units)
+            if at > now and (at < inf or self.open):  # if neither time nor an answer would end the wait, it is sent
+                return Wait(at if at < inf else None, why)
         return None
 
     def spare(self, now: float, tokens: int) -> float:
@@ -271,30 +264,26 @@ class RateLimiter(Struct, array_like=True):
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
         in_a_row = self.pause > FIRST_PAUSE_SECONDS and not self.is_circuit_open
         if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
-            requests.challenged_at = inf  # the headers say why
+            requests.refuted, requests.challenged_at = False, inf  # the headers say why
         elif requests.learned or requests.used.total >= LEARNS_FROM or in_a_row:
             # They left room, so the limit is learnt: what was accepted, or less than it was if that was refused, too.
             most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned else inf
             requests.limit = max(1.0, min(requests.used.total, most))
             requests.learned, requests.grown_at = True, now
 
-    def settled(self, flight: Flight, now: float, tokens: float, count: int = 1) -> None:
-        """So many requests have ended, and have used so many tokens together."""
-        self.ended(now, count, flight.tokens * count, tokens)
-        if self.alone_at == flight.sent:
-            self.alone_at = -inf
-
-    def ended(self, now: float, count: int, held: float, used: float) -> None:
-        """The same of requests that did not go alone, with the tokens that they had reserved together."""
+    def settled(self, now: float, held: float, used: float, count: int = 1) -> None:
+        """So many requests have ended; together they had reserved and have used so many tokens."""
         self.open -= count
         self.tokens.held -= held
+        if not self.open:
+            self.alone_at = -inf  # whatever became of the one that went alone
         if used and self.tokens.limit is not None:
             self.tokens.use(now, used)
 
     def cancelled(self, flight: Flight, count: int = 1) -> None:
         """So many requests were not sent after all."""
         self.requests.used.remove(flight.sent, count)
-        self.settled(flight, flight.sent, 0, count)
+        self.settled(flight.sent, flight.tokens * count, 0, count)
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
         """What is to be given back if its process ends, once so much has been given back."""

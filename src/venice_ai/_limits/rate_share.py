@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from msgspec import DecodeError, msgpack
 
+from .._core.shared_file import SharedFile
 from .failure_budget import FailureBudget
 from .rate_limiter import RateLimiter
-from .shared_file import SharedFile
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

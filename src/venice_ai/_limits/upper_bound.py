@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
 from .._core.privacy import switches_in
-from ..costs import rate
+from ..costs import VENICE_PROMPT_TOKENS_MOST, rate
 from ..exceptions import InvalidArgumentError
 from ..tee.guard import search_in
 from ..types.api.chat import ChatUsage
@@ -37,22 +37,16 @@ class Chat(NamedTuple):
     body: Mapping[str, Any]  # what is sent
     size: int  # its bytes
 
-    @property
-    def has_venice_prompt(self) -> bool:
-        """Whether Venice puts a system prompt of its own before the conversation."""
-        return switches_in(self.body).get("include_venice_system_prompt") is not False
-
-    def most(self, venice_prompt_tokens: int) -> int:
-        """The most that it can cost, in nano-USD, if Venice's own prompt has so many tokens. A ValueError without prices."""
-        own = venice_prompt_tokens if self.has_venice_prompt else 0
-        return max(self._most_with(entry, own) for entry in self.entries)
+    def most(self) -> int:
+        """The most that it can cost, in nano-USD. A ValueError without prices."""
+        return max(self._most_with(entry) for entry in self.entries)
 
     def cost(self, usage: ChatUsage) -> int:
         """What an answer with this usage cost, in nano-USD."""
         fees = self._fees()
         return max(_nano(_priced(entry, usage) + fees) for entry in self.entries)
 
-    def _most_with(self, entry: ModelResponse, venice_prompt_tokens: int) -> int:
+    def _most_with(self, entry: ModelResponse) -> int:
         context = _count(entry.model_spec.availableContextTokens) or _count(entry.context_length)
         tokens = _most_input(self.body, self.size)
         if tokens is None or (context and tokens > context):
@@ -65,7 +59,8 @@ class Chat(NamedTuple):
                 f"the cost of this request has no bound: the catalogue does not say how many tokens {entry.id!r} takes. Pass "
                 "max_completion_tokens, and no files, videos or searches"
             )
-        tokens += venice_prompt_tokens
+        if switches_in(self.body).get("include_venice_system_prompt") is not False:  # it comes before the conversation
+            tokens += VENICE_PROMPT_TOKENS_MOST
         tiers = (0, tokens)
         into = max(_rate(entry, tier, side) for tier in tiers for side in _INPUT)
         out = max(_rate(entry, tier, "output") for tier in tiers)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAli
 
 from .. import exceptions
 from .._core.privacy import encryption_requested_in
-from .._limits.shared_file import SharedFile
+from .._core.shared_file import SharedFile
 from .._wire.json_text import encode
 from ..exceptions import APIError, InvalidArgumentError, OutputError, VeniceError
 from ..types._base import mark_private

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from platformdirs import user_data_path
 
-from .._limits.shared_file import SharedFile
+from .._core.shared_file import SharedFile
 from ..batches.sealing import Sealing
 from ..exceptions import VeniceError
 from ..types.api.chat import content_text
