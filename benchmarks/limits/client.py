@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +66,7 @@ def _body(call: Call) -> dict[str, Any]:
 
 
 @contextmanager
-def shares(processes: int) -> Iterator[list[RateShare | None]]:
+def shares(processes: int) -> Generator[list[RateShare | None]]:
     """What each process has to know what the others do."""
     with tempfile.TemporaryDirectory() as folder:
         made = [RateShare(Path(folder, "limits")) if processes > 1 else None for _ in range(processes)]
