@@ -460,3 +460,16 @@ async def test_an_error_that_nobody_kept_is_raised_again_all_the_same() -> None:
     assert caught.value.code == "x"
     assert caught.value.partial is not None
     assert caught.value.partial.text == "hel"
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_an_answer_that_began_is_not_asked_for_again_though_its_last_chunk_brought_nothing(together: bool) -> None:
+    events = [ROLE, event(chunk("hel")), event(chunk("")), event(BUSY)]
+    pieces = [b"".join(events)] if together else events
+    client, transport = client_of(stream(*pieces), stream(*hello()), max_retries=2)
+
+    with pytest.raises(APIError, match="busy") as caught:
+        await (await client.chat.completions.stream(model="m", messages=HI)).collect()
+
+    assert len(transport.bodies) == 1
+    assert caught.value.counts_as == 200
