@@ -426,7 +426,7 @@ async def test_an_answer_that_calls_itself_text_is_an_answer() -> None:
     assert (await client.chat.completions.create(model="m", messages=HI)).text == "hello"
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
 async def test_a_redirect_is_told_and_not_followed(status: int) -> None:
     client, transport = client_of(ScriptedReply(b"", status=status, headers={"location": "https://elsewhere.invalid/v1"}))
 

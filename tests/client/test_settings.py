@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient, Timeout, VeniceClient, VeniceError
+from venice_ai._core.settings import proxy_address
 
 from ..fakes import HI, KEY, ScriptedTransport, answer, client_of, completion, hello, refused, sent, stream
 
@@ -332,3 +333,16 @@ def test_making_a_client_costs_no_warning_and_no_connection() -> None:
         warnings.simplefilter("error")
         for _ in range(3):
             VeniceClient(api_key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        pytest.param("http://proxy.example:8080", "http://proxy.example:8080", id="with a scheme"),
+        pytest.param(" proxy.example:8080 ", "http://proxy.example:8080", id="without one"),
+        pytest.param("", None, id="nothing"),
+        pytest.param(7, None, id="no text"),
+    ],
+)
+def test_the_address_of_a_proxy_may_be_written_without_its_scheme(given: object, address: str | None) -> None:
+    assert proxy_address(given) == address

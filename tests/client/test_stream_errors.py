@@ -478,3 +478,16 @@ async def test_a_body_that_ends_within_an_event_is_not_told_as_json_that_is_wron
 async def test_an_event_that_is_not_json_is_told_as_one() -> None:
     with pytest.raises(StreamInterruptedError, match="an event is not JSON"):
         await (await opened(*hello()[:2], b"data: {nonsense\n\n", *hello()[2:])).collect()
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_an_answer_that_began_is_not_asked_for_again_though_its_last_chunk_brought_nothing(together: bool) -> None:
+    events = [ROLE, event(chunk("hel")), event(chunk("")), event(BUSY)]
+    pieces = [b"".join(events)] if together else events
+    client, transport = client_of(stream(*pieces), stream(*hello()), max_retries=2)
+
+    with pytest.raises(APIError, match="busy") as caught:
+        await (await client.chat.completions.stream(model="m", messages=HI)).collect()
+
+    assert len(transport.bodies) == 1
+    assert caught.value.counts_as == 200
