@@ -10,6 +10,7 @@ An extension of griffe, which reads the source for mkdocstrings (`mkdocs.yml` na
 - Overloads for mypy alone are left out: they repeat the others. So are the marks `::` before examples: Markdown needs none.
 - What a docstring tells the reader to see, as in "see `ChatParams`", is a link to it.
 - A default that is a private name, such as `_LIKE_TOTAL`, shows as `...`.
+- Parts of a client have no signature: nobody makes one.
 """
 
 from __future__ import annotations
@@ -188,8 +189,16 @@ class WireTypes(griffe.Extension):
             for member in list(cls.members.values()):
                 if isinstance(member, griffe.Function):
                     show_method(cls, member)
+        for cls in classes(pkg):
+            if is_part_of_a_client(cls):
+                cls.extra["venice_ai"]["has_no_signature"] = True
         for cls, table in wire_types.items():
             show_fields(cls, table)
+
+
+def is_part_of_a_client(cls: griffe.Class) -> bool:
+    """Whether a class is a part such as `client.models`, or its base."""
+    return cls.name == "APIResource" or any(map(is_part_of_a_client, base_classes(cls)))
 
 
 def show_fields(cls: griffe.Class, table: str) -> None:
@@ -200,7 +209,7 @@ def show_fields(cls: griffe.Class, table: str) -> None:
     if table:
         text += f"\n\nAttributes:\n{table}\n"
     cls.docstring = griffe.Docstring(text, parent=cls, parser=told.parser, parser_options=told.parser_options)
-    cls.extra["venice_ai"]["is_wire_type"] = True
+    cls.extra["venice_ai"]["has_no_signature"] = True
     for field in own_fields(cls):
         cls.del_member(field.name)
 

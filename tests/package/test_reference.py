@@ -111,6 +111,16 @@ def test_what_a_docstring_tells_to_see_is_a_link_on_the_site_alone() -> None:
         assert package[path.removeprefix("venice_ai.")].is_class
 
 
+def test_the_parts_of_a_client_and_objects_of_the_api_have_no_signature() -> None:
+    package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
+    assert isinstance(package, griffe.Module)
+
+    without = {cls.name for cls in reference.classes(package) if cls.extra["venice_ai"].get("has_no_signature")}
+
+    assert {"ChatCompletions", "Models", "Tee", "UserMessage", "ChatParams"} <= without
+    assert without.isdisjoint({"VeniceClient", "Budget", "Journal"})
+
+
 def test_a_default_with_a_private_name_is_not_shown() -> None:
     package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
     estimate = package["costs.ChatCostEstimate"]
