@@ -95,10 +95,11 @@ async def searched(browser: str, origin: str, words: list[str]) -> dict[str, lis
         for word in words:
             await visit(page, origin)
             await page.click(".md-search__input")
-            await page.keyboard.type(word)
+            await page.fill(".md-search__input", word)  # at once: each letter would find something of its own
+            await page.keyboard.press("End")  # the search looks when a key is let go
             first = page.locator(".md-search-result__item > a")
             await first.first.wait_for(state="attached")
-            found[word] = [await each.get_attribute("href") for each in await first.all()]
+            found[word] = await first.evaluate_all("all => all.map(each => each.getAttribute('href'))")
     return found
 
 
