@@ -124,10 +124,9 @@ class ChunkReader:
                     events = await self._next_events()
                     untold = watch_progress  # content has come when its bytes did, so it is told once
                     for event in events:
-                        found = None
-                        usual = event.__class__ is bytes and not assembly.halved  # it has no type
-                        chunk = repeated(event) if usual and patterns else None
-                        if chunk is not None:
+                        untyped = type(event) is bytes
+                        usual = untyped and not assembly.halved
+                        if usual and patterns and (chunk := repeated(event)) is not None:
                             if untold:
                                 untold = False
                                 progressed()
@@ -140,10 +139,10 @@ class ChunkReader:
                         except json_text.NOT_STRICT:
                             found = None
                         if (
-                            event.__class__ is bytes
+                            untyped
                             and found.__class__ is dict
                             and found.get("choices") is not None
-                            and b'"error' not in event
+                            and event.find(b'"error') < 0  # sooner than `in`, which first tries to read it as a number
                         ):
                             taken = adopt(found)  # what `meaning` comes to for nearly every event that is left
                         else:

@@ -42,8 +42,10 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
+from venice_ai._wire.content_coding import STEP_BYTES
 from venice_ai.emulator import Emulator, text
 from venice_ai.emulator.server import run_in_thread
+from venice_ai.transport import Request, http_transport
 
 from ..fakes import DONE, HI, KEY, RecordingClock, chunk, completion, event, hello
 from ..scripted_server import ABORT, CLOSE, FAREWELL, PATIENCE_SECONDS, SILENCE, Step, bomb, head, reply, serving, streamed
@@ -589,6 +591,30 @@ async def test_a_stream_without_http_s_chunks_ends_with_its_connection() -> None
     steps: list[Step] = [head("200 OK", {"Content-Type": "text/event-stream", "Connection": "close"}), *hello()[:-1], CLOSE]
     async with serving(steps) as server, server.client() as client:
         assert await streamed_text(client) == "hello"
+
+
+async def test_a_stream_is_read_in_steps_however_much_has_come() -> None:
+    whole = b"".join(event(chunk("x" * 100)) for _ in range(5_000))
+    async with serving(streamed(whole, event(chunk("", finish="stop")), DONE)) as server:
+        transport = http_transport()
+        request = Request("POST", f"{server.url}/chat/completions", headers={}, body=b"{}", timeout=Timeout(), stream=True)
+        reply = await transport.send(request)
+        try:
+            pieces = [piece async for piece in reply.pieces()]
+        finally:
+            reply.close()
+            await transport.aclose()
+
+    assert b"".join(pieces).startswith(whole)
+    assert max(map(len, pieces)) <= STEP_BYTES
+
+
+async def test_a_body_in_chunks_of_one_byte_comes_whole() -> None:
+    body = b"".join(event(chunk(f"{number} ")) for number in range(30)) + event(chunk("", finish="stop")) + DONE
+    async with serving(streamed(*(body[place : place + 1] for place in range(len(body))))) as server, server.client() as client:
+        assert await streamed_text(client) == "".join(f"{number} " for number in range(30))
+        assert await streamed_text(client) is not None  # over the same connection
+        assert server.connections == 1
 
 
 def closed_port() -> int:

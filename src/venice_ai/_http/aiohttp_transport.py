@@ -16,7 +16,7 @@ from yarl import URL
 
 from .._core.ports import Reply
 from .._core.request import Request, WholeReply
-from .._wire.content_coding import Body, BodyTooLargeError, Decoder
+from .._wire.content_coding import STEP_BYTES, Body, BodyTooLargeError, Decoder
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, ConnectTimeoutError, VeniceError
 from ..types.response_meta import Headers
@@ -257,6 +257,18 @@ async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool
     raise failure
 
 
+class _Undivided(aiohttp.StreamReader):
+    """A body whose reader does not ask where the chunks of its transfer coding end: to note that is a tenth of a live chunk."""
+
+    __slots__ = ()
+
+    def begin_http_chunk_receiving(self) -> None:
+        pass
+
+    def end_http_chunk_receiving(self) -> None:
+        pass
+
+
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
@@ -266,6 +278,8 @@ class _StreamedReply:
         self.status = response.status
         self.headers = headers
         self._response, self._content = response, response.content
+        if type(self._content) is aiohttp.StreamReader:
+            self._content.__class__ = _Undivided
         self._request = request
         coding = headers.get("content-encoding")
         self._decoder = None if coding is None else Decoder(coding)
@@ -292,7 +306,8 @@ class _StreamedReply:
         piece = b""
         try:
             if self._decoder is None and self._arriving.fault is None:  # nearly always
-                piece = await self._content.readany() or self._arriving.ended()
+                # Not all that has come: the events of a longer piece leave the processor's cache before they are read.
+                piece = await self._content.read(STEP_BYTES) or self._arriving.ended()
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before

@@ -85,9 +85,10 @@ class Assembly:
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
         for pattern in self.patterns:
-            if event.startswith(pattern.before) and event.endswith(pattern.after):
+            token = event[pattern.text]
+            if pattern.before + token + pattern.after == event:
                 try:
-                    text = decode_text(event[pattern.text])  # where the two overlap, nothing is left that could be a text
+                    text = decode_text(token)
                 except NOT_STRICT:
                     continue
                 if not text:
@@ -96,7 +97,7 @@ class Assembly:
                     try:
                         text = self._sealed.open_text(pattern.name, text)
                     except TeeEncryptionError as error:
-                        del event, text  # it may be in clear, here and in the frames of what raised
+                        del event, text, token  # it may be in clear, here and in the frames of what raised
                         raise error.with_traceback(None) from None
                 self.chunks += 1
                 pattern.pieces.append(text)
@@ -128,7 +129,7 @@ class Assembly:
             keep(self._fields, fields)
         choices: Any = fields.get("choices")
         content = False
-        odd = choices.__class__ is not list
+        odd = type(choices) is not list
         for position, choice in enumerate(() if odd else choices):
             if isinstance(choice, Model):
                 content |= self._add(position, choice.__dict__)
@@ -138,7 +139,8 @@ class Assembly:
             fields["choices"] = [choice for choice in choices if isinstance(choice, Model)] if is_array(choices) else []
         if self._sealed is not None:
             mark_private(chunk)
-        self.begun = self.begun or content
+        if content:
+            self.begun = True
         return content
 
     def _add(self, position: int, given: dict[str, Any]) -> bool:
@@ -238,7 +240,7 @@ class Choice:
         for key, value in delta.items():
             if value is None:
                 continue
-            if value.__class__ is str and key not in SAID_ONCE:
+            if type(value) is str and key not in SAID_ONCE:
                 text = value if value.isascii() and not self.halves else self._letters(delta, key)
                 if key == "content" and self.content is not None:
                     self.content.append(text)
@@ -279,7 +281,11 @@ class Choice:
         lists: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {"content": [value]}
         if "token" in lists:
             lists = {"content": [lists]}
-        self.logprobs = grown(self.logprobs or {}, {name: tokens for name, tokens in lists.items() if is_array(tokens)}, "")
+        if self.logprobs is None:
+            self.logprobs = {}
+        for name, tokens in lists.items():
+            if is_array(tokens):
+                self.logprobs[name] = extended(self.logprobs.get(name), tokens)
 
     def pieces_at(self, delta: dict[str, Any], name: Any, *inner: Any) -> list[Any] | None:
         """Where a text of a delta went that this choice has taken in."""

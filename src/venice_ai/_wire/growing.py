@@ -9,7 +9,6 @@ from ..types._surrogates import paired
 
 SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
 """Members that say what something is: servers repeat them, and none comes in pieces."""
-_NUMBERS: Final = frozenset({int, float, bool})
 _SIGNATURES: Final = frozenset({"signature", "thought_signature"})  # may come in pieces, and may be repeated
 DEEPEST: Final = 16  # levels of an object that are joined and copied. What is deeper is the server's JSON, taken over as it is.
 
@@ -56,15 +55,11 @@ def keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
             fields[name] = value
         elif value is None or (not depth and name == "choices"):
             pass
-        elif isinstance(value, (dict, Model)) and depth < DEEPEST:
+        elif (kind is dict or isinstance(value, Model)) and depth < DEEPEST:
             held: Any = fields.get(name)
             if held.__class__ is not dict:
                 fields[name] = held = {}
-            more = fields_of(value)
-            if _NUMBERS.issuperset(map(type, more.values())):  # usage, which some servers tell in every chunk
-                held.update(more)
-            else:
-                keep(held, more, depth + 1)
+            keep(held, value.__dict__ if isinstance(value, Model) else value, depth + 1)
         elif not (name in fields and is_empty(value)):
             fields[name] = value
 

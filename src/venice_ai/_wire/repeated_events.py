@@ -66,14 +66,15 @@ class Pattern:
     def chunk(self, text: str) -> ChatCompletionChunk:
         """The chunk with this text. It shares nothing with another that can be changed."""
         held: Any = text
-        for kind, fields, name in self._inner:
+        for kind, given, name in self._inner:
             if kind is list:
                 held = [held]
-            else:
-                copied = {**fields, name: held}
-                held = copied if kind is dict else _new(kind)
-                if kind is not dict:
-                    held.__dict__ = copied
+                continue
+            fields = given.copy()
+            fields[name] = held
+            held = fields if kind is dict else _new(kind)
+            if kind is not dict:
+                held.__dict__ = fields
         # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
         delta: Any = _new(ChatDelta)
         delta.__dict__ = fields = self.delta.copy()

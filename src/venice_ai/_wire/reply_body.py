@@ -41,7 +41,7 @@ def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatComp
 
 def may_report(text: bytes, reply: Mapping[str, Any]) -> bool:
     """Whether it is worth looking for an error in a reply or event, whose JSON text this is. Nearly none is."""
-    return b'"error' in text or "choices" not in reply
+    return text.find(b'"error') >= 0 or "choices" not in reply
 
 
 def _brings_content(choice: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, Self
 
 from .._base import Model
+from .._view import adopted
 from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
@@ -85,15 +86,14 @@ class ChatCompletionChunk(Model):
             if delta.__class__ is dict:
                 typed: Any = _new(ChatDelta)
                 typed.__dict__ = delta
-                choice["delta"] = typed if delta.get("tool_calls") is None else ChatDelta._adopt(delta)  # noqa: SLF001
-            typed = _new(ChatChunkChoice)
+                choice["delta"] = typed if delta.get("tool_calls") is None else adopted(ChatDelta, delta)
+            choices[0] = typed = _new(ChatChunkChoice)
             typed.__dict__ = choice
-            choices[0] = typed
             if data.keys() != CHUNK_KEYS:
-                for name, kind in cls._nested.items():
+                for name, kind in _BESIDE:
                     beside: Any = data.get(name)
                     if beside.__class__ is dict:
-                        data[name] = kind._adopt(beside)  # noqa: SLF001  # likewise
+                        data[name] = adopted(kind, beside)
             self = _new(cls)
             self.__dict__ = data
             return self
@@ -101,3 +101,4 @@ class ChatCompletionChunk(Model):
 
 
 _new = object.__new__
+_BESIDE = [(name, kind) for name, kind in ChatCompletionChunk._nested.items() if name != "choices"]  # noqa: SLF001
