@@ -257,18 +257,6 @@ async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool
     raise failure
 
 
-class _Undivided(aiohttp.StreamReader):
-    """A body whose reader does not ask where the chunks of its transfer coding end: to note that is a tenth of a live chunk."""
-
-    __slots__ = ()
-
-    def begin_http_chunk_receiving(self) -> None:
-        pass
-
-    def end_http_chunk_receiving(self) -> None:
-        pass
-
-
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
@@ -278,8 +266,6 @@ class _StreamedReply:
         self.status = response.status
         self.headers = headers
         self._response, self._content = response, response.content
-        if type(self._content) is aiohttp.StreamReader:
-            self._content.__class__ = _Undivided
         self._request = request
         coding = headers.get("content-encoding")
         self._decoder = None if coding is None else Decoder(coding)
