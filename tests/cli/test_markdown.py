@@ -183,6 +183,23 @@ def test_what_is_taller_than_the_window_is_there_once(emulator: Emulator, what: 
     assert re.findall(r"item(\d+)", window.text()) == [str(number) for number in range(45)]
 
 
+@pytest.mark.parametrize("cell", ["word " * 20, "a word " * 30], ids=["one cell", "both cells"])
+def test_rows_of_a_table_that_are_wrapped_scroll_out_of_the_window_whole(cell: str) -> None:
+    console, screen = Console(file=io.StringIO(), force_terminal=True, width=80, height=24), _Growing()
+    screen.console, screen.auto_refresh = console, False
+    screen.start()
+    rows = [f"| item{number} {cell} | and {cell} |\n" for number in range(20)]
+    for row in ["| a | b |\n|---|---|\n", *rows]:
+        screen.came.append(row)
+        screen.refresh()
+    window = Window(24, 80)
+    window.shows(_written(console))
+    assert re.findall(r"item(\d+)", window.text()) == [str(number) for number in range(20)]
+    screen.stop()
+    window.shows(_written(console))
+    assert letters(window.text()).count("word") == 40 * cell.count("word")
+
+
 @pytest.mark.parametrize("what", LONG)
 def test_what_is_taller_than_the_window_is_seen_while_it_comes(emulator: Emulator, what: str) -> None:
     shown, mark, rest = LONG[what].partition("item40")

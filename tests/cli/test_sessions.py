@@ -202,7 +202,7 @@ def test_a_cost_that_nobody_told_is_not_shown_as_nothing(emulator: Emulator, her
     emulator.script(completion({"choices": [{"index": 0, "message": {"role": "assistant", "content": "One."}}]}))
     here("chat", "hi")
     assert "$0.0000 + ?" in here("sessions", "list").out
-    assert "1 answer did not tell the cost" in here("spend").err
+    assert "how many answers did not tell their cost: 1" in here("spend").err
 
 
 def test_a_session_is_renamed_and_keeps_its_messages(emulator: Emulator, here: Here) -> None:

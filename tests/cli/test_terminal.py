@@ -193,7 +193,7 @@ def test_commands_tell_what_they_do_not_do(emulator: Emulator, tmp_path: Path) -
         terminal.sees("there is no answer to keep")
         terminal.enters("one")
         terminal.enters("/cost")
-        terminal.sees("1 answer, 0 tokens, $0.000000; 1 answer did not tell the cost")
+        terminal.sees("1 answer, 0 tokens, $0.000000; without the cost of 1, which did not tell it")
         terminal.enters("/undo")
         terminal.enters(f"/save {tmp_path}/talk.md")
         terminal.sees("there is no answer to keep")

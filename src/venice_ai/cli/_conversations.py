@@ -109,7 +109,7 @@ class SessionStore:
         self._rows("INSERT INTO words (rowid, text) SELECT id, text FROM messages WHERE text <> ''")
         return self._rows(_FOUND, " ".join('"{}"*'.format(word.replace('"', '""')) for word in words))
 
-    def rename(self, name: str, new: str) -> None:
+    def rename(self, name: str, new: str | None) -> None:
         """Gives a session another name, also to what was taken back of it."""
         if any(new == each["name"] for each in self.sessions()):
             raise click.UsageError(f"there is a session {new!r} already")
@@ -205,7 +205,7 @@ def session_names(_context: click.Context, _parameter: click.Parameter, begun: s
 
 
 def valid_name(given: str | None) -> str | None:
-    """A name for a session, without blanks at its ends; a UsageError if it is none."""
+    """A name for a session, without blanks at its ends; a UsageError if it cannot be one."""
     if given is not None and not (given.strip() and given.isprintable()):
         raise click.UsageError(f"a session's name has a letter, and no control characters: {given!r}")
     return given and given.strip()

@@ -76,9 +76,7 @@ class _Talk:
                     text = _typed(session).rstrip()
                     marking.enable_bracketed_paste()  # what is pasted while an answer comes is one message, too
                     marking.flush()
-                    if text in {"exit", "quit"}:
-                        return
-                    if command := _COMMAND.match(text):
+                    if command := _COMMAND.match("/quit" if text in {"exit", "quit"} else text):
                         self._obey(command[1], command[2].strip())
                     elif text.strip() or self.parts:
                         self._ask(with_parts(text, self.parts))
@@ -99,13 +97,13 @@ class _Talk:
             self.conversation.settle(screen.response, screen.asked)
 
     def _obey(self, name: str, rest: str) -> None:
-        unknown = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
+        words, act = _COMMANDS.get(name, ("", None))
+        told = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
         try:
-            words, act = _COMMANDS.get(name, ("", None))
-            if rest and words[:1].islower():
+            if act and rest and words[0].islower():
                 told = f"{name} takes nothing after it, so nothing was done; leave out {rest!r}"
             else:
-                told = act(self, rest) if act else unknown + did_you_mean(name, _COMMANDS)
+                told = act(self, rest) if act else told + did_you_mean(name, _COMMANDS)
         except (VeniceError, OSError, click.UsageError) as error:
             told = in_our_words(error)
         if told:
@@ -170,12 +168,11 @@ class _Talk:
         return "took the last question and its answer back" if self.conversation.undo() else "there is nothing to take back"
 
     def cost(self, _: str) -> str:
-        back = len(self.conversation.taken_back)
-        paid = [*self.conversation.answers, *self.conversation.taken_back]
+        back, paid = len(self.conversation.taken_back), [*self.conversation.answers, *self.conversation.taken_back]
         tokens, cost = (sum(each[what] or 0 for each in paid) for what in ("tokens", "cost_usd"))
-        told = f"{_output.answers(len(paid))}{f' ({back} of them taken back)' * bool(back)}, {tokens:,} tokens, ${cost:.6f}"
+        told = f"{len(paid)} answer{'s' * (len(paid) != 1)}{f' ({back} of them taken back)' * bool(back)}, {tokens:,} tokens"
         unknown = sum(each["cost_usd"] is None for each in paid)
-        return told + f"; {_output.answers(unknown)} did not tell the cost" * bool(unknown)
+        return f"{told}, ${cost:.6f}" + f"; without the cost of {unknown}, which did not tell it" * bool(unknown)
 
     def end(self, _: str) -> str:
         raise EOFError

@@ -25,7 +25,6 @@ from rich.text import Text
 from . import _output
 from ._ask import AnswerPrinter
 
-_OPENING = re.compile(r"(?:```|~~~).*\n")
 _LETTER = re.compile(r"[^\W_]")
 _FENCED = r"^(?:[ >]|[-*+] |\d+[.)] )*(```+(?![^\n]*`)|~~~+).*?(?:^[ >]*\1[`~]*[ \t]*$|\Z)"
 _PARTS = re.compile(rf"{_FENCED}|\n\s*\n(?=\S)", re.MULTILINE | re.DOTALL)
@@ -70,11 +69,11 @@ class _Markdown(markdown.Markdown):
 class _Growing(Live):
     """Draws a text while it grows."""
 
+    _text, _printed = "", 0  # what is not printed for good, but for so many letters of it
+
     def __init__(self) -> None:
         super().__init__(console=Console(), transient=True, refresh_per_second=8)
         self.came = deque[str]()  # what is to be drawn, by another thread
-        self._text = ""
-        self._printed = 0  # how many letters of the text are printed for good
 
     def refresh(self) -> None:
         """Prints for good what is whole or finds no room, and draws the rest."""
@@ -85,24 +84,20 @@ class _Growing(Live):
             done = [*self._rest(self._text[:end]), []]
             self._text, self._printed = self._text[end:], 0
         rest, room = self._rest(self._text), max(self.console.height - 1, 1)
-        gone = max(len(rest) - room, 0)
-        while gone and not self._is_final(rest[:gone]):
-            gone -= 1
+        gone = max(self._final(rest[:-room], text) for text in (self._text, unescape(self._text)))
         self._printed += len(_letters(rest[:gone]))
-        if gone and (opening := _OPENING.match(self._text)):  # of long code only the lines that are left are drawn again
+        if gone and (opening := re.match(r"(?:```|~~~).*\n", self._text)):
+            # Of long code only the lines that are left are drawn again.
             last = [*_LETTER.finditer(self._text)][self._printed - 1].start()
             left = max(self._text.rfind("\n", 0, last) + 1, opening.end())
             self._printed -= len(_LETTER.findall(self._text, opening.end(), left))
             self._text = opening[0] + self._text[left:]
         with self.console:  # in one write
-            if done := [*done, *rest[:gone]]:
-                self._draw([])
-                self.console.print(SegmentLines(done, new_lines=True), end="")
-            self._draw(rest[gone:][-room:])
-
-    def _draw(self, lines: list[list[Segment]]) -> None:
-        self.update(SegmentLines(lines, new_lines=True))
-        super().refresh()
+            for drawn, over in ([], [*done, *rest[:gone]]), (rest[gone:][-room:], []):
+                self.update(SegmentLines(drawn, new_lines=True))
+                super().refresh()
+                if over:
+                    self.console.print(SegmentLines(over, new_lines=True), end="")
 
     def stop(self) -> None:
         """Prints what is left."""
@@ -124,11 +119,15 @@ class _Growing(Live):
             left -= here
         return [] if left else lines
 
-    def _is_final(self, lines: list[list[Segment]]) -> bool:
-        """Whether lines end with a letter, and have what is next in the text; within a row of a table they have not."""
-        known = (_LETTER.findall(text)[self._printed :] for text in (self._text, unescape(self._text)))
-        letters = _letters(lines)
-        return bool(_letters(lines[-1:])) and any(each[: len(letters)] == letters for each in known)
+    def _final(self, lines: list[list[Segment]], text: str) -> int:
+        """How many of the lines have together just the letters that are next in the text: not those that end within a row."""
+        final, place, letters, more = 0, self._printed, _LETTER.findall(text), Counter[str]()
+        for number, here in enumerate((_letters([line]) for line in lines), 1):
+            more.update(here)
+            more.subtract(letters[place : place + len(here)])
+            place += len(here)
+            final = number if here and not any(more.values()) else final
+        return final
 
 
 def _letters(lines: Iterable[Iterable[Segment]]) -> list[str]:

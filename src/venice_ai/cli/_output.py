@@ -56,10 +56,6 @@ def _columns() -> int:
     return get_terminal_size().columns
 
 
-def answers(number: int) -> str:
-    return f"{number:,} answer{'s' * (number != 1)}"
-
-
 def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int:
     """Tells of an error, as a line of JSON if that is wanted, with the text that came; gives its exit code."""
     fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id", "partial")}

@@ -92,9 +92,8 @@ def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
 @_options.json
 def rename(name: str, new: str, as_json: bool) -> None:
     """Give a session a NEW name."""
-    known = valid_name(new)
     with closing(SessionStore()) as store:
-        store.rename(store.find(name)["name"], str(known))
+        store.rename(store.find(name)["name"], known := valid_name(new))
     _output.write_json({"renamed": known}) if as_json else _output.note(f"renamed: {known}")
 
 
@@ -112,7 +111,7 @@ def spend(days: int, as_json: bool) -> None:
     columns = {"DAY": "{day}", "MODEL": "{model}", "ANSWERS": "{answers:,}", "TOKENS": "{tokens:,}", "COST": "${cost_usd:.6f}"}
     _output.table([*found, {"day": "total", "model": "", **sums}], columns, ("TOKENS", "ANSWERS"), as_json=False)
     if sums["without_cost"]:
-        _output.note(f"{_output.answers(sums['without_cost'])} did not tell the cost")
+        _output.note(f"how many answers did not tell their cost: {sums['without_cost']:,}")
 
 
 def markdown(record: dict[str, Any]) -> str:
