@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from venice_ai.cli._markdown import _Growing
+from venice_ai.cli._markdown import MarkdownPrinter
 from venice_ai.emulator import Emulator, text
 
 from .test_terminal import NARROW, at_terminal
@@ -108,17 +108,16 @@ def seen(pieces: list[str], *, rows: int = 24, columns: int = 80, wider: int = 0
     console = Console(
         file=io.StringIO(), force_terminal=True, width=columns, height=rows, color_system="truecolor", legacy_windows=False
     )
-    window, screen = Window(rows, columns), _Growing()
+    window, screen = Window(rows, columns), MarkdownPrinter(reasoning=False)
     screen.console, screen.auto_refresh = console, False
     for index, piece in enumerate(pieces):
         if wider and index == len(pieces) // 2:
             window.shows(_written(console))
             window.widens(wider)
             console.width = wider
-        screen.came.append(piece)
-        screen.start()
+        screen.write(piece)
         screen.refresh()
-    screen.stop()
+    screen.end()
     window.shows(_written(console))
     return window.text()
 
@@ -185,17 +184,16 @@ def test_what_is_taller_than_the_window_is_there_once(emulator: Emulator, what: 
 
 @pytest.mark.parametrize("cell", ["word " * 20, "a word " * 30], ids=["one cell", "both cells"])
 def test_rows_of_a_table_that_are_wrapped_scroll_out_of_the_window_whole(cell: str) -> None:
-    console, screen = Console(file=io.StringIO(), force_terminal=True, width=80, height=24), _Growing()
+    console, screen = Console(file=io.StringIO(), force_terminal=True, width=80, height=24), MarkdownPrinter(reasoning=False)
     screen.console, screen.auto_refresh = console, False
-    screen.start()
     rows = [f"| item{number} {cell} | and {cell} |\n" for number in range(20)]
     for row in ["| a | b |\n|---|---|\n", *rows]:
-        screen.came.append(row)
+        screen.write(row)
         screen.refresh()
     window = Window(24, 80)
     window.shows(_written(console))
     assert re.findall(r"item(\d+)", window.text()) == [str(number) for number in range(20)]
-    screen.stop()
+    screen.end()
     window.shows(_written(console))
     assert letters(window.text()).count("word") == 40 * cell.count("word")
 

@@ -66,19 +66,30 @@ class _Markdown(markdown.Markdown):
         self.parsed = _PARSER.parse(text)
 
 
-class _Growing(Live):
-    """Draws a text while it grows."""
+class MarkdownPrinter(AnswerPrinter, Live):
+    """Prints an answer as rendered Markdown, and draws what is not final while it grows."""
 
     _text, _printed = "", 0  # what is not printed for good, but for so many letters of it
 
-    def __init__(self) -> None:
-        super().__init__(console=Console(), transient=True, refresh_per_second=8)
-        self.came = deque[str]()  # what is to be drawn, by another thread
+    def __init__(self, *, reasoning: bool) -> None:
+        AnswerPrinter.__init__(self, reasoning=reasoning)
+        Live.__init__(self, console=Console(), transient=True, refresh_per_second=8)
+        self._came = deque[str]()  # what is to be drawn, by another thread
+
+    def write(self, text: str) -> None:
+        self._came.append(_output.printable(text))
+        self.start()
+
+    def end(self) -> None:
+        if self.is_started:
+            self.stop()
+            self._in_line = False
+        super().end()
 
     def refresh(self) -> None:
         """Prints for good what is whole or finds no room, and draws the rest."""
-        while self.came:
-            self._text += self.came.popleft()
+        while self._came:
+            self._text += self._came.popleft()
         done = list[list[Segment]]()
         if end := whole_blocks(self._text):
             done = [*self._rest(self._text[:end]), []]
@@ -132,21 +143,3 @@ class _Growing(Live):
 
 def _letters(lines: Iterable[Iterable[Segment]]) -> list[str]:
     return _LETTER.findall("".join(segment.text for line in lines for segment in line))
-
-
-class MarkdownPrinter(AnswerPrinter):
-    """Prints an answer as rendered Markdown."""
-
-    def __init__(self, *, reasoning: bool) -> None:
-        super().__init__(reasoning=reasoning)
-        self._screen = _Growing()
-
-    def write(self, text: str) -> None:
-        self._screen.came.append(_output.printable(text))
-        self._screen.start()
-
-    def end(self) -> None:
-        if self._screen.is_started:
-            self._screen.stop()
-            self._in_line = False
-        super().end()
