@@ -202,11 +202,14 @@ def test_every_answer_that_was_cut_off_counts(emulator: Emulator, here: Here) ->
     assert "cut off at the limit of tokens" in here("chat", "--param", "n=2", "hi").err
 
 
-def test_an_answer_that_came_as_json_instead_is_printed(emulator: Emulator, here: Here) -> None:
+@pytest.mark.parametrize("how", ["", "--no-stream", "--json"])
+def test_an_answer_that_came_as_json_in_place_of_a_stream_is_as_good(emulator: Emulator, here: Here, how: str) -> None:
     emulator.script(text("Paid for.", json_instead=True))
-    outcome = here("chat", "hi")
-    assert (outcome.code, outcome.out) == (1, "Paid for.\n")
-    assert "JSON instead" in outcome.err
+    outcome = here("chat", "--session", "a", *how.split(), "hi")
+    assert (outcome.code, outcome.err) == (0, "")
+    said = json.loads(outcome.out)["choices"][0]["message"]["content"] if how == "--json" else outcome.out
+    assert said.strip() == "Paid for."
+    assert "broke off" not in here("sessions", "show", "a").out
 
 
 def test_no_secret_is_printed(emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

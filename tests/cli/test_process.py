@@ -184,7 +184,7 @@ def test_help_for_a_reader_that_left_is_no_error_and_on_a_full_disk_one_line(arg
         assert (told.code, told.err) == (1, "venice-chat: [Errno 28] No space left on device\n")
 
 
-ENOUGH = {("chat hi", ">&-"), ("chat hi", "<&- >&- 2>&-"), ("models", "<&- >&- 2>&-"), ("doctor", ">&-"), ("--help", "2>&-")}
+ENOUGH = {("chat hi", "2>&-"), ("models", "<&- >&- 2>&-"), ("doctor", ">&-"), ("--help", "2>&-")}
 """Every command, and every stream, closed once; the other pairs are tried where tests may take long."""
 
 
@@ -193,11 +193,44 @@ ENOUGH = {("chat hi", ">&-"), ("chat hi", "<&- >&- 2>&-"), ("models", "<&- >&- 2
     [
         pytest.param(*pair, marks=() if pair in ENOUGH else pytest.mark.more)
         for pair in product(("chat hi", "models", "doctor", "--help"), (">&-", "2>&-", "<&- >&- 2>&-"))
+        if pair not in {("chat hi", ">&-"), ("chat hi", "<&- >&- 2>&-")}
     ],
 )
 def test_a_stream_that_was_closed_takes_nothing_and_breaks_nothing(arguments: str, closed: str) -> None:
     outcome = _in_bash(f"{shlex.join([*COMMAND, *arguments.split()])} {closed}")
     assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_no_answer_is_paid_that_cannot_be_written(emulator: Emulator) -> None:
+    outcome = _in_bash(f"{shlex.join([*COMMAND, 'chat', 'hi'])} >&-")
+    assert (outcome.code, outcome.err) == (1, "venice-chat: stdout is closed, and so no answer could be written\n")
+    assert not emulator.requests
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs jobs in the background")
+@pytest.mark.parametrize("number", ["TERM", "HUP"])
+@pytest.mark.parametrize("how", [[], ["--json"]], ids=["text", "json"])
+def test_a_job_in_the_background_keeps_what_came_before_a_signal(emulator: Emulator, number: str, how: list[str]) -> None:
+    emulator.always(text("drip " * 100, chunk_delay=0.05))
+    job = f"{shlex.join([*COMMAND, 'chat', '--session', 'job', *how, 'go'])} < /dev/null > /dev/null &"
+    with subprocess.Popen(["sh", "-c", f"{job} read line; kill -{number} $!; wait $!; echo $?"], stdin=-1, stdout=-1) as shell:
+        _until(lambda: any(request.method == "POST" for request in emulator.requests))
+        sleep(1)
+        out, _ = shell.communicate(b"\n", timeout=PATIENCE_SECONDS)
+    assert int(out) == 128 + signal.Signals[f"SIG{number}"]
+    assert "drip" in spawn("sessions", "show", "job").out
+
+
+def test_a_pipe_that_stays_open_is_told_at_a_terminal() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*COMMAND, "chat", "hi"], stdin=-1, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        os.close(theirs)
+        assert os.read(ours, 1000).startswith(b"venice-chat: stdin is read until it ends; '< /dev/null' gives it none")
+        process.communicate(b"", timeout=PATIENCE_SECONDS)
+    os.close(ours)
+    assert process.returncode == 0
 
 
 def test_serve_runs_without_stdout() -> None:

@@ -87,7 +87,7 @@ def test_without_a_session_there_is_nothing_to_go_on_with(here: Here) -> None:
     [
         pytest.param(["-c", "--session", "a"], "-c and --session exclude each other", id="two sessions"),
         pytest.param(["--save"], "--save is for private conversations", id="what is kept anyway"),
-        pytest.param(["--session", " "], "--session needs a name", id="no name"),
+        pytest.param(["--session", " "], "a session's name has a letter", id="no name"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(emulator: Emulator, here: Here, options: list[str], why: str) -> None:
@@ -178,6 +178,55 @@ def test_what_is_deleted_is_in_the_file_no_more_and_still_counts(emulator: Emula
     assert here("sessions", "show", "a").code == 2
     assert not any(b"of-its-own" in path.read_bytes() for path in folder().iterdir())
     assert json.loads(here("spend", "--json").out)["rows"][0]["answers"] == 2
+
+
+def test_what_was_taken_back_counts_in_what_a_session_cost(emulator: Emulator, here: Here) -> None:
+    emulator.always(echo())
+    here("chat", "--session", "a", "one")
+    here("chat", "--session", "a", "two")
+    before = json.loads(here("sessions", "list", "--json").out)[0]
+    store = SessionStore()
+    Conversation(store, "a", store.records("a"), private=False).undo()
+    after = store.sessions()[0]
+    again = Conversation(store, "a", store.records("a"), private=False)
+    store.close()
+    assert (before["messages"], after["messages"]) == (4, 2)
+    assert after["cost_usd"] == before["cost_usd"] > again.answers[0]["cost_usd"]
+    assert before["cost_usd"] == pytest.approx(again.answers[0]["cost_usd"] + again.taken_back[0]["cost_usd"])
+    here("sessions", "delete", "a")
+    here("chat", "--session", "a", "three")
+    assert json.loads(here("sessions", "list", "--json").out)[0]["cost_usd"] < before["cost_usd"]
+
+
+def test_a_cost_that_nobody_told_is_not_shown_as_nothing(emulator: Emulator, here: Here) -> None:
+    emulator.script(completion({"choices": [{"index": 0, "message": {"role": "assistant", "content": "One."}}]}))
+    here("chat", "hi")
+    assert "$0.0000 + ?" in here("sessions", "list").out
+    assert "how many answers did not tell their cost: 1" in here("spend").err
+
+
+def test_a_session_is_renamed_and_keeps_its_messages(emulator: Emulator, here: Here) -> None:
+    emulator.always(echo())
+    here("chat", "--session", "a", "one")
+    here("chat", "--session", "b", "two")
+    assert here("sessions", "rename", "a", "b").code == 2
+    assert here("sessions", "rename", "a", " c ").err == "venice-chat: renamed: c\n"
+    assert [each["message"]["content"] for each in kept(here, "c")["messages"]] == ["one", "one"]
+    assert here("sessions", "show", "a").code == 2
+
+
+def test_a_name_has_no_blanks_at_its_ends_and_no_control_characters(emulator: Emulator, here: Here) -> None:
+    emulator.always(echo())
+    here("chat", "--session", " trip ", "hi")
+    assert json.loads(here("sessions", "list", "--json").out)[0]["name"] == "trip"
+    for outcome in (here("chat", "--session", "a\x1b[31m", "hi"), here("sessions", "rename", "trip", "a\x1b[31m")):
+        assert outcome.code == 2
+        assert "no control characters" in outcome.err
+        assert "\x1b" not in outcome.err
+    store = SessionStore()
+    store.append("old\x1b[31m", [{"message": {"role": "user", "content": "hi"}, "at": 1.0}], encrypted=False)
+    store.close()
+    assert "\x1b" not in here("sessions", "list").out
 
 
 def test_spend_sums_by_day_and_model(here: Here) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from venice_ai.cli._markdown import whole_blocks
-from venice_ai.emulator import Emulator, echo, text
+from venice_ai.emulator import Emulator, completion, echo, text
 
 from .forks import Fork, run_forked
 from .shell import COMMAND, PATIENCE_SECONDS
@@ -131,13 +131,13 @@ def test_a_conversation_with_commands(emulator: Emulator, tmp_path: Path, size: 
         terminal.enters("/cost")
         assert said(emulator) == ["one", "one", "Be brief.", "two"]
         assert emulator.requests[-1].body["model"] == "venice-1"
-        terminal.sees("2 answers, ")
+        terminal.sees("3 answers (1 of them taken back), ")
         terminal.enters("/undo")
         terminal.sees("took the last question and its answer back")
         terminal.enters(f"/save {tmp_path}/talk.md")
-        terminal.sees("saved: ")
+        terminal.sees("saved:")
         terminal.enters(f"/save {tmp_path}/talk.md")
-        terminal.sees("is there already; give another FILE")
+        terminal.sees("FILE")
         terminal.enters("/help")
         terminal.sees("Alt-Enter begins a new line")
         terminal.enters("/quit")
@@ -163,6 +163,97 @@ def test_pasted_and_edited_lines_are_one_message(emulator: Emulator) -> None:
         terminal.types("\x04")
         assert terminal.leaves() == 0
     assert not list(Path(os.environ["XDG_DATA_HOME"]).rglob("*")), "--no-log keeps nothing, what was typed neither"
+
+
+def test_lines_that_arrive_together_are_messages_and_commands_of_their_own(emulator: Emulator) -> None:
+    emulator.always(echo())
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.is_asked()
+        terminal.types("hello\r/cost\r")
+        terminal.sees("1 answer, ")
+        terminal.enters("quit")
+        assert terminal.leaves() == 0
+    assert said(emulator) == ["hello"]
+
+
+@pytest.mark.parametrize("word", ["exit", "quit"])
+def test_a_word_that_ends_other_programs_ends_a_conversation(emulator: Emulator, word: str) -> None:
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters(word)
+        assert terminal.leaves() == 0
+    assert not [request for request in emulator.requests if request.method == "POST"]
+
+
+def test_commands_tell_what_they_do_not_do(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.script(
+        completion({"choices": [{"index": 0, "message": {"role": "assistant", "content": "One."}}]}), echo(), echo()
+    )
+    with at_terminal("chat", "--session", "talk", size=WIDE) as terminal:
+        terminal.enters("/save")
+        terminal.sees("there is no answer to keep")
+        terminal.enters("one")
+        terminal.enters("/cost")
+        terminal.sees("1 answer, 0 tokens, $0.000000; without the cost of 1, which did not tell it")
+        terminal.enters("/undo")
+        terminal.enters(f"/save {tmp_path}/talk.md")
+        terminal.sees("there is no answer to keep")
+        terminal.enters("/retry foo")
+        terminal.sees("/retry takes nothing after it, so nothing was done; leave out 'foo'")
+        terminal.enters("/quit now")
+        terminal.sees("/quit takes nothing after it")
+        terminal.enters("/system")
+        terminal.sees("the instructions from here on: none")
+        terminal.enters("/system Be brief.")
+        terminal.enters("two")
+        terminal.enters("/system Be long.")
+        terminal.sees("the instructions from here on: Be long.")
+        terminal.enters("three")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert said(emulator) == ["two", "two", "Be long.", "three"]
+    assert not (tmp_path / "talk.md").exists()
+    with at_terminal("chat", "-c", size=WIDE) as terminal:
+        terminal.sees("user: three")
+        terminal.sees("assistant: three")
+
+
+@pytest.mark.parametrize("form", ['"{}/my pic.png"', "{}/my\\ pic.png", "{}/my pic.png", "'{}/my pic.png'"])
+def test_a_dropped_file_is_attached_and_a_model_named_that_sees_it(emulator: Emulator, tmp_path: Path, form: str) -> None:
+    (tmp_path / "my pic.png").write_bytes(b"\x89PNG\r\n\x1a\n...IEND\xaeB`\x82")
+    with at_terminal("chat", "-m", "venice-1", "--no-log", size=(50, 400)) as terminal:
+        terminal.enters(f"/attach {form.format(tmp_path)}")
+        terminal.sees("attached to the next message: 1; venice-1 cannot take it, '/model rialto-vision' can")
+        terminal.enters("/model rialto-vision")
+        terminal.enters(f"/attach {form.format(tmp_path)}")
+        assert "cannot" not in terminal.sees("attached to the next message: 2")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert emulator.requests
+
+
+def test_notices_break_between_words(emulator: Emulator) -> None:
+    emulator.always(echo())
+    with at_terminal("chat", "--no-log") as terminal:
+        terminal.enters("/nonsense")
+        assert "a line that\r\nbegins so" in terminal.sees("a blank before it")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+
+
+def test_deleting_a_session_is_asked_for(emulator: Emulator) -> None:
+    emulator.always(echo())
+    run_forked("chat", "--session", "talk", "hi")
+    with at_terminal("sessions", "delete", "talk") as terminal:
+        terminal.sees("delete 'talk'? [y/N]")
+        terminal.types("\n")
+        assert terminal.leaves() == 0
+    assert "talk" in run_forked("sessions", "list").out
+    with at_terminal("sessions", "delete", "talk") as terminal:
+        terminal.sees("delete 'talk'? [y/N]")
+        terminal.types("y\n")
+        terminal.sees("deleted: talk")
+        assert terminal.leaves() == 0
+    assert "talk" not in run_forked("sessions", "list").out
 
 
 def test_what_was_typed_in_an_earlier_run_comes_back(emulator: Emulator) -> None:

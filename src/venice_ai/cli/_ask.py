@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._core.privacy import Privacy
-from ..exceptions import APIError, VeniceError
+from ..exceptions import APIResponseProcessingError, VeniceError
 from ..types._base import is_object
 from . import _options, _output
 
@@ -130,9 +130,10 @@ async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: Answer
     except VeniceError as error:
         if printer.shown:
             _output.note("the answer is not whole")
-        elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
+        elif isinstance(error, APIResponseProcessingError) and error.partial is not None:  # it came as JSON instead, and whole
             printer.response = error.partial
             printer.show(error.partial)
+            return error.partial
         raise
 
 

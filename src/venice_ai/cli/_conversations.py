@@ -33,13 +33,13 @@ CREATE TABLE messages (id INTEGER PRIMARY KEY, session TEXT, encrypted INTEGER N
   model TEXT, tokens INTEGER, cost_usd REAL, text TEXT NOT NULL, record BLOB);
 CREATE INDEX by_session ON messages (session, id)"""
 _LISTED: Final = """SELECT session AS name, max(encrypted) AS encrypted, min(at) AS began, max(at) AS used,
-    count(*) AS messages, round(total(cost_usd), 9) AS cost_usd,
+    count(record) AS messages, round(total(cost_usd), 9) AS cost_usd, sum(asked IS NOT NULL AND cost_usd IS NULL) AS without_cost,
     (SELECT asked FROM messages WHERE session = m.session AND asked IS NOT NULL ORDER BY id DESC LIMIT 1) AS model,
     iif(max(encrypted), '(encrypted)', (SELECT substr(text, 1, 200) FROM messages
       WHERE session = m.session AND asked IS NULL ORDER BY text = '', id LIMIT 1)) AS first
-  FROM messages m WHERE session IS NOT NULL GROUP BY session ORDER BY max(at) DESC, max(id) DESC"""
-_EMPTY: Final = """UPDATE messages SET session = NULL, text = '', record = NULL
-  WHERE id IN (SELECT id FROM messages WHERE session = ? ORDER BY id DESC LIMIT ?)"""
+  FROM messages m WHERE session IS NOT NULL GROUP BY session HAVING messages ORDER BY max(at) DESC, max(id) DESC"""
+_EMPTY: Final = """UPDATE messages SET session = iif(:last < 0, NULL, session), text = '', record = NULL WHERE id IN (SELECT id
+  FROM messages WHERE session = :name AND (record IS NOT NULL OR :last < 0) ORDER BY id DESC LIMIT :last)"""
 _FOUND: Final = """SELECT session, at, json_extract(CAST(record AS TEXT), '$.message.role') AS role,
     snippet(words, 0, '', '', '...', 20) AS excerpt
   FROM words w JOIN messages m ON m.id = w.rowid WHERE words MATCH ? ORDER BY rank LIMIT 100"""
@@ -74,7 +74,9 @@ class SessionStore:
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The messages of a session, with what is known of each."""
-        rows = self._rows("SELECT id, encrypted, record FROM messages WHERE session = ? ORDER BY id", name)
+        rows = self._rows(
+            "SELECT id, encrypted, record FROM messages WHERE session = ? AND record IS NOT NULL ORDER BY id", name
+        )
         sealing = Sealing(None, self._key if rows and rows[0]["encrypted"] else None)
         return [sealing.open(row["record"], row["id"], "record") for row in rows]
 
@@ -91,10 +93,10 @@ class SessionStore:
                 database.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def delete(self, name: str, last: int = -1) -> None:
-        """Deletes a session, or its last messages; what is deleted is overwritten in the file."""
+        """Deletes a session, or its last messages, whose cost it still has; what is deleted is overwritten in the file."""
         with self._file.transaction() as database:
             database.execute("PRAGMA secure_delete = ON")
-            database.execute(_EMPTY, (name, last))
+            database.execute(_EMPTY, {"name": name, "last": last})
         with self._file.transaction() as database:
             database.execute("COMMIT")  # the log of changes still has the old pages; no transaction may be open for this
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -106,6 +108,16 @@ class SessionStore:
         self._rows("CREATE VIRTUAL TABLE temp.words USING fts5(text)")
         self._rows("INSERT INTO words (rowid, text) SELECT id, text FROM messages WHERE text <> ''")
         return self._rows(_FOUND, " ".join('"{}"*'.format(word.replace('"', '""')) for word in words))
+
+    def rename(self, name: str, new: str | None) -> None:
+        """Gives a session another name, also to what was taken back of it."""
+        if any(new == each["name"] for each in self.sessions()):
+            raise click.UsageError(f"there is a session {new!r} already")
+        self._rows("UPDATE messages SET session = ? WHERE session = ?", new, name)
+
+    def taken_back(self, name: str) -> list[dict[str, Any]]:
+        """What is known of the answers of a session that were taken back: `tokens` and `cost_usd`."""
+        return self._rows("SELECT tokens, cost_usd FROM messages WHERE session = ? AND record IS NULL AND asked <> ''", name)
 
     def spent(self, since: str) -> list[dict[str, Any]]:
         """What answers cost from a day on, by day and model; `without_cost` is how many did not tell."""
@@ -124,6 +136,7 @@ class Conversation:
     def __init__(self, store: SessionStore | None, name: str | None, records: list[dict[str, Any]], *, private: bool) -> None:
         self.store, self.records, self.private, self._kept = store, records, private, len(records)
         self.failed: Any = None  # the last question, if there was no answer to it
+        self.taken_back = store.taken_back(name) if store and name else []  # answers that were paid, too
         self.name = name or f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
     @property
@@ -133,7 +146,7 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What is sent: without tool calls, which nobody answers, and without questions whose answers had no text."""
+        """What is sent: the last instructions; no tool calls, which nobody answers, nor questions whose answer has no text."""
         sent: list[dict[str, Any]] = []
         for message in (each["message"] for each in self.records):
             if message["role"] != "assistant":
@@ -143,7 +156,8 @@ class Conversation:
             else:  # of a private message only what can be encrypted is sent back
                 kept = {"role", "content"} if self.private else message.keys() - {"tool_calls"}
                 sent.append({name: value for name, value in message.items() if name in kept})
-        return sent
+        last = [each for each in sent if each["role"] == "system"][-1:]
+        return [each for each in sent if each["role"] != "system" or each is last[0]]
 
     def add(self, role: str, content: str | list[dict[str, Any]]) -> None:
         """Adds a message that was not sent yet."""
@@ -179,7 +193,7 @@ class Conversation:
         if self.store is not None and self._kept > answer:  # instructions after it are kept again, with the next answer
             self.store.delete(self.name, self._kept - answer + 1)
             self._kept = answer - 1
-        del self.records[answer]
+        self.taken_back.append(self.records.pop(answer))
         return self.records.pop(answer - 1)["message"]["content"]
 
 
@@ -190,14 +204,20 @@ def session_names(_context: click.Context, _parameter: click.Parameter, begun: s
     return []
 
 
+def valid_name(given: str | None) -> str | None:
+    """A name for a session, without blanks at its ends; a UsageError if it cannot be one."""
+    if given is not None and not (given.strip() and given.isprintable()):
+        raise click.UsageError(f"a session's name has a letter, and no control characters: {given!r}")
+    return given and given.strip()
+
+
 def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
     """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
-    name, save, store, before = given["session"], given["save"], None, None
+    name, save, store, before = valid_name(given["session"]), given["save"], None, None
     for wrong, why in (
         (save and given["no_log"], "--save and --no-log exclude each other"),
         (save and not private, "--save is for private conversations (--e2ee, --min-privacy); others are kept without it"),
         (given["go_on"] and name is not None, "-c and --session exclude each other"),
-        (name is not None and not name.strip(), "--session needs a name"),
     ):
         if wrong:
             raise click.UsageError(why)

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import contextlib
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Final
 
 import click
@@ -30,7 +32,7 @@ from . import _output, _signals
 from ._ask import AskOptions, ask, chosen_model
 from ._conversations import Conversation, SessionStore
 from ._errors import did_you_mean, in_our_words
-from ._input import part_of, with_parts
+from ._input import needs_of, part_of, with_parts
 from ._markdown import printer
 from ._options import Connection
 from .sessions import markdown
@@ -65,6 +67,8 @@ class _Talk:
         session = _session(models, keeps=self.conversation.store is not None and not self.conversation.private)
         kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
         _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
+        for each in self.conversation.records[-2:] if self.conversation.answers else ():
+            _output.aside(f"{each['message']['role']}: {shorten(content_text(each['message'].get('content')) or '', 200)}\n")
         marking = DummyOutput() if is_dumb_terminal() else session.output
         try:
             while not _signals.received:
@@ -72,7 +76,7 @@ class _Talk:
                     text = _typed(session).rstrip()
                     marking.enable_bracketed_paste()  # what is pasted while an answer comes is one message, too
                     marking.flush()
-                    if command := _COMMAND.match(text):
+                    if command := _COMMAND.match("/quit" if text in {"exit", "quit"} else text):
                         self._obey(command[1], command[2].strip())
                     elif text.strip() or self.parts:
                         self._ask(with_parts(text, self.parts))
@@ -93,9 +97,13 @@ class _Talk:
             self.conversation.settle(screen.response, screen.asked)
 
     def _obey(self, name: str, rest: str) -> None:
-        unknown = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
+        words, act = _COMMANDS.get(name, ("", None))
+        told = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
         try:
-            told = _COMMANDS[name][1](self, rest) if name in _COMMANDS else unknown + did_you_mean(name, _COMMANDS)
+            if act and rest and words[0].islower():
+                told = f"{name} takes nothing after it, so nothing was done; leave out {rest!r}"
+            else:
+                told = act(self, rest) if act else told + did_you_mean(name, _COMMANDS)
         except (VeniceError, OSError, click.UsageError) as error:
             told = in_our_words(error)
         if told:
@@ -113,15 +121,24 @@ class _Talk:
     def system(self, text: str) -> str:
         if text:
             self.conversation.add("system", text)
-        return "" if text else "/system needs the instructions"
+        told = next((each["content"] for each in self.conversation.messages if each["role"] == "system"), "none")
+        return f"the instructions from here on: {told}"
 
     def attach(self, given: str) -> str:
         if not given:
             return "/attach needs a file or an address"
+        if not Path(given).expanduser().exists():
+            with contextlib.suppress(ValueError):  # a quote that is not closed
+                given = " ".join(shlex.split(given))  # a terminal into which a file is dropped quotes its name
         self.parts.append(part_of(given))
-        return f"attached to the next message: {len(self.parts)}"
+        told, model, needs = f"attached to the next message: {len(self.parts)}", self.options.model, needs_of(self.parts)
+        wanted = replace(self.options, model=None, needs={"preferred_models": [model], **needs})
+        able = self.runner.run(chosen_model(self.client, wanted)) if needs else model
+        return told if able == model else f"{told}; {model} cannot take it, '/model {able}' can"
 
     def save(self, name: str) -> str:
+        if not self.conversation.answers:
+            return "there is no answer to keep"
         if name:
             path = Path(name).expanduser()
             if path.exists():
@@ -151,8 +168,11 @@ class _Talk:
         return "took the last question and its answer back" if self.conversation.undo() else "there is nothing to take back"
 
     def cost(self, _: str) -> str:
-        tokens, cost = (sum(each[what] or 0 for each in self.conversation.answers) for what in ("tokens", "cost_usd"))
-        return f"{len(self.conversation.answers)} answers, {tokens:,} tokens, ${cost:.6f}"
+        back, paid = len(self.conversation.taken_back), [*self.conversation.answers, *self.conversation.taken_back]
+        tokens, cost = (sum(each[what] or 0 for each in paid) for what in ("tokens", "cost_usd"))
+        told = f"{len(paid)} answer{'s' * (len(paid) != 1)}{f' ({back} of them taken back)' * bool(back)}, {tokens:,} tokens"
+        unknown = sum(each["cost_usd"] is None for each in paid)
+        return f"{told}, ${cost:.6f}" + f"; without the cost of {unknown}, which did not tell it" * bool(unknown)
 
     def end(self, _: str) -> str:
         raise EOFError
@@ -161,7 +181,7 @@ class _Talk:
 _COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
     "/help": ("list what can be typed", _Talk.help),
     "/model": ("[ID] show or change the model", _Talk.model),
-    "/system": ("TEXT instructions from here on", _Talk.system),
+    "/system": ("[TEXT] show or replace the instructions", _Talk.system),
     "/attach": ("FILE|URL add to the next message", _Talk.attach),
     "/save": ("[FILE] write it to a new Markdown file, or keep a private conversation", _Talk.save),
     "/copy": ("copy the last answer", _Talk.copy),
@@ -195,8 +215,8 @@ def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
     @keys.add("enter")
     @keys.add("c-j")
     def _send(event: KeyPressEvent) -> None:
-        # Where a terminal does not mark what is pasted, more keys are there at once: nobody types so fast.
-        pasted = event.data and event.key_processor.input_queue
+        # A dumb terminal does not mark what is pasted: more keys are there at once, and nobody types so fast.
+        pasted = is_dumb_terminal() and event.data and event.key_processor.input_queue
         event.current_buffer.insert_text("\n") if pasted else event.current_buffer.validate_and_handle()
 
     @keys.add("escape", "enter")

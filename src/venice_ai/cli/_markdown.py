@@ -1,20 +1,34 @@
-"""Answers on a terminal, their Markdown drawn while they come: a block (such as a list) again and again until it is whole."""
+"""Answers on a terminal, their Markdown drawn while they come: of a block that is not whole yet, what the window has room for.
+
+What is whole, or taller than the window, is printed for good. How far that went in a block is a number of letters and digits,
+for these keep their order when what follows them, or another width, moves them to another line.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from functools import partial
+from collections import Counter, deque
+from collections.abc import Iterable
+from html import unescape
+from typing import Any, ClassVar
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from rich import markdown
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.markdown import Markdown
+from rich.segment import Segment, SegmentLines
+from rich.text import Text
 
 from . import _output
 from ._ask import AnswerPrinter
 
-_rendered = partial(Markdown, hyperlinks=False)
-_FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
+_LETTER = re.compile(r"[^\W_]")
+_FENCED = r"^(?:[ >]|[-*+] |\d+[.)] )*(```+(?![^\n]*`)|~~~+).*?(?:^[ >]*\1[`~]*[ \t]*$|\Z)"
+_PARTS = re.compile(rf"{_FENCED}|\n\s*\n(?=\S)", re.MULTILINE | re.DOTALL)
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable(["reference", "autolink"])
 
 
 def printer(*, reasoning: bool) -> AnswerPrinter:
@@ -24,31 +38,108 @@ def printer(*, reasoning: bool) -> AnswerPrinter:
 
 
 def whole_blocks(text: str) -> int:
-    """How many characters of an unfinished text are whole blocks: up to the last blank line that is in no fence."""
-    end = text.rfind("\n\n") + 2
-    while end > 1 and len(_FENCE.findall(text, 0, end)) % 2:
-        end = text.rfind("\n\n", 0, end - 2) + 2
-    return end if end > 1 else 0
+    """How many characters are whole blocks: up to the last blank line that is in no fence, and before no indented line."""
+    return max((found.end() for found in _PARTS.finditer(text) if not found[1]), default=0)
 
 
-class MarkdownPrinter(AnswerPrinter):
-    """Prints an answer as rendered Markdown."""
+class _Cell(markdown.TableDataElement):
+    def __init__(self, justify: Any) -> None:
+        super().__init__(justify)
+        self.content.overflow = "fold"  # a long word is not cut
+
+
+class _Code(markdown.CodeBlock):
+    @classmethod
+    def create(cls, markdown: markdown.Markdown, token: Token) -> markdown.CodeBlock:
+        return cls(token.info.strip(), markdown.code_theme)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from [Text(self.lexer_name, "dim")] if self.lexer_name else ()
+        yield from super().__rich_console__(console, options)
+
+
+class _Markdown(markdown.Markdown):
+    elements: ClassVar[Any] = {**markdown.Markdown.elements, "fence": _Code, "td_open": _Cell, "th_open": _Cell}
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", hyperlinks=False)
+        self.parsed = _PARSER.parse(text)
+
+
+class MarkdownPrinter(AnswerPrinter, Live):
+    """Prints an answer as rendered Markdown, and draws what is not final while it grows."""
+
+    _text, _printed = "", 0  # what is not printed for good, but for so many letters of it
 
     def __init__(self, *, reasoning: bool) -> None:
-        super().__init__(reasoning=reasoning)
-        self._block = ""
-        self._live = Live(get_renderable=lambda: _rendered(self._block), transient=True, refresh_per_second=8)
+        AnswerPrinter.__init__(self, reasoning=reasoning)
+        Live.__init__(self, console=Console(), transient=True, refresh_per_second=8)
+        self._came = deque[str]()  # what is to be drawn, by another thread
 
     def write(self, text: str) -> None:
-        self._live.start()
-        self._block += _output.printable(text)
-        if end := whole_blocks(self._block):
-            whole, self._block = self._block[:end], self._block[end:]
-            self._live.console.print(_rendered(whole), "")
+        self._came.append(_output.printable(text))
+        self.start()
 
     def end(self) -> None:
-        if self._live.is_started:
-            self._live.stop()
-            self._live.console.print(_rendered(self._block))
-            self._block, self._in_line = "", False
+        if self.is_started:
+            self.stop()
+            self._in_line = False
         super().end()
+
+    def refresh(self) -> None:
+        """Prints for good what is whole or finds no room, and draws the rest."""
+        while self._came:
+            self._text += self._came.popleft()
+        done = list[list[Segment]]()
+        if end := whole_blocks(self._text):
+            done = [*self._rest(self._text[:end]), []]
+            self._text, self._printed = self._text[end:], 0
+        rest, room = self._rest(self._text), max(self.console.height - 1, 1)
+        gone = max(self._final(rest[:-room], text) for text in (self._text, unescape(self._text)))
+        self._printed += len(_letters(rest[:gone]))
+        if gone and (opening := re.match(r"(?:```|~~~).*\n", self._text)):
+            # Of long code only the lines that are left are drawn again.
+            last = [*_LETTER.finditer(self._text)][self._printed - 1].start()
+            left = max(self._text.rfind("\n", 0, last) + 1, opening.end())
+            self._printed -= len(_LETTER.findall(self._text, opening.end(), left))
+            self._text = opening[0] + self._text[left:]
+        with self.console:  # in one write
+            for drawn, over in ([], [*done, *rest[:gone]]), (rest[gone:][-room:], []):
+                self.update(SegmentLines(drawn, new_lines=True))
+                super().refresh()
+                if over:
+                    self.console.print(SegmentLines(over, new_lines=True), end="")
+
+    def stop(self) -> None:
+        """Prints what is left."""
+        super().stop()
+        self.console.print(SegmentLines(self._rest(self._text), new_lines=True), end="")
+        self._text, self._printed = "", 0
+
+    def _rest(self, text: str) -> list[list[Segment]]:
+        """The lines of a text that were not printed yet."""
+        lines = self.console.render_lines(_Markdown(text), pad=False)
+        if Counter(_LETTER.findall(unescape(text))) - Counter(_letters(lines)):  # Markdown would hide some of it
+            lines = self.console.render_lines(Text(text), pad=False)
+        left = self._printed
+        for index, line in enumerate(lines if left else ()):
+            here = len(_letters([line]))
+            if here >= left:  # the end is within the line when the width is another one than before
+                text = re.sub(rf"(?:[\W_]*[^\W_]){{{left}}}", "", "".join(each.text for each in line), count=1)
+                return [*([[Segment(text)]] if here > left else ()), *lines[index + 1 :]]
+            left -= here
+        return [] if left else lines
+
+    def _final(self, lines: list[list[Segment]], text: str) -> int:
+        """How many of the lines have together just the letters that are next in the text: not those that end within a row."""
+        final, place, letters, more = 0, self._printed, _LETTER.findall(text), Counter[str]()
+        for number, here in enumerate((_letters([line]) for line in lines), 1):
+            more.update(here)
+            more.subtract(letters[place : place + len(here)])
+            place += len(here)
+            final = number if here and not any(more.values()) else final
+        return final
+
+
+def _letters(lines: Iterable[Iterable[Segment]]) -> list[str]:
+    return _LETTER.findall("".join(segment.text for line in lines for segment in line))

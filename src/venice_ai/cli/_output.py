@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import Any, TextIO
 from unicodedata import east_asian_width
 
@@ -43,7 +44,16 @@ def write_json(value: Any) -> None:
 
 def note(text: str) -> None:
     """Tells something that is not the result."""
-    _write(sys.stderr, f"venice-chat: {text}\n")
+    text = f"venice-chat: {text}"
+    if sys.stderr.isatty():  # which would break lines within words
+        text = fill(text, _columns(), replace_whitespace=False, break_long_words=False, break_on_hyphens=False)
+    _write(sys.stderr, f"{text}\n")
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size  # the help does without it
+
+    return get_terminal_size().columns
 
 
 def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int:
@@ -103,11 +113,8 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), 
     if as_json:
         write_json(rows)
     elif rows:
-        from shutil import get_terminal_size  # the help does without it
-
-        cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
-        width = get_terminal_size().columns if sys.stdout.isatty() else None
-        line(aligned([list(columns), *cells], leave_out, width))
+        cells = [[printable(" ".join(form.format_map(row).split())) for form in columns.values()] for row in rows]
+        line(aligned([list(columns), *cells], leave_out, _columns() if sys.stdout.isatty() else None))
     else:
         note(empty)
 

@@ -22,10 +22,9 @@ def stop(number: int, _: object) -> None:
     # A shell passes SIGHUP on to what the system has told already.
     signal.signal(number, end if number == signal.SIGTERM else signal.SIG_IGN)
     received.add(number)
-    if callable(signal.getsignal(signal.SIGINT)):
-        signal.raise_signal(signal.SIGINT)
-    else:  # a job in the background of a script ignores it
-        end(number)
+    if not callable(signal.getsignal(signal.SIGINT)):  # a job in the background of a script ignores it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 def handle(handler: Callable[[int, object], None]) -> None:

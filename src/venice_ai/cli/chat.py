@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,11 +60,18 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
 
     Conversations are kept in a file that only you may read ('venice-chat sessions'), but for private ones.
     """
+    if sys.__stdout__ is None:
+        raise click.ClickException("stdout is closed, and so no answer could be written")
     sent = _sent(given)
     floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
     if given["system"] is not None:
         require_text("--system", given["system"])
+    waits = Timer(2.0, _output.note, ["stdin is read until it ends; '< /dev/null' gives it none"])
+    waits.daemon = True
+    if sys.stderr.isatty():
+        waits.start()
     text = prompt_from(prompt)
+    waits.cancel()
     parts = [part_of(each) for each in given["attach"]]
     schema = None if given["schema"] is None else response_format(given["schema"])
     if floor:

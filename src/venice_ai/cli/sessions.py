@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -12,10 +13,10 @@ import click
 
 from ..types.api.chat import content_text
 from . import _options, _output
-from ._conversations import SessionStore, session_names
+from ._conversations import SessionStore, session_names, valid_name
 
 _COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "MODEL": "{model}"}
-_COLUMNS.update({"COST": "${cost_usd:.4f}", "FIRST WORDS": "{first}"})
+_COLUMNS.update({"COST": "{cost}", "FIRST WORDS": "{first}"})
 
 
 @click.group(no_args_is_help=False)
@@ -29,11 +30,14 @@ def sessions() -> None:
 @sessions.command("list")
 @_options.json
 def list_(as_json: bool) -> None:
-    """List the sessions, the last one that was used first."""
+    """List the sessions, the last one that was used first. COST counts what was taken back, too; '?' is what nobody told."""
     with closing(SessionStore()) as store:
         found = store.sessions()
-    rows = found if as_json else [{**each, "time": _time(each["used"])} for each in found]
-    _output.table(rows, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept")
+    costs = [f"${each['cost_usd']:.4f}{' + ?' * bool(each['without_cost'])}" for each in found]
+    rows = [{**each, "time": _time(each["used"]), "cost": cost} for each, cost in zip(found, costs, strict=True)]
+    _output.table(
+        found if as_json else rows, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept"
+    )
 
 
 @sessions.command()
@@ -67,13 +71,30 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 
 @sessions.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=session_names)
+@click.option("--yes", is_flag=True, help="Do not ask, which is done at a terminal.")
 @_options.json
-def delete(names: tuple[str, ...], as_json: bool) -> None:
+def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete sessions; their text is overwritten. 'spend' still counts what they cost."""
     with closing(SessionStore()) as store:
-        for found in [store.find(name) for name in names]:
-            store.delete(found["name"])
+        found = [store.find(name)["name"] for name in names]
+        if not yes and sys.stdin is not None and sys.stdin.isatty():
+            _output.aside(f"delete {', '.join(map(repr, found))}? [y/N] ")
+            if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+                return
+        for name in found:
+            store.delete(name)
     _output.write_json({"deleted": names}) if as_json else _output.note(f"deleted: {', '.join(names)}")
+
+
+@sessions.command()
+@click.argument("name", shell_complete=session_names)
+@click.argument("new")
+@_options.json
+def rename(name: str, new: str, as_json: bool) -> None:
+    """Give a session a NEW name."""
+    with closing(SessionStore()) as store:
+        store.rename(store.find(name)["name"], known := valid_name(new))
+    _output.write_json({"renamed": known}) if as_json else _output.note(f"renamed: {known}")
 
 
 @click.command()
@@ -90,7 +111,7 @@ def spend(days: int, as_json: bool) -> None:
     columns = {"DAY": "{day}", "MODEL": "{model}", "ANSWERS": "{answers:,}", "TOKENS": "{tokens:,}", "COST": "${cost_usd:.6f}"}
     _output.table([*found, {"day": "total", "model": "", **sums}], columns, ("TOKENS", "ANSWERS"), as_json=False)
     if sums["without_cost"]:
-        _output.note(f"{sums['without_cost']:,} answers did not tell their cost")
+        _output.note(f"how many answers did not tell their cost: {sums['without_cost']:,}")
 
 
 def markdown(record: dict[str, Any]) -> str:
