@@ -33,7 +33,8 @@ CREATE TABLE messages (id INTEGER PRIMARY KEY, session TEXT, encrypted INTEGER N
   model TEXT, tokens INTEGER, cost_usd REAL, text TEXT NOT NULL, record BLOB);
 CREATE INDEX by_session ON messages (session, id)"""
 _LISTED: Final = """SELECT session AS name, max(encrypted) AS encrypted, min(at) AS began, max(at) AS used,
-    count(record) AS messages, round(total(cost_usd), 9) AS cost_usd, sum(asked IS NOT NULL AND cost_usd IS NULL) AS without_cost,
+    count(record) AS messages, round(total(cost_usd), 9) AS cost_usd,
+    sum(asked IS NOT NULL AND cost_usd IS NULL) AS without_cost,
     (SELECT asked FROM messages WHERE session = m.session AND asked IS NOT NULL ORDER BY id DESC LIMIT 1) AS model,
     iif(max(encrypted), '(encrypted)', (SELECT substr(text, 1, 200) FROM messages
       WHERE session = m.session AND asked IS NULL ORDER BY text = '', id LIMIT 1)) AS first
