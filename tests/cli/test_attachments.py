@@ -2,74 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
-from venice_ai.cli._input import MOST_BYTES, needs_of, part_of, response_format
+from venice_ai.cli._input import needs_of, part_of, response_format
 from venice_ai.emulator import Emulator, text
 
 from .shell import Here
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"IEND\xaeB`\x82"
-
-
-@pytest.mark.parametrize(
-    ("content", "part"),
-    [
-        pytest.param(
-            PNG, {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
-        ),
-        pytest.param(
-            b"%PDF-1.7",
-            {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0xLjc=", "filename": "given"}},
-        ),
-        pytest.param(b"fLaC", {"type": "input_audio", "input_audio": {"data": "ZkxhQw==", "format": "flac"}}),
-        pytest.param("Città".encode(), {"type": "text", "text": "\n\ngiven:\n\nCittà"}),
-    ],
-    ids=["image", "pdf", "audio", "text"],
-)
-def test_a_file_is_what_its_first_bytes_say(tmp_path: Path, content: bytes, part: dict[str, Any]) -> None:
-    (tmp_path / "given").write_bytes(content)
-    assert part_of(str(tmp_path / "given")) == part
-
-
-@pytest.mark.parametrize(
-    ("url", "kind"),
-    [("https://a.test/b.jpg?c=d", "image_url"), ("https://a.test/b.pdf", "file"), ("https://a.test/v.mp4", "video_url")],
-)
-def test_an_address_is_passed_on(url: str, kind: str) -> None:
-    part = part_of(url)
-    assert part["type"] == kind
-    assert url in json.dumps(part)
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        pytest.param(None, "cannot be attached", id="no such file"),
-        pytest.param(b"", "between 1 and", id="empty"),
-        pytest.param(b"\0\1\2", "neither an image", id="another kind"),
-        pytest.param(b"a" * 5000 + b"\xff", "cannot be attached", id="no text after all"),
-        pytest.param(PNG[:-4], "is cut off: the end of an image/png is missing", id="a part of an image"),
-    ],
-)
-def test_what_cannot_be_attached_is_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
-    if content is not None:
-        (tmp_path / "given").write_bytes(content)
-    with pytest.raises(click.UsageError, match=why):
-        part_of(str(tmp_path / "given"))
-
-
-@pytest.mark.parametrize("url", ["ftp://a.test/b.png", "https://a.test/b.mp3"])
-def test_an_address_that_venice_does_not_load_is_refused(url: str) -> None:
-    with pytest.raises(click.UsageError, match=r"download it; addresses of http and https are passed on"):
-        part_of(url)
 
 
 @pytest.mark.parametrize(
@@ -93,24 +35,6 @@ def test_a_schema_that_cannot_be_one_is_refused_with_the_reason(
     assert why in outcome.err
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
-    with (tmp_path / "given").open("wb") as file:
-        file.truncate(1000 * MOST_BYTES)
-    with pytest.raises(click.UsageError, match="between 1 and"):
-        part_of(str(tmp_path / "given"))
-
-
-def test_a_pipe_is_no_attachment(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "given")
-    with pytest.raises(click.UsageError, match="is not a file"):
-        part_of(str(tmp_path / "given"))
-
-
-def test_audio_is_no_address() -> None:
-    with pytest.raises(click.UsageError, match="download it"):
-        part_of("https://a.test/b.mp3")
-
-
 def test_what_a_model_must_be_able_to_do() -> None:
     image, audio = part_of("https://a.test/b.png"), {"type": "input_audio"}
     assert needs_of([image, audio]) == {"require_vision": True, "require_audio_input": True}
@@ -125,7 +49,35 @@ def test_a_model_that_sees_is_taken_for_an_image(emulator: Emulator, here: Here)
 
 
 def test_an_attachment_is_refused_before_anything_is_sent(emulator: Emulator, here: Here) -> None:
-    assert here("chat", "-a", "nowhere.png", "What is this?").code == 2
+    outcome = here("chat", "-a", "nowhere.png", "What is this?")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "nowhere.png cannot be attached: " in outcome.err
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_what_is_piped_can_be_attached(emulator: Emulator, here: Here, name: str) -> None:
+    assert here("chat", "-a", name, "What is this?", stdin=b"%PDF-1.7").code == 0
+    words, file = emulator.requests[-1].body["messages"][0]["content"]
+    assert words == {"type": "text", "text": "What is this?"}
+    assert file["file"] == {"file_data": "data:application/pdf;base64,JVBERi0xLjc=", "filename": "stdin"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "why"),
+    [
+        pytest.param(["-a", "-", "hi"], b"", "stdin has 0 bytes", id="nothing is piped"),
+        pytest.param(["-a", "-", "hi"], b"\0", "stdin is neither an image", id="another kind"),
+        pytest.param(["-a", "-"], b"text", "the prompt is empty", id="no words"),
+        pytest.param(["-a", "-", "see", "-"], b"text", "cannot be a part of the prompt as well", id="twice"),
+    ],
+)
+def test_what_is_piped_and_cannot_be_attached_is_refused(
+    emulator: Emulator, here: Here, arguments: list[str], stdin: bytes, why: str
+) -> None:
+    outcome = here("chat", *arguments, stdin=stdin)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert why in outcome.err
     assert emulator.requests == []
 
 

@@ -33,7 +33,9 @@ venice-chat chat -c --web-search on --usage And today?
 @click.argument("prompt", nargs=-1)
 @_options.model
 @_options.system
-@click.option("-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Add an image, PDF, audio or text.")
+@click.option(
+    "-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Add an image, PDF, audio or text; - is stdin."
+)
 @_options.schema
 @click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
@@ -63,7 +65,7 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
     floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
     if given["system"] is not None:
         require_text("--system", given["system"])
-    text = prompt_from(prompt)
+    text = prompt_from(prompt, given["attach"])
     parts = [part_of(each) for each in given["attach"]]
     schema = None if given["schema"] is None else response_format(given["schema"])
     if floor:
