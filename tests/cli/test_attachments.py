@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -17,22 +18,47 @@ from .shell import Here
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        pytest.param("x: foo", "'x: foo' is not a field of these types", id="no such type"),
-        pytest.param("", "'' is not a field of these types", id="nothing"),
+        pytest.param("x: foo", "'x: foo' is not NAME: TYPE with a type of str, int", id="no such type"),
+        pytest.param("", "it is neither MODULE:CLASS", id="nothing"),
+        pytest.param("name", "it is neither MODULE:CLASS", id="a word"),
         pytest.param("a: str, a: int", "it names a field twice", id="a field twice"),
         pytest.param("list.json", "it holds no JSON object", id="a list"),
-        pytest.param("none.json", "No such file", id="no such file"),
+        pytest.param("broken.json", "it is not JSON: Expecting value", id="a file with a syntax error"),
+        pytest.param("none.json", "No such file or directory", id="no such file"),
+        pytest.param("no_such_module:A", "ModuleNotFoundError: No module named 'no_such_module'", id="no such module"),
+        pytest.param(".a:A", ".a cannot be imported", id="no module"),
+        pytest.param("module_with_a_syntax_error:A", "SyntaxError: '(' was never closed", id="a module with a syntax error"),
+        pytest.param("module_that_raises:A", "RuntimeError: boom", id="a module that raises"),
+        pytest.param("module_that_exits:A", "SystemExit: 3", id="a module that exits"),
+        pytest.param("json:nothing", "json has no class nothing", id="no such class"),
+        pytest.param("json:dumps", "json has no class dumps", id="a function"),
     ],
 )
+@pytest.mark.parametrize("as_json", [False, True], ids=["in words", "as JSON"])
 def test_a_schema_that_cannot_be_one_is_refused_with_the_reason(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, why: str
+    emulator: Emulator, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, why: str, as_json: bool
 ) -> None:
-    (tmp_path / "list.json").write_text("[1, 2]", encoding="utf-8")
+    for name, source in {
+        "list.json": "[1, 2]",
+        "broken.json": '{"a":',
+        "module_with_a_syntax_error.py": "class A(",
+        "module_that_raises.py": "raise RuntimeError('boom')",
+        "module_that_exits.py": "raise SystemExit(3)",
+    }.items():
+        (tmp_path / name).write_text(source, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    outcome = here("chat", "--schema", given, "hi")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert f"--schema {given!r} is neither MODULE:CLASS" in outcome.err
-    assert why in outcome.err
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    outcome = here("chat", "--schema", given, *(["--json"] if as_json else []), "hi")
+    assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
+    said = json.loads(outcome.err)["error"]["message"] if as_json else outcome.err.removeprefix("venice-chat: ")
+    assert said.startswith(f"--schema {given!r}: {why}" if ":" not in given or ": " in given else f"--schema {given!r}: ")
+    assert why in said
+
+
+@pytest.mark.parametrize("name", ["model_config", "class", "copy"])
+def test_a_field_may_have_any_name(emulator: Emulator, here: Here, name: str) -> None:
+    emulator.script(text(json.dumps({name: "x"})))
+    assert json.loads(here("chat", "--schema", f"{name}: str", "hi").out) == {name: "x"}
 
 
 def test_what_a_model_must_be_able_to_do() -> None:

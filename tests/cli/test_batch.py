@@ -226,7 +226,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
         pytest.param(["other.jsonl", *CLASSIFY], "line 2: there is no column 'text'", id="a column that a row lacks"),
         pytest.param(
-            ["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "is neither MODULE:CLASS, a .json", id="no class"
+            ["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "No module named 'nowhere'", id="no class"
         ),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "list.json"], "list.json", id="a schema of no object"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "n=2"], "one answer a row", id="several answers"),

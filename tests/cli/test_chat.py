@@ -264,3 +264,18 @@ async def test_an_encrypted_answer_is_shown_with_the_level_of_its_enclave(
     out, err = capsys.readouterr()
     assert out == "Behind the third arch.\n"
     assert "end-to-end encrypted; the enclave was verified at level hardware" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["chat", "--session", "bad\udcff", "hi"], id="the name of a session"),
+        pytest.param(["sessions", "search", "bad\udcff"], id="what is searched"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_before_anything_is_asked(
+    emulator: Emulator, here: Here, arguments: list[str]
+) -> None:
+    outcome = here(*arguments)
+    assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
+    assert "is not UTF-8 text" in outcome.err

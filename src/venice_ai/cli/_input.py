@@ -9,14 +9,16 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import click
+from typing_extensions import TypedDict
 
 from ..types._base import is_object
 
 STDIN: Final = frozenset({"-", "/dev/stdin", "/dev/fd/0"})
 _NEEDS: Final = {"image_url": "require_vision", "input_audio": "require_audio_input", "video_url": "require_video_input"}
+_typed_dict: Any = TypedDict  # of names that are known when it runs
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _TYPES |= {f"list[{name}]": list[kind] for name, kind in _TYPES.items()}  # type: ignore[valid-type]
 _FIELD = re.compile(rf"\s*([A-Za-z]\w*)\s*:\s*({'|'.join(map(re.escape, _TYPES))})\s*")
@@ -87,29 +89,48 @@ def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:
 def response_format(given: str) -> Any:
     """A class, or the format of a JSON schema; a UsageError if it is neither."""
     fields = {field.strip(): _FIELD.fullmatch(field) for field in given.split(",")}
-    named: dict[str, Any] = {found[1]: (_TYPES[found[2]], ...) for found in fields.values() if found}
+    named = {found[1]: _TYPES[found[2]] for found in fields.values() if found}
     path = Path(given)
     try:
         if len(named) == given.count(",") + 1:
-            from pydantic import create_model
+            return _typed_dict("Answer", named)
+        if given.endswith(".json") or (path.exists() and not path.is_dir()):
+            return _schema_in(path)
+        if of_module := re.fullmatch(r"([\w.]+):(\w+)", given):
+            return _class_in(*of_module.groups())
+        if ":" not in given:
+            raise ValueError("it is neither MODULE:CLASS, a .json file with a schema, nor fields such as 'name: str'")
+        unknown = (
+            f"{field!r} is not NAME: TYPE with a type of {', '.join(_TYPES)}" for field, found in fields.items() if not found
+        )
+        raise ValueError(next(unknown, "it names a field twice"))
+    except OSError as error:
+        raise click.UsageError(f"--schema {given!r}: {error.strerror}") from None
+    except ValueError as error:
+        raise click.UsageError(f"--schema {given!r}: {error}") from error
 
-            return create_model("Answer", **named)
-        if not (given.endswith(".json") or (path.exists() and not path.is_dir())):
-            module, _, name = given.partition(":")
-            if not name.isidentifier():
-                unknown = (f"{field!r} is not a field of these types" for field, found in fields.items() if not found)
-                raise ValueError(next(unknown, "it names a field twice"))
-            sys.path.insert(0, str(Path.cwd()))
-            return getattr(import_module(module), name)
-        if path.is_fifo() and path.parent != Path("/dev/fd"):
-            raise ValueError("it is a pipe, into which nobody may write")
-        from .._structured.strict_schema import strict_schema  # it needs pydantic
 
-        if not is_object(schema := json.loads(path.read_bytes())):
-            raise ValueError("it holds no JSON object")
-        schema = strict_schema(schema)
-    except (ImportError, AttributeError, ValueError, OSError) as error:
-        what = f"MODULE:CLASS, a .json file with a schema, nor fields such as 'name: str' ({', '.join(_TYPES)})"
-        raise click.UsageError(f"--schema {given!r} is neither {what}: {error}") from None
+def _schema_in(path: Path) -> dict[str, Any]:
+    if path.is_fifo() and path.parent != Path("/dev/fd"):
+        raise ValueError("it is a pipe, into which nobody may write")
+    from .._structured.strict_schema import strict_schema  # it needs pydantic
+
+    try:
+        schema = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    if not is_object(schema):
+        raise ValueError("it holds no JSON object")
     name = path.stem if path.suffix else "schema"  # that of a pipe is another one each time
-    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": strict_schema(schema)}}
+
+
+def _class_in(module: str, name: str) -> Any:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(import_module(module), name, None)
+    except (Exception, SystemExit) as error:  # of the user's code
+        raise ValueError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) or get_origin(found) or is_object(found)):
+        raise ValueError(f"{module} has no class {name}")
+    return found

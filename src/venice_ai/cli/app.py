@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -63,15 +64,11 @@ def app(context: click.Context) -> None:
         _output.line(context.get_help())
 
 
-@click.command(epilog='\b\neval "$(venice-chat completion bash)"  # in ~/.bashrc')
+@click.command(epilog='\b\neval "$(venice-chat completion bash)"  # in ~/.bashrc; of zsh in ~/.zshrc')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script with which SHELL completes commands, options, model ids and attacks (--tee-fault)."""
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    assert kind is not None, "click knows all three"
-    _output.line(kind(app, {}, "venice-chat", COMPLETION_VARIABLE).source())
+    _output.line(Path(__file__).with_name(f"completion.{shell}").read_text("utf-8"))
 
 
 def run(arguments: list[str]) -> int:

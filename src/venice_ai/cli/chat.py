@@ -63,8 +63,8 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
     """
     sent = _sent(given)
     floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
-    if given["system"] is not None:
-        require_text("--system", given["system"])
+    for name in ("system", "session"):
+        require_text(f"--{name}", given[name] or "")
     text = prompt_from(prompt, given["attach"])
     parts = [part_of(each) for each in given["attach"]]
     schema = None if given["schema"] is None else response_format(given["schema"])
