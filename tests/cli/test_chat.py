@@ -279,3 +279,21 @@ def test_bytes_that_are_no_text_are_refused_before_anything_is_asked(
     outcome = here(*arguments)
     assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
     assert "is not UTF-8 text" in outcome.err
+
+
+SEARCH = ["chat", "-m", "llama-3.3-70b", "--web-search", "on", "--no-log"]
+
+
+def test_the_sources_of_an_answer_are_told_with_its_usage_and_never_on_stdout(here: Here) -> None:
+    told, plain, bare = (here(*SEARCH, *more, "hi") for more in (["--usage"], [], ["--usage", "--web-search", "off"]))
+    assert "[1] Venice, the emulated city, https://example.org/venice\n[2] Lagoons, explained, " in told.err
+    assert "example.org" not in told.out + plain.out + plain.err + bare.err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--temperature", "3"), ("--seed", "0"), ("--max-tokens", "0")])
+def test_a_value_out_of_range_is_told_with_the_option_that_was_typed(
+    emulator: Emulator, here: Here, option: str, value: str
+) -> None:
+    outcome = here("chat", option, value, "hi")
+    assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
+    assert f"Invalid value for '{option}': {value}" in outcome.err

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-
 PATIENCE_SECONDS = 30.0
 # In place of `venice-chat`: completes as it does, and keeps what it is run with.
 PROGRAM = """#!/bin/sh
-if [ -n "$_VENICE_CHAT_COMPLETE" ]; then {python} -m venice_ai.cli; : > {folder}/completed; exit; fi
+if [ -n "$_VENICE_CHAT_COMPLETE" ]; then {python} -m venice_ai; : > {folder}/completed; exit; fi
 printf '%s\\n' "$@" > {folder}/new
 mv {folder}/new {folder}/run
 """
@@ -99,7 +99,7 @@ def test_a_description_with_a_comma_is_whole_in_fish(here: Here, tmp_path: Path)
     if shutil.which("fish") is None:
         pytest.skip("fish is not installed")
     program = tmp_path / "venice-chat"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m venice_ai.cli "$@"\n', "utf-8")
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m venice_ai "$@"\n', "utf-8")
     program.chmod(0o700)
     (tmp_path / "script").write_text(here("completion", "fish").out, "utf-8")
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}

@@ -104,10 +104,8 @@ def response_format(given: str) -> Any:
             f"{field!r} is not NAME: TYPE with a type of {', '.join(_TYPES)}" for field, found in fields.items() if not found
         )
         raise ValueError(next(unknown, "it names a field twice"))
-    except OSError as error:
-        raise click.UsageError(f"--schema {given!r}: {error.strerror}") from None
-    except ValueError as error:
-        raise click.UsageError(f"--schema {given!r}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"--schema {given!r}: {error}") from None
 
 
 def _schema_in(path: Path) -> dict[str, Any]:
@@ -115,11 +113,7 @@ def _schema_in(path: Path) -> dict[str, Any]:
         raise ValueError("it is a pipe, into which nobody may write")
     from .._structured.strict_schema import strict_schema  # it needs pydantic
 
-    try:
-        schema = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"it is not JSON: {error}") from None
-    if not is_object(schema):
+    if not is_object(schema := json.loads(path.read_bytes())):
         raise ValueError("it holds no JSON object")
     name = path.stem if path.suffix else "schema"  # that of a pipe is another one each time
     return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": strict_schema(schema)}}

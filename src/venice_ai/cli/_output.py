@@ -8,10 +8,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, TextIO
 from unicodedata import east_asian_width
 
+_LEAST_CELLS = 42  # of the last column: what is longer is cut
+_last = {"stdout": "\n"}  # the last character that was written
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
 _TAKEN = str.maketrans({"\n": "\n", "\t": "\t", "\r": ""})
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}") | _TAKEN
@@ -42,8 +44,9 @@ def write_json(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Tells something that is not the result."""
-    _write(sys.stderr, f"venice-chat: {text}\n")
+    """Tells something that is not the result; on a terminal never within a line of it."""
+    within = _last["stdout"] != "\n" and sys.stdout.isatty() and sys.stderr.isatty()
+    _write(sys.stderr, f"{chr(10) * within}venice-chat: {text}\n")
 
 
 def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int:
@@ -96,9 +99,11 @@ def abandon_stdout() -> None:
 def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None:
     stream.write(before + (printable(text) if stream.isatty() else text) + after)
     stream.flush()
+    if stream is sys.stdout:
+        _last["stdout"] = text[-1:] or _last["stdout"]
 
 
-def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), *, as_json: bool, empty: str = "") -> None:
+def table(rows: Any, columns: Mapping[str, str], leave_out: Sequence[str] = (), *, as_json: bool, empty: str = "") -> None:
     """Prints rows as JSON, or as a table: headings, and what their formats make of a row. `leave_out` go where it is narrow."""
     if as_json:
         write_json(rows)
@@ -106,20 +111,27 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), 
         from shutil import get_terminal_size  # the help does without it
 
         cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
-        width = get_terminal_size().columns if sys.stdout.isatty() else None
-        line(aligned([list(columns), *cells], leave_out, width))
+        # Names and values are whole: the terminal breaks their lines.
+        width = get_terminal_size().columns if sys.stdout.isatty() and len(columns) > 2 else None
+        line(text := aligned([list(columns), *cells], leave_out, width))
+        if hidden := [name for name in leave_out if name not in text.partition("\n")[0]]:
+            aside(f"not shown, for want of room: {', '.join(hidden)}\n")
     else:
         note(empty)
 
 
-def aligned(rows: Sequence[Sequence[str]], leave_out: Iterable[str] = (), width: int | None = None) -> str:
+def aligned(rows: Sequence[Sequence[str]], leave_out: Sequence[str] = (), width: int | None = None) -> str:
     """Rows as aligned lines, the first row being headings; numbers are aligned to the right."""
     columns = list(zip(*rows, strict=True))
     if width is not None:  # a cell that is long would leave the others no room
         columns[:-1] = [tuple(_cut(cell, width // 2) for cell in column) for column in columns[:-1]]
-    for heading in leave_out:
-        if width is not None and sum(max(map(_cells, column)) + 2 for column in columns) - 2 > width:
-            columns = [column for column in columns if column[0] != heading]
+        needed = {column[0]: max(map(_cells, column)) + 2 for column in columns}
+        needed[columns[-1][0]] = min(needed[columns[-1][0]], _LEAST_CELLS)
+        shown = needed.keys() - {*leave_out}
+        for heading in reversed(leave_out):
+            if sum(needed[each] for each in (*shown, heading)) - 2 <= width:
+                shown.add(heading)
+        columns = [column for column in columns if column[0] in shown]
     for index, column in enumerate(columns):
         blanks = [" " * (max(map(_cells, column)) - _cells(cell)) for cell in column]
         numbers = all(map(_NUMBER.fullmatch, column[1:]))

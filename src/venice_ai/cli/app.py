@@ -81,6 +81,8 @@ def run(arguments: list[str]) -> int:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
         warnings.showwarning = _show_warning
+    if arguments[:1] in (["help"], ["version"]):
+        arguments = [*arguments[1:], f"--{arguments[0]}"]
     try:
         if instruction := os.environ.get(COMPLETION_VARIABLE):
             from click.shell_completion import shell_complete
@@ -108,8 +110,11 @@ def _failed(error: Exception, arguments: list[str]) -> int:
 
     if isinstance(error, click.ClickException):
         context = error.ctx if isinstance(error, click.UsageError) else None
-        code, hint = error.exit_code, f"\nTry '{context.command_path} --help'." if context else ""
-        message = in_our_words(error.format_message()) + hint
+        code, said = error.exit_code, error.format_message()
+        if isinstance(error, click.NoSuchOption) and context:
+            known = (name for each in context.command.params for name in each.opts)
+            said = f"there is no option {error.option_name!r}{did_you_mean(error.option_name, known)}"
+        message = in_our_words(said) + (f"\nTry '{context.command_path} --help'." if context else "")
     elif isinstance(error, (VeniceError, OSError)):
         if "--debug" in arguments:
             traceback.print_exc()

@@ -18,6 +18,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager, suppress
+from decimal import Decimal
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -110,9 +111,12 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
 
 
 def _again(budget: float | None) -> str:
-    """The command that goes on: under twice a used-up budget, and without --retry-failed, which the journal knows of by now."""
+    """The command that goes on: under a budget that lets it, and without --retry-failed, which the journal knows of by now."""
     again = shlex.join(["venice-chat", *(each for each in click.get_current_context().find_root().obj if each != _RETRY)])
-    higher = f"{2 * budget or 1:g}" if budget is not None and isinstance(sys.exception(), BudgetExceededError) else r"\2"
+    higher, error = r"\2", sys.exception()
+    if budget is not None and isinstance(error, BudgetExceededError):
+        least = map(Decimal, re.findall(r"[\d.]+(?= of | USD;)", str(error)))  # what is spent, and what one request may cost
+        higher = f"{max(Decimal(str(2 * budget)), sum(least, Decimal(0))) or 1:f}"
     return re.sub(r"(--budget[ =])(\S+)", rf"\g<1>{higher}", again)
 
 
@@ -234,19 +238,23 @@ class _Table:
         had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
         stays = had > came and (left or self._limit)
         if had > came:
-            why = "stays as it is, for it has more rows" if stays else f"had {had:,} rows, and has {came:,} now"
+            why = (
+                "stays as it is, for it has more rows" if stays else f"had {had:,} row{'s' * (had != 1)}, and has {came:,} now"
+            )
             _output.note(f"{self._target} {why}; the journal has all answers")
         if not stays:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
         if self._unkept:
-            _output.note(f"{self._unkept:,} answers are in {self._target} alone, not in the journal: copy it before you go on")
+            _output.note(f"copy {self._target} before you go on: answers that are not in the journal: {self._unkept:,}")
         seconds = monotonic() - self._began
         if as_json:
             told = {"rows": self.total, **self.counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
             _output.line(json.dumps(told))
         else:
             words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
-            _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
+            _output.note(
+                f"{self.total:,} row{'s' * (self.total != 1)}: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}"
+            )
         if left or (self._again["same command"] and not self._again[_RETRY]):
             _output.note(f"go on with: {again}")
         elif self._again[_RETRY]:

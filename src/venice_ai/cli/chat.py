@@ -37,9 +37,9 @@ venice-chat chat -c --web-search on --usage And today?
     "-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Add an image, PDF, audio or text; - is stdin."
 )
 @_options.schema
-@click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
-@click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
-@click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
+@click.option("--temperature", type=click.FloatRange(0, 2), metavar="0..2", help="0 is focused, 2 is random.")
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Most tokens of the answer, reasoning included.")
+@click.option("--seed", type=click.IntRange(1), metavar="N", help="Above 0; the same seed makes the same answer likelier.")
 @click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
 @click.option("--e2ee", is_flag=True, help="Encrypt end to end, to an enclave whose hardware is verified (extra 'e2ee').")
 @click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")

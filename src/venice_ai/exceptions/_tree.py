@@ -143,9 +143,7 @@ class PermissionDeniedError(APIError):
 class NotFoundError(APIError):
     """There is no such model, character or address (404)."""
 
-    remedy = (
-        "client.models.list() shows the models there are; base_url should end in /api/v1. A character_slug may be wrong, too."
-    )
+    remedy = "client.models.list() shows the models there are; base_url should end in /api/v1."
 
 
 class ConflictError(APIError):
