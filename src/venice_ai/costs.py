@@ -76,10 +76,7 @@ def estimate_chat_cost(
     learnt: Count | None = None,
     venice_prompt: bool = True,
 ) -> ChatCostEstimate:
-    """The estimate for a catalogue entry; `learnt`: the tokens of the prompt, as far as usage taught them.
-
-    `venice_prompt`: whether Venice puts a system prompt of its own before the messages.
-    """
+    """The estimate for a catalogue entry, from the tokens that usage taught; with Venice's own system prompt, or without."""
     pricing = getattr(entry.model_spec, "pricing", None)
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")

@@ -18,7 +18,7 @@ from .shell import Here
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        pytest.param("x: foo", "'x: foo' is not NAME: TYPE with a type of str, int", id="no such type"),
+        pytest.param("x: foo", "'x: foo' is not NAME: TYPE of str, int", id="no such type"),
         pytest.param("", "it is neither MODULE:CLASS", id="nothing"),
         pytest.param("name", "it is neither MODULE:CLASS", id="a word"),
         pytest.param("a: str, a: int", "it names a field twice", id="a field twice"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from venice_ai.cli._packages import by_extra
+from venice_ai._core.packages import by_extra
 from venice_ai.cli.doctor import extras
 from venice_ai.emulator import Emulator, error
 

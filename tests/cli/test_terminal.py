@@ -396,7 +396,8 @@ def test_what_is_logged_begins_a_line_of_its_own(emulator: Emulator) -> None:
         terminal.leaves()
 
 
-def test_the_sources_stand_below_the_answer(emulator: Emulator) -> None:
+@pytest.mark.usefixtures("emulator")
+def test_the_sources_stand_below_the_answer() -> None:
     with at_terminal("chat", "-m", "llama-3.3-70b", "--web-search", "on", "--no-log", "hi") as terminal:
         terminal.sees("[1] Venice, the emulated city, https://example.org/venice")
         terminal.leaves()

@@ -25,7 +25,7 @@ def _run() -> int:
 
         return run(sys.argv[1:])
     except ImportError:  # another distribution has written over our modules
-        from ._packages import remedy, rivals
+        from .._core.packages import remedy, rivals
 
         if not (found := rivals()):
             raise

@@ -54,7 +54,6 @@ def listed(codes: Mapping[int, str]) -> str:
     return "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in codes.items())
 
 
-_BETWEEN: Final = "', '"
 # Patterns. The first that fits a place counts: what is more telling stands first.
 _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r" What had come is in `partial`\.|; `partial` has the answer|; pass None for no limit| or pass ca_bundle=\.\.\.", ""),
@@ -83,7 +82,7 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     (r"TeeOptions\(allow_dev_image=False\) refuses it", "--refuse-dev-image refuses it"),
     (r"TeeOptions\(verification='hardware'\) refuses that", "'venice-chat attest' demands more"),
     (r"preferred_models=\['([^']*)'\]", r"-m \1"),
-    (r"([^']*)' is not one of '(.*)'\.", lambda found: f"{found[0][:-1]}{did_you_mean(found[1], found[2].split(_BETWEEN))}"),
+    (r"([^']*)' is not one of '(.*)'\.", lambda found: found[0][:-1] + did_you_mean(found[1], found[2].split("', '"))),
     (r"\brequire_(\w+)=True", lambda found: f"--capability {found[1].replace('_', '-')}"),
 )
 

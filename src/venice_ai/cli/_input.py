@@ -25,10 +25,7 @@ _FIELD = re.compile(rf"\s*([A-Za-z]\w*)\s*:\s*({'|'.join(map(re.escape, _TYPES))
 
 
 def prompt_from(words: Sequence[str], attached: Sequence[str] = ()) -> str | None:
-    """The prompt: the words, and what is piped, after them or in place of a `-`; `None` if a terminal gives no words.
-
-    What is piped may be attached instead.
-    """
+    """The prompt: the words, and what is piped and not attached, after them or for a `-`; None if a terminal gives no words."""
     typed = sys.stdin is not None and sys.stdin.isatty()
     if not words and typed:
         return None
@@ -100,9 +97,7 @@ def response_format(given: str) -> Any:
             return _class_in(*of_module.groups())
         if ":" not in given:
             raise ValueError("it is neither MODULE:CLASS, a .json file with a schema, nor fields such as 'name: str'")
-        unknown = (
-            f"{field!r} is not NAME: TYPE with a type of {', '.join(_TYPES)}" for field, found in fields.items() if not found
-        )
+        unknown = (f"{field!r} is not NAME: TYPE of {', '.join(_TYPES)}" for field, found in fields.items() if not found)
         raise ValueError(next(unknown, "it names a field twice"))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"--schema {given!r}: {error}") from None

@@ -238,9 +238,7 @@ class _Table:
         had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
         stays = had > came and (left or self._limit)
         if had > came:
-            why = (
-                "stays as it is, for it has more rows" if stays else f"had {had:,} row{'s' * (had != 1)}, and has {came:,} now"
-            )
+            why = "stays as it is, for it has more rows" if stays else f"had {had:,} rows, and has {came:,} now"
             _output.note(f"{self._target} {why}; the journal has all answers")
         if not stays:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
@@ -252,9 +250,8 @@ class _Table:
             _output.line(json.dumps(told))
         else:
             words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
-            _output.note(
-                f"{self.total:,} row{'s' * (self.total != 1)}: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}"
-            )
+            rows = "1 row" if self.total == 1 else f"{self.total:,} rows"
+            _output.note(f"{rows}: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
         if left or (self._again["same command"] and not self._again[_RETRY]):
             _output.note(f"go on with: {again}")
         elif self._again[_RETRY]:

@@ -34,7 +34,7 @@ venice-chat chat -c --web-search on --usage And today?
 @_options.model
 @_options.system
 @click.option(
-    "-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Add an image, PDF, audio or text; - is stdin."
+    "-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Image, PDF, audio, text; - is stdin."
 )
 @_options.schema
 @click.option("--temperature", type=click.FloatRange(0, 2), metavar="0..2", help="0 is focused, 2 is random.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -40,8 +39,8 @@ def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | 
 async def _estimate(connection: _options.Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
     async with connection.client() as client, _options.finding(client, model or ""):
         entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
-        asked: Any = {"model": str(entry.id), "messages": prompt, "expected_completion_tokens": expected}
-        estimate = await client.chat.completions.estimate_cost(**asked)
+        ask = client.chat.completions.estimate_cost
+        estimate = await ask(model=str(entry.id), messages=prompt, expected_completion_tokens=expected)
         context, least = spec_of(entry).availableContextTokens, max(estimate.prompt_tokens, len(prompt.encode()) // 6)
         if isinstance(context, int) and least > context:
             _output.note(f"warning: the prompt has about {least:,} tokens; {entry.id} takes {context:,}")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from .._core import packages
 from .._core.json_values import items, members
 from .._core.machine import is_loopback
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
@@ -22,7 +23,7 @@ from .._version import __version__
 from .._wire.reply_body import json_object
 from ..exceptions import AuthenticationError, NoMatchingModelError, NotFoundError, PaymentRequiredError, VeniceError
 from ..tee import TeeOptions
-from . import _options, _output, _packages
+from . import _options, _output
 from ._errors import in_our_words
 
 
@@ -54,15 +55,15 @@ def doctor(connection: _options.Connection, as_json: bool) -> int:
 
 def examine(connection: _options.Connection) -> dict[str, Finding]:
     """Everything there is to find, by name."""
-    where, rivals, key = _base_url(connection), _packages.rivals(), _key()
+    where, rivals, key = _base_url(connection), packages.rivals(), _key()
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
     if not (where.remedy or key.remedy):
         key = asyncio.run(_accepted(connection))
     return {
         "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
-        "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
-        "conflicts": Finding(mixed, _packages.remedy(rivals)) if rivals else Finding("no other package installs 'venice_ai'"),
-        "extras": Finding(extras(_packages.extras())),
+        "package": Finding(f"{packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
+        "conflicts": Finding(mixed, packages.remedy(rivals)) if rivals else Finding("no other package installs 'venice_ai'"),
+        "extras": Finding(extras(packages.extras())),
         "key": key,
         "base URL": where,
         "TLS": Finding("not checked") if where.remedy else _tls(connection),
@@ -73,7 +74,7 @@ def examine(connection: _options.Connection) -> dict[str, Finding]:
 
 def extras(lacking: dict[str, list[str]]) -> str:
     """Which extras are complete."""
-    lacks = "{0} without {1} (pip install '" + _packages.DISTRIBUTION + "[{0}]')"
+    lacks = "{0} without {1} (pip install '" + packages.DISTRIBUTION + "[{0}]')"
     told = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
     return "; ".join(told) or "unknown, because the package itself is not installed"
 

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
     With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
     give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
     """
-    if not given["latency"] < inf:  # also of what is not a number
+    if not given["latency"] < 1e9:  # also of what is not a number
         raise click.UsageError(f"--latency {given['latency']} is not a number of seconds")
     local, threads = given["local"] or given["model"] is not None, given["threads"]
     if threads is not None and not local:
