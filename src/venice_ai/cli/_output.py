@@ -12,7 +12,6 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, TextIO
 from unicodedata import east_asian_width
 
-_LEAST_CELLS = 42  # of the last column: what is longer is cut
 _last = {"stdout": "\n"}  # the last character that was written
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
 _TAKEN = str.maketrans({"\n": "\n", "\t": "\t", "\r": ""})
@@ -111,8 +110,9 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Sequence[str] = (), 
         from shutil import get_terminal_size  # the help does without it
 
         cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
-        # Names and values are whole: the terminal breaks their lines.
-        width = get_terminal_size().columns if sys.stdout.isatty() and len(columns) > 2 else None
+        width = (
+            get_terminal_size().columns if sys.stdout.isatty() and len(columns) > 2 else None
+        )  # a name and its value are whole
         line(text := aligned([list(columns), *cells], leave_out, width))
         if hidden := [name for name in leave_out if name not in text.partition("\n")[0]]:
             aside(f"not shown, for want of room: {', '.join(hidden)}\n")
@@ -126,7 +126,7 @@ def aligned(rows: Sequence[Sequence[str]], leave_out: Sequence[str] = (), width:
     if width is not None:  # a cell that is long would leave the others no room
         columns[:-1] = [tuple(_cut(cell, width // 2) for cell in column) for column in columns[:-1]]
         needed = {column[0]: max(map(_cells, column)) + 2 for column in columns}
-        needed[columns[-1][0]] = min(needed[columns[-1][0]], _LEAST_CELLS)
+        needed[columns[-1][0]] = min(needed[columns[-1][0]], 42)  # of the last column, what is longer is cut
         shown = needed.keys() - {*leave_out}
         for heading in reversed(leave_out):
             if sum(needed[each] for each in (*shown, heading)) - 2 <= width:
