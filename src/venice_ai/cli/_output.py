@@ -110,9 +110,7 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Sequence[str] = (), 
         from shutil import get_terminal_size  # the help does without it
 
         cells = [[" ".join(form.format_map(row).split()) for form in columns.values()] for row in rows]
-        width = (
-            get_terminal_size().columns if sys.stdout.isatty() and len(columns) > 2 else None
-        )  # a name and its value are whole
+        width = get_terminal_size().columns if sys.stdout.isatty() and len(columns) > 2 else None  # names and values: whole
         line(text := aligned([list(columns), *cells], leave_out, width))
         if hidden := [name for name in leave_out if name not in text.partition("\n")[0]]:
             aside(f"not shown, for want of room: {', '.join(hidden)}\n")
