@@ -33,10 +33,12 @@ async def main() -> None:
         estimate = await client.chat.completions.estimate_cost(
             model=model, messages=MESSAGES, expected_completion_tokens=1500
         )
-        # Amounts are decimals, so that they add up exactly. The true cost is expected
-        # to lie between `low` and `high`.
-        print(f"about ${estimate.total_cost_usd}")
-        print(f"between ${estimate.low} and ${estimate.high}")
+        # Amounts are decimals, so that they add up exactly. `likely` has Venice's own
+        # system prompt; the true cost is expected to lie between `low` and `high`.
+        print(
+            f"likely ${estimate.likely}, between ${estimate.low} and ${estimate.high}"
+        )
+        print(f"by the words of the messages alone ${estimate.total_cost_usd}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """A message with an image."""
 
 import asyncio
-import base64
 import struct
 import zlib
 
-from venice_ai import ImageContent, ImageUrl, TextContent, UserMessage, VeniceClient
+from venice_ai import TextContent, UserMessage, VeniceClient, attachment
 
 
 def red_square(side: int = 64) -> bytes:
@@ -22,13 +21,10 @@ def red_square(side: int = 64) -> bytes:
 
 
 async def main() -> None:
-    # The public https address of an image works as well.
-    image = f"data:image/png;base64,{base64.b64encode(red_square()).decode()}"
+    # The path of a file, attachment("photo.jpg"), and a public address work as well.
+    image = attachment(red_square())
     question = UserMessage(
-        content=[
-            TextContent(text="Which colour is this square?"),
-            ImageContent(image_url=ImageUrl(url=image)),
-        ]
+        content=[TextContent(text="Which colour is this square?"), image]
     )
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_vision=True)

@@ -104,7 +104,7 @@ def written(shot: Screenshot) -> str:
     with run_in_thread(emulator) as server, TemporaryDirectory() as home:
         child = pexpect.spawn(
             sys.executable,
-            ["-m", "venice_ai.cli", *shot.arguments],
+            ["-m", "venice_ai", *shot.arguments],
             dimensions=(ROWS, COLUMNS),
             env=environment(server.url, home),
             encoding="utf-8",

@@ -40,6 +40,7 @@ _NAMES = {
         "ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError UnprocessableEntityError "
         "UnsupportedMediaTypeError VeniceError"
     ),
+    "helpers": "attachment",
     "resources.chat.arguments": "BatchRequest ChatRequest",
     "resources.chat.parsed": "ParsedChatStream",
     "resources.chat.tool_runner": "ToolStream",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from .costs import ChatCostEstimate as ChatCostEstimate, estimate_completion_cost as estimate_completion_cost
     from .exceptions import OutputInvalidError as OutputInvalidError, OutputTruncatedError as OutputTruncatedError
     from .exceptions._tree import *  # noqa: F403  # every class in it
+    from .helpers import attachment as attachment
     from .resources.chat.arguments import BatchRequest as BatchRequest
     from .resources.chat.arguments import ChatRequest as ChatRequest
     from .resources.chat.parsed import ParsedChatStream as ParsedChatStream

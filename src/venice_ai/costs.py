@@ -19,6 +19,7 @@ from .types.api.models import ModelPricing, ModelResponse
 _MILLION = Decimal(1_000_000)
 # Venice puts a system prompt of its own before the conversation unless told not to; it has at most about this many tokens.
 VENICE_PROMPT_TOKENS_MOST = 1_750
+_VENICE_PROMPT_TOKENS_LIKELY = 1_000
 _BYTES_PER_TOKEN_LEAST = 2.5
 _BYTES_PER_TOKEN_MOST = 6.0
 _TOKENS_PER_MESSAGE = 8
@@ -52,7 +53,8 @@ class ChatCostEstimate:
     """`usage` once at least five answers of the model have told this client how it counts: then nine of ten prompts are between
     `low` and `high`. Until then `words`, and they are as far apart as tokenizers are."""
     likely: Decimal = _LIKE_TOTAL
-    """The best single figure: the total for the tokens that were learnt from usage; until then `total_cost_usd`."""
+    """The best single figure, of what will probably be billed: the total for the tokens that were learnt from usage. Until
+    then it is `total_cost_usd` and 1,000 tokens for Venice's own system prompt, where Venice puts one before the messages."""
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "likely"):
@@ -72,8 +74,9 @@ def estimate_chat_cost(
     expected_completion_tokens: int = 500,
     tokens_per_word: float = 1.3,
     learnt: Count | None = None,
+    venice_prompt: bool = True,
 ) -> ChatCostEstimate:
-    """The estimate for a catalogue entry; `learnt`: the tokens of the prompt, as far as usage taught them."""
+    """The estimate for a catalogue entry, from the tokens that usage taught; with Venice's own system prompt, or without."""
     pricing = getattr(entry.model_spec, "pricing", None)
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
@@ -82,8 +85,9 @@ def estimate_chat_cost(
     prompt_tokens = int(sum(len(text.split()) for text in texts) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if learnt is None:
-        most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + VENICE_PROMPT_TOKENS_MOST
-        tokens: tuple[float, ...] = int(size / _BYTES_PER_TOKEN_MOST), prompt_tokens, most
+        most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + VENICE_PROMPT_TOKENS_MOST * venice_prompt
+        usual = prompt_tokens + _VENICE_PROMPT_TOKENS_LIKELY * venice_prompt
+        tokens: tuple[float, ...] = min(int(size / _BYTES_PER_TOKEN_MOST), prompt_tokens), usual, most
     else:
         away = learnt.tokens * learnt.spread
         tokens = learnt.tokens - away, learnt.tokens, learnt.tokens + away

@@ -105,7 +105,7 @@ def run_forked(*arguments: str, environment: Mapping[str, str] = _NO_VARIABLES) 
 
 
 def _become_the_command(arguments: tuple[str, ...], descriptors: tuple[int, int, int], environment: dict[str, str]) -> None:
-    """What `python -W error -m venice_ai.cli` begins with: nothing of the tests, and nothing open but three descriptors."""
+    """What `python -W error -m venice_ai` begins with: nothing of the tests, and nothing open but three descriptors."""
     import fcntl
     import termios
 

@@ -17,7 +17,7 @@ import pytest
 
 from venice_ai.cli.app import run
 
-COMMAND = (sys.executable, "-W", "error", "-m", "venice_ai.cli")
+COMMAND = (sys.executable, "-W", "error", "-m", "venice_ai")
 PATIENCE_SECONDS = 60.0
 
 

@@ -2,113 +2,63 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
+import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
-from venice_ai.cli._input import MOST_BYTES, needs_of, part_of, response_format
+from venice_ai.cli._input import needs_of, part_of, response_format
 from venice_ai.emulator import Emulator, text
 
 from .shell import Here
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"IEND\xaeB`\x82"
-
-
-@pytest.mark.parametrize(
-    ("content", "part"),
-    [
-        pytest.param(
-            PNG, {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
-        ),
-        pytest.param(
-            b"%PDF-1.7",
-            {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0xLjc=", "filename": "given"}},
-        ),
-        pytest.param(b"fLaC", {"type": "input_audio", "input_audio": {"data": "ZkxhQw==", "format": "flac"}}),
-        pytest.param("Città".encode(), {"type": "text", "text": "\n\ngiven:\n\nCittà"}),
-    ],
-    ids=["image", "pdf", "audio", "text"],
-)
-def test_a_file_is_what_its_first_bytes_say(tmp_path: Path, content: bytes, part: dict[str, Any]) -> None:
-    (tmp_path / "given").write_bytes(content)
-    assert part_of(str(tmp_path / "given")) == part
-
-
-@pytest.mark.parametrize(
-    ("url", "kind"),
-    [("https://a.test/b.jpg?c=d", "image_url"), ("https://a.test/b.pdf", "file"), ("https://a.test/v.mp4", "video_url")],
-)
-def test_an_address_is_passed_on(url: str, kind: str) -> None:
-    part = part_of(url)
-    assert part["type"] == kind
-    assert url in json.dumps(part)
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        pytest.param(None, "cannot be attached", id="no such file"),
-        pytest.param(b"", "between 1 and", id="empty"),
-        pytest.param(b"\0\1\2", "neither an image", id="another kind"),
-        pytest.param(b"a" * 5000 + b"\xff", "cannot be attached", id="no text after all"),
-        pytest.param(PNG[:-4], "is cut off: the end of an image/png is missing", id="a part of an image"),
-    ],
-)
-def test_what_cannot_be_attached_is_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
-    if content is not None:
-        (tmp_path / "given").write_bytes(content)
-    with pytest.raises(click.UsageError, match=why):
-        part_of(str(tmp_path / "given"))
-
-
-@pytest.mark.parametrize("url", ["ftp://a.test/b.png", "https://a.test/b.mp3"])
-def test_an_address_that_venice_does_not_load_is_refused(url: str) -> None:
-    with pytest.raises(click.UsageError, match=r"download it; addresses of http and https are passed on"):
-        part_of(url)
 
 
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        pytest.param("x: foo", "'x: foo' is not a field of these types", id="no such type"),
-        pytest.param("", "'' is not a field of these types", id="nothing"),
+        pytest.param("x: foo", "'x: foo' is not NAME: TYPE of str, int", id="no such type"),
+        pytest.param("", "it is neither MODULE:CLASS", id="nothing"),
+        pytest.param("name", "it is neither MODULE:CLASS", id="a word"),
         pytest.param("a: str, a: int", "it names a field twice", id="a field twice"),
         pytest.param("list.json", "it holds no JSON object", id="a list"),
-        pytest.param("none.json", "No such file", id="no such file"),
+        pytest.param("broken.json", "Expecting value: line 1 column 6", id="a file with a syntax error"),
+        pytest.param("none.json", "[Errno 2] No such file or directory: ", id="no such file"),
+        pytest.param("no_such_module:A", "ModuleNotFoundError: No module named 'no_such_module'", id="no such module"),
+        pytest.param(".a:A", ".a cannot be imported", id="no module"),
+        pytest.param("module_with_a_syntax_error:A", "SyntaxError: '(' was never closed", id="a module with a syntax error"),
+        pytest.param("module_that_raises:A", "RuntimeError: boom", id="a module that raises"),
+        pytest.param("module_that_exits:A", "SystemExit: 3", id="a module that exits"),
+        pytest.param("json:nothing", "json has no class nothing", id="no such class"),
+        pytest.param("json:dumps", "json has no class dumps", id="a function"),
     ],
 )
+@pytest.mark.parametrize("as_json", [False, True], ids=["in words", "as JSON"])
 def test_a_schema_that_cannot_be_one_is_refused_with_the_reason(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, why: str
+    emulator: Emulator, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, why: str, as_json: bool
 ) -> None:
-    (tmp_path / "list.json").write_text("[1, 2]", encoding="utf-8")
+    for name, source in {
+        "list.json": "[1, 2]",
+        "broken.json": '{"a":',
+        "module_with_a_syntax_error.py": "class A(",
+        "module_that_raises.py": "raise RuntimeError('boom')",
+        "module_that_exits.py": "raise SystemExit(3)",
+    }.items():
+        (tmp_path / name).write_text(source, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    outcome = here("chat", "--schema", given, "hi")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert f"--schema {given!r} is neither MODULE:CLASS" in outcome.err
-    assert why in outcome.err
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    outcome = here("chat", "--schema", given, *(["--json"] if as_json else []), "hi")
+    assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
+    said = json.loads(outcome.err)["error"]["message"] if as_json else outcome.err.removeprefix("venice-chat: ")
+    assert said.startswith(f"--schema {given!r}: {why}" if ":" not in given or ": " in given else f"--schema {given!r}: ")
+    assert why in said
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
-    with (tmp_path / "given").open("wb") as file:
-        file.truncate(1000 * MOST_BYTES)
-    with pytest.raises(click.UsageError, match="between 1 and"):
-        part_of(str(tmp_path / "given"))
-
-
-def test_a_pipe_is_no_attachment(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "given")
-    with pytest.raises(click.UsageError, match="is not a file"):
-        part_of(str(tmp_path / "given"))
-
-
-def test_audio_is_no_address() -> None:
-    with pytest.raises(click.UsageError, match="download it"):
-        part_of("https://a.test/b.mp3")
+@pytest.mark.parametrize("name", ["model_config", "class", "copy"])
+def test_a_field_may_have_any_name(emulator: Emulator, here: Here, name: str) -> None:
+    emulator.script(text(json.dumps({name: "x"})))
+    assert json.loads(here("chat", "--schema", f"{name}: str", "hi").out) == {name: "x"}
 
 
 def test_what_a_model_must_be_able_to_do() -> None:
@@ -125,7 +75,35 @@ def test_a_model_that_sees_is_taken_for_an_image(emulator: Emulator, here: Here)
 
 
 def test_an_attachment_is_refused_before_anything_is_sent(emulator: Emulator, here: Here) -> None:
-    assert here("chat", "-a", "nowhere.png", "What is this?").code == 2
+    outcome = here("chat", "-a", "nowhere.png", "What is this?")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "nowhere.png cannot be attached: " in outcome.err
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_what_is_piped_can_be_attached(emulator: Emulator, here: Here, name: str) -> None:
+    assert here("chat", "-a", name, "What is this?", stdin=b"%PDF-1.7").code == 0
+    words, file = emulator.requests[-1].body["messages"][0]["content"]
+    assert words == {"type": "text", "text": "What is this?"}
+    assert file["file"] == {"file_data": "data:application/pdf;base64,JVBERi0xLjc=", "filename": "stdin"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "why"),
+    [
+        pytest.param(["-a", "-", "hi"], b"", "stdin has 0 bytes", id="nothing is piped"),
+        pytest.param(["-a", "-", "hi"], b"\0", "stdin is neither an image", id="another kind"),
+        pytest.param(["-a", "-"], b"text", "the prompt is empty", id="no words"),
+        pytest.param(["-a", "-", "see", "-"], b"text", "cannot be a part of the prompt as well", id="twice"),
+    ],
+)
+def test_what_is_piped_and_cannot_be_attached_is_refused(
+    emulator: Emulator, here: Here, arguments: list[str], stdin: bytes, why: str
+) -> None:
+    outcome = here("chat", *arguments, stdin=stdin)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert why in outcome.err
     assert emulator.requests == []
 
 

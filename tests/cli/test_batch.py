@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -226,9 +227,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "is there already", id="the input"),
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
         pytest.param(["other.jsonl", *CLASSIFY], "line 2: there is no column 'text'", id="a column that a row lacks"),
-        pytest.param(
-            ["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "is neither MODULE:CLASS, a .json", id="no class"
-        ),
+        pytest.param(["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "No module named 'nowhere'", id="no class"),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "list.json"], "list.json", id="a schema of no object"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "n=2"], "one answer a row", id="several answers"),
         pytest.param(["reviews.csv", *CLASSIFY, "--budget", "-1"], "-1.0 is not in the range", id="a budget below zero"),
@@ -912,6 +911,16 @@ def test_a_used_up_budget_advises_a_higher_one(here: Here) -> None:
     assert outcome.code == 8
     assert " --max-tokens 100 --budget 0.006\n" in outcome.err
     again = shlex.split(outcome.err.partition("go on with: venice-chat ")[2].partition("\n")[0])
+    assert here(*again).code == 0
+
+
+@pytest.mark.parametrize("budget", ["0.000001", "1e-9", "0"])
+def test_the_budget_that_is_advised_lets_at_least_one_request_go(here: Here, budget: str) -> None:
+    reviews(1)
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-tokens", "100", "--budget", budget)
+    assert outcome.code == 8
+    again = shlex.split(outcome.err.partition("go on with: venice-chat ")[2].partition("\n")[0])
+    assert re.fullmatch(r"0\.00\d+", again[-1]), "plain decimals"
     assert here(*again).code == 0
 
 

@@ -267,3 +267,36 @@ async def test_an_encrypted_answer_is_shown_with_the_level_of_its_enclave(
     out, err = capsys.readouterr()
     assert out == "Behind the third arch.\n"
     assert "end-to-end encrypted; the enclave was verified at level hardware" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["chat", "--session", "bad\udcff", "hi"], id="the name of a session"),
+        pytest.param(["sessions", "search", "bad\udcff"], id="what is searched"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_before_anything_is_asked(
+    emulator: Emulator, here: Here, arguments: list[str]
+) -> None:
+    outcome = here(*arguments)
+    assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
+    assert "is not UTF-8 text" in outcome.err
+
+
+SEARCH = ["chat", "-m", "llama-3.3-70b", "--web-search", "on", "--no-log"]
+
+
+def test_the_sources_of_an_answer_are_told_with_its_usage_and_never_on_stdout(here: Here) -> None:
+    told, plain, bare = (here(*SEARCH, *more, "hi") for more in (["--usage"], [], ["--usage", "--web-search", "off"]))
+    assert "[1] Venice, the emulated city, https://example.org/venice\n[2] Lagoons, explained, " in told.err
+    assert "example.org" not in told.out + plain.out + plain.err + bare.err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--temperature", "3"), ("--seed", "0"), ("--max-tokens", "0")])
+def test_a_value_out_of_range_is_told_with_the_option_that_was_typed(
+    emulator: Emulator, here: Here, option: str, value: str
+) -> None:
+    outcome = here("chat", option, value, "hi")
+    assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
+    assert f"Invalid value for '{option}': {value}" in outcome.err

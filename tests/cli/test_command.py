@@ -86,6 +86,32 @@ def test_a_misspelt_command_is_answered_with_the_nearest(here: Here) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "beginning"),
+    [
+        pytest.param(["help"], "Usage: venice-chat [OPTIONS] [COMMAND]", id="help"),
+        pytest.param(["help", "chat"], "Usage: venice-chat chat", id="help for a command"),
+        pytest.param(["version"], "venice-chat, version ", id="version"),
+    ],
+)
+def test_help_and_version_are_words_too(here: Here, arguments: list[str], beginning: str) -> None:
+    outcome = here(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(beginning)
+
+
+def test_the_package_is_the_command() -> None:
+    outcome = spawn("version", command=(sys.executable, "-m", "venice_ai"))
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("venice-chat, version ")
+
+
+def test_the_beginning_of_an_option_is_answered_with_the_options_that_begin_so(here: Here) -> None:
+    outcome = here("chat", "--web", "hi")
+    assert outcome.code == 2
+    assert outcome.err.startswith("venice-chat: there is no option '--web'; did you mean '--web-search'?\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "kind", "code"),
     [
         pytest.param(["chat", "--json", "-m", "nowhere", "hi"], "NotFoundError", 4, id="of Venice"),

@@ -14,8 +14,24 @@ from .shell import Here
 def test_the_estimate_in_words(here: Here) -> None:
     outcome = here("cost", "--model", "llama-3.3-70b", "--expected", "1000", "ten", "words", stdin=b"")
     assert outcome.code == 0
-    assert outcome.out.startswith("llama-3.3-70b: about $0.002801 (from $")
+    assert outcome.out.startswith("llama-3.3-70b: likely $0.003501 (from $")
+    assert "by the words alone, without Venice's own system prompt: $0.002801\n" in outcome.out
     assert "1,000 tokens" in outcome.out
+
+
+def test_what_is_read_first_is_close_to_what_is_billed(here: Here) -> None:
+    told = here("cost", "-m", "llama-3.3-70b", "--expected", "40", "What is a lagoon?").out
+    billed = here("chat", "-m", "llama-3.3-70b", "--usage", "--no-log", "What is a lagoon?").err
+    likely, charged = (float(said.partition("$")[2].split()[0]) for said in (told, billed))
+    assert abs(likely / charged - 1) < 0.1
+
+
+def test_a_prompt_that_is_larger_than_the_context_is_told(here: Here) -> None:
+    outcome = here("cost", "-m", "e2ee-ponte-chiuso-p", stdin=b"word " * 30_000)
+    assert outcome.code == 0
+    assert outcome.err == "venice-chat: warning: the prompt has about 39,000 tokens; e2ee-ponte-chiuso-p takes 32,768\n"
+    assert here("cost", "-m", "e2ee-ponte-chiuso-p", stdin=b"word " * 20_000).err == ""
+    assert "about 50,000 tokens" in here("cost", "-m", "e2ee-ponte-chiuso-p", stdin=b"x" * 300_000).err
 
 
 def test_json_has_numbers(here: Here) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from venice_ai import StreamInterruptedError, exceptions
 from venice_ai.cli._errors import EXIT_CODES, code_of, in_our_words
-from venice_ai.emulator import Emulator, Step, error, raw, usual
+from venice_ai.emulator import Emulator, Step, error, pieces, raw, usual
 
 from .forks import run_forked
 from .shell import Here
@@ -104,6 +104,13 @@ def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said:
     err = here("chat", "--model", "venice-1", "--timeout", "0.5", "hi").err
     assert said in err
     assert not [python for python in ("client.", "api_key=", "base_url", "Timeout(", "`partial`") if python in err]
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1 chunk:"), (2, "2 chunks:")])
+def test_one_chunk_is_one(emulator: Emulator, here: Here, count: int, told: str) -> None:
+    chunk = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
+    emulator.always(pieces(*[chunk] * count))
+    assert f"the stream broke off after {told}" in here("chat", "-m", "venice-1", "hi").err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from venice_ai.cli._output import aligned
 from venice_ai.cli.models import _FLAGS
-from venice_ai.emulator import Emulator, completion
+from venice_ai.emulator import Emulator, completion, error
 from venice_ai.resources.model_choice import CAPABILITIES
 
 from .shell import Here
@@ -161,11 +161,60 @@ def test_a_table_aligns_numbers_to_the_right() -> None:
         pytest.param(["kimi"], {"kimi-k2-5"}, id="a text"),
         pytest.param(["KIMI", "k2"], {"kimi-k2-5"}, id="two texts"),
         pytest.param(["venice", "--max-price", "0.6"], {"venice-1"}, id="a price"),
-        pytest.param(["show"], set[str](), id="the word alone is a text"),
     ],
 )
 def test_a_text_and_a_price_filter(here: Here, arguments: list[str], ids: set[str]) -> None:
     assert {entry["id"] for entry in json.loads(here("models", *arguments, "--json").out)} == ids
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        pytest.param(["show"], "'models show' takes the id of a model; 'models' alone lists all", id="show without an id"),
+        pytest.param(["list"], "'models' alone lists all", id="list"),
+        pytest.param(["--cheapest", "--sort", "name"], "--cheapest is --sort price, not --sort name", id="two orders"),
+        pytest.param(["--capability", "vison"], "did you mean 'vision'?", id="a misspelt capability"),
+    ],
+)
+def test_wrong_usage_is_refused_with_the_right_hint(emulator: Emulator, here: Here, arguments: list[str], why: str) -> None:
+    outcome = here("models", *arguments)
+    assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
+    assert why in outcome.err
+    assert here("models", "--cheapest", "--sort", "price").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        pytest.param(["chat", "-m", "LLAMA-3.3-70B", "hi"], "; did you mean 'llama-3.3-70b'?\n", id="in capitals"),
+        pytest.param(
+            ["chat", "-m", "murano-image", "hi"], "; 'murano-image' is a model of type 'image', and no chat model\n", id="chat"
+        ),
+        pytest.param(
+            ["cost", "-m", "murano-image", "hi"], "; 'murano-image' is a model of type 'image', and no chat model\n", id="cost"
+        ),
+    ],
+)
+def test_what_was_typed_is_never_suggested(here: Here, arguments: list[str], hint: str) -> None:
+    outcome = here(*arguments)
+    assert (outcome.code, outcome.out) == (4, "")
+    assert outcome.err.endswith(hint)
+
+
+def test_a_refusal_of_a_model_that_there_is_suggests_none(emulator: Emulator, here: Here) -> None:
+    emulator.script(error(404, "no route"))
+    outcome = here("chat", "-m", "llama-3.3-70b", "hi")
+    assert outcome.code == 4
+    assert "no route" in outcome.err
+    assert "did you mean" not in outcome.err
+    assert "character" not in outcome.err
+
+
+def test_an_emulator_without_an_enclave_says_so(here: Here) -> None:
+    outcome = here("chat", "--e2ee", "-m", "e2ee-ponte-chiuso-p", "hi")
+    assert (outcome.code, outcome.out) == (4, "")
+    assert "this emulator was started without an enclave (venice-chat serve --tee" in outcome.err
+    assert "did you mean" not in outcome.err
 
 
 def test_private_models(here: Here) -> None:

@@ -149,7 +149,7 @@ def test_a_pipe_gets_no_colours(emulator: Emulator) -> None:
 
 
 def test_warnings_of_the_library_look_like_any_other_message() -> None:
-    command = (sys.executable, "-m", "venice_ai.cli")
+    command = (sys.executable, "-m", "venice_ai")
     typo = 'venice_parameters={"enable_websearch": "on"}'
     outcome = spawn("chat", "--model", "campanile-1902", "--param", typo, "hi", command=command)
     assert outcome.code == 0

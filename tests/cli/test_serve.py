@@ -47,6 +47,8 @@ def test_a_port_in_use() -> None:
         pytest.param(["--host", "0.0.0.0"], "--allow-remote", id="an address others can reach"),
         pytest.param(["--port", "70000"], "0<=x<=65535", id="no port"),
         pytest.param(["--threads", "2"], "--local", id="threads without a model"),
+        pytest.param(["--latency", "nan"], "--latency nan is not a number of seconds", id="no latency"),
+        pytest.param(["--latency", "inf"], "--latency inf is not a number of seconds", id="a latency without end"),
     ],
 )
 def test_wrong_usage(here: Here, arguments: list[str], remedy: str) -> None:
@@ -95,7 +97,7 @@ async def test_with_an_enclave_it_is_refused_by_default_and_accepted_with_its_ro
     assert (report.level, report.trust_root) == ("hardware", "custom")
 
 
-def test_an_unknown_attack_is_answered_with_all_there_are(here: Here) -> None:
+def test_an_unknown_attack_is_answered_with_the_nearest(here: Here) -> None:
     outcome = here("serve", "--tee-fault", "debgu")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "swapped_key, " in outcome.err
+    assert "there is no fault 'debgu'; near are debug, debug_switch, claims_debug, dev_image, debug_in_a_list\n" in outcome.err

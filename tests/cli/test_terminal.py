@@ -478,3 +478,44 @@ def test_an_interrupted_one_shot_answer_is_kept(emulator: Emulator) -> None:
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.leaves() == 130
     assert "drip" in run_forked("sessions", "show").out
+
+
+def test_what_is_logged_begins_a_line_of_its_own(emulator: Emulator) -> None:
+    emulator.always(text("no line break at the end"))
+    with at_terminal("chat", "--debug", "--no-log", "-m", "venice-1", "hi", term="dumb") as terminal:
+        terminal.sees("at the end\r\nvenice-chat: POST ")
+        terminal.leaves()
+
+
+@pytest.mark.usefixtures("emulator")
+def test_the_sources_stand_below_the_answer() -> None:
+    with at_terminal("chat", "-m", "llama-3.3-70b", "--web-search", "on", "--no-log", "hi") as terminal:
+        terminal.sees("[1] Venice, the emulated city, https://example.org/venice")
+        terminal.leaves()
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings", "without"),
+    [
+        pytest.param(200, "MODEL CONTEXT IN $/1M OUT $/1M PRIVACY NOTES CAPABILITIES", "", id="200"),
+        pytest.param(80, "MODEL CONTEXT IN $/1M OUT $/1M PRIVACY", "CAPABILITIES, NOTES", id="80"),
+        pytest.param(60, "MODEL CONTEXT IN $/1M OUT $/1M", "CAPABILITIES, NOTES, PRIVACY", id="60"),
+        pytest.param(40, "MODEL IN $/1M OUT $/1M", "CAPABILITIES, NOTES, PRIVACY, CONTEXT", id="40"),
+    ],
+)
+@pytest.mark.usefixtures("emulator")
+def test_a_table_has_the_columns_for_which_there_is_room_and_names_the_others(
+    columns: int, headings: str, without: str
+) -> None:
+    with at_terminal("models", size=(50, columns)) as terminal:
+        shown = terminal.sees(f"not shown, for want of room: {without}\r\n" if without else "serenissima-frontier")
+        terminal.leaves()
+    assert " ".join(shown.splitlines()[0].split()) == headings
+    assert max(map(len, shown.splitlines()[:-1])) <= columns
+
+
+@pytest.mark.usefixtures("emulator")
+def test_the_names_of_what_is_known_of_a_model_are_whole_where_it_is_narrow() -> None:
+    with at_terminal("models", "show", "llama-3.3-70b", size=(50, 40)) as terminal:
+        terminal.sees("capabilities.supportsFunctionCalling")
+        terminal.leaves()

@@ -739,8 +739,8 @@ async def test_a_stream_in_clear_is_signed_too(emulator: Emulator, enclave: Encl
 # -- switches ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_fault_is_refused_with_a_list() -> None:
-    with pytest.raises(InvalidRequestError, match=r"no fault 'debgu'; there are .*debug"):
+def test_an_unknown_fault_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InvalidRequestError, match=r"no fault 'debgu'; near are .*debug"):
         Enclave(fault="debgu")
 
 

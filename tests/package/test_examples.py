@@ -35,7 +35,7 @@ WHAT_IS_SAID = {
         "llama-3.3-70b: 131072 tokens",
         "cheapest with tools: gondola-free",
         "no model fits: ",
-        "about $0.0042",
+        "likely $0.0049",
     ],
     "offline": ["passed: a stream that breaks off is an error with the text so far\n"],
     "recording": [

@@ -42,6 +42,7 @@ ROOMS = [
         "testing",
         "ray",
         "cli",
+        "__main__",
     ),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.

@@ -274,6 +274,14 @@ async def test_a_file_keeps_what_was_spent(tmp_path: Path) -> None:
     assert Budget(5, str(path)).remaining == Decimal("4.999")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_the_file_that_shows_that_a_process_lives_is_its_users_alone(tmp_path: Path) -> None:
+    budget = Budget(usd=1, path=tmp_path / "budget.sqlite")
+    (file,) = tmp_path.glob("*.alive")
+    assert budget.remaining == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 async def test_two_budgets_on_one_file_in_one_process_share_it(tmp_path: Path) -> None:
     one, other = Budget(Decimal("0.0015"), tmp_path / "budget"), Budget(Decimal("0.0015"), tmp_path / "budget")
     first = await reserved(one, 1_000)

@@ -182,7 +182,7 @@ async def test_text_that_is_hard_on_tokens_is_never_cheaper_than_the_documented_
     estimate = await estimated(priced(usd(1, 1)), one_letter_words, tokens_per_word=3.0)
 
     assert estimate.prompt_tokens == 30_000
-    assert estimate.low < estimate.high == estimate.total_cost_usd
+    assert estimate.low < estimate.total_cost_usd < estimate.high == estimate.likely
 
 
 async def test_text_that_is_easy_on_tokens_is_never_dearer_than_the_documented_number() -> None:
@@ -397,3 +397,21 @@ def test_an_estimate_can_be_made_from_its_documented_fields() -> None:
 
     assert (estimate.low, estimate.high) == (Decimal("0.3"), Decimal("0.3"))
     assert dataclasses.replace(estimate, low=Decimal(0)).low == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "likely"),
+    [
+        pytest.param("m", "0.001013", id="with Venice's own prompt"),
+        pytest.param("m:include_venice_system_prompt=false", "0.000013", id="without it"),
+        pytest.param("e2ee-m", "0.000013", id="sealed, so without it"),
+    ],
+)
+async def test_the_likely_cost_has_venices_own_prompt_where_venice_puts_one(model: str, likely: str) -> None:
+    catalogue = priced(usd(1, 2), id=model.partition(":")[0])
+    estimate = await estimated(catalogue, words(10), model=model, expected_completion_tokens=0)
+
+    assert estimate.method == "words"
+    assert estimate.likely == Decimal(likely)
+    assert estimate.total_cost_usd == Decimal("0.000013")
+    assert estimate.low <= estimate.likely <= estimate.high

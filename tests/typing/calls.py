@@ -11,8 +11,10 @@ from venice_ai import (
     ChatRequest,
     Message,
     SystemMessage,
+    TextContent,
     UserMessage,
     VeniceClient,
+    attachment,
 )
 
 client = VeniceClient()
@@ -43,6 +45,13 @@ async def each_kind_of_stream(late: bool) -> None:
             reveal_type(text)  # str
         reveal_type(await stream.collect())  # ChatCompletionResponse
         reveal_type(stream.usage)  # ChatUsage | None
+
+
+async def a_file_is_a_part() -> None:
+    part = attachment("photo.jpg")
+    reveal_type(part)  # TextContent | ImageContent | AudioContent | VideoContent | FileContent
+    message = UserMessage(content=[TextContent(text="Where is this?"), part, attachment(b"...", name="note.txt")])
+    await client.chat.completions.create(model="m", messages=[message])
 
 
 async def a_stream_of_one_s_own() -> None:

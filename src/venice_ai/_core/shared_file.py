@@ -101,7 +101,8 @@ class SharedFile:
                 self.ended({found[1] for each in self.path.parent.iterdir() if (found := left.fullmatch(each.name))})
                 self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
                 path = self._lock_file(self.owner)
-                file = path.open("xb")
+                path.touch(0o600, exist_ok=False)
+                file = path.open("ab")
                 _lock(file)
             _OPEN_LOCKS.add(file)
             self._end = finalize(self, _end, file, path, os.getpid())

@@ -154,7 +154,8 @@ class Budget:
         if stopped:
             why = f"replies cost {self.overshoot:f} USD more than the bounds reserved for them, so that the cap cannot be kept"
         said = f"{Decimal(spent) / NANO:f} of {self.cap:f} USD are spent, and {why}"
-        raise BudgetExceededError(f"not sent: {said}; a higher cap goes on")
+        enough = None if stopped else Decimal(spent + most) / NANO
+        raise BudgetExceededError(f"not sent: {said}; a higher cap goes on", enough_usd=enough)
 
     def settle(self, reservation: Reservation, cost: int) -> None:
         """Replaces a reservation by what was spent, in nano-USD; 0 releases it. Never raises: the answer is here and counts."""

@@ -126,8 +126,9 @@ class StreamErrors:
         kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
         if body is None and self.head and self.session is None:
             body = without(self.head.decode("utf-8", "replace"), self.secret)
+        count = self.assembly.chunks
         error = kind(
-            f"the stream broke off after {self.assembly.chunks} chunks: {why.rstrip('.')}. What had come is in `partial`.",
+            f"the stream broke off after {count} chunk{'s' * (count != 1)}: {why.rstrip('.')}. What had come is in `partial`.",
             status_code=self.meta.status_code,
             request_id=without(self.meta.request_id, self.secret),
             body=body,

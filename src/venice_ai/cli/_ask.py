@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,8 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
                 _output.note(_ENDINGS[ending])
     if response.attestation is not None:
         _output.note(f"end-to-end encrypted; the enclave was verified at level {response.attestation.level}")
+    for number, page in enumerate(response.web_search_citations if options.usage or sys.stdout.isatty() else (), 1):
+        _output.aside(f"[{number}] {' '.join(str(page.title).split())}, {page.url}\n")
     if options.usage:
         _output.note(bill(response))
 

@@ -44,7 +44,9 @@ def code_of(kind: type[BaseException]) -> int:
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """What may have been meant by a name that nothing has, as the end of a sentence."""
-    return "".join(f"; did you mean {name!r}?" for name in get_close_matches(given, [*known], 1))
+    names = {name.lower(): name for name in known}
+    begun = [name for name in names if given and name.startswith(given.lower())]
+    return "".join(f"; did you mean {names[name]!r}?" for name in (begun or get_close_matches(given.lower(), names))[:1])
 
 
 def listed(codes: Mapping[int, str]) -> str:
@@ -85,6 +87,7 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     (r"TeeOptions\(allow_dev_image=False\) refuses it", "--refuse-dev-image refuses it"),
     (r"TeeOptions\(verification='hardware'\) refuses that", "'venice-chat attest' demands more"),
     (r"preferred_models=\['([^']*)'\]", r"-m \1"),
+    (r"([^']*)' is not one of '(.*)'\.", lambda found: found[0][:-1] + did_you_mean(found[1], found[2].split("', '"))),
     (r"\brequire_(\w+)=True", lambda found: f"--capability {found[1].replace('_', '-')}"),
 )
 

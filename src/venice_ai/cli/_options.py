@@ -64,11 +64,13 @@ async def finding(client: VeniceClient, model: str = "") -> AsyncGenerator[None]
         yield
     except (NotFoundError, NoMatchingModelError) as error:
         try:
-            known = [str(each.id) for each in (await client.models.list(type="all")).data]
+            known = {str(each.id): str(each.type) for each in (await client.models.list(type="all")).data}
         except NotFoundError as failure:
             why = f"{client.base_url} answers {failure.status_code} when it is asked for its models"
             raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
-        error.args = (f"{str(error).rstrip('.')}{did_you_mean(model, known)}",)
+        kind = f"; {model!r} is a model of type {known.get(model)!r}, and no chat model"
+        hint = did_you_mean(model, known) if model not in known else "" if known[model] == "text" else kind
+        error.args = (f"{str(error).rstrip('.')}{hint}",)
         raise
 
 

@@ -8,11 +8,12 @@ import json
 import os
 import re
 import sys
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from textwrap import fill
 from typing import Any, TextIO
 from unicodedata import east_asian_width
 
+_last = {"stdout": "\n"}  # the last character that was written
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
 _TAKEN = str.maketrans({"\n": "\n", "\t": "\t", "\r": ""})
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}") | _TAKEN
@@ -43,10 +44,11 @@ def write_json(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Tells something that is not the result."""
+    """Tells something that is not the result; on a terminal never within a line of it, and with lines that break at blanks."""
     text = f"venice-chat: {text}"
-    if sys.stderr.isatty():  # which would break lines within words
+    if sys.stderr.isatty():
         text = fill(text, _columns(), replace_whitespace=False, break_long_words=False, break_on_hyphens=False)
+        text = "\n" * (_last["stdout"] != "\n" and sys.stdout.isatty()) + text
     _write(sys.stderr, f"{text}\n")
 
 
@@ -106,27 +108,36 @@ def abandon_stdout() -> None:
 def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None:
     stream.write(before + (printable(text) if stream.isatty() else text) + after)
     stream.flush()
+    if stream is sys.stdout:
+        _last["stdout"] = text[-1:] or _last["stdout"]
 
 
-def table(rows: Any, columns: Mapping[str, str], leave_out: Iterable[str] = (), *, as_json: bool, empty: str = "") -> None:
+def table(rows: Any, columns: Mapping[str, str], leave_out: Sequence[str] = (), *, as_json: bool, empty: str = "") -> None:
     """Prints rows as JSON, or as a table: headings, and what their formats make of a row. `leave_out` go where it is narrow."""
     if as_json:
         write_json(rows)
     elif rows:
         cells = [[printable(" ".join(form.format_map(row).split())) for form in columns.values()] for row in rows]
-        line(aligned([list(columns), *cells], leave_out, _columns() if sys.stdout.isatty() else None))
+        width = _columns() if sys.stdout.isatty() and len(columns) > 2 else None  # names and values: whole
+        line(text := aligned([list(columns), *cells], leave_out, width))
+        if hidden := [name for name in leave_out if name not in text.partition("\n")[0]]:
+            aside(f"not shown, for want of room: {', '.join(hidden)}\n")
     else:
         note(empty)
 
 
-def aligned(rows: Sequence[Sequence[str]], leave_out: Iterable[str] = (), width: int | None = None) -> str:
+def aligned(rows: Sequence[Sequence[str]], leave_out: Sequence[str] = (), width: int | None = None) -> str:
     """Rows as aligned lines, the first row being headings; numbers are aligned to the right."""
     columns = list(zip(*rows, strict=True))
     if width is not None:  # a cell that is long would leave the others no room
         columns[:-1] = [tuple(_cut(cell, width // 2) for cell in column) for column in columns[:-1]]
-    for heading in leave_out:
-        if width is not None and sum(max(map(_cells, column)) + 2 for column in columns) - 2 > width:
-            columns = [column for column in columns if column[0] != heading]
+        needed = {column[0]: max(map(_cells, column)) + 2 for column in columns}
+        needed[columns[-1][0]] = min(needed[columns[-1][0]], 42)  # of the last column, what is longer is cut
+        shown = needed.keys() - {*leave_out}
+        for heading in reversed(leave_out):
+            if sum(needed[each] for each in (*shown, heading)) - 2 <= width:
+                shown.add(heading)
+        columns = [column for column in columns if column[0] in shown]
     for index, column in enumerate(columns):
         blanks = [" " * (max(map(_cells, column)) - _cells(cell)) for cell in column]
         numbers = all(map(_NUMBER.fullmatch, column[1:]))

@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -63,15 +64,11 @@ def app(context: click.Context) -> None:
         _output.line(context.get_help())
 
 
-@click.command(epilog='\b\neval "$(venice-chat completion bash)"  # in ~/.bashrc')
+@click.command(epilog='\b\neval "$(venice-chat completion bash)"  # in ~/.bashrc; of zsh in ~/.zshrc')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script with which SHELL completes commands, options, model ids and attacks (--tee-fault)."""
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    assert kind is not None, "click knows all three"
-    _output.line(kind(app, {}, "venice-chat", COMPLETION_VARIABLE).source())
+    _output.line(Path(__file__).with_name(f"completion.{shell}").read_text("utf-8"))
 
 
 def run(arguments: list[str]) -> int:
@@ -84,6 +81,8 @@ def run(arguments: list[str]) -> int:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
         warnings.showwarning = _show_warning
+    if arguments[:1] in (["help"], ["version"]):
+        arguments = [*arguments[1:], f"--{arguments[0]}"]
     try:
         if instruction := os.environ.get(COMPLETION_VARIABLE):
             from click.shell_completion import shell_complete
@@ -111,8 +110,11 @@ def _failed(error: Exception, arguments: list[str]) -> int:
 
     if isinstance(error, click.ClickException):
         context = error.ctx if isinstance(error, click.UsageError) else None
-        code, hint = error.exit_code, f"\nTry '{context.command_path} --help'." if context else ""
-        message = in_our_words(error.format_message()) + hint
+        code, said = error.exit_code, error.format_message()
+        if isinstance(error, click.NoSuchOption) and context:
+            known = (name for each in context.command.params for name in each.opts)
+            said = f"there is no option {error.option_name!r}{did_you_mean(error.option_name, known)}"
+        message = in_our_words(said) + (f"\nTry '{context.command_path} --help'." if context else "")
     elif isinstance(error, (VeniceError, OSError)):
         if "--debug" in arguments:
             traceback.print_exc()

@@ -18,6 +18,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, aclosing, closing, contextmanager, suppress
+from decimal import Decimal
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -109,10 +110,12 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
 
 
 def _again(budget: float | None) -> str:
-    """The command that goes on: under twice a used-up budget, and without --retry-failed, which the journal knows of by now."""
+    """The command that goes on: under a budget that lets it, and without --retry-failed, which the journal knows of by now."""
     again = shlex.join(["venice-chat", *(each for each in click.get_current_context().find_root().obj if each != _RETRY)])
     again = re.sub(r"(--schema[ =])/\S+/fd/\d+", r"\1<(what wrote the schema, which was a pipe)", again)
-    higher = f"{2 * budget or 1:g}" if budget is not None and isinstance(sys.exception(), BudgetExceededError) else r"\2"
+    higher, error = r"\2", sys.exception()
+    if budget is not None and isinstance(error, BudgetExceededError):
+        higher = f"{max(2 * Decimal(str(budget)), error.enough_usd or Decimal(0)) or 1:f}"
     return re.sub(r"(--budget[ =])(\S+)", rf"\g<1>{higher}", again)
 
 
@@ -240,7 +243,8 @@ class _Table:
             _output.line(json.dumps({**told, "commonest_error": fault, "commonest_error_rows": times}))
         else:
             words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
-            _output.note(f"{self.total:,} rows: {words}; ${cost:.4f} in {seconds:.1f} s{f'; {self._target}' if came else ''}")
+            rows = "1 row" if self.total == 1 else f"{self.total:,} rows"
+            _output.note(f"{rows}: {words}; ${cost:.4f} in {seconds:.1f} s{f'; {self._target}' if came else ''}")
             if fault:
                 _output.note(f"commonest error ({times:,} rows): {textwrap.shorten(fault, 300)}")
         if left or (self._again["same command"] and not self._again[_RETRY]):
@@ -262,7 +266,7 @@ class _Table:
         if not stays:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
         if self._unkept:
-            _output.note(f"{self._unkept:,} answers are in {self._target} alone, not in the journal: copy it before you go on")
+            _output.note(f"copy {self._target} before you go on: answers that are not in the journal: {self._unkept:,}")
 
     def _check_target(self, wrong: str) -> None:
         ours = self._mark.read_text("ascii") if self._mark.exists() else ""

@@ -34,11 +34,13 @@ venice-chat chat -c --web-search on --usage And today?
 @click.argument("prompt", nargs=-1)
 @_options.model
 @_options.system
-@click.option("-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Add an image, PDF, audio or text.")
+@click.option(
+    "-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Image, PDF, audio, text; - is stdin."
+)
 @_options.schema
-@click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
-@click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
-@click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
+@click.option("--temperature", type=click.FloatRange(0, 2), metavar="0..2", help="0 is focused, 2 is random.")
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Most tokens of the answer, reasoning included.")
+@click.option("--seed", type=click.IntRange(1), metavar="N", help="Above 0; the same seed makes the same answer likelier.")
 @click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
 @click.option("--e2ee", is_flag=True, help="Encrypt end to end, to an enclave whose hardware is verified (extra 'e2ee').")
 @click.option("--min-privacy", type=click.Choice(["tee", "e2ee"]), help="Ask only in such an enclave; 'e2ee' is --e2ee.")
@@ -64,13 +66,13 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
         raise click.ClickException("stdout is closed, and so no answer could be written")
     sent = _sent(given)
     floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
-    if given["system"] is not None:
-        require_text("--system", given["system"])
+    for name in ("system", "session"):
+        require_text(f"--{name}", given[name] or "")
     waits = Timer(2.0, _output.note, ["stdin is read until it ends; '< /dev/null' gives it none"])
     waits.daemon = True
     if sys.stderr.isatty():
         waits.start()
-    text = prompt_from(prompt)
+    text = prompt_from(prompt, given["attach"])
     waits.cancel()
     parts = [part_of(each) for each in given["attach"]]
     schema = None if given["schema"] is None else response_format(given["schema"])

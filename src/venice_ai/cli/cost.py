@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from ..costs import ChatCostEstimate
+from ..resources.model_choice import spec_of
 from . import _options, _output
 from ._input import prompt_from
 
@@ -27,7 +28,8 @@ def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | 
         raise click.UsageError("give the prompt as arguments or on stdin")
     estimate = asyncio.run(_estimate(connection, text, model, expected))
     shown = (
-        f"{estimate.model}: about ${estimate.total_cost_usd:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
+        f"{estimate.model}: likely ${estimate.likely:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
+        f"by the words alone, without Venice's own system prompt: ${estimate.total_cost_usd:.6f}\n"
         f"  prompt      {estimate.prompt_tokens:>8,} tokens  ${estimate.prompt_cost_usd:.6f}\n"
         f"  completion  {estimate.expected_completion_tokens:>8,} tokens  ${estimate.completion_cost_usd:.6f}"
     )
@@ -36,8 +38,10 @@ def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | 
 
 async def _estimate(connection: _options.Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
     async with connection.client() as client, _options.finding(client, model or ""):
-        return await client.chat.completions.estimate_cost(
-            model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
-            messages=[{"role": "user", "content": prompt}],
-            expected_completion_tokens=expected,
-        )
+        entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
+        ask = client.chat.completions.estimate_cost
+        estimate = await ask(model=str(entry.id), messages=prompt, expected_completion_tokens=expected)
+        context, least = spec_of(entry).availableContextTokens, max(estimate.prompt_tokens, len(prompt.encode()) // 6)
+        if isinstance(context, int) and least > context:
+            _output.note(f"warning: the prompt has about {least:,} tokens; {entry.id} takes {context:,}")
+        return estimate

@@ -47,6 +47,10 @@ def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted:
     """
     if not (wanted["max_price"] or 0) >= 0:  # NaN is neither
         raise click.UsageError(f"--max-price {wanted['max_price']} is not an amount of 0 or more US dollars")
+    if words in {("show",), ("list",)}:
+        raise click.UsageError("'models show' takes the id of a model; 'models' alone lists all")
+    if wanted["cheapest"] and wanted["sort"] not in {None, "price"}:
+        raise click.UsageError(f"--cheapest is --sort price, not --sort {wanted['sort']}")
     elsewhere = words or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))
     if wanted["resolve"] and elsewhere:
         raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
@@ -72,7 +76,7 @@ async def _list(connection: _options.Connection, words: Sequence[str], wanted: M
     if order := "price" if wanted["cheapest"] else wanted["sort"]:
         found.sort(key=lambda each: {"price": sum(_prices(each)), "context": -_context(each), "name": str(each.id)}[order])
     rows = [each.model_dump() if wanted["as_json"] else _row(each) for each in found]
-    leave_out = ("CAPABILITIES", "PRIVACY", "CONTEXT", "NOTES", "IN $/1M")
+    leave_out = ("CAPABILITIES", "NOTES", "PRIVACY", "CONTEXT", "IN $/1M")
     _output.table(rows, _COLUMNS, leave_out, as_json=wanted["as_json"], empty="no model of the catalogue has all that")
 
 

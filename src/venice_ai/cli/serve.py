@@ -48,7 +48,7 @@ def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -
 @click.option("--model", type=click.Path(path_type=Path), metavar="FILE.gguf", help="Use this model; implies --local.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads for the model.")
 @click.option("--tee", is_flag=True, help="Run the e2ee-* model in an enclave, under test roots (extra 'e2ee').")
-@click.option("--tee-fault", metavar="NAME", shell_complete=_attacks, help="Play an attack on it; a wrong NAME lists all.")
+@click.option("--tee-fault", metavar="NAME", shell_complete=_attacks, help="Play an attack on it.")
 @_options.debug
 def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **given: Any) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
@@ -59,6 +59,8 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
     With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
     give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
     """
+    if not given["latency"] < 1e9:  # also of what is not a number
+        raise click.UsageError(f"--latency {given['latency']} is not a number of seconds")
     local, threads = given["local"] or given["model"] is not None, given["threads"]
     if threads is not None and not local:
         raise click.UsageError("--threads is for the model on this machine; add --local")

@@ -14,6 +14,7 @@ import click
 from ..types.api.chat import content_text
 from . import _options, _output
 from ._conversations import SessionStore, session_names, valid_name
+from ._input import require_text
 
 _COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "MODEL": "{model}"}
 _COLUMNS.update({"COST": "{cost}", "FIRST WORDS": "{first}"})
@@ -62,6 +63,7 @@ sessions.add_command(show, "export")
 @_options.json
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Find the messages in which all of the WORDS stand. Encrypted sessions are not searched."""
+    require_text("the text to find", " ".join(words))
     with closing(SessionStore()) as store:
         found = store.search(words)
     rows = found if as_json else [{**each, "time": _time(each["at"])} for each in found]

@@ -106,7 +106,7 @@ def error_for(
     detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."  # `body` has it all
     remedy = kind.remedy
     if issubclass(kind, errors.RateLimitError) and retry_after_seconds:
-        remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
+        remedy = remedy.replace("Wait", f"Wait {round(retry_after_seconds, 3):,.12g} s")
     if status == 407:
         remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
     from ..types.attestation import AttestationReport
@@ -143,9 +144,7 @@ class PermissionDeniedError(APIError):
 class NotFoundError(APIError):
     """There is no such model, character or address (404)."""
 
-    remedy = (
-        "client.models.list() shows the models there are; base_url should end in /api/v1. A character_slug may be wrong, too."
-    )
+    remedy = "client.models.list() shows the models there are; base_url should end in /api/v1."
 
 
 class ConflictError(APIError):
@@ -237,6 +236,9 @@ class NoMatchingModelError(VeniceError, ValueError):
 
 class BudgetExceededError(VeniceError):
     """A request was not sent, because it may cost more than is left of its `Budget`."""
+
+    enough_usd: Decimal | None = None
+    """The cap, in US dollars, under which it would have been sent; None where no cap is known to be kept."""
 
 
 class SchemaNotStrictError(VeniceError, ValueError):

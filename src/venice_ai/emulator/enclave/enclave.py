@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from venice_ai.exceptions import InvalidRequestError
@@ -55,7 +56,9 @@ class Enclave:
     @fault.setter
     def fault(self, name: str | None) -> None:
         if name is not None and not (isinstance(name, str) and name in FAULTS):
-            raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+            raise InvalidRequestError(
+                f"there is no fault {name!r}; near are {', '.join(get_close_matches(str(name), FAULTS, 5, 0))}"
+            )
         self._name, self._fault = name, Fault() if name is None else FAULTS[name]
 
     @property

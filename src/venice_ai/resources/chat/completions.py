@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, M
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
 from ..._core.concurrency import bounded_map, without_locals
+from ..._core.privacy import PREFIX
 from ..._wire.request_body import checked_messages, encode
 from ...exceptions import InvalidArgumentError, NoMatchingModelError, VeniceError
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
@@ -151,8 +152,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         """What a completion is likely to cost, before it is sent. Sends no prompt; looks up prices in the catalogue.
 
         Args:
-            model: id of a model that `client.models.list()` shows, with or without a feature suffix. A trait or an alias is not
-                looked up: `(await client.models.find(name)).id` resolves one.
+            model: id of a model that `client.models.list()` shows, with or without a feature suffix, of which
+                `:include_venice_system_prompt=false` counts. A trait or an alias is not looked up:
+                `(await client.models.find(name)).id` resolves one.
             messages: what would be sent.
             expected_completion_tokens: how long the answer may be, from 0.
             tokens_per_word: tokens for a word; 1.3 suits English, code and Chinese want more.
@@ -169,7 +171,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
         checked = checked_messages(messages)
         check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
-        name = without_suffix(model)
+        name, bare = without_suffix(model), "include_venice_system_prompt=false" in model
         if (entry := find_entry((await self._client.resource(Models).list()).data, name)) is None:
             raise NoMatchingModelError(
                 f"model {name!r} was not found in the catalogue; client.models.list() shows all. If it is a trait or an alias, "
@@ -180,7 +182,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             checked,
             expected_completion_tokens=expected_completion_tokens,
             tokens_per_word=tokens_per_word,
-            learnt=self._client.token_counts.tokens(name, encode({"model": name, "messages": checked})),
+            learnt=self._client.token_counts.tokens(name + "\n" * bare, encode({"model": name, "messages": checked})),
+            venice_prompt=not bare and not name.startswith(PREFIX),  # which is not there in a sealed chat
         )
 
     async def batch(

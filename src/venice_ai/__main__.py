@@ -1,0 +1,5 @@
+"""`python -m venice_ai` is `venice-chat`."""
+
+from .cli import main
+
+main()
