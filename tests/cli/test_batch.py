@@ -224,7 +224,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(
             ["reviews.csv", "other.csv", *CLASSIFY], "is there already, and not as this batch wrote it", id="another file"
         ),
-        pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "is there already", id="the input"),
+        pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "cannot be IN and OUT; give another OUT", id="the input"),
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
         pytest.param(["other.jsonl", *CLASSIFY], "line 2: there is no column 'text'", id="a column that a row lacks"),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "No module named 'nowhere'", id="no class"),
@@ -525,7 +525,7 @@ def test_a_file_that_somebody_else_writes_meanwhile_stays(emulator: Emulator, he
     emulator.always(text("good", delay=2.0))
     Timer(1.0, lambda: Path("out.csv").write_text("my,precious\n1,2\n", encoding="utf-8")).start()
     outcome = here("batch", "reviews.csv", "out.csv", *CLASSIFY)
-    assert outcome.code == 2
+    assert outcome.code == 1
     assert "out.csv was written by somebody else meanwhile" in outcome.err
     assert "precious" in Path("out.csv").read_text(encoding="utf-8")
     Path("out.csv").unlink()
@@ -639,14 +639,15 @@ def test_the_command_that_goes_on_says_that_a_schema_was_a_pipe(emulator: Emulat
     assert prompts_sent(emulator) == []
 
 
-def test_sigterm_stops_as_ctrl_c_does(emulator: Emulator) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_closed_window_stop_as_ctrl_c_does(emulator: Emulator, number: signal.Signals) -> None:
     reviews(60)
     emulator.always(usual(delay=0.1))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
     with forked(*arguments) as process:
         until(lambda: len(emulator.requests) >= 20)
-        outcome = ended(process, signal.SIGTERM)
-    assert (outcome.code, outcome.out) == (143, "")
+        outcome = ended(process, number)
+    assert (outcome.code, outcome.out) == (-number, "")
     assert "go on with: venice-chat batch reviews.csv" in outcome.err
     partial = list(read(Path("reviews.out.csv")))
     assert 0 < len(partial) < 60
@@ -664,9 +665,60 @@ def test_the_command_that_goes_on_is_told_also_before_the_first_answer(emulator:
         until(lambda: len(emulator.requests) == 2)
         outcome = ended(process, number)
 
-    assert outcome.code == 128 + number
+    assert outcome.code == (130 if number == signal.SIGINT else -number)
     assert "go on with: venice-chat batch reviews.csv" in outcome.err
     assert not Path("reviews.out.csv").exists()
+
+
+def test_a_table_that_changed_meanwhile_is_told_with_the_command_that_goes_on(emulator: Emulator) -> None:
+    reviews(8)
+    emulator.always(usual(delay=0.3))
+    arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
+    with forked(*arguments) as process:
+        until(lambda: len(emulator.requests) >= 4)
+        with Path("reviews.csv").open("a", encoding="utf-8") as file:
+            file.write("9,late\n")
+        _, told = process.communicate()
+        code = process.wait()
+
+    assert code == 1, "answers were paid for, so it is not 2"
+    assert "8 rows: 8 answered" in told
+    assert "go on with: venice-chat batch reviews.csv" in told
+    assert "reviews.csv was changed meanwhile" in told
+    assert run_forked(*arguments).code == 0
+    assert len(prompts_sent(emulator)) == 9
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([{"text": "a", "n": 12345678901234567890123}], id="a number that is too large"),
+        pytest.param([{"text": "a", "n": 1}, {"text": "b", "n": "x"}], id="two types"),
+        pytest.param([{"text": "a", "n": {}}], id="an object without members"),
+    ],
+)
+def test_what_parquet_cannot_hold_is_told_before_anything_is_sent(emulator: Emulator, here: Here, rows: list[Any]) -> None:
+    Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    outcome = here("batch", "in.jsonl", "out.parquet", *CLASSIFY)
+
+    assert outcome.code == 2
+    assert "Parquet cannot hold these rows" in outcome.err
+    assert emulator.requests == []
+
+
+def test_an_answer_that_parquet_cannot_hold_stays_in_the_journal(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    emulator.always(text(json.dumps({"n": 123456789012345678901234567890})))
+    arguments = (*CLASSIFY, "--schema", "n: int", "--journal", "j")
+
+    outcome = here("batch", "reviews.csv", "out.parquet", *arguments)
+
+    assert outcome.code == 1
+    assert "Parquet cannot hold these rows" in outcome.err
+    assert "2 rows: 2 answered" in outcome.err
+    assert here("batch", "reviews.csv", "out.jsonl", *arguments).code == 0
+    assert len(prompts_sent(emulator)) == 2
 
 
 def test_what_came_is_written_though_nothing_can_be_written_beside_the_journal(emulator: Emulator, here: Here) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
@@ -132,8 +133,14 @@ def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -
         with parquet.ParquetWriter(part, schema) as writer:
             for chunk in _chunks(rows):
                 writer.write_table(arrow.Table.from_pylist(chunk, schema))
-    except (arrow.ArrowException, UnicodeEncodeError) as error:
+    except (arrow.ArrowException, UnicodeEncodeError, OverflowError) as error:
         raise click.UsageError(f"Parquet cannot hold these rows: {error}; write .jsonl") from None
+
+
+def check_rows(path: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
+    """Raises a UsageError if a file of that kind cannot hold these rows."""
+    if path.suffix == ".parquet":
+        _write_parquet(Path(os.devnull), columns, rows, like)
 
 
 def _chunks(rows: Rows) -> Iterator[list[Row]]:

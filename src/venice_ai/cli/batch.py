@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import sys
 import textwrap
 from array import array
@@ -24,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -32,8 +31,15 @@ from .._structured.columns import AnswerColumns, fault_of
 from .._wire.request_body import chat_body
 from ..batches.identity import identity, split
 from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, is_for_good
-from ..exceptions import BudgetExceededError, ConnectError, InvalidArgumentError, InvalidRequestError, OutputError
-from . import _options, _output, _table_files
+from ..exceptions import (
+    APIConnectionError,
+    BudgetExceededError,
+    ConnectError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    OutputError,
+)
+from . import _options, _output, _signals, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
 from ._errors import FAILED_ROWS, in_our_words
 from ._input import require_text, response_format
@@ -89,6 +95,8 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
     journal = given["journal"] or target.with_name(f"{target.name}.journal")
     if journal.resolve() in {source.resolve(), target.resolve()}:
         raise click.UsageError(f"{journal} cannot be the journal and a table; give another --journal")
+    if target.resolve() == source.resolve():
+        raise click.UsageError(f"{target} cannot be IN and OUT; give another OUT")
     if not source.is_file():
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.is_dir() or not target.parent.is_dir():
@@ -99,10 +107,9 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
     with TemporaryFile(dir=target.parent) as spool:
         table = _Table(source, target, journal.with_name(f"{journal.name}.out"), given["limit"], task, spool)
+        _signals.handle(_signals.stop)
         try:
             asyncio.run(_send(connection, table, journal, answers, given))
-        except asyncio.CancelledError:
-            raise click.exceptions.Exit(128 + signal.SIGTERM) from None
         finally:
             table.finish(_again(given["budget"]), as_json=given["as_json"])
     if table.counts["failed"] or table.counts["unusable"]:
@@ -143,8 +150,6 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
     from .._limits.budget import Budget
     from ..batches.journal import Journal
 
-    with suppress(NotImplementedError, ValueError, RuntimeError):  # on Windows, or in another thread
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cast("asyncio.Task[None]", asyncio.current_task()).cancel)
     cap, reached = given["budget"], False
     fatal = (*OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # every other row would fail, too
     journal = Journal(path, retry_failed=given["retry_failed"])
@@ -198,10 +203,12 @@ class _Table:
                 _table_files.wrong(source, line, error)
         if not self.total:
             raise click.UsageError(f"{source} has no rows")
+        if task.columns:
+            _table_files.check_rows(target, [*self._columns], self.rows, source)
         self._places = array("q", [-1]) * self.total
 
     def rows(self) -> Generator[Row]:
-        yield from islice(_table_files.read(self._source), self._limit)
+        yield from islice(_table_files.read(self._source), self.total or self._limit)
 
     def put(self, item: BatchItem[Any]) -> None:
         error, result = item.error, self.task.result(item)
@@ -214,7 +221,9 @@ class _Table:
         if error is not None and not is_for_good(error, item.attempts):
             self._again["same command"] += 1
         elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
-            self._again.update({_RETRY: 1, "paid": bool(answer)})
+            lost = isinstance(error, APIConnectionError) and not isinstance(error, ConnectError)  # and may have been billed
+            self._again.update({_RETRY: 1, "paid": bool(answer) or lost})
+        self._again["twice"] += item.maybe_billed_before and not item.replayed
         self._cost += 0 if item.replayed else item.cost_usd or 0
         self._unkept += not item.kept and answer is not None
         self._places[item.index] = self._spool.seek(0, os.SEEK_END)
@@ -230,12 +239,25 @@ class _Table:
 
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
+        failure: Exception | None = None
         if came := self.counts.total() - self.counts["replayed"]:
-            with _turn_of(self._mark):
-                self._write(came)
+            try:
+                with _turn_of(self._mark):
+                    self._write(came)
+            except click.UsageError as error:  # it is no wrong usage any more, where something was sent
+                failure = click.ClickException(error.format_message())
+            except (click.ClickException, OSError) as error:
+                failure = error
         elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
-        left = self.counts["open"] = self.total - came
+        self.counts["open"] = self.total - came
+        self._tell(again, came, failure, as_json=as_json)
+        if failure and sys.exception() is None:
+            raise failure
+        if failure:  # beside what ended the run
+            _output.note(f"{self._target} was not written: {in_our_words(failure)}")
+
+    def _tell(self, again: str, came: int, failure: Exception | None, *, as_json: bool) -> None:
         cost, seconds = round(self._cost, 9), monotonic() - self._began
         times, fault = max(self._faults.values(), default=(0, None))
         if as_json:
@@ -247,7 +269,12 @@ class _Table:
             _output.note(f"{rows}: {words}; ${cost:.4f} in {seconds:.1f} s{f'; {self._target}' if came else ''}")
             if fault:
                 _output.note(f"commonest error ({times:,} rows): {textwrap.shorten(fault, 300)}")
-        if left or (self._again["same command"] and not self._again[_RETRY]):
+        if self._unkept:
+            first = "" if failure else f"copy {self._target} before you go on: "
+            _output.note(f"{first}answers that are not in the journal: {self._unkept:,}")
+        if self._again["twice"]:
+            _output.note(f"sent again after a run that was killed, and maybe billed before: {self._again['twice']:,}")
+        if self.counts["open"] or failure or (self._again["same command"] and not self._again[_RETRY]):
             _output.note(f"go on with: {again}")
         elif self._again[_RETRY]:
             paid = f" (pays again for {paid:,} of them)" if (paid := self._again["paid"]) else ""
@@ -256,7 +283,7 @@ class _Table:
     def _write(self, came: int) -> None:
         """Writes OUT, if it does not lose rows by that."""
         if self._source.stat().st_mtime_ns != self._version:
-            raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
+            raise click.ClickException(f"{self._source} was changed meanwhile; the same command reads it anew")
         self._check_target("was written by somebody else meanwhile")
         had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
         stays = had > came and (came < self.total or self._limit)
@@ -265,8 +292,6 @@ class _Table:
             _output.note(f"{self._target} {why}; the journal has all answers")
         if not stays:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
-        if self._unkept:
-            _output.note(f"copy {self._target} before you go on: answers that are not in the journal: {self._unkept:,}")
 
     def _check_target(self, wrong: str) -> None:
         ours = self._mark.read_text("ascii") if self._mark.exists() else ""
