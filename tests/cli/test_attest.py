@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -443,10 +444,10 @@ def nvidia(**claims: Any) -> ScriptedReply:
         pytest.param(nvidia(), ScriptedReply(KEYS, b" " * 2**20), id="too long"),
     ],
 )
-async def test_what_nvidia_said_comes_to_the_same_again(
+def test_what_nvidia_said_comes_to_the_same_again(
     here: Here, tmp_path: Path, answer: ScriptedReply, keys: ScriptedReply
 ) -> None:
-    found = await ask_nras(ScriptedTransport(answer, keys), captured()["attestation"]["nvidia_payload"])
+    found = asyncio.run(ask_nras(ScriptedTransport(answer, keys), captured()["attestation"]["nvidia_payload"]))
     nonce = bytes.fromhex(captured()["_client_nonce"])
     evidence = CollectedEvidence(
         model=GLM, nonce=nonce, reply=body(), now=JUNE, collateral=shared("tee/collateral_glm_5_1.json"), nras=found

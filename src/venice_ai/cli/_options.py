@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate
 
 import click
 
@@ -18,9 +18,6 @@ from ._errors import did_you_mean
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +99,17 @@ port = functools.partial(click.option, "--port", type=click.IntRange(0, 65535), 
 host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
 
-def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callable[..., R]:
-    """Gives a command its options `--base-url`, `--timeout` and `--debug`, and its first argument."""
+def with_connection(command: Callable[Concatenate[Connection, ...], Any]) -> Callable[..., Any]:
+    """Gives a command, which may be a coroutine, its options `--base-url`, `--timeout`, `--debug`, and its first argument."""
 
     @click.option("--base-url", metavar="URL", help=f"Root of the API.  [default: {BASE_URL_VARIABLE}, or Venice]")
     @click.option("--timeout", type=float, metavar="SECONDS", help="How long to wait for the answer, or between its parts.")
     @debug
     @functools.wraps(command)
-    def connected(base_url: str | None, timeout: float | None, *args: P.args, **options: P.kwargs) -> R:
-        return command(Connection(base_url, timeout), *args, **options)
+    def connected(base_url: str | None, timeout: float | None, **options: Any) -> Any:
+        import asyncio  # `sessions` does without it
+
+        done = command(Connection(base_url, timeout), **options)
+        return asyncio.run(done) if asyncio.iscoroutine(done) else done
 
     return connected

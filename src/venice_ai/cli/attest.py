@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shlex
 import time
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import SimpleNamespace
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import click
 
@@ -31,7 +30,6 @@ EXIT_CODES = {
     4: "verified, but below the level that was asked for",
 }
 _GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
-_Judged: TypeAlias = tuple[CollectedEvidence, AttestationReport]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _EPILOG = (
@@ -57,7 +55,7 @@ _EPILOG = (
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
 @click.option("--allow-status", type=click.Choice(TCB_STATUSES), multiple=True, metavar="STATUS", help="Accept it, too.")
 @_options.with_connection
-def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
+async def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     """Verify that MODEL runs in an enclave: a line for each check, what it stops, and the verdict. No key is needed.
 
     With --save-evidence everything is kept that --offline needs to come to the same verdict again.
@@ -66,13 +64,12 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
     _check(wanted)
     try:
         options = _tee_options(wanted)
-        judged = _offline(model, wanted, options) if wanted.offline else asyncio.run(_online(connection, model, options))
+        evidence, report = await _examine(connection, model, wanted, options)
     except (ImportError, TeeAttestationError, APIError) as error:
         usage = isinstance(error, ImportError) or (isinstance(error, InvalidRequestError) and error.status_code is None)
         # A TeeAttestationError is a redirect, or an answer that is no evidence.
         code = 1 if isinstance(error, TeeAttestationError) else 2 if usage else 3
         return _output.tell(error, in_our_words(error), code, as_json=wanted.as_json)
-    evidence, report = judged
     code = 1 if not report.ok else 0 if report.reaches(wanted.level) else 4
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
@@ -84,7 +81,7 @@ def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
         if wanted.save_evidence is not None:
-            _tell_again(model, wanted, save(wanted.save_evidence, evidence, report, options.pins))
+            _save(model, wanted, evidence, report, options.pins)
         if wanted.write_pin is not None:
             _write_pin(wanted.write_pin, report if code == 0 else None)
     except OSError as error:
@@ -138,19 +135,16 @@ def read_object(path: Path) -> dict[str, Any]:
         raise click.UsageError(f"{path} cannot be read: {error}") from None
 
 
-def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> _Judged:
-    from ..tee.extra import require_extra
+async def _examine(
+    connection: _options.Connection, model: str, wanted: SimpleNamespace, options: TeeOptions
+) -> tuple[CollectedEvidence, AttestationReport]:
+    if wanted.offline:
+        from ..tee import attestation  # names the extra where it is missing
 
-    require_extra()
-    from ..tee import attestation
-
-    evidence = from_file(wanted.evidence.read_bytes(), model=model, options=options, now=wanted.now)
-    if evidence is None:
-        raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
-    return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))
-
-
-async def _online(connection: _options.Connection, model: str, options: TeeOptions) -> _Judged:
+        evidence = from_file(wanted.evidence.read_bytes(), model=model, options=options, now=wanted.now)
+        if evidence is None:
+            raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
+        return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))
     async with connection.client() as client:
         try:
             return await client.tee.examine(model, client.tee.options(options))
@@ -167,11 +161,23 @@ async def _online(connection: _options.Connection, model: str, options: TeeOptio
             raise
 
 
-def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:
-    again = ["venice-chat", "attest", model, "--level", wanted.level, *kept, "--gpu", wanted.gpu]
-    again += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
+def _save(
+    model: str, wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None
+) -> None:
+    """Saves evidence, collateral, pins and report, and tells how to verify them again."""
+    folder = wanted.save_evidence
+    (folder / "evidence.json").write_bytes(as_file(evidence))
+    (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
+    again = ["venice-chat", "attest", model, "--level", wanted.level, "--offline", "--evidence", str(folder / "evidence.json")]
+    if not members_as_written(evidence.reply):
+        again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
+    for name, kept in (("collateral", evidence.collateral), ("pin", pins and pins.to_dict())):
+        if isinstance(kept, Mapping):
+            (path := folder / f"{name}.json").write_text(json.dumps(dict(kept), indent=1) + "\n", encoding="utf-8")
+            again += [f"--{name}", str(path)]
+    again += ["--gpu", wanted.gpu, *(["--refuse-dev-image"] if wanted.refuse_dev_image else [])]
     again += [part for status in wanted.allow_status for part in ("--allow-status", status)]
-    _output.note(f"kept in {wanted.save_evidence}; to verify it again: {shlex.join(again)}")
+    _output.note(f"kept in {folder}; to verify it again: {shlex.join(again)}")
 
 
 def _write_pin(path: Path, report: AttestationReport | None) -> None:
@@ -185,17 +191,3 @@ def _write_pin(path: Path, report: AttestationReport | None) -> None:
     pins = MeasurementPins.from_dict({name: [value] for name, value in found.items() if value})
     path.write_text(json.dumps(pins.to_dict(), indent=2) + "\n", encoding="utf-8")
     _output.note(f"{path} pins what runs there now: trust on first use. Whether that software is good, nothing here says.")
-
-
-def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
-    """Saves evidence, collateral, pins and report, and gives the options that verify them again."""
-    (folder / "evidence.json").write_bytes(as_file(evidence))
-    (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
-    again = ["--offline", "--evidence", str(folder / "evidence.json")]
-    if not members_as_written(evidence.reply):
-        again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
-    for name, kept in (("collateral", evidence.collateral), ("pin", pins and pins.to_dict())):
-        if isinstance(kept, Mapping):
-            (path := folder / f"{name}.json").write_text(json.dumps(dict(kept), indent=1) + "\n", encoding="utf-8")
-            again += [f"--{name}", str(path)]
-    return again

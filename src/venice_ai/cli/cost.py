@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 
 import click
 
-from ..costs import ChatCostEstimate
 from ..resources.model_choice import spec_of
 from . import _options, _output
 from ._input import prompt_from
@@ -19,14 +17,22 @@ from ._input import prompt_from
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
 @_options.json
 @_options.with_connection
-def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
+async def cost(
+    connection: _options.Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool
+) -> None:
     """Estimate the cost of an answer, without sending the prompt. No key is needed.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands.
     """
     if (text := prompt_from(prompt)) is None:
         raise click.UsageError("give the prompt as arguments or on stdin")
-    estimate = asyncio.run(_estimate(connection, text, model, expected))
+    async with connection.client() as client, _options.finding(client, model or ""):
+        entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
+        ask = client.chat.completions.estimate_cost
+        estimate = await ask(model=str(entry.id), messages=text, expected_completion_tokens=expected)
+    context, least = spec_of(entry).availableContextTokens, max(estimate.prompt_tokens, len(text.encode()) // 6)
+    if isinstance(context, int) and least > context:
+        _output.note(f"warning: the prompt has about {least:,} tokens; {entry.id} takes {context:,}")
     shown = (
         f"{estimate.model}: likely ${estimate.likely:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
         f"by the words alone, without Venice's own system prompt: ${estimate.total_cost_usd:.6f}\n"
@@ -34,14 +40,3 @@ def cost(connection: _options.Connection, prompt: tuple[str, ...], model: str | 
         f"  completion  {estimate.expected_completion_tokens:>8,} tokens  ${estimate.completion_cost_usd:.6f}"
     )
     _output.write_json(asdict(estimate)) if as_json else _output.line(shown)
-
-
-async def _estimate(connection: _options.Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
-    async with connection.client() as client, _options.finding(client, model or ""):
-        entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
-        ask = client.chat.completions.estimate_cost
-        estimate = await ask(model=str(entry.id), messages=prompt, expected_completion_tokens=expected)
-        context, least = spec_of(entry).availableContextTokens, max(estimate.prompt_tokens, len(prompt.encode()) // 6)
-        if isinstance(context, int) and least > context:
-            _output.note(f"warning: the prompt has about {least:,} tokens; {entry.id} takes {context:,}")
-        return estimate

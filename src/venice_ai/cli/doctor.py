@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 from collections.abc import Iterable
@@ -37,12 +36,12 @@ class Finding(NamedTuple):
 @click.command()
 @_options.json
 @_options.with_connection
-def doctor(connection: _options.Connection, as_json: bool) -> int:
+async def doctor(connection: _options.Connection, as_json: bool) -> int:
     """Check the installation, the key and the connection. Sends no prompt and never shows the key.
 
     The exit code is 1 if there is a problem.
     """
-    found = examine(_options.Connection(connection.base_url, connection.timeout or 10.0))
+    found = await _examine(_options.Connection(connection.base_url, connection.timeout or 10.0))
     well = not any(finding.remedy for finding in found.values())
     if as_json:
         findings = {name: {"ok": not finding.remedy, **finding._asdict()} for name, finding in found.items()}
@@ -53,12 +52,11 @@ def doctor(connection: _options.Connection, as_json: bool) -> int:
     return 0 if well else 1
 
 
-def examine(connection: _options.Connection) -> dict[str, Finding]:
+async def _examine(connection: _options.Connection) -> dict[str, Finding]:
     """Everything there is to find, by name."""
-    where, rivals, key = _base_url(connection), packages.rivals(), _key()
+    (where, tls), rivals = _address(connection), packages.rivals()
+    key = await _key(connection, ask=not where.remedy)
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
-    if not (where.remedy or key.remedy):
-        key = asyncio.run(_accepted(connection))
     return {
         "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
         "package": Finding(f"{packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
@@ -66,9 +64,9 @@ def examine(connection: _options.Connection) -> dict[str, Finding]:
         "extras": Finding(extras(packages.extras())),
         "key": key,
         "base URL": where,
-        "TLS": Finding("not checked") if where.remedy else _tls(connection),
-        "Venice": Finding("not asked") if where.remedy else asyncio.run(_reach(connection)),
-        "e2ee": Finding("not tried") if where.remedy or key.remedy else asyncio.run(_encrypts(connection)),
+        "TLS": tls,
+        "Venice": Finding("not asked") if where.remedy else await _reach(connection),
+        "e2ee": Finding("not tried") if where.remedy or key.remedy else await _encrypts(connection),
     }
 
 
@@ -79,8 +77,15 @@ def extras(lacking: dict[str, list[str]]) -> str:
     return "; ".join(told) or "unknown, because the package itself is not installed"
 
 
-async def _accepted(connection: _options.Connection) -> Finding:
-    """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
+async def _key(connection: _options.Connection, *, ask: bool) -> Finding:
+    """Whether there is a key, and Venice accepts it. It asks for the rate limits, because the catalogue needs no key."""
+    try:
+        if not resolve_key(None):
+            return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
+    except VeniceError as error:
+        return Finding(f"{KEY_VARIABLE} cannot be used", in_our_words(error))
+    if not ask:
+        return Finding(f"{KEY_VARIABLE} is set")
     try:
         async with connection.client(max_retries=0) as client:
             request = client.build_request("GET", "/api_keys/rate_limits", needs_key=True)
@@ -122,31 +127,20 @@ async def _encrypts(connection: _options.Connection) -> Finding:
     return Finding(f"{model} was verified at level {level}; nothing was sent to it")
 
 
-def _key() -> Finding:
-    try:
-        if resolve_key(None):
-            return Finding(f"{KEY_VARIABLE} is set")
-    except VeniceError as error:
-        return Finding(f"{KEY_VARIABLE} cannot be used", in_our_words(error))
-    return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
-
-
-def _base_url(connection: _options.Connection) -> Finding:
+def _address(connection: _options.Connection) -> tuple[Finding, Finding]:
+    """Where Venice is, and how the way to it is encrypted."""
     source = BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
     source = source if connection.base_url is None else "--base-url"
     try:
-        return Finding(f"{resolve_base_url(connection.base_url)} ({source})")
+        parts = urlsplit(url := resolve_base_url(connection.base_url))
     except VeniceError as error:
-        return Finding(f"{source} cannot be used", in_our_words(error))
-
-
-def _tls(connection: _options.Connection) -> Finding:
-    parts = urlsplit(resolve_base_url(connection.base_url))
+        return Finding(f"{source} cannot be used", in_our_words(error)), Finding("not checked")
+    tls = Finding("none: key and prompts travel unencrypted", "use an https address")
     if parts.scheme == "https":
-        return Finding(f"trusts what the operating system trusts (truststore {metadata.version('truststore')})")
-    if is_loopback(parts.hostname or ""):
-        return Finding("none: plain HTTP to this machine")
-    return Finding("none: key and prompts travel unencrypted", "use an https address")
+        tls = Finding(f"trusts what the operating system trusts (truststore {metadata.version('truststore')})")
+    elif is_loopback(parts.hostname or ""):
+        tls = Finding("none: plain HTTP to this machine")
+    return Finding(f"{url} ({source})"), tls
 
 
 async def _reach(connection: _options.Connection) -> Finding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any
 
 import click
 
-from .._client import VeniceClient
 from .._limits.budget import Budget
 from ..exceptions import InvalidArgumentError, InvalidRequestError
 from ..tee.types import MeasurementPins, TeeOptions
 from . import _options, _output
 from .attest import read_object
-from .serve import stop_signal
+from .serve import until_stopped
 
 _LEAST = "The least for every chat; 'none' lets requests for e2ee-* models ask for less.  [default: e2ee for e2ee-* models]"
 _LEVEL = click.Choice(["quote", "hardware", "pinned"])
@@ -57,8 +55,7 @@ def gateway(connection: _options.Connection, /, token: str | None, no_token: boo
     _options.need_key()
     logging.getLogger("venice_ai.gateway").setLevel(logging.INFO)
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
-            asyncio.run(_run(connection, None if no_token else token or True, **given))
+        until_stopped(_run(connection, None if no_token else token or True, **given))
     except (InvalidRequestError, InvalidArgumentError) as error:
         raise click.UsageError(str(error)) from None
 
@@ -67,16 +64,14 @@ async def _run(connection: _options.Connection, token: Any, **given: Any) -> Non
     from .. import gateway as served
 
     pins = None if given["pin"] is None else MeasurementPins.from_dict(read_object(given["pin"]))
-    client = VeniceClient(
-        base_url=connection.base_url,
-        timeout=connection.timeout,
+    client = connection.client(
         tee=TeeOptions(verification=given["level"], pins=pins),
         min_privacy=None if given["min_privacy"] == "none" else given["min_privacy"],
         budget=None if given["budget"] is None else Budget(usd=given["budget"]),
         fallback_models=given["fallbacks"],
     )
     options = {name: given[name] for name in ("host", "port", "allow_hosts", "sealed_tools", "rpm")}
-    stop, in_clear = stop_signal(), given["min_privacy"] == "none"
+    in_clear = given["min_privacy"] == "none"
     for name in given["fallbacks"]:
         async with _options.finding(client, name):
             await client.models.find(name)
@@ -85,4 +80,4 @@ async def _run(connection: _options.Connection, token: Any, **given: Any) -> Non
         words = f"Venice gateway on {running.url}" + (f"\ntoken: {made}" if made else "")
         _output.line(json.dumps({"url": running.url, "token": made}) if given["as_json"] else words)
         _output.aside(f"point programs at it:\n  export OPENAI_BASE_URL={running.url} OPENAI_API_KEY=<token>\n")
-        await stop.wait()
+        await asyncio.Event().wait()

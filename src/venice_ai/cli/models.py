@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
@@ -20,7 +19,6 @@ from . import _options, _output
 _COLUMNS = {"MODEL": "{id}", "CONTEXT": "{context}", "IN $/1M": "{input}", "OUT $/1M": "{output}", "PRIVACY": "{privacy}"}
 _COLUMNS.update({"NOTES": "{notes}", "CAPABILITIES": "{abilities}"})
 _FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
-_CAPABILITY = click.Choice(list(_FLAGS))
 _EXAMPLES = """\b
 venice-chat models llama --sort price
 venice-chat models --capability vision --max-price 2 --private
@@ -32,7 +30,7 @@ venice-chat models --resolve --capability function-calling
 @click.command(epilog=_EXAMPLES)
 @click.argument("words", nargs=-1, metavar="[TEXT | show ID]", shell_complete=_options.model_ids)
 @click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
-@click.option("--capability", "capabilities", multiple=True, type=_CAPABILITY, help="Only models that can do this.")
+@click.option("--capability", "capabilities", multiple=True, type=click.Choice([*_FLAGS]), help="Only models that can do this.")
 @click.option("--max-price", type=float, metavar="USD", help="Only models whose tokens cost at most that a million.")
 @click.option("--private", is_flag=True, help="Only models that keep nothing of what is sent.")
 @click.option("--sort", type=click.Choice(["price", "context", "name"]), help="The cheapest, largest or first name first.")
@@ -40,7 +38,7 @@ venice-chat models --resolve --capability function-calling
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @_options.json
 @_options.with_connection
-def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
+async def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
     """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
 
     Prices are US dollars for 1,000,000 tokens; no key is needed.
@@ -51,13 +49,10 @@ def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted:
         raise click.UsageError("'models show' takes the id of a model; 'models' alone lists all")
     if wanted["cheapest"] and wanted["sort"] not in {None, "price"}:
         raise click.UsageError(f"--cheapest is --sort price, not --sort {wanted['sort']}")
-    elsewhere = words or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))
-    if wanted["resolve"] and elsewhere:
+    if wanted["resolve"] and (words or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))):
         raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
-    asyncio.run(_list(connection, words, wanted))
-
-
-async def _list(connection: _options.Connection, words: Sequence[str], wanted: Mapping[str, Any]) -> None:
+    if words[:1] == ("show",) and len(words) > 2:
+        raise click.UsageError("'models show' takes the id of one model")
     async with connection.client() as client, _options.finding(client, *words[1:2]):
         if wanted["resolve"]:
             wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
@@ -65,9 +60,7 @@ async def _list(connection: _options.Connection, words: Sequence[str], wanted: M
             model = await client.models.resolve_chat(**wishes)
             _output.write_json({"id": model}) if wanted["as_json"] else _output.line(model)
             return
-        if words[:1] == ("show",) and len(words) > 1:
-            if len(words) > 2:
-                raise click.UsageError("'models show' takes the id of one model")
+        if words[:1] == ("show",):
             _show(await client.models.retrieve(words[1]), as_json=wanted["as_json"])
             return
         listed = (await client.models.list(type=wanted["kind"])).data

@@ -8,7 +8,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..emulator import Account, Emulator
 from ..emulator import serve as listen
-from ..emulator.sending import Act, Answer, Incoming, acts_of, closed
+from ..emulator.sending import Act, Answer, Incoming, Recorded, acts_of, closed
 from ..exceptions import InvalidRequestError
-from . import _options, _output
+from . import _options, _output, _signals
 
 _TOKENS = re.compile(rb'"total_tokens":\s*(\d+)')
 _EXAMPLES = "\b\nvenice-chat serve --port 0\nvenice-chat serve --local\nvenice-chat serve --tee"
@@ -81,38 +81,32 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
         if enclave is not None:
             backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
     account = Account(rpm=given["rpm"], tpm=given["tpm"]) if given["rpm"] or given["tpm"] else None
-    options = {name: given[name] for name in ("admin", "cors")}
-    emulator = _LoggingEmulator(**options, backend=backend, tee=enclave or False, account=account)
+    emulator = _LoggingEmulator(
+        admin=given["admin"], cors=given["cors"], backend=backend, tee=enclave or False, account=account
+    )
     emulator.latency, emulator.as_json = given["latency"], given["as_json"]
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
-            asyncio.run(_run(emulator, host, port, allow_remote))
+        until_stopped(_run(emulator, host, port, allow_remote))
     except InvalidRequestError:
         why = f"other machines could reach --host {host}, and no key is checked; add --allow-remote if they may"
         raise click.UsageError(why) from None
 
 
 async def _run(emulator: _LoggingEmulator, host: str, port: int, allow_remote: bool) -> None:
-    stop, listening = stop_signal(), listen(emulator, host=host, port=port, allow_remote=allow_remote)
+    listening = listen(emulator, host=host, port=port, allow_remote=allow_remote)
     async with contextlib.aclosing(emulator), listening as server:
         _output.line(json.dumps({"url": server.url}) if emulator.as_json else f"Venice emulator on {server.url}")
         _output.aside(f"point clients at it:\n  export {BASE_URL_VARIABLE}={server.url} {KEY_VARIABLE}=any\n")
-        await stop.wait()
+        await asyncio.Event().wait()
 
 
-def stop_signal() -> asyncio.Event:
-    """Is set when the process is told to end; told again, it ends at once."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-
-    def told() -> None:
-        stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, told)
-    return stop
+def until_stopped(serving: Coroutine[Any, Any, None]) -> None:
+    """Serves until the process is told to end, which cancels `serving`; told again, it ends at once."""
+    _signals.handle(_signals.stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script ignores it for its jobs in the background
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serving)
+    _signals.received.discard(signal.SIGTERM)  # the usual end of a server
 
 
 class _LoggingEmulator(Emulator):
@@ -142,10 +136,7 @@ class _LoggingEmulator(Emulator):
             self._tell(incoming, answer, told, began)
 
     def _tell(self, incoming: Incoming, answer: Answer, said: list[bytes], began: float) -> None:
-        try:
-            model = members(json.loads(incoming.body or b"{}")).get("model")
-        except ValueError:
-            model = None
+        model = members(Recorded.of(incoming).body).get("model")
         tokens = max(map(int, _TOKENS.findall(b"".join(said))), default=0)
         told: dict[str, Any] = {"time": time.strftime("%H:%M:%S"), "path": incoming.path, "model": model}
         told |= {"status": answer.status, "tokens": tokens, "ms": round((time.monotonic() - began) * 1000)}
