@@ -25,9 +25,8 @@ def prepare() -> None:
     for name in ("stdout", "stderr"):
         if (stream := getattr(sys, name)) is None:
             # Its number is most often that of the closed one, so that no socket gets it, and with it what others write there.
-            setattr(
-                sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", errors="replace", closefd=False)
-            )
+            number = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", errors="replace", closefd=False))
         elif isinstance(stream, io.TextIOWrapper):
             fixed = stream.isatty() or "PYTHONIOENCODING" in os.environ
             stream.reconfigure(encoding=None if fixed else "utf-8", errors="replace")
