@@ -205,24 +205,14 @@ def test_a_cost_that_nobody_told_is_not_shown_as_nothing(emulator: Emulator, her
     assert "how many answers did not tell their cost: 1" in here("spend").err
 
 
-def test_a_session_is_renamed_and_keeps_its_messages(emulator: Emulator, here: Here) -> None:
-    emulator.always(echo())
-    here("chat", "--session", "a", "one")
-    here("chat", "--session", "b", "two")
-    assert here("sessions", "rename", "a", "b").code == 2
-    assert here("sessions", "rename", "a", " c ").err == "venice-chat: renamed: c\n"
-    assert [each["message"]["content"] for each in kept(here, "c")["messages"]] == ["one", "one"]
-    assert here("sessions", "show", "a").code == 2
-
-
 def test_a_name_has_no_blanks_at_its_ends_and_no_control_characters(emulator: Emulator, here: Here) -> None:
     emulator.always(echo())
     here("chat", "--session", " trip ", "hi")
     assert json.loads(here("sessions", "list", "--json").out)[0]["name"] == "trip"
-    for outcome in (here("chat", "--session", "a\x1b[31m", "hi"), here("sessions", "rename", "trip", "a\x1b[31m")):
-        assert outcome.code == 2
-        assert "no control characters" in outcome.err
-        assert "\x1b" not in outcome.err
+    outcome = here("chat", "--session", "a\x1b[31m", "hi")
+    assert outcome.code == 2
+    assert "no control characters" in outcome.err
+    assert "\x1b" not in outcome.err
     store = SessionStore()
     store.append("old\x1b[31m", [{"message": {"role": "user", "content": "hi"}, "at": 1.0}], encrypted=False)
     store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,15 @@ class AnswerPrinter:
         if self._in_line:
             _output.line()
         self._thinking = self._in_line = False
+
+
+def best_printer(*, reasoning: bool) -> AnswerPrinter:
+    """What shows an answer as well as stdout can."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
+        return AnswerPrinter(reasoning=reasoning)
+    from ._markdown import MarkdownPrinter  # it needs rich, and this module
+
+    return MarkdownPrinter(reasoning=reasoning)
 
 
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 from platformdirs import user_data_path
@@ -20,12 +20,9 @@ from platformdirs import user_data_path
 from .._core.shared_file import SharedFile
 from ..batches.sealing import Sealing
 from ..exceptions import VeniceError
-from ..types.api.chat import content_text
+from ..types.api.chat import ChatCompletionResponse, content_text
 from . import _output
 from ._errors import in_our_words
-
-if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
 
 _APPLICATION: Final = 0x56534553
 _SCHEMA: Final = """
@@ -109,12 +106,6 @@ class SessionStore:
         self._rows("CREATE VIRTUAL TABLE temp.words USING fts5(text)")
         self._rows("INSERT INTO words (rowid, text) SELECT id, text FROM messages WHERE text <> ''")
         return self._rows(_FOUND, " ".join('"{}"*'.format(word.replace('"', '""')) for word in words))
-
-    def rename(self, name: str, new: str | None) -> None:
-        """Gives a session another name, also to what was taken back of it."""
-        if any(new == each["name"] for each in self.sessions()):
-            raise click.UsageError(f"there is a session {new!r} already")
-        self._rows("UPDATE messages SET session = ? WHERE session = ?", new, name)
 
     def taken_back(self, name: str) -> list[dict[str, Any]]:
         """What is known of the answers of a session that were taken back: `tokens` and `cost_usd`."""
@@ -205,24 +196,19 @@ def session_names(_context: click.Context, _parameter: click.Parameter, begun: s
     return []
 
 
-def valid_name(given: str | None) -> str | None:
-    """A name for a session, without blanks at its ends; a UsageError if it cannot be one."""
-    if given is not None and not (given.strip() and given.isprintable()):
-        raise click.UsageError(f"a session's name has a letter, and no control characters: {given!r}")
-    return given and given.strip()
-
-
 def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
     """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
-    name, save, store, before = valid_name(given["session"]), given["save"], None, None
+    name, save, store, before = given["session"], given["save"], None, None
+    bad_name = f"a session's name has a letter, and no control characters: {name!r}"
     for wrong, why in (
+        (name is not None and not (name.strip() and name.isprintable()), bad_name),
         (save and given["no_log"], "--save and --no-log exclude each other"),
         (save and not private, "--save is for private conversations (--e2ee, --min-privacy); others are kept without it"),
         (given["go_on"] and name is not None, "-c and --session exclude each other"),
     ):
         if wrong:
             raise click.UsageError(why)
-    goes_on, keeps = given["go_on"] or name is not None, save or not (given["no_log"] or private)
+    name, goes_on, keeps = name and name.strip(), given["go_on"] or name is not None, save or not (given["no_log"] or private)
     if goes_on or keeps:
         try:
             store = SessionStore()

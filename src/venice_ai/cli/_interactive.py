@@ -29,11 +29,10 @@ from .._client import VeniceClient
 from ..exceptions import VeniceError
 from ..types.api.chat import content_text
 from . import _output, _signals
-from ._ask import AskOptions, ask, chosen_model
+from ._ask import AskOptions, ask, best_printer, chosen_model
 from ._conversations import Conversation, SessionStore
 from ._errors import did_you_mean, in_our_words
 from ._input import needs_of, part_of, with_parts
-from ._markdown import printer
 from ._options import Connection
 from .sessions import markdown
 
@@ -86,7 +85,7 @@ class _Talk:
 
     def _ask(self, content: str | list[dict[str, Any]]) -> None:
         self.conversation.add("user", content)
-        screen, self.parts = printer(reasoning=self.options.reasoning), []
+        screen, self.parts = best_printer(reasoning=self.options.reasoning), []
         try:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
         except KeyboardInterrupt:

@@ -6,9 +6,7 @@ for these keep their order when what follows them, or another width, moves them 
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections import Counter, deque
 from collections.abc import Iterable
 from html import unescape
@@ -29,12 +27,6 @@ _LETTER = re.compile(r"[^\W_]")
 _FENCED = r"^(?:[ >]|[-*+] |\d+[.)] )*(```+(?![^\n]*`)|~~~+).*?(?:^[ >]*\1[`~]*[ \t]*$|\Z)"
 _PARTS = re.compile(rf"{_FENCED}|\n\s*\n(?=\S)", re.MULTILINE | re.DOTALL)
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable(["reference", "autolink"])
-
-
-def printer(*, reasoning: bool) -> AnswerPrinter:
-    """What shows an answer as well as stdout can."""
-    plain = not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}
-    return AnswerPrinter(reasoning=reasoning) if plain else MarkdownPrinter(reasoning=reasoning)
 
 
 def whole_blocks(text: str) -> int:

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Generator, Mapping, Sequence
+from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, TextIO
 from unicodedata import east_asian_width
@@ -21,16 +22,14 @@ _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CH
 
 def prepare() -> None:
     """Makes stdout and stderr take any text, in UTF-8 where no terminal says otherwise, also where one is closed (`>&-`)."""
-    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        if (stream := getattr(sys, name)) is None:
+            # Its number is most often that of the closed one, so that no socket gets it, and with it what others write there.
+            number = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", errors="replace", closefd=False))
+        elif isinstance(stream, io.TextIOWrapper):
             fixed = stream.isatty() or "PYTHONIOENCODING" in os.environ
             stream.reconfigure(encoding=None if fixed else "utf-8", errors="replace")
-
-
-def _nowhere() -> TextIO:
-    # Its number is most often that of the closed one, so that no socket gets it, and with it what others write there.
-    return open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)
 
 
 def line(text: str = "", end: str = "\n") -> None:
@@ -47,15 +46,9 @@ def note(text: str) -> None:
     """Tells something that is not the result; on a terminal never within a line of it, and with lines that break at blanks."""
     text = f"venice-chat: {text}"
     if sys.stderr.isatty():
-        text = fill(text, _columns(), replace_whitespace=False, break_long_words=False, break_on_hyphens=False)
+        text = fill(text, get_terminal_size().columns, replace_whitespace=False, break_long_words=False, break_on_hyphens=False)
         text = "\n" * (_last["stdout"] != "\n" and sys.stdout.isatty()) + text
     _write(sys.stderr, f"{text}\n")
-
-
-def _columns() -> int:
-    from shutil import get_terminal_size  # the help does without it
-
-    return get_terminal_size().columns
 
 
 def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int:
@@ -118,7 +111,7 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Sequence[str] = (), 
         write_json(rows)
     elif rows:
         cells = [[printable(" ".join(form.format_map(row).split())) for form in columns.values()] for row in rows]
-        width = _columns() if sys.stdout.isatty() and len(columns) > 2 else None  # names and values: whole
+        width = get_terminal_size().columns if sys.stdout.isatty() and len(columns) > 2 else None  # names and values: whole
         line(text := aligned([list(columns), *cells], leave_out, width))
         if hidden := [name for name in leave_out if name not in text.partition("\n")[0]]:
             aside(f"not shown, for want of room: {', '.join(hidden)}\n")

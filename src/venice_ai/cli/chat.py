@@ -6,22 +6,20 @@ import asyncio
 import json
 import sys
 from threading import Timer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from .._core.privacy import Privacy, encryption_requested_in
 from . import _options, _output, _signals
-from ._ask import AnswerPrinter, AskOptions, ask
+from ._ask import AskOptions, ask, best_printer
 from ._conversations import Conversation, opened, session_names
 from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
-if TYPE_CHECKING:
-    from .._client import VeniceClient
-
-_OPTIONS_OF_THEIR_OWN = {name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
-_OPTIONS_OF_THEIR_OWN.update({"messages": "the prompt and --system", "response_format": "--schema"})
-_OPTIONS_OF_THEIR_OWN.update(dict.fromkeys(("stream", "stream_cls"), "--no-stream"))
+_NOT_BY_PARAM = {name: f"use --{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
+_NOT_BY_PARAM |= {"messages": "use the prompt and --system", "response_format": "use --schema"}
+_NOT_BY_PARAM |= dict.fromkeys(("stream", "stream_cls"), "use --no-stream")
+_NOT_BY_PARAM["self"] = "Venice has no such parameter"  # what Python itself gives the call
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
 venice-chat chat "Summarise in one sentence:" < article.txt
@@ -112,23 +110,18 @@ def _sent(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(connection: _options.Connection, options: AskOptions, conversation: Conversation) -> None:
-    printer = AnswerPrinter(reasoning=options.reasoning)
-    if options.schema is None and sys.stdout.isatty():
-        from ._markdown import printer as best
+    printer = best_printer(reasoning=options.reasoning)
+    blocking = None if conversation.private else connection.blocking_client()  # encryption asks several servers at once
+    client = blocking or connection.client(floor=options.floor)
 
-        printer = best(reasoning=options.reasoning)
-
-    async def asked(client: VeniceClient) -> None:
+    async def asked() -> None:
         async with client:
             await ask(client, options, conversation.messages, printer)
 
-    blocking = None if conversation.private else connection.blocking_client()  # encryption asks several servers at once
     try:
         with _output.quiet(sys.stdout), asyncio.Runner() as runner:
-            if blocking is None:
-                runner.run(asked(connection.client(floor=options.floor)))
-            else:  # not `run`, which would let the read of a socket go on after Ctrl-C
-                runner.get_loop().run_until_complete(asked(blocking))
+            # `run` would let the read of a socket go on after Ctrl-C.
+            (runner.get_loop().run_until_complete if blocking else runner.run)(asked())
     except KeyboardInterrupt as stopped:
         vars(stopped)["partial"] = printer.response
         raise
@@ -141,10 +134,8 @@ def parameter(given: str) -> tuple[str, Any]:
     name, equals, value = given.partition("=")
     if not (name.isidentifier() and equals):
         raise click.UsageError(f"--param {given!r} is not KEY=JSON, such as --param top_p=0.9")
-    if name == "self":  # what Python itself gives the call
-        raise click.UsageError("--param self: Venice has no such parameter")
-    if name in _OPTIONS_OF_THEIR_OWN:
-        raise click.UsageError(f"--param {name}: use {_OPTIONS_OF_THEIR_OWN[name]}")
+    if name in _NOT_BY_PARAM:
+        raise click.UsageError(f"--param {name}: {_NOT_BY_PARAM[name]}")
     try:
         return name, json.loads(value)
     except ValueError:

@@ -13,7 +13,7 @@ import click
 
 from ..types.api.chat import content_text
 from . import _options, _output
-from ._conversations import SessionStore, session_names, valid_name
+from ._conversations import SessionStore, session_names
 from ._input import require_text
 
 _COLUMNS = {"NAME": "{name}", "LAST USED": "{time}", "MESSAGES": "{messages}", "MODEL": "{model}"}
@@ -34,11 +34,9 @@ def list_(as_json: bool) -> None:
     """List the sessions, the last one that was used first. COST counts what was taken back, too; '?' is what nobody told."""
     with closing(SessionStore()) as store:
         found = store.sessions()
-    costs = [f"${each['cost_usd']:.4f}{' + ?' * bool(each['without_cost'])}" for each in found]
-    rows = [{**each, "time": _time(each["used"]), "cost": cost} for each, cost in zip(found, costs, strict=True)]
-    _output.table(
-        found if as_json else rows, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept"
-    )
+    for each in () if as_json else found:
+        each |= {"time": _time(each["used"]), "cost": f"${each['cost_usd']:.4f}{' + ?' * bool(each['without_cost'])}"}
+    _output.table(found, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept")
 
 
 @sessions.command()
@@ -88,17 +86,6 @@ def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     _output.write_json({"deleted": names}) if as_json else _output.note(f"deleted: {', '.join(names)}")
 
 
-@sessions.command()
-@click.argument("name", shell_complete=session_names)
-@click.argument("new")
-@_options.json
-def rename(name: str, new: str, as_json: bool) -> None:
-    """Give a session a NEW name."""
-    with closing(SessionStore()) as store:
-        store.rename(store.find(name)["name"], known := valid_name(new))
-    _output.write_json({"renamed": known}) if as_json else _output.note(f"renamed: {known}")
-
-
 @click.command()
 @click.option("--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="How many days, today included.")
 @_options.json
@@ -118,16 +105,12 @@ def spend(days: int, as_json: bool) -> None:
 
 def markdown(record: dict[str, Any]) -> str:
     """A message as a section of a Markdown document."""
-    return "## {}\n\n{}\n".format(_heading(record), "\n\n".join(_parts(record["message"])))
-
-
-def _heading(record: dict[str, Any]) -> str:
     told = [record["message"]["role"], _time(record["at"])]
     if asked := record.get("asked"):
         model, cost, level, end = (record[name] for name in ("model", "cost_usd", "level", "finish_reason"))
         told += [asked if model in {None, asked} else f"{model} (asked: {asked})", "" if cost is None else f"${cost:.6f}"]
         told += [level and f"enclave verified: {level}", "" if end == "stop" else f"ended: {end or 'broke off'}"]
-    return ", ".join(filter(None, told))
+    return "## {}\n\n{}\n".format(", ".join(filter(None, told)), "\n\n".join(_parts(record["message"])))
 
 
 def _parts(message: dict[str, Any]) -> Iterable[str]:
