@@ -117,8 +117,7 @@ def _notes(spec: ModelSpec) -> Iterable[str]:
     yield from map(str, items(spec.traits))
     marks = {"offline": spec.offline, "beta": spec.betaModel is True or spec.beta}
     yield from (mark for mark, on in marks.items() if on is True)
-    retirement = getattr(spec.deprecation, "date", None)
-    if isinstance(retirement, str):
+    if isinstance(retirement := getattr(spec.deprecation, "date", None), str):
         yield f"retires {retirement[:10]}"
 
 
@@ -129,5 +128,4 @@ def _prices(model: ModelResponse) -> list[float]:
 
 
 def _context(model: ModelResponse) -> int:
-    context = spec_of(model).availableContextTokens
-    return context if isinstance(context, int) else 0
+    return context if isinstance(context := spec_of(model).availableContextTokens, int) else 0
