@@ -156,10 +156,9 @@ async def _examine(connection: _options.Connection, wanted: SimpleNamespace, opt
 def _save(wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport, options: TeeOptions) -> None:
     """Saves evidence, collateral, pins and report, and tells how to verify them again."""
     folder = wanted.save_evidence
-    (folder / "evidence.json").write_bytes(as_file(evidence))
+    (file := folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
-    again = ["venice-chat", "attest", wanted.model, "--level", wanted.level]
-    again += ["--offline", "--evidence", str(folder / "evidence.json")]
+    again = ["venice-chat", "attest", wanted.model, "--level", wanted.level, "--offline", "--evidence", str(file)]
     if not members_as_written(evidence.reply):
         again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
     for name, kept in (("collateral", evidence.collateral), ("pin", options.pins and options.pins.to_dict())):

@@ -225,7 +225,11 @@ class _Table:
     def finish(self, again: str, *, as_json: bool) -> None:
         """Writes what came, and tells of it; `again` is the command that goes on."""
         if came := self.counts.total() - self.counts["replayed"]:
-            with _turn_of(self._mark):
+            with ExitStack() as turn:  # in which no other run with the same journal writes OUT
+                with suppress(OSError, ImportError):  # nothing can be written beside the journal, or this is Windows
+                    import fcntl
+
+                    fcntl.flock(turn.enter_context(self._mark.open("a")), fcntl.LOCK_EX)
                 self._write(came)
         elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
@@ -273,16 +277,6 @@ class _Table:
             self._mark.write_text(f"{_digest(new)} {_digest(self._target) if self._target.exists() else ''}", "ascii")
         except OSError as error:
             _output.note(f"the next run will not know {self._target} as its own: {error}")
-
-
-def _turn_of(mark: Path) -> ExitStack:
-    """While no other run with the same journal writes OUT."""
-    turn = ExitStack()
-    with suppress(OSError, ImportError):  # nothing can be written beside the journal, or this is Windows
-        import fcntl
-
-        fcntl.flock(turn.enter_context(mark.open("a")), fcntl.LOCK_EX)
-    return turn
 
 
 def _digest(path: Path) -> str:
