@@ -80,7 +80,7 @@ def run(arguments: list[str]) -> int:
     if "--debug" in arguments:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
-        warnings.showwarning = lambda message, *_, **__: _output.note(f"warning: {in_our_words(message)}")
+        warnings.showwarning = _show_warning
     if arguments[:1] in (["help"], ["version"]):
         arguments = [*arguments[1:], f"--{arguments[0]}"]
     try:
@@ -124,6 +124,10 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     else:
         raise error
     return _output.tell(error, message, code, as_json="--json" in arguments)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _output.note(f"warning: {in_our_words(message)}")
 
 
 class _Notes(logging.Handler):

@@ -38,7 +38,7 @@ venice-chat models --resolve --capability function-calling
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @_options.json
 @_options.with_connection
-async def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
+async def models(connection: _options.Connection, /, words: Sequence[str], **wanted: Any) -> None:
     """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
 
     Prices are US dollars for 1,000,000 tokens; no key is needed.
