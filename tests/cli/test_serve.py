@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -31,6 +32,13 @@ async def test_it_prints_its_address_answers_and_ends_cleanly(number: signal.Sig
         outcome = ended(process, number)
     assert (outcome.code, outcome.out) == (0, "")
     assert f"export VENICE_BASE_URL={address[1]} VENICE_API_KEY=any" in outcome.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
+def test_a_window_that_is_closed_ends_it_with_the_signals_own_code() -> None:
+    with forked("serve", "--port", "0") as process:
+        assert ADDRESS.fullmatch(process.stdout.readline())
+        assert ended(process, signal.SIGHUP).code == -signal.SIGHUP
 
 
 def test_a_port_in_use() -> None:

@@ -6,16 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .._structured.columns import AnswerColumns, fault_of
 from .._wire.json_text import decode, encode
+from ..batches.items import BatchItem, BatchProgress
 from ..exceptions import APIError
 from ..types._base import is_object
 from ._table_files import Row, as_text
-
-if TYPE_CHECKING:
-    from ..batches.items import BatchItem, BatchProgress
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _URL: Final = "/v1/chat/completions"

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn, TypeAlias
 
@@ -53,9 +53,8 @@ def numbered(path: Path) -> Iterator[tuple[Row, int]]:
     """The rows of a file, each with the number of the line in which it ends; in Parquet, with its own."""
     if path.suffix == ".parquet":
         try:
-            numbers = count(1)
-            for batch in _arrow("parquet").ParquetFile(path).iter_batches(_CHUNK):
-                yield from zip(batch.to_pylist(), numbers, strict=False)
+            batches = _arrow("parquet").ParquetFile(path).iter_batches(_CHUNK)
+            yield from zip(chain.from_iterable(batch.to_pylist() for batch in batches), count(1), strict=False)
         except _arrow("lib").ArrowException as error:
             raise click.UsageError(f"{path}: {error}") from None
         return
@@ -123,9 +122,8 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Call
 def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
     arrow, parquet = _arrow("lib"), _arrow("parquet")
     kept = {field.name: field for field in (parquet.read_schema(like) if like.suffix == ".parquet" else ())}
-    new = [name for name in columns if name not in kept]
     try:
-        parts = ([{name: row.get(name) for name in new} for row in chunk] for chunk in _chunks(rows))
+        parts = ([{name: row.get(name) for name in columns if name not in kept} for row in chunk] for chunk in _chunks(rows))
         schemas = [arrow.schema([]), *(arrow.Table.from_pylist(each).schema for each in parts)]
         found = arrow.unify_schemas(schemas, promote_options="permissive")
         added = [field.with_type(arrow.string()) if field.type == arrow.null() else field for field in found]  # no value

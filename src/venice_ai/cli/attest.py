@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import click
 
@@ -29,13 +29,12 @@ EXIT_CODES = {
     3: "no connection, no such model, or no enclave",
     4: "verified, but below the level that was asked for",
 }
+_Judged: TypeAlias = tuple[CollectedEvidence, AttestationReport]
 _GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
-_EPILOG = (
-    f"{listed(EXIT_CODES)}\n\n\b\nvenice-chat attest e2ee-glm-5-1 --save-evidence kept/"
-    "\nvenice-chat attest e2ee-glm-5-1 --offline --evidence kept/evidence.json --collateral kept/collateral.json"
-)
+_AGAIN = "venice-chat attest e2ee-glm-5-1 --offline --evidence kept/evidence.json --collateral kept/collateral.json"
+_EPILOG = f"{listed(EXIT_CODES)}\n\n\b\nvenice-chat attest e2ee-glm-5-1 --save-evidence kept/\n{_AGAIN}"
 
 
 @click.command(epilog=_EPILOG)
@@ -55,16 +54,25 @@ _EPILOG = (
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
 @click.option("--allow-status", type=click.Choice(TCB_STATUSES), multiple=True, metavar="STATUS", help="Accept it, too.")
 @_options.with_connection
-async def attest(connection: _options.Connection, /, model: str, **given: Any) -> int:
+async def attest(connection: _options.Connection, /, **given: Any) -> int:
     """Verify that MODEL runs in an enclave: a line for each check, what it stops, and the verdict. No key is needed.
 
     With --save-evidence everything is kept that --offline needs to come to the same verdict again.
     """
     wanted = SimpleNamespace(**given)
     _check(wanted)
+    now = time.time() if wanted.now is None else wanted.now
     try:
-        options = _tee_options(wanted)
-        evidence, report = await _examine(connection, model, wanted, options)
+        options = TeeOptions(  # every check that can run runs; the level is judged from the report
+            nonce=wanted.nonce,
+            collateral=None if wanted.collateral is None else read_object(wanted.collateral),
+            tcb_statuses=frozenset({"UpToDate", *wanted.allow_status}),
+            gpu="nras" if wanted.nras else wanted.gpu,
+            allow_dev_image=not wanted.refuse_dev_image,
+            pins=None if wanted.pin is None else MeasurementPins.from_dict(read_object(wanted.pin)),
+            clock=lambda: now,
+        )
+        evidence, report = await _examine(connection, wanted, options)
     except (ImportError, TeeAttestationError, APIError) as error:
         usage = isinstance(error, ImportError) or (isinstance(error, InvalidRequestError) and error.status_code is None)
         # A TeeAttestationError is a redirect, or an answer that is no evidence.
@@ -81,7 +89,7 @@ async def attest(connection: _options.Connection, /, model: str, **given: Any) -
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
         if wanted.save_evidence is not None:
-            _save(model, wanted, evidence, report, options.pins)
+            _save(wanted, evidence, report, options)
         if wanted.write_pin is not None:
             _write_pin(wanted.write_pin, report if code == 0 else None)
     except OSError as error:
@@ -113,20 +121,6 @@ def _check(wanted: SimpleNamespace) -> None:
             raise click.UsageError(f"{option}: {folder} is not a folder that can be written to: {error.strerror}") from None
 
 
-def _tee_options(wanted: SimpleNamespace) -> TeeOptions:
-    """What to demand. Every check that can run runs; the level is judged from the report."""
-    now = time.time() if wanted.now is None else wanted.now
-    return TeeOptions(
-        nonce=wanted.nonce,
-        collateral=None if wanted.collateral is None else read_object(wanted.collateral),
-        tcb_statuses=frozenset({"UpToDate", *wanted.allow_status}),
-        gpu="nras" if wanted.nras else wanted.gpu,
-        allow_dev_image=not wanted.refuse_dev_image,
-        pins=None if wanted.pin is None else MeasurementPins.from_dict(read_object(wanted.pin)),
-        clock=lambda: now,
-    )
-
-
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
     try:
@@ -135,43 +129,39 @@ def read_object(path: Path) -> dict[str, Any]:
         raise click.UsageError(f"{path} cannot be read: {error}") from None
 
 
-async def _examine(
-    connection: _options.Connection, model: str, wanted: SimpleNamespace, options: TeeOptions
-) -> tuple[CollectedEvidence, AttestationReport]:
+async def _examine(connection: _options.Connection, wanted: SimpleNamespace, options: TeeOptions) -> _Judged:
     if wanted.offline:
         from ..tee import attestation  # names the extra where it is missing
 
-        evidence = from_file(wanted.evidence.read_bytes(), model=model, options=options, now=wanted.now)
+        evidence = from_file(wanted.evidence.read_bytes(), model=wanted.model, options=options, now=wanted.now)
         if evidence is None:
             raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
         return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))
     async with connection.client() as client:
         try:
-            return await client.tee.examine(model, client.tee.options(options))
+            return await client.tee.examine(wanted.model, client.tee.options(options))
         except TeeAttestationError as error:  # an answer without evidence
             if (report := error.report) is None:
                 raise
             nonce = bytes.fromhex(report.nonce)
-            return CollectedEvidence(model=model, nonce=nonce, reply=b"", now=report.fetched_at), report
+            return CollectedEvidence(model=wanted.model, nonce=nonce, reply=b"", now=report.fetched_at), report
         except (NotFoundError, InvalidRequestError) as error:
             listed = (await client.models.list()).data if error.status_code else ()
             able = [str(each.id) for each in listed if can(each, CAPABILITIES["require_tee"])]
-            if able and model not in able:
-                error.args = (f"{model!r} does not run in an enclave; these models do: {', '.join(able)}",)
+            if able and wanted.model not in able:
+                error.args = (f"{wanted.model!r} does not run in an enclave; these models do: {', '.join(able)}",)
             raise
 
 
-def _save(
-    model: str, wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None
-) -> None:
+def _save(wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport, options: TeeOptions) -> None:
     """Saves evidence, collateral, pins and report, and tells how to verify them again."""
     folder = wanted.save_evidence
-    (folder / "evidence.json").write_bytes(as_file(evidence))
+    (file := folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
-    again = ["venice-chat", "attest", model, "--level", wanted.level, "--offline", "--evidence", str(folder / "evidence.json")]
+    again = ["venice-chat", "attest", wanted.model, "--level", wanted.level, "--offline", "--evidence", str(file)]
     if not members_as_written(evidence.reply):
         again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
-    for name, kept in (("collateral", evidence.collateral), ("pin", pins and pins.to_dict())):
+    for name, kept in (("collateral", evidence.collateral), ("pin", options.pins and options.pins.to_dict())):
         if isinstance(kept, Mapping):
             (path := folder / f"{name}.json").write_text(json.dumps(dict(kept), indent=1) + "\n", encoding="utf-8")
             again += [f"--{name}", str(path)]
@@ -186,8 +176,7 @@ def _write_pin(path: Path, report: AttestationReport | None) -> None:
         _output.note(f"{path} was not written: only what was verified at the level asked for is worth pinning")
         return
     found = {name: getattr(report.td, name) for name in OS_PINS}
-    if report.workload is not None:
-        found |= {"os_image_hash": report.workload.os_image_hash, "compose_hash": report.workload.compose_hash}
+    found |= {name: getattr(report.workload, name, None) for name in ("os_image_hash", "compose_hash")}
     pins = MeasurementPins.from_dict({name: [value] for name, value in found.items() if value})
     path.write_text(json.dumps(pins.to_dict(), indent=2) + "\n", encoding="utf-8")
     _output.note(f"{path} pins what runs there now: trust on first use. Whether that software is good, nothing here says.")

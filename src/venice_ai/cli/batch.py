@@ -16,39 +16,29 @@ import textwrap
 from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, aclosing, closing, contextmanager, suppress
+from contextlib import ExitStack, aclosing, closing, contextmanager, nullcontext, suppress
 from decimal import Decimal
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
 from .._structured.columns import AnswerColumns, fault_of
 from .._wire.request_body import chat_body
 from ..batches.identity import identity, split
-from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, is_for_good
-from ..exceptions import (
-    APIConnectionError,
-    BudgetExceededError,
-    ConnectError,
-    InvalidArgumentError,
-    InvalidRequestError,
-    OutputError,
-)
+from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, BatchItem, BatchProgress, is_for_good
+from ..batches.journal import Journal
+from ..exceptions import BudgetExceededError, ConnectError, InvalidArgumentError, InvalidRequestError, OutputError
 from . import _options, _output, _signals, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
 from ._errors import FAILED_ROWS, in_our_words
 from ._input import require_text, response_format
-from ._options import Connection, with_connection
 from ._table_files import Row, as_text
 from .chat import parameter
-
-if TYPE_CHECKING:
-    from ..batches.items import BatchItem, BatchProgress
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _RETRY = "--retry-failed"
@@ -76,8 +66,8 @@ venice-chat batch requests.jsonl results.jsonl
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
 @click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@with_connection
-def batch(connection: Connection, /, source: Path | None, target: Path | None, status: Path | None, **given: Any) -> None:
+@_options.with_connection
+def batch(connection: _options.Connection, /, source: Path | None, target: Path | None, **given: Any) -> int:
     """Answer each row of IN, and write the rows with their answers to OUT.
 
     IN and OUT are JSONL, CSV, TSV or Parquet (extra 'batch'). With --prompt, each row fills it. Without, IN is a file of
@@ -86,9 +76,9 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
     Answers are kept in a journal: after Ctrl-C, a crash or a used-up budget the same command goes on, and pays for nothing
     twice. Rows that ask the same are sent once.
     """
-    if status is not None:
-        _show_status(status, as_json=given["as_json"])
-        return
+    if given["status"] is not None:
+        _show_status(given["status"], as_json=given["as_json"])
+        return 0
     if source is None:
         raise click.UsageError("give the file to read, or --status FILE")
     target = target or source.with_name(f"{source.stem}.out{source.suffix}")
@@ -112,8 +102,7 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
             asyncio.run(_send(connection, table, journal, answers, given))
         finally:
             table.finish(_again(given["budget"]), as_json=given["as_json"])
-    if table.counts["failed"] or table.counts["unusable"]:
-        raise click.exceptions.Exit(FAILED_ROWS)
+    return FAILED_ROWS if table.counts["failed"] or table.counts["unusable"] else 0
 
 
 def _again(budget: float | None) -> str:
@@ -133,8 +122,7 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
     params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
     chat_body(model=params.get("model", "any"), messages="any", stream=False, params=params, extra=params.get("extra_body"))
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
-    for text in templates.values():
-        require_text("the prompt", text)
+    require_text("the prompt", "".join(templates.values()))
     if "user" in templates:
         if not any(map(named_in, templates.values())):
             raise click.UsageError("the prompt names no column, so that all rows would ask the same; write {column} in it")
@@ -146,14 +134,13 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
     return OpenAIBatch(params)
 
 
-async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
+async def _send(connection: _options.Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
     from .._limits.budget import Budget
-    from ..batches.journal import Journal
 
     cap, reached = given["budget"], False
     fatal = (*OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # every other row would fail, too
-    journal = Journal(path, retry_failed=given["retry_failed"])
-    with journal, _progress_bar(table.total) as show, closing(table.rows()) as rows:
+    progress_bar = _progress_bar(table.total) if sys.stderr.isatty() else nullcontext()
+    with Journal(path, retry_failed=given["retry_failed"]) as journal, progress_bar as show, closing(table.rows()) as rows:
         for row in () if table.task.columns else table.rows():  # without OpenAI's format there are no ids
             journal.check(table.task.request(row))  # now, so that OUT stays as it is
         async with connection.client() as client:
@@ -221,7 +208,7 @@ class _Table:
         if error is not None and not is_for_good(error, item.attempts):
             self._again["same command"] += 1
         elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
-            lost = isinstance(error, APIConnectionError) and not isinstance(error, ConnectError)  # and may have been billed
+            lost = isinstance(error, ConnectionError) and not isinstance(error, ConnectError)  # and may have been billed
             self._again.update({_RETRY: 1, "paid": bool(answer) or lost})
         self._again["twice"] += item.maybe_billed_before and not item.replayed
         self._cost += 0 if item.replayed else item.cost_usd or 0
@@ -242,7 +229,11 @@ class _Table:
         failure: Exception | None = None
         if came := self.counts.total() - self.counts["replayed"]:
             try:
-                with _turn_of(self._mark):
+                with ExitStack() as turn:  # in which no other run with the same journal writes OUT
+                    with suppress(OSError, ImportError):  # nothing can be written beside the journal, or this is Windows
+                        import fcntl
+
+                        fcntl.flock(turn.enter_context(self._mark.open("a")), fcntl.LOCK_EX)
                     self._write(came)
             except click.UsageError as error:  # it is no wrong usage any more, where something was sent
                 failure = click.ClickException(error.format_message())
@@ -306,28 +297,13 @@ class _Table:
             _output.note(f"the next run will not know {self._target} as its own: {error}")
 
 
-@contextmanager
-def _turn_of(mark: Path) -> Generator[None]:
-    """While no other run with the same journal writes OUT."""
-    with ExitStack() as stack:
-        with suppress(OSError, ImportError):  # nothing can be written beside the journal, or this is Windows
-            import fcntl
-
-            fcntl.flock(stack.enter_context(mark.open("a")), fcntl.LOCK_EX)
-        yield
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def _progress_bar(total: int) -> Generator[Callable[[BatchProgress], object] | None]:
-    """A bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
+def _progress_bar(total: int) -> Generator[Callable[[BatchProgress], object]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -338,8 +314,6 @@ def _progress_bar(total: int) -> Generator[Callable[[BatchProgress], object] | N
 
 
 def _show_status(file: Path, *, as_json: bool) -> None:
-    from ..batches.journal import Journal
-
     path = next((each for each in (file.with_name(f"{file.name}.journal"), file) if each.exists()), None)
     if path is None:
         raise click.UsageError(f"there is no {file}, and no journal beside it")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable
-from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
@@ -117,20 +116,19 @@ async def _encrypts(connection: _options.Connection) -> Finding:
     try:
         async with connection.client(max_retries=0) as client:
             model = await client.models.resolve_chat(require_e2ee=True)
-            opened = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
-            with closing(opened) as session:
-                level = session.attestation.level
+            session = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
+            session.close()
     except (ImportError, NotFoundError, NoMatchingModelError) as error:
         return Finding(f"not available: {in_our_words(error).partition('. ')[0]}")
     except VeniceError as error:
         return Finding("no enclave proved itself", in_our_words(error))
-    return Finding(f"{model} was verified at level {level}; nothing was sent to it")
+    return Finding(f"{model} was verified at level {session.attestation.level}; nothing was sent to it")
 
 
 def _address(connection: _options.Connection) -> tuple[Finding, Finding]:
     """Where Venice is, and how the way to it is encrypted."""
-    source = BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
-    source = source if connection.base_url is None else "--base-url"
+    given = connection.base_url is not None
+    source = "--base-url" if given else BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
     try:
         parts = urlsplit(url := resolve_base_url(connection.base_url))
     except VeniceError as error:
@@ -147,8 +145,7 @@ async def _reach(connection: _options.Connection) -> Finding:
     began = monotonic()
     try:
         async with connection.client(max_retries=0) as client, _options.finding(client):
-            models = (await client.models.list(type="all")).data
+            kinds = [getattr(model, "type", None) for model in (await client.models.list(type="all")).data]
     except (VeniceError, click.UsageError) as error:
         return Finding("no catalogue of models", in_our_words(error))
-    kinds = [getattr(model, "type", None) for model in models]
     return Finding(f"reached in {monotonic() - began:.2f} s; {len(kinds)} models, {kinds.count('text')} of them for text")

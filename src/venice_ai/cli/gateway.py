@@ -71,11 +71,11 @@ async def _run(connection: _options.Connection, token: Any, **given: Any) -> Non
         fallback_models=given["fallbacks"],
     )
     options = {name: given[name] for name in ("host", "port", "allow_hosts", "sealed_tools", "rpm")}
-    in_clear = given["min_privacy"] == "none"
+    options["clear_on_request"] = given["min_privacy"] == "none"
     for name in given["fallbacks"]:
         async with _options.finding(client, name):
             await client.models.find(name)
-    async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
+    async with client, served.serve(client, token=token, **options) as running:
         made = running.token if token is True else None
         words = f"Venice gateway on {running.url}" + (f"\ntoken: {made}" if made else "")
         _output.line(json.dumps({"url": running.url, "token": made}) if given["as_json"] else words)

@@ -38,7 +38,7 @@ venice-chat models --resolve --capability function-calling
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @_options.json
 @_options.with_connection
-async def models(connection: _options.Connection, /, words: tuple[str, ...], **wanted: Any) -> None:
+async def models(connection: _options.Connection, /, words: Sequence[str], **wanted: Any) -> None:
     """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
 
     Prices are US dollars for 1,000,000 tokens; no key is needed.
@@ -57,11 +57,16 @@ async def models(connection: _options.Connection, /, words: tuple[str, ...], **w
         if wanted["resolve"]:
             wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
             wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
-            model = await client.models.resolve_chat(**wishes)
-            _output.write_json({"id": model}) if wanted["as_json"] else _output.line(model)
+            chosen = await client.models.resolve_chat(**wishes)
+            _output.write_json({"id": chosen}) if wanted["as_json"] else _output.line(chosen)
             return
         if words[:1] == ("show",):
-            _show(await client.models.retrieve(words[1]), as_json=wanted["as_json"])
+            model, as_json = await client.models.retrieve(words[1]), wanted["as_json"]
+            retires = next((note for note in _notes(spec_of(model)) if note.startswith("retires")), None)
+            if retires and not as_json:
+                _output.line(f"!! DEPRECATED: {model.id} {retires}")
+            facts = model.model_dump() if as_json else [*_facts(model.model_dump())]
+            _output.table(facts, {"WHAT": "{what}", "VALUE": "{value}"}, as_json=as_json)
             return
         listed = (await client.models.list(type=wanted["kind"])).data
     # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
@@ -71,13 +76,6 @@ async def models(connection: _options.Connection, /, words: tuple[str, ...], **w
     rows = [each.model_dump() if wanted["as_json"] else _row(each) for each in found]
     leave_out = ("CAPABILITIES", "NOTES", "PRIVACY", "CONTEXT", "IN $/1M")
     _output.table(rows, _COLUMNS, leave_out, as_json=wanted["as_json"], empty="no model of the catalogue has all that")
-
-
-def _show(model: ModelResponse, *, as_json: bool) -> None:
-    entry, gone = model.model_dump(), [note for note in _notes(spec_of(model)) if note.startswith("retires")]
-    if gone and not as_json:
-        _output.line(f"!! DEPRECATED: {model.id} {gone[0]}")
-    _output.table(entry if as_json else [*_facts(entry)], {"WHAT": "{what}", "VALUE": "{value}"}, as_json=as_json)
 
 
 def _facts(entry: Any, path: str = "") -> Iterable[dict[str, str]]:
@@ -117,8 +115,7 @@ def _notes(spec: ModelSpec) -> Iterable[str]:
     yield from map(str, items(spec.traits))
     marks = {"offline": spec.offline, "beta": spec.betaModel is True or spec.beta}
     yield from (mark for mark, on in marks.items() if on is True)
-    retirement = getattr(spec.deprecation, "date", None)
-    if isinstance(retirement, str):
+    if isinstance(retirement := getattr(spec.deprecation, "date", None), str):
         yield f"retires {retirement[:10]}"
 
 
@@ -129,5 +126,4 @@ def _prices(model: ModelResponse) -> list[float]:
 
 
 def _context(model: ModelResponse) -> int:
-    context = spec_of(model).availableContextTokens
-    return context if isinstance(context, int) else 0
+    return context if isinstance(context := spec_of(model).availableContextTokens, int) else 0

@@ -25,7 +25,6 @@ from ..exceptions import InvalidRequestError
 from . import _options, _output, _signals
 
 _TOKENS = re.compile(rb'"total_tokens":\s*(\d+)')
-_EXAMPLES = "\b\nvenice-chat serve --port 0\nvenice-chat serve --local\nvenice-chat serve --tee"
 
 
 def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
@@ -34,7 +33,7 @@ def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -
     return [name for name in FAULTS if name.startswith(begun)]
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(epilog="\b\nvenice-chat serve --port 0\nvenice-chat serve --local\nvenice-chat serve --tee")
 @_options.host
 @_options.port(default=8080)
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
@@ -50,7 +49,7 @@ def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -
 @click.option("--tee", is_flag=True, help="Run the e2ee-* model in an enclave, under test roots (extra 'e2ee').")
 @click.option("--tee-fault", metavar="NAME", shell_complete=_attacks, help="Play an attack on it.")
 @_options.debug
-def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **given: Any) -> None:
+def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, admin: bool, cors: bool, **given: Any) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
 
     Its address is printed on stdout in one line, each request on stderr: time, path, model, status, tokens, milliseconds.
@@ -81,9 +80,7 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
         if enclave is not None:
             backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
     account = Account(rpm=given["rpm"], tpm=given["tpm"]) if given["rpm"] or given["tpm"] else None
-    emulator = _LoggingEmulator(
-        admin=given["admin"], cors=given["cors"], backend=backend, tee=enclave or False, account=account
-    )
+    emulator = _LoggingEmulator(admin=admin, cors=cors, backend=backend, tee=enclave or False, account=account)
     emulator.latency, emulator.as_json = given["latency"], given["as_json"]
     try:
         until_stopped(_run(emulator, host, port, allow_remote))
@@ -93,8 +90,7 @@ def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, **giv
 
 
 async def _run(emulator: _LoggingEmulator, host: str, port: int, allow_remote: bool) -> None:
-    listening = listen(emulator, host=host, port=port, allow_remote=allow_remote)
-    async with contextlib.aclosing(emulator), listening as server:
+    async with contextlib.aclosing(emulator), listen(emulator, host=host, port=port, allow_remote=allow_remote) as server:
         _output.line(json.dumps({"url": server.url}) if emulator.as_json else f"Venice emulator on {server.url}")
         _output.aside(f"point clients at it:\n  export {BASE_URL_VARIABLE}={server.url} {KEY_VARIABLE}=any\n")
         await asyncio.Event().wait()
