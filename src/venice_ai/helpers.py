@@ -74,7 +74,11 @@ def _read(source: str | PathLike[str] | bytes, given: str) -> tuple[str, bytes]:
         size, _ = file.seek(0, os.SEEK_END), file.seek(0)
         if not 0 < size <= MOST_BYTES:
             raise InvalidArgumentError(f"{given} has {size:,} bytes; an attachment has between 1 and {MOST_BYTES:,}")
-        if not (kind := _kind(head := file.read(_HEAD_BYTES))):
+        head = file.read(_HEAD_BYTES)
+        # A character may be cut at the end of the head.
+        is_text = b"\0" not in head and "\ufffd" not in head[:-3].decode("utf-8", "replace").rstrip("\ufffd")
+        found = (kind for kind, beginning in _BEGINNINGS.items() if re.match(beginning, head, re.DOTALL))
+        if not (kind := next(found, "text/plain" if is_text else "")):
             raise InvalidArgumentError(f"{given} is neither an image, a PDF, audio nor UTF-8 text")
         content = head + file.read(MOST_BYTES)
     if _ENDS.get(kind, b"") not in content:
@@ -88,11 +92,3 @@ def _part(kind: str, url: str, name: str) -> Attachment:
     if kind.startswith("video/"):
         return VideoContent(video_url={"url": url})
     return FileContent(file={"file_data": url, "filename": name})
-
-
-def _kind(head: bytes) -> str:
-    """The type of a file that begins so; empty if it cannot be attached."""
-    found = (kind for kind, beginning in _BEGINNINGS.items() if re.match(beginning, head, re.DOTALL))
-    # A character may be cut at the end of the head.
-    is_text = b"\0" not in head and "\ufffd" not in head[:-3].decode("utf-8", "replace").rstrip("\ufffd")
-    return next(found, "text/plain" if is_text else "")

@@ -41,12 +41,11 @@ _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one,
 
 def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
     """Asks what is typed, until /quit or the end of stdin. An error of an answer, or Ctrl-C, ends that answer alone."""
-    with _output.quiet(sys.stdin), asyncio.Runner() as runner:
+    with _output.quiet(sys.stdin), asyncio.Runner() as runner, contextlib.suppress(EOFError):
         client = connection.client(floor=options.floor)
         try:
             options = replace(options, model=runner.run(chosen_model(client, options)))
-            with contextlib.suppress(EOFError):
-                _Talk(runner, client, options, conversation, parts).go_on()
+            _Talk(runner, client, options, conversation, parts).go_on()
         finally:
             runner.run(client.close())
 
@@ -88,10 +87,8 @@ class _Talk:
         screen, self.parts = best_printer(reasoning=self.options.reasoning), []
         try:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
-        except KeyboardInterrupt:
-            _output.note("stopped")
-        except (VeniceError, click.UsageError) as error:
-            _output.note(in_our_words(error))
+        except (VeniceError, click.UsageError, KeyboardInterrupt) as error:
+            _output.note(in_our_words(error) or "stopped")  # Ctrl-C says nothing of itself
         finally:
             self.conversation.settle(screen.response, screen.asked)
 
@@ -218,10 +215,7 @@ def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
         pasted = is_dumb_terminal() and event.data and event.key_processor.input_queue
         event.current_buffer.insert_text("\n") if pasted else event.current_buffer.validate_and_handle()
 
-    @keys.add("escape", "enter")
-    def _new_line(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
+    keys.add("escape", "enter")(lambda event: event.current_buffer.insert_text("\n"))
     # The prompt is no part of an answer that goes to a file.
     options: dict[str, Any] = {"output": None if sys.stdout.isatty() else create_output(sys.stderr), "key_bindings": keys}
     options["completer"] = merge_completers([words, files], deduplicate=True)

@@ -81,14 +81,10 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
     if text is None and (given["as_json"] or schema is not None):
         raise click.UsageError("--json and --schema need a prompt")
     conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
-    options = AskOptions(
-        model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
-        params=sent,
-        needs=needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {}),
-        schema=schema,
-        floor=floor,
-        **{name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")},
-    )
+    asked = next((each["asked"] for each in conversation.answers[::-1]), None)
+    needs = needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {})
+    shown = {name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")}
+    options = AskOptions(asked if given["model"] is None else given["model"], sent, needs, schema, floor, **shown)
     _signals.handle(_signals.stop)
     if text is None:
         from ._interactive import converse
