@@ -70,11 +70,9 @@ class AnswerPrinter:
                 self.end()
 
     def write(self, text: str) -> None:
-        """Writes a part of the text."""
         _output.line(text, end="")
 
     def end(self) -> None:
-        """Ends the line."""
         if self._thinking:
             _output.aside("\n")
         if self._in_line:

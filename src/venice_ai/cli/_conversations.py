@@ -77,7 +77,6 @@ class SessionStore:
         return [sealing.open(row["record"], row["id"], "record") for row in rows]
 
     def append(self, name: str, records: Sequence[dict[str, Any]], *, encrypted: bool) -> None:
-        """Adds messages to a session."""
         sealing = Sealing(None, self._key if encrypted else None)
         with self._file.transaction() as database:
             last = database.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]

@@ -30,9 +30,9 @@ def prompt_from(words: Sequence[str], attached: Sequence[str] = ()) -> str | Non
         return None
     if (taken := bool(STDIN & {*attached})) and "-" in words:
         raise click.UsageError("what is piped is attached; it cannot be a part of the prompt as well")
-    reads = sys.stdin is not None and not taken and ("-" in words or not typed)  # None: closed by whoever started the command
-    try:
-        piped = sys.stdin.buffer.read().decode("utf-8-sig") if reads else ""
+    reads = not taken and ("-" in words or not typed)
+    try:  # stdin is None if whoever started the command closed it
+        piped = sys.stdin.buffer.read().decode("utf-8-sig") if reads and sys.stdin is not None else ""
     except UnicodeDecodeError as error:
         raise click.UsageError(f"stdin is not UTF-8 text: {error.reason} at byte {error.start}") from None
     prompt = join(words if "-" in words else [*words, "-"], piped)

@@ -71,7 +71,12 @@ class _Talk:
         try:
             while not _signals.received:
                 with contextlib.suppress(KeyboardInterrupt):
-                    text = _typed(session).rstrip()
+                    # Of what was typed while an answer came each line is a message or a command. `_send` knows its ends by
+                    # their missing text.
+                    while keys := session.input.read_keys():
+                        ahead = (KeyPress(key.key, "") if key.key in {Keys.ControlM, Keys.ControlJ} else key for key in keys)
+                        store_typeahead(session.input, [*ahead])
+                    text = session.prompt("> ").rstrip()
                     marking.enable_bracketed_paste()  # what is pasted while an answer comes is one message, too
                     marking.flush()
                     if command := _COMMAND.match("/quit" if text in {"exit", "quit"} else text):
@@ -188,14 +193,6 @@ _COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
 }
 
 
-def _typed(session: PromptSession[str]) -> str:
-    # Of what was typed while an answer came each line is a message or a command. `_send` knows its ends by their missing text.
-    while keys := session.input.read_keys():
-        ahead = (KeyPress(key.key, "") if key.key in {Keys.ControlM, Keys.ControlJ} else key for key in keys)
-        store_typeahead(session.input, [*ahead])
-    return session.prompt("> ")
-
-
 def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
     """What reads messages: with history across runs, unless the conversation is private or not kept."""
     history: History = InMemoryHistory()
@@ -215,7 +212,10 @@ def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
         pasted = is_dumb_terminal() and event.data and event.key_processor.input_queue
         event.current_buffer.insert_text("\n") if pasted else event.current_buffer.validate_and_handle()
 
-    keys.add("escape", "enter")(lambda event: event.current_buffer.insert_text("\n"))
+    @keys.add("escape", "enter")
+    def _new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
     # The prompt is no part of an answer that goes to a file.
     options: dict[str, Any] = {"output": None if sys.stdout.isatty() else create_output(sys.stderr), "key_bindings": keys}
     options["completer"] = merge_completers([words, files], deduplicate=True)

@@ -38,7 +38,6 @@ def line(text: str = "", end: str = "\n") -> None:
 
 
 def write_json(value: Any) -> None:
-    """Writes the result as JSON."""
     line(json.dumps(value, indent=2, ensure_ascii=False, default=float))
 
 

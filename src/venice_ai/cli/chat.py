@@ -17,8 +17,8 @@ from ._conversations import Conversation, opened, session_names
 from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
 _NOT_BY_PARAM = {name: f"use --{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
-_NOT_BY_PARAM |= {"messages": "use the prompt and --system", "response_format": "use --schema"}
-_NOT_BY_PARAM |= dict.fromkeys(("stream", "stream_cls"), "use --no-stream")
+_NOT_BY_PARAM.update({"messages": "use the prompt and --system", "response_format": "use --schema"})
+_NOT_BY_PARAM.update(dict.fromkeys(("stream", "stream_cls"), "use --no-stream"))
 _NOT_BY_PARAM["self"] = "Venice has no such parameter"  # what Python itself gives the call
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
