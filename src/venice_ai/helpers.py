@@ -49,20 +49,26 @@ def attachment(source: str | PathLike[str] | bytes, *, name: str | None = None) 
         kind = mimetypes.guess_type(urlsplit(source).path)[0] or "image/?"  # most addresses without an ending are of images
         if kind.startswith("audio/") or not source.startswith(("https://", "http://")):
             raise InvalidArgumentError(f"{source}: download it; addresses of http and https are passed on, but none of audio")
-        return _part(kind, source, name or source.rpartition("/")[2] or source)
-    given = (name or "attachment") if isinstance(source, bytes) else os.fspath(source)
-    try:
-        kind, content = _read(source, given)
-        if kind.startswith("text/"):
-            return TextContent(text=f"\n\n{name or Path(given).name}:\n\n{content.decode('utf-8-sig')}")
-    except InvalidArgumentError:
-        raise
-    except (OSError, ValueError) as error:
-        raise InvalidArgumentError(f"{given} cannot be attached: {error}") from None
-    encoded = base64.b64encode(content).decode()
-    if kind.startswith("audio/"):
-        return AudioContent(input_audio={"data": encoded, "format": kind.removeprefix("audio/")})
-    return _part(kind, f"data:{kind};base64,{encoded}", name or Path(given).name)
+        url, called = source, name or source.rpartition("/")[2] or source
+    else:
+        given = (name or "attachment") if isinstance(source, bytes) else os.fspath(source)
+        try:
+            kind, content = _read(source, given)
+            if kind.startswith("text/"):
+                return TextContent(text=f"\n\n{name or Path(given).name}:\n\n{content.decode('utf-8-sig')}")
+        except InvalidArgumentError:
+            raise
+        except (OSError, ValueError) as error:
+            raise InvalidArgumentError(f"{given} cannot be attached: {error}") from None
+        encoded = base64.b64encode(content).decode()
+        if kind.startswith("audio/"):
+            return AudioContent(input_audio={"data": encoded, "format": kind.removeprefix("audio/")})
+        url, called = f"data:{kind};base64,{encoded}", name or Path(given).name
+    if kind.startswith("image/"):
+        return ImageContent(image_url={"url": url})
+    if kind.startswith("video/"):
+        return VideoContent(video_url={"url": url})
+    return FileContent(file={"file_data": url, "filename": called})
 
 
 def _read(source: str | PathLike[str] | bytes, given: str) -> tuple[str, bytes]:
@@ -74,25 +80,13 @@ def _read(source: str | PathLike[str] | bytes, given: str) -> tuple[str, bytes]:
         size, _ = file.seek(0, os.SEEK_END), file.seek(0)
         if not 0 < size <= MOST_BYTES:
             raise InvalidArgumentError(f"{given} has {size:,} bytes; an attachment has between 1 and {MOST_BYTES:,}")
-        if not (kind := _kind(head := file.read(_HEAD_BYTES))):
+        head = file.read(_HEAD_BYTES)
+        # A character may be cut at the end of the head.
+        is_text = b"\0" not in head and "\ufffd" not in head[:-3].decode("utf-8", "replace").rstrip("\ufffd")
+        found = (kind for kind, beginning in _BEGINNINGS.items() if re.match(beginning, head, re.DOTALL))
+        if not (kind := next(found, "text/plain" if is_text else "")):
             raise InvalidArgumentError(f"{given} is neither an image, a PDF, audio nor UTF-8 text")
         content = head + file.read(MOST_BYTES)
     if _ENDS.get(kind, b"") not in content:
         raise InvalidArgumentError(f"{given} is cut off: the end of an {kind} is missing")
     return kind, content
-
-
-def _part(kind: str, url: str, name: str) -> Attachment:
-    if kind.startswith("image/"):
-        return ImageContent(image_url={"url": url})
-    if kind.startswith("video/"):
-        return VideoContent(video_url={"url": url})
-    return FileContent(file={"file_data": url, "filename": name})
-
-
-def _kind(head: bytes) -> str:
-    """The type of a file that begins so; empty if it cannot be attached."""
-    found = (kind for kind, beginning in _BEGINNINGS.items() if re.match(beginning, head, re.DOTALL))
-    # A character may be cut at the end of the head.
-    is_text = b"\0" not in head and "\ufffd" not in head[:-3].decode("utf-8", "replace").rstrip("\ufffd")
-    return next(found, "text/plain" if is_text else "")

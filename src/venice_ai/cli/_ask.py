@@ -48,9 +48,7 @@ class AnswerPrinter:
         self.asked = ""  # the model that was asked
         self.shows = True  # else nothing is printed
         self.shown = False
-        self._in_line = False
-        self._reasoning = reasoning
-        self._thinking = False
+        self._reasoning, self._thinking, self._in_line = reasoning, False, False
 
     def show(self, said: ChatCompletionChunk | ChatCompletionResponse) -> None:
         """Shows a chunk, or each choice of an answer that came whole."""
@@ -72,11 +70,9 @@ class AnswerPrinter:
                 self.end()
 
     def write(self, text: str) -> None:
-        """Writes a part of the text."""
         _output.line(text, end="")
 
     def end(self) -> None:
-        """Ends the line."""
         if self._thinking:
             _output.aside("\n")
         if self._in_line:

@@ -72,14 +72,11 @@ class SessionStore:
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """The messages of a session, with what is known of each."""
-        rows = self._rows(
-            "SELECT id, encrypted, record FROM messages WHERE session = ? AND record IS NOT NULL ORDER BY id", name
-        )
+        rows = self._rows("SELECT * FROM messages WHERE session = ? AND record IS NOT NULL ORDER BY id", name)
         sealing = Sealing(None, self._key if rows and rows[0]["encrypted"] else None)
         return [sealing.open(row["record"], row["id"], "record") for row in rows]
 
     def append(self, name: str, records: Sequence[dict[str, Any]], *, encrypted: bool) -> None:
-        """Adds messages to a session."""
         sealing = Sealing(None, self._key if encrypted else None)
         with self._file.transaction() as database:
             last = database.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
@@ -95,7 +92,6 @@ class SessionStore:
         with self._file.transaction() as database:
             database.execute("PRAGMA secure_delete = ON")
             database.execute(_EMPTY, {"name": name, "last": last})
-        with self._file.transaction() as database:
             database.execute("COMMIT")  # the log of changes still has the old pages; no transaction may be open for this
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             database.execute("BEGIN")

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Final, get_origin
 
 import click
-from typing_extensions import TypedDict
 
+from .._structured.typed_dicts import new_typed_dict
 from ..types._base import is_object
 
 STDIN: Final = frozenset({"-", "/dev/stdin", "/dev/fd/0"})
 _NEEDS: Final = {"image_url": "require_vision", "input_audio": "require_audio_input", "video_url": "require_video_input"}
-_typed_dict: Any = TypedDict  # of names that are known when it runs
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 _TYPES |= {f"list[{name}]": list[kind] for name, kind in _TYPES.items()}  # type: ignore[valid-type]
 _FIELD = re.compile(rf"\s*([A-Za-z]\w*)\s*:\s*({'|'.join(map(re.escape, _TYPES))})\s*")
@@ -31,7 +30,11 @@ def prompt_from(words: Sequence[str], attached: Sequence[str] = ()) -> str | Non
         return None
     if (taken := bool(STDIN & {*attached})) and "-" in words:
         raise click.UsageError("what is piped is attached; it cannot be a part of the prompt as well")
-    piped = "" if taken or (typed and "-" not in words) else _read_stdin()
+    reads = not taken and ("-" in words or not typed)
+    try:  # stdin is None if whoever started the command closed it
+        piped = sys.stdin.buffer.read().decode("utf-8-sig") if reads and sys.stdin is not None else ""
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"stdin is not UTF-8 text: {error.reason} at byte {error.start}") from None
     prompt = join(words if "-" in words else [*words, "-"], piped)
     if not prompt:
         raise click.UsageError("the prompt is empty; give it as arguments or on stdin")
@@ -49,15 +52,6 @@ def join(words: Sequence[str], stdin: str) -> str:
     grouped = groupby(words, "-".__eq__)
     paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in grouped)
     return "\n\n".join(filter(None, paragraphs))
-
-
-def _read_stdin() -> str:
-    if sys.stdin is None:  # closed by whoever started the command
-        return ""
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"stdin is not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def part_of(given: str) -> dict[str, Any]:
@@ -90,7 +84,7 @@ def response_format(given: str) -> Any:
     path = Path(given)
     try:
         if len(named) == given.count(",") + 1:
-            return _typed_dict("Answer", named)
+            return new_typed_dict("Answer", named)
         if given.endswith(".json") or (path.exists() and not path.is_dir()):
             return _schema_in(path)
         if of_module := re.fullmatch(r"([\w.]+):(\w+)", given):

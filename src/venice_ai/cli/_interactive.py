@@ -41,12 +41,11 @@ _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one,
 
 def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
     """Asks what is typed, until /quit or the end of stdin. An error of an answer, or Ctrl-C, ends that answer alone."""
-    with _output.quiet(sys.stdin), asyncio.Runner() as runner:
+    with _output.quiet(sys.stdin), asyncio.Runner() as runner, contextlib.suppress(EOFError):
         client = connection.client(floor=options.floor)
         try:
             options = replace(options, model=runner.run(chosen_model(client, options)))
-            with contextlib.suppress(EOFError):
-                _Talk(runner, client, options, conversation, parts).go_on()
+            _Talk(runner, client, options, conversation, parts).go_on()
         finally:
             runner.run(client.close())
 
@@ -72,7 +71,12 @@ class _Talk:
         try:
             while not _signals.received:
                 with contextlib.suppress(KeyboardInterrupt):
-                    text = _typed(session).rstrip()
+                    # Of what was typed while an answer came each line is a message or a command. `_send` knows its ends by
+                    # their missing text.
+                    while keys := session.input.read_keys():
+                        ahead = (KeyPress(key.key, "") if key.key in {Keys.ControlM, Keys.ControlJ} else key for key in keys)
+                        store_typeahead(session.input, [*ahead])
+                    text = session.prompt("> ").rstrip()
                     marking.enable_bracketed_paste()  # what is pasted while an answer comes is one message, too
                     marking.flush()
                     if command := _COMMAND.match("/quit" if text in {"exit", "quit"} else text):
@@ -88,10 +92,8 @@ class _Talk:
         screen, self.parts = best_printer(reasoning=self.options.reasoning), []
         try:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
-        except KeyboardInterrupt:
-            _output.note("stopped")
-        except (VeniceError, click.UsageError) as error:
-            _output.note(in_our_words(error))
+        except (VeniceError, click.UsageError, KeyboardInterrupt) as error:
+            _output.note(in_our_words(error) or "stopped")  # Ctrl-C says nothing of itself
         finally:
             self.conversation.settle(screen.response, screen.asked)
 
@@ -189,14 +191,6 @@ _COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
     "/cost": ("what this conversation cost", _Talk.cost),
     "/quit": ("end; so does Ctrl-D", _Talk.end),
 }
-
-
-def _typed(session: PromptSession[str]) -> str:
-    # Of what was typed while an answer came each line is a message or a command. `_send` knows its ends by their missing text.
-    while keys := session.input.read_keys():
-        ahead = (KeyPress(key.key, "") if key.key in {Keys.ControlM, Keys.ControlJ} else key for key in keys)
-        store_typeahead(session.input, [*ahead])
-    return session.prompt("> ")
 
 
 def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:

@@ -69,13 +69,14 @@ class MarkdownPrinter(AnswerPrinter, Live):
         self._came = deque[str]()  # what is to be drawn, by another thread
 
     def write(self, text: str) -> None:
-        self._came.append(_output.printable(text))
+        self._came.append(text.translate(_output.CONTROLS))
         self.start()
 
     def end(self) -> None:
         if self.is_started:
             self.stop()
-            self._in_line = False
+            self.console.print(SegmentLines(self._rest(self._text), new_lines=True), end="")
+            self._text, self._printed, self._in_line = "", 0, False
         super().end()
 
     def refresh(self) -> None:
@@ -101,12 +102,6 @@ class MarkdownPrinter(AnswerPrinter, Live):
                 super().refresh()
                 if over:
                     self.console.print(SegmentLines(over, new_lines=True), end="")
-
-    def stop(self) -> None:
-        """Prints what is left."""
-        super().stop()
-        self.console.print(SegmentLines(self._rest(self._text), new_lines=True), end="")
-        self._text, self._printed = "", 0
 
     def _rest(self, text: str) -> list[list[Segment]]:
         """The lines of a text that were not printed yet."""

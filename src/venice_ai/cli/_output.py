@@ -17,7 +17,7 @@ from unicodedata import east_asian_width
 _last = {"stdout": "\n"}  # the last character that was written
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
 _TAKEN = str.maketrans({"\n": "\n", "\t": "\t", "\r": ""})
-_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}") | _TAKEN
+CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}") | _TAKEN  # a terminal would obey
 
 
 def prepare() -> None:
@@ -38,7 +38,6 @@ def line(text: str = "", end: str = "\n") -> None:
 
 
 def write_json(value: Any) -> None:
-    """Writes the result as JSON."""
     line(json.dumps(value, indent=2, ensure_ascii=False, default=float))
 
 
@@ -64,11 +63,6 @@ def aside(text: str) -> None:
     """Writes to stderr, dim where the terminal can."""
     dim = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     _write(sys.stderr, text, *(("\x1b[2m", "\x1b[0m") if dim else ()))
-
-
-def printable(text: str) -> str:
-    """A text without what a terminal would obey."""
-    return text.translate(_CONTROLS)
 
 
 @contextlib.contextmanager
@@ -99,7 +93,7 @@ def abandon_stdout() -> None:
 
 
 def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None:
-    stream.write(before + (printable(text) if stream.isatty() else text) + after)
+    stream.write(before + (text.translate(CONTROLS) if stream.isatty() else text) + after)
     stream.flush()
     if stream is sys.stdout:
         _last["stdout"] = text[-1:] or _last["stdout"]
@@ -110,7 +104,7 @@ def table(rows: Any, columns: Mapping[str, str], leave_out: Sequence[str] = (), 
     if as_json:
         write_json(rows)
     elif rows:
-        cells = [[printable(" ".join(form.format_map(row).split())) for form in columns.values()] for row in rows]
+        cells = [[" ".join(form.format_map(row).split()).translate(CONTROLS) for form in columns.values()] for row in rows]
         width = get_terminal_size().columns if sys.stdout.isatty() and len(columns) > 2 else None  # names and values: whole
         line(text := aligned([list(columns), *cells], leave_out, width))
         if hidden := [name for name in leave_out if name not in text.partition("\n")[0]]:

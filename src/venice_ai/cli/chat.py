@@ -17,8 +17,8 @@ from ._conversations import Conversation, opened, session_names
 from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
 _NOT_BY_PARAM = {name: f"use --{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
-_NOT_BY_PARAM |= {"messages": "use the prompt and --system", "response_format": "use --schema"}
-_NOT_BY_PARAM |= dict.fromkeys(("stream", "stream_cls"), "use --no-stream")
+_NOT_BY_PARAM.update({"messages": "use the prompt and --system", "response_format": "use --schema"})
+_NOT_BY_PARAM.update(dict.fromkeys(("stream", "stream_cls"), "use --no-stream"))
 _NOT_BY_PARAM["self"] = "Venice has no such parameter"  # what Python itself gives the call
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
@@ -81,14 +81,10 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
     if text is None and (given["as_json"] or schema is not None):
         raise click.UsageError("--json and --schema need a prompt")
     conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
-    options = AskOptions(
-        model=next((each["asked"] for each in conversation.answers[::-1]), None) if given["model"] is None else given["model"],
-        params=sent,
-        needs=needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {}),
-        schema=schema,
-        floor=floor,
-        **{name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")},
-    )
+    asked = next((each["asked"] for each in conversation.answers[::-1]), None)
+    needs = needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {})
+    shown = {name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")}
+    options = AskOptions(asked if given["model"] is None else given["model"], sent, needs, schema, floor, **shown)
     _signals.handle(_signals.stop)
     if text is None:
         from ._interactive import converse

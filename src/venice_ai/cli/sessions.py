@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -46,11 +45,8 @@ def show(name: str | None, as_json: bool) -> None:
     """Print a session as Markdown: each message with its reasoning, tool calls, model, cost, and its enclave's level."""
     with closing(SessionStore()) as store:
         session = store.find(name)
-        records = store.records(session["name"])
-    if as_json:
-        _output.write_json({**session, "messages": records})
-    else:
-        _output.line("\n".join(map(markdown, records)).rstrip())
+        session["messages"] = store.records(session["name"])
+    _output.write_json(session) if as_json else _output.line("\n".join(map(markdown, session["messages"])).rstrip())
 
 
 sessions.add_command(show, "export")
@@ -94,12 +90,12 @@ def spend(days: int, as_json: bool) -> None:
     with closing(SessionStore()) as store:
         found = store.spent((datetime.now().astimezone() - timedelta(days - 1)).date().isoformat())
     sums = {name: sum(row[name] for row in found) for name in ("answers", "tokens", "cost_usd", "without_cost")}
-    if as_json:
-        _output.write_json({"total_usd": round(sums["cost_usd"], 9), "rows": found})
-        return
+    rows = (
+        {"total_usd": round(sums["cost_usd"], 9), "rows": found} if as_json else [*found, {"day": "total", "model": "", **sums}]
+    )
     columns = {"DAY": "{day}", "MODEL": "{model}", "ANSWERS": "{answers:,}", "TOKENS": "{tokens:,}", "COST": "${cost_usd:.6f}"}
-    _output.table([*found, {"day": "total", "model": "", **sums}], columns, ("TOKENS", "ANSWERS"), as_json=False)
-    if sums["without_cost"]:
+    _output.table(rows, columns, ("TOKENS", "ANSWERS"), as_json=as_json)
+    if sums["without_cost"] and not as_json:
         _output.note(f"how many answers did not tell their cost: {sums['without_cost']:,}")
 
 
@@ -125,4 +121,4 @@ def _parts(message: dict[str, Any]) -> Iterable[str]:
 
 
 def _time(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    return f"{datetime.fromtimestamp(at, UTC).astimezone():%Y-%m-%d %H:%M}"
