@@ -86,7 +86,7 @@ def test_a_table_is_no_journal(emulator: Emulator, here: Here, journal: str) -> 
     reviews(2)
     outcome = here("batch", "reviews.csv", "out.csv", "--journal", journal, *CLASSIFY)
     assert outcome.code == 2
-    assert "cannot be the journal and a table" in outcome.err
+    assert "must be three files" in outcome.err
     assert prompts_sent(emulator) == []
 
 
@@ -224,7 +224,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(
             ["reviews.csv", "other.csv", *CLASSIFY], "is there already, and not as this batch wrote it", id="another file"
         ),
-        pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "cannot be IN and OUT; give another OUT", id="the input"),
+        pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "must be three files; give another OUT", id="the input"),
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
         pytest.param(["other.jsonl", *CLASSIFY], "line 2: there is no column 'text'", id="a column that a row lacks"),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "No module named 'nowhere'", id="no class"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
@@ -102,7 +101,7 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Call
     part = path.with_name(f".{path.name}.part")
     try:
         if path.suffix == ".parquet":
-            _write_parquet(part, columns, rows, like)
+            write_parquet(part, columns, rows, like)
         else:
             with part.open("w", encoding="utf-8", errors="replace", newline="") as file:
                 if delimiter := _DELIMITERS.get(path.suffix):
@@ -119,7 +118,7 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Call
         part.unlink(missing_ok=True)
 
 
-def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
+def write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
     arrow, parquet = _arrow("lib"), _arrow("parquet")
     kept = {field.name: field for field in (parquet.read_schema(like) if like.suffix == ".parquet" else ())}
     try:
@@ -133,12 +132,6 @@ def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -
                 writer.write_table(arrow.Table.from_pylist(chunk, schema))
     except (arrow.ArrowException, UnicodeEncodeError, OverflowError) as error:
         raise click.UsageError(f"Parquet cannot hold these rows: {error}; write .jsonl") from None
-
-
-def check_rows(path: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
-    """Raises a UsageError if a file of that kind cannot hold these rows."""
-    if path.suffix == ".parquet":
-        _write_parquet(Path(os.devnull), columns, rows, like)
 
 
 def _chunks(rows: Rows) -> Iterator[list[Row]]:

@@ -83,10 +83,10 @@ def batch(connection: _options.Connection, /, source: Path | None, target: Path 
         raise click.UsageError("give the file to read, or --status FILE")
     target = target or source.with_name(f"{source.stem}.out{source.suffix}")
     journal = given["journal"] or target.with_name(f"{target.name}.journal")
-    if journal.resolve() in {source.resolve(), target.resolve()}:
-        raise click.UsageError(f"{journal} cannot be the journal and a table; give another --journal")
-    if target.resolve() == source.resolve():
-        raise click.UsageError(f"{target} cannot be IN and OUT; give another OUT")
+    if target.resolve() == source.resolve() or journal.resolve() in {source.resolve(), target.resolve()}:
+        raise click.UsageError(
+            f"{source}, {target} and the journal, {journal}, must be three files; give another OUT or --journal"
+        )
     if not source.is_file():
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.is_dir() or not target.parent.is_dir():
@@ -190,8 +190,8 @@ class _Table:
                 _table_files.wrong(source, line, error)
         if not self.total:
             raise click.UsageError(f"{source} has no rows")
-        if task.columns:
-            _table_files.check_rows(target, [*self._columns], self.rows, source)
+        if target.suffix == ".parquet":  # before anything is sent
+            _table_files.write_parquet(Path(os.devnull), [*self._columns], self.rows, source)
         self._places = array("q", [-1]) * self.total
 
     def rows(self) -> Generator[Row]:
@@ -235,10 +235,8 @@ class _Table:
 
                         fcntl.flock(turn.enter_context(self._mark.open("a")), fcntl.LOCK_EX)
                     self._write(came)
-            except click.UsageError as error:  # it is no wrong usage any more, where something was sent
-                failure = click.ClickException(error.format_message())
-            except (click.ClickException, OSError) as error:
-                failure = error
+            except (click.ClickException, OSError) as error:  # what was wrong usage is none any more: something was sent
+                failure = click.ClickException(error.format_message()) if isinstance(error, click.UsageError) else error
         elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
         self.counts["open"] = self.total - came
