@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from typing import Any
 
 import aiohttp
 import pytest
 
-from venice_ai import APITimeoutError, Timeout, VeniceClient
+from venice_ai import APITimeoutError, ConnectError, Timeout, VeniceClient
 from venice_ai.emulator import Emulator, serve, text
 
 from ..fakes import HI, KEY, chunk, event
@@ -98,3 +99,22 @@ async def test_a_resolver_that_takes_long_takes_no_longer_than_the_limit(method:
     answering.set()
 
     assert caught.value.clock == "connect"
+
+
+async def test_a_call_whose_request_was_not_written_because_all_tasks_were_cancelled_ends_as_not_sent() -> None:
+    emulator = Emulator()
+    emulator.always(text("hello"))
+    async with serve(emulator) as server, VeniceClient(api_key=KEY, base_url=server.url, max_retries=0) as client:
+        mine = asyncio.all_tasks()
+        call = asyncio.ensure_future(client.chat.completions.create(model="default", messages=HI))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not call.done():
+                await asyncio.sleep(0)
+                for task in asyncio.all_tasks() - mine - {call}:
+                    if "write_bytes" in repr(task):
+                        task.cancel()
+        posts = [each for each in emulator.requests if each.method == "POST"]
+        if sys.version_info >= (3, 12):  # there a small request is written without a task
+            assert (call.result().text, len(posts)) == ("hello", 1)
+        else:
+            assert (type(call.exception()), posts) == (ConnectError, [])

@@ -167,10 +167,27 @@ class Connector(aiohttp.TCPConnector):
 class SentRequest(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        response = await super().send(conn)
+        if (writer := self._writer) is not None:
+            writer.add_done_callback(partial(_written, conn, CURRENT_CALL.get()))
+        return response
+
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
         if (call := CURRENT_CALL.get()) is not None and conn.closed:
             call.unsent = True
         await super().write_bytes(writer, conn, content_length)
+
+
+def _written(conn: Connection, call: Call | None, writer: asyncio.Task[None]) -> None:
+    """Closes a connection if the task that writes was cancelled before it began, as `asyncio.run` does to all at its end.
+
+    aiohttp does so only if it had begun, and the call would wait for a reply to what was never sent.
+    """
+    if writer.cancelled() and not conn.closed:
+        if call is not None:
+            call.unsent, call.kept = True, False  # not to be sent on another connection, for somebody wants an end
+        conn.close()
 
 
 def _is_spoilt(state: ConnectionState, protocol: ResponseHandler) -> bool:
