@@ -107,7 +107,7 @@ class Journal:
     used with another base URL, class or tools. A damaged entry fails alone, until it is sent again with `retry_failed`.
 
     Args:
-        path: the file; it is made, for its owner alone, if it is not there. Without a key it holds prompts and answers in clear.
+        path: the file; it is made, for its owner alone, if it is not there. Without a key it holds all texts in clear.
         sync: wait for the disk at each commit, so that also a loss of power loses nothing. Slower, for the event loop waits.
         key: 32 bytes with which requests, answers and ids are encrypted in the file (AES-256-GCM). A client with
             `min_privacy="e2ee"` takes no other journal. Needs the extra `e2ee`.
