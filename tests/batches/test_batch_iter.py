@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import random
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -343,8 +344,97 @@ async def test_a_damaged_row_costs_that_row_alone(tmp_path: Path) -> None:
         found = await items(client_of(transport), numbered(3), journal=journal, ordered=True)
     assert texts(found) == ["question 0", None, "question 2"]
     assert type(found[1].error) is VeniceError
-    assert "row 2 of the file cannot be read: the file is damaged" in str(found[1].error)
+    assert "entry 2 of the journal cannot be read: the file is damaged" in str(found[1].error)
     assert sum(transport.prompts.values()) == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM contents WHERE id = 2",
+        "UPDATE contents SET outcome = '[1]' WHERE id = 2",
+        """UPDATE contents SET outcome = '{"response": null, "error": {"type": "x"}}' WHERE id = 2""",
+        "UPDATE contents SET outcome = x'ff00' WHERE id = 2",
+        "UPDATE contents SET outcome = NULL WHERE id = 2",
+    ],
+)
+async def test_a_damaged_entry_costs_that_one_alone_and_is_sent_again_with_retry_failed(tmp_path: Path, damage: str) -> None:
+    transport, requests = watched(), [ask(f"question {n}") for n in range(3)]
+    with Journal(tmp_path / "j") as journal:
+        await items(client_of(transport), requests, journal=journal, max_concurrency=1)
+    with sqlite3.connect(tmp_path / "j") as database:
+        database.execute(damage)
+    with Journal(tmp_path / "j") as journal:
+        found = await items(client_of(transport), requests, journal=journal, ordered=True)
+        assert texts(found) == ["question 0", None, "question 2"]
+        assert type(found[1].error) is VeniceError
+        assert "entry 2 of the journal" in str(found[1].error)
+    assert sum(transport.prompts.values()) == 3
+    with Journal(tmp_path / "j", retry_failed=True) as journal:
+        found = await items(client_of(transport), requests, journal=journal, ordered=True)
+        assert texts(found) == ["question 0", "question 1", "question 2"]
+        assert [(item.replayed, item.maybe_billed_before) for item in found] == [(True, False), (False, True), (True, False)]
+    with Journal(tmp_path / "j") as journal:
+        assert [row.response and row.response.text for row in journal.rows()] == texts(found)
+        assert all(item.replayed for item in await items(client_of(transport), requests, journal=journal))
+    assert sum(transport.prompts.values()) == 4
+
+
+@pytest.mark.parametrize("column", ["state", "attempts", "cost_usd", "maybe_billed", "owner"])
+async def test_a_column_of_another_type_is_no_other_error_than_ours(tmp_path: Path, column: str) -> None:
+    transport = watched()
+    with Journal(tmp_path / "j") as journal:
+        await items(client_of(transport), numbered(3), journal=journal, max_concurrency=1)
+    with sqlite3.connect(tmp_path / "j") as database:
+        database.execute(f"UPDATE rows SET {column} = 'a/b' WHERE id = 2")
+    with Journal(tmp_path / "j") as journal:
+        assert texts(await items(client_of(transport), numbered(3), journal=journal)) == [f"question {n}" for n in range(3)]
+        assert sum(row.cost_usd or 0.0 for row in journal.rows()) > 0
+        assert sum(row.attempts for row in journal.rows()) >= 2
+
+
+async def test_a_damaged_request_under_the_id_of_another_is_an_item_with_an_error(tmp_path: Path) -> None:
+    transport = watched()
+    with Journal(tmp_path / "j") as journal:
+        await items(client_of(transport), numbered(3), journal=journal, max_concurrency=1)
+        with sqlite3.connect(tmp_path / "j") as database:
+            database.execute("UPDATE contents SET request = substr(request, 1, 9)")
+        found = await items(client_of(transport), [ask("other", custom_id="id-1"), *numbered(3)], journal=journal, ordered=True)
+    assert texts(found) == [None, "question 0", "question 1", "question 2"]
+    assert "entry 2 of the journal cannot be read" in str(found[0].error)
+
+
+async def test_whatever_was_overwritten_a_run_ends_with_no_other_error_than_ours(tmp_path: Path) -> None:
+    transport, chance = watched(), random.Random(13)
+    with Journal(tmp_path / "j") as journal:
+        await items(client_of(transport), numbered(60), journal=journal)
+    whole, outcomes = (tmp_path / "j").read_bytes(), Counter[str]()
+    for number in range(40):
+        size, path = chance.randint(1, 2_000), tmp_path / f"j{number}"
+        place = chance.randrange(len(whole) - size)
+        path.write_bytes(whole[:place] + chance.randbytes(size) + whole[place + size :])
+        try:
+            with Journal(path, retry_failed=number % 2 == 0) as journal:
+                list(journal.rows())
+                found = await items(client_of(transport), numbered(60), journal=journal)
+                outcomes["read"] += len(found) == 60
+        except VeniceError:
+            outcomes["refused"] += 1
+    assert outcomes.total() == 40
+    assert outcomes["read"] > 0
+
+
+@pytest.mark.parametrize("steps", [[error(404)], [error(422, "poison")]], ids=["open", "failed"])
+async def test_a_journal_without_an_answer_takes_another_base_url_and_sends_all_again(tmp_path: Path, steps: list[Any]) -> None:
+    transport = watched(*steps)
+    with Journal(tmp_path / "j") as journal:
+        (item,) = await items(client_of(transport, base_url="http://localhost:1/api/v1"), numbered(1), journal=journal)
+        assert item.error
+        (item,) = await items(client_of(transport, base_url="http://localhost:2/api/v1"), numbered(1), journal=journal)
+        assert item.response
+        assert journal.settings["base_url"] == "http://localhost:2/api/v1"
+        with pytest.raises(InvalidArgumentError, match="base_url='http://localhost:2/api/v1', not with"):
+            await items(client_of(transport, base_url="http://localhost:1/api/v1"), numbered(1), journal=journal)
 
 
 async def test_a_second_run_sends_nothing(tmp_path: Path) -> None:
@@ -620,6 +710,22 @@ async def test_cancelling_keeps_what_is_in_flight_and_a_second_cancellation_drop
         transport.held = None
         found = await items(client_of(transport), [ask(f"True {n}") for n in range(3)], journal=journal)
     assert all(item.maybe_billed_before for item in found)
+
+
+async def test_two_cancellations_that_come_as_one_drop_what_is_in_flight(tmp_path: Path) -> None:
+    transport = watched()
+    transport.held = asyncio.Event()
+    with Journal(tmp_path / "j") as journal:
+        options: dict[str, Any] = {"journal": journal, "max_concurrency": 3, "drain_seconds": 600.0}
+        task = asyncio.ensure_future(items(client_of(transport), numbered(9), **options))
+        while transport.now < 3:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        task.cancel()  # the task was not run in between, so it is raised in it once
+        async with asyncio.timeout(60):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert (transport.now, journal.counts().open) == (0, 3)
 
 
 async def test_what_does_not_come_in_time_is_dropped_and_told(tmp_path: Path) -> None:

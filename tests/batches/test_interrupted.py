@@ -45,6 +45,7 @@ with SyncVeniceClient(api_key="k", base_url=sys.argv[1], limits=False) as client
         for item in client.chat.completions.batch_iter(requests, journal=journal, max_concurrency=6):
             print(item.index, flush=True)
 """
+BLOCKING = "await asyncio.sleep(0.3); import time; time.sleep(60)"
 PROGRAMS = [
     pytest.param(ASYNCHRONOUS.replace("BODY", "pass"), id="while it waits for an item"),
     pytest.param(ASYNCHRONOUS.replace("BODY", "await asyncio.sleep(60)"), id="while the caller does something else"),
@@ -105,9 +106,12 @@ async def test_ctrl_c_keeps_what_is_in_flight_and_sends_nothing_more(program: st
     assert (counts.answered, counts.in_flight, counts.open) == (sent, 0, 0)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    "program", [*PROGRAMS, pytest.param(ASYNCHRONOUS.replace("BODY", BLOCKING), id="while the caller blocks the event loop")]
+)
 async def test_a_second_ctrl_c_drops_what_is_in_flight(program: str, tmp_path: Path) -> None:
     emulator = Held(free=1 if "sleep" in program else 20)
+    program = program.replace("max_concurrency=6", "max_concurrency=6, drain_seconds=600")
     async with interrupted(program, emulator, tmp_path / "j") as process:
         process.send_signal(signal.SIGINT)
         await process.communicate()

@@ -284,11 +284,51 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_other_settings_are_refused_with_the_difference_named(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         journal.begin({"base_url": "https://one", "response_format": ""}, private=False)
+        journal.apply([keep(claim(journal, 1))])
         with pytest.raises(InvalidArgumentError, match="base_url='https://one', not with 'https://two'"):
             journal.begin({"base_url": "https://two", "response_format": ""}, private=False)
         with pytest.raises(InvalidArgumentError, match="response_format='', not with 'Person"):
             journal.begin({"base_url": "https://one", "response_format": "Person (1a)"}, private=False)
         assert journal.settings == {"base_url": "https://one", "response_format": ""}
+
+
+def test_requests_in_flight_keep_the_settings_of_their_batch(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.begin({"base_url": "https://one"}, private=False)
+        found = claim(journal, 1)
+        with pytest.raises(InvalidArgumentError, match="base_url='https://one', not with 'https://two'"):
+            journal.begin({"base_url": "https://two"}, private=False)
+        journal.apply([keep(found, "open")])
+        journal.begin({"base_url": "https://two"}, private=False)
+        assert journal.settings == {"base_url": "https://two"}
+
+
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM contents", "UPDATE contents SET request = '7'", "UPDATE contents SET outcome = '7'"]
+)
+def test_rows_give_an_entry_that_cannot_be_read_as_failed_among_the_others(tmp_path: Path, damage: str) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal.apply([keep(claim(journal, number)) for number in range(3)])
+        with sqlite3.connect(tmp_path / "j") as database:
+            database.execute(f"{damage} WHERE id = 2")
+        rows = list(journal.rows())
+    assert [row.state for row in rows] == ["answered", "failed", "answered"]
+    assert rows[1].error is not None
+    assert rows[1].error.startswith("VeniceError: entry 2 of the journal cannot be read")
+    assert [row.custom_id for row in (rows[0], rows[2])] == ["id-0", "id-2"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+def test_a_new_journal_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with Journal(tmp_path / "j") as journal:
+            claim(journal, 1)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert {"j", "j-wal", "j-shm"} < modes.keys()
+    assert set(modes.values()) == {0o600}
 
 
 # -- encryption ----------------------------------------------------------------------------------------------------------
@@ -329,8 +369,8 @@ def test_an_answer_that_was_moved_to_another_row_does_not_open(tmp_path: Path) -
         journal.apply([keep(each) for each in found])
         with sqlite3.connect(tmp_path / "j") as database:
             database.execute("UPDATE contents SET outcome = (SELECT outcome FROM contents WHERE id = 2) WHERE id = 1")
-        with pytest.raises(VeniceError, match=r"row 1 .* was changed"):
-            list(journal.rows())
+        with pytest.raises(VeniceError, match=r"entry 1 .* was changed"):
+            journal.before(claim(journal, 1))
 
 
 def test_a_key_file_is_made_for_its_owner_alone_and_used_again(tmp_path: Path) -> None:

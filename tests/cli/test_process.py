@@ -221,18 +221,6 @@ def test_a_job_in_the_background_keeps_what_came_before_a_signal(emulator: Emula
     assert "drip" in spawn("sessions", "show", "job").out
 
 
-def test_a_pipe_that_stays_open_is_told_at_a_terminal() -> None:
-    import pty
-
-    ours, theirs = pty.openpty()
-    with subprocess.Popen([*COMMAND, "chat", "hi"], stdin=-1, stdout=subprocess.DEVNULL, stderr=theirs) as process:
-        os.close(theirs)
-        assert os.read(ours, 1000).startswith(b"venice-chat: stdin is read until it ends; '< /dev/null' gives it none")
-        process.communicate(b"", timeout=PATIENCE_SECONDS)
-    os.close(ours)
-    assert process.returncode == 0
-
-
 def test_serve_runs_without_stdout() -> None:
     command = ["bash", "-c", f"exec {shlex.join(COMMAND)} serve --port 0 >&-"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:

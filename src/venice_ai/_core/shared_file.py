@@ -70,8 +70,8 @@ class SharedFile:
         try:
             with self._lock_file(owner).open("r+b") as file:
                 _lock(file)
-        except OSError as error:
-            return isinstance(error, FileNotFoundError)
+        except (OSError, ValueError) as error:  # of a damaged row, what is no name of a file
+            return isinstance(error, (FileNotFoundError, ValueError))
         self._lock_file(owner).unlink(missing_ok=True)
         return True
 

@@ -142,10 +142,7 @@ def _differing_text(event: bytes, other: bytes) -> slice | None:
 
 
 def _path_to_text(one: Any, other: Any) -> Path | None:
-    """The path to the text in which an event differs from the same with an empty one; None if that text is a name.
-
-    Also None if an event like it changes anything else of an answer that has taken it in before.
-    """
+    """The path to the one text in which an event differs from the same with an empty one; None if that text is a name."""
     path: Path = ()
     while not isinstance(one, str):
         if is_object(one) and one.keys() != other.keys():

@@ -6,8 +6,6 @@ hooks) is no part of it. In an encrypted journal its hash takes a key, because w
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from ..exceptions import InvalidArgumentError, InvalidRequestError
+from ..tee.sealing import hashed
 from ..types._base import plain
 
 _HOW: Final = frozenset(
@@ -75,12 +74,6 @@ def canonical(keywords: Mapping[str, Any]) -> bytes:
         return json.dumps(plain(asked), sort_keys=True, separators=(",", ":"), default=_plain).encode()
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
-
-
-def hashed(purpose: bytes, data: bytes, secret: bytes = b"") -> bytes:
-    """128 bits of SHA-256, or of its HMAC if there is a secret."""
-    data = purpose + b"\0" + data
-    return (hmac.digest(secret, data, "sha256") if secret else hashlib.sha256(data).digest())[:16]
 
 
 def differences(before: Mapping[str, Any], now: bytes) -> str:

@@ -10,22 +10,21 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
+from sqlite3 import Connection, DatabaseError
+from typing import Any, Final, Literal, NamedTuple, NotRequired, Self, TypeAlias, TypedDict, cast
 
 from .. import exceptions
 from .._core.privacy import encryption_requested_in
 from .._core.shared_file import SharedFile
 from .._wire.json_text import encode
 from ..exceptions import APIError, InvalidArgumentError, OutputError, VeniceError
+from ..tee.sealing import Sealing
 from ..types._base import mark_private
 from ..types.api.chat import ChatCompletionResponse
 from .identity import Identity, differences, identity, split
-from .sealing import Sealing
-
-if TYPE_CHECKING:
-    from sqlite3 import Connection
 
 _APPLICATION: Final = 0x564A4E4C  # marks a file as a journal
 _SCHEMA: Final = """
@@ -39,10 +38,14 @@ _INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES 
 _INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_billed = ? WHERE id = ?"
 _KEEP: Final = """UPDATE rows SET state = ?1, owner = NULL, attempts = attempts + ?2, maybe_billed = max(maybe_billed, ?4),
   cost_usd = coalesce(cost_usd + ?3, ?3, cost_usd) WHERE id = ?5 AND owner = ?6 AND state = 'in_flight'"""
-_ROWS: Final = """SELECT id, state, owner, maybe_billed, attempts, cost_usd, request, outcome, digest
-  FROM rows JOIN contents USING (id) WHERE """
+_ROWS: Final = """SELECT id, CASE WHEN state IN ('open', 'in_flight', 'answered') THEN state ELSE 'failed' END, owner,
+  maybe_billed, CAST(attempts AS INTEGER), CAST(cost_usd AS REAL), request, outcome, digest  -- of their types, though damaged
+  FROM rows LEFT JOIN contents USING (id) WHERE """
 _COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
 _ERROR_FIELDS: Final = "status_code", "code", "request_id"
+_Request = TypedDict("_Request", {"custom_id": str | None, "body": dict[str, Any]})  # noqa: UP013  # the shapes of contents
+_Error = TypedDict("_Error", {"type": str, "message": str, "status_code": Any, "code": Any, "request_id": Any})  # noqa: UP013
+_Outcome = TypedDict("_Outcome", {"response": dict[str, Any] | None, "error": NotRequired[_Error]})  # noqa: UP013
 
 State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
 
@@ -100,15 +103,16 @@ class Journal:
     Run a batch again, with the same requests: what was answered comes from the journal, the rest is sent. A request is known by
     its `custom_id`, else by its body; identical ones are sent once, and answered to all who asked. After a `kill -9` every
     answer that was yielded is there, and at most what was in flight is sent again. Several processes of one machine may use a
-    journal at the same time. What failed for good after its retries is set aside.
+    journal at the same time. What failed for good after its retries is set aside. A journal that holds no answer yet may be
+    used with another base URL, class or tools. A damaged entry fails alone, until it is sent again with `retry_failed`.
 
     Args:
-        path: the file; it is made if it is not there.
+        path: the file; it is made, for its owner alone, if it is not there. Without a key it holds all texts in clear.
         sync: wait for the disk at each commit, so that also a loss of power loses nothing. Slower, for the event loop waits.
         key: 32 bytes with which requests, answers and ids are encrypted in the file (AES-256-GCM). A client with
             `min_privacy="e2ee"` takes no other journal. Needs the extra `e2ee`.
         key_file: a file that holds the key; made, with a new key, if it is not there. Only its owner may read it.
-        retry_failed: send what failed for good once more, also where an answer was paid for that is not the object.
+        retry_failed: send once more what failed for good, also where an answer was paid for that does not fit, or is damaged.
 
     Raises:
         InvalidArgumentError: the file is no journal, of a newer release, or encrypted with another key; or the key file is no
@@ -131,6 +135,8 @@ class Journal:
         """The file."""
         self._sealing = Sealing(key, key_file)
         self.users: set[object] = {None}  # the batches that use it now, and None as long as it was not closed
+        with suppress(OSError):  # it is there; or it cannot be made, which is told below
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
         self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync)
         try:
             self._made_with({"key": self._sealing.check})
@@ -155,17 +161,24 @@ class Journal:
         return JournalCounts(counts["answered"], counts["failed"], counts["in_flight"], counts["open"], cost)
 
     def rows(self) -> Iterator[JournalRow]:
-        """Every request, in the order in which they were sent first. It may be read while batches run."""
+        """Every request, in the order in which they were sent first; it may be read while batches run.
+
+        An entry that is damaged has `failed`, with that as its error; what of it cannot be read is None, or an empty `request`.
+        """
         last, page = 0, list[Any](" ")
         while page:
             with self._file.transaction() as database:
                 page = database.execute(f"{_ROWS} id > ? ORDER BY id LIMIT 200", (last,)).fetchall()
-            for last, state, owner, billed, attempts, cost, request, outcome, _ in page:
-                asked = self._sealing.open(request, last, "request")
-                response, error = (None, {}) if outcome is None else self._came(outcome, last)
-                said = f"{error['type']}: {error['message']}" if error else None
+            for last, kept, owner, billed, attempts, cost, request, outcome, _ in page:
+                asked, response, state = _Request(custom_id=None, body={}), None, self._state(kept, owner)
+                try:
+                    asked = self._sealing.open(request, last, "request", _Request)
+                    response, error = (None, None) if outcome is None else self._came(outcome, last)
+                    said = error and f"{error['type']}: {error['message']}"
+                except VeniceError as damage:
+                    state, said = "failed", f"VeniceError: {damage}"
                 came = response, said, attempts, cost, bool(billed)
-                yield JournalRow(asked["custom_id"], self._state(state, owner), asked["body"], *came)
+                yield JournalRow(asked["custom_id"], state, asked["body"], *came)
 
     def close(self, user: object = None) -> None:
         """Closes the file, at the end of the batches that use it; then every use is a VeniceError. May be called often."""
@@ -214,9 +227,11 @@ class Journal:
 
     def before(self, found: Entry) -> ChatCompletionResponse:
         """What came of a request before; if an error came, that, in its own class where a message and a status make one."""
-        response, error = self._came(found.content or b"", found.row)
+        response, error = self._came(found.content, found.row)
         if response is not None:
             return response
+        if error is None:
+            raise VeniceError(f"entry {found.row} of the journal has neither an answer nor an error")
         kind = getattr(exceptions, error["type"], OutputError)
         if not issubclass(kind, VeniceError) or issubclass(kind, OutputError):
             raise VeniceError(f"{error['type']}: {error['message']}")
@@ -224,22 +239,28 @@ class Journal:
 
     def conflict(self, found: Entry, now: Identity) -> InvalidArgumentError:
         """The error that says how a request differs from the one that was sent under its id."""
-        how = differences(self._sealing.open(found.content or b"", found.row, "request")["body"], now.body)
+        how = differences(self._sealing.open(found.content, found.row, "request", _Request)["body"], now.body)
         said = f"custom_id={now.custom_id!r} was used for another request before: {how}"
         return InvalidArgumentError(f"{said}. Give it another id, or the batch another journal")
 
     def _claim(self, database: Connection, asked: Identity) -> Entry:
         made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
-        if made.rowcount:
-            row = cast("int", made.lastrowid)
-            content = b'{"custom_id":%b,"body":%b}' % (encode(asked.custom_id), asked.body)
-            database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
-            return Entry("open", row)
-        found = cast("Entry", self._found(database, asked))
-        if found.what == "open":
-            database.execute(_INTEND_AGAIN, (self._file.owner, found.maybe_billed, found.row))
-            return found._replace(content=found.content and encode(self._sealing.open(found.content, found.row, "outcome")))
-        return found
+        found = Entry("open", cast("int", made.lastrowid)) if made.rowcount else self._found(database, asked)
+        if found is None:
+            raise DatabaseError("malformed: a request is in the index alone")
+        before, again = None, found.what == "open" or (self._retry_failed and found.what in {"answered", "failed"})
+        with suppress(VeniceError):  # what is damaged is sent again
+            if again and found.content:
+                before = encode(self._sealing.open(found.content, found.row, "outcome", _Outcome))
+        if not again or (before and found.what != "open"):
+            return found
+        billed = found.maybe_billed or found.what != "open"  # what cannot be read was an answer, perhaps
+        content = b'{"custom_id":%b,"body":%b}' % (encode(asked.custom_id), asked.body)
+        request = self._sealing.seal(content, found.row, "request")
+        if not made.rowcount:
+            database.execute(_INTEND_AGAIN, (self._file.owner, billed, found.row))
+        database.execute("REPLACE INTO contents VALUES (?, ?, ?)", (found.row, request, before and found.content))
+        return found._replace(what="open", maybe_billed=billed, content=before)
 
     def _found(self, database: Connection, asked: Identity) -> Entry | None:
         found = database.execute(f"{_ROWS} key = ?", (asked.key,))
@@ -258,28 +279,37 @@ class Journal:
             database.execute("UPDATE contents SET outcome = ? WHERE id = ?", (content, came.row))
         return kept
 
-    def _came(self, outcome: bytes, row: int) -> tuple[ChatCompletionResponse | None, dict[str, Any]]:
+    def _came(self, outcome: bytes | None, row: int) -> tuple[ChatCompletionResponse | None, _Error | None]:
         """What a `record` says. A response of an encrypted journal is not shown in logs."""
-        kept: dict[str, Any] = self._sealing.open(outcome, row, "outcome")
+        kept: _Outcome = self._sealing.open(outcome, row, "outcome", _Outcome)
         response = ChatCompletionResponse.model_validate(kept["response"]) if kept["response"] else None
         if response is not None and self._sealing.secret:
             mark_private(response)
-        return response, kept.get("error", {})
+        return response, kept.get("error")
 
     def _state(self, state: State, owner: str) -> State:
         """The state that a row is in now: what an owner had in flight that has ended is open."""
         return "open" if state == "in_flight" and self._file.ended({owner}) else state
 
     def _made_with(self, settings: Mapping[str, str]) -> None:
-        """Compares settings with those that the journal was made with; those that it has not are its own from now on."""
+        """Compares settings with those that the journal was made with. One without an answer takes others, but no other key."""
         with self._file.transaction() as database:
             database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings.items())
             before = dict(database.execute("SELECT name, value FROM settings"))
-        for name, value in settings.items():
-            if (was := before[name]) != value:
-                key = "is encrypted: give its own key or key_file" if was else "is not encrypted. What is needs another file"
-                said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
-                raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}")
+        other = {name: (before.get(name), value) for name, value in settings.items() if before.get(name) != value}
+        if (
+            other
+            and "key" not in other
+            and not any(row.response or row.state in {"answered", "in_flight"} for row in self.rows())
+        ):
+            with self._file.transaction() as database:
+                database.executemany("REPLACE INTO settings VALUES (?, ?)", settings.items())
+                database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
+            return
+        for name, (was, value) in other.items():
+            key = "is encrypted: give its own key or key_file" if was else "is not encrypted. What is needs another file"
+            said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
+            raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}")
 
 
 def record(response: ChatCompletionResponse | None, error: BaseException | None, before: bytes | None = None) -> bytes:

@@ -18,8 +18,8 @@ import click
 from platformdirs import user_data_path
 
 from .._core.shared_file import SharedFile
-from ..batches.sealing import Sealing
 from ..exceptions import VeniceError
+from ..tee.sealing import Sealing
 from ..types.api.chat import ChatCompletionResponse, content_text
 from . import _output
 from ._errors import in_our_words

@@ -253,9 +253,10 @@ class _Table:
             told = {"rows": self.total, **self.counts, "cost_usd": cost, "seconds": seconds, "output": str(self._target)}
             _output.line(json.dumps({**told, "commonest_error": fault, "commonest_error_rows": times}))
         else:
-            words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
-            rows = "1 row" if self.total == 1 else f"{self.total:,} rows"
-            _output.note(f"{rows}: {words}; ${cost:.4f} in {seconds:.1f} s{f'; {self._target}' if came else ''}")
+            words = f"{self.total:,} row{'s' * (self.total != 1)}: " + ", ".join(
+                f"{count:,} {n}" for n, count in self.counts.items()
+            )
+            _output.note(f"{words}; ${cost:.4f} in {seconds:.1f} s{f'; {self._target}' if came else ''}")
             if fault:
                 _output.note(f"commonest error ({times:,} rows): {textwrap.shorten(fault, 300)}")
         if self._unkept:

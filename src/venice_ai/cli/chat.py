@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from threading import Timer
 from typing import Any
 
 import click
@@ -66,12 +65,7 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
     floor: Privacy | None = "e2ee" if given["e2ee"] else given["min_privacy"]
     for name in ("system", "session"):
         require_text(f"--{name}", given[name] or "")
-    waits = Timer(2.0, _output.note, ["stdin is read until it ends; '< /dev/null' gives it none"])
-    waits.daemon = True
-    if sys.stderr.isatty():
-        waits.start()
     text = prompt_from(prompt, given["attach"])
-    waits.cancel()
     parts = [part_of(each) for each in given["attach"]]
     schema = None if given["schema"] is None else response_format(given["schema"])
     if floor:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from ..resources.model_choice import spec_of
 from . import _options, _output
 from ._input import prompt_from
+from ._options import Connection
 
 
 @click.command(epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt")
@@ -17,9 +17,7 @@ from ._input import prompt_from
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
 @_options.json
 @_options.with_connection
-async def cost(
-    connection: _options.Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool
-) -> None:
+async def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
     """Estimate the cost of an answer, without sending the prompt. No key is needed.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands.
@@ -30,9 +28,6 @@ async def cost(
         entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
         ask = client.chat.completions.estimate_cost
         estimate = await ask(model=str(entry.id), messages=text, expected_completion_tokens=expected)
-    context, least = spec_of(entry).availableContextTokens, max(estimate.prompt_tokens, len(text.encode()) // 6)
-    if isinstance(context, int) and least > context:
-        _output.note(f"warning: the prompt has about {least:,} tokens; {entry.id} takes {context:,}")
     shown = (
         f"{estimate.model}: likely ${estimate.likely:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
         f"by the words alone, without Venice's own system prompt: ${estimate.total_cost_usd:.6f}\n"

@@ -193,10 +193,7 @@ class Reply:
             yield _chunk(rest, finish_reason="tool_calls" if is_whole else reason)
 
     def _said(self, text: str) -> Delta:
-        """What a chunk's `delta` says of the engine's text; empty if nothing can be said yet.
-
-        Words go on without the blanks around them. Of a call, `{"name":"f","arguments":{...}}`, its name and arguments go on.
-        """
+        """What a chunk's `delta` says of the engine's text, of a call its name and arguments; empty if it is nothing yet."""
         self._text += text
         visible = self._text.strip() if self._form == "words" else self._text
         # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.

@@ -21,11 +21,12 @@ from ..._core.ports import Attempt, CallGate, Pass
 from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
 from ..._structured.typed_dicts import object_of_schema
-from ...batches.identity import Identity, as_it_is, canonical, hashed, split
+from ...batches.identity import Identity, as_it_is, canonical, split
 from ...batches.items import BatchItem, BatchProgress, is_for_good
 from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
 from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
+from ...tee.sealing import hashed
 from ...types.api.chat import ChatCompletionResponse
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Batch(CallGate):
         self._now, self._began = caller.clock.now, caller.clock.now()
         self._progress = BatchProgress(0, 0, 0, 0, len(requests) if isinstance(requests, Sized) else None, 0.0, 0.0, 0)
         self._life: asyncio.Future[None]
+        self._reader: asyncio.Task[Any]  # whoever takes the items, and how often it had been cancelled before
+        self._cancels = 0
         self._changed = asyncio.Event()
         self._flights: dict[_Flight, asyncio.Task[BatchItem[Any]]] = {}
         self._pulled = 0  # requests that were pulled and whose item was not taken yet
@@ -122,6 +125,8 @@ class Batch(CallGate):
         self._client.on_close.append(self._closed)
         if self.journal is not None:
             self.journal.users.add(self)
+        self._reader = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._cancels = self._reader.cancelling()
         self._life = asyncio.ensure_future(self._live())
         self._life.add_done_callback(self._over)
         try:
@@ -163,11 +168,17 @@ class Batch(CallGate):
                     task.cancel()
             if flights := [*self._flights.values()]:
                 try:
-                    await asyncio.wait(flights, timeout=self.drain_seconds)
+                    await asyncio.wait(flights, timeout=0 if self._is_cancelled_twice() else self.drain_seconds)
                 finally:  # the time is over, or it is cancelled once more
                     for task in flights:
                         task.cancel()
                     await asyncio.wait(flights)
+
+    def _is_cancelled_twice(self) -> bool:
+        """Whether two cancellations came as one. `asyncio.run` makes one of the first Ctrl-C, and raises the second."""
+        reader = self._reader
+        raised = reader.done() and not reader.cancelled() and isinstance(reader.exception(), KeyboardInterrupt)
+        return reader.cancelling() - self._cancels + raised > 1
 
     def _over(self, _: object) -> None:
         """No more items come; also if the task was cancelled before it began."""
@@ -211,10 +222,10 @@ class Batch(CallGate):
             if self.journal is None:
                 return flight.item(**await self._sent(flight, flight.asked))
             named = self.journal.identity(flight.custom_id, flight.asked)
+            while (item := await self._claimed(self.journal, flight, named)) is None:
+                await (asyncio.wait((other,)) if (other := self._sending.get(named.key)) else self._look_again())
         except VeniceError as error:
             return flight.item(error=error)
-        while (item := await self._claimed(self.journal, flight, named)) is None:
-            await (asyncio.wait((other,)) if (other := self._sending.get(named.key)) else self._look_again())
         return item
 
     async def _claimed(self, journal: Journal, flight: _Flight, named: Identity) -> BatchItem[Any] | None:

@@ -253,8 +253,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
                     print(item.index, item.error or item.response.text)
 
         Requests are pulled only as there is room, so there may be a million of them, or no end. A failed one is an item with
-        an `error`. Whoever leaves the loop, is cancelled or presses Ctrl-C sends nothing more; what is in flight is waited for,
-        up to `drain_seconds`, and kept in the journal. A second Ctrl-C drops it.
+        an `error`, and the others go on, also after a 401, which all will meet: `raise item.error` in the loop ends the batch.
+        Whoever leaves the loop, is cancelled or presses Ctrl-C sends nothing more; what is in flight is waited for, up to
+        `drain_seconds`, and kept in the journal. A second Ctrl-C drops it.
 
         Args:
             requests: the keywords of `create` (of `parse`, `run_with_tools`), a mapping for each call, with a `custom_id` if it

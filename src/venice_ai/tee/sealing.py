@@ -1,4 +1,4 @@
-"""Encryption of what a journal holds: AES-256-GCM, with a new nonce for each text, bound to its row and its kind.
+"""Encryption of what a file such as a journal holds: AES-256-GCM, a new nonce for each text, bound to its row and its kind.
 
 A text that was put into another row or column does not open. The hashes by which requests are found take a second key, made of
 the first. Without a key everything stays as it is.
@@ -6,19 +6,23 @@ the first. Without a key everything stays as it is.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
 
 from ..exceptions import InvalidArgumentError, VeniceError
-from .identity import hashed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+T = TypeVar("T")
 _KEY_SIZE: Final = 32
 
 
@@ -35,7 +39,7 @@ class Sealing:
             return
         if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
             raise InvalidArgumentError(f"key must be {_KEY_SIZE} bytes, such as os.urandom({_KEY_SIZE})")
-        from ..tee.extra import require_extra
+        from .extra import require_extra
 
         require_extra()
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # of an extra
@@ -50,14 +54,22 @@ class Sealing:
         nonce = os.urandom(12)
         return nonce + self._cipher.encrypt(nonce, content, f"{row} {kind}".encode())
 
-    def open(self, stored: bytes, row: int, kind: str) -> Any:
-        """The JSON of the content; a VeniceError if the file was changed."""
+    def open(self, stored: bytes | None, row: int, kind: str, shape: type[T] | Any = Any) -> T:
+        """The JSON of the content, in its shape; a VeniceError if the file was changed."""
         try:
+            stored = stored or b""
             if self._cipher is not None:
                 stored = self._cipher.decrypt(stored[:12], stored[12:], f"{row} {kind}".encode())
-            return json.loads(stored)
+            return msgspec.convert(json.loads(stored), shape)
         except Exception:  # noqa: BLE001  # it is no JSON, or the extra's InvalidTag; both are told as one
-            raise VeniceError(f"row {row} of the file cannot be read: the file is damaged, or was changed") from None
+            where = "file" if kind == "record" else "journal"
+            raise VeniceError(f"entry {row} of the {where} cannot be read: the file is damaged, or was changed") from None
+
+
+def hashed(purpose: bytes, data: bytes, secret: bytes = b"") -> bytes:
+    """128 bits of SHA-256, or of its HMAC if there is a secret."""
+    data = purpose + b"\0" + data
+    return (hmac.digest(secret, data, "sha256") if secret else hashlib.sha256(data).digest())[:16]
 
 
 def _key_in(path: Path) -> bytes:
