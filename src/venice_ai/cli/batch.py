@@ -235,7 +235,7 @@ class _Table:
 
                         fcntl.flock(turn.enter_context(self._mark.open("a")), fcntl.LOCK_EX)
                     self._write(came)
-            except (click.ClickException, OSError) as error:  # what was wrong usage is none any more: something was sent
+            except (click.ClickException, OSError) as error:  # no longer wrong usage: something was sent
                 failure = click.ClickException(error.format_message()) if isinstance(error, click.UsageError) else error
         elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
