@@ -28,7 +28,7 @@ def is_loopback(host: str) -> bool:
 
 def origin(host: str, port: int) -> str:
     """The address of a server on a host and a port, without a path; from this machine, if it listens on all addresses."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # what can be listened on, and not be called
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nosec B104  # not to listen on
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
