@@ -73,7 +73,9 @@ async def finding(client: VeniceClient, model: str = "") -> AsyncGenerator[None]
 
 def need_confidential() -> None:
     try:
-        from ..tee import extra as extra  # noqa: PLC0414  # imported for what it does
+        from ..tee.extra import require_extra
+
+        require_extra()
     except ImportError as error:
         raise click.UsageError(str(error)) from None
 

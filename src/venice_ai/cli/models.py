@@ -89,9 +89,8 @@ def _facts(entry: Any, path: str = "") -> Iterable[dict[str, str]]:
 
 def _fits(model: ModelResponse, words: Sequence[str], wanted: Mapping[str, Any]) -> bool:
     spec = spec_of(model)
-    text = f"{model.id} {spec.name}".lower()
     return (
-        all(word.lower() in text for word in words)
+        all(word.lower() in f"{model.id} {spec.name}".lower() for word in words)
         and set(wanted["capabilities"]) <= set(abilities(model))
         and (not wanted["private"] or spec.privacy == "private")
         and (wanted["max_price"] is None or max(_prices(model)) <= wanted["max_price"])

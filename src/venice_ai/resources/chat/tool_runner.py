@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .calls import ChatCalls
 
 _log = logging.getLogger("venice_ai.tools")
-_NOT_OF_THE_TOOL = ("venice_ai.", "asyncio.", "concurrent.")  # the beginning of a traceback, of which a log is rid
 _RULES = ("on_tool_call", "on_tool_error", "approve", "decisions", "deps", "parallel", "tool_timeout")
 _LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 
@@ -255,7 +254,7 @@ def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
     """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the tool's traceback."""
     trace = error.__traceback__
-    while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(_NOT_OF_THE_TOOL):
+    while trace and str(trace.tb_frame.f_globals.get("__name__")).startswith(("venice_ai.", "asyncio.", "concurrent.")):
         trace = trace.tb_next
     own = None if isinstance(error, ToolArgumentsError) else (type(error), error, trace)  # it repeats what the model wrote
     _log.error("the tool %s failed (%s)", call_name(call), type(error).__name__, exc_info=own)
