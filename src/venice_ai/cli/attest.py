@@ -59,8 +59,8 @@ async def attest(connection: _options.Connection, /, **given: Any) -> int:
 
     With --save-evidence everything is kept that --offline needs to come to the same verdict again.
     """
-    wanted = SimpleNamespace(**given)
-    _check(wanted)
+    _check(wanted := SimpleNamespace(**given))
+    _options.need_confidential()
     now = time.time() if wanted.now is None else wanted.now
     try:
         options = TeeOptions(  # every check that can run runs; the level is judged from the report
@@ -73,8 +73,8 @@ async def attest(connection: _options.Connection, /, **given: Any) -> int:
             clock=lambda: now,
         )
         evidence, report = await _examine(connection, wanted, options)
-    except (ImportError, TeeAttestationError, APIError) as error:
-        usage = isinstance(error, ImportError) or (isinstance(error, InvalidRequestError) and error.status_code is None)
+    except (TeeAttestationError, APIError) as error:
+        usage = isinstance(error, InvalidRequestError) and error.status_code is None
         # A TeeAttestationError is a redirect, or an answer that is no evidence.
         code = 1 if isinstance(error, TeeAttestationError) else 2 if usage else 3
         return _output.tell(error, in_our_words(error), code, as_json=wanted.as_json)
@@ -131,7 +131,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 async def _examine(connection: _options.Connection, wanted: SimpleNamespace, options: TeeOptions) -> _Judged:
     if wanted.offline:
-        from ..tee import attestation  # names the extra where it is missing
+        from ..tee import attestation  # it needs the extra
 
         evidence = from_file(wanted.evidence.read_bytes(), model=wanted.model, options=options, now=wanted.now)
         if evidence is None:
