@@ -565,7 +565,8 @@ class CountingClock(SystemClock):
 async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
     clock = CountingClock()
     client = VeniceClient(api_key="k", transport=Emulator().transport(), clock=clock)
-    calls = [asyncio.ensure_future(ask(client, number)) for number in range(800)]
+    # More than two minutes of the account take: one may begin meanwhile.
+    calls = [asyncio.ensure_future(ask(client, number)) for number in range(1_300)]
     await asyncio.sleep(0.1)
     while client.limits.snapshot().models[0].limits.in_flight:
         await asyncio.sleep(0.1)
