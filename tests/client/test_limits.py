@@ -570,13 +570,16 @@ async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
     await asyncio.sleep(0.1)
     while client.limits.snapshot().models[0].limits.in_flight:
         await asyncio.sleep(0.1)
-    await asyncio.sleep(1.2)  # after a second each wait is told
-    before = clock.looks
+    await asyncio.sleep(1.2)  # after a second each wait is told, which takes a busy machine longer
 
-    await asyncio.sleep(0.5)
+    looks = list[int]()
+    while not looks or (looks[-1] >= 50 and len(looks) < 10):
+        before = clock.looks
+        await asyncio.sleep(0.5)
+        looks.append(clock.looks - before)
 
     assert client.limits.snapshot().models[0].waiting > 0
-    assert clock.looks - before < 50
+    assert looks[-1] < 50
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
