@@ -564,7 +564,7 @@ class CountingClock(SystemClock):
 
 async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
     clock = CountingClock()
-    client = VeniceClient(api_key="k", transport=Emulator().transport(), clock=clock)
+    client = VeniceClient(api_key="k", transport=Emulator(account=Account(rpm=500)).transport(), clock=clock)
     # More than two minutes of the account take: one may begin meanwhile.
     calls = [asyncio.ensure_future(ask(client, number)) for number in range(1_300)]
     await asyncio.sleep(0.1)
