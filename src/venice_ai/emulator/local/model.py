@@ -46,7 +46,6 @@ _GEMMA_REINSTALL = "pip install --force-reinstall --no-cache-dir gemma3-270m-q4-
 class Engine(Protocol):
     def handle_chat_completions(self, prompt: dict[str, Any], callback: Callable[[Chunk], bool], /) -> object:
         """Calls back for every chunk until the answer ends or the callback returns True."""
-        ...
 
 
 class LocalModel:
@@ -196,16 +195,21 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
         params = _params(xllamacpp, weights, threads or spare_cores(), context_tokens)
         # Ctrl-C within the engine's constructor never comes back, and it lands in the main thread only.
         with ThreadPoolExecutor(1, thread_name_prefix="venice-local-load") as aside:
-            engine: Engine = aside.submit(xllamacpp.Server, params).result()
+            engine: Engine = aside.submit(_at_work, xllamacpp.Server, params).result()
     except (ImportError, AttributeError) as error:
-        missing = "The local model's engine is not installed"
-        trouble = missing if isinstance(error, ImportError) else "The installed engine is of another version"
+        trouble = f"The local model's engine is {'not installed' if isinstance(error, ImportError) else 'of another version'}"
         raise LocalModelError(f"{trouble} ({error}); pip install 'venice-chat[local]'") from error
     except (RuntimeError, ValueError) as error:
         raise LocalModelError(
             f"The engine cannot load {str(weights.path)!r}. The file may be cut off, of a kind that llama.cpp does not "
             "know, or too large for this machine's memory; get it again, or give another one."
         ) from error
+    return engine
+
+
+def _at_work(server: Callable[[Any], Any], params: Any) -> Any:
+    engine = server(params)
+    engine.handle_metrics()  # its loop answers: an engine that is dropped before its loop began waits for it for ever
     return engine
 
 
@@ -229,13 +233,9 @@ def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_token
     params.fit_params = params.warmup = False
     params.cache_ram_mib = 0
     params.api_keys = [secrets.token_urlsafe()]
-    params.endpoint_slots = params.ui = False
+    params.endpoint_slots, params.ui, params.endpoint_metrics = False, False, True
     params.offline = True
     return params
-
-
-def _print_to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201  the default way to show the terms, which must be seen
 
 
 def open_local_model(
@@ -243,7 +243,7 @@ def open_local_model(
     *,
     threads: int | None = None,
     context_tokens: int = 4096,
-    show: Callable[[str], None] = _print_to_stderr,
+    show: Callable[[str], None] = lambda terms: print(terms, file=sys.stderr),  # noqa: T201  they must be seen
 ) -> LocalModel:
     """Loads a model; this takes seconds, and blocks.
 
