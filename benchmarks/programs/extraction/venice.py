@@ -18,7 +18,6 @@ QUESTION = "Extract the walk: 20 minutes at Zattere, then 40 more at the Dogana.
 
 chat = SyncVeniceClient().chat.completions
 stream = chat.stream_parse(model="venice-1", messages=QUESTION, response_format=Walk)
-for partial in stream:
-    print(partial)
-walk = stream.collect().parsed
+for walk in stream:
+    print(walk)
 print("done:", walk.title, len(walk.stops))
