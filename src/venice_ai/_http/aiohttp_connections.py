@@ -93,8 +93,9 @@ class _HeadFirst(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         while data.startswith(b"HTTP/") and 4 <= (end := data.find(b"\r\n\r\n") + 4) < len(data):
-            if (told := _CONTENT_LENGTH.search(data, 0, end)) is not None and int(told[1]) == len(data) - end:
-                break  # a whole reply, as most are: nothing of it can be at fault
+            length = _CONTENT_LENGTH.search(data, 0, end) if data[9:12] == b"200" else None
+            if length is not None and int(length[1]) == len(data) - end:
+                break  # a whole reply, as most are: no fault can come after its head
             super().data_received(data[:end])
             data = data[end:]
         super().data_received(data)
