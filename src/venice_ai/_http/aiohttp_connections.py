@@ -98,7 +98,9 @@ class _HeadFirst(ResponseHandler):
                 break  # a whole reply, as most are: no fault can come after its head
             super().data_received(data[:end])
             data = data[end:]
-        super().data_received(data)
+        if data and not data.startswith(b"HTTP/"):
+            cast(ResponseHandler, self).__class__ = ResponseHandler  # until the next reply: each packet would cost a call more
+        ResponseHandler.data_received(self, data)
 
 
 class Connector(aiohttp.TCPConnector):
@@ -122,7 +124,6 @@ class Connector(aiohttp.TCPConnector):
             kept = state is not None
             if state is None:
                 state = self._states.of(protocol, (req.url.origin(), req.proxy))
-                protocol.__class__ = _HeadFirst
                 break
             try:
                 # That aiohttp gave it says that it is connected.
@@ -133,6 +134,7 @@ class Connector(aiohttp.TCPConnector):
                 connection.close()
                 raise
             connection.close()
+        protocol.__class__ = _HeadFirst
         state.rested = inf
         connection.add_callback(partial(self._rests, state))
         call.connected, call.kept, call.unsent = True, kept, False
