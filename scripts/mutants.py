@@ -102,7 +102,7 @@ NEAREST: dict[str, str] = {
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "client/test_fallbacks.py tee/test_e2ee_calls.py"
+        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py"
     ),
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
