@@ -87,10 +87,13 @@ NEAREST: dict[str, str] = {
         "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_retries.py"
     ),
-    "_wire/request_body.py": "client/test_requests.py client/test_formats.py client/test_messages.py client/test_settings.py",
+    "_wire/request_body.py": (
+        "rules/test_invalid_values.py client/test_requests.py client/test_formats.py client/test_messages.py "
+        "client/test_settings.py"
+    ),
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
-    "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",
+    "_wire/invalid_values.py": "rules/test_invalid_values.py client/test_returned.py client/test_requests.py",
     "_wire/json_text.py": "client/test_completion_fixtures.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
     "_wire/notices.py": "client/test_notices.py",
     "_wire/repeated_events.py": "rules/test_repeats.py",
@@ -102,7 +105,7 @@ NEAREST: dict[str, str] = {
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py"
+        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py emulator/test_enclave.py"
     ),
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",

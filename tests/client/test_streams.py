@@ -105,6 +105,7 @@ WHOLE = [
     pytest.param([b"data: null\n\n", *hello()[:2], b"data: null\n\n", *hello()[2:]], "stop", id="events that are null between"),
     pytest.param([event(chunk("hel", finish="")), event(chunk("lo", finish="stop")), DONE], "stop", id="empty finish reasons"),
     pytest.param([event(chunk("hello", finish="a reason of tomorrow")), DONE], "a reason of tomorrow", id="an unknown reason"),
+    pytest.param([event(chunk("hello", index=7, finish="stop"))], "stop", id="one choice that has another index"),
 ]
 
 
