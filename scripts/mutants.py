@@ -77,7 +77,7 @@ NEAREST: dict[str, str] = {
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
-        "client/test_stream_errors.py rules/test_repeats.py client/test_telemetry.py"
+        "client/test_stream_errors.py rules/test_repeats.py tee/test_session.py client/test_telemetry.py"
     ),
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": (
@@ -96,7 +96,7 @@ NEAREST: dict[str, str] = {
     "_wire/invalid_values.py": "rules/test_invalid_values.py client/test_returned.py client/test_requests.py",
     "_wire/json_text.py": "client/test_completion_fixtures.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
     "_wire/notices.py": "client/test_notices.py",
-    "_wire/repeated_events.py": "rules/test_repeats.py",
+    "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": (
         "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py tee/test_e2ee_calls.py"

@@ -312,6 +312,16 @@ async def test_lists_of_a_choice_add_up() -> None:
     assert (choice["token_ids"], choice["matched"]) == ([1, 2, 3], "x")
 
 
+async def test_of_what_a_choice_says_the_last_word_counts_and_an_empty_one_only_where_there_is_no_other() -> None:
+    events = [chunk(text) for text in "abc"]
+    for each, said in zip(events, ("x", "y", ""), strict=True):
+        each["choices"][0] |= {"matched": said, "empty": [] if said else "", "flag": said == "x"}
+
+    choice = (await collected(*events)).choices[0]
+
+    assert (choice["matched"], choice["empty"], choice["flag"]) == ("y", [], False)
+
+
 async def test_what_is_nested_deeply_is_collected() -> None:
     deep: Any = 1
     for _ in range(300):
