@@ -107,8 +107,12 @@ NEAREST: dict[str, str] = {
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
         "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py emulator/test_enclave.py"
     ),
+    "types/_html.py": "client/test_notebook_views.py",
+    "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
+    "types/api/returned.py": "client/test_returned.py client/test_messages.py",
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
+    "types/response_meta.py": "client/test_meta.py client/test_notices.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
     "tools/sealed_form.py": "rules/test_sealed_form.py tee/test_sealed_tools.py",
     "tools/": (

@@ -14,10 +14,11 @@ from venice_ai._wire.invalid_values import explained, refuse_endless
 from venice_ai._wire.request_body import chat_body, encode
 
 
-def told(messages: Any = "hi", *, echo: bool = True, **params: Any) -> str:
-    """What is said of a request that is refused, after `is not allowed: `."""
+def told(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -> str:
+    """What is said of a request that is refused."""
+    how: dict[str, Any] = {} if echo is None else {"echo": echo}
     with pytest.raises(InvalidRequestError) as caught:
-        chat_body(model="m", messages=messages, stream=False, params=params, echo=echo)
+        chat_body(model="m", messages=messages, stream=False, params=params, **how)
     return str(caught.value)
 
 

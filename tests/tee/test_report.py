@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,18 @@ from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.checks import outcome, reached
 from venice_ai.tee.workload import read_compose
-from venice_ai.types.attestation import LEVELS, AttestationReport, Check, Gpu, Level, SignatureReport, Tcb, Workload, one_line
+from venice_ai.types.attestation import (
+    LEVELS,
+    AttestationReport,
+    Check,
+    Gpu,
+    Level,
+    SignatureReport,
+    Tcb,
+    Td,
+    Workload,
+    one_line,
+)
 
 from .evidence import CAPTURES, Case, capture, managed, resigned
 
@@ -247,6 +259,23 @@ def test_a_level_that_is_too_low_is_an_error_that_says_which_checks_were_skipped
 def test_a_level_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(InvalidRequestError, match="level='top' must be one of 'server', 'quote', 'hardware', 'pinned'"):
         report_of(ok=True, level="pinned").raise_for_level("top")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [report_of(), Check("nonce", "pass"), Tcb("UpToDate"), Td(*["00"] * 10), Workload(), Gpu(), SignatureReport("unavailable")],
+    ids=lambda part: type(part).__name__,
+)
+def test_a_report_and_its_parts_are_values(part: Any) -> None:
+    name = fields(part)[0].name
+
+    assert pickle.loads(pickle.dumps(part)) == part == replace(part)
+    assert hash(part) == hash(replace(part))
+    assert replace(part, **{name: "another"}) != part
+    with pytest.raises(FrozenInstanceError):
+        setattr(part, name, "another")
+    with pytest.raises(AttributeError):
+        object.__setattr__(part, "further", 1)
 
 
 def test_a_check_is_found_by_its_id() -> None:
