@@ -84,7 +84,7 @@ NEAREST: dict[str, str] = {
         "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py rules/test_repeats.py"
     ),
     "_wire/reply_body.py": (
-        "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
+        "rules/test_reply_body.py rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_retries.py"
     ),
     "_wire/request_body.py": (
@@ -99,7 +99,8 @@ NEAREST: dict[str, str] = {
     "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": (
-        "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py tee/test_e2ee_calls.py"
+        "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
+        "tee/test_session.py tee/test_e2ee_calls.py"
     ),
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
