@@ -259,12 +259,15 @@ def test_four_choices_may_come_in_turn_before_they_are_read_whole_each_time(choi
     assert ("repeated" in [read(assembly, event)[1] for event in events]) is learnt
 
 
+@pytest.mark.parametrize("before", [[], events_of(["x", "y"])], ids=["from the beginning", "after some that were"])
 @pytest.mark.parametrize(("different", "learnt"), [(6, True), (7, False)])
-def test_a_stream_is_given_up_whose_first_eight_events_were_like_none_before(different: int, learnt: bool) -> None:
+def test_a_stream_is_given_up_after_eight_events_in_a_row_that_were_like_none_before(
+    different: int, learnt: bool, before: list[bytes]
+) -> None:
     events = [json.dumps(made("a") | {"created": number}).encode() for number in range(different)]
     like = [json.dumps(made(text) | {"created": 20}).encode() for text in "abcd"]
 
-    assert ("repeated" in ways([*events, *like])) is learnt
+    assert ("repeated" in ways([*before, *events, *like])) is learnt
 
 
 @pytest.mark.parametrize("more", [0, 1])

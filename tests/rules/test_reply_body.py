@@ -15,12 +15,12 @@ from ..fakes import UNIX
 from ..fakes import completion as fake
 
 
-def meta(status: int = 200, **headers: str) -> ResponseMeta:
+def meta(status: int, /, **headers: str) -> ResponseMeta:
     return ResponseMeta(status, Headers([(name.replace("_", "-"), value) for name, value in headers.items()]), UNIX, 0.0)
 
 
 def read(data: Any, **headers: str) -> Any:
-    return completion(data if isinstance(data, bytes) else json.dumps(data).encode(), meta(**headers))
+    return completion(data if isinstance(data, bytes) else json.dumps(data).encode(), meta(200, **headers))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_any_member_of_a_completion_makes_one(name: str) -> None:
 
 
 def test_an_object_that_is_no_chat_s_is_the_error_that_it_holds_unless_it_has_choices() -> None:
-    assert json_object(b'{"data": []}', meta()) == {"data": []}
-    assert isinstance(json_object(b'{"error": "no"}', meta()), APIError)
-    assert json_object(b'{"error": "no", "choices": [1]}', meta()) == {"error": "no", "choices": [1]}
-    assert isinstance(json_object(b"[]", meta()), APIResponseProcessingError)
+    assert json_object(b'{"data": []}', meta(200)) == {"data": []}
+    assert isinstance(json_object(b'{"error": "no"}', meta(200)), APIError)
+    assert json_object(b'{"error": "no", "choices": [1]}', meta(200)) == {"error": "no", "choices": [1]}
+    assert isinstance(json_object(b"[]", meta(200)), APIResponseProcessingError)
