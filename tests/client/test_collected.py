@@ -333,6 +333,34 @@ async def test_what_is_nested_deeply_is_collected() -> None:
     assert whole["odd"] == deep
 
 
+def within(value: Any, levels: int) -> Any:
+    """A value in so many objects."""
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(("levels", "joined"), [(1, True), (16, True), (17, False)])
+async def test_objects_are_joined_sixteen_levels_deep_and_below_that_the_last_one_counts(levels: int, joined: bool) -> None:
+    first, second = ({**chunk(odd=within(text, levels)), "odd": within({text: 1}, levels)} for text in "xy")
+
+    whole = await collected(first, second)
+
+    assert whole.choices[0].message["odd"] == within("xy" if joined else "y", levels)
+    # Beside the choices the object that holds the texts is one more.
+    beside = {"x": 1, "y": 1} if levels < 16 else {"y": 1}
+    assert whole["odd"] == within(beside, levels)
+
+
+@pytest.mark.parametrize(
+    ("value", "later", "kept"), [("x", "", "x"), (0, False, False), ([1], [], [1]), ({"a": 1}, {}, {"a": 1})]
+)
+async def test_what_is_empty_takes_nothing_away_and_zero_and_false_are_not_empty(value: Any, later: Any, kept: Any) -> None:
+    whole = await collected({**chunk(odd=value), "odd": value}, {**chunk(odd=later), "odd": later})
+
+    assert (whole.choices[0].message["odd"], whole["odd"]) == (kept, kept)
+
+
 def test_what_is_collected_is_no_chunk_s() -> None:
     assembly = Assembly()
     given_chunk = read({**chunk("a", images=[{"a": [1]}], audio={"data": "x"}), "odd": {"a": [1]}})
