@@ -291,7 +291,12 @@ async def test_what_stands_beside_the_choices_is_kept_from_any_chunk() -> None:
         {**chunk("a"), "usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}, "citations": ["u"]},
         {**chunk("b"), "venice_parameters": {"web_search_citations": citations, "enable_web_search": "on"}},
         {**chunk("c"), "venice_parameters": {"web_search_citations": []}, "usage": {"completion_tokens": 1}, "citations": []},
-        {**chunk("d"), "venice_parameters": None, "usage": {"completion_tokens": 2, "prompt_tokens_details": {}}},
+        {
+            **chunk("d"),
+            "later": {"choices": [1]},
+            "venice_parameters": None,
+            "usage": {"completion_tokens": 2, "prompt_tokens_details": {}},
+        },
     )
 
     assert whole.usage == {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
@@ -300,6 +305,7 @@ async def test_what_stands_beside_the_choices_is_kept_from_any_chunk() -> None:
     assert whole.venice_parameters == {"web_search_citations": citations, "enable_web_search": "on"}
     assert whole.web_search_citations[0].title == "T"
     assert whole["citations"] == ["u"]
+    assert whole["later"] == {"choices": [1]}
 
 
 async def test_lists_of_a_choice_add_up() -> None:
