@@ -91,11 +91,11 @@ NEAREST: dict[str, str] = {
         "rules/test_invalid_values.py client/test_requests.py client/test_formats.py client/test_messages.py "
         "client/test_settings.py"
     ),
-    "_wire/content_coding.py": "rules/test_decoding.py",
+    "_wire/content_coding.py": "rules/test_decoding.py client/test_mislabelled_replies.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
     "_wire/invalid_values.py": "rules/test_invalid_values.py client/test_returned.py client/test_requests.py",
     "_wire/json_text.py": "client/test_completion_fixtures.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
-    "_wire/notices.py": "client/test_notices.py",
+    "_wire/notices.py": "client/test_notices.py client/test_meta.py",
     "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": (
