@@ -94,7 +94,10 @@ NEAREST: dict[str, str] = {
     "_wire/content_coding.py": "rules/test_decoding.py client/test_mislabelled_replies.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
     "_wire/invalid_values.py": "rules/test_invalid_values.py client/test_returned.py client/test_requests.py",
-    "_wire/json_text.py": "client/test_completion_fixtures.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
+    "_wire/json_text.py": (
+        "rules/test_surrogates.py client/test_completion_fixtures.py client/test_sse_fixtures.py "
+        "client/test_mislabelled_replies.py"
+    ),
     "_wire/notices.py": "client/test_notices.py client/test_meta.py",
     "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",

@@ -45,7 +45,6 @@ def told(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -> st
             f"tools.0={{'type': 'function', 'name': '{'a' * 70} is not allowed",
         ),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_parameter_is_told_with_its_place_its_value_and_what_is_allowed(params: dict[str, Any], said: str) -> None:
     assert told(**params).startswith(said)
@@ -100,6 +99,7 @@ class Bounded(TypedDict, total=False):
     text: Annotated[str, Meta(min_length=1)]
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     few: Annotated[list[int], Meta(max_length=1)]
+    none: Annotated[list[int], Meta(max_length=0)]
     pair: Annotated[list[int], Meta(min_length=2)]
     either: Annotated[int, Meta(ge=1)] | Annotated[str, Meta(max_length=3)]
     free: int
@@ -114,6 +114,7 @@ class Bounded(TypedDict, total=False):
         ({"text": ""}, "; allowed is 1 character or more"),
         ({"name": ""}, "; allowed is 1 to 64 characters"),
         ({"few": [1, 2]}, "; allowed is up to 1 item"),
+        ({"none": [1]}, "; allowed is up to 0 items"),
         ({"pair": [1]}, "; allowed is 2 items or more"),
         ({"either": 0}, "; allowed is 1 or more or up to 3 characters"),
         ({"free": "x"}, ""),
