@@ -70,42 +70,53 @@ NEAREST: dict[str, str] = {
     "_limits/rate_limiter.py": "rules/test_rate_limiter.py rules/test_circuit_breaker.py client/test_limits.py",
     "_limits/upper_bound.py": "rules/test_budget.py client/test_budget.py",
     "_limits/window.py": "rules/test_rate_limiter.py rules/test_failure_budget.py rules/test_circuit_breaker.py",
-    "_structured/columns.py": "client/test_ray_mapper.py cli/test_batch_rows.py cli/test_batch.py",
+    "_structured/columns.py": "cli/test_batch_rows.py client/test_ray_mapper.py cli/test_batch.py",
     "_structured/growing_object.py": "client/test_stream_parse.py",
     "_structured/read_output.py": "client/test_parse.py client/test_reasks.py client/test_stream_parse.py",
     "_structured/strict_schema.py": "rules/test_schema.py client/test_formats.py rules/test_schema_hypothesis.py",
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
-        "client/test_stream_errors.py rules/test_repeats.py client/test_telemetry.py"
+        "client/test_stream_errors.py rules/test_repeats.py tee/test_session.py client/test_telemetry.py"
     ),
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": (
         "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py rules/test_repeats.py"
     ),
     "_wire/reply_body.py": (
-        "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
+        "rules/test_reply_body.py rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_retries.py"
     ),
-    "_wire/request_body.py": "client/test_requests.py client/test_formats.py client/test_messages.py client/test_settings.py",
-    "_wire/content_coding.py": "rules/test_decoding.py",
+    "_wire/request_body.py": (
+        "rules/test_invalid_values.py client/test_requests.py client/test_formats.py client/test_messages.py "
+        "client/test_settings.py"
+    ),
+    "_wire/content_coding.py": "rules/test_decoding.py client/test_mislabelled_replies.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
-    "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",
-    "_wire/json_text.py": "client/test_completion_fixtures.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
-    "_wire/notices.py": "client/test_notices.py",
-    "_wire/repeated_events.py": "rules/test_repeats.py",
+    "_wire/invalid_values.py": "rules/test_invalid_values.py client/test_returned.py client/test_requests.py",
+    "_wire/json_text.py": (
+        "rules/test_surrogates.py client/test_completion_fixtures.py client/test_sse_fixtures.py "
+        "client/test_mislabelled_replies.py"
+    ),
+    "_wire/notices.py": "client/test_notices.py client/test_meta.py",
+    "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": (
-        "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py tee/test_e2ee_calls.py"
+        "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
+        "tee/test_session.py tee/test_e2ee_calls.py"
     ),
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "client/test_fallbacks.py tee/test_e2ee_calls.py"
+        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py emulator/test_enclave.py"
     ),
+    "types/_html.py": "client/test_notebook_views.py",
+    "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
+    "types/api/returned.py": "client/test_returned.py client/test_messages.py",
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
+    "types/response_meta.py": "client/test_meta.py client/test_notices.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
     "tools/sealed_form.py": "rules/test_sealed_form.py tee/test_sealed_tools.py",
     "tools/": (

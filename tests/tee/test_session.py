@@ -16,6 +16,7 @@ import pytest
 from venice_ai import InvalidRequestError
 from venice_ai._core.privacy import encryption_requested
 from venice_ai._wire.assembly import Assembly
+from venice_ai._wire.stream_errors import opened as opened_event
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession
 from venice_ai.tee.crypto import Opener, Sealer, seal
@@ -480,6 +481,17 @@ def test_a_member_that_is_not_sealed_makes_no_chunks_alike() -> None:
     events = [chunk(to(opened, "same"), service_tier=f"tier-{number}") for number in range(4)]
 
     assert not any(read(assembly, opened, event)[1] for event in events)
+
+
+@pytest.mark.parametrize("empty", [{"error": None}, {"error": ""}, {"errors": []}], ids=json.dumps)
+def test_an_event_with_an_empty_error_is_opened_and_one_with_an_error_stays_as_it_is(empty: dict[str, Any]) -> None:
+    opened = session()
+    event = {**chunk(to(opened, "text")), **empty}
+
+    assert opened_event(opened, json.dumps(event).encode())["choices"][0]["delta"]["content"] == "text"
+    for told in ({"error": "boo"}, {**event, "error": {"message": "boo"}}):
+        assert opened_event(opened, json.dumps(told).encode()) == told
+    assert opened_event(opened, b"no JSON") is None
 
 
 def test_text_that_is_not_utf8_is_an_error() -> None:
