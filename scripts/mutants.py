@@ -38,10 +38,6 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-# It has no types, and the type checkers do without it.
-syntax: Any = import_module("cosmic_ray.ast")
-plugins: Any = import_module("cosmic_ray.plugins")
-
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path("src") / "venice_ai"
 WANTED = 0.92
@@ -189,8 +185,13 @@ def tests_of(module: str) -> list[str]:
     return [f"tests/{name}" for name in NEAREST.get(module, NEAREST.get(folder, "")).split()]
 
 
-def pure_modules(only: str) -> list[str]:
-    root = REPOSITORY / PACKAGE
+def cosmic_ray(part: str) -> Any:
+    """A module of the library that makes mutants. It has no types, and all but the drawing of mutants does without it."""
+    return import_module(f"cosmic_ray.{part}")
+
+
+def pure_modules(only: str = "", root: Path = REPOSITORY / PACKAGE) -> list[str]:
+    """The modules that are judged; `only` is a part of their paths. One in `PURE` for which no tests are named ends the run."""
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.name != "__init__.py")
     unnamed = [name for name in names if name.startswith(PURE) and not tests_of(name) and name not in ACTING]
     if unnamed:
@@ -202,10 +203,11 @@ def places(module: str) -> Iterator[Place]:
     """Every place of a module at which an operator of cosmic-ray makes a change that can matter."""
     source = (REPOSITORY / PACKAGE / module).read_text("utf-8")
     silent = unexecuted(ast.parse(source))
+    plugins = cosmic_ray("plugins")
     operators: dict[str, Any] = {name: plugins.get_operator(name) for name in plugins.operator_names() if name not in ALIKE}
     made = {name: operator() for name, operator in operators.items() if not operator.arguments()}
     found: dict[tuple[int, int], list[tuple[str, int, int]]] = {}
-    for number, node in enumerate(syntax_nodes(syntax.get_ast(source))):
+    for number, node in enumerate(syntax_nodes(cosmic_ray("ast").get_ast(source))):
         if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION or is_marker(node):
             continue
         for name, operator in made.items():
@@ -217,7 +219,7 @@ def places(module: str) -> Iterator[Place]:
 
 
 def syntax_nodes(tree: Any) -> list[Any]:
-    return list(syntax.ast_nodes(tree))
+    return list(cosmic_ray("ast").ast_nodes(tree))
 
 
 def is_marker(node: Any) -> bool:
@@ -257,10 +259,10 @@ def made(place: Place, chance: random.Random) -> Mutant | None:
 
 def with_change(source: str, name: str, number: int, index: int) -> str | None:
     """The source with one change; None for one that the operator cannot make."""
-    tree = syntax.get_ast(source)
+    tree = cosmic_ray("ast").get_ast(source)
     node = syntax_nodes(tree)[number]
     parent = node.parent
-    operator = plugins.get_operator(name)
+    operator = cosmic_ray("plugins").get_operator(name)
     try:
         changed = operator().mutate(node, index)
     except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
