@@ -53,7 +53,7 @@ NEAREST: dict[str, str] = {
         "sync/test_sync.py"
     ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
-    "_core/json_values.py": "client/test_secrets.py emulator/test_answers.py emulator/test_contract.py",
+    "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/packages.py": "cli/test_doctor.py",
     "_core/privacy.py": "tee/test_min_privacy.py",

@@ -117,6 +117,58 @@ def test_what_was_learnt_of_mixed_chats_serves_each_kind() -> None:
         assert sorted(errors)[27] <= 0.2, kind
 
 
+UNSEEN = {
+    "digits": " ".join(str(10**11 + number * 829_368_751) for number in range(300)),
+    "signs": "!?;:,.()[]{}" * 300,
+    "line breaks": "word\n" * 500,
+    "blanks": "\n".join(" " * (4 * (number % 6)) + "return value" for number in range(400)),
+    "chinese": CHINESE,
+}
+
+
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_a_kind_of_text_that_no_chat_held_yet_is_counted_as_models_usually_count_it(kind: str) -> None:
+    encoding, counts = tokenizer("o200k_base"), TokenCounts()
+    for text in islice(chats("english", 1), 5):
+        counts.learn("m", body(text), 7 + len(encoding.encode(text)))
+
+    found = counts.tokens("m", body(UNSEEN[kind]))
+
+    assert found is not None
+    assert 0.5 < found.tokens / (7 + len(encoding.encode(UNSEEN[kind]))) < 2
+
+
+# What a model might count by, and a text of nothing else. A byte of a body that is no text's costs nothing here.
+PRICES = {
+    "a": 0.3, " ": 0.2, "7": 0.5, "=.": 0.9, "\n": 1.1, "é": 0.6, "----": 0.25, "  ": 0.1, "A": 0.4, "~": 0.7, "z9Z": 2.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", PRICES, ids=ascii)
+@pytest.mark.parametrize("times", [150, 3_000])
+def test_what_a_model_counts_of_each_kind_of_sign_is_found_out_for_short_and_long_texts(unit: str, times: int) -> None:
+    counts, chance = TokenCounts(), random.Random(unit)
+    for number in range(24):
+        length = chance.randrange(20, 400) * (12 if number % 3 == 0 else 1)
+        counts.learn("m", body(unit * length), round(9 + length * PRICES[unit]))
+
+    found = counts.tokens("m", body(unit * times))
+
+    assert found is not None
+    assert found.tokens == pytest.approx(9 + times * PRICES[unit], rel=0.07)
+
+
+def test_an_estimate_is_at_least_a_token_and_at_least_one_percent_off() -> None:
+    counts = TokenCounts()
+    for _ in range(24):
+        counts.learn("m", body("a" * 4_000), 1)
+    for text in ("", "a" * 400, "a" * 4_000):
+        found = counts.tokens("m", body(text))
+        assert found is not None
+        assert 1 <= found.tokens < 1.5
+        assert 0.01 <= found.spread < 0.5
+
+
 def learnt(*bodies: bytes, tokens: int = 100, model: str = "m") -> TokenCounts:
     counts = TokenCounts()
     for each in bodies * 10:
@@ -129,9 +181,10 @@ def test_models_are_learnt_apart_and_few_chats_teach_nothing() -> None:
     assert counts.tokens("m", body("one two three")) is not None
     assert counts.tokens("other", body("one two three")) is None
     few = TokenCounts()
-    for _ in range(4):
+    for number in range(5):
+        assert few.tokens("m", body("hi")) is None, number
         few.learn("m", body("hi"), 5)
-    assert few.tokens("m", body("hi")) is None
+    assert few.tokens("m", body("hi")) is not None
 
 
 @pytest.mark.parametrize(
