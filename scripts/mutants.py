@@ -104,6 +104,8 @@ NEAREST: dict[str, str] = {
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
     "tools/sealed_form.py": "rules/test_sealed_form.py tee/test_sealed_tools.py",
+    "tools/function_schema.py": "rules/test_tool_from_function.py",
+    "tools/parameters.py": "rules/test_tool_from_function.py",
     "tools/": (
         "rules/test_tool_from_function.py rules/test_tool_loop.py client/test_run_with_tools.py client/test_tool_approval.py"
     ),

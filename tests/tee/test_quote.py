@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import random
 from dataclasses import replace
 
 import pytest
 
 from venice_ai.emulator.enclave.hardware import Authority
 from venice_ai.tee.certificates import load
-from venice_ai.tee.quote import check_chain, check_qe_report, parse
+from venice_ai.tee.quote import Quote, check_chain, check_qe_report, decode, parse
 
 from .evidence import Change, synthetic, with_enclave, written
 from .hierarchy import NOW, Intel
@@ -49,6 +51,43 @@ def test_two_quotes_are_of_one_domain_if_all_between_their_head_and_their_report
     changed = written(raw, (offset, bytes([raw[offset] ^ 1])))
 
     assert (replace(parse(raw), raw=changed).domain == parse(raw).domain) is same
+
+
+# The fields of a quote with their sizes, by Intel's document; those without a name are read by their offset, or not at all.
+FIELDS = [
+    *(("", 48), ("", 16), ("mrseam", 48), ("mrsignerseam", 48), ("seam_attributes", 8), ("attributes", 8), ("xfam", 8)),
+    *(("mrtd", 48), ("mr_config_id", 48), ("mr_owner", 48), ("mr_owner_config", 48)),
+    *(("rtmr0", 48), ("rtmr1", 48), ("rtmr2", 48), ("rtmr3", 48), ("report_data", 64)),
+    *(("", 4), ("signature", 64), ("attestation_key", 64), ("", 2), ("", 4), ("qe_report", 384), ("qe_signature", 64)),
+]
+
+
+def test_the_fields_of_a_quote_follow_one_another() -> None:
+    raw, at = random.Random(1).randbytes(2_000), 0
+    quote = Quote(raw, b"", b"")
+    for name, size in FIELDS:
+        if name:
+            assert getattr(quote, name) == raw[at : at + size], name
+        at += size
+    assert quote.signed == raw[: 48 + 584]
+    assert quote.rtmrs == (quote.rtmr0, quote.rtmr1, quote.rtmr2, quote.rtmr3)
+    assert not hasattr(quote, "rtmr4")
+
+
+@pytest.mark.parametrize("size", [0, 1, 47, 48, 49])
+def test_a_handful_of_bytes_is_no_quote(size: int) -> None:
+    raw = bytes([0xFB] * size)
+    for text in (raw.hex(), f"0x{raw.hex()}", raw.hex().upper(), base64.b64encode(raw).decode()):
+        assert decode(text) == (raw if size >= 48 else None)
+
+
+@pytest.mark.parametrize(("text", "is_word"), [("none", True), ("é" * 95, True), ("é" * 96, False), (" " * 300, False)])
+def test_a_short_text_that_is_no_quote_is_a_word_and_a_long_one_is_refused(text: str, is_word: bool) -> None:
+    if is_word:
+        assert decode(text) is None
+    else:
+        with pytest.raises(ValueError, match="neither hex nor base64"):
+            decode(text)
 
 
 # -- the quoting enclave -------------------------------------------------------------------------------------------------
