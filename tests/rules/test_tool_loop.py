@@ -30,6 +30,7 @@ from venice_ai import (
     RateLimitError,
     Tool,
     ToolCall,
+    ToolContext,
     ToolLoop,
     ToolLoopPausedError,
     ToolLoopState,
@@ -667,7 +668,7 @@ def test_tool_definitions_are_sent_as_they_are() -> None:
 EVENTS = [kind for kind in vars(events).values() if isinstance(kind, type) and kind.__module__ == events.__name__]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in EVENTS if is_dataclass(kind)])
+@pytest.mark.parametrize("kind", [ToolContext, *(kind for kind in EVENTS if is_dataclass(kind))])
 def test_what_is_told_of_a_loop_cannot_be_changed(kind: Any) -> None:
     assert kind.__dataclass_params__.frozen
     assert "__slots__" in vars(kind)

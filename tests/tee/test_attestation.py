@@ -669,6 +669,8 @@ def test_a_report_names_the_provider_that_the_reply_names(said: object, provider
 def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:
     assert GEMMA.quoted(GEMMA.quote + bytes(100)).judged().level == "hardware"
     assert GEMMA.quoted(GEMMA.quote[:4936]).judged().level == "hardware"
+    assert GEMMA.quoted(GEMMA.quote[:4936] + bytes(4_096)).judged().level == "hardware"
+    assert failed(GEMMA.quoted(GEMMA.quote[:4936] + bytes(4_097)).judged()) == {"quote_parse"}
     for at in (4936, -1):
         padded = bytearray(GEMMA.quote)
         padded[at] = 1

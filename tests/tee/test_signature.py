@@ -92,6 +92,8 @@ def test_a_signature_by_the_attested_key_is_valid(name: str) -> None:
         (f"org/model:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
         (f"a:b:c:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
         (f"{'c' * 64}:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
+        (f"{'m' * 3_966}:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
+        (f"{'m' * 3_967}:{'a' * 64}:{'b' * 64}", None),
         (f"{'A' * 64}:{'b' * 64}", None),
         (f"{'a' * 63}:{'b' * 64}", None),
         (f"{'a' * 64}:{'b' * 64}\n", None),
@@ -128,6 +130,7 @@ def test_hashes_of_the_bytes_that_were_seen_count_if_they_ever_match() -> None:
     assert (one.request_hash_match, one.response_hash_match) == (True, False)
     assert (none.request_hash_match, none.response_hash_match) == (True, None)
     assert {report.status for report in (both, one, none)} == {"valid"}
+    assert [report.bound for report in (both, one, none)] == [True, None, None]
     assert [report.checks[-1].status for report in (both, one, none)] == ["pass", "warn", "warn"]
 
 
