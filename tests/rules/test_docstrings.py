@@ -146,3 +146,13 @@ def test_what_a_docstring_says(doc: str | None, description: str | None, paramet
 
 def test_a_parameter_may_be_called_note() -> None:
     assert Documentation("Writes.\n\nArgs:\n    note: What.", ["note"]).parameters == {"note": "What."}
+
+
+@pytest.mark.parametrize("attributes", [False, True])
+def test_attributes_are_those_of_a_class_alone(attributes: bool) -> None:
+    doc = "Does.\n\nAttributes:\n    a: What.\n\nArgs:\n    b: Else."
+    found = Documentation(doc, ["a", "b"], attributes=attributes)
+
+    assert (found.description, found.parameters) == ("Does.", {"a": "What.", "b": "Else."} if attributes else {"b": "Else."})
+    if not attributes:
+        assert Documentation(doc, ["a", "b"]).parameters == found.parameters

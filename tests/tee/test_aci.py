@@ -33,6 +33,7 @@ def judged(change: Change | None = None) -> dict[str, Check]:
         change(reply)
     checks = aci.check(reply)
     assert all(check.stops and check.detail for check in checks)
+    assert not any("could not be examined" in check.detail for check in checks)
     return {check.id: check for check in checks}
 
 

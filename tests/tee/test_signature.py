@@ -41,6 +41,7 @@ def verify(given: dict[str, Any], **options: Any) -> SignatureReport:
     arguments: dict[str, Any] = {"public_key": KEY, "request_id": ID, **options}
     report = signature.verify(given, **arguments)
     assert report.valid == (report.status == "valid") == (not failed(report))
+    assert not any("could not be examined" in check.detail for check in report.checks)
     return report
 
 
@@ -139,6 +140,8 @@ def test_a_reply_that_names_no_answer_is_not_bound_to_one() -> None:
 
     assert report.valid
     assert not report.bound
+    assert [check.id for check in report.checks if check.status == "warn"] == ["signature_request", "signature_hashes"]
+    assert [check.id for check in verify(reply()).checks if check.status == "warn"] == ["signature_hashes"]
 
 
 @pytest.mark.parametrize("v", ["1b", "1c", "00", "01"])
@@ -209,6 +212,16 @@ def test_60_what_is_not_the_attested_keys_is_invalid(changes: dict[str, Any], na
 
     assert failed(report) == names
     assert (report.signer, report.bound) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 7, "", "0xzz", {"value": 7}, "00" * 64, "00" * 66, PAIR["signature"][:-2] + "1a", PAIR["signature"][:-2] + "1d"],
+)
+def test_what_is_no_signature_is_told_as_such(value: Any) -> None:
+    (check,) = (each for each in verify(reply(signature=value)).checks if each.id == "signature")
+
+    assert check.detail == "the signature is not 65 bytes in hex that end in 27 or 28"
 
 
 def test_60_a_text_without_hashes_is_invalid_whoever_signed_it() -> None:
