@@ -134,6 +134,29 @@ CITY = {"city": "Name of the city,\nin English."}
             CITY | {"a": "", "b": ""},
             id="NumPy, with notes",
         ),
+        pytest.param(
+            """The weather.
+
+            Args:
+                All of them
+                    in English.
+                city: Name of the city,
+                in English.
+                Note: not
+                    the country.
+                days: How
+                many
+                days.
+
+                    Up to seven.
+
+                Hours are
+                not told.
+            """,
+            "The weather.\n\nAll of them\nin English.\n\nNote: not\n    the country.\n\nHours are\nnot told.",
+            CITY | {"days": "How\nmany\ndays.\n\n    Up to seven."},
+            id="prose among the arguments, and texts of several lines",
+        ),
         pytest.param("Says what it\nReturns:", "Says what it\nReturns:", {}, id="a title without a section"),
         pytest.param(None, None, {}, id="none"),
     ],

@@ -55,7 +55,9 @@ def check(
 ) -> tuple[list[Check], Tcb | None]:
     """What a quote and collateral come to."""
     options = TeeOptions(trust=TrustRoots(root_der), tcb_statuses=frozenset(statuses), min_tcb_eval=min_eval)
-    return collateral.check(raw, CollectedEvidence(model="", nonce=b"", reply=b"", now=now, collateral=given), options)
+    found = collateral.check(raw, CollectedEvidence(model="", nonce=b"", reply=b"", now=now, collateral=given), options)
+    assert not any("could not be examined" in check.detail for check in found[0])
+    return found
 
 
 def judged(intel: Intel = INTEL, given: dict[str, Any] | None = None, **options: Any) -> tuple[dict[str, Check], Tcb | None]:

@@ -44,6 +44,7 @@ def judged(
     options = TeeOptions(trust=TrustRoots(nvidia_root_sha256=root_sha256))
     checks, _ = gpu.check(payload, nonce, options, expected=expected_count)
     assert all(check.stops and check.detail for check in checks)
+    assert not any("could not be examined" in check.detail for check in checks)
     return {check.id: check for check in checks}
 
 
