@@ -127,7 +127,7 @@ NEAREST: dict[str, str] = {
     "tee/session.py": "tee/test_session.py",
     "tee/signature.py": "tee/test_signature.py",
     "tee/stricter.py": "tee/test_stricter.py",
-    "tee/workload.py": "tee/test_parts.py tee/test_attestation.py tee/test_attack_table.py",
+    "tee/workload.py": "tee/test_workload.py tee/test_parts.py tee/test_attestation.py tee/test_attack_table.py",
 }
 
 PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
