@@ -112,7 +112,7 @@ NEAREST: dict[str, str] = {
     "tee/aci.py": "tee/test_aci.py tee/test_session.py",
     "tee/attestation.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_report.py",
     "tee/canonical.py": "tee/test_aci.py",
-    "tee/checks.py": "tee/test_report.py tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
+    "tee/checks.py": "tee/test_checks.py tee/test_report.py tee/test_attestation.py",
     "tee/certificates.py": "tee/test_quote.py tee/test_gpu.py tee/test_nras.py tee/test_collateral.py",
     "tee/collateral.py": "tee/test_collateral.py tee/test_collateral_fetcher.py",
     "tee/crypto.py": "tee/test_crypto.py",
