@@ -140,7 +140,8 @@ def test_a_kind_of_text_that_no_chat_held_yet_is_counted_as_models_usually_count
 
 # What a model might count by, and a text of nothing else. A byte of a body that is no text's costs nothing here.
 PRICES = {
-    "a": 0.3, " ": 0.2, "7": 0.5, "=.": 0.9, "\n": 1.1, "é": 0.6, "----": 0.25, "  ": 0.1, "A": 0.4, "~": 0.7, "z9Z": 2.0,
+    "a": 0.3, " ": 0.2, "7": 0.5, "=.": 0.9, "\n": 1.1, "é": 0.6, "----": 0.25, "  ": 0.1, "A": 0.4, "!": 0.8, "~": 0.7,
+    "z9Z": 2.0,
 }  # fmt: skip
 
 
