@@ -646,12 +646,44 @@ def test_the_state_between_two_turns_has_no_open_calls() -> None:
         pytest.param({"version": 1, "messages": HI, "iterations": "one"}, id="no count"),
         pytest.param({"version": 1, "messages": [{"role": "nobody"}], "iterations": 1}, id="no messages"),
         pytest.param({"version": 1, "messages": HI, "iterations": 10}, id="at the limit"),
+        pytest.param({"version": 0, "messages": HI, "iterations": 1}, id="of an earlier version"),
+        pytest.param({"version": 1, "messages": HI, "iterations": -1}, id="fewer than none"),
         pytest.param({"version": 1, "messages": HI, "iterations": 1, "results": 7}, id="no results"),
     ],
 )
 def test_what_is_no_state_is_refused(state: Any) -> None:
     with pytest.raises((InvalidArgumentError, InvalidRequestError)):  # the latter of its messages
         ToolLoop(None, [now], resume=state)
+
+
+@pytest.mark.parametrize("iterations", [0, 9])
+def test_a_state_below_the_limit_goes_on_with_its_count(iterations: int) -> None:
+    loop = ToolLoop(None, [now], resume={"version": 1, "messages": HI, "iterations": iterations})
+
+    assert (loop.iterations, loop.max_iterations, loop.sealed, loop.waiting, len(loop.offered)) == (
+        iterations,
+        10,
+        False,
+        [],
+        1,
+    )
+    assert ToolLoop(None, [now], max_iterations=1, on_limit="answer", resume=loop.state).iterations == iterations
+
+
+def test_what_a_state_has_not_is_none() -> None:
+    loop = ToolLoop(HI, [now])
+    assert loop.state == {"version": 1, "messages": HI, "iterations": 0}
+    (call,) = loop.receive(turn(asked("now")))
+    for _ in range(2):
+        loop.hold(call)
+    assert (loop.state.waiting, loop.state.results) == (["call_1"], None)
+
+
+def test_a_call_of_a_sealed_turn_that_is_called_like_the_search_is_a_call() -> None:
+    for identity in ("sealed_r_0", "call_1"):
+        loop = ToolLoop(HI, [now], on_unknown_tool="report")
+        calls = loop.receive(turn(asked("web_search", id=identity), content="words"))
+        assert [call.id for call in calls] == (["sealed_r_0"] if identity.startswith("sealed") else [])
 
 
 def test_either_messages_or_a_state() -> None:
