@@ -174,6 +174,18 @@ def test_an_estimate_is_at_least_a_token_and_at_least_one_percent_off() -> None:
         assert 0.01 <= found.spread < 0.5
 
 
+@pytest.mark.parametrize(("odd", "least", "most"), [(0, 0.01, 0.1), (2, 0.01, 0.1), (3, 0.2, 0.6)])
+def test_the_spread_is_that_of_nine_of_ten_estimates(odd: int, least: float, most: float) -> None:
+    counts = TokenCounts()
+    for number in range(24):  # of the first two, the estimates do not count
+        counts.learn("m", body("a" * 1_000), 300 if number < 24 - odd else 600)
+
+    found = counts.tokens("m", body("a" * 1_000))
+
+    assert found is not None
+    assert least <= found.spread <= most
+
+
 def learnt(*bodies: bytes, tokens: int = 100, model: str = "m") -> TokenCounts:
     counts = TokenCounts()
     for each in bodies * 10:

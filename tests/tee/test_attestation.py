@@ -110,6 +110,11 @@ def test_the_key_is_not_used_past_what_the_server_says() -> None:
     late = replace(LIVE, now=stale - 10.0, options=TeeOptions(verification="quote"))
     assert late.judged().expires_at == stale
     assert LIVE.judged().expires_at == LIVE.now + 300
+    assert LIVE.judged(options=TeeOptions(attestation_ttl=7)).expires_at == LIVE.now + 7
+    for odd in (True, False, "0", None, [0]):
+        case = LIVE.bent()
+        case.reply["attestation"]["freshness"]["stale_after"] = odd
+        assert case.judged().expires_at == LIVE.now + 300
 
 
 def test_the_key_is_not_used_past_the_collateral_that_it_was_judged_by() -> None:
@@ -169,6 +174,67 @@ def test_2_a_missing_quote_is_refused_where_one_is_asked_for() -> None:
     options = TeeOptions(verification="quote")
     with pytest.raises(TeeAttestationError):
         raise_for(replace(GEMMA.quoted(b""), options=options).judged(), options)
+
+
+def _status(case: Case, name: str, **arguments: Any) -> str:
+    check = case.judged(**arguments).check(name)
+    assert check is not None
+    return check.status
+
+
+@pytest.mark.parametrize(
+    ("field", "check", "where_server_is_asked_for"),
+    [("model", "model", "warn"), ("signing_address", "key_address", "warn"), ("tee_hardware", "hardware", "fail")],
+)
+def test_what_a_reply_does_not_say_of_itself(field: str, check: str, where_server_is_asked_for: str) -> None:
+    silent, without_quote = GEMMA.bent(**{field: None}), {"intel_quote": None, "quote": None}
+    asking_little = TeeOptions(verification="server")
+
+    assert _status(silent, check) == "fail"
+    assert _status(silent.bent(**without_quote), check) == "warn"
+    assert _status(silent, check, options=asking_little) == where_server_is_asked_for
+    assert _status(GEMMA.bent(**{field: "other"}), check, options=asking_little) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        *(
+            ({}, "pass"),
+            ({"request_nonce": None}, "pass"),
+            ({"nonce_source": None}, "pass"),
+            ({"nonce_source": "client"}, "pass"),
+        ),
+        *(({"nonce": GEMMA.nonce.hex().upper()}, "pass"), ({"nonce": None}, "fail"), ({"nonce": 7}, "fail")),
+        *(({"request_nonce": ""}, "fail"), ({"nonce_source": ""}, "fail")),
+    ],
+    ids=repr,
+)
+def test_the_echo_of_a_nonce(changes: dict[str, Any], status: str) -> None:
+    assert _status(GEMMA.bent(**changes), "nonce_echo") == status
+
+
+@pytest.mark.parametrize(("number", "status"), [(64, "pass"), (65, "fail")])
+def test_a_gateway_may_have_64_keys_of_a_kind(number: int, status: str) -> None:
+    case = LIVE.bent()
+    keyset = case.reply["attestation"]["workload_keyset"]
+    own = keyset["e2ee_public_keys"]
+    keyset["e2ee_public_keys"] = [*({"public_key": OTHER_KEY} for _ in range(number - len(own))), *own]
+
+    assert _status(case, "model_key") == status
+    assert (f"has {number} entries" in case.judged().summary()) is (status == "fail")
+
+
+@pytest.mark.parametrize(
+    ("shown_gpus", "missing"), [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs")]
+)
+def test_a_gpu_that_does_not_answer_is_left_out(shown_gpus: int, missing: str) -> None:
+    payload = json.loads(GLM.reply["nvidia_payload"])
+    payload["evidence_list"] = payload["evidence_list"][:shown_gpus]
+    parts = GLM.bent(nvidia_payload=json.dumps(payload)).judged().check("parts")
+
+    assert parts is not None
+    assert (parts.status, missing in parts.detail) == ("skip" if missing else "pass", True)
 
 
 def _nonce_everywhere(case: Case, nonce: str) -> Case:
