@@ -231,6 +231,11 @@ def test_odd_usage_teaches_nothing(tokens: Any) -> None:
     assert learnt(body("hi"), tokens=tokens).tokens("m", body("hi")) is None
 
 
+@pytest.mark.parametrize("model", ["m:enable_web_search=on", "m:", "e2ee-m", "e2ee-m:x"])
+def test_a_model_with_a_suffix_and_a_sealed_chat_teach_nothing(model: str) -> None:
+    assert learnt(body("hi", model), model=model).tokens(model, body("hi", model)) is None
+
+
 def test_no_text_and_no_memory_without_end_is_kept() -> None:
     counts = learnt(body("canary-7f3a"))
     for number in range(1_000):

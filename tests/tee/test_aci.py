@@ -207,7 +207,7 @@ def test_a_value_of_another_shape_is_an_error_that_names_it() -> None:
         ), id="the order of RFC 8785, 3.2.3"),
         pytest.param("\u20ac$\x0f\nA'B\"\\\"/", '"\u20ac$\\u000f\\nA\'B\\"\\\\\\"/"', id="the text of RFC 8785, 3.2.2"),
         pytest.param("\b\f\t\x1f\x7f\u2028", '"\\b\\f\\t\\u001f\x7f\u2028"', id="controls"),
-        pytest.param([0, -1, 2**53 - 1], "[0,-1,9007199254740991]", id="numbers"),
+        pytest.param([0, -1, 2**53 - 1, 1 - 2**53], "[0,-1,9007199254740991,-9007199254740991]", id="numbers"),
         pytest.param({}, "{}", id="nothing"),
     ],
 )  # fmt: skip
@@ -223,7 +223,9 @@ def endless() -> Any:
 
 
 @pytest.mark.parametrize(
-    "value", [1.5, 1.0, 2**53, "\ud800", {1: 2}, {"a": b""}, {"\ud800": 1}, pytest.param(object(), id="an object")], ids=ascii
+    "value",
+    [1.5, 1.0, 2**53, -(2**53), "\ud800", {1: 2}, {"a": b""}, {"\ud800": 1}, pytest.param(object(), id="an object")],
+    ids=ascii,
 )
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):
@@ -243,6 +245,28 @@ def test_nesting_without_end_is_refused() -> None:
 def test_json_that_means_two_things_or_nothing_is_refused(text: str | bytes) -> None:
     with pytest.raises(ValueError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "escapes", "good"), [(50_000, 0, True), (50_001, 0, False), (3, 499_979, True), (3, 499_980, False)]
+)
+def test_json_of_up_to_fifty_thousand_values_is_read_and_ten_escapes_count_as_one(
+    values: int, escapes: int, good: bool
+) -> None:
+    text = '["' + "\\n" * escapes + '"' + ",0" * (values - 1) + "]"
+    if good:
+        assert len(parse(text)) == values
+    else:
+        with pytest.raises(ValueError, match="more than 50000 values"):
+            parse(text)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '"\\uD800"', '{"\\udfff": 1}'])
+def test_half_a_surrogate_pair_is_refused_and_a_pair_is_a_character(text: str) -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        parse(text)
+    assert parse('"\\ud83d\\uDE00"') == "\U0001f600"
+    assert parse(b'\xef\xbb\xbf"a mark at the beginning"') == "a mark at the beginning"
 
 
 def test_the_members_of_an_object_are_given_as_they_stand() -> None:
