@@ -163,6 +163,22 @@ def test_what_a_model_counts_of_each_kind_of_sign_is_found_out_for_short_and_lon
     assert found.tokens == pytest.approx(9 + times * PRICES[unit], rel=0.07)
 
 
+def test_of_a_long_text_pieces_from_its_beginning_to_its_end_are_counted() -> None:
+    counts, chance = TokenCounts(), random.Random(1)
+    kinds = ("a", "7", "~", " ")
+
+    def text(length: int) -> tuple[bytes, int]:
+        return body("".join(kind * length for kind in kinds)), round(9 + length * sum(PRICES[kind] for kind in kinds))
+
+    for _ in range(24):
+        counts.learn("m", *text(chance.randrange(700, 3_000)))
+    long, tokens = text(2_000)
+    found = counts.tokens("m", long)
+
+    assert found is not None
+    assert found.tokens == pytest.approx(tokens, rel=0.05)
+
+
 def test_an_estimate_is_at_least_a_token_and_at_least_one_percent_off() -> None:
     counts = TokenCounts()
     for _ in range(24):

@@ -85,6 +85,25 @@ def test_the_report_says_what_was_measured(name: str) -> None:
     assert report.workload.compose_hash == known["compose_hash"]
 
 
+def test_what_is_not_signed_or_does_not_lead_to_the_quote_is_not_shown_as_measured() -> None:
+    def shown_parts(case: Case) -> tuple[bool, bool, bool, bool]:
+        report = case.judged()
+        images = report.workload.images if report.workload else ()
+        told = any("not pinned by their hash" in each or "its host" in each for each in report.warnings)
+        return report.td is not None, report.workload is not None, bool(images), told
+
+    loose = json.dumps({"docker_compose_file": "image: nginx"})
+    unsigned = GEMMA.quoted(written(GEMMA.quote, (636, b"\1" * 64)))
+    unlogged = GEMMA.bent(event_log=json.dumps([]), info={**GEMMA.reply["info"], "tcb_info": {}})
+    other_file = GEMMA.bent()
+    other_file.reply["info"]["tcb_info"]["app_compose"] = loose
+
+    assert shown_parts(GEMMA)[:3] == (True, True, True)
+    assert shown_parts(unsigned) == (False, False, False, False)
+    assert shown_parts(unlogged)[:3] == (True, False, False)
+    assert shown_parts(other_file) == (True, True, False, False)
+
+
 def test_the_shapes_of_replies_are_told_apart() -> None:
     assert [case.judged().variant for case in (GEMMA, GLM, LIVE)] == ["dstack", "near", "aci"]
 

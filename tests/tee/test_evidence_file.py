@@ -66,18 +66,15 @@ def test_a_file_that_holds_a_reply_alone_is_that_reply() -> None:
         assert from_file(raw, model="m", options=TeeOptions(), now=None) is None
 
 
-@pytest.mark.parametrize(
-    ("member", "value"),
-    [
-        *(("_capture_epoch", value) for value in (None, "7", True, -1, END_OF_TIME)),
-        *(("_min_tcb_eval", value) for value in (None, "7", True, -1)),
-        *(("_revocation_lists", value) for value in (None, [], {"root": "3"}, {"root": True}, {"root": 3.0})),
-        *(
-            ("_nras", value)
-            for value in (None, 7, {}, {"answer": "a"}, {"answer": 7, "keys": "b"}, {"answer": "\u20ac", "keys": ""})
-        ),
-    ],
-)
+ODD: dict[str, list[Any]] = {
+    "_capture_epoch": [None, "7", True, -1, END_OF_TIME],
+    "_min_tcb_eval": [None, "7", True, -1],
+    "_revocation_lists": [None, [], {"root": "3"}, {"root": True}, {"root": 3.0}],
+    "_nras": [None, 7, {}, {"answer": "a"}, {"answer": 7, "keys": "b"}, {"answer": "\u20ac", "keys": ""}],
+}
+
+
+@pytest.mark.parametrize(("member", "value"), [(member, value) for member, values in ODD.items() for value in values])
 def test_a_member_that_is_none_is_as_if_it_were_not_there(member: str, value: Any) -> None:
     held = {**json.loads(as_file(collected(nras="busy"))), member: value}
     found, usual = read(json.dumps(held).encode()), read(as_file(collected(nras="busy")))
