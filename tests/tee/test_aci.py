@@ -161,6 +161,34 @@ def test_what_is_not_stated_is_skipped(change: Change, names: list[str]) -> None
     assert found(checks, "fail") == []
 
 
+@pytest.mark.parametrize(("more", "status"), [("", "pass"), ("00", "pass"), ("0000", "fail")])
+def test_an_endorsement_has_64_bytes_and_perhaps_one_that_is_not_looked_at(more: str, status: str) -> None:
+    def change(reply: dict[str, Any]) -> None:
+        endorsement = reply["attestation"]["keyset_endorsement"]
+        endorsement["value"] = endorsement["value"][:128] + more
+
+    assert judged(change)["aci_endorsement"].status == status
+
+
+@pytest.mark.parametrize(("length", "status"), [(130, "pass"), (128, "pass"), (129, "fail"), (126, "fail")])
+def test_a_key_in_custody_has_130_digits_or_the_128_after_04(length: int, status: str) -> None:
+    def change(reply: dict[str, Any]) -> None:
+        identity = keyset(reply)["workload_identity"]["public_key"]
+        identity["public_key"] = f"04{identity['public_key'][-128:]}"[-length:]
+
+    assert judged(change)["aci_custody"].status == status
+
+
+@pytest.mark.parametrize(("number", "words"), [(64, "is not the digest"), (65, "e2ee_public_keys has 65 entries")])
+def test_more_than_64_keys_are_not_looked_at(number: int, words: str) -> None:
+    def change(reply: dict[str, Any]) -> None:
+        keyset(reply)["e2ee_public_keys"] = [{"key_id": "k", "public_key": OTHER_KEY}] * number
+
+    checks = judged(change)
+    assert words in checks["aci_keyset"].detail
+    assert found(checks, "skip") == ([] if number == 64 else NAMES[1:])
+
+
 def test_a_key_management_service_that_nobody_knows_is_a_warning() -> None:
     checks = judged(other_application)
 

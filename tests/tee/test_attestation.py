@@ -256,6 +256,16 @@ def test_a_gpu_that_does_not_answer_is_left_out(shown_gpus: int, missing: str) -
     assert (parts.status, missing in parts.detail) == ("skip" if missing else "pass", True)
 
 
+def test_nvidia_s_service_must_have_been_asked_where_its_word_is_demanded_and_there_is_evidence() -> None:
+    options = TeeOptions(gpu="nras")
+    asked = GEMMA.judged(options=options).check("gpu_nras")
+
+    assert asked is not None
+    assert (asked.status, "it was not asked" in asked.detail) == ("fail", True)
+    assert GEMMA.bent(nvidia_payload=None).judged(options=options).check("gpu_nras") is None
+    assert GEMMA.judged().check("gpu_nras") is None
+
+
 def _nonce_everywhere(case: Case, nonce: str) -> Case:
     """The same evidence, with another nonce in everything that is not signed."""
     payload = json.loads(case.reply["nvidia_payload"])
@@ -687,6 +697,10 @@ def test_17_attributes_can_be_allowed_but_not_debug() -> None:
     case = resigned((171, b"\x50"))
     allowed = case.options.replace(allowed_td_attributes_mask=1 << 30)
     assert "td_attributes" not in failed(replace(case, options=allowed).judged())
+    for attributes in (b"\0", b"\x50"):  # the switch that every domain must have cannot be allowed away
+        bent = resigned((171, attributes))
+        options = bent.options.replace(allowed_td_attributes_mask=1 << 28)
+        assert "td_attributes" in failed(replace(bent, options=options).judged())
 
 
 @pytest.mark.parametrize(("offset", "value"), [(0, b"\5"), (4, b"\0")], ids=["quote v5", "SGX"])
