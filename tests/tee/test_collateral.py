@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
 import subprocess
@@ -85,6 +86,9 @@ def test_each_capture_verifies_at_its_time_with_its_collateral(name: str, now: i
     assert (tcb.status, tcb.advisories, tcb.eval_number) == ("UpToDate", (), 19)
     assert tcb.fmspc == ("20A06F000000" if name == "live_evidence" else "90C06F000000")
     assert tcb.tcb_date == "2025-05-14T00:00:00Z"
+    assert tcb.collateral_expires == collateral.window(stored(name))[1]
+    until = dt.datetime.fromtimestamp(tcb.collateral_expires, dt.UTC)
+    assert checks[0].detail == f"for FMSPC {tcb.fmspc}, valid until {until:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.mark.parametrize("of", ["gemma_3_27b_p", "glm_5_1"])
