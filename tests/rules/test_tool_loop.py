@@ -470,6 +470,32 @@ def test_results_reach_the_model_as_json(value: Any, text: str) -> None:
     assert type(result_text(value)) is str
 
 
+class Endless:
+    """An iterator of one iterator of one iterator, and so on."""
+
+    def __init__(self) -> None:
+        self._left = 1
+
+    def __iter__(self) -> Endless:
+        return self
+
+    def __next__(self) -> Endless:
+        if not self._left:
+            raise StopIteration
+        self._left = 0
+        return Endless()
+
+
+ITSELF: list[Any] = []
+ITSELF.append({"a": ITSELF})
+
+
+@pytest.mark.parametrize("value", [Endless(), (Endless(),), ITSELF, ITSELF[0]], ids=range(4))
+def test_a_result_that_holds_itself_or_has_no_end_is_a_text_all_the_same(value: Any) -> None:
+    assert result_text(value)
+    assert json.loads(result_text({"a": [iter([1]), {"b": iter((2,))}]})) == {"a": [[1], {"b": [2]}]}
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_what_an_iterator_raises_is_raised_as_it_is(inside: bool) -> None:
     rows = map(int, ["1", "x", "3"])
