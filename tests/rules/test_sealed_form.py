@@ -328,7 +328,10 @@ def test_the_tools_are_described_in_a_system_message() -> None:
 
 
 def test_letters_beyond_ascii_stand_as_they_are_and_half_a_surrogate_pair_as_a_mark() -> None:
-    tool = {"type": "function", "function": {"name": "add", "description": "Zürich\udcff", "parameters": {}, "strict": True}}
+    tool: dict[str, Any] = {
+        "type": "function",
+        "function": {"name": "add", "description": "Zürich\udcff", "parameters": {}, "strict": True},
+    }
     message, *_ = sealed_messages(HI, [tool])
 
     assert message["content"].splitlines()[1] == '{"name": "add", "description": "Zürich\ufffd"}'

@@ -163,6 +163,17 @@ def test_what_a_model_counts_of_each_kind_of_sign_is_found_out_for_short_and_lon
     assert found.tokens == pytest.approx(9 + times * PRICES[unit], rel=0.07)
 
 
+def test_blanks_between_letters_beyond_ascii_are_counted_as_blanks() -> None:
+    counts = TokenCounts()
+    for length in range(50, 290, 10):
+        counts.learn("m", body("é" * length), round(9 + 0.6 * length))
+
+    found = counts.tokens("m", body("é " * 1_000))
+
+    assert found is not None
+    assert found.tokens == pytest.approx(9 + 0.6 * 1_000 + 0.3 * 1_000, rel=0.1)  # 0.3 is what models usually count for a blank
+
+
 def test_of_a_long_text_pieces_from_its_beginning_to_its_end_are_counted() -> None:
     counts, chance = TokenCounts(), random.Random(1)
     kinds = ("a", "7", "~", " ")
@@ -233,6 +244,11 @@ def test_models_are_learnt_apart_and_few_chats_teach_nothing() -> None:
 )
 def test_chats_that_are_more_than_text_teach_nothing_of_text(more: dict[str, Any]) -> None:
     assert learnt(body("hi", **more)).tokens("m", body("hi")) is None
+
+
+@pytest.mark.parametrize("switches", [{"strip_thinking_response": True}, {"include_venice_system_prompt": True}])
+def test_switches_that_add_nothing_to_a_prompt_teach_as_ever(switches: dict[str, bool]) -> None:
+    assert learnt(body("hi", venice_parameters=switches)).tokens("m", body("hi")) is not None
 
 
 def test_after_the_first_24_chats_one_of_64_is_counted() -> None:

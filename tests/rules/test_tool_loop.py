@@ -707,6 +707,7 @@ def test_what_a_state_has_not_is_none() -> None:
 
 
 def test_a_call_of_a_sealed_turn_that_is_called_like_the_search_is_a_call() -> None:
+    assert len(ToolLoop(HI, [now]).receive(turn(asked("now", id="xyz"), asked("now", id="a")))) == 2
     for identity in ("sealed_r_0", "call_1"):
         loop = ToolLoop(HI, [now], on_unknown_tool="report")
         calls = loop.receive(turn(asked("web_search", id=identity), content="words"))

@@ -65,6 +65,19 @@ def test_other_shapes_have_no_such_checks(name: str) -> None:
     assert aci.check(shared(f"tee/attestation_{name}.json")["attestation"]) == []
 
 
+@pytest.mark.parametrize(
+    ("reply", "is_gateway"),
+    [
+        *(({"api_version": "aci/1"}, True), ({"api_version": "aci/2.1"}, True), ({"workload_id": None}, True)),
+        *(({"attestation": {"keyset_endorsement": 7}}, True), ({"attestation": {"evidence": {"key_custody": {}}}}, True)),
+        *(({}, False), ({"api_version": "1"}, False), ({"attestation": {"other": {"key_custody": {}}}}, False)),
+    ],
+    ids=repr,
+)
+def test_a_gateway_is_known_by_its_version_or_by_any_of_its_members(reply: dict[str, Any], is_gateway: bool) -> None:
+    assert aci.is_aci(reply) is is_gateway
+
+
 def rehashed(reply: dict[str, Any]) -> None:
     reply["workload_keyset_digest"] = aci.keyset_digest(keyset(reply))
 

@@ -86,8 +86,9 @@ def test_each_capture_verifies_at_its_time_with_its_collateral(name: str, now: i
     assert (tcb.status, tcb.advisories, tcb.eval_number) == ("UpToDate", (), 19)
     assert tcb.fmspc == ("20A06F000000" if name == "live_evidence" else "90C06F000000")
     assert tcb.tcb_date == "2025-05-14T00:00:00Z"
-    assert tcb.collateral_expires == collateral.window(stored(name))[1]
-    until = dt.datetime.fromtimestamp(tcb.collateral_expires, dt.UTC)
+    _, ends = collateral.window(stored(name))
+    assert tcb.collateral_expires == ends
+    until = dt.datetime.fromtimestamp(ends, dt.UTC)
     assert checks[0].detail == f"for FMSPC {tcb.fmspc}, valid until {until:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -190,6 +191,21 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
     checks, _ = judged(given=given)
 
     assert failed(checks) == [name]
+
+
+@pytest.mark.parametrize(
+    ("given", "now", "told"),
+    [
+        pytest.param(INTEL.collateral(fmspc="112233445566"), NOW, False, id="wrong within its time"),
+        pytest.param(INTEL.collateral(issued=NOW, expires=NOW + 10), NOW + 10, True, id="at its end"),
+        pytest.param(INTEL.collateral(issued=NOW + 1), NOW, True, id="before its beginning"),
+    ],
+)
+def test_the_time_of_collateral_is_told_where_it_is_the_reason(given: dict[str, str], now: float, told: bool) -> None:
+    checks, _ = judged(given=given, now=now)
+
+    assert failed(checks) == ["collateral"]
+    assert ("it is valid from " in checks["collateral"].detail) is told
 
 
 def test_20_collateral_of_another_hierarchy_does_not_help_its_own_quotes() -> None:

@@ -16,7 +16,7 @@ COLLATERAL = {"tcb_info": "x"}
 
 
 def collected(**changes: Any) -> CollectedEvidence:
-    given = {"model": "m", "nonce": NONCE, "reply": REPLY, "now": 7.5, "seen": Seen(19, {"root": 3})}
+    given: dict[str, Any] = {"model": "m", "nonce": NONCE, "reply": REPLY, "now": 7.5, "seen": Seen(19, {"root": 3})}
     return CollectedEvidence(**{**given, **changes})
 
 

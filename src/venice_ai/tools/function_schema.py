@@ -92,7 +92,7 @@ class Signature:
             except ValidationError as error:
                 told = error.errors()
                 given = json.loads(text)
-                texts = (each for each in told if _CONTAINER_WANTED.fullmatch(each["type"]) and isinstance(each["input"], str))
+                texts = (each for each in told if _CONTAINER_WANTED.fullmatch(each["type"]))
                 read = [_read_in_place(given, each["loc"]) for each in texts]
                 optional = optional_keys(self._adapter.core_schema, with_defaults=True)
                 if not remove_nulls(given, error, optional) and not any(read):
