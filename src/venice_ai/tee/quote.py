@@ -129,7 +129,7 @@ def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes |
             raise ValueError("a certificate of the quote is a CA and must not be, or must be one and is not")
 
 
-def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) -> None:
+def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool) -> None:
     """Checks that the platform signed the report of Intel's quoting enclave (under a test root: any), which owns the key."""
     report = quote.qe_report
     if not is_signed(report, quote.qe_signature, pck.public_key(), ec.SECP256R1, SHA256()):
