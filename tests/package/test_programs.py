@@ -111,6 +111,36 @@ def test_an_output_fits_what_is_shown(said: str, shown: str, does_fit: bool) -> 
     assert fits(said, shown) is does_fit
 
 
+FOR_VENICE = {
+    page: found["code"]
+    for page in ("tutorial.md", "confidential.md")
+    for found in PROGRAM.finditer((ROOT / "docs" / page).read_text("utf-8"))
+    if found["hidden"] and "asyncio.run(main())" in found["code"] and "emulator" not in found["code"]
+}
+"""The encrypted programs for Venice itself, whose enclaves alone they accept."""
+
+
+@pytest.mark.parametrize("code", FOR_VENICE.values(), ids=FOR_VENICE)
+def test_the_program_for_venice_comes_as_far_as_the_evidence_of_the_enclave(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cryptography")
+    from venice_ai.emulator.enclave import Enclave
+    from venice_ai.tee import TeeAttestationError
+
+    program = tmp_path / "program.py"
+    program.write_text(code, "utf-8")
+    with run_in_thread(Emulator(tee=Enclave())) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        monkeypatch.setenv("VENICE_API_KEY", "any")
+        with pytest.raises(TeeAttestationError, match="root"):
+            runpy.run_path(str(program), run_name="__main__")
+
+
+def test_the_tutorial_and_the_page_on_encryption_have_a_program_for_venice() -> None:
+    assert FOR_VENICE.keys() == {"tutorial.md", "confidential.md"}
+
+
 SERVICE = next(code for code, _ in PROGRAMS.values() if "FastAPI(" in code)
 SHORT_SERVICE = ROOT / "benchmarks" / "programs" / "fastapi_stream" / "venice.py"
 

@@ -113,6 +113,8 @@ class ChatCalls(APIResource[ClientT]):
             PermissionDeniedError: the key may not do this (403).
             NotFoundError: there is no such model (404).
             RateLimitError: too fast, or overloaded, also after retries (429).
+            CircuitOpenError: not sent: the server fails at present (a ServiceUnavailableError, and so an APIError).
+            BudgetExceededError: not sent: it may cost more than the client's budget has left. No APIError.
             StreamInterruptedError: a plain answer came as a stream that broke off.
             APIConnectionError: no answer; `APITimeoutError` if not in time.
             APIError: anything else that went wrong with the call.

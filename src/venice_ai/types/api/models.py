@@ -167,15 +167,36 @@ class ModelsListResponse(Response):
     """The type that was asked for."""
 
     @fixed
-    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The models as rows of a table, as `pandas.DataFrame(models)` takes them; prices are dollars for 1,000,000 tokens."""
-        return (_row(each) for each in self.data if isinstance(each, ModelResponse))
+    def __iter__(self) -> Iterator[ModelRow]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The models: `model.id` is an attribute as of those in `data`, and `pandas.DataFrame(models)` makes a row of each."""
+        return (ModelRow(each) for each in self.data if isinstance(each, ModelResponse))
 
     @fixed
     def _repr_html_(self) -> str:
         from .._html import table
 
         return table([*self])
+
+
+class ModelRow(dict[str, Any]):
+    """A model in a loop over the catalogue: it has the attributes of its `ModelResponse`, and is a row of a table.
+
+    The row has the items `id`, `type`, `context`, `most_output`, `input_usd`, `output_usd` (dollars for 1,000,000 tokens),
+    `privacy`, `traits`, `capabilities` and `retires`; None where the catalogue does not say.
+    """
+
+    id: str
+    type: str
+    model_spec: ModelSpec
+
+    def __init__(self, model: ModelResponse) -> None:
+        super().__init__(_row(model))
+        self.model: ModelResponse = model
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # by which copying and notebooks ask what a class can do
+            raise AttributeError(name)
+        return getattr(self.model, name)
 
 
 def _row(model: ModelResponse) -> dict[str, Any]:
