@@ -98,7 +98,7 @@ class ChatCalls(APIResource[ClientT]):
                 answer in time; an empty list for none. If not given, the client's. `meta.models_tried` tells.
             fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end; if not
                 given, as the client does.
-            **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
+            **params: see `ChatParams` of `venice_ai`: temperature (0 to 2), max_completion_tokens, tools, ...
 
         Returns:
             The answer; with `stream`, a `ChatStream` (or what `stream_cls` makes) whose request has been accepted.

@@ -186,39 +186,38 @@ class ModelRow(dict[str, Any]):
     """
 
     id: str
+    """What to give as `model`."""
     type: str
+    """`text`, `image`, `embedding`, ..."""
     model_spec: ModelSpec
+    """The details."""
+    model: ModelResponse
+    """The catalogue's entry itself."""
 
     def __init__(self, model: ModelResponse) -> None:
-        super().__init__(_row(model))
-        self.model: ModelResponse = model
+        def found(*path: str) -> Any:
+            return reduce(lambda value, name: getattr(value, name, None), path, getattr(model, "model_spec", None))
+
+        can = found("capabilities")
+        able = [name.removeprefix("supports") for name, has in can.items() if has is True] if isinstance(can, Model) else None
+        super().__init__(
+            id=model.id,
+            type=model.type,
+            context=found("availableContextTokens"),
+            most_output=found("maxCompletionTokens"),
+            input_usd=found("pricing", "input", "usd"),
+            output_usd=found("pricing", "output", "usd"),
+            privacy=found("privacy"),
+            traits=found("traits"),
+            capabilities=able,
+            retires=found("deprecation", "date"),
+        )
+        self.model = model
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # by which copying and notebooks ask what a class can do
             raise AttributeError(name)
         return getattr(self.model, name)
-
-
-def _row(model: ModelResponse) -> dict[str, Any]:
-    spec = getattr(model, "model_spec", None)
-
-    def found(*path: str) -> Any:
-        return reduce(lambda value, name: getattr(value, name, None), path, spec)
-
-    can = found("capabilities")
-    able = [name.removeprefix("supports") for name, has in can.items() if has is True] if isinstance(can, Model) else None
-    return {
-        "id": model.id,
-        "type": model.type,
-        "context": found("availableContextTokens"),
-        "most_output": found("maxCompletionTokens"),
-        "input_usd": found("pricing", "input", "usd"),
-        "output_usd": found("pricing", "output", "usd"),
-        "privacy": found("privacy"),
-        "traits": found("traits"),
-        "capabilities": able,
-        "retires": found("deprecation", "date"),
-    }
 
 
 class ModelMapResponse(Response):
