@@ -35,7 +35,7 @@ WHAT_IS_SAID = {
     "models_and_cost": [
         "llama-3.3-70b: 131072 tokens",
         "cheapest with tools: gondola-free",
-        "no model fits: ",
+        "no chat model fits min_context_tokens=1000000000",
         "likely $0.0049",
     ],
     "offline": ["passed: a stream that breaks off is an error with the text so far\n"],
