@@ -54,12 +54,15 @@ async def classify(
                 row["error"] = str(item.error)
             else:
                 row.update(item.parsed.model_dump())
-            print(f"row {row['id']}{' from the journal' if item.replayed else ''}")
+            print(f"row {item.index + 1}{' from the journal' if item.replayed else ''}")
 
 
 def label(source: Path, target: Path) -> None:
     with source.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    if any(None in row for row in rows):
+        raise SystemExit(f"a row of {source} has more cells than there are columns")
     # Both are files: the next run knows what was answered, and what it cost.
     budget = Budget(usd=1, path=target.with_suffix(".budget"))
     with Journal(target.with_suffix(".journal")) as journal:
@@ -67,10 +70,13 @@ def label(source: Path, target: Path) -> None:
             asyncio.run(classify(rows, journal, budget))
         except BudgetExceededError as error:
             print(error)  # the rows that were answered are written all the same
-    with target.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["id", "text", "sentiment", "topic", "error"])
+    columns = [*(reader.fieldnames or ()), *Label.model_fields, "error"]
+    part = target.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, dict.fromkeys(columns))
         writer.writeheader()
         writer.writerows(rows)
+    part.replace(target)  # only a whole file takes the place of an earlier one
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ async def main() -> None:
         try:
             await client.models.resolve_chat(min_context_tokens=10**9)
         except NoMatchingModelError as error:
-            print("no model fits:", error)
+            print(error)
 
         estimate = await client.chat.completions.estimate_cost(
             model=model, messages=MESSAGES, expected_completion_tokens=1500

@@ -13,7 +13,7 @@ from scripts.benchmark_chart import figures
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "README.md"
-CLIENTS = ("venice-chat", "openai", "pydantic-ai", "venice-py")
+CLIENTS = ("venice-chat", "openai", "litellm", "pydantic-ai", "venice-py")
 BEGIN, END = "<!-- comparison -->\n", "<!-- end of comparison -->\n"
 _VERDICTS = {
     "cut taken for whole": "... a part of an answer taken for the whole",

@@ -57,10 +57,10 @@ _NAMES = {
         "SpecificToolChoice StreamOptions SystemMessage TextContent TextResponseFormat Tool ToolCall ToolCallFunction "
         "ToolChoice ToolFunction ToolLoopResult ToolLoopState ToolMessage UserMessage VeniceParameters VideoContent"
     ),
+    "types.api.params": "ChatParams",
     "types.api.streaming": "ChatCompletionChunk ChunkModelFactory",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
-_LISTED = sorted(_HOMES.keys() - {"Telemetry"})  # a star, and `help`, load every name: that one needs an extra
 
 if TYPE_CHECKING:
     # fmt: off
@@ -105,14 +105,15 @@ if TYPE_CHECKING:
         ToolLoopState as ToolLoopState, ToolMessage as ToolMessage, UserMessage as UserMessage,
         VeniceParameters as VeniceParameters, VideoContent as VideoContent,
     )
+    from .types.api.params import ChatParams as ChatParams
     from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk, ChunkModelFactory as ChunkModelFactory
     # isort: on
     # fmt: on
-else:
-    globals()["__all__"] = _LISTED  # a list that tools need not read: they see the imports above
 
 
 def __getattr__(name: str) -> object:
+    if name == "__all__":  # tools need not read it: they see the imports above
+        return _listed()
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -122,5 +123,11 @@ def __getattr__(name: str) -> object:
     return value
 
 
+def _listed() -> list[str]:
+    from importlib.util import find_spec  # a star and `help` load every name that is listed, and one needs an extra
+
+    return sorted(name for name in _HOMES if name != "Telemetry" or find_spec("opentelemetry"))
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LISTED})
+    return sorted({*globals(), *_listed()})

@@ -32,6 +32,7 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
+from venice_ai.emulator import Emulator, error
 
 from ..fakes import HI, JSON, KEY, RecordingClock, ScriptedReply, ScriptedTransport, answer, client_of, completion
 from ..shared import named, shared
@@ -481,3 +482,19 @@ async def test_a_key_that_the_server_repeats_is_not_in_the_message() -> None:
 
     assert KEY not in str(error)
     assert KEY not in repr(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "times"),
+    [
+        pytest.param("Insufficient balance. Visit https://venice.ai/settings/api to add credits.", 1, id="by the server"),
+        pytest.param("Insufficient balance.", 1, id="by the client"),
+    ],
+)
+async def test_where_to_add_credits_is_told_once(said: str, times: int) -> None:
+    emulator = Emulator()
+    emulator.script(error(402, {"error": said}))
+    async with VeniceClient(api_key="any", transport=emulator.transport()) as client:
+        with pytest.raises(PaymentRequiredError) as caught:
+            await client.chat.completions.create(model="venice-1", messages="hi")
+    assert str(caught.value).count("https://venice.ai/settings/api") == times

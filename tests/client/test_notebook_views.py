@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import html
+import pickle
+from collections.abc import Callable
 from typing import Any
 
-from venice_ai import ChatCompletionResponse, UserMessage, VeniceClient
+import pytest
+
+from venice_ai import ChatCompletionResponse, SyncVeniceClient, UserMessage, VeniceClient
 from venice_ai.emulator import Emulator, text, tool_call
 from venice_ai.types._base import mark_private
 from venice_ai.types._html import table
-from venice_ai.types.api.models import ModelsListResponse
+from venice_ai.types.api.models import ModelRow, ModelsListResponse
 from venice_ai.types.attestation import AttestationReport, Check
 
 ASK = [UserMessage(content="Hello")]
@@ -53,6 +58,23 @@ def test_a_cell_of_a_table_is_a_text_in_which_nothing_is_a_tag() -> None:
     )
 
 
+async def test_a_loop_over_the_catalogue_gives_what_has_the_attributes_of_its_models() -> None:
+    async with VeniceClient(api_key="any", transport=Emulator().transport()) as client:
+        models = await client.models.list()
+    assert [model.id for model in models] == [model.id for model in models.data]
+    first = next(iter(models))
+    assert first.model_spec.pricing == models.data[0].model_spec.pricing
+    assert first.model_dump() == models.data[0].model_dump()
+    assert first.model is models.data[0]
+    with pytest.raises(AttributeError, match=r"ModelResponse has no field 'prices'; its fields are .*model_spec"):
+        _ = first.prices
+
+
+def test_a_loop_over_the_catalogue_of_a_synchronous_client_gives_models() -> None:
+    with SyncVeniceClient(api_key="any", transport=Emulator().transport()) as client:
+        assert "llama-3.3-70b" in {model.id for model in client.models.list()}
+
+
 async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
     import pandas as pd  # here, for it takes longer than this file
 
@@ -65,6 +87,13 @@ async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
     frame: Any = pd.DataFrame(models)
     assert list(frame["id"]) == [row["id"] for row in rows]
     assert list(frame.columns) == list(rows[0])
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda row: pickle.loads(pickle.dumps(row))])
+def test_a_copy_of_a_model_in_a_loop_is_the_same(copied: Callable[[ModelRow], ModelRow]) -> None:
+    (row,) = ModelsListResponse.model_validate({"data": [{"id": "a", "type": "text", "model_spec": {"name": "A"}}]})
+    assert copied(row) == row
+    assert copied(row).model_spec == {"name": "A"}
 
 
 def test_odd_entries_of_a_catalogue_are_rows_with_empty_cells() -> None:

@@ -245,7 +245,7 @@ def innermost(value: Any) -> str:
         ("min_p", [-1, 3], r"\b0.*\b1"),
         ("top_k", [-1], r"\b0"),
         ("top_logprobs", [-1], r"\b0"),
-        ("reasoning_effort", ["huge"], r"(?=.*none)(?=.*minimal)(?=.*low)(?=.*medium)(?=.*high)(?=.*xhigh).*max"),
+        ("reasoning_effort", ["huge"], r"one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'$"),
         ("reasoning", [{"summary": "long"}], r"(?=.*auto)(?=.*concise).*detailed"),
         ("prompt_cache_retention", ["1h"], r"(?=.*default)(?=.*extended).*24h"),
         ("venice_parameters", [{"enable_web_search": "yes"}, {"enable_web_search": True}], r"(?=.*auto)(?=.*off).*on"),

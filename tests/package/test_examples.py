@@ -5,6 +5,7 @@ Some run in a process of their own, as newcomers start them. The others run in t
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import re
@@ -34,7 +35,7 @@ WHAT_IS_SAID = {
     "models_and_cost": [
         "llama-3.3-70b: 131072 tokens",
         "cheapest with tools: gondola-free",
-        "no model fits: ",
+        "no chat model fits min_context_tokens=1000000000",
         "likely $0.0049",
     ],
     "offline": ["passed: a stream that breaks off is an error with the text so far\n"],
@@ -157,6 +158,51 @@ def test_the_demo_says_in_one_line_why_no_real_model_answers(tmp_path: Path, mon
     assert first.startswith("No language model here, so the emulator answers by itself: ")
     assert "pip install" in first
     assert second.startswith("The emulator listens on ")
+
+
+SHOPS = 'shop,text,stars\nGrom,"Good, cold.",5\nSuso,Too sweet.,\n'
+
+
+@pytest.mark.parametrize(
+    ("program", "added"),
+    [
+        pytest.param("examples/batch_csv.py", ["sentiment", "topic", "error"], id="the example"),
+        pytest.param("benchmarks/programs/classify_csv/venice.py", ["mood", "error"], id="benchmarks/programs"),
+    ],
+)
+@pytest.mark.usefixtures("emulator")
+def test_a_table_with_columns_of_its_own_keeps_them(
+    program: str, added: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "shops.csv", tmp_path / "labels.csv"
+    source.write_text(SHOPS, "utf-8")
+    monkeypatch.setattr(sys, "argv", [program, str(source), str(target)])
+
+    names = runpy.run_path(str(ROOT / program))
+    if "label" in names:
+        names["label"](source, target)
+
+    with target.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["shop", "text", "stars", *added]
+    assert [(row["shop"], row["text"], row["stars"], row["error"]) for row in rows] == [
+        ("Grom", "Good, cold.", "5", ""),
+        ("Suso", "Too sweet.", "", ""),
+    ]
+    assert all(row[added[0]] in {"good", "bad", "mixed"} for row in rows)
+    assert not target.with_suffix(".part").exists()
+
+
+def test_a_row_with_too_many_cells_is_refused_before_anything_is_sent(emulator: Emulator, tmp_path: Path) -> None:
+    source, target = tmp_path / "shops.csv", tmp_path / "labels.csv"
+    source.write_text(SHOPS + "Grom,Too dear.,1,and loud\n", "utf-8")
+    target.write_text("an earlier result", "utf-8")
+
+    with pytest.raises(SystemExit, match="more cells than there are columns"):
+        runpy.run_path(str(ROOT / "examples" / "batch_csv.py"))["label"](source, target)
+
+    assert target.read_text("utf-8") == "an earlier result"
+    assert emulator.requests == []
 
 
 @pytest.mark.usefixtures("emulator")

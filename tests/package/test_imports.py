@@ -172,7 +172,7 @@ def test_no_vocabulary_needs_the_network(name: str) -> None:
 # -- names ---------------------------------------------------------------------------------------------------------------
 
 
-NAMES: list[str] = vars(venice_ai)["__all__"]
+NAMES: list[str] = vars(venice_ai)["_listed"]()
 
 
 def test_every_public_name_resolves() -> None:
@@ -214,6 +214,14 @@ def test_what_type_checkers_see_is_what_is_loaded() -> None:
 
     assert seen == homes
     assert set(homes) == {*NAMES, "Telemetry"}
+
+
+def test_a_star_brings_telemetry_where_its_extra_is_installed() -> None:
+    pytest.importorskip("opentelemetry")
+
+    assert getattr(venice_ai, "__all__") == NAMES  # noqa: B009  # no checker sees it
+    assert "Telemetry" in NAMES
+    assert "opentelemetry" in loaded_by("from venice_ai import *; Telemetry")
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -10,6 +10,7 @@ for the rest of that line.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import runpy
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from venice_ai.emulator import Emulator, run_in_thread
+from venice_ai.emulator import Emulator, error, rate_limited, run_in_thread, serve, text, usual
 
 from ..scripted_server import PATIENCE_SECONDS, SILENCE, Step, serving
 
@@ -36,7 +37,8 @@ PROGRAM = re.compile(
 
 def is_program(code: str) -> bool:
     """Whether a block is a program that ends by itself."""
-    return ("venice_ai.emulator" in code or "asyncio.run(main())" in code) and "gateway.serve" not in code
+    signs = ("venice_ai.emulator", "asyncio.run(main())", "import tool_from_function")
+    return any(sign in code for sign in signs) and "gateway.serve" not in code
 
 
 PROGRAMS = {
@@ -109,6 +111,36 @@ def test_the_tutorial_shows_what_each_step_prints() -> None:
 )
 def test_an_output_fits_what_is_shown(said: str, shown: str, does_fit: bool) -> None:
     assert fits(said, shown) is does_fit
+
+
+FOR_VENICE = {
+    page: found["code"]
+    for page in ("tutorial.md", "confidential.md")
+    for found in PROGRAM.finditer((ROOT / "docs" / page).read_text("utf-8"))
+    if found["hidden"] and "asyncio.run(main())" in found["code"] and "emulator" not in found["code"]
+}
+"""The encrypted programs for Venice itself, whose enclaves alone they accept."""
+
+
+@pytest.mark.parametrize("code", FOR_VENICE.values(), ids=FOR_VENICE)
+def test_the_program_for_venice_comes_as_far_as_the_evidence_of_the_enclave(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cryptography")
+    from venice_ai.emulator.enclave import Enclave
+    from venice_ai.tee import TeeAttestationError
+
+    program = tmp_path / "program.py"
+    program.write_text(code, "utf-8")
+    with run_in_thread(Emulator(tee=Enclave())) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        monkeypatch.setenv("VENICE_API_KEY", "any")
+        with pytest.raises(TeeAttestationError, match="root"):
+            runpy.run_path(str(program), run_name="__main__")
+
+
+def test_the_tutorial_and_the_page_on_encryption_have_a_program_for_venice() -> None:
+    assert FOR_VENICE.keys() == {"tutorial.md", "confidential.md"}
 
 
 SERVICE = next(code for code, _ in PROGRAMS.values() if "FastAPI(" in code)
@@ -196,6 +228,86 @@ async def test_the_service_ends_a_call_whose_reader_leaves_before_the_answer_beg
 
     assert sent[0]["status"] == 499
     assert len(venice.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "retry_after"),
+    [
+        pytest.param(error(400), 422, None, id="a question that cannot be asked"),
+        pytest.param(rate_limited(61), 429, "61", id="a limit of the account"),
+        pytest.param(error(401), 502, None, id="a fault of the service's own"),
+    ],
+)
+async def test_the_service_tells_its_reader_whose_fault_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Any, status: int, retry_after: str | None
+) -> None:
+    emulator = Emulator()
+    emulator.script(step)
+
+    sent, headers = await answered_by(SERVICES["the page"], emulator, tmp_path, monkeypatch)
+
+    assert (sent[0]["status"], headers.get("retry-after")) == (status, retry_after)
+
+
+async def test_the_service_is_not_available_while_its_budget_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = SERVICES["the page"].replace("VeniceClient()", "VeniceClient(budget=Budget(usd=0.000001))")
+
+    sent, _ = await answered_by(f"from venice_ai import Budget\n{code}", Emulator(), tmp_path, monkeypatch)
+
+    assert sent[0]["status"] == 503
+
+
+PAGE_OF_SERVICES = (ROOT / "docs" / "guide" / "services.md").read_text("utf-8")
+EVENTS = next(found["code"] for found in PROGRAM.finditer(PAGE_OF_SERVICES) if "text/event-stream" in found["code"])
+
+
+@pytest.mark.parametrize(
+    ("steps", "last"),
+    [
+        pytest.param([text("one\ntwo")], "event: done\ndata: {}", id="whole"),
+        pytest.param([usual(cut_at=3000)], 'event: failed\ndata: "StreamInterruptedError"', id="broken off"),
+    ],
+)
+async def test_the_service_sends_events_whose_last_says_how_the_answer_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[Any], last: str
+) -> None:
+    before, _, rest = SERVICES["the page"].partition("async def pieces")
+    emulator = Emulator()
+    emulator.script(*steps)
+
+    sent, headers = await answered_by(
+        f"{before}{EVENTS}\n\nasync def cancel{rest.partition('async def cancel')[2]}", emulator, tmp_path, monkeypatch
+    )
+
+    *events, end, nothing = b"".join(each.get("body", b"") for each in sent).decode().split("\n\n")
+    assert headers["content-type"].startswith("text/event-stream")
+    assert (end, nothing) == (last, "")
+    assert events
+    assert all(isinstance(json.loads(event.removeprefix("data: ")), str) for event in events)
+
+
+async def answered_by(
+    code: str, emulator: Emulator, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What a service sends to a reader who stays, and its headers; an emulator on a socket is its Venice."""
+    sent: list[dict[str, Any]] = []
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> dict[str, Any]:
+        return next(requests, None) or await asyncio.get_running_loop().create_future()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async with serve(emulator) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        monkeypatch.setenv("VENICE_API_KEY", "any")
+        service = loaded(code, folder)
+        async with service["client"], asyncio.timeout(PATIENCE_SECONDS):
+            await service["app"](scope_of("/ask", b"question=Hello", "2.3"), receive, send)
+    return sent, {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
 
 def scope_of(path: str, query: bytes, spec: str) -> dict[str, Any]:

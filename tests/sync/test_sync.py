@@ -198,7 +198,7 @@ def test_a_closed_client_says_so_and_can_be_entered_again() -> None:
     with client:
         assert ask(client) == "hello"
     assert repr(client).endswith("closed>")
-    with pytest.raises(VeniceError, match="closed"):
+    with pytest.raises(VeniceError, match=r"closed; make a new one, or enter it again \(by `with` if it is synchronous\)"):
         ask(client)
     client.close()
 

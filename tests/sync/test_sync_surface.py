@@ -173,3 +173,25 @@ def test_what_a_test_of_surfaces_would_miss_is_seen() -> None:
 
     one, other = shape(inspect.signature(Missing.one), expected), shape(inspect.signature(Found.one), told)
     assert [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b] == [2]
+
+
+def test_help_shows_the_documentation_and_the_parameters_of_the_asynchronous_methods() -> None:
+    with _sync.SyncVeniceClient(api_key="any") as client:
+        completions = client.chat.completions
+
+        for method in (completions.create, completions.stream, completions.parse, completions.run_with_tools):
+            original = getattr(ChatCompletions, method.__name__)
+            shown = inspect.signature(method).parameters
+            assert (inspect.getdoc(method) or "").startswith(inspect.getdoc(original) or "no documentation")
+            assert {"model", "messages", "temperature", "venice_parameters"} <= shown.keys()
+            assert list(shown)[-1] in {"params", "kwargs", "create_kwargs"}
+        assert "temperature" not in inspect.signature(completions.batch).parameters
+        assert "`on_result` is called on the loop's thread" in (inspect.getdoc(completions.batch) or "")
+        assert inspect.signature(completions.stream).return_annotation == "SyncChatStream"
+
+
+def test_documenting_twice_repeats_nothing() -> None:
+    for _ in range(2):
+        with _sync.SyncVeniceClient(api_key="any") as client:
+            shown = inspect.getdoc(client.chat.completions.create) or ""
+        assert shown.count("In the synchronous client:") == 1

@@ -28,7 +28,7 @@ class Label(BaseModel):
 
 source, target = map(Path, sys.argv[1:])
 with source.open(newline="", encoding="utf-8") as file:
-    rows = [{**row, "error": "not sent"} for row in csv.DictReader(file)]
+    rows = [{**row, "mood": "", "error": "not sent"} for row in csv.DictReader(file)]
 requests: list[BatchRequest] = [
     {
         "model": "venice-1",
@@ -53,7 +53,9 @@ with SyncVeniceClient() as client, Journal(target.with_suffix(".journal")) as jo
     except BudgetExceededError as error:
         print(error)
 print(f"spent {budget.cap - budget.remaining:.6f} USD")
-with target.open("w", newline="", encoding="utf-8") as file:
-    writer = csv.DictWriter(file, ["id", "text", "mood", "error"])
+part = target.with_suffix(".part")
+with part.open("w", newline="", encoding="utf-8") as file:
+    writer = csv.DictWriter(file, rows[0])
     writer.writeheader()
     writer.writerows(rows)
+part.replace(target)

@@ -199,7 +199,7 @@ class Connection:
     ) -> Request:
         """A request with this client's headers and clocks, checked; with `anonymous`, nothing in it stands for the account."""
         if self.closed:
-            raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
+            raise VeniceError("this client was closed; make a new one, or enter it again (by `with` if it is synchronous)")
         if self.min_privacy is not None and method != "GET":
             refuse_below(self.min_privacy, privacy)
         limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)

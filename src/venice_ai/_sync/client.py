@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from functools import cache
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
@@ -92,6 +94,7 @@ class SyncChat(SyncResource):
     def __init__(self, client: SyncConnection) -> None:
         super().__init__(client)
         self.completions: SyncChatCompletions = SyncChatCompletions(client)
+        _document()
 
 
 class SyncChatCompletions(SyncResource):
@@ -285,6 +288,22 @@ class SyncChatCompletions(SyncResource):
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
         return SyncToolStream(SyncSource(loop_thread(), opening, ahead=1, owner=self._client), client=self._client)
+
+
+@cache
+def _document() -> None:
+    """Has `help` and notebooks show the methods with the documentation and the parameters of the asynchronous ones."""
+    from ..resources.chat import ChatCompletions
+    from ..types.api.params import ChatParams
+
+    fields = [Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in ChatParams.__annotations__]
+    for name in [name for name in vars(SyncChatCompletions) if not name.startswith("_")]:
+        method, original = vars(SyncChatCompletions)[name], getattr(ChatCompletions, name)
+        shown = {**signature(original).parameters}
+        rest = [shown.pop(last) for last in [*shown] if shown[last].kind is Parameter.VAR_KEYWORD]
+        named = [*shown.values(), *(each for each in fields if rest and each.name not in shown), *rest]
+        method.__signature__ = Signature(named, return_annotation=method.__annotations__["return"])
+        method.__doc__ = f"{original.__doc__}\n\n        In the synchronous client: {method.__doc__}"
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:

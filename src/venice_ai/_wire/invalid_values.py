@@ -94,7 +94,8 @@ def _allowed(kind: Any, place: Place, value: Any) -> str:
         nodes = [found for each in inner if isinstance(each, dict) for found in _alternatives(cast("Any", each), definitions)]
         value = _at(value, (step,))
     if values := dict.fromkeys(value for node in nodes for value in node.get("enum", [])):
-        return f"; one of {', '.join(map(repr, values))}"
+        by_strength = sorted(values, key=lambda each: "none minimal low medium high xhigh max".find(str(each)))
+        return f"; one of {', '.join(map(repr, by_strength))}"
     bounds = dict.fromkeys(bound for node in nodes for bound in _bounds(node))
     return f"; allowed is {' or '.join(bounds)}" if bounds else ""
 

@@ -104,7 +104,7 @@ def error_for(
         kind = errors.ModelOverloadedError
     detail = _detail(said, headers).strip()
     detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."  # `body` has it all
-    remedy = kind.remedy
+    remedy = "" if "/settings/api" in detail and "/settings/api" in kind.remedy else kind.remedy  # the server has said it
     if issubclass(kind, errors.RateLimitError) and retry_after_seconds:
         remedy = remedy.replace("Wait", f"Wait {round(retry_after_seconds, 3):,.12g} s")
     if status == 407:

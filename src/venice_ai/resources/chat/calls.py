@@ -98,7 +98,7 @@ class ChatCalls(APIResource[ClientT]):
                 answer in time; an empty list for none. If not given, the client's. `meta.models_tried` tells.
             fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end; if not
                 given, as the client does.
-            **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
+            **params: see `ChatParams` of `venice_ai`: temperature (0 to 2), max_completion_tokens, tools, ...
 
         Returns:
             The answer; with `stream`, a `ChatStream` (or what `stream_cls` makes) whose request has been accepted.
@@ -113,6 +113,8 @@ class ChatCalls(APIResource[ClientT]):
             PermissionDeniedError: the key may not do this (403).
             NotFoundError: there is no such model (404).
             RateLimitError: too fast, or overloaded, also after retries (429).
+            CircuitOpenError: not sent: the server fails at present (a ServiceUnavailableError, and so an APIError).
+            BudgetExceededError: not sent: it may cost more than the client's budget has left. No APIError.
             StreamInterruptedError: a plain answer came as a stream that broke off.
             APIConnectionError: no answer; `APITimeoutError` if not in time.
             APIError: anything else that went wrong with the call.

@@ -167,9 +167,9 @@ class ModelsListResponse(Response):
     """The type that was asked for."""
 
     @fixed
-    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The models as rows of a table, as `pandas.DataFrame(models)` takes them; prices are dollars for 1,000,000 tokens."""
-        return (_row(each) for each in self.data if isinstance(each, ModelResponse))
+    def __iter__(self) -> Iterator[ModelRow]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The models: `model.id` is an attribute as of those in `data`, and `pandas.DataFrame(models)` makes a row of each."""
+        return (ModelRow(each) for each in self.data if isinstance(each, ModelResponse))
 
     @fixed
     def _repr_html_(self) -> str:
@@ -178,26 +178,46 @@ class ModelsListResponse(Response):
         return table([*self])
 
 
-def _row(model: ModelResponse) -> dict[str, Any]:
-    spec = getattr(model, "model_spec", None)
+class ModelRow(dict[str, Any]):
+    """A model in a loop over the catalogue: it has the attributes of its `ModelResponse`, and is a row of a table.
 
-    def found(*path: str) -> Any:
-        return reduce(lambda value, name: getattr(value, name, None), path, spec)
+    The row has the items `id`, `type`, `context`, `most_output`, `input_usd`, `output_usd` (dollars for 1,000,000 tokens),
+    `privacy`, `traits`, `capabilities` and `retires`; None where the catalogue does not say.
+    """
 
-    can = found("capabilities")
-    able = [name.removeprefix("supports") for name, has in can.items() if has is True] if isinstance(can, Model) else None
-    return {
-        "id": model.id,
-        "type": model.type,
-        "context": found("availableContextTokens"),
-        "most_output": found("maxCompletionTokens"),
-        "input_usd": found("pricing", "input", "usd"),
-        "output_usd": found("pricing", "output", "usd"),
-        "privacy": found("privacy"),
-        "traits": found("traits"),
-        "capabilities": able,
-        "retires": found("deprecation", "date"),
-    }
+    id: str
+    """What to give as `model`."""
+    type: str
+    """`text`, `image`, `embedding`, ..."""
+    model_spec: ModelSpec
+    """The details."""
+    model: ModelResponse
+    """The catalogue's entry itself."""
+
+    def __init__(self, model: ModelResponse) -> None:
+        def found(*path: str) -> Any:
+            return reduce(lambda value, name: getattr(value, name, None), path, getattr(model, "model_spec", None))
+
+        can = found("capabilities")
+        able = [name.removeprefix("supports") for name, has in can.items() if has is True] if isinstance(can, Model) else None
+        super().__init__(
+            id=model.id,
+            type=model.type,
+            context=found("availableContextTokens"),
+            most_output=found("maxCompletionTokens"),
+            input_usd=found("pricing", "input", "usd"),
+            output_usd=found("pricing", "output", "usd"),
+            privacy=found("privacy"),
+            traits=found("traits"),
+            capabilities=able,
+            retires=found("deprecation", "date"),
+        )
+        self.model = model
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # by which copying and notebooks ask what a class can do
+            raise AttributeError(name)
+        return getattr(self.model, name)
 
 
 class ModelMapResponse(Response):
