@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
@@ -820,6 +820,47 @@ async def test_the_error_of_a_batch_carries_what_was_answered() -> None:
         )
     assert {index: response.text for index, response in caught.value.results.items()} == {0: "a", 1: "b"}
     assert told == {0: caught.value.results[0], 1: caught.value.results[1], 2: caught.value}
+
+
+@pytest.mark.parametrize("wrong", [LookupError("mine"), VeniceError("mine, too")], ids=["any", "ours"])
+async def test_what_came_before_and_with_a_hook_that_raises_is_in_its_error(wrong: Exception) -> None:
+    transport, told = watched(seconds=BUSY_SECONDS), list[int]()
+
+    def broken(index: int, _: object) -> None:
+        told.append(index)
+        if index == 1:
+            raise wrong
+
+    with pytest.raises(type(wrong), match="mine") as caught:
+        await client_of(transport).chat.completions.batch([ask(n) for n in range(20)], max_concurrency=3, on_result=broken)
+    sent = sum(transport.prompts.values())
+    results: dict[int, ChatCompletionResponse] = cast("Any", caught.value).results
+    assert {index: response.text for index, response in results.items()} == {index: f"{index}" for index in range(sent)}
+    assert told == [0, 1], "it is not called again"
+    assert sent <= 4, "nothing begins after it has raised"
+
+
+async def test_a_hook_that_raises_lets_what_is_in_flight_come() -> None:
+    transport = watched(text("first"), always=text("slow", delay=BUSY_SECONDS))
+
+    def broken(*_: object) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError) as caught:
+        await client_of(transport).chat.completions.batch([ask(n) for n in range(9)], max_concurrency=3, on_result=broken)
+    assert sorted(cast("Any", caught.value).results) == [0, 1, 2]
+    assert sum(transport.prompts.values()) == 3
+
+
+@pytest.mark.parametrize("hook", [5, "print"])
+async def test_what_is_no_function_is_no_hook(hook: Any) -> None:
+    transport = watched()
+    client = client_of(transport)
+    with pytest.raises(TypeError, match=r"on_progress=.* cannot be called: give a function"):
+        client.chat.completions.batch_iter(numbered(1), on_progress=hook)
+    with pytest.raises(TypeError, match=r"on_result=.* cannot be called: give a function"):
+        await client.chat.completions.batch([ask("one")], on_result=hook)
+    assert not transport.prompts
 
 
 async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None:

@@ -7,6 +7,7 @@ however the process ends. The number of a process would not do, for it is given 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -62,6 +63,19 @@ class SharedFile:
                     self._database.execute("ROLLBACK")
                 raise
 
+    def keep_room(self, size: int) -> None:
+        """Makes this process's own file so large, for `give_room`; of random bytes, for a file system may compress others."""
+        with self._lock, self._explained():
+            missing = max(size - os.fstat(self._own.fileno()).st_size, 0)
+            if os.write(self._own.fileno(), os.urandom(missing)) < missing:
+                self.give_room()
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def give_room(self) -> None:
+        """Gives the room back that was kept, when the disk is full."""
+        with suppress(OSError):
+            self._own.truncate(0)
+
     def ended(self, owners: set[str]) -> list[str]:
         """Those of some owners whose processes are gone. The files that they had locked are removed."""
         return [owner for owner in owners if owner != self.owner and self._has_ended(owner)]
@@ -105,7 +119,7 @@ class SharedFile:
                 file = path.open("ab")
                 _lock(file)
             _OPEN_LOCKS.add(file)
-            self._end = finalize(self, _end, file, path, os.getpid())
+            self._own, self._end = file, finalize(self, _end, file, path, os.getpid())
         self._database, self._process = database, os.getpid()
 
     def _prepare(self, database: sqlite3.Connection) -> None:
@@ -141,6 +155,8 @@ class SharedFile:
             advice = "It needs a file of its own in a writable folder"
             if "malformed" in str(error):
                 advice = f"It is damaged: move it away, and give the {self._user} a new one, which knows nothing of the past"
+            if "full" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC:
+                advice = "Make room on its disk, and go on"
             raise VeniceError(f"{self._user} cannot use {str(self.path)!r}: {error}. {advice}") from error
 
 

@@ -142,7 +142,7 @@ async def _send(connection: _options.Connection, table: _Table, path: Path, answ
     progress_bar = _progress_bar(table.total) if sys.stderr.isatty() else nullcontext()
     with Journal(path, retry_failed=given["retry_failed"]) as journal, progress_bar as show, closing(table.rows()) as rows:
         for row in () if table.task.columns else table.rows():  # without OpenAI's format there are no ids
-            journal.check(table.task.request(row))  # now, so that OUT stays as it is
+            journal._check(table.task.request(row))  # noqa: SLF001  # now, so that OUT stays as it is
         async with connection.client() as client:
             items = client.chat.completions.batch_iter(
                 map(table.task.request, rows),

@@ -1,7 +1,7 @@
 """Encryption of what a file such as a journal holds: AES-256-GCM, a new nonce for each text, bound to its row and its kind.
 
 A text that was put into another row or column does not open. The hashes by which requests are found take a second key, made of
-the first. Without a key everything stays as it is.
+the first. Without a key the JSON stands as it is, and after it a byte 0, which no JSON has, and a checksum (CRC-32).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import json
 import os
+import re
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -49,21 +51,30 @@ class Sealing:
 
     def seal(self, content: bytes, row: int, kind: str) -> bytes:
         """The content as it stands in the file."""
+        place = f"{row} {kind}".encode()
         if self._cipher is None:
-            return content
+            return b"%b\0%b" % (content, _checksum(content, place))
         nonce = os.urandom(12)
-        return nonce + self._cipher.encrypt(nonce, content, f"{row} {kind}".encode())
+        return nonce + self._cipher.encrypt(nonce, content, place)
 
     def open(self, stored: bytes | None, row: int, kind: str, shape: type[T] | Any = Any) -> T:
         """The JSON of the content, in its shape; a VeniceError if the file was changed."""
         try:
-            stored = stored or b""
+            stored, place = stored or b"", f"{row} {kind}".encode()
             if self._cipher is not None:
-                stored = self._cipher.decrypt(stored[:12], stored[12:], f"{row} {kind}".encode())
+                stored = self._cipher.decrypt(stored[:12], stored[12:], place)
+            elif stored[-5:-4] == b"\0":  # else an earlier release wrote it
+                stored, checksum = stored[:-5], stored[-4:]
+                if checksum != _checksum(stored, place):
+                    raise ValueError("it was changed")
             return msgspec.convert(json.loads(stored), shape)
         except Exception:  # noqa: BLE001  # it is no JSON, or the extra's InvalidTag; both are told as one
             where = "file" if kind == "record" else "journal"
             raise VeniceError(f"entry {row} of the {where} cannot be read: the file is damaged, or was changed") from None
+
+
+def _checksum(content: bytes, place: bytes) -> bytes:
+    return zlib.crc32(content, zlib.crc32(place)).to_bytes(4)
 
 
 def hashed(purpose: bytes, data: bytes, secret: bytes = b"") -> bytes:
@@ -82,9 +93,11 @@ def _key_in(path: Path) -> bytes:
                 os.fsync(new.fileno())
                 with suppress(FileExistsError):  # another process was faster
                     os.link(new.name, path)
-        key, mode = bytes.fromhex(path.read_text("ascii")), path.stat().st_mode
-    except (OSError, ValueError) as error:
+        text, mode = path.read_text("ascii", "replace"), path.stat().st_mode
+    except OSError as error:
         raise InvalidArgumentError(f"key_file={str(path)!r} cannot be made or read: {type(error).__name__}") from None
     if os.name == "posix" and mode & 0o077:
         raise InvalidArgumentError(f"key_file={str(path)!r} can be read or written by others; chmod 600 it")
-    return key
+    if not re.fullmatch(rf"\s*[0-9a-fA-F]{{{2 * _KEY_SIZE}}}\s*", text):
+        raise InvalidArgumentError(f"key_file={str(path)!r} holds no key, which is {2 * _KEY_SIZE} hexadecimal digits alone")
+    return bytes.fromhex(text)

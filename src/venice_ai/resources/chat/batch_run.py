@@ -124,7 +124,7 @@ class Batch(CallGate):
         """The items."""
         self._client.on_close.append(self._closed)
         if self.journal is not None:
-            self.journal.users.add(self)
+            self.journal._users.add(self)  # noqa: SLF001  # the journal's other half
         self._reader = cast("asyncio.Task[Any]", asyncio.current_task())
         self._cancels = self._reader.cancelling()
         self._life = asyncio.ensure_future(self._live())
@@ -184,14 +184,14 @@ class Batch(CallGate):
         """No more items come; also if the task was cancelled before it began."""
         self._commit()
         if self.journal is not None:
-            self.journal.close(self)
+            self.journal._left_by(self)  # noqa: SLF001
         for index in sorted(self._came):
             self._ready.put_nowait(self._came.pop(index))
         self._ready.put_nowait(None)
 
     async def _pull(self) -> None:
         if self.journal is not None:
-            self.journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
+            self.journal._begin(self._settings, private=self._client.min_privacy == "e2ee")  # noqa: SLF001
         given = self.requests
         requests = aiter(cast("AsyncIterable[Any]", given) if isinstance(given, AsyncIterable) else _each(given))
         for index in count():
@@ -221,7 +221,7 @@ class Batch(CallGate):
                 raise flight.asked
             if self.journal is None:
                 return flight.item(**await self._sent(flight, flight.asked))
-            named = self.journal.identity(flight.custom_id, flight.asked)
+            named = self.journal._identity(flight.custom_id, flight.asked)  # noqa: SLF001
             while (item := await self._claimed(self.journal, flight, named)) is None:
                 await (asyncio.wait((other,)) if (other := self._sending.get(named.key)) else self._look_again())
         except VeniceError as error:
@@ -252,11 +252,11 @@ class Batch(CallGate):
 
     def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
         if found.what == "differs":
-            return flight.item(error=journal.conflict(found, named))
+            return flight.item(error=journal._conflict(found, named))  # noqa: SLF001
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
         came: dict[str, Any]
         try:
-            came = {"response": (response := journal.before(found)), "parsed": self._parsed(response)}
+            came = {"response": (response := journal._before(found)), "parsed": self._parsed(response)}  # noqa: SLF001
         except VeniceError as error:  # that of then, or an answer that is not the object
             came = {"error": without_locals(error)}
         return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
@@ -343,11 +343,13 @@ class Batch(CallGate):
     def _commit(self) -> None:
         asked = [each for each in self._asked if isinstance(each[0], Entry) or not each[1].done()]  # a claim of nobody is gone
         self._asked = []
-        try:
-            results = self.journal.apply([change for change, _ in asked]) if self.journal is not None and asked else []
-        except Exception as error:  # noqa: BLE001  # nothing was kept, and flights that asked for a claim end here
-            self._stop(error)
-            results = [False if isinstance(change, Entry) else None for change, _ in asked]
+        changes, results, journal = [change for change, _ in asked], list[Any](), self.journal
+        if journal is not None and changes:
+            try:
+                results = journal._apply(changes)  # noqa: SLF001
+            except Exception as error:  # noqa: BLE001  # flights that asked for a claim end here
+                self._stop(error)
+                results = journal._rescue(changes)  # noqa: SLF001
         for (_, answer), result in zip(asked, results, strict=True):
             if result is None:
                 answer.cancel()
