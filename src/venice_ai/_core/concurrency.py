@@ -9,6 +9,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
+from itertools import takewhile
 from traceback import clear_frames
 from typing import Generic, TypeVar
 
@@ -43,26 +44,27 @@ async def bounded_map(
     """
     check_plain("on_result", on_result)
     results = {} if results is None else results
-    waiting, count, broken = iter(enumerate(items)), len(items), list[Exception]()
+    count, broken = len(items), list[Exception]()
+    waiting = takewhile(lambda _: not broken, enumerate(items))
     del items  # what shows the local variables of a traceback must not show what is in them
+
+    def tell(index: int, found: R | Exception) -> None:
+        try:
+            if on_result is not None and not broken:
+                on_result(index, found)
+        except Exception as error:  # noqa: BLE001  # the caller's, who gets it once nothing is under way any more
+            broken.append(error)
 
     async def work() -> None:
         for index, item in waiting:
-            if broken:
-                return
             running = call(item)
             del item
             try:
                 results[index] = await running
             except Exception as error:
-                if on_result is not None and not broken:
-                    on_result(index, error)
+                tell(index, error)
                 raise
-            try:
-                if on_result is not None and not broken:
-                    on_result(index, results[index])
-            except Exception as error:  # noqa: BLE001  # the caller's, who gets it once nothing is under way any more
-                broken.append(error)
+            tell(index, results[index])
 
     # One for each place, not for each item, so that many items cost no more than their results.
     workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]

@@ -7,7 +7,6 @@ however the process ends. The number of a process would not do, for it is given 
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sqlite3
@@ -64,17 +63,11 @@ class SharedFile:
                 raise
 
     def keep_room(self, size: int) -> None:
-        """Makes this process's own file so large, for `give_room`; of random bytes, for a file system may compress others."""
+        """Makes this process's own file so large, of random bytes, for others may be compressed; 0 gives the room back."""
         with self._lock, self._explained():
-            missing = max(size - os.fstat(self._own.fileno()).st_size, 0)
-            if os.write(self._own.fileno(), os.urandom(missing)) < missing:
-                self.give_room()
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def give_room(self) -> None:
-        """Gives the room back that was kept, when the disk is full."""
-        with suppress(OSError):
             self._own.truncate(0)
+            if os.write(self._own.fileno(), os.urandom(size)) < size:
+                raise sqlite3.OperationalError("disk is full")
 
     def ended(self, owners: set[str]) -> list[str]:
         """Those of some owners whose processes are gone. The files that they had locked are removed."""
@@ -152,11 +145,10 @@ class SharedFile:
         except (sqlite3.Error, OSError) as error:
             if "not a database" in str(error):
                 raise self._not_ours() from None
-            advice = "It needs a file of its own in a writable folder"
+            is_full = "disk is full" in str(error)
+            advice = "Make room on it, and go on" if is_full else "It needs a file of its own in a writable folder"
             if "malformed" in str(error):
                 advice = f"It is damaged: move it away, and give the {self._user} a new one, which knows nothing of the past"
-            if "full" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC:
-                advice = "Make room on its disk, and go on"
             raise VeniceError(f"{self._user} cannot use {str(self.path)!r}: {error}. {advice}") from error
 
 

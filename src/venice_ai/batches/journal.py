@@ -178,12 +178,13 @@ class Journal:
                     said = error and f"{error['type']}: {error['message']}"
                 except VeniceError as damage:
                     state, said = "failed", f"VeniceError: {damage}"
-                came = response, said, attempts, cost, bool(billed)
-                yield JournalRow(asked["custom_id"], state, asked["body"], *came)
+                yield JournalRow(asked["custom_id"], state, asked["body"], response, said, attempts, cost, bool(billed))
 
     def close(self) -> None:
         """Closes the file, at the end of the batches that use it; then every use is a VeniceError. May be called often."""
-        self._left_by(None)
+        self._users.discard(None)
+        if not self._users:
+            self._file.close(for_good=True)
 
     def __enter__(self) -> Self:
         return self
@@ -193,11 +194,6 @@ class Journal:
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
-
-    def _left_by(self, user: object) -> None:
-        self._users.discard(user)
-        if not self._users:
-            self._file.close(for_good=True)
 
     def _begin(self, settings: Mapping[str, str], *, private: bool) -> None:
         """A batch with these settings begins; an InvalidArgumentError if the journal has others, or is not for private ones."""
@@ -233,8 +229,8 @@ class Journal:
     def _rescue(self, changes: Sequence[Identity | Entry]) -> list[bool | None]:
         """After a failure of these changes: whether what came was kept in the room for that. Nothing is claimed."""
         kept = [False if isinstance(each, Entry) else None for each in changes]
-        self._file.give_room()
         with suppress(VeniceError):
+            self._file.keep_room(0)
             for place, each in enumerate(changes):
                 if isinstance(each, Entry):
                     (kept[place],) = self._apply([each])
@@ -322,10 +318,9 @@ class Journal:
                 database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
             return
         for name, (was, value) in other.items():
-            said = f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
-            if name == "key":
-                encrypted = f"is encrypted{' with another key' if value else ''}: give its own key or key_file"
-                said = encrypted if was else "is not encrypted: open it without a key, or give another file to what is to be"
+            key = f"is encrypted{' with another key' if value else ''}: give its own key or key_file"
+            key = key if was else "is not encrypted: open it without a key, or give another file to what is to be"
+            said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
             raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}")
 
 
