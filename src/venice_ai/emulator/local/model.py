@@ -155,8 +155,7 @@ def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> Weights:
         with suppress(OSError):  # where nothing can be written, they are shown each time
             folder.mkdir(parents=True, exist_ok=True)
             shown.touch()
-    path = joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256)
-    return Weights(path, GEMMA_ID, has_template=False)
+    return Weights(joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256), GEMMA_ID, has_template=False)
 
 
 def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
