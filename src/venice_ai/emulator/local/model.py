@@ -214,8 +214,7 @@ def _at_work(server: Callable[[Any], Any], params: Any) -> Any:
 
 def spare_cores() -> int:
     """The number of threads: one less than cores. The engine's threads spin to wait for each other: one busy core stops all."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) - 1)
 
 
 def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_tokens: int) -> Any:

@@ -166,7 +166,8 @@ class Batch(CallGate):
             self._stop(ConnectError(f"no connection for {_LOST_SECONDS:.0f} s; with its journal a batch goes on: {found}"))
         return lost
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Nobody waits here."""
 
     async def _live(self) -> None:
         """Pulls and waits for all; when it is cancelled, gives what is in flight its time, and when it is again, none."""
