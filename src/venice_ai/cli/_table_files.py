@@ -13,7 +13,7 @@ from importlib import import_module
 from itertools import chain, count, islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any, Final, NoReturn, TypeAlias
+from typing import IO, Any, Final, NoReturn, TypeAlias, cast
 
 import click
 
@@ -108,8 +108,8 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Call
             with part.open("w", encoding="utf-8", errors="replace", newline="") as file, like.open("rb") as given:
                 if delimiter := _DELIMITERS.get(path.suffix):
                     end = "\r\n" if given.readline().endswith(b"\r\n") else "\n"
-                    lines: Any = SimpleNamespace(write=lambda row: file.write(row[:-2] + end))  # with "\n" it quotes no "\r"
-                    writer = csv.writer(lines, delimiter=delimiter)
+                    own: dict[str, Callable[[str], int]] = {"write": lambda row: file.write(row[:-2] + end)}
+                    writer = csv.writer(cast("Any", SimpleNamespace(**own)), delimiter=delimiter)  # else it quotes no "\r"
                     writer.writerow(columns)
                     writer.writerows([as_text(row.get(name)) for name in columns] for row in rows())
                 else:
