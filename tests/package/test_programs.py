@@ -37,7 +37,7 @@ PROGRAM = re.compile(
 
 def is_program(code: str) -> bool:
     """Whether a block is a program that ends by itself."""
-    signs = ("venice_ai.emulator", "asyncio.run(main())", "import tool_from_function")
+    signs = ("venice_ai.emulator", "asyncio.run(main())", "import tool_from_function", "def shortened(")
     return any(sign in code for sign in signs) and "gateway.serve" not in code
 
 
