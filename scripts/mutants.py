@@ -56,7 +56,7 @@ NEAREST: dict[str, str] = {
     "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/packages.py": "cli/test_doctor.py",
-    "_core/privacy.py": "tee/test_min_privacy.py",
+    "_core/privacy.py": "rules/test_privacy.py tee/test_min_privacy.py",
     "_core/settings.py": "client/test_settings.py client/test_attempt_log.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
