@@ -105,7 +105,8 @@ NEAREST: dict[str, str] = {
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py emulator/test_enclave.py"
+        "client/test_fallbacks.py client/test_notices.py tee/test_e2ee_calls.py client/test_telemetry.py "
+        "emulator/test_enclave.py"
     ),
     "types/_html.py": "client/test_notebook_views.py",
     "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
