@@ -382,6 +382,7 @@ def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> Non
         terminal.enters("/quit")
         assert terminal.leaves() == 0
     assert said(emulator)[1].startswith("drip")
+    assert run_forked("sessions", "show").out.count("ended: stopped") == 1
 
 
 def test_what_is_typed_while_an_answer_comes_stays_separate_lines(emulator: Emulator) -> None:
@@ -474,11 +475,16 @@ def test_no_color_and_no_control_characters(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("how", [[], ["--no-stream"], ["--session", "talk"]], ids=" ".join)
-@pytest.mark.parametrize("no_color", ["", "1"], ids=["colours", "no colours"])
-def test_of_several_answers_each_is_shown_to_its_last_line(emulator: Emulator, how: list[str], no_color: str) -> None:
+@pytest.mark.parametrize("colours", [True, False], ids=["colours", "no colours"])
+def test_of_several_answers_each_is_shown_to_its_last_line(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, how: list[str], *, colours: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
     answers = [f"Answer {name} " + "and more words " * 8 + f"ends with {name}." for name in ("one", "two", "three")]
     emulator.script(completion(several(*answers)))
-    with at_terminal("chat", *how, "--param", "n=3", "hi", NO_COLOR=no_color) as terminal:
+    with at_terminal("chat", *how, "--param", "n=3", "hi") as terminal:
         shown = screen_of("".join(_raw(terminal)))
         assert terminal.process.wait() == 0
     assert [line for line in shown if line.startswith("answer ")] == [f"answer {number} of 3:" for number in (1, 2, 3)]
@@ -615,7 +621,9 @@ def test_an_interrupted_one_shot_answer_is_kept(emulator: Emulator) -> None:
         terminal.sees("drip")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.leaves() == 130
-    assert "drip" in run_forked("sessions", "show").out
+    shown = run_forked("sessions", "show").out
+    assert "drip" in shown
+    assert "ended: stopped" in shown
 
 
 def test_what_is_logged_begins_a_line_of_its_own(emulator: Emulator) -> None:

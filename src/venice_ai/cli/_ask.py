@@ -105,7 +105,7 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
             printer.response = response = await client.chat.completions.create(stream=False, **asked)
             printer.show(response)
         else:  # JSON, too, which is shown whole: what came of it is not lost when it breaks off
-            response = await _streamed(client, asked, printer)
+            printer.response = response = await _streamed(client, asked, printer)
     if options.as_json:
         _output.line(response.model_dump_json(indent=2))
     _tell(response, options)
@@ -148,13 +148,11 @@ async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: Answer
             finally:
                 printer.response = stream.partial
                 printer.end()
-            printer.response = await stream.collect()
-            return printer.response
+            return await stream.collect()
     except VeniceError as error:
         if printer.shown:
             _output.note("the answer is not whole")
         elif isinstance(error, APIResponseProcessingError) and error.partial is not None:  # it came as JSON instead, and whole
-            printer.response = error.partial
             printer.show(error.partial)
             return error.partial
         raise

@@ -147,14 +147,15 @@ class Conversation:
     def add(self, role: str, content: str | list[dict[str, Any]], attached: Sequence[str] = ()) -> None:
         self.records.append({"message": {"role": role, "content": content}, "at": time.time(), "attached": attached})
 
-    def settle(self, response: ChatCompletionResponse | None, asked: str) -> bool:
+    def settle(self, response: ChatCompletionResponse | None, asked: str, *, stopped: bool = False) -> bool:
         """Adds the answer of a model, also a part of one, and keeps both; without any, takes the question back and is false."""
         message = response.choices[0].message.model_dump() if response is not None and response.choices else {}
         if response is None or not any(message.get(part) for part in ("content", "tool_calls", "reasoning_content")):
             self.records.pop()
             return False
         told = {"level": response.attestation and response.attestation.level, "cost_usd": getattr(response.cost, "usd", None)}
-        told |= {"tokens": response.usage and response.usage.total_tokens, "finish_reason": response.finish_reason}
+        told["tokens"] = response.usage and response.usage.total_tokens
+        told["finish_reason"] = response.finish_reason or ("stopped" if stopped else None)
         told["others"] = [choice.message.model_dump() for choice in response.choices[1:]]  # the first is sent again
         record = {"message": message | {"role": "assistant"}, "at": time.time(), "asked": asked, "model": response.model}
         self.records.append(record | told)

@@ -70,6 +70,7 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     ("; token=True makes one", "; leave out --token and --no-token, and one is made"),
     (r"path='(.*)' is something else than the file of a session file.*", r"\1 is no file of sessions; move it to begin anew"),
     ("and give the session file a new one, which knows nothing of the past", "to begin anew"),
+    (r"(cannot connect to \S+\.(?:nvidia|intel)\.com: .*?)\. Is base_url right.*?\?", r"\1"),
     ("base_url", "--base-url"),
     ("expected_completion_tokens", "--expected"),
     ("(?<!--param )max_completion_tokens", "--max-tokens"),

@@ -54,7 +54,7 @@ def join(words: Sequence[str], stdin: str) -> str:
 
 
 def part_of(given: str, *, sealed: bool = False) -> dict[str, Any]:
-    """The part of a message for a file, an address, or what is piped; an error if it is none, or cannot be encrypted."""
+    """The part of a message for a file, an address, or what is piped; an error for what cannot be one, or is not encrypted."""
     from .. import helpers  # a question alone does without it
 
     if (path := Path(given)).parent.name == "fd" and given not in STDIN and path.is_fifo():  # of a shell's <(command)
@@ -72,8 +72,7 @@ def part_of(given: str, *, sealed: bool = False) -> dict[str, Any]:
 
 
 def with_parts(said: str | list[dict[str, Any]], parts: Collection[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    said_in_parts = [{"type": "text", "text": said}] * bool(said) if isinstance(said, str) else said
-    return [*said_in_parts, *parts] if parts else said
+    return [*([{"type": "text", "text": said}] * bool(said) if isinstance(said, str) else said), *parts] if parts else said
 
 
 def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:

@@ -95,13 +95,14 @@ class _Talk:
         """Asks something with attachments; without any answer these are attached to the next message again."""
         self.conversation.add("user", with_parts(said, parts.values()), [*parts])
         screen, self.failed = best_printer(reasoning=self.options.reasoning), None
-        self.parts = {} if parts is self.parts else self.parts
+        self.parts, stopped = {} if parts is self.parts else self.parts, False
         try:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
         except (VeniceError, click.UsageError, KeyboardInterrupt) as error:
+            stopped = isinstance(error, KeyboardInterrupt)
             _output.note(in_our_words(error) or "stopped")  # Ctrl-C says nothing of itself
         finally:
-            if not self.conversation.settle(screen.response, screen.asked):
+            if not self.conversation.settle(screen.response, screen.asked, stopped=stopped):
                 self.failed, self.parts = said, parts | self.parts
         if self.failed is not None and self.parts:
             _output.note(self.attach(""))

@@ -117,7 +117,7 @@ def _answer(connection: _options.Connection, options: AskOptions, conversation: 
         vars(stopped)["partial"] = printer.response
         raise
     finally:  # after Ctrl-C, too: what came is kept
-        conversation.settle(printer.response, printer.asked)
+        conversation.settle(printer.response, printer.asked, stopped=isinstance(sys.exception(), KeyboardInterrupt))
 
 
 def parameters(given: Iterable[str], named: Mapping[str, Any]) -> dict[str, Any]:
