@@ -924,7 +924,7 @@ def test_an_answer_that_does_not_fit_is_counted_apart_and_its_text_is_in_out(emu
     fits, unusable, refused = read(Path("reviews.out.csv"))
     assert list(fits) == ["id", "text", "label", "stars", "error", "raw_answer"]
     assert (fits["raw_answer"], unusable["raw_answer"], refused["raw_answer"]) == ("", '{"label": "good"}', "")
-    assert unusable["error"] == "OutputInvalidError: the answer does not fit Answer; it is in raw_answer. stars: Field required"
+    assert unusable["error"] == "OutputInvalidError: the answer does not fit answer; it is in raw_answer. stars: Field required"
     status = here("batch", "--status", "reviews.out.csv").out.splitlines()
     assert status[0].startswith("begun: 3, answered: 1, failed: 1, unusable: 1, in flight: 0, open: 0, cost usd: 0.0")
     assert len(status) == 3
