@@ -38,10 +38,6 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-# It has no types, and the type checkers do without it.
-syntax: Any = import_module("cosmic_ray.ast")
-plugins: Any = import_module("cosmic_ray.plugins")
-
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path("src") / "venice_ai"
 WANTED = 0.92
@@ -57,11 +53,11 @@ NEAREST: dict[str, str] = {
         "sync/test_sync.py"
     ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
-    "_core/json_values.py": "client/test_secrets.py emulator/test_answers.py emulator/test_contract.py",
+    "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/packages.py": "cli/test_doctor.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
-    "_core/settings.py": "client/test_settings.py",
+    "_core/settings.py": "client/test_settings.py client/test_attempt_log.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
     "_limits/account.py": "rules/test_account.py rules/test_rate_share.py client/test_limits.py",
@@ -70,66 +66,79 @@ NEAREST: dict[str, str] = {
     "_limits/rate_limiter.py": "rules/test_rate_limiter.py rules/test_circuit_breaker.py client/test_limits.py",
     "_limits/upper_bound.py": "rules/test_budget.py client/test_budget.py",
     "_limits/window.py": "rules/test_rate_limiter.py rules/test_failure_budget.py rules/test_circuit_breaker.py",
-    "_structured/columns.py": "client/test_ray_mapper.py cli/test_batch_rows.py cli/test_batch.py",
+    "_structured/columns.py": "cli/test_batch_rows.py client/test_ray_mapper.py cli/test_batch.py",
     "_structured/growing_object.py": "client/test_stream_parse.py",
     "_structured/read_output.py": "client/test_parse.py client/test_reasks.py client/test_stream_parse.py",
     "_structured/strict_schema.py": "rules/test_schema.py client/test_formats.py rules/test_schema_hypothesis.py",
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
-        "client/test_stream_errors.py rules/test_repeats.py client/test_telemetry.py"
+        "client/test_stream_errors.py rules/test_repeats.py tee/test_session.py client/test_telemetry.py"
     ),
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": (
         "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py rules/test_repeats.py"
     ),
     "_wire/reply_body.py": (
-        "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
+        "rules/test_reply_body.py rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_retries.py"
     ),
-    "_wire/request_body.py": "client/test_requests.py client/test_formats.py client/test_messages.py client/test_settings.py",
-    "_wire/content_coding.py": "rules/test_decoding.py",
+    "_wire/request_body.py": (
+        "rules/test_invalid_values.py client/test_requests.py client/test_formats.py client/test_messages.py "
+        "client/test_settings.py"
+    ),
+    "_wire/content_coding.py": "rules/test_decoding.py client/test_mislabelled_replies.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
-    "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",
-    "_wire/json_text.py": "client/test_completion_fixtures.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
-    "_wire/notices.py": "client/test_notices.py",
-    "_wire/repeated_events.py": "rules/test_repeats.py",
+    "_wire/invalid_values.py": "rules/test_invalid_values.py client/test_returned.py client/test_requests.py",
+    "_wire/json_text.py": (
+        "rules/test_surrogates.py client/test_completion_fixtures.py client/test_sse_fixtures.py "
+        "client/test_mislabelled_replies.py"
+    ),
+    "_wire/notices.py": "client/test_notices.py client/test_meta.py",
+    "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": (
-        "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py tee/test_e2ee_calls.py"
+        "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
+        "tee/test_session.py tee/test_e2ee_calls.py"
     ),
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "client/test_fallbacks.py tee/test_e2ee_calls.py"
+        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py emulator/test_enclave.py"
     ),
+    "types/_html.py": "client/test_notebook_views.py",
+    "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
+    "types/api/returned.py": "client/test_returned.py client/test_messages.py",
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
+    "types/response_meta.py": "client/test_meta.py client/test_notices.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
     "tools/sealed_form.py": "rules/test_sealed_form.py tee/test_sealed_tools.py",
+    "tools/function_schema.py": "rules/test_tool_from_function.py",
+    "tools/parameters.py": "rules/test_tool_from_function.py",
     "tools/": (
         "rules/test_tool_from_function.py rules/test_tool_loop.py client/test_run_with_tools.py client/test_tool_approval.py"
     ),
     "tee/aci.py": "tee/test_aci.py tee/test_session.py",
     "tee/attestation.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_report.py",
     "tee/canonical.py": "tee/test_aci.py",
-    "tee/checks.py": "tee/test_report.py tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
+    "tee/checks.py": "tee/test_checks.py tee/test_report.py tee/test_attestation.py",
     "tee/certificates.py": "tee/test_quote.py tee/test_gpu.py tee/test_nras.py tee/test_collateral.py",
     "tee/collateral.py": "tee/test_collateral.py tee/test_collateral_fetcher.py",
     "tee/crypto.py": "tee/test_crypto.py",
     "tee/curve.py": "tee/test_crypto.py tee/test_aci.py",
     "tee/eventlog.py": "tee/test_eventlog.py tee/test_attestation.py tee/test_long_evidence.py",
-    "tee/evidence_file.py": "cli/test_attest.py",
+    "tee/evidence_file.py": "tee/test_evidence_file.py cli/test_attest.py",
     "tee/gpu.py": "tee/test_gpu.py tee/test_attack_table.py",
     "tee/keccak.py": "tee/test_keccak.py",
     "tee/nras.py": "tee/test_nras.py",
     "tee/quote.py": "tee/test_quote.py tee/test_attestation.py",
-    "tee/sealing.py": "batches/test_journal.py cli/test_sessions.py",
+    "tee/sealing.py": "rules/test_sealing.py batches/test_journal.py",
     "tee/session.py": "tee/test_session.py",
     "tee/signature.py": "tee/test_signature.py",
     "tee/stricter.py": "tee/test_stricter.py",
-    "tee/workload.py": "tee/test_parts.py tee/test_attestation.py tee/test_attack_table.py",
+    "tee/workload.py": "tee/test_workload.py tee/test_parts.py tee/test_attestation.py tee/test_attack_table.py",
 }
 
 PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
@@ -189,8 +198,13 @@ def tests_of(module: str) -> list[str]:
     return [f"tests/{name}" for name in NEAREST.get(module, NEAREST.get(folder, "")).split()]
 
 
-def pure_modules(only: str) -> list[str]:
-    root = REPOSITORY / PACKAGE
+def cosmic_ray(part: str) -> Any:
+    """A module of the library that makes mutants. It has no types, and all but the drawing of mutants does without it."""
+    return import_module(f"cosmic_ray.{part}")
+
+
+def pure_modules(only: str = "", root: Path = REPOSITORY / PACKAGE) -> list[str]:
+    """The modules that are judged; `only` is a part of their paths. One in `PURE` for which no tests are named ends the run."""
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.name != "__init__.py")
     unnamed = [name for name in names if name.startswith(PURE) and not tests_of(name) and name not in ACTING]
     if unnamed:
@@ -202,10 +216,11 @@ def places(module: str) -> Iterator[Place]:
     """Every place of a module at which an operator of cosmic-ray makes a change that can matter."""
     source = (REPOSITORY / PACKAGE / module).read_text("utf-8")
     silent = unexecuted(ast.parse(source))
+    plugins = cosmic_ray("plugins")
     operators: dict[str, Any] = {name: plugins.get_operator(name) for name in plugins.operator_names() if name not in ALIKE}
     made = {name: operator() for name, operator in operators.items() if not operator.arguments()}
     found: dict[tuple[int, int], list[tuple[str, int, int]]] = {}
-    for number, node in enumerate(syntax_nodes(syntax.get_ast(source))):
+    for number, node in enumerate(syntax_nodes(cosmic_ray("ast").get_ast(source))):
         if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION or is_marker(node):
             continue
         for name, operator in made.items():
@@ -217,7 +232,7 @@ def places(module: str) -> Iterator[Place]:
 
 
 def syntax_nodes(tree: Any) -> list[Any]:
-    return list(syntax.ast_nodes(tree))
+    return list(cosmic_ray("ast").ast_nodes(tree))
 
 
 def is_marker(node: Any) -> bool:
@@ -257,10 +272,10 @@ def made(place: Place, chance: random.Random) -> Mutant | None:
 
 def with_change(source: str, name: str, number: int, index: int) -> str | None:
     """The source with one change; None for one that the operator cannot make."""
-    tree = syntax.get_ast(source)
+    tree = cosmic_ray("ast").get_ast(source)
     node = syntax_nodes(tree)[number]
     parent = node.parent
-    operator = plugins.get_operator(name)
+    operator = cosmic_ray("plugins").get_operator(name)
     try:
         changed = operator().mutate(node, index)
     except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone

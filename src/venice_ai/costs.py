@@ -126,8 +126,6 @@ def estimate_completion_cost(
     """
     check_numbers("estimated_completion_tokens", estimated_completion_tokens, tokens_per_word)
     pricing = None if model_pricing is None else ModelPricing.model_validate(model_pricing)
-    if _rates(pricing, 0) is None:
-        return {"usd": Decimal("0.00")}
     return {"usd": sum(_cost(pricing, int(len(prompt.split()) * tokens_per_word), estimated_completion_tokens), Decimal(0))}
 
 
@@ -140,7 +138,7 @@ def check_numbers(name: str, tokens: object, tokens_per_word: object) -> None:
 
 
 def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: int) -> tuple[Decimal, Decimal]:
-    into, out = _rates(pricing, prompt_tokens) or (Decimal(0), Decimal(0))
+    into, out = _rates(pricing, prompt_tokens) or (Decimal("0.00"), Decimal("0.00"))
     return prompt_tokens * into / _MILLION, completion_tokens * out / _MILLION
 
 

@@ -266,8 +266,6 @@ class ChunkReader:
             while not self._at_end:
                 await self._head_piece()
         except StreamTimeoutError as error:
-            if self._call is None or not self._call.falls_back(error):
-                raise
             return error  # another model may be asked
         return self.errors.instead_of_stream(labelled=labelled)
 

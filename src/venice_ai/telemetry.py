@@ -92,8 +92,7 @@ class Telemetry:
             if (name := self._names[metric]) != "-":
                 kind = told.removeprefix("gen_ai.usage.").removesuffix("_tokens")  # where input and output are one metric
                 more = {"gen_ai.token.type": kind} if name == "gen_ai.client.token.usage" else {}
-                histogram = meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds)
-                self.meters.append((told, histogram, more))
+                self.meters.append((told, meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds), more))
         self._common = lru_cache(maxsize=256)(self._common_told)
 
     def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> OpenSpan:

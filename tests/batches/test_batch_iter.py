@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import BaseModel
@@ -22,6 +23,7 @@ from venice_ai import (
     Budget,
     BudgetExceededError,
     ChatCompletionResponse,
+    ConnectError,
     InvalidArgumentError,
     InvalidRequestError,
     Journal,
@@ -31,7 +33,7 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
-from venice_ai.emulator import Emulator, echo, error, text, text_model, tool_call
+from venice_ai.emulator import Emulator, completion, echo, error, serve, text, text_model, tool_call
 from venice_ai.resources.chat import ChatCompletions
 from venice_ai.transport import Reply, Request
 
@@ -667,6 +669,45 @@ async def test_the_budget_of_the_client_ends_the_batch_too() -> None:
     assert seen > 0
 
 
+# -- what an answer cost -------------------------------------------------------------------------------------------------
+
+
+def without_cost(words: str, *, usage: bool = True) -> Any:
+    message = {"role": "assistant", "content": words}
+    told = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    return completion({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, **told})
+
+
+async def test_a_reply_without_a_cost_costs_what_its_usage_does_by_the_catalogue(tmp_path: Path) -> None:
+    transport = watched(without_cost("a"), without_cost("b"), models=[text_model("m", input=2.0, output=10.0)])
+    told: list[BatchProgress] = []
+    with Journal(tmp_path / "j") as journal:
+        options: dict[str, Any] = {"journal": journal, "max_concurrency": 1, "on_progress": told.append}
+        found = await items(client_of(transport), priced(3), **options)
+        expected = 1_000 * 2.0e-6 + 200 * 10.0e-6
+        assert [item.cost_usd for item in found[:2]] == [pytest.approx(expected)] * 2
+        assert told[1].cost_usd == pytest.approx(2 * expected)
+        assert [row.cost_usd for row in journal.rows()][:2] == [pytest.approx(expected)] * 2
+    assert sum(request.method == "GET" for request in transport.server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "usage"),
+    [pytest.param("m", False, id="no usage"), pytest.param("of-another-catalogue", True, id="a model without prices")],
+)
+async def test_a_cost_that_nothing_tells_is_none(tmp_path: Path, model: str, *, usage: bool) -> None:
+    unpriced = text_model("of-another-catalogue")
+    del unpriced["model_spec"]["pricing"]
+    steps = [without_cost("a", usage=usage), without_cost("b", usage=usage)]
+    transport = watched(*steps, models=[text_model("m"), unpriced])
+    with Journal(tmp_path / "j") as journal:
+        requests = [{**request, "model": model} for request in numbered(2)]
+        found = await items(client_of(transport), requests, journal=journal)
+        assert [(item.error, item.cost_usd) for item in found] == [(None, None)] * 2
+        assert journal.counts().cost_usd == 0
+
+
 # -- leaving -------------------------------------------------------------------------------------------------------------
 
 
@@ -768,6 +809,96 @@ async def test_a_disk_that_fills_up_stops_the_sending_and_loses_nothing(tmp_path
     assert {item.custom_id for item in found if item.maybe_billed_before} == lost
 
 
+# -- a server that vanishes ----------------------------------------------------------------------------------------------
+
+
+class Vanishing(Watched):
+    """Answers some requests, and then cannot be reached until a time."""
+
+    def __init__(self, answers: int, until: float) -> None:
+        super().__init__(Emulator())
+        self.server.always(echo())
+        self.answers, self.until = answers, until
+        self.refused: list[float] = []
+        """When."""
+
+    async def send(self, request: Request) -> Reply:
+        now = self.server.clock.now()
+        if request.body and sum(self.prompts.values()) >= self.answers and now < self.until:
+            self.refused.append(now)
+            raise ConnectError("127.0.0.1 refused the connection")
+        return await super().send(request)
+
+
+@pytest.mark.parametrize("limits", [False, True])
+async def test_a_server_that_comes_back_within_a_minute_costs_no_row(tmp_path: Path, *, limits: bool) -> None:
+    transport = Vanishing(answers=30, until=50.0)
+    client = client_of(transport, limits=limits, max_retries=2, clock=transport.server.clock)
+    with Journal(tmp_path / "j") as journal:
+        found = await items(client, numbered(100), journal=journal, max_concurrency=5)
+    assert texts(found) == [f"question {n}" for n in range(100)]
+    assert {(item.attempts, item.kept) for item in found} == {(1, True)}
+    assert set(transport.prompts.values()) == {1}
+    assert len(transport.refused) <= 5 * 30
+
+
+@pytest.mark.parametrize("limits", [False, True])
+async def test_a_server_that_stays_away_ends_the_batch_and_burns_no_row(tmp_path: Path, *, limits: bool) -> None:
+    transport, seen = Vanishing(answers=30, until=1e9), list[BatchItem[Any]]()
+    client = client_of(transport, limits=limits, max_retries=2, clock=transport.server.clock)
+    with Journal(tmp_path / "j") as journal:
+        with pytest.raises(
+            ConnectError, match=r"no connection for 60 s; with its journal a batch goes on: .*refused the connection"
+        ):
+            async for item in client.chat.completions.batch_iter(numbered(100), journal=journal, max_concurrency=5):
+                seen.append(item)
+        assert [item.error for item in seen] == [None] * 30
+        assert 60 <= transport.refused[-1] - transport.refused[0] < 75
+        rows = list(journal.rows())
+        assert Counter(row.state for row in rows) == {"answered": 30, "open": 5}
+        assert {row.attempts for row in rows if row.state == "open"} == {0}
+        transport.until = 0.0
+        found = await items(client, numbered(100), journal=journal)
+    assert texts(found) == [f"question {n}" for n in range(100)]
+    assert not any(item.maybe_billed_before for item in found)
+
+
+async def test_without_retries_a_server_that_vanishes_is_not_waited_for(tmp_path: Path) -> None:
+    transport = Vanishing(answers=3, until=1e9)
+    with Journal(tmp_path / "j") as journal:
+        found = await items(client_of(transport), numbered(6), journal=journal, max_concurrency=1, ordered=True)
+        assert [type(item.error) for item in found] == [type(None)] * 3 + [ConnectError] * 3
+        assert journal.counts().open == 3
+
+
+async def test_a_server_on_a_socket_is_waited_for_until_it_is_there_again(tmp_path: Path) -> None:
+    emulator, url, gone = Emulator(), asyncio.get_running_loop().create_future(), asyncio.Event()
+    emulator.always(echo())
+
+    async def server() -> None:
+        async with serve(emulator) as first:
+            url.set_result(first.url)
+            await gone.wait()
+        await asyncio.sleep(1.5)
+        async with serve(emulator, port=urlsplit(first.url).port or 0):
+            await asyncio.sleep(60)
+
+    serving = asyncio.ensure_future(server())
+    found = list[BatchItem[Any]]()
+    async with asyncio.timeout(60), VeniceClient(api_key="any", base_url=await url) as client:
+        with Journal(tmp_path / "j") as journal:
+            async for item in client.chat.completions.batch_iter(numbered(60), journal=journal, max_concurrency=2):
+                found += [item]
+                if item.index == 20:
+                    gone.set()
+    serving.cancel()
+    await asyncio.wait((serving,))
+    lost = [item for item in found if item.error is not None]
+    assert len(lost) <= 2, "what was on the wire when it went"
+    assert not any(isinstance(item.error, ConnectError) for item in lost)
+    assert len(found) == 60
+
+
 # -- the synchronous client ----------------------------------------------------------------------------------------------
 
 
@@ -820,6 +951,47 @@ async def test_the_error_of_a_batch_carries_what_was_answered() -> None:
         )
     assert {index: response.text for index, response in caught.value.results.items()} == {0: "a", 1: "b"}
     assert told == {0: caught.value.results[0], 1: caught.value.results[1], 2: caught.value}
+
+
+@pytest.mark.parametrize("wrong", [LookupError("mine"), VeniceError("mine, too")], ids=["any", "ours"])
+async def test_what_came_before_and_with_a_hook_that_raises_is_in_its_error(wrong: Exception) -> None:
+    transport, told = watched(seconds=BUSY_SECONDS), list[int]()
+
+    def broken(index: int, _: object) -> None:
+        told.append(index)
+        if index == 1:
+            raise wrong
+
+    with pytest.raises(type(wrong), match="mine") as caught:
+        await client_of(transport).chat.completions.batch([ask(n) for n in range(20)], max_concurrency=3, on_result=broken)
+    sent = sum(transport.prompts.values())
+    results: dict[int, ChatCompletionResponse] = cast("Any", caught.value).results
+    assert {index: response.text for index, response in results.items()} == {index: f"{index}" for index in range(sent)}
+    assert told == [0, 1], "it is not called again"
+    assert sent <= 4, "nothing begins after it has raised"
+
+
+async def test_a_hook_that_raises_lets_what_is_in_flight_come() -> None:
+    transport = watched(text("first"), always=text("slow", delay=BUSY_SECONDS))
+
+    def broken(*_: object) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError) as caught:
+        await client_of(transport).chat.completions.batch([ask(n) for n in range(9)], max_concurrency=3, on_result=broken)
+    assert sorted(cast("Any", caught.value).results) == [0, 1, 2]
+    assert sum(transport.prompts.values()) == 3
+
+
+@pytest.mark.parametrize("hook", [5, "print"])
+async def test_what_is_no_function_is_no_hook(hook: Any) -> None:
+    transport = watched()
+    client = client_of(transport)
+    with pytest.raises(TypeError, match=r"on_progress=.* cannot be called: give a function"):
+        client.chat.completions.batch_iter(numbered(1), on_progress=hook)
+    with pytest.raises(TypeError, match=r"on_result=.* cannot be called: give a function"):
+        await client.chat.completions.batch([ask("one")], on_result=hook)
+    assert not transport.prompts
 
 
 async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.plug import plug
-from venice_ai import Journal
+from venice_ai import Journal, VeniceClient, VeniceError
 from venice_ai.emulator import Emulator, echo, serve
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
@@ -120,6 +121,52 @@ async def test_a_second_ctrl_c_drops_what_is_in_flight(program: str, tmp_path: P
         assert counts.answered >= emulator.free - PLACES
         assert counts.in_flight == 0
         assert counts.open == PLACES
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Generator[Path]:
+    """A file system of its own, of so many bytes."""
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Leaves no byte of a disk free."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(65_536)):
+            pass
+
+
+async def test_a_full_disk_under_the_journal_keeps_every_answer_that_is_in_flight(tmp_path: Path) -> None:
+    emulator, places = Held(free=20), 64
+    requests: list[dict[str, Any]]
+    requests = [{"model": "default", "messages": f"question {n} {'long ' * 300}", "custom_id": f"{n}"} for n in range(200)]
+    with small_disk(tmp_path / "disk", "16m") as disk, Journal(disk / "j") as journal:
+        async with VeniceClient(api_key="k", transport=emulator.transport(), limits=False) as client:
+            items = client.chat.completions.batch_iter(requests, journal=journal, max_concurrency=places)
+            seen = [await anext(items) for _ in range(20)]
+            while sum(emulator.prompts.values()) < emulator.free + places:
+                await asyncio.sleep(0.01)
+            fill(disk / "other")
+            emulator.let_go.set()
+            with pytest.raises(VeniceError, match=r"full.* Make room on it, and go on"):
+                async for item in items:
+                    seen += [item]
+        assert {item.kept for item in seen} == {True}
+        assert len(seen) == sum(emulator.prompts.values()) == emulator.free + places, "nothing was sent after that"
+        assert journal.counts().answered == len(seen)
+        with pytest.raises(VeniceError, match=r"disk is full\. Make room on it"):
+            journal._begin(journal.settings, private=False)
+        (disk / "other").unlink()
+        async with VeniceClient(api_key="k", transport=emulator.transport(), limits=False) as client:
+            found = [item async for item in client.chat.completions.batch_iter(requests, journal=journal)]
+        assert len(found) == 200
+    assert set(emulator.prompts.values()) == {1}
 
 
 @pytest.mark.parametrize(("kills", "amount"), [(10, 400), pytest.param(50, 2_000, marks=pytest.mark.more)])

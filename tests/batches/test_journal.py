@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pydoc
+import re
 import sqlite3
 import subprocess
 import sys
@@ -39,7 +41,7 @@ def keep(found: Entry, state: State = "answered", words: str = "yes", *, billed:
 
 
 def claim(journal: Journal, number: int) -> Entry:
-    (found,) = journal.apply([asked(number)])
+    (found,) = journal._apply([asked(number)])
     assert isinstance(found, Entry)
     return found
 
@@ -49,8 +51,8 @@ def test_another_body_differs_in_every_state(tmp_path: Path, state: State) -> No
     with Journal(tmp_path / "j") as journal:
         found = claim(journal, 1)
         if state != "in_flight":
-            journal.apply([keep(found, state)])
-        (again,) = journal.apply([asked(2)._replace(key=asked(1).key)])
+            journal._apply([keep(found, state)])
+        (again,) = journal._apply([asked(2)._replace(key=asked(1).key)])
         assert again.what == "differs"
 
 
@@ -106,7 +108,7 @@ class Owners(RuleBasedStateMachine):
     def is_answered(self, number: int, words: str) -> None:
         if number in self.flying:
             owner, found = self.flying.pop(number)
-            assert self.journals[owner].apply([keep(found, words=words)]) == [True]
+            assert self.journals[owner]._apply([keep(found, words=words)]) == [True]
             self.answers[number] = words
 
     @rule(number=IDS, billed=st.booleans())
@@ -114,7 +116,7 @@ class Owners(RuleBasedStateMachine):
         if number in self.flying:
             owner, found = self.flying.pop(number)
             outcome = record(None, VeniceError("no"))
-            assert self.journals[owner].apply([Entry("failed", found.row, billed, 1, None, outcome)]) == [True]
+            assert self.journals[owner]._apply([Entry("failed", found.row, billed, 1, None, outcome)]) == [True]
             self.failed.add(number)
             self.doubtful |= {number} if billed else set()
 
@@ -122,13 +124,13 @@ class Owners(RuleBasedStateMachine):
     def is_given_back(self, number: int, billed: bool) -> None:
         if number in self.flying:
             owner, found = self.flying.pop(number)
-            assert self.journals[owner].apply([keep(found, "open", billed=billed)]) == [True]
+            assert self.journals[owner]._apply([keep(found, "open", billed=billed)]) == [True]
             self.doubtful |= {number} if billed else set()
 
     @rule(owner=OWNERS, number=IDS)
     def keeps_what_is_not_its_own(self, owner: int, number: int) -> None:
         if number in self.flying and self.flying[number][0] != owner:
-            assert self.journal(owner).apply([keep(self.flying[number][1])]) == [False]
+            assert self.journal(owner)._apply([keep(self.flying[number][1])]) == [False]
 
     @rule(owner=OWNERS)
     def dies(self, owner: int) -> None:
@@ -143,7 +145,7 @@ class Owners(RuleBasedStateMachine):
     def tries_again_what_failed(self, owner: int) -> None:
         self.journal(owner)
         with Journal(self.path, retry_failed=True) as journal:
-            journal.begin({"base_url": "here"}, private=False)
+            journal._begin({"base_url": "here"}, private=False)
         self.failed.clear()
 
     @invariant()
@@ -206,7 +208,7 @@ def test_two_journals_on_one_path_in_one_process_share_it(tmp_path: Path) -> Non
     with Journal(tmp_path / "j") as one, Journal(tmp_path / "j") as other:
         found = claim(one, 1)
         assert claim(other, 1).what == "in_flight"
-        one.apply([keep(found)])
+        one._apply([keep(found)])
         assert claim(other, 1).what == "answered"
 
 
@@ -283,23 +285,23 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_other_settings_are_refused_with_the_difference_named(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
-        journal.begin({"base_url": "https://one", "response_format": ""}, private=False)
-        journal.apply([keep(claim(journal, 1))])
+        journal._begin({"base_url": "https://one", "response_format": ""}, private=False)
+        journal._apply([keep(claim(journal, 1))])
         with pytest.raises(InvalidArgumentError, match="base_url='https://one', not with 'https://two'"):
-            journal.begin({"base_url": "https://two", "response_format": ""}, private=False)
+            journal._begin({"base_url": "https://two", "response_format": ""}, private=False)
         with pytest.raises(InvalidArgumentError, match="response_format='', not with 'Person"):
-            journal.begin({"base_url": "https://one", "response_format": "Person (1a)"}, private=False)
+            journal._begin({"base_url": "https://one", "response_format": "Person (1a)"}, private=False)
         assert journal.settings == {"base_url": "https://one", "response_format": ""}
 
 
 def test_requests_in_flight_keep_the_settings_of_their_batch(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
-        journal.begin({"base_url": "https://one"}, private=False)
+        journal._begin({"base_url": "https://one"}, private=False)
         found = claim(journal, 1)
         with pytest.raises(InvalidArgumentError, match="base_url='https://one', not with 'https://two'"):
-            journal.begin({"base_url": "https://two"}, private=False)
-        journal.apply([keep(found, "open")])
-        journal.begin({"base_url": "https://two"}, private=False)
+            journal._begin({"base_url": "https://two"}, private=False)
+        journal._apply([keep(found, "open")])
+        journal._begin({"base_url": "https://two"}, private=False)
         assert journal.settings == {"base_url": "https://two"}
 
 
@@ -308,7 +310,7 @@ def test_requests_in_flight_keep_the_settings_of_their_batch(tmp_path: Path) -> 
 )
 def test_rows_give_an_entry_that_cannot_be_read_as_failed_among_the_others(tmp_path: Path, damage: str) -> None:
     with Journal(tmp_path / "j") as journal:
-        journal.apply([keep(claim(journal, number)) for number in range(3)])
+        journal._apply([keep(claim(journal, number)) for number in range(3)])
         with sqlite3.connect(tmp_path / "j") as database:
             database.execute(f"{damage} WHERE id = 2")
         rows = list(journal.rows())
@@ -316,6 +318,38 @@ def test_rows_give_an_entry_that_cannot_be_read_as_failed_among_the_others(tmp_p
     assert rows[1].error is not None
     assert rows[1].error.startswith("VeniceError: entry 2 of the journal cannot be read")
     assert [row.custom_id for row in (rows[0], rows[2])] == ["id-0", "id-2"]
+
+
+@pytest.mark.parametrize("column", ["request", "outcome"])
+def test_a_flipped_bit_within_a_text_is_told_and_never_taken_for_what_was_said(tmp_path: Path, column: str) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal._apply([keep(claim(journal, 1), words="7 dollars")])
+        with sqlite3.connect(tmp_path / "j") as database:
+            (kept,) = database.execute(f"SELECT {column} FROM contents").fetchone()
+        for place in range(len(kept)):
+            damaged = bytearray(kept)
+            damaged[place] ^= 1
+            with sqlite3.connect(tmp_path / "j") as database:
+                database.execute(f"UPDATE contents SET {column} = ?", (damaged,))
+            (row,) = journal.rows()
+            assert row.state == "failed", damaged
+            assert row.error is not None
+            assert "the file is damaged" in row.error
+            if column == "outcome":
+                with pytest.raises(VeniceError, match="the file is damaged"):
+                    journal._before(claim(journal, 1))
+
+
+def test_a_journal_of_a_release_without_checksums_gives_what_it_holds(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal._apply([keep(claim(journal, number), words="of old") for number in range(3)])
+        with sqlite3.connect(tmp_path / "j") as database:
+            for column in ("request", "outcome"):
+                database.execute(f"UPDATE contents SET {column} = substr({column}, 1, length({column}) - 5)")
+            (plain,) = database.execute("SELECT outcome FROM contents").fetchone()
+        assert plain.endswith(b"}")
+        assert [row.response and row.response.text for row in journal.rows()] == ["of old"] * 3
+        assert journal._before(claim(journal, 1)).text == "of old"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
@@ -337,9 +371,9 @@ def test_a_new_journal_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
 def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: Path) -> None:
     key = os.urandom(32)
     with Journal(tmp_path / "j", key=key) as journal:
-        named = journal.identity("id-1", {"model": "m", "messages": [{"role": "user", "content": "the secret prompt"}]})
-        (found,) = journal.apply([named])
-        journal.apply([keep(found, words="the secret answer")])
+        named = journal._identity("id-1", {"model": "m", "messages": [{"role": "user", "content": "the secret prompt"}]})
+        (found,) = journal._apply([named])
+        journal._apply([keep(found, words="the secret answer")])
         (row,) = journal.rows()
     assert row.response is not None
     assert row.response.text == "the secret answer"
@@ -347,30 +381,36 @@ def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: P
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"secret" not in held
     assert b"id-1" not in held
-    assert identity(None, {"model": "m"}).digest != journal.identity(None, {"model": "m"}).digest
+    assert identity(None, {"model": "m"}).digest != journal._identity(None, {"model": "m"}).digest
 
 
-@pytest.mark.parametrize("other", [os.urandom(32), None], ids=["another key", "no key"])
-def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        pytest.param(os.urandom(32), "is encrypted with another key: give its own key or key_file", id="another key"),
+        pytest.param(None, "is encrypted: give its own key or key_file", id="no key"),
+    ],
+)
+def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None, said: str) -> None:
     Journal(tmp_path / "j", key=os.urandom(32)).close()
-    with pytest.raises(InvalidArgumentError, match="is encrypted: give its own key or key_file"):
+    with pytest.raises(InvalidArgumentError, match=said):
         Journal(tmp_path / "j", key=other)
 
 
 def test_a_journal_in_clear_takes_no_key(tmp_path: Path) -> None:
     Journal(tmp_path / "j").close()
-    with pytest.raises(InvalidArgumentError, match="not encrypted"):
+    with pytest.raises(InvalidArgumentError, match="is not encrypted: open it without a key, or give another file"):
         Journal(tmp_path / "j", key=os.urandom(32))
 
 
 def test_an_answer_that_was_moved_to_another_row_does_not_open(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", key=os.urandom(32)) as journal:
-        found = journal.apply([asked(number) for number in (1, 2)])
-        journal.apply([keep(each) for each in found])
+        found = journal._apply([asked(number) for number in (1, 2)])
+        journal._apply([keep(each) for each in found])
         with sqlite3.connect(tmp_path / "j") as database:
             database.execute("UPDATE contents SET outcome = (SELECT outcome FROM contents WHERE id = 2) WHERE id = 1")
         with pytest.raises(VeniceError, match=r"entry 1 .* was changed"):
-            journal.before(claim(journal, 1))
+            journal._before(claim(journal, 1))
 
 
 def test_a_key_file_is_made_for_its_owner_alone_and_used_again(tmp_path: Path) -> None:
@@ -387,6 +427,22 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(InvalidArgumentError, match="chmod 600"):
         Journal(tmp_path / "j", key_file=path)
+
+
+@pytest.mark.parametrize("content", ["", "my secret key", "ab" * 31, "ab" * 33, "g" * 64, "\u20ac"])
+def test_a_file_that_holds_no_key_is_no_key_file_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "key"
+    path.touch(0o600)
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidArgumentError, match=r"64 hexadecimal digits|must be 32 bytes"):
+        Journal(tmp_path / "j", key_file=path)
+    assert path.read_text("utf-8") == content
+
+
+def test_help_shows_of_a_journal_what_its_user_needs() -> None:
+    shown = pydoc.plain(pydoc.render_doc(Journal))
+    methods = set(re.findall(r"^ \|  (\w+)\(", shown, re.MULTILINE))
+    assert {name for name in methods if not name.startswith("__")} == {"Journal", "close", "counts", "rows"}
 
 
 @pytest.mark.parametrize(("key", "key_file"), [(b"short", None), ("a" * 32, None), (os.urandom(32), "file")])

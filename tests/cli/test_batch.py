@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai import Journal
+from venice_ai import Budget, Journal
 from venice_ai.cli._table_files import read
 from venice_ai.emulator import Emulator, completion, error, text, tool_call, usual
 
@@ -342,16 +342,71 @@ def test_a_budget_too_small_for_any_request_is_told_with_what_is_left(emulator: 
     assert not Path("reviews.out.csv").exists()
 
 
-def test_the_commonest_error_is_told_with_how_many_rows_have_it(emulator: Emulator, here: Here) -> None:
+def test_errors_are_told_by_kind_with_how_many_rows_have_each_and_the_first(emulator: Emulator, here: Here) -> None:
     reviews(5)
     emulator.script(error(422, "poison"), error(422, "poison"), text(""), usual(), error(422, "poison"))
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
     assert outcome.code == 9
-    assert "commonest error (3 rows): " in outcome.err
-    assert "poison" in outcome.err
+    kinds = [line for line in outcome.err.splitlines() if " x " in line]
+    assert kinds[0].startswith("venice-chat: 3 x row 1: UnprocessableEntityError: ")
+    assert "poison" in kinds[0]
+    assert kinds[1:] == ["venice-chat: 1 x row 3: the answer is empty"]
     told = json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)
-    assert told["commonest_error_rows"] == 3
-    assert "poison" in told["commonest_error"]
+    assert [each["rows"] for each in told["errors"]] == [3, 1]
+    assert told["errors"][0]["first"].startswith("row 1: UnprocessableEntityError: ")
+    status = here("batch", "--status", "reviews.out.csv").out.splitlines()
+    assert status[1].startswith("3 x UnprocessableEntityError: ")
+    assert [line.partition(": ")[0] for line in status[2:]] == [f"Good or bad? Review {n}, {{so}} nice" for n in (0, 1, 2, 4)]
+    found = json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["errors"]
+    assert [each["rows"] for each in found] == [3, 1]
+
+
+def test_errors_name_the_ids_of_openais_format(emulator: Emulator, here: Here) -> None:
+    openai_batch(3)
+    emulator.script(usual(), error(422), error(422))
+    outcome = here("batch", "requests.jsonl", "--max-concurrency", "1")
+    assert "2 x request-1: UnprocessableEntityError: " in outcome.err
+
+
+def test_what_runs_without_a_budget_cost_counts_for_a_run_with_one(emulator: Emulator, here: Here) -> None:
+    reviews(30)
+    options = (*CLASSIFY, "--max-tokens", "100")
+    first = json.loads(here("batch", "reviews.csv", *options, "--limit", "20", "--json").out)
+    sent = len(prompts_sent(emulator))
+    outcome = here("batch", "reviews.csv", *options, "--budget", f"{first['cost_usd']:.6f}")
+    assert outcome.code == 8
+    assert len(prompts_sent(emulator)) == sent
+    budget = 2 * first["cost_usd"] + 0.003
+    assert here("batch", "reviews.csv", *options, "--budget", f"{budget:.6f}").code == 0
+    spent = json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"]
+    counted = Budget(budget, "reviews.out.csv.journal.budget").spent()
+    assert float(sum(each.usd for each in counted)) == pytest.approx(spent), "and none of it twice"
+
+
+def without_cost(*, usage: bool) -> Any:
+    told = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
+    return completion({"choices": [{"message": {"role": "assistant", "content": "good"}, "finish_reason": "stop"}], **told})
+
+
+def test_an_answer_that_does_not_say_its_cost_is_priced_by_the_catalogue(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    emulator.always(without_cost(usage=True))
+    told = json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)
+    assert told["cost_usd"] > 0
+    assert json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"] == told["cost_usd"]
+
+
+def test_a_cost_that_nothing_tells_is_no_zero(emulator: Emulator, here: Here) -> None:
+    reviews(2)
+    emulator.script(usual(), without_cost(usage=False))
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
+    assert "0 replayed; cost not known in " in outcome.err
+    assert json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)["cost_usd"] == 0, "nothing was asked again"
+    assert json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"] is None
+    assert "cost usd: not known\n" in here("batch", "--status", "reviews.out.csv").out
+    Path("reviews.csv").write_text("id,text\n7,new\n", encoding="utf-8")
+    emulator.script(without_cost(usage=False))
+    assert json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)["cost_usd"] is None
 
 
 def test_costs_are_told_without_the_noise_of_sums(emulator: Emulator, here: Here) -> None:
@@ -368,7 +423,8 @@ def test_the_status_says_how_many_more_failed_and_how_to_see_them(emulator: Emul
     emulator.script(*[error(422)] * 25)
     here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
     lines = here("batch", "--status", "reviews.out.csv").out.splitlines()
-    assert (len(lines), lines[-1]) == (1 + 20 + 1, "... and 5 more; --json shows all")
+    assert (len(lines), lines[-1]) == (1 + 1 + 20 + 1, "... and 5 more; --json shows all")
+    assert lines[1].startswith("25 x UnprocessableEntityError: ")
     assert len(json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["failures"]) == 25
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import InvalidArgumentError, InvalidRequestError, OutputError, RateLimitError
-from venice_ai._structured.columns import AnswerColumns
+from venice_ai._structured.columns import AnswerColumns, fault_of
 from venice_ai.batches.items import BatchItem, BatchProgress
 from venice_ai.cli._batch_rows import OpenAIBatch, Prompts, filled, named_in, progress_text
 from venice_ai.types.api.chat import ChatCompletionResponse
@@ -29,6 +29,41 @@ def response(text: str | None, finish_reason: str = "stop") -> ChatCompletionRes
 
 def prompts(prompt: str, answers: Any = None, **params: Any) -> Prompts:
     return Prompts({"model": "m", **params}, {"user": prompt}, AnswerColumns(answers))
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("choices", "fault", "with_tools"),
+    [
+        pytest.param([], "the answer has no choices", "the answer has no choices", id="no choice"),
+        pytest.param([("stop", "hi")], None, None, id="text"),
+        pytest.param([(None, "hi")], None, None, id="no finish reason"),
+        pytest.param([("stop", None)], "the answer is empty", "the answer is empty", id="no text"),
+        pytest.param([("stop", " \n")], "the answer is empty", "the answer is empty", id="blanks"),
+        pytest.param([("length", "hi")], "the answer ended with 'length'", "the answer ended with 'length'", id="cut off"),
+        pytest.param(
+            [("stop", "a"), ("x", "b"), ("y", "c")], "the answer ended with 'x'", "the answer ended with 'x'", id="two"
+        ),
+        pytest.param([("tool_calls", None)], "the answer ended with 'tool_calls'", None, id="a call"),
+        pytest.param([("stop", None, CALL)], "the answer is empty", None, id="a call that is told as a stop"),
+    ],
+)
+def test_an_answer_is_whole_if_each_choice_stopped_and_it_says_something(
+    choices: list[Any], fault: str | None, with_tools: str | None
+) -> None:
+    given = [
+        {
+            "index": index,
+            "finish_reason": reason,
+            "message": {"content": text, "tool_calls": calls or [CALL][: reason == "tool_calls"]},
+        }
+        for index, (reason, text, *calls) in enumerate(choices)
+    ]
+    answer = ChatCompletionResponse.model_validate({"id": "c1", "model": "m", "choices": given})
+
+    assert (fault_of(answer), fault_of(answer, with_tools=True)) == (fault, with_tools)
 
 
 # -- prompts -------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from venice_ai._core import packages
 from venice_ai._core.packages import by_extra
 from venice_ai.cli.doctor import extras
 from venice_ai.emulator import Emulator, error
@@ -123,6 +124,15 @@ def test_the_distributions_of_each_extra() -> None:
         "xllamacpp==2026.10.11549; extra == 'local'",
     ]
     assert by_extra(requirements) == {"cli": ["click", "platformdirs"], "local": ["xllamacpp"]}
+
+
+def test_the_extras_are_those_of_the_installed_package_and_what_is_installed_is_not_lacking() -> None:
+    found = packages.extras()
+
+    assert {"cli", "e2ee", "local", "ray"} <= found.keys()
+    assert (found["cli"], found["e2ee"]) == ([], [])  # the tests need them
+    for name in (name for lacking in found.values() for name in lacking):
+        assert packages.installed(name) is None
 
 
 def test_what_an_extra_lacks_comes_with_its_remedy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,7 @@ ROWS: list[Row] = [
 ]
 
 
-def write(path: Path, rows: list[Row], columns: list[str] | None = None, like: Path = Path("other.csv")) -> None:
+def write(path: Path, rows: list[Row], columns: list[str] | None = None, like: Path = Path(os.devnull)) -> None:
     _table_files.write(path, columns or list(rows[0]), lambda: rows, like, lambda _: None)
 
 
@@ -135,6 +136,39 @@ def test_rows_that_parquet_cannot_hold_leave_the_old_file(tmp_path: Path) -> Non
         write(path, [{"a": 1}, {"a": "x"}])
     assert list(read(path)) == ROWS
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_lines_end_as_those_of_the_input_do(tmp_path: Path, kind: str, end: bytes) -> None:
+    given, path = tmp_path / "in.csv", tmp_path / f"out.{kind}"
+    given.write_bytes(end.join([b"id,text", b'1,"two', b'lines"', b""]))
+    write(path, [{"id": "1", "text": "two\r\nlines"}], like=given)
+    assert path.read_bytes().count(b"\r\n") == 1 + 2 * (end == b"\r\n")
+    assert path.read_bytes().endswith(end)
+    assert list(read(path)) == [{"id": "1", "text": "two\r\nlines"}]
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**63, 10**30, 123456789.123456789])
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_number_of_a_row_stays_as_it_was_written(tmp_path: Path, kind: str, number: float) -> None:
+    given, path = tmp_path / "in.jsonl", tmp_path / f"out.{kind}"
+    given.write_text(f'{{"id": {number}}}\n', encoding="utf-8")
+    write(path, [*read(given)], like=given)
+    assert str(number) in path.read_text("utf-8")
+
+
+def test_a_whole_number_that_parquet_would_round_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(click.UsageError, match="Parquet cannot hold"):
+        write(tmp_path / "table.parquet", [{"id": 2**53 + 1}, {"id": 0.5}])
+
+
+@pytest.mark.parametrize("line", ['{"text": "a", "id": 1, "text": "b"}', '{"id": {"x": 1, "y": 2, "x": 1}}'])
+def test_a_row_with_a_name_twice_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(f'{{"text": "first"}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(click.UsageError, match=r"line 2: it is not JSON: an object has the key '(text|x)' twice"):
+        list(read(path))
 
 
 def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path) -> None:

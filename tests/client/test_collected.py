@@ -291,7 +291,12 @@ async def test_what_stands_beside_the_choices_is_kept_from_any_chunk() -> None:
         {**chunk("a"), "usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}, "citations": ["u"]},
         {**chunk("b"), "venice_parameters": {"web_search_citations": citations, "enable_web_search": "on"}},
         {**chunk("c"), "venice_parameters": {"web_search_citations": []}, "usage": {"completion_tokens": 1}, "citations": []},
-        {**chunk("d"), "venice_parameters": None, "usage": {"completion_tokens": 2, "prompt_tokens_details": {}}},
+        {
+            **chunk("d"),
+            "later": {"choices": [1]},
+            "venice_parameters": None,
+            "usage": {"completion_tokens": 2, "prompt_tokens_details": {}},
+        },
     )
 
     assert whole.usage == {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
@@ -300,6 +305,7 @@ async def test_what_stands_beside_the_choices_is_kept_from_any_chunk() -> None:
     assert whole.venice_parameters == {"web_search_citations": citations, "enable_web_search": "on"}
     assert whole.web_search_citations[0].title == "T"
     assert whole["citations"] == ["u"]
+    assert whole["later"] == {"choices": [1]}
 
 
 async def test_lists_of_a_choice_add_up() -> None:
@@ -312,6 +318,16 @@ async def test_lists_of_a_choice_add_up() -> None:
     assert (choice["token_ids"], choice["matched"]) == ([1, 2, 3], "x")
 
 
+async def test_of_what_a_choice_says_the_last_word_counts_and_an_empty_one_only_where_there_is_no_other() -> None:
+    events = [chunk(text) for text in "abc"]
+    for each, said in zip(events, ("x", "y", ""), strict=True):
+        each["choices"][0] |= {"matched": said, "empty": [] if said else "", "flag": said == "x"}
+
+    choice = (await collected(*events)).choices[0]
+
+    assert (choice["matched"], choice["empty"], choice["flag"]) == ("y", [], False)
+
+
 async def test_what_is_nested_deeply_is_collected() -> None:
     deep: Any = 1
     for _ in range(300):
@@ -321,6 +337,34 @@ async def test_what_is_nested_deeply_is_collected() -> None:
 
     assert whole.text == "ab"
     assert whole["odd"] == deep
+
+
+def within(value: Any, levels: int) -> Any:
+    """A value in so many objects."""
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(("levels", "joined"), [(1, True), (16, True), (17, False)])
+async def test_objects_are_joined_sixteen_levels_deep_and_below_that_the_last_one_counts(levels: int, joined: bool) -> None:
+    first, second = ({**chunk(odd=within(text, levels)), "odd": within({text: 1}, levels)} for text in "xy")
+
+    whole = await collected(first, second)
+
+    assert whole.choices[0].message["odd"] == within("xy" if joined else "y", levels)
+    # Beside the choices the object that holds the texts is one more.
+    beside = {"x": 1, "y": 1} if levels < 16 else {"y": 1}
+    assert whole["odd"] == within(beside, levels)
+
+
+@pytest.mark.parametrize(
+    ("value", "later", "kept"), [("x", "", "x"), (0, False, False), ([1], [], [1]), ({"a": 1}, {}, {"a": 1})]
+)
+async def test_what_is_empty_takes_nothing_away_and_zero_and_false_are_not_empty(value: Any, later: Any, kept: Any) -> None:
+    whole = await collected({**chunk(odd=value), "odd": value}, {**chunk(odd=later), "odd": later})
+
+    assert (whole.choices[0].message["odd"], whole["odd"]) == (kept, kept)
 
 
 def test_what_is_collected_is_no_chunk_s() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from venice_ai import APIError, ChatCompletionResponse, SyncVeniceClient, VeniceClient
 from venice_ai.emulator import Emulator, echo, serve
-from venice_ai.types.response_meta import ResponseMeta
+from venice_ai.types.response_meta import Headers, ResponseMeta
 
 from ..fakes import HI, TEXT, UNIX, RecordingClock, answer, client_of, completion, hello, stream
 
@@ -203,3 +203,42 @@ async def test_another_date_is_another_warning(caplog: pytest.LogCaptureFixture)
 def test_an_answer_made_by_hand_has_no_meta() -> None:
     with pytest.raises(LookupError):
         _ = ChatCompletionResponse.model_validate(completion()).meta
+
+
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_a_header_that_is_repeated_is_one_whose_values_are_joined(as_bytes: bool) -> None:
+    pairs = [("X-One", "a"), ("other", "é"), ("x-oNE", "b"), ("x-two", "a")]
+    headers = Headers([(name.encode(), value.encode()) for name, value in pairs] if as_bytes else iter(pairs))
+
+    assert headers["x-one"] == headers.get("X-ONE") == "a, b"
+    assert dict(headers) == {"x-one": "a, b", "other": "é", "x-two": "a"}
+    assert (len(headers), headers.get("x-three", "c")) == (3, "c")
+    assert repr(headers) == "Headers({'x-one': 'a, b', 'other': 'é', 'x-two': 'a'})"
+    assert headers.has_any(frozenset({"x-one", "x-three"}))
+    assert not headers.has_any(frozenset({"x-three", "X-One", "on"}))
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        pytest.param(
+            {"x-venice-deprecated": "gone", "sunset": "May"}, "gone (May) Successor: next", id="a warning with its date"
+        ),
+        pytest.param({"x-venice-deprecated": "take next"}, "take next", id="a warning that names it"),
+        pytest.param({"sunset": "May"}, "deprecated: May Successor: next", id="a date"),
+        pytest.param({}, None, id="nothing else"),
+    ],
+)
+def test_a_successor_is_told_with_the_warning_unless_the_warning_names_it(headers: dict[str, str], said: str | None) -> None:
+    told = Headers(list({**headers, "x-venice-deprecated-replacement": "next"}.items()))
+
+    assert ResponseMeta(200, told, UNIX, 0.0).deprecation_warning == said
+
+
+def test_a_reply_of_which_nothing_more_is_known_was_asked_for_once_and_answered_by_the_model_that_was_asked() -> None:
+    meta = ResponseMeta(200, Headers(), UNIX, 0.5)
+
+    assert (meta.attempts, meta.model_substituted, meta.models_tried) == (1, False, ())
+    assert (meta.request_id, meta.deprecation_warning, meta.deprecation_date) == (None, None, None)
+    with pytest.raises(AttributeError):
+        meta.latencies = 1.0  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # a slip

@@ -197,7 +197,17 @@ async def test_what_is_no_stream_and_has_no_end_is_given_up_like_an_event_withou
     with pytest.raises(StreamInterruptedError, match="no end within 64 MiB") as caught:
         await (await client.chat.completions.stream(model="m", messages=HI)).collect()
 
-    assert len(caught.value.body or "") <= 2**20
+    assert len(caught.value.body or "") == 2**20
+
+
+async def test_of_what_comes_before_the_first_event_an_error_has_at_most_a_mebibyte() -> None:
+    quarter = b": ping ".ljust(2**18 - 1, b".") + b"\n"
+    client, _ = client_of(labelled("text/event-stream", *[quarter] * 6))
+
+    with pytest.raises(StreamInterruptedError) as caught:
+        await (await client.chat.completions.stream(model="m", messages=HI)).collect()
+
+    assert caught.value.body == (quarter * 4).decode()
 
 
 async def test_what_is_no_stream_may_be_as_long_as_an_event() -> None:

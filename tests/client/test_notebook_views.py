@@ -13,6 +13,7 @@ import pytest
 from venice_ai import ChatCompletionResponse, SyncVeniceClient, UserMessage, VeniceClient
 from venice_ai.emulator import Emulator, text, tool_call
 from venice_ai.types._base import mark_private
+from venice_ai.types._html import table
 from venice_ai.types.api.models import ModelRow, ModelsListResponse
 from venice_ai.types.attestation import AttestationReport, Check
 
@@ -48,6 +49,13 @@ def test_an_encrypted_answer_is_not_shown() -> None:
     answer = ChatCompletionResponse.model_validate({"id": "x", "choices": [{"index": 0, "message": message}]})
     mark_private(answer)
     assert answer._repr_html_() is None
+
+
+def test_a_cell_of_a_table_is_a_text_in_which_nothing_is_a_tag() -> None:
+    assert table([{"<a>": None, "b": ["x", "<y>"]}, {"<a>": 0, "b": ""}], "<c>") == (
+        "<table><caption>&lt;c&gt;</caption><thead><tr><th>&lt;a&gt;</th><th>b</th></tr></thead><tbody>"
+        "<tr><td></td><td>x, &lt;y&gt;</td></tr><tr><td>0</td><td></td></tr></tbody></table>"
+    )
 
 
 async def test_a_loop_over_the_catalogue_gives_what_has_the_attributes_of_its_models() -> None:

@@ -377,6 +377,43 @@ async def test_an_error_is_what_was_promised_and_has_all_that_came(
     assert str(error).startswith(error.message)
 
 
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        pytest.param(
+            text('{"name": "Marie', finish_reason="length"),
+            "the answer was cut off after 15 characters (finish_reason 'length'), so there is no whole Person. "
+            "Raise max_completion_tokens, which also counts reasoning; what had come is in `partial` and `raw_text`.",
+            id="cut off",
+        ),
+        pytest.param(
+            said(None, "max_tokens"), "the answer was cut off after 0 characters (finish_reason 'max_tokens'), so", id="at once"
+        ),
+        pytest.param(
+            said(None, refusal="no" * 200),
+            f"the model refused: {'no' * 200!r:.200}, so there is no Person. Change the prompt, or choose another model.",
+            id="refused",
+        ),
+        pytest.param(
+            said("I", "content_filter"),
+            "a content filter stopped the answer, so there is no Person. Change the prompt, or choose another model; "
+            "what had come is in `raw_text`.",
+            id="filtered",
+        ),
+        pytest.param(
+            tool_call("look"),
+            "the model wants a tool called, so there is no Person yet. See `tool_calls`; run_with_tools(...) runs them.",
+            id="tool call",
+        ),
+        pytest.param(said(None), "the answer has no text to fit Person; it is in `response`.", id="nothing"),
+        pytest.param(said("  "), "the answer has no text to fit Person; it is in `response`.", id="blanks"),
+        pytest.param(text("{}"), "the answer does not fit Person; it is in `response`.", id="mismatch"),
+    ],
+)
+async def test_an_error_says_what_happened_and_what_to_do(step: Step, said: str) -> None:
+    assert (await failed(step)).message.startswith(said)
+
+
 async def test_a_tool_call_or_a_refusal_without_words_is_no_validation_error() -> None:
     media = said([{"type": "image_url", "image_url": {"url": "x"}}])
     nothing = completion({"id": "x", "usage": None})
@@ -650,6 +687,7 @@ THOUGHTS = [
     pytest.param("I think {a} and [b].\n</think>\n", id="a closing tag without an opening one"),
     pytest.param("<think>a</think>\n\n<think>b</think>", id="several blocks"),
     pytest.param("<think>a</think> So: <thought>b</thought>", id="several blocks with words between"),
+    pytest.param("<think>\na\n</think>\nSo:\n<Thought>\nb\n</THOUGHT>\n", id="the same on several lines"),
 ]
 
 

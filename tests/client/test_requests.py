@@ -748,6 +748,7 @@ async def test_extra_body_is_merged_as_it_is_and_wins() -> None:
         pytest.param(7, "extra_body is int, not a mapping", id="no mapping"),
         pytest.param({"messages": []}, "'messages'", id="messages"),
         pytest.param({"stream": True}, "'stream'", id="stream"),
+        pytest.param({"stream": True, "model": "m"}, "'model'", id="two of them, of which the first is named"),
         pytest.param({"a": [math.inf]}, r"extra_body\.a\.0=inf", id="infinity"),
         pytest.param({FieldName.MESSAGES: []}, "'messages'", id="messages, as a member of an Enum"),
         pytest.param(ENDLESS, "holds itself", id="a mapping that holds itself"),

@@ -107,6 +107,14 @@ def test_what_no_request_may_hold_is_mended_or_left_out_and_logged(
     assert HALF not in caplog.text
 
 
+@pytest.mark.parametrize("depth", [63, 64, 65])
+def test_sixty_four_levels_are_sent_back(depth: int, caplog: pytest.LogCaptureFixture) -> None:
+    turn = sent({"role": "assistant", "content": "4", "odd": nested(depth)})
+
+    assert (turn["odd"] == nested(depth)) is (depth <= 64)
+    assert ("more than 64 levels deep in odd" in caplog.text) is (depth > 64)
+
+
 def test_what_is_nested_too_deeply_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     found = sent({"role": "assistant", "content": "a", "odd": nested(400), "shallow": nested(20)})
 

@@ -99,6 +99,13 @@ async def test_a_header_that_cannot_be_one_is_refused(headers: Any) -> None:
     await refused(extra_headers=headers)
 
 
+@pytest.mark.parametrize("value", ["a b", "a\tb", " ", "~", "\x80", "", "ü"], ids=ascii)
+def test_the_value_of_a_header_may_hold_blanks_and_any_letters(value: str) -> None:
+    assert (
+        VeniceClient(headers={"X-!#$%&'*+.^_`|~9": value}).build_request("GET", "/models").headers["X-!#$%&'*+.^_`|~9"] == value
+    )
+
+
 ENDLESS = [float("inf"), 1e9, 10**400]
 
 
@@ -164,6 +171,17 @@ async def test_a_number_leaves_the_other_clocks_of_the_client_alone() -> None:
     limits = transport.requests[0].timeout
     assert limits == Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=900)
     assert limits.plain == 1000
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "least", "most"), [(0, 5, 5), (2, 3, 3), (4.75, 0.25, 0.25), (5, 1e-9, 0.01), (9, 1e-9, 0.01)]
+)
+def test_what_is_left_of_a_deadline_is_never_nothing_and_never_much_more(elapsed: float, least: float, most: float) -> None:
+    left = Timeout(deadline=5).left(elapsed)
+
+    assert left is not None
+    assert least <= left <= most
+    assert Timeout().left(elapsed) is None
 
 
 def test_clocks_are_values() -> None:
@@ -254,7 +272,15 @@ def test_a_context_and_a_bundle_cannot_both_be_given(tmp_path: Path) -> None:
             "https:///api",
             "ftp://api.venice.ai",
         ),
-        *("file:///etc/passwd", "http://a b/", "http://host:port/", "http://host:99999/", "http://[::1", "http://host/?a=1"),
+        *(
+            "file:///etc/passwd",
+            "http://a b/",
+            "http://host:port/",
+            "http://host:99999/",
+            "http://host:0/",
+            "http://[::1",
+            "http://host/?a=1",
+        ),
         *("http://host/#a", "http://user:secret@host/", "http://user:secret@host:port/", "ftp://user:secret@host"),
         *(
             "http://api.venice.ai\u200b/api/v1",
@@ -276,7 +302,8 @@ def test_an_address_that_cannot_be_one_is_refused_when_the_client_is_made(url: s
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "[::1]", "localhost", "a_b.example", "xn--bcher-kva.example", "bücher.example", "a."]
+    "host",
+    ["127.0.0.1", "[::1]", "localhost", "a_b.example", "xn--bcher-kva.example", "bücher.example", "a.", f"{'a' * 63}.example"],
 )
 def test_a_host_that_can_be_one_is_taken(host: str) -> None:
     assert VeniceClient(base_url=f"http://{host}:8000/api/v1").base_url == f"http://{host}:8000/api/v1"

@@ -476,8 +476,12 @@ async def test_a_body_that_ends_within_an_event_is_not_told_as_json_that_is_wron
 
 
 async def test_an_event_that_is_not_json_is_told_as_one() -> None:
-    with pytest.raises(StreamInterruptedError, match="an event is not JSON"):
-        await (await opened(*hello()[:2], b"data: {nonsense\n\n", *hello()[2:])).collect()
+    event = b"{nonsense" * 20
+    with pytest.raises(StreamInterruptedError) as caught:
+        await (await opened(*hello()[:2], b"data: " + event + b"\n\n", *hello()[2:])).collect()
+
+    assert str(caught.value).startswith(f"the stream broke off after 2 chunks: an event is not JSON: {event!r:.100}. What")
+    assert caught.value.body == event.decode()
 
 
 @pytest.mark.parametrize("together", [False, True])

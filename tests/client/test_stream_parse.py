@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     RootModel,
+    Tag,
     field_validator,
     model_validator,
 )
@@ -413,6 +414,7 @@ class ShownDict(TypedDict, Generic[T]):
 
 class Hidden(BaseModel):
     name: str
+    _later: int
     _count: int = 3
     _names: list[str] = PrivateAttr(default_factory=list[str])
 
@@ -466,6 +468,30 @@ def test_private_attributes_of_an_unfinished_object_have_their_defaults() -> Non
     seen = grown(Hidden, '{"name": "ab"}')
 
     assert [(each.name, each._count, each._names) for each in seen][-1] == ("ab", 3, [])  # the very thing
+    assert not hasattr(seen[-1], "_later"), "what has no default is not there, as in any object of the class"
+    assert seen[0]._names is not seen[1]._names
+
+
+class Touchy(BaseModel):
+    name: str
+    size: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Touchy) and self.size + 1 == other.size + 1
+
+    __hash__ = BaseModel.__hash__
+
+
+class Holding(BaseModel):
+    held: Touchy
+    last: str
+
+
+def test_a_comparison_of_the_class_that_is_not_made_for_what_has_not_come_does_no_harm() -> None:
+    seen = grown(Holding, {"held": {"name": "ab", "size": 1}, "last": "x"})
+
+    assert [each.held.name for each in seen if each.held][:4] == [None, "", "a", "ab"]
+    assert (seen[-1].held.size, seen[-1].last) == (1, "x")
 
 
 def test_a_validator_that_fails_oddly_hides_its_part_alone() -> None:
@@ -576,6 +602,31 @@ def test_every_other_container_grows_too() -> None:
         pytest.param(str, '{"value": "ab"}', ["", "a", "ab"], id="text"),
         pytest.param(Point, "no JSON at all", [], id="no JSON"),
         pytest.param(Point, '{"x": 1} and more {', None, id="words after"),
+        pytest.param(
+            tuple[int, str],
+            '{"value": [1, "a", "b"]}',
+            [(), (1, ""), (1, "a"), (1, "a", ""), (1, "a", "b")],
+            id="a tuple that goes on too long",
+        ),
+        pytest.param(tuple[str, ...], '{"value": ["a", "b"]}', [(), ("",), ("a",), ("a", ""), ("a", "b")], id="tuple"),
+        pytest.param(
+            dict[str, str],
+            '{"a": "b", "c": "d"}',
+            [{}, {"a": ""}, {"a": "b"}, {"a": "b", "c": ""}, {"a": "b", "c": "d"}],
+            id="dict",
+        ),
+        pytest.param(str | None, '{"value": "ab"}', ["", "a", "ab"], id="optional text"),
+        pytest.param(int | None, '{"value": 12}', [], id="optional number"),
+        pytest.param(list[str], '{"other": ["a"]}', [], id="another key than the one that was asked for"),
+        pytest.param(Cat | Dog, '{"value": {"odd": 1, "kind": "dog", "name": "x"}}', [], id="no member of the union"),
+        pytest.param(
+            Cat | list[str], '{"value": ["a", "b"]}', [[], [""], ["a"], ["a", ""], ["a", "b"]], id="a list or an object"
+        ),
+        pytest.param(Cat | dict[str, str], '{"kind": "cat", "name": "T"}', [], id="what two members of the union may be"),
+        pytest.param(
+            Annotated[Cat, Tag("c")] | Annotated[Dog, Tag("d")], '{"value": {"kind": "cat", "name": "T"}}', None, id="tagged"
+        ),
+        pytest.param(Movie, '{"title": "N", "odd": {"a": [1]}}', [{}, {"title": ""}, {"title": "N"}], id="a key too many"),
     ],
 )
 def test_other_roots(kind: Any, answer: str, values: list[Any] | None) -> None:
@@ -583,8 +634,38 @@ def test_other_roots(kind: Any, answer: str, values: list[Any] | None) -> None:
 
     if values is not None:
         assert seen == values
-    if kind == Cat | Dog:
+    elif kind is not Point:
         assert seen[-1] == Cat(kind="cat", name="T")
+
+
+@pytest.mark.parametrize("thoughts", ["", "long " * 2_000], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "draft", ['{"size": 1, "maker": "A"}', '{"size": 1, "maker": "A", "odd": 1}', '{"maker": "B", "size": 1}']
+)
+def test_nothing_of_a_draft_in_the_reasoning_is_left_in_the_answer(draft: str, thoughts: str) -> None:
+    growing: Growing[Wheel] = Growing(Wheel, wrapped=False)
+    for letter in f'{thoughts}\n```json\n{draft}\n```\n</think>{{"size": 2, "maker": "B", "more": {{':
+        growing.feed(letter)
+    growing.look()
+
+    assert vars(growing.current) == {"size": 2, "maker": "B"}
+
+
+class Loud(BaseModel):
+    said: Annotated[str, AfterValidator(str.upper)]
+    loud: str
+
+
+class Quiet(BaseModel):
+    said: str
+    quiet: str
+
+
+def test_after_a_draft_of_another_member_of_a_union_every_part_is_read_as_that_of_its_own() -> None:
+    draft, answer = '{"said": "a", "loud": "x"}', '{"value": {"said": "a", "quiet": "y"'
+    seen = grown(Loud | Quiet, f'{{"value": {draft}}}'), grown(Loud | Quiet, f"```json\n{draft}\n```</think>{answer}")
+
+    assert [each[-1] for each in seen] == [Loud(said="a", loud="x"), Quiet(said="a", quiet="y")]
 
 
 def test_however_the_text_is_cut_the_last_object_is_the_same() -> None:

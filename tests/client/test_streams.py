@@ -105,6 +105,7 @@ WHOLE = [
     pytest.param([b"data: null\n\n", *hello()[:2], b"data: null\n\n", *hello()[2:]], "stop", id="events that are null between"),
     pytest.param([event(chunk("hel", finish="")), event(chunk("lo", finish="stop")), DONE], "stop", id="empty finish reasons"),
     pytest.param([event(chunk("hello", finish="a reason of tomorrow")), DONE], "a reason of tomorrow", id="an unknown reason"),
+    pytest.param([event(chunk("hello", index=7, finish="stop"))], "stop", id="one choice that has another index"),
 ]
 
 
@@ -145,7 +146,8 @@ CLOSED = "the connection was closed before the answer was complete"
     ],
 )
 async def test_an_interruption_says_what_is_missing(choices: int, pieces: list[bytes], why: str) -> None:
-    with pytest.raises(StreamInterruptedError, match=rf"after {len(pieces) - pieces.count(DONE)} chunks?: {why}"):
+    told = {0: "after 0 chunks", 1: "after 1 chunk", 2: "after 2 chunks", 3: "after 3 chunks"}[len(pieces) - pieces.count(DONE)]
+    with pytest.raises(StreamInterruptedError, match=rf"^the stream broke off {told}: {why}\. What had come is in `partial`\."):
         await (await opened_on(stream(*pieces), n=choices)).collect()
 
 
@@ -604,6 +606,14 @@ async def test_texts_pass_over_a_chunk_without_choices() -> None:
     assert [text async for text in read.text_deltas()] == ["hel", "lo"]
 
 
+async def test_an_event_of_another_type_is_no_chunk_though_its_data_are_like_those_of_the_chunks_before_it() -> None:
+    read = await opened(
+        *map(event, map(chunk, "hell")), b"event: status\n" + event(chunk("x")), event(chunk("o")), FINISH, DONE
+    )
+
+    assert joined([piece.text async for piece in read]) == "hello"
+
+
 async def test_usage_null_is_no_usage() -> None:
     read = await opened(event({**chunk("hello"), "usage": None}), event({**chunk(finish="stop"), "usage": USAGE}), DONE)
     chunks = aiter(read)
@@ -844,12 +854,13 @@ async def test_close_stops_a_reader_in_another_task() -> None:
 
 async def test_a_stream_that_is_dropped_unread_closes_its_connection_and_warns() -> None:
     reply = stream(*hello())
-    held = [await opened_on(reply)]
+    read = await opened_on(reply)
 
-    with pytest.warns(ResourceWarning, match=r"async with|close\(\)"):
-        await drop(held)
+    with pytest.warns(ResourceWarning, match=r"async with|close\(\)") as told:
+        del read
 
     assert reply.closed
+    assert [warning.filename for warning in told] == [__file__]
 
 
 async def drop(held: list[Any]) -> None:
@@ -948,6 +959,9 @@ async def read_in_three_ways(*pieces: Piece) -> tuple[str, str, str]:
         pytest.param([chunk(LOW + "a"), chunk(LOW, finish="stop")], LOW + "a" + LOW, id="second halves alone"),
         pytest.param(
             [chunk("a"), chunk("b"), chunk("c"), chunk(HIGH), chunk(LOW), chunk("d", finish="stop")], "abc😀d", id="late"
+        ),
+        pytest.param(
+            [*map(chunk, "abc"), chunk(HIGH), chunk("d"), chunk(finish="stop")], f"abc{HIGH}d", id="late, and never completed"
         ),
         pytest.param(
             [envelope(choices=[{"index": 0, "message": {"role": "assistant", "content": "full"}, "finish_reason": "stop"}])],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import warnings
+from functools import partial
 
 import pytest
 
@@ -34,3 +36,13 @@ def test_texts_that_were_shown_are_remembered_up_to_a_thousand() -> None:
             caller_warnings.warn("model 2499 is odd")
 
     assert len(shown) == 2_500 + 1, "the last ones came from another line, and are one"
+
+
+def test_a_warning_to_which_no_code_of_the_caller_s_led_names_who_gave_it() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=partial(caller_warnings.warn, "it is odd", ResourceWarning))
+        thread.start()
+        thread.join()
+
+    assert [(each.filename, each.category) for each in shown] == [(threading.__file__, ResourceWarning)]

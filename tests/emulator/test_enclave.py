@@ -505,6 +505,7 @@ async def test_an_enclave_that_signs_the_bytes_that_go_out_meets_what_is_require
         if as_stream:
             opened = await client.chat.completions.stream(model=model, messages=QUESTION, e2ee=True)
             reply = await opened.collect()
+            assert opened.signature == reply.signature
         else:
             reply = await asked(client, model=model)
 

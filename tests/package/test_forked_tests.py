@@ -41,6 +41,14 @@ def test_a_verdict_is_on_the_tests_as_they_are_now(tmp_path: Path) -> None:
             compiled.unlink()  # a source of the same length and second would be taken for the same
 
 
+def test_a_file_whose_tests_are_all_skipped_is_no_failure(tmp_path: Path) -> None:
+    skips = "import pytest\n\npytest.skip('the data is not here', allow_module_level=True)\n"
+    verdict = judged([str(written(tmp_path, skips))], str(tmp_path / "output.txt"), 60)
+
+    assert verdict["passed"]
+    assert not judged([str(tmp_path / "absent.py")], str(tmp_path / "output.txt"), 60)["passed"]
+
+
 def test_what_takes_too_long_is_ended_with_the_programs_that_it_started(tmp_path: Path) -> None:
     verdict = judged([str(written(tmp_path, HANGS))], str(tmp_path / "output.txt"), 3)
 

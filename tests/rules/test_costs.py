@@ -20,7 +20,10 @@ from venice_ai import (
     VeniceClient,
     estimate_completion_cost,
 )
+from venice_ai._core.token_counts import Count
+from venice_ai.costs import estimate_chat_cost
 from venice_ai.types.api import ModelPricing
+from venice_ai.types.api.models import ModelResponse
 
 from ..fakes import HI, RecordingClock, ScriptedTransport, answer, client_of
 from ..shared import shared
@@ -415,3 +418,22 @@ async def test_the_likely_cost_has_venices_own_prompt_where_venice_puts_one(mode
     assert estimate.likely == Decimal(likely)
     assert estimate.total_cost_usd == Decimal("0.000013")
     assert estimate.low <= estimate.likely <= estimate.high
+
+
+def entry_of(pricing: Any) -> ModelResponse:
+    return ModelResponse.model_validate(priced(pricing)["data"][0])
+
+
+def test_tokens_that_were_learnt_from_usage_count_in_place_of_words_and_may_be_as_far_off_as_they_were() -> None:
+    estimate = estimate_chat_cost(entry_of(usd(1, 2)), words(10), expected_completion_tokens=50, learnt=Count(200.0, 0.25))
+
+    assert (estimate.method, estimate.prompt_tokens) == ("usage", 13)
+    assert estimate.total_cost_usd == Decimal(13 + 100) / 1_000_000
+    assert [estimate.low, estimate.likely, estimate.high] == [Decimal(count + 100) / 1_000_000 for count in (150, 200, 250)]
+
+
+def test_the_estimate_for_a_catalogue_entry_has_the_defaults_of_the_client_s() -> None:
+    estimate = estimate_chat_cost(entry_of(usd(1, 2)), words(10))
+
+    assert (estimate.prompt_tokens, estimate.expected_completion_tokens) == (13, 500)
+    assert estimate.likely == Decimal(1_013 + 1_000) / 1_000_000

@@ -67,6 +67,7 @@ READABLE = {
     "deflate of the least compression": ("deflate", zlib.compress(TEXT, 0)),
     "something after deflate": ("deflate", zlib.compress(TEXT) + b"etc"),
     "gzip twice": ("gzip, gzip", gzip.compress(ZIPPED)),
+    "gzip four times": ("gzip, gzip, gzip, gzip", gzip.compress(gzip.compress(gzip.compress(ZIPPED)))),
     "deflate, then gzip": ("deflate,gzip", gzip.compress(zlib.compress(TEXT))),
     "gzip, then deflate, and identity": ("gzip, identity, deflate", zlib.compress(ZIPPED)),
 }
@@ -77,6 +78,16 @@ def test_what_servers_send_is_read_whole_and_byte_by_byte(name: str) -> None:
     coding, body = READABLE[name]
     assert decoded(coding, [body]) == TEXT
     assert decoded(coding, single(body)) == TEXT
+
+
+def test_what_begins_like_a_header_of_deflate_and_has_none_is_read() -> None:
+    data = [bytes([number % 256, number // 256, *b"data"]) for number in range(400)]
+    starts = [bare(each)[:2] for each in data]
+    assert any(int.from_bytes(start) % 31 == 0 for start in starts)
+
+    assert [decoded("deflate", [bare(each)]) for each in data] == data
+    stored = b"\x08\x06\x00\xf9\xff" + b"stored" + b"\x03\x00"  # the bits that fill up its first byte are not zero
+    assert decoded("deflate", [stored]) == decoded("deflate", single(stored)) == b"stored"
 
 
 @pytest.mark.parametrize("coding", [None, "gzip", "deflate", "gzip, deflate"])
@@ -196,6 +207,30 @@ def test_an_answer_may_be_as_large_as_the_limit_however_small_it_was_packed_and_
 )
 def test_a_refusal_is_cut_where_it_cannot_be_read_any_further(coding: str | None, body: bytes, read: bytes) -> None:
     assert collected(coding, body, refusal=True) == read
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_four_mebibytes_are_read_of_a_refusal(more: int) -> None:
+    body = Body(None, refusal=True)
+    feed(body, bytes(4 * 2**20 + more))
+
+    assert len(body.finish()) == 4 * 2**20 + min(more, 0)
+    assert body.wants is (more < 0)
+
+
+def test_a_body_that_is_taken_as_it_comes_is_not_kept_and_may_be_of_any_length() -> None:
+    body = Body("gzip", refusal=False)
+    taken = b""
+    for piece in single(ZIPPED):
+        feed(body, piece)
+        taken += body.take()
+
+    assert taken == TEXT
+    assert body.take() == b""
+    plain, piece = Body(None, refusal=False), bytes(2**24)
+    for _ in range(REPLY_BYTES // 2**24 + 1):
+        feed(plain, piece)
+        assert plain.take() == piece
 
 
 def test_no_more_is_wanted_of_a_refusal_that_was_cut() -> None:

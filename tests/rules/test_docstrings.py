@@ -134,6 +134,29 @@ CITY = {"city": "Name of the city,\nin English."}
             CITY | {"a": "", "b": ""},
             id="NumPy, with notes",
         ),
+        pytest.param(
+            """The weather.
+
+            Args:
+                All of them
+                    in English.
+                city: Name of the city,
+                in English.
+                Note: not
+                    the country.
+                days: How
+                many
+                days.
+
+                    Up to seven.
+
+                Hours are
+                not told.
+            """,
+            "The weather.\n\nAll of them\nin English.\n\nNote: not\n    the country.\n\nHours are\nnot told.",
+            CITY | {"days": "How\nmany\ndays.\n\n    Up to seven."},
+            id="prose among the arguments, and texts of several lines",
+        ),
         pytest.param("Says what it\nReturns:", "Says what it\nReturns:", {}, id="a title without a section"),
         pytest.param(None, None, {}, id="none"),
     ],
@@ -146,3 +169,13 @@ def test_what_a_docstring_says(doc: str | None, description: str | None, paramet
 
 def test_a_parameter_may_be_called_note() -> None:
     assert Documentation("Writes.\n\nArgs:\n    note: What.", ["note"]).parameters == {"note": "What."}
+
+
+@pytest.mark.parametrize("attributes", [False, True])
+def test_attributes_are_those_of_a_class_alone(attributes: bool) -> None:
+    doc = "Does.\n\nAttributes:\n    a: What.\n\nArgs:\n    b: Else."
+    found = Documentation(doc, ["a", "b"], attributes=attributes)
+
+    assert (found.description, found.parameters) == ("Does.", {"a": "What.", "b": "Else."} if attributes else {"b": "Else."})
+    if not attributes:
+        assert Documentation(doc, ["a", "b"]).parameters == found.parameters

@@ -117,3 +117,92 @@ def test_what_follows_a_whole_reply_in_a_later_packet_takes_nothing_away(surplus
 def test_what_follows_a_whole_reply_in_the_packet_of_its_head_takes_nothing_away(surplus: bytes) -> None:
     reader, body = read([HEAD + b"Content-Length: 5\r\n\r\nhello" + surplus])
     assert (reader.done, reader.reusable, body) == (True, False, b"hello")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_head_has_at_most_128_headers(more: int) -> None:
+    headers = b"".join(b"X-%d: 1\r\n" % number for number in range(127 + more)) + b"Content-Length: 0\r\n\r\n"
+    for pieces in ([HEAD + headers], single(HEAD + headers)):
+        if more:
+            with pytest.raises(FramingError, match="more than 128 headers"):
+                read(pieces)
+        else:
+            reader, _ = read(pieces)
+            assert (reader.done, len(reader.fields)) == (True, 128)
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        pytest.param(b"X:  a\t\r\n", b"a", id="blanks around it"),
+        pytest.param(b"X: a\r\n  b \r\n\tc\r\n", b"a b c", id="on three lines"),
+        pytest.param(b" X: a\r\n", b"a", id="a blank before the first"),
+        pytest.param(b"X:\r\n", b"", id="nothing"),
+    ],
+)
+def test_the_value_of_a_header_has_no_blanks_at_its_ends_and_may_go_on_in_further_lines(lines: bytes, value: bytes) -> None:
+    for pieces in ([HEAD + lines + b"\r\n"], single(HEAD + lines + b"\r\n")):
+        assert read(pieces)[0].fields == [(b"X", value)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(b"X: a\r\n b\0\r\n", id="NUL in a further line"),
+        pytest.param(b"X: a\r\n b\rc\r\n", id="CR in a further line"),
+        pytest.param(b"X: a\0\r\n", id="NUL"),
+        pytest.param(b"X : a\r\n", id="a blank before the colon"),
+    ],
+)
+def test_a_line_that_is_no_header_is_an_error(lines: bytes) -> None:
+    for pieces in ([HEAD + lines + b"\r\n"], single(HEAD + lines + b"\r\n")):
+        with pytest.raises(FramingError, match="no header"):
+            read(pieces)
+
+
+@pytest.mark.parametrize(
+    ("head", "wrong"),
+    [
+        pytest.param(b"Content-Length: %d\r\n\r\n" % (2**63 - 1), None, id="the longest length"),
+        pytest.param(b"Content-Length: %d\r\n\r\n" % 2**63, "its length is no number", id="a length beyond it"),
+        pytest.param(b"Content-Length: %029d\r\n\r\n" % 5, None, id="a length of 29 digits"),
+        pytest.param(b"Content-Length: %030d\r\n\r\n" % 5, "its length is no number", id="a length of 30 digits"),
+        pytest.param(b"Content-Length: +5\r\n\r\n", "its length is no number", id="a length with a sign"),
+        pytest.param(b"Content-Length: 5\r\nContent-Length: 5\r\n\r\n", "two lengths", id="two lengths"),
+        pytest.param(b"Content-Length: 5\r\nTransfer-Encoding: x\r\n\r\n", "two lengths", id="a length and a coding"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % (2**63 - 1), None, id="the largest chunk"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % 2**63, "too large", id="a chunk beyond it"),
+    ],
+)
+def test_a_body_or_a_chunk_may_be_as_large_as_a_machine_counts(head: bytes, wrong: str | None) -> None:
+    if wrong is None:
+        reader, body = read([HEAD + head + b"he", b"y"])
+        assert (reader.done, body) == (False, b"hey")
+    else:
+        with pytest.raises(FramingError, match=wrong):
+            read([HEAD + head])
+
+
+@pytest.mark.parametrize(
+    ("codings", "chunked"),
+    [(b"chunked", True), (b"gzip,  Chunked ", True), (b"chunked, gzip", False), (b"gzip\r\nTransfer-Encoding: chunked", True)],
+)
+def test_a_body_is_in_chunks_whose_last_transfer_coding_says_so(codings: bytes, chunked: bool) -> None:
+    reader, body = read([HEAD + b"Transfer-Encoding: " + codings + b"\r\n\r\n2\r\nhi\r\n0\r\n\r\n"])
+
+    assert (reader.done, reader.until_end) == (chunked, not chunked)
+    assert body == (b"hi" if chunked else b"2\r\nhi\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("came", "said"),
+    [
+        pytest.param(b"", "it was closed without an answer", id="nothing"),
+        pytest.param(b"HTTP/1.1 200", "the head of the answer broke off", id="half a head"),
+        pytest.param(HEAD + b"Content-Length: 5\r\n\r\nhe", "the answer broke off", id="half a body"),
+    ],
+)
+def test_a_connection_that_ends_too_early_says_how_far_the_reply_came(came: bytes, said: str) -> None:
+    reader, _ = read([came])
+    with pytest.raises(FramingError, match=f"^{said}$"):
+        reader.end()

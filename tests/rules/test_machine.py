@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from venice_ai import VeniceError
+from venice_ai import InvalidRequestError, VeniceError
 from venice_ai._core.machine import is_loopback, listening, origin
 
 
@@ -61,6 +61,13 @@ async def test_a_port_that_is_taken_is_named_with_the_remedy() -> None:
 
 
 async def test_an_address_that_is_not_of_this_machine_is_named_with_the_reason() -> None:
-    with pytest.raises(VeniceError, match=r"^cannot listen on 192\.0\.2\.1:0: "):
+    with pytest.raises(VeniceError, match=r"^cannot listen on 192\.0\.2\.1:0: [a-z].* address"):
         async with listening(asyncio.Protocol, "192.0.2.1", 0):
+            pass
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+async def test_what_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(InvalidRequestError, match=f"port={port} is not a port; .* others end at 65535"):
+        async with listening(asyncio.Protocol, "127.0.0.1", port):
             pass

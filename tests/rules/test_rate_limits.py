@@ -87,6 +87,20 @@ def test_a_date_in_retry_after_is_as_far_off_as_it_is_and_never_in_the_past() ->
     assert retry_after(formatdate(NOW - 9, usegmt=True), NOW) == 0.0
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 09:49:37 +0100",
+        "Sun, 06 Nov 1994 08:49:37 -0000",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+    ],
+)
+def test_a_date_in_retry_after_may_have_any_of_the_forms_of_http_and_is_universal_time_without_a_zone(value: str) -> None:
+    assert retry_after(value, 784_111_770.0) == 7.0
+
+
 def met(what: str, reset: str) -> dict[str, str]:
     """The headers of a limit that is used up."""
     if what == "failures":

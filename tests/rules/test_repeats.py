@@ -251,6 +251,36 @@ def test_arguments_never_go_to_a_call_that_is_over() -> None:
     assert [(call.id, call.function.arguments) for call in calls] == [("one", "abc"), ("two", "def")]
 
 
+@pytest.mark.parametrize(("choices", "learnt"), [(4, True), (5, False)])
+def test_four_choices_may_come_in_turn_before_they_are_read_whole_each_time(choices: int, learnt: bool) -> None:
+    events = [json.dumps(fake(f"{text}{index}", index=index)).encode() for text in "abcd" for index in range(choices)]
+    assembly = Assembly(choices)
+
+    assert ("repeated" in [read(assembly, event)[1] for event in events]) is learnt
+
+
+@pytest.mark.parametrize("before", [[], events_of(["x", "y"])], ids=["from the beginning", "after some that were"])
+@pytest.mark.parametrize(("different", "learnt"), [(6, True), (7, False)])
+def test_a_stream_is_given_up_after_eight_events_in_a_row_that_were_like_none_before(
+    different: int, learnt: bool, before: list[bytes]
+) -> None:
+    events = [json.dumps(made("a") | {"created": number}).encode() for number in range(different)]
+    like = [json.dumps(made(text) | {"created": 20}).encode() for text in "abcd"]
+
+    assert ("repeated" in ways([*before, *events, *like])) is learnt
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_events_of_up_to_64_kibibytes_are_compared(more: int) -> None:
+    events = events_of(["a", "b", "c"])
+    longest = [
+        event.replace(b'"object"', b'"x":"' + b"-" * (2**16 + more - len(event) - 7) + b'","object"') for event in events
+    ]
+    assert {len(event) for event in longest} == {2**16 + more}
+
+    assert ways(longest) == ["any", "any", "any" if more else "repeated"]
+
+
 def test_a_stream_whose_every_event_differs_is_not_compared_for_long() -> None:
     events = [json.dumps(made("a") | {"created": number}).encode() for number in range(20)]
     like = [json.dumps(made(text) | {"created": 20}).encode() for text in "abcd"]

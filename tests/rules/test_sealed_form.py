@@ -122,6 +122,7 @@ def test_calls_keep_their_order_and_have_ids_of_their_own() -> None:
 
     assert [call.function.name for call in calls] == ["add", "now", "add"]
     assert len({call.id for call in [*calls, *others]}) == 6
+    assert [call.id for call in read_turn(text, HI, "x" * 40 + "y" * 24)[1]] == [f"sealed_{'y' * 24}_{n}" for n in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -324,6 +325,16 @@ def test_the_tools_are_described_in_a_system_message() -> None:
     assert line["description"] == "Adds."
     assert list(line["parameters"]["properties"]) == ["a", "b"]
     assert rest == HI
+
+
+def test_letters_beyond_ascii_stand_as_they_are_and_half_a_surrogate_pair_as_a_mark() -> None:
+    tool: dict[str, Any] = {
+        "type": "function",
+        "function": {"name": "add", "description": "Zürich\udcff", "parameters": {}, "strict": True},
+    }
+    message, *_ = sealed_messages(HI, [tool])
+
+    assert message["content"].splitlines()[1] == '{"name": "add", "description": "Zürich\ufffd"}'
 
 
 @pytest.mark.parametrize(

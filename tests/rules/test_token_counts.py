@@ -117,6 +117,102 @@ def test_what_was_learnt_of_mixed_chats_serves_each_kind() -> None:
         assert sorted(errors)[27] <= 0.2, kind
 
 
+UNSEEN = {
+    "digits": " ".join(str(10**11 + number * 829_368_751) for number in range(300)),
+    "signs": "!?;:,.()[]{}" * 300,
+    "line breaks": "word\n" * 500,
+    "blanks": "\n".join(" " * (4 * (number % 6)) + "return value" for number in range(400)),
+    "chinese": CHINESE,
+    "tables": "| ---- | -------- |\n| word | another |\n" * 100,
+    "headings": "Title\n=====\n\nSome text here.\n\n" * 80,
+}
+
+
+@pytest.mark.parametrize("kind", UNSEEN)
+def test_a_kind_of_text_that_no_chat_held_yet_is_counted_as_models_usually_count_it(kind: str) -> None:
+    encoding = tokenizer("o200k_base")
+    for seed in range(1, 4):
+        counts = TokenCounts()
+        for text in islice(chats("english", seed), 5):
+            counts.learn("m", body(text), 7 + len(encoding.encode(text)))
+
+        found = counts.tokens("m", body(UNSEEN[kind]))
+
+        assert found is not None
+        assert 0.5 < found.tokens / (7 + len(encoding.encode(UNSEEN[kind]))) < 2
+
+
+# What a model might count by, and a text of nothing else. A byte of a body that is no text's costs nothing here.
+PRICES = {
+    "a": 0.3, " ": 0.2, "7": 0.5, "=.": 0.9, "\n": 1.1, "é": 0.6, "----": 0.25, "  ": 0.1, "A": 0.4, "!": 0.8, "~": 0.7,
+    "z9Z": 2.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", PRICES, ids=ascii)
+@pytest.mark.parametrize("times", [150, 3_000])
+def test_what_a_model_counts_of_each_kind_of_sign_is_found_out_for_short_and_long_texts(unit: str, times: int) -> None:
+    counts, chance = TokenCounts(), random.Random(unit)
+    for number in range(24):
+        length = chance.randrange(20, 400) * (12 if number % 3 == 0 else 1)
+        counts.learn("m", body(unit * length), round(9 + length * PRICES[unit]))
+
+    found = counts.tokens("m", body(unit * times))
+
+    assert found is not None
+    assert found.tokens == pytest.approx(9 + times * PRICES[unit], rel=0.07)
+
+
+def test_blanks_between_letters_beyond_ascii_are_counted_as_blanks() -> None:
+    counts = TokenCounts()
+    for length in range(50, 290, 10):
+        counts.learn("m", body("é" * length), round(9 + 0.6 * length))
+
+    found = counts.tokens("m", body("é " * 1_000))
+
+    assert found is not None
+    assert found.tokens == pytest.approx(9 + 0.6 * 1_000 + 0.3 * 1_000, rel=0.1)  # 0.3 is what models usually count for a blank
+
+
+def test_of_a_long_text_pieces_from_its_beginning_to_its_end_are_counted() -> None:
+    counts, chance = TokenCounts(), random.Random(1)
+    kinds = ("a", "7", "~", " ")
+
+    def text(length: int) -> tuple[bytes, int]:
+        return body("".join(kind * length for kind in kinds)), round(9 + length * sum(PRICES[kind] for kind in kinds))
+
+    for _ in range(24):
+        counts.learn("m", *text(chance.randrange(700, 3_000)))
+    long, tokens = text(2_000)
+    found = counts.tokens("m", long)
+
+    assert found is not None
+    assert found.tokens == pytest.approx(tokens, rel=0.05)
+
+
+def test_an_estimate_is_at_least_a_token_and_at_least_one_percent_off() -> None:
+    counts = TokenCounts()
+    for _ in range(24):
+        counts.learn("m", body("a" * 4_000), 1)
+    for text in ("", "a" * 400, "a" * 4_000):
+        found = counts.tokens("m", body(text))
+        assert found is not None
+        assert 1 <= found.tokens < 1.5
+        assert 0.01 <= found.spread < 0.5
+
+
+@pytest.mark.parametrize(("odd", "least", "most"), [(0, 0.01, 0.1), (2, 0.01, 0.1), (3, 0.2, 0.6)])
+def test_the_spread_is_that_of_nine_of_ten_estimates(odd: int, least: float, most: float) -> None:
+    counts = TokenCounts()
+    for number in range(24):  # of the first two, the estimates do not count
+        counts.learn("m", body("a" * 1_000), 300 if number < 24 - odd else 600)
+
+    found = counts.tokens("m", body("a" * 1_000))
+
+    assert found is not None
+    assert least <= found.spread <= most
+
+
 def learnt(*bodies: bytes, tokens: int = 100, model: str = "m") -> TokenCounts:
     counts = TokenCounts()
     for each in bodies * 10:
@@ -129,9 +225,10 @@ def test_models_are_learnt_apart_and_few_chats_teach_nothing() -> None:
     assert counts.tokens("m", body("one two three")) is not None
     assert counts.tokens("other", body("one two three")) is None
     few = TokenCounts()
-    for _ in range(4):
+    for number in range(5):
+        assert few.tokens("m", body("hi")) is None, number
         few.learn("m", body("hi"), 5)
-    assert few.tokens("m", body("hi")) is None
+    assert few.tokens("m", body("hi")) is not None
 
 
 @pytest.mark.parametrize(
@@ -149,6 +246,11 @@ def test_chats_that_are_more_than_text_teach_nothing_of_text(more: dict[str, Any
     assert learnt(body("hi", **more)).tokens("m", body("hi")) is None
 
 
+@pytest.mark.parametrize("switches", [{"strip_thinking_response": True}, {"include_venice_system_prompt": True}])
+def test_switches_that_add_nothing_to_a_prompt_teach_as_ever(switches: dict[str, bool]) -> None:
+    assert learnt(body("hi", venice_parameters=switches)).tokens("m", body("hi")) is not None
+
+
 def test_after_the_first_24_chats_one_of_64_is_counted() -> None:
     counts = TokenCounts()
     for _ in range(1_024):
@@ -159,6 +261,11 @@ def test_after_the_first_24_chats_one_of_64_is_counted() -> None:
 @pytest.mark.parametrize("tokens", [None, 0, -3, "7", 1.5])
 def test_odd_usage_teaches_nothing(tokens: Any) -> None:
     assert learnt(body("hi"), tokens=tokens).tokens("m", body("hi")) is None
+
+
+@pytest.mark.parametrize("model", ["m:enable_web_search=on", "m:", "e2ee-m", "e2ee-m:x"])
+def test_a_model_with_a_suffix_and_a_sealed_chat_teach_nothing(model: str) -> None:
+    assert learnt(body("hi", model), model=model).tokens(model, body("hi", model)) is None
 
 
 def test_no_text_and_no_memory_without_end_is_kept() -> None:

@@ -483,12 +483,13 @@ def test_what_an_annotation_says_wins_over_the_docstring() -> None:
 
 
 def test_names_and_descriptions_can_be_given() -> None:
-    tool = tool_from_function(taking(int), name="look-up_2", description="Looks up.")
+    for name in ("look-up_2", "x", "_" * 64):
+        tool = tool_from_function(taking(int), name=name, description="Looks up.")
 
-    assert (tool["function"]["name"], tool["function"]["description"]) == ("look-up_2", "Looks up.")
+        assert (tool["function"]["name"], tool["function"]["description"]) == (name, "Looks up.")
 
 
-@pytest.mark.parametrize("name", ["", "two words", "x" * 65, "naïve", "a.b", 7])
+@pytest.mark.parametrize("name", ["", "two words", "x" * 65, "naïve", "a.b", 7, "a\n", True])
 def test_a_name_that_the_wire_has_not_is_refused(name: Any) -> None:
     with pytest.raises(InvalidRequestError, match="is not the name of a tool"):
         tool_from_function(taking(int), name=name)
@@ -522,8 +523,8 @@ def test_a_parameter_without_an_annotation_is_what_its_default_is_or_a_string() 
 
 
 def test_a_parameter_of_which_nothing_is_known_but_its_name_is_warned_about() -> None:
-    def find(words, limit=10):  # type: ignore[no-untyped-def]
-        return words, limit  # pyright: ignore[reportUnknownVariableType]
+    def find(words, near, limit=10):  # type: ignore[no-untyped-def]
+        return words, near, limit  # pyright: ignore[reportUnknownVariableType]
 
     with pytest.warns(UserWarning, match="find's parameter 'words'") as caught:
         tool_from_function(find)  # pyright: ignore[reportUnknownArgumentType]
@@ -981,6 +982,7 @@ def test_classes_within_the_class_of_a_method_in_texts(function: Any) -> None:
     item = Kiosk.Item(count=1)
 
     assert call(function, {"item": {"count": 1}, "order": {"item": {"count": 1}}}) == (item, Kiosk.Order(item), "")
+    assert parameters(FunctionTool(function, name="sell").definition)["properties"]["note"]["type"] == "string"
     assert call(Kiosk.count, {"item": {"count": 1}}) == 1
     assert call(Kiosk().total, {"numbers": [1, 2]}) == 3
 
@@ -1076,6 +1078,13 @@ def test_a_signature_that_cannot_be_expressed_fails_when_registered(function: An
     assert function.__name__ in str(caught.value) or "connection" in str(caught.value)
 
 
+def test_the_first_of_the_keys_that_two_arguments_share_is_named() -> None:
+    def f(p: Annotated[int, Field(alias="b")], q: Annotated[int, Field(alias="a")], a: int, b: int, c: int) -> None: ...
+
+    with pytest.raises(ToolSignatureError, match="two arguments of f are called 'a'"):
+        tool_from_function(f)
+
+
 def test_the_error_repeats_the_first_line_of_what_pydantic_says() -> None:
     with pytest.raises(ToolSignatureError, match=r"cannot be told to a model: \S.*[^.]\. Give it an annotation") as caught:
         tool_from_function(of_a_class)
@@ -1084,11 +1093,16 @@ def test_the_error_repeats_the_first_line_of_what_pydantic_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "thing", [7, "text", None, Shop, Person, Colour, dict, vars(Shop)["of"]], ids=lambda thing: str(thing)[:20]
+    "thing", [7, "text", None, Shop, Person, Colour, dict, vars(Shop)["of"], max], ids=lambda thing: str(thing)[:20]
 )
 def test_what_is_no_function_is_refused(thing: Any) -> None:
     with pytest.raises(ToolSignatureError):
         tool_from_function(thing)
+
+
+@pytest.mark.parametrize("timeout", [None, 0.001, 1, 5.0])
+def test_a_time_limit_is_a_number_of_seconds_or_none(timeout: float | None) -> None:
+    assert FunctionTool(later, timeout=timeout).timeout == timeout
 
 
 @pytest.mark.parametrize("timeout", [0, -1, "5", True, float("nan")])

@@ -30,6 +30,7 @@ from venice_ai import (
     RateLimitError,
     Tool,
     ToolCall,
+    ToolContext,
     ToolLoop,
     ToolLoopPausedError,
     ToolLoopState,
@@ -321,6 +322,7 @@ def test_an_answer_without_a_choice_is_an_error(body: Any) -> None:
     [
         pytest.param(asked("then"), id="another name"),
         pytest.param({"id": "call_1", "type": "custom", "custom": {"name": "now"}}, id="another type"),
+        pytest.param(asked("now", type="retrieval"), id="another type with a function"),
         pytest.param({"id": "call_1", "type": "function"}, id="no function"),
         pytest.param({"id": "call_1", "type": "function", "function": {"name": None}}, id="no name"),
     ],
@@ -466,6 +468,32 @@ class Struct(msgspec.Struct):
 def test_results_reach_the_model_as_json(value: Any, text: str) -> None:
     assert result_text(value) == text
     assert type(result_text(value)) is str
+
+
+class Endless:
+    """An iterator of one iterator of one iterator, and so on."""
+
+    def __init__(self) -> None:
+        self._left = 1
+
+    def __iter__(self) -> Endless:
+        return self
+
+    def __next__(self) -> Endless:
+        if not self._left:
+            raise StopIteration
+        self._left = 0
+        return Endless()
+
+
+ITSELF: list[Any] = []
+ITSELF.append({"a": ITSELF})
+
+
+@pytest.mark.parametrize("value", [Endless(), (Endless(),), ITSELF, ITSELF[0]], ids=range(4))
+def test_a_result_that_holds_itself_or_has_no_end_is_a_text_all_the_same(value: Any) -> None:
+    assert result_text(value)
+    assert json.loads(result_text({"a": [iter([1]), {"b": iter((2,))}]})) == {"a": [[1], {"b": [2]}]}
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -645,12 +673,45 @@ def test_the_state_between_two_turns_has_no_open_calls() -> None:
         pytest.param({"version": 1, "messages": HI, "iterations": "one"}, id="no count"),
         pytest.param({"version": 1, "messages": [{"role": "nobody"}], "iterations": 1}, id="no messages"),
         pytest.param({"version": 1, "messages": HI, "iterations": 10}, id="at the limit"),
+        pytest.param({"version": 0, "messages": HI, "iterations": 1}, id="of an earlier version"),
+        pytest.param({"version": 1, "messages": HI, "iterations": -1}, id="fewer than none"),
         pytest.param({"version": 1, "messages": HI, "iterations": 1, "results": 7}, id="no results"),
     ],
 )
 def test_what_is_no_state_is_refused(state: Any) -> None:
     with pytest.raises((InvalidArgumentError, InvalidRequestError)):  # the latter of its messages
         ToolLoop(None, [now], resume=state)
+
+
+@pytest.mark.parametrize("iterations", [0, 9])
+def test_a_state_below_the_limit_goes_on_with_its_count(iterations: int) -> None:
+    loop = ToolLoop(None, [now], resume={"version": 1, "messages": HI, "iterations": iterations})
+
+    assert (loop.iterations, loop.max_iterations, loop.sealed, loop.waiting, len(loop.offered)) == (
+        iterations,
+        10,
+        False,
+        [],
+        1,
+    )
+    assert ToolLoop(None, [now], max_iterations=1, on_limit="answer", resume=loop.state).iterations == iterations
+
+
+def test_what_a_state_has_not_is_none() -> None:
+    loop = ToolLoop(HI, [now])
+    assert loop.state == {"version": 1, "messages": HI, "iterations": 0}
+    (call,) = loop.receive(turn(asked("now")))
+    for _ in range(2):
+        loop.hold(call)
+    assert (loop.state.waiting, loop.state.results) == (["call_1"], None)
+
+
+def test_a_call_of_a_sealed_turn_that_is_called_like_the_search_is_a_call() -> None:
+    assert len(ToolLoop(HI, [now]).receive(turn(asked("now", id="xyz"), asked("now", id="a")))) == 2
+    for identity in ("sealed_r_0", "call_1"):
+        loop = ToolLoop(HI, [now], on_unknown_tool="report")
+        calls = loop.receive(turn(asked("web_search", id=identity), content="words"))
+        assert [call.id for call in calls] == (["sealed_r_0"] if identity.startswith("sealed") else [])
 
 
 def test_either_messages_or_a_state() -> None:
@@ -667,7 +728,7 @@ def test_tool_definitions_are_sent_as_they_are() -> None:
 EVENTS = [kind for kind in vars(events).values() if isinstance(kind, type) and kind.__module__ == events.__name__]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in EVENTS if is_dataclass(kind)])
+@pytest.mark.parametrize("kind", [ToolContext, *(kind for kind in EVENTS if is_dataclass(kind))])
 def test_what_is_told_of_a_loop_cannot_be_changed(kind: Any) -> None:
     assert kind.__dataclass_params__.frozen
     assert "__slots__" in vars(kind)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, get_overloads
 
 import pytest
@@ -175,6 +178,19 @@ def test_what_a_test_of_surfaces_would_miss_is_seen() -> None:
     assert [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b] == [2]
 
 
+@pytest.fixture
+def asked_for_help() -> None:
+    import_module("pydoc")
+
+
+def test_a_script_does_not_load_what_help_shows() -> None:
+    program = "import sys\nfrom venice_ai import SyncVeniceClient\nSyncVeniceClient(api_key='k').chat.completions.create\n"
+    program += "sys.exit('venice_ai.resources.chat.completions' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.usefixtures("asked_for_help")
 def test_help_shows_the_documentation_and_the_parameters_of_the_asynchronous_methods() -> None:
     with _sync.SyncVeniceClient(api_key="any") as client:
         completions = client.chat.completions
@@ -190,6 +206,7 @@ def test_help_shows_the_documentation_and_the_parameters_of_the_asynchronous_met
         assert inspect.signature(completions.stream).return_annotation == "SyncChatStream"
 
 
+@pytest.mark.usefixtures("asked_for_help")
 def test_documenting_twice_repeats_nothing() -> None:
     for _ in range(2):
         with _sync.SyncVeniceClient(api_key="any") as client:

@@ -33,6 +33,7 @@ def judged(change: Change | None = None) -> dict[str, Check]:
         change(reply)
     checks = aci.check(reply)
     assert all(check.stops and check.detail for check in checks)
+    assert not any("could not be examined" in check.detail for check in checks)
     return {check.id: check for check in checks}
 
 
@@ -62,6 +63,19 @@ def test_the_capture_agrees_with_itself() -> None:
 @pytest.mark.parametrize("name", ["gemma_3_27b_p", "glm_5_1"])
 def test_other_shapes_have_no_such_checks(name: str) -> None:
     assert aci.check(shared(f"tee/attestation_{name}.json")["attestation"]) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_gateway"),
+    [
+        *(({"api_version": "aci/1"}, True), ({"api_version": "aci/2.1"}, True), ({"workload_id": None}, True)),
+        *(({"attestation": {"keyset_endorsement": 7}}, True), ({"attestation": {"evidence": {"key_custody": {}}}}, True)),
+        *(({}, False), ({"api_version": "1"}, False), ({"attestation": {"other": {"key_custody": {}}}}, False)),
+    ],
+    ids=repr,
+)
+def test_a_gateway_is_known_by_its_version_or_by_any_of_its_members(reply: dict[str, Any], is_gateway: bool) -> None:
+    assert aci.is_aci(reply) is is_gateway
 
 
 def rehashed(reply: dict[str, Any]) -> None:
@@ -160,6 +174,34 @@ def test_what_is_not_stated_is_skipped(change: Change, names: list[str]) -> None
     assert found(checks, "fail") == []
 
 
+@pytest.mark.parametrize(("more", "status"), [("", "pass"), ("00", "pass"), ("0000", "fail")])
+def test_an_endorsement_has_64_bytes_and_perhaps_one_that_is_not_looked_at(more: str, status: str) -> None:
+    def change(reply: dict[str, Any]) -> None:
+        endorsement = reply["attestation"]["keyset_endorsement"]
+        endorsement["value"] = endorsement["value"][:128] + more
+
+    assert judged(change)["aci_endorsement"].status == status
+
+
+@pytest.mark.parametrize(("length", "status"), [(130, "pass"), (128, "pass"), (129, "fail"), (126, "fail")])
+def test_a_key_in_custody_has_130_digits_or_the_128_after_04(length: int, status: str) -> None:
+    def change(reply: dict[str, Any]) -> None:
+        identity = keyset(reply)["workload_identity"]["public_key"]
+        identity["public_key"] = f"04{identity['public_key'][-128:]}"[-length:]
+
+    assert judged(change)["aci_custody"].status == status
+
+
+@pytest.mark.parametrize(("number", "words"), [(64, "is not the digest"), (65, "e2ee_public_keys has 65 entries")])
+def test_more_than_64_keys_are_not_looked_at(number: int, words: str) -> None:
+    def change(reply: dict[str, Any]) -> None:
+        keyset(reply)["e2ee_public_keys"] = [{"key_id": "k", "public_key": OTHER_KEY}] * number
+
+    checks = judged(change)
+    assert words in checks["aci_keyset"].detail
+    assert found(checks, "skip") == ([] if number == 64 else NAMES[1:])
+
+
 def test_a_key_management_service_that_nobody_knows_is_a_warning() -> None:
     checks = judged(other_application)
 
@@ -206,7 +248,7 @@ def test_a_value_of_another_shape_is_an_error_that_names_it() -> None:
         ), id="the order of RFC 8785, 3.2.3"),
         pytest.param("\u20ac$\x0f\nA'B\"\\\"/", '"\u20ac$\\u000f\\nA\'B\\"\\\\\\"/"', id="the text of RFC 8785, 3.2.2"),
         pytest.param("\b\f\t\x1f\x7f\u2028", '"\\b\\f\\t\\u001f\x7f\u2028"', id="controls"),
-        pytest.param([0, -1, 2**53 - 1], "[0,-1,9007199254740991]", id="numbers"),
+        pytest.param([0, -1, 2**53 - 1, 1 - 2**53], "[0,-1,9007199254740991,-9007199254740991]", id="numbers"),
         pytest.param({}, "{}", id="nothing"),
     ],
 )  # fmt: skip
@@ -222,7 +264,9 @@ def endless() -> Any:
 
 
 @pytest.mark.parametrize(
-    "value", [1.5, 1.0, 2**53, "\ud800", {1: 2}, {"a": b""}, {"\ud800": 1}, pytest.param(object(), id="an object")], ids=ascii
+    "value",
+    [1.5, 1.0, 2**53, -(2**53), "\ud800", {1: 2}, {"a": b""}, {"\ud800": 1}, pytest.param(object(), id="an object")],
+    ids=ascii,
 )
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):
@@ -242,6 +286,28 @@ def test_nesting_without_end_is_refused() -> None:
 def test_json_that_means_two_things_or_nothing_is_refused(text: str | bytes) -> None:
     with pytest.raises(ValueError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "escapes", "good"), [(50_000, 0, True), (50_001, 0, False), (3, 499_979, True), (3, 499_980, False)]
+)
+def test_json_of_up_to_fifty_thousand_values_is_read_and_ten_escapes_count_as_one(
+    values: int, escapes: int, good: bool
+) -> None:
+    text = '["' + "\\n" * escapes + '"' + ",0" * (values - 1) + "]"
+    if good:
+        assert len(parse(text)) == values
+    else:
+        with pytest.raises(ValueError, match="more than 50000 values"):
+            parse(text)
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '"\\uD800"', '{"\\udfff": 1}'])
+def test_half_a_surrogate_pair_is_refused_and_a_pair_is_a_character(text: str) -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        parse(text)
+    assert parse('"\\ud83d\\uDE00"') == "\U0001f600"
+    assert parse(b'\xef\xbb\xbf"a mark at the beginning"') == "a mark at the beginning"
 
 
 def test_the_members_of_an_object_are_given_as_they_stand() -> None:

@@ -85,6 +85,25 @@ def test_the_report_says_what_was_measured(name: str) -> None:
     assert report.workload.compose_hash == known["compose_hash"]
 
 
+def test_what_is_not_signed_or_does_not_lead_to_the_quote_is_not_shown_as_measured() -> None:
+    def shown_parts(case: Case) -> tuple[bool, bool, bool, bool]:
+        report = case.judged()
+        images = report.workload.images if report.workload else ()
+        told = any("not pinned by their hash" in each or "its host" in each for each in report.warnings)
+        return report.td is not None, report.workload is not None, bool(images), told
+
+    loose = json.dumps({"docker_compose_file": "image: nginx"})
+    unsigned = GEMMA.quoted(written(GEMMA.quote, (636, b"\1" * 64)))
+    unlogged = GEMMA.bent(event_log=json.dumps([]), info={**GEMMA.reply["info"], "tcb_info": {}})
+    other_file = GEMMA.bent()
+    other_file.reply["info"]["tcb_info"]["app_compose"] = loose
+
+    assert shown_parts(GEMMA)[:3] == (True, True, True)
+    assert shown_parts(unsigned) == (False, False, False, False)
+    assert shown_parts(unlogged)[:3] == (True, False, False)
+    assert shown_parts(other_file) == (True, True, False, False)
+
+
 def test_the_shapes_of_replies_are_told_apart() -> None:
     assert [case.judged().variant for case in (GEMMA, GLM, LIVE)] == ["dstack", "near", "aci"]
 
@@ -110,6 +129,11 @@ def test_the_key_is_not_used_past_what_the_server_says() -> None:
     late = replace(LIVE, now=stale - 10.0, options=TeeOptions(verification="quote"))
     assert late.judged().expires_at == stale
     assert LIVE.judged().expires_at == LIVE.now + 300
+    assert LIVE.judged(options=TeeOptions(attestation_ttl=7)).expires_at == LIVE.now + 7
+    for odd in (True, False, "0", None, [0]):
+        case = LIVE.bent()
+        case.reply["attestation"]["freshness"]["stale_after"] = odd
+        assert case.judged().expires_at == LIVE.now + 300
 
 
 def test_the_key_is_not_used_past_the_collateral_that_it_was_judged_by() -> None:
@@ -169,6 +193,77 @@ def test_2_a_missing_quote_is_refused_where_one_is_asked_for() -> None:
     options = TeeOptions(verification="quote")
     with pytest.raises(TeeAttestationError):
         raise_for(replace(GEMMA.quoted(b""), options=options).judged(), options)
+
+
+def _status(case: Case, name: str, **arguments: Any) -> str:
+    check = case.judged(**arguments).check(name)
+    assert check is not None
+    return check.status
+
+
+@pytest.mark.parametrize(
+    ("field", "check", "where_server_is_asked_for"),
+    [("model", "model", "warn"), ("signing_address", "key_address", "warn"), ("tee_hardware", "hardware", "fail")],
+)
+def test_what_a_reply_does_not_say_of_itself(field: str, check: str, where_server_is_asked_for: str) -> None:
+    silent, without_quote = GEMMA.bent(**{field: None}), {"intel_quote": None, "quote": None}
+    asking_little = TeeOptions(verification="server")
+
+    assert _status(silent, check) == "fail"
+    assert _status(silent.bent(**without_quote), check) == "warn"
+    assert _status(silent, check, options=asking_little) == where_server_is_asked_for
+    assert _status(GEMMA.bent(**{field: "other"}), check, options=asking_little) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        *(
+            ({}, "pass"),
+            ({"request_nonce": None}, "pass"),
+            ({"nonce_source": None}, "pass"),
+            ({"nonce_source": "client"}, "pass"),
+        ),
+        *(({"nonce": GEMMA.nonce.hex().upper()}, "pass"), ({"nonce": None}, "fail"), ({"nonce": 7}, "fail")),
+        *(({"request_nonce": ""}, "fail"), ({"nonce_source": ""}, "fail")),
+    ],
+    ids=repr,
+)
+def test_the_echo_of_a_nonce(changes: dict[str, Any], status: str) -> None:
+    assert _status(GEMMA.bent(**changes), "nonce_echo") == status
+
+
+@pytest.mark.parametrize(("number", "status"), [(64, "pass"), (65, "fail")])
+def test_a_gateway_may_have_64_keys_of_a_kind(number: int, status: str) -> None:
+    case = LIVE.bent()
+    keyset = case.reply["attestation"]["workload_keyset"]
+    own = keyset["e2ee_public_keys"]
+    keyset["e2ee_public_keys"] = [*({"public_key": OTHER_KEY} for _ in range(number - len(own))), *own]
+
+    assert _status(case, "model_key") == status
+    assert (f"has {number} entries" in case.judged().summary()) is (status == "fail")
+
+
+@pytest.mark.parametrize(
+    ("shown_gpus", "missing"), [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs")]
+)
+def test_a_gpu_that_does_not_answer_is_left_out(shown_gpus: int, missing: str) -> None:
+    payload = json.loads(GLM.reply["nvidia_payload"])
+    payload["evidence_list"] = payload["evidence_list"][:shown_gpus]
+    parts = GLM.bent(nvidia_payload=json.dumps(payload)).judged().check("parts")
+
+    assert parts is not None
+    assert (parts.status, missing in parts.detail) == ("skip" if missing else "pass", True)
+
+
+def test_nvidia_s_service_must_have_been_asked_where_its_word_is_demanded_and_there_is_evidence() -> None:
+    options = TeeOptions(gpu="nras")
+    asked = GEMMA.judged(options=options).check("gpu_nras")
+
+    assert asked is not None
+    assert (asked.status, "it was not asked" in asked.detail) == ("fail", True)
+    assert GEMMA.bent(nvidia_payload=None).judged(options=options).check("gpu_nras") is None
+    assert GEMMA.judged().check("gpu_nras") is None
 
 
 def _nonce_everywhere(case: Case, nonce: str) -> Case:
@@ -530,7 +625,7 @@ def test_what_is_no_reply_is_refused(reply: bytes) -> None:
 
 
 def test_a_reply_is_good_up_to_its_greatest_length() -> None:
-    text = json.dumps(GEMMA.reply).encode().ljust(MAX_REPLY_BYTES)
+    text = json.dumps(GEMMA.reply).encode().ljust(4_194_304)  # 4 MiB
     assert GEMMA.judged(reply=text).level == "hardware"
     assert "transport" in failed(GEMMA.judged(reply=text + b" "))
 
@@ -602,6 +697,10 @@ def test_17_attributes_can_be_allowed_but_not_debug() -> None:
     case = resigned((171, b"\x50"))
     allowed = case.options.replace(allowed_td_attributes_mask=1 << 30)
     assert "td_attributes" not in failed(replace(case, options=allowed).judged())
+    for attributes in (b"\0", b"\x50"):  # the switch that every domain must have cannot be allowed away
+        bent = resigned((171, attributes))
+        options = bent.options.replace(allowed_td_attributes_mask=1 << 28)
+        assert "td_attributes" in failed(replace(bent, options=options).judged())
 
 
 @pytest.mark.parametrize(("offset", "value"), [(0, b"\5"), (4, b"\0")], ids=["quote v5", "SGX"])
@@ -669,6 +768,8 @@ def test_a_report_names_the_provider_that_the_reply_names(said: object, provider
 def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:
     assert GEMMA.quoted(GEMMA.quote + bytes(100)).judged().level == "hardware"
     assert GEMMA.quoted(GEMMA.quote[:4936]).judged().level == "hardware"
+    assert GEMMA.quoted(GEMMA.quote[:4936] + bytes(4_096)).judged().level == "hardware"
+    assert failed(GEMMA.quoted(GEMMA.quote[:4936] + bytes(4_097)).judged()) == {"quote_parse"}
     for at in (4936, -1):
         padded = bytearray(GEMMA.quote)
         padded[at] = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
 import subprocess
@@ -55,7 +56,9 @@ def check(
 ) -> tuple[list[Check], Tcb | None]:
     """What a quote and collateral come to."""
     options = TeeOptions(trust=TrustRoots(root_der), tcb_statuses=frozenset(statuses), min_tcb_eval=min_eval)
-    return collateral.check(raw, CollectedEvidence(model="", nonce=b"", reply=b"", now=now, collateral=given), options)
+    found = collateral.check(raw, CollectedEvidence(model="", nonce=b"", reply=b"", now=now, collateral=given), options)
+    assert not any("could not be examined" in check.detail for check in found[0])
+    return found
 
 
 def judged(intel: Intel = INTEL, given: dict[str, Any] | None = None, **options: Any) -> tuple[dict[str, Check], Tcb | None]:
@@ -83,6 +86,10 @@ def test_each_capture_verifies_at_its_time_with_its_collateral(name: str, now: i
     assert (tcb.status, tcb.advisories, tcb.eval_number) == ("UpToDate", (), 19)
     assert tcb.fmspc == ("20A06F000000" if name == "live_evidence" else "90C06F000000")
     assert tcb.tcb_date == "2025-05-14T00:00:00Z"
+    _, ends = collateral.window(stored(name))
+    assert tcb.collateral_expires == ends
+    until = dt.datetime.fromtimestamp(ends, dt.UTC)
+    assert checks[0].detail == f"for FMSPC {tcb.fmspc}, valid until {until:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.mark.parametrize("of", ["gemma_3_27b_p", "glm_5_1"])
@@ -184,6 +191,21 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
     checks, _ = judged(given=given)
 
     assert failed(checks) == [name]
+
+
+@pytest.mark.parametrize(
+    ("given", "now", "told"),
+    [
+        pytest.param(INTEL.collateral(fmspc="112233445566"), NOW, False, id="wrong within its time"),
+        pytest.param(INTEL.collateral(issued=NOW, expires=NOW + 10), NOW + 10, True, id="at its end"),
+        pytest.param(INTEL.collateral(issued=NOW + 1), NOW, True, id="before its beginning"),
+    ],
+)
+def test_the_time_of_collateral_is_told_where_it_is_the_reason(given: dict[str, str], now: float, told: bool) -> None:
+    checks, _ = judged(given=given, now=now)
+
+    assert failed(checks) == ["collateral"]
+    assert ("it is valid from " in checks["collateral"].detail) is told
 
 
 def test_20_collateral_of_another_hierarchy_does_not_help_its_own_quotes() -> None:

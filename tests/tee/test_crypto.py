@@ -148,6 +148,12 @@ def test_an_envelope_has_no_blanks(blank: str) -> None:
         model_opener().open(envelope[:130] + blank + envelope[130:])
 
 
+@pytest.mark.parametrize("size", [0, 1, 64, 65, 66, 76, 77, 78, 92])
+def test_what_is_shorter_than_an_empty_text_is_no_envelope(size: int) -> None:
+    with pytest.raises(EnvelopeError, match="not an envelope"):
+        model_opener().open(seal(MODEL, b"a text")[: 2 * size])
+
+
 def test_row_44_capital_digits_are_digits() -> None:
     assert model_opener().open(seal(MODEL, b"a text").upper()) == b"a text"
 
@@ -189,6 +195,7 @@ def test_no_error_shows_what_it_is_about() -> None:
         pytest.param(seal(MODEL, b"")[:-2], False, id="too short"),
         pytest.param(seal(MODEL, b"") + "0", False, id="half a byte"),
         pytest.param("02" + seal(MODEL, b"")[2:], False, id="a compressed key"),
+        pytest.param("06" + seal(MODEL, b"")[2:], False, id="a hybrid key"),
         pytest.param("04" + "g" * 200, False, id="not hex"),
         pytest.param("a word", False, id="a word"),
     ],

@@ -44,6 +44,7 @@ def judged(
     options = TeeOptions(trust=TrustRoots(nvidia_root_sha256=root_sha256))
     checks, _ = gpu.check(payload, nonce, options, expected=expected_count)
     assert all(check.stops and check.detail for check in checks)
+    assert not any("could not be examined" in check.detail for check in checks)
     return {check.id: check for check in checks}
 
 
@@ -233,7 +234,8 @@ RECORD, BLOCKS = 37 + 8, 37 + 4
         pytest.param(too_many, ["gpu_evidence"], id="too many"),
         pytest.param(flipped(0), ["gpu_structure"], id="another request"),
         pytest.param(flipped(38), ["gpu_structure"], id="another answer"),
-        pytest.param(flipped(BLOCKS), ["gpu_structure"], id="another number of measurements"),
+        pytest.param(flipped(BLOCKS), ["gpu_structure"], id="more measurements than are there"),
+        pytest.param(flipped(BLOCKS, 6), ["gpu_structure"], id="fewer measurements than are there"),
         pytest.param(flipped(BLOCKS + 1), ["gpu_structure"], id="another length of the record"),
         pytest.param(trailing, ["gpu_structure"], id="a byte more"),
         pytest.param(cut_off, ["gpu_structure"], id="a byte less"),
@@ -257,6 +259,24 @@ def test_30_bad_evidence_is_refused_under_every_policy_but_off(change: Change, n
 
 def test_30_the_evidence_of_another_nonce_is_refused() -> None:
     assert failed(judged(eight(), bytes(32))) == ["gpu_nonce"]
+
+
+@pytest.mark.parametrize(("wrong", "more"), [(1, ""), (3, ""), (4, "; and 1 more"), (5, "; and 2 more")])
+def test_the_first_three_gpus_of_which_something_is_wrong_are_named_and_the_others_counted(wrong: int, more: str) -> None:
+    payload = eight()
+    for item in payload["evidence_list"][:wrong]:
+        item["nonce"] = "00" * 32
+    detail = judged(payload)["gpu_nonce"].detail
+
+    assert detail == "; ".join(f"GPU {number}: it names another nonce" for number in range(min(wrong, 3))) + more
+
+
+@pytest.mark.parametrize(("count", "wrong"), [(1, []), (64, ["gpu_unique"]), (65, ["gpu_evidence"])])
+def test_evidence_of_64_gpus_is_looked_at_and_of_more_is_not(count: int, wrong: list[str]) -> None:
+    payload = eight()
+    payload["evidence_list"] = (payload["evidence_list"] * 9)[:count]
+
+    assert failed(judged(payload)) == wrong
 
 
 def test_30_a_root_that_is_not_pinned_is_refused() -> None:
@@ -326,6 +346,8 @@ def test_a_chain_must_be_that_of_a_gpu(names: dict[str, str], wrong: list[str]) 
         pytest.param({"measurements": ()}, ["gpu_structure"], id="nothing was measured"),
         pytest.param({"measurements": (bytes(48), bytes(51))}, ["gpu_structure"], id="zeros were measured"),
         pytest.param({"measurements": (bytes(48), b"\1" * 48)}, [], id="some measurements are zero"),
+        pytest.param({"measurements": (b"\1\1\1" + bytes(48),)}, ["gpu_structure"], id="the head of a measurement alone"),
+        pytest.param({"measurements": (b"\0\0\0\1" + bytes(47),)}, [], id="the first byte of a measurement"),
     ],
 )
 def test_what_a_gpu_measured_is_looked_at(changes: dict[str, Any], wrong: list[str]) -> None:

@@ -81,6 +81,7 @@ def judged(
     check = nras.check(documents, payload=payload_of(gpus), nonce=NONCE, now=now)
     assert check.id == "gpu_nras"
     assert check.stops
+    assert "could not be examined" not in check.detail
     return check.status, check.detail
 
 

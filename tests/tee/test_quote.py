@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import random
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from venice_ai.emulator.enclave.hardware import Authority
 from venice_ai.tee.certificates import load
-from venice_ai.tee.quote import check_chain, check_qe_report, parse
+from venice_ai.tee.quote import Quote, check_chain, check_qe_report, decode, parse
 
 from .evidence import Change, synthetic, with_enclave, written
 from .hierarchy import NOW, Intel
@@ -48,7 +53,104 @@ def test_two_quotes_are_of_one_domain_if_all_between_their_head_and_their_report
     raw = synthetic().quote
     changed = written(raw, (offset, bytes([raw[offset] ^ 1])))
 
-    assert (replace(parse(raw), raw=changed).domain == parse(raw).domain) is same
+    assert (parse(raw)._replace(raw=changed).domain == parse(raw).domain) is same
+
+
+def limited(authority: Authority, path_length: int) -> x509.Certificate:
+    """The certificate of an authority that may have so many authorities below it."""
+    own, issuer = authority.certificate, authority.issuer or authority
+    builder = x509.CertificateBuilder(issuer.name, authority.name, authority.key.public_key(), own.serial_number)
+    builder = builder.not_valid_before(own.not_valid_before_utc).not_valid_after(own.not_valid_after_utc)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+    return builder.sign(issuer.key, SHA256())
+
+
+@pytest.mark.parametrize(("position", "path_length", "good"), [(1, 0, True), (2, 0, False), (2, 1, True), (2, 2, True)])
+def test_an_authority_has_no_more_authorities_below_it_than_it_may(position: int, path_length: int, good: bool) -> None:
+    authorities = chain()
+    certificates = [each.certificate for each in authorities]
+    certificates[position] = limited(authorities[position], path_length)
+    root = certificates[-1].public_bytes(Encoding.DER)
+    if good:
+        check_chain(certificates, NOW, root)
+    else:
+        with pytest.raises(ValueError, match="CA"):
+            check_chain(certificates, NOW, root)
+
+
+# The fields of a quote with their sizes, by Intel's document; those without a name are read by their offset, or not at all.
+FIELDS = [
+    *(("", 48), ("", 16), ("mrseam", 48), ("mrsignerseam", 48), ("seam_attributes", 8), ("attributes", 8), ("xfam", 8)),
+    *(("mrtd", 48), ("mr_config_id", 48), ("mr_owner", 48), ("mr_owner_config", 48)),
+    *(("rtmr0", 48), ("rtmr1", 48), ("rtmr2", 48), ("rtmr3", 48), ("report_data", 64)),
+    *(("", 4), ("signature", 64), ("attestation_key", 64), ("", 2), ("", 4), ("qe_report", 384), ("qe_signature", 64)),
+]
+
+
+def test_the_fields_of_a_quote_follow_one_another() -> None:
+    raw, at = random.Random(1).randbytes(2_000), 0
+    quote = Quote(raw, b"", b"")
+    for name, size in FIELDS:
+        if name:
+            assert getattr(quote, name) == raw[at : at + size], name
+        at += size
+    assert quote.signed == raw[: 48 + 584]
+    assert quote.rtmrs == (quote.rtmr0, quote.rtmr1, quote.rtmr2, quote.rtmr3)
+    assert not hasattr(quote, "rtmr4")
+
+
+def test_what_follows_the_fields_is_the_enclave_s_own_data_and_the_certificates() -> None:
+    raw = synthetic().quote
+    quote = parse(raw)
+    size = int.from_bytes(raw[1218:1220], "little")
+
+    assert (quote.raw, quote.qe_auth) == (raw, raw[1220 : 1220 + size])
+    assert quote.chain == raw[1226 + size :]
+    assert quote.chain.startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+CHAIN_AT = 1220 + len(parse(synthetic().quote).qe_auth)
+# Where a number that must be right stands, and how many bytes it has.
+NUMBERS = [(0, 2), (2, 2), (4, 4), (632, 4), (764, 2), (766, 4), (1218, 2), (CHAIN_AT, 2), (CHAIN_AT + 2, 4)]
+NUMBER_BYTES = [offset + shift for offset, size in NUMBERS for shift in range(size)]
+
+
+@pytest.mark.parametrize("offset", NUMBER_BYTES)
+@pytest.mark.parametrize("bit", [1, 0x80])
+def test_a_quote_with_another_number_in_its_structure_is_refused(offset: int, bit: int) -> None:
+    raw = synthetic().quote
+    with pytest.raises(ValueError):
+        parse(written(raw, (offset, bytes([raw[offset] ^ bit]))))
+
+
+def test_nothing_else_in_a_quote_is_part_of_its_structure() -> None:
+    raw = synthetic().quote
+    others = set(range(len(raw))) - set(NUMBER_BYTES)
+    bent = bytes(each ^ 0xFF if at in others else each for at, each in enumerate(raw))
+
+    assert parse(bent).raw == bent
+
+
+@pytest.mark.parametrize("length", [0, 1, 1_219, 1_220, 1_300])
+def test_the_beginning_of_a_quote_is_none(length: int) -> None:
+    with pytest.raises(ValueError, match=f"a quote of {length} bytes is too short" if length < 1_220 else "length"):
+        parse(synthetic().quote[:length])
+
+
+@pytest.mark.parametrize("size", [0, 1, 47, 48, 49])
+def test_a_handful_of_bytes_is_no_quote(size: int) -> None:
+    raw = bytes([0xFB] * size)
+    for text in (raw.hex(), f"0x{raw.hex()}", raw.hex().upper(), base64.b64encode(raw).decode()):
+        assert decode(text) == (raw if size >= 48 else None)
+
+
+@pytest.mark.parametrize(("text", "is_word"), [("none", True), ("é" * 95, True), ("é" * 96, False), (" " * 300, False)])
+def test_a_short_text_that_is_no_quote_is_a_word_and_a_long_one_is_refused(text: str, is_word: bool) -> None:
+    if is_word:
+        assert decode(text) is None
+    else:
+        with pytest.raises(ValueError, match="neither hex nor base64"):
+            decode(text)
 
 
 # -- the quoting enclave -------------------------------------------------------------------------------------------------

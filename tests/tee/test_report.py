@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
 
-from venice_ai.exceptions import TeeAttestationError
+from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.checks import outcome, reached
 from venice_ai.tee.workload import read_compose
-from venice_ai.types.attestation import AttestationReport, Check, Gpu, one_line
+from venice_ai.types.attestation import (
+    LEVELS,
+    AttestationReport,
+    Check,
+    Gpu,
+    Level,
+    SignatureReport,
+    Tcb,
+    Td,
+    Workload,
+    one_line,
+)
 
 from .evidence import CAPTURES, Case, capture, managed, resigned
 
@@ -178,6 +190,100 @@ def test_a_line_says_what_was_found_and_what_that_stops() -> None:
         "SKIP  stopped               stops: another's quote",
         "FAIL  both                  no quote (stops: a server without one)",
     ]
+
+
+def report_of(**fields: Any) -> AttestationReport:
+    """A report that found no more than these fields."""
+    return AttestationReport(model="e2ee-m", nonce="00", fetched_at=1.0, expires_at=2.0, **fields)
+
+
+def test_what_the_evidence_says_is_a_line_each() -> None:
+    found = report_of(
+        ok=True,
+        level="pinned",
+        tcb=Tcb("OutOfDate", ("INTEL-SA-1", "INTEL-SA-2"), eval_number=17, fmspc="20A0"),
+        workload=Workload(compose_hash="c0", os_image_hash="05", later_events=(("n" * 90, "p" * 90),), images=("x@sha256:00",)),
+        gpus=(Gpu(driver="570", vbios="96"), Gpu(model="GH100", status="verified")),
+        actions=("start container=model",),
+        warnings=("look again",),
+    )
+
+    assert lines_of(found) == [
+        "TCB: OutOfDate, INTEL-SA-1, INTEL-SA-2, evaluation 17, FMSPC 20A0",
+        "workload: compose c0, image 05",
+        f"later event, as a container says: '{'n' * 79} {'p' * 80}",
+        "container image: x@sha256:00",
+        "GPU: unknown, driver 570, VBIOS 96, answered",
+        "GPU: GH100, driver None, VBIOS None, verified",
+        "manager's action: start container=model",
+        "warning: look again",
+        "verdict: e2ee-m verified at level pinned",
+    ]
+    assert lines_of(replace(found, tcb=Tcb("UpToDate")))[0] == "TCB: UpToDate, no advisories, evaluation None, FMSPC None"
+
+
+def test_a_report_that_found_nothing_claims_nothing() -> None:
+    report, signature = report_of(), SignatureReport("unavailable")
+
+    assert lines_of(report) == ["verdict: e2ee-m REFUSED"]
+    assert (report.ok, report.level, report.trust_root) == (False, None, "intel")
+    assert (signature.valid, signature.bound, signature.checks) == (False, None, ())
+
+
+@pytest.mark.parametrize("asked", LEVELS)
+@pytest.mark.parametrize("level", [*LEVELS, None])
+def test_a_level_is_reached_by_itself_and_by_those_above_it_if_no_check_failed(level: Level | None, asked: Level) -> None:
+    reaches = level is not None and LEVELS.index(level) >= LEVELS.index(asked)
+
+    assert report_of(ok=True, level=level).reaches(asked) is reaches
+    assert not report_of(ok=False, level=level).reaches(asked)
+
+
+def test_a_level_that_is_too_low_is_an_error_that_says_which_checks_were_skipped_each_reason_once() -> None:
+    skipped = [Check(name, "skip", why) for name, why in (("tcb", "no network"), ("crl", "no network"), ("gpu", "none"))]
+    report = report_of(ok=True, level="quote", checks=(Check("nonce", "pass", "fresh"), *skipped))
+
+    report.raise_for_level("quote")
+    with pytest.raises(TeeAttestationError) as caught:
+        report.raise_for_level("hardware")
+
+    assert caught.value.report is report
+    assert str(caught.value).startswith(
+        "the attestation of 'e2ee-m' reaches the level 'quote', and 'hardware' was asked for "
+        "(gpu: none; tcb: no network). Nothing was sent."
+    )
+    with pytest.raises(TeeAttestationError, match=r"'pinned' was asked for\. Nothing was sent"):
+        replace(report, checks=()).raise_for_level("pinned")
+
+
+def test_a_level_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(InvalidRequestError, match="level='top' must be one of 'server', 'quote', 'hardware', 'pinned'"):
+        report_of(ok=True, level="pinned").raise_for_level("top")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [report_of(), Check("nonce", "pass"), Tcb("UpToDate"), Td(*["00"] * 10), Workload(), Gpu(), SignatureReport("unavailable")],
+    ids=lambda part: type(part).__name__,
+)
+def test_a_report_and_its_parts_are_values(part: Any) -> None:
+    name = fields(part)[0].name
+
+    assert pickle.loads(pickle.dumps(part)) == part == replace(part)
+    assert hash(part) == hash(replace(part))
+    assert replace(part, **{name: "another"}) != part
+    with pytest.raises(FrozenInstanceError):
+        setattr(part, name, "another")
+    with pytest.raises(AttributeError):
+        object.__setattr__(part, "further", 1)
+
+
+def test_a_check_is_found_by_its_id() -> None:
+    checks = Check("nonce", "pass"), Check("tcb", "skip"), Check("gpu", "fail")
+    report = report_of(checks=checks)
+
+    assert (report.check("tcb"), report.check("quote")) == (checks[1], None)
+    assert (report.skipped, report.failures) == (checks[1:2], checks[2:])
 
 
 @pytest.mark.parametrize(

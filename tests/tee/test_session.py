@@ -16,6 +16,7 @@ import pytest
 from venice_ai import InvalidRequestError
 from venice_ai._core.privacy import encryption_requested
 from venice_ai._wire.assembly import Assembly
+from venice_ai._wire.stream_errors import opened as opened_event
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession
 from venice_ai.tee.crypto import Opener, Sealer, seal
@@ -482,6 +483,17 @@ def test_a_member_that_is_not_sealed_makes_no_chunks_alike() -> None:
     assert not any(read(assembly, opened, event)[1] for event in events)
 
 
+@pytest.mark.parametrize("empty", [{"error": None}, {"error": ""}, {"errors": []}], ids=json.dumps)
+def test_an_event_with_an_empty_error_is_opened_and_one_with_an_error_stays_as_it_is(empty: dict[str, Any]) -> None:
+    opened = session()
+    event = {**chunk(to(opened, "text")), **empty}
+
+    assert opened_event(opened, json.dumps(event).encode())["choices"][0]["delta"]["content"] == "text"
+    for told in ({"error": "boo"}, {**event, "error": {"message": "boo"}}):
+        assert opened_event(opened, json.dumps(told).encode()) == told
+    assert opened_event(opened, b"no JSON") is None
+
+
 def test_text_that_is_not_utf8_is_an_error() -> None:
     opened = session()
 
@@ -552,6 +564,21 @@ def test_a_text_in_clear_beside_the_choices_is_an_error(fields: dict[str, Any]) 
         session().open(envelope(choices=[], **fields))
 
     assert "an answer" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["model", "object", "id"])
+@pytest.mark.parametrize("said", ["an answer in clear", "", "a" * 129, 7, ["text"], {"text": "text"}], ids="{!r:.20}".format)
+def test_what_a_chunk_says_that_it_is_is_a_plain_name(field: str, said: Any) -> None:
+    with pytest.raises(TeeEncryptionError) as caught:
+        session().open({**envelope(choices=[]), field: said})
+
+    assert "an answer" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "words"), [("note", "a field that is not known"), ("usage", "a text in 'usage'")])
+def test_a_field_that_is_known_is_named_and_another_is_not(field: str, words: str) -> None:
+    with pytest.raises(TeeEncryptionError, match=f": {words}. The rest"):
+        session().open(envelope(choices=[], **{field: "an answer in clear"}))
 
 
 EXTRAS: list[dict[str, Any]] = [
@@ -695,11 +722,34 @@ def test_tokens_are_counted_wherever_they_stand(counted: list[Any]) -> None:
         opened.end(done=True)
 
 
-def test_an_empty_answer_may_be_empty() -> None:
+@pytest.mark.parametrize("tokens", [None, 0])
+def test_an_empty_answer_may_be_empty(tokens: int | None) -> None:
     opened = session()
     opened.open(chunk(finish="length"))
-    opened.open(usage(0))
+    if tokens is not None:
+        opened.open(usage(tokens))
 
+    assert opened.end(done=True) is None
+
+
+@pytest.mark.parametrize("delta", [{}, None, {"role": "assistant"}, {"content": ""}, {"content": None}], ids=repr)
+def test_a_choice_that_brought_nothing_needs_no_finish_reason(delta: Any) -> None:
+    opened = session()
+    opened.open(chunk(to(opened, "text"), finish="stop"))
+    for index in (1, None):
+        opened.open(envelope(choices=[{"index": index, "delta": delta, "finish_reason": None}]))
+
+    assert opened.end(done=True) is None
+
+
+@pytest.mark.parametrize("index", [1, None], ids=["another index", "no index"])
+def test_a_choice_that_brought_something_needs_its_finish_reason(index: int | None) -> None:
+    opened = session()
+    opened.open(chunk(to(opened, "text"), finish="stop"))
+    opened.open(envelope(choices=[{"index": index, "delta": {"content": to(opened, "text")}}]))
+
+    assert "finish reason" in str(opened.end(done=True))
+    opened.open(envelope(choices=[{"index": index, "delta": {}, "finish_reason": "stop"}]))
     assert opened.end(done=True) is None
 
 
@@ -719,8 +769,9 @@ def test_the_answer_to_a_request_sent_again_may_be_empty_too(tokens: int | None)
 def test_the_answers_id_is_what_all_chunks_agree_on() -> None:
     opened = session()
     assert opened.request_id is None
-    opened.open(envelope(choices=[]))
-    opened.open(envelope(choices=[]))
+    without_id = {name: value for name, value in envelope(choices=[]).items() if name != "id"}
+    for event in (without_id, envelope(choices=[]), without_id, envelope(choices=[])):
+        opened.open(event)
     assert opened.request_id == "chatcmpl-1"
     opened.open({**envelope(choices=[]), "id": "chatcmpl-2"})
     assert opened.request_id is None

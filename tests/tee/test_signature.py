@@ -41,6 +41,7 @@ def verify(given: dict[str, Any], **options: Any) -> SignatureReport:
     arguments: dict[str, Any] = {"public_key": KEY, "request_id": ID, **options}
     report = signature.verify(given, **arguments)
     assert report.valid == (report.status == "valid") == (not failed(report))
+    assert not any("could not be examined" in check.detail for check in report.checks)
     return report
 
 
@@ -92,6 +93,8 @@ def test_a_signature_by_the_attested_key_is_valid(name: str) -> None:
         (f"org/model:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
         (f"a:b:c:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
         (f"{'c' * 64}:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
+        (f"{'m' * 3_966}:{'a' * 64}:{'b' * 64}", ("a" * 64, "b" * 64)),
+        (f"{'m' * 3_967}:{'a' * 64}:{'b' * 64}", None),
         (f"{'A' * 64}:{'b' * 64}", None),
         (f"{'a' * 63}:{'b' * 64}", None),
         (f"{'a' * 64}:{'b' * 64}\n", None),
@@ -128,6 +131,7 @@ def test_hashes_of_the_bytes_that_were_seen_count_if_they_ever_match() -> None:
     assert (one.request_hash_match, one.response_hash_match) == (True, False)
     assert (none.request_hash_match, none.response_hash_match) == (True, None)
     assert {report.status for report in (both, one, none)} == {"valid"}
+    assert [report.bound for report in (both, one, none)] == [True, None, None]
     assert [report.checks[-1].status for report in (both, one, none)] == ["pass", "warn", "warn"]
 
 
@@ -136,6 +140,8 @@ def test_a_reply_that_names_no_answer_is_not_bound_to_one() -> None:
 
     assert report.valid
     assert not report.bound
+    assert [check.id for check in report.checks if check.status == "warn"] == ["signature_request", "signature_hashes"]
+    assert [check.id for check in verify(reply()).checks if check.status == "warn"] == ["signature_hashes"]
 
 
 @pytest.mark.parametrize("v", ["1b", "1c", "00", "01"])
@@ -206,6 +212,16 @@ def test_60_what_is_not_the_attested_keys_is_invalid(changes: dict[str, Any], na
 
     assert failed(report) == names
     assert (report.signer, report.bound) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 7, "", "0xzz", {"value": 7}, "00" * 64, "00" * 66, PAIR["signature"][:-2] + "1a", PAIR["signature"][:-2] + "1d"],
+)
+def test_what_is_no_signature_is_told_as_such(value: Any) -> None:
+    (check,) = (each for each in verify(reply(signature=value)).checks if each.id == "signature")
+
+    assert check.detail == "the signature is not 65 bytes in hex that end in 27 or 28"
 
 
 def test_60_a_text_without_hashes_is_invalid_whoever_signed_it() -> None:

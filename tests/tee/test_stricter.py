@@ -9,7 +9,7 @@ import pytest
 
 from venice_ai import InvalidRequestError
 from venice_ai.tee import MeasurementPins, OsImage, TeeOptions, TrustRoots
-from venice_ai.tee.stricter import MIN_LEVEL_VARIABLE, effective, stricter
+from venice_ai.tee.stricter import MIN_LEVEL_VARIABLE, check_floor, effective, identity, stricter
 
 PINS = MeasurementPins.from_dict(dict.fromkeys(("mrtd", "rtmr1", "rtmr2", "rtmr3"), "00" * 48))
 OTHER_PINS = replace(PINS, mrtd=frozenset({"00" * 48, "11" * 48}))
@@ -146,3 +146,56 @@ def test_every_option_that_demands_something_is_compared() -> None:
     compared = {each.values[0] for each in ONE_OF_TWO} | {"trust", "os_images"}
     # What a call is asked with, and where the time and Intel's word come from, demands nothing.
     assert {each.name for each in fields(TeeOptions)} - compared == {"nonce", "collateral", "clock"}
+
+
+@pytest.mark.parametrize(
+    ("least", "given", "verification"),
+    [
+        pytest.param("", "server", "server", id="an empty variable"),
+        pytest.param("server", "auto", "auto", id="less than the default"),
+        pytest.param("quote", "auto", "quote", id="more than the default"),
+        pytest.param("quote", "hardware", "hardware", id="less than the options"),
+        pytest.param("hardware", "server", "hardware", id="more than the options"),
+    ],
+)
+def test_the_environment_raises_the_level_and_never_lowers_it(least: str, given: Any, verification: str) -> None:
+    assert effective(TeeOptions(verification=given), None, {MIN_LEVEL_VARIABLE: least}).verification == verification
+
+
+def test_a_level_of_the_environment_that_is_none_or_needs_pins_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="'highest' must be one of 'server', "):
+        effective(None, None, {MIN_LEVEL_VARIABLE: "highest"})
+    with pytest.raises(InvalidRequestError, match="needs TeeOptions"):
+        effective(TeeOptions(), None, {MIN_LEVEL_VARIABLE: "pinned"})
+    assert effective(TeeOptions(pins=PINS), None, {MIN_LEVEL_VARIABLE: "pinned"}).verification == "pinned"
+
+
+@pytest.mark.parametrize("floor", ["tee", "e2ee"])
+def test_a_privacy_floor_needs_evidence(floor: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=f"min_privacy='{floor}'"):
+        check_floor(floor, TeeOptions(verification="server"))
+    check_floor(floor, TeeOptions())
+    check_floor(None, TeeOptions(verification="server"))
+
+
+def test_time_and_collateral_are_the_call_s_or_else_the_client_s() -> None:
+    def one() -> float:
+        return 1.0
+
+    def other() -> float:
+        return 2.0
+
+    assert merged({"clock": one}, {"clock": other}).clock is one
+    assert merged({}, {"clock": other}).clock is other
+    assert merged({"collateral": {"a": "1"}}, {"collateral": {"a": "2"}}).collateral == {"a": "1"}
+    assert merged({}, {"collateral": {"a": "2"}}).collateral == {"a": "2"}
+
+
+async def test_verifiers_are_told_apart_by_who_must_accept_and_each_is_asked() -> None:
+    one, other, third = Says(True), Says(True), Says(True)
+    both = merged({"verifier": one}, {"verifier": other}).verifier
+    three = merged({"verifier": third}, {"verifier": both}).verifier
+
+    assert [identity(each) for each in (None, one)] == [(), (id(one),)]
+    assert identity(both) == (id(one), id(other))
+    assert identity(three) == (id(third), id(one), id(other))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
+from itertools import takewhile
 from traceback import clear_frames
 from typing import Generic, TypeVar
 
@@ -21,7 +22,9 @@ E = TypeVar("E", bound=BaseException)
 
 
 def check_plain(name: str, hook: object) -> None:
-    """Raises an InvalidArgumentError for an async hook where nobody awaits it."""
+    """Raises a TypeError for what cannot be called, and an InvalidArgumentError for an async hook, which nobody awaits."""
+    if hook is not None and not callable(hook):
+        raise TypeError(f"{name}={hook!r:.100} cannot be called: give a function, or None")
     if iscoroutinefunction(hook) or iscoroutinefunction(getattr(type(hook), "__call__", None)):  # noqa: B004  # not: is it callable
         raise InvalidArgumentError(f"{name}={hook!r:.100} must not be an async function: nobody awaits it")
 
@@ -36,12 +39,21 @@ async def bounded_map(
 ) -> list[R]:
     """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest.
 
-    What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure.
+    What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure. What it raises is
+    raised once what is under way has come: nothing else begins, and it is not called again.
     """
     check_plain("on_result", on_result)
     results = {} if results is None else results
-    waiting, count = iter(enumerate(items)), len(items)
+    count, broken = len(items), list[Exception]()
+    waiting = takewhile(lambda _: not broken, enumerate(items))
     del items  # what shows the local variables of a traceback must not show what is in them
+
+    def tell(index: int, found: R | Exception) -> None:
+        try:
+            if on_result is not None and not broken:
+                on_result(index, found)
+        except Exception as error:  # noqa: BLE001  # the caller's, who gets it once nothing is under way any more
+            broken.append(error)
 
     async def work() -> None:
         for index, item in waiting:
@@ -50,11 +62,9 @@ async def bounded_map(
             try:
                 results[index] = await running
             except Exception as error:
-                if on_result is not None:
-                    on_result(index, error)
+                tell(index, error)
                 raise
-            if on_result is not None:
-                on_result(index, results[index])
+            tell(index, results[index])
 
     # One for each place, not for each item, so that many items cost no more than their results.
     workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]
@@ -64,6 +74,8 @@ async def bounded_map(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+    if broken:
+        raise broken[0]
     return [results[index] for index in range(count)]
 
 

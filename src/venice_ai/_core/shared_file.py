@@ -62,6 +62,13 @@ class SharedFile:
                     self._database.execute("ROLLBACK")
                 raise
 
+    def keep_room(self, size: int) -> None:
+        """Makes this process's own file so large, of random bytes, for others may be compressed; 0 gives the room back."""
+        with self._lock, self._explained():
+            self._own.truncate(0)
+            if os.write(self._own.fileno(), os.urandom(size)) < size:
+                raise sqlite3.OperationalError("disk is full")
+
     def ended(self, owners: set[str]) -> list[str]:
         """Those of some owners whose processes are gone. The files that they had locked are removed."""
         return [owner for owner in owners if owner != self.owner and self._has_ended(owner)]
@@ -105,7 +112,7 @@ class SharedFile:
                 file = path.open("ab")
                 _lock(file)
             _OPEN_LOCKS.add(file)
-            self._end = finalize(self, _end, file, path, os.getpid())
+            self._own, self._end = file, finalize(self, _end, file, path, os.getpid())
         self._database, self._process = database, os.getpid()
 
     def _prepare(self, database: sqlite3.Connection) -> None:
@@ -138,7 +145,8 @@ class SharedFile:
         except (sqlite3.Error, OSError) as error:
             if "not a database" in str(error):
                 raise self._not_ours() from None
-            advice = "It needs a file of its own in a writable folder"
+            is_full = "disk is full" in str(error)
+            advice = "Make room on it, and go on" if is_full else "It needs a file of its own in a writable folder"
             if "malformed" in str(error):
                 advice = f"It is damaged: move it away, and give the {self._user} a new one, which knows nothing of the past"
             raise VeniceError(f"{self._user} cannot use {str(self.path)!r}: {error}. {advice}") from error

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from http.cookies import BaseCookie
 from inspect import CORO_CREATED, getcoroutinestate
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
 from .._core.ports import Reply
 from .._wire.content_coding import ACCEPTED
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 ACCEPT_ENCODING = {"Accept-Encoding": ACCEPTED}
 _REST_SECONDS = 0.05
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: ?(\d{1,9})\r\n", re.IGNORECASE)
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 
 
@@ -89,9 +93,14 @@ class _HeadFirst(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         while data.startswith(b"HTTP/") and 4 <= (end := data.find(b"\r\n\r\n") + 4) < len(data):
+            length = _CONTENT_LENGTH.search(data, 0, end) if data[9:12] == b"200" else None
+            if length is not None and int(length[1]) == len(data) - end:
+                break  # a whole reply, as most are: no fault can come after its head
             super().data_received(data[:end])
             data = data[end:]
-        super().data_received(data)
+        if data and not data.startswith(b"HTTP/"):
+            cast(ResponseHandler, self).__class__ = ResponseHandler  # until the next reply: each packet would cost a call more
+        ResponseHandler.data_received(self, data)
 
 
 class Connector(aiohttp.TCPConnector):
@@ -115,7 +124,6 @@ class Connector(aiohttp.TCPConnector):
             kept = state is not None
             if state is None:
                 state = self._states.of(protocol, (req.url.origin(), req.proxy))
-                protocol.__class__ = _HeadFirst
                 break
             try:
                 # That aiohttp gave it says that it is connected.
@@ -126,6 +134,7 @@ class Connector(aiohttp.TCPConnector):
                 connection.close()
                 raise
             connection.close()
+        protocol.__class__ = _HeadFirst
         state.rested = inf
         connection.add_callback(partial(self._rests, state))
         call.connected, call.kept, call.unsent = True, kept, False
@@ -162,6 +171,15 @@ class Connector(aiohttp.TCPConnector):
             elif protocol.is_connected():
                 due = min(due, state.rested + state.seconds)
         self._timer = None if due == inf else self._running.call_at(due, self._sweep)
+
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Keeps none, and makes no new empty collection for each request."""
+
+    _none: ClassVar[BaseCookie[str]] = BaseCookie()
+
+    def filter_cookies(self, request_url: URL) -> BaseCookie[str]:
+        return self._none
 
 
 class SentRequest(aiohttp.ClientRequest):
@@ -251,7 +269,7 @@ class Pools(dict[asyncio.AbstractEventLoop, Pool]):
 
 async def _session_until_loop_ends(states: ConnectionStates) -> AsyncGenerator[aiohttp.ClientSession, None]:
     async with aiohttp.ClientSession(
-        connector=Connector(states), request_class=SentRequest, cookie_jar=aiohttp.DummyCookieJar(), headers=ACCEPT_ENCODING
+        connector=Connector(states), request_class=SentRequest, cookie_jar=_NoCookies(), headers=ACCEPT_ENCODING
     ) as session:
         try:
             yield session

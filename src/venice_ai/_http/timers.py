@@ -156,6 +156,4 @@ def shortest(request: Request) -> tuple[str, float | None]:
     name = "first_chunk" if request.stream else "plain"
     limit: float | None = getattr(request.timeout, name)
     left = request.deadline_seconds
-    if left is not None and (limit is None or left <= limit):
-        return "deadline", left
-    return name, limit
+    return ("deadline", left) if left is not None and (limit is None or left <= limit) else (name, limit)

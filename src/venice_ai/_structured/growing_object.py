@@ -77,6 +77,7 @@ class _Frame:
 
     def _begin(self, node: dict[str, Any] | None) -> None:
         self._node = node
+        self._ended: list[tuple[Any, Any]] = []  # the parts of the JSON that have ended, and below their values
         self._whole: dict[Any, Any] = {}
         self._last: dict[Any, _Frame] = {}
         self._parts: dict[Any, Any] | None = None
@@ -95,13 +96,16 @@ class _Frame:
         return self.value
 
     def _parts_of(self, shape: _Shape, data: Any) -> dict[Any, Any]:
-        keys: list[Any] = list(cast("dict[Any, Any]", data)) if isinstance(data, dict) else list(range(len(data)))
-        for key in keys[len(self._whole) : -1]:
-            self._whole[key] = shape.part(key).whole(data[key])
-        parts = dict(self._whole)
-        if keys:
-            self._last = {(key := keys[-1]): self._last.get(key) or _Frame()}
-            parts[key] = self._last[key].grown(shape.part(key), data[key])
+        pairs: list[tuple[Any, Any]] = [*(cast("dict[Any, Any]", data).items() if isinstance(data, dict) else enumerate(data))]
+        if pairs[: len(self._ended)] != self._ended:  # what came before was a draft of the answer, in the reasoning
+            self._begin(shape.node)
+        for key, ended in pairs[len(self._ended) : -1]:
+            self._whole[key] = shape.part(key).whole(ended)
+        self._ended, parts = pairs[:-1], dict(self._whole)
+        if pairs:
+            key, last = pairs[-1]
+            self._last = {key: self._last.get(key) or _Frame()}
+            parts[key] = self._last[key].grown(shape.part(key), last)
         return _present(parts)
 
 
@@ -158,7 +162,7 @@ class _Shape:
     schema: dict[str, Any]
     node: dict[str, Any]  # what the value is, without defaults and functions around it
     roots: list[type[BaseModel]]
-    validated: bool = False  # whether functions of the caller's validate it
+    validated: bool  # whether functions of the caller's validate it
 
     def __post_init__(self) -> None:
         self.kind: str = self.node["type"]
@@ -261,7 +265,7 @@ class _Shape:
         return value
 
 
-_NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [])
+_NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [], validated=False)
 
 
 def _without(functions: list[Any], schema: dict[str, Any]) -> dict[str, Any]:

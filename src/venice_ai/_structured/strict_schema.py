@@ -67,8 +67,7 @@ def requested_format(kind: Any, *, name: str | None = None, strict: bool = True)
     if not isinstance(strict, bool):
         raise InvalidRequestError(f"strict={strict!r:.100} is not allowed: expected True or False")
     schema, wrapped = _SCHEMAS[strict](kind)
-    json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
-    return {"type": "json_schema", "json_schema": json_schema}, wrapped
+    return {"type": "json_schema", "json_schema": {"name": name or _name(kind), "strict": strict, "schema": schema}}, wrapped
 
 
 @remembered

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from functools import cache
-from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
@@ -94,7 +94,8 @@ class SyncChat(SyncResource):
     def __init__(self, client: SyncConnection) -> None:
         super().__init__(client)
         self.completions: SyncChatCompletions = SyncChatCompletions(client)
-        _document()
+        if hasattr(sys, "ps1") or {"IPython", "pydoc"}.intersection(sys.modules):  # loading it would double a script's start
+            _document()
 
 
 class SyncChatCompletions(SyncResource):
@@ -293,6 +294,8 @@ class SyncChatCompletions(SyncResource):
 @cache
 def _document() -> None:
     """Has `help` and notebooks show the methods with the documentation and the parameters of the asynchronous ones."""
+    from inspect import Parameter, Signature, signature
+
     from ..resources.chat import ChatCompletions
     from ..types.api.params import ChatParams
 

@@ -42,8 +42,7 @@ def explained(error: msgspec.ValidationError, kind: Any, value: Any) -> tuple[st
 def objection(error: msgspec.ValidationError) -> tuple[str, Place]:
     """The reason of a validation error, and the place it names: `$.stop[1]` is `("stop", 1)`."""
     reason, _, path = str(error).replace(" - at `key` in `$", " as a key - at `$").partition(" - at `$")
-    steps = _STEP.findall(path)
-    return reason.replace("`", ""), tuple(int(place) if place.isdigit() else name or "*" for name, place in steps)
+    return reason.replace("`", ""), tuple(int(place) if place.isdigit() else name or "*" for name, place in _STEP.findall(path))
 
 
 def place(body: Any, depth: int = 0) -> str:

@@ -16,10 +16,11 @@ _encode = msgspec.json.Encoder(enc_hook=vars).encode
 
 def json_in(body: bytes) -> Any:
     """The JSON in a body, after which some servers say that a stream is done; `NOT_JSON` if it is not JSON."""
-    with suppress(ValueError):
+    try:
         return decode(body)  # nearly always
-    with suppress(ValueError):
-        return decode(body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:"))
+    except ValueError:
+        with suppress(ValueError):
+            return decode(body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:"))
     return NOT_JSON
 
 

@@ -43,7 +43,7 @@ class BatchItem(Generic[ParsedT]):
     attempts: int = 0
     """How often something was sent for it: with retries, re-asks and the round trips of a tool loop."""
     cost_usd: float | None = None
-    """What all of that cost in US dollars, as far as the server said so; None if it did not."""
+    """What all of that cost in US dollars: as the server said, else by usage and the catalogue; None if neither is known."""
     replayed: bool = False
     """Whether it came from the journal. What it cost was paid when it was answered first, so it is not to be added again."""
     maybe_billed_before: bool = False
@@ -66,7 +66,7 @@ class BatchProgress(NamedTuple):
     total: int | None
     """How many requests there are; None if that is not known."""
     cost_usd: float
-    """What this run cost in US dollars, as far as the server said; what came from the journal had been paid before."""
+    """What this run cost in US dollars, as far as that is known; what came from the journal had been paid before."""
     elapsed_seconds: float
     """Seconds since it began."""
     max_concurrency: int

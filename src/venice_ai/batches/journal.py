@@ -42,6 +42,7 @@ _ROWS: Final = """SELECT id, CASE WHEN state IN ('open', 'in_flight', 'answered'
   maybe_billed, CAST(attempts AS INTEGER), CAST(cost_usd AS REAL), request, outcome, digest  -- of their types, though damaged
   FROM rows LEFT JOIN contents USING (id) WHERE """
 _COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+_ROOM_BYTES: Final = 1 << 22  # kept free for what is in flight when the disk is full: 256 answers that take four pages each
 _ERROR_FIELDS: Final = "status_code", "code", "request_id"
 _Request = TypedDict("_Request", {"custom_id": str | None, "body": dict[str, Any]})  # noqa: UP013  # the shapes of contents
 _Error = TypedDict("_Error", {"type": str, "message": str, "status_code": Any, "code": Any, "request_id": Any})  # noqa: UP013
@@ -134,7 +135,7 @@ class Journal:
         self.path: Path = Path(path).absolute()
         """The file."""
         self._sealing = Sealing(key, key_file)
-        self.users: set[object] = {None}  # the batches that use it now, and None as long as it was not closed
+        self._users: set[object] = {None}  # the batches that use it now, and None as long as it was not closed
         with suppress(OSError):  # it is there; or it cannot be made, which is told below
             os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
         self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync)
@@ -177,13 +178,12 @@ class Journal:
                     said = error and f"{error['type']}: {error['message']}"
                 except VeniceError as damage:
                     state, said = "failed", f"VeniceError: {damage}"
-                came = response, said, attempts, cost, bool(billed)
-                yield JournalRow(asked["custom_id"], state, asked["body"], *came)
+                yield JournalRow(asked["custom_id"], state, asked["body"], response, said, attempts, cost, bool(billed))
 
-    def close(self, user: object = None) -> None:
+    def close(self) -> None:
         """Closes the file, at the end of the batches that use it; then every use is a VeniceError. May be called often."""
-        self.users.discard(user)
-        if not self.users:
+        self._users.discard(None)
+        if not self._users:
             self._file.close(for_good=True)
 
     def __enter__(self) -> Self:
@@ -195,37 +195,48 @@ class Journal:
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
 
-    def begin(self, settings: Mapping[str, str], *, private: bool) -> None:
+    def _begin(self, settings: Mapping[str, str], *, private: bool) -> None:
         """A batch with these settings begins; an InvalidArgumentError if the journal has others, or is not for private ones."""
         if private and not self._sealing.secret:
             raise InvalidArgumentError('min_privacy="e2ee" takes an encrypted journal: Journal(..., key_file=...)')
         self._made_with(settings)
+        self._file.keep_room(_ROOM_BYTES)
         if self._retry_failed:
             with self._file.transaction() as database:
                 database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
 
-    def identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
+    def _identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
         """What a request is known by; an InvalidArgumentError if it is not to be kept in clear."""
         if not self._sealing.secret and encryption_requested_in(keywords):
             raise InvalidArgumentError("what is encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)")
         return identity(custom_id, keywords, self._sealing.secret)
 
-    def check(self, request: Mapping[str, Any]) -> None:
+    def _check(self, request: Mapping[str, Any]) -> None:
         """Raises an InvalidArgumentError if the id of a request is that of another one here."""
-        asked = self.identity(*split(request))
+        asked = self._identity(*split(request))
         with self._file.transaction() as database:
             found = self._found(database, asked)
         if found is not None and found.what == "differs":
-            raise self.conflict(found, asked)
+            raise self._conflict(found, asked)
 
-    def apply(self, changes: Sequence[Identity | Entry]) -> list[Any]:
+    def _apply(self, changes: Sequence[Identity | Entry]) -> list[Any]:
         """What claims of requests come to (`Entry`), and whether what came was kept, all in one transaction."""
         if not self.path.exists() or self.path.stat().st_ino != self._inode:
             raise VeniceError(f"the journal {str(self.path)!r} was removed, moved or replaced while a batch ran")
         with self._file.transaction() as database:
             return [self._keep(database, each) if isinstance(each, Entry) else self._claim(database, each) for each in changes]
 
-    def before(self, found: Entry) -> ChatCompletionResponse:
+    def _rescue(self, changes: Sequence[Identity | Entry]) -> list[bool | None]:
+        """After a failure of these changes: whether what came was kept in the room for that. Nothing is claimed."""
+        kept = [False if isinstance(each, Entry) else None for each in changes]
+        with suppress(VeniceError):
+            self._file.keep_room(0)
+            for place, each in enumerate(changes):
+                if isinstance(each, Entry):
+                    (kept[place],) = self._apply([each])
+        return kept
+
+    def _before(self, found: Entry) -> ChatCompletionResponse:
         """What came of a request before; if an error came, that, in its own class where a message and a status make one."""
         response, error = self._came(found.content, found.row)
         if response is not None:
@@ -237,7 +248,7 @@ class Journal:
             raise VeniceError(f"{error['type']}: {error['message']}")
         raise kind(error["message"], **{name: error[name] for name in _ERROR_FIELDS if issubclass(kind, APIError)})
 
-    def conflict(self, found: Entry, now: Identity) -> InvalidArgumentError:
+    def _conflict(self, found: Entry, now: Identity) -> InvalidArgumentError:
         """The error that says how a request differs from the one that was sent under its id."""
         how = differences(self._sealing.open(found.content, found.row, "request", _Request)["body"], now.body)
         said = f"custom_id={now.custom_id!r} was used for another request before: {how}"
@@ -307,7 +318,8 @@ class Journal:
                 database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
             return
         for name, (was, value) in other.items():
-            key = "is encrypted: give its own key or key_file" if was else "is not encrypted. What is needs another file"
+            key = f"is encrypted{' with another key' if value else ''}: give its own key or key_file"
+            key = key if was else "is not encrypted: open it without a key, or give another file to what is to be"
             said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
             raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}")
 

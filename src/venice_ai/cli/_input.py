@@ -49,8 +49,7 @@ def require_text(what: str, given: str) -> None:
 
 def join(words: Sequence[str], stdin: str) -> str:
     """Words as one text, in which each `-` is the text of stdin."""
-    grouped = groupby(words, "-".__eq__)
-    paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in grouped)
+    paragraphs = (stdin.strip() if stands else " ".join(group).strip() for stands, group in groupby(words, "-".__eq__))
     return "\n\n".join(filter(None, paragraphs))
 
 

@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn, TypeAlias
+from types import SimpleNamespace
+from typing import IO, Any, Final, NoReturn, TypeAlias, cast
 
 import click
+
+from ..tee.canonical import each_key_once
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Callable[[], Iterable[Row]]  # gives the rows from the first one on, each time it is called
@@ -39,8 +42,7 @@ def as_text(value: Any) -> str:
 
 def as_json(value: Any) -> str:
     """A value as JSON. NaN and infinities, which JSON does not have, are texts."""
-    written = json.dumps(value, ensure_ascii=False, default=str)
-    return json.dumps(json.loads(written, parse_constant=str), ensure_ascii=False)
+    return json.dumps(json.loads(json.dumps(value, default=str), parse_constant=str), ensure_ascii=False)
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -68,7 +70,7 @@ def _objects(path: Path, file: IO[str]) -> Iterator[tuple[Row, int]]:
     for number, line in enumerate(file, 1):
         if line.strip():
             try:
-                row = json.loads(line)
+                row = json.loads(line, object_pairs_hook=each_key_once)
             except (ValueError, RecursionError) as error:
                 wrong(path, number, f"it is not JSON: {error}")
             yield row if isinstance(row, dict) else wrong(path, number, "it is not a JSON object"), number
@@ -103,9 +105,11 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Call
         if path.suffix == ".parquet":
             write_parquet(part, columns, rows, like)
         else:
-            with part.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            with part.open("w", encoding="utf-8", errors="replace", newline="") as file, like.open("rb") as given:
                 if delimiter := _DELIMITERS.get(path.suffix):
-                    writer = csv.writer(file, delimiter=delimiter)
+                    end = "\r\n" if given.readline().endswith(b"\r\n") else "\n"
+                    own: dict[str, Callable[[str], int]] = {"write": lambda row: file.write(row[:-2] + end)}
+                    writer = csv.writer(cast("Any", SimpleNamespace(**own)), delimiter=delimiter)  # else it quotes no "\r"
                     writer.writerow(columns)
                     writer.writerows([as_text(row.get(name)) for name in columns] for row in rows())
                 else:

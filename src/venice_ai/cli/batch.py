@@ -1,7 +1,6 @@
 """`venice-chat batch`: answers a table or an OpenAI batch file, and goes on where it was interrupted.
 
-The input is read three times: to check it, to send it, and to write it with its answers, in its order. Until then the answers
-are in the journal, so that nothing is paid for twice, and in a spool, in the order in which they came.
+The input is read three times: to check it, to send it, and to write it with its answers, which until then are in the journal.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from contextlib import ExitStack, aclosing, closing, contextmanager, nullcontext
 from decimal import Decimal
 from hashlib import file_digest
 from itertools import islice
+from math import isnan, nan
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
@@ -42,7 +42,10 @@ from .chat import parameter
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _RETRY = "--retry-failed"
-_MOST_FAILED_SHOWN = 20
+_MOST_FAILED_SHOWN, _MOST_KINDS_SHOWN = 20, 5
+_COUNT_RUNS_WITHOUT = """INSERT INTO spending SELECT date(), 'runs without --budget', ?1 - spent, 0
+  FROM (SELECT coalesce(sum(nano_usd), 0) AS spent FROM spending) WHERE ?1 > spent
+  ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd"""
 _EXAMPLES = """\b
 venice-chat batch reviews.csv -m llama-3.3-70b -p "Is this review good or bad? {text}"
 venice-chat batch reviews.csv labels.parquet -m llama-3.3-70b -p "Label: {text}" --schema labels:Label --budget 2
@@ -84,9 +87,7 @@ def batch(connection: _options.Connection, /, source: Path | None, target: Path 
     target = target or source.with_name(f"{source.stem}.out{source.suffix}")
     journal = given["journal"] or target.with_name(f"{target.name}.journal")
     if target.resolve() == source.resolve() or journal.resolve() in {source.resolve(), target.resolve()}:
-        raise click.UsageError(
-            f"{source}, {target} and the journal, {journal}, must be three files; give another OUT or --journal"
-        )
+        raise click.UsageError(f"{source}, {target} and {journal} must be three files; give another OUT or --journal")
     if not source.is_file():
         raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
     if target.is_dir() or not target.parent.is_dir():
@@ -137,27 +138,22 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
 async def _send(connection: _options.Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
     from .._limits.budget import Budget
 
-    cap, reached = given["budget"], False
-    fatal = (*OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # every other row would fail, too
+    fatal = (ConnectError, *OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # as every other row
     progress_bar = _progress_bar(table.total) if sys.stderr.isatty() else nullcontext()
     with Journal(path, retry_failed=given["retry_failed"]) as journal, progress_bar as show, closing(table.rows()) as rows:
         for row in () if table.task.columns else table.rows():  # without OpenAI's format there are no ids
-            journal.check(table.task.request(row))  # now, so that OUT stays as it is
+            journal._check(table.task.request(row))  # noqa: SLF001  # now, so that OUT stays as it is
+        budget = None if given["budget"] is None else Budget(given["budget"], path.with_name(f"{path.name}.budget"))
+        if budget is not None:
+            with budget._file.transaction() as database:  # noqa: SLF001  # no caller of a budget has spent without it
+                database.execute(_COUNT_RUNS_WITHOUT, (round(journal.counts().cost_usd * 1e9),))
         async with connection.client() as client:
-            items = client.chat.completions.batch_iter(
-                map(table.task.request, rows),
-                journal=journal,
-                budget=None if cap is None else Budget(cap, path.with_name(f"{path.name}.budget")),
-                max_concurrency=given["max_concurrency"] or "auto",
-                response_format=answers,
-                on_progress=show,
-            )
-            async with aclosing(items):
+            options: dict[str, Any] = {"journal": journal, "budget": budget, "response_format": answers, "on_progress": show}
+            options["max_concurrency"] = given["max_concurrency"] or "auto"
+            async with aclosing(client.chat.completions.batch_iter(map(table.task.request, rows), **options)) as items:
                 async for item in items:
-                    error = None if item.replayed else item.error
-                    if error is not None and isinstance(error, fatal if reached else (*fatal, ConnectError)):
-                        raise error
-                    reached = reached or not item.replayed
+                    if item.error is not None and not item.replayed and isinstance(item.error, fatal):
+                        raise item.error
                     table.put(item)
 
 
@@ -173,8 +169,8 @@ class _Table:
         self._version, self._began = source.stat().st_mtime_ns, monotonic()
         self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
         self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
-        self._unkept, self._faults = 0, dict[str, tuple[int, str]]()  # answers that the journal could not take; errors by kind
-        self._again, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what sends failed rows again; bodies by id
+        self._faults = dict[str, list[Any]]()  # by kind: how many rows have such an error, and the first one
+        self._noted, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what the user is told of; bodies by id
         for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
             self._columns |= dict.fromkeys(row)
@@ -202,17 +198,17 @@ class _Table:
         answer = item.response or (error.response if isinstance(error, OutputError) else None)
         fault = (error and f"{type(error).__name__}: {error}") or (answer and fault_of(answer, with_tools=True))
         if fault := result["error"] if self.task.columns else fault:
-            times, first = self._faults.get(kind := fault.partition(":")[0], (0, in_our_words(fault)))
-            self._faults[kind] = times + 1, first
+            first = [0, f"{item.custom_id or f'row {item.index + 1}'}: {in_our_words(fault)}"]
+            self._faults.setdefault(fault.partition(":")[0], first)[0] += 1
         self.counts.update({"answered" if not fault else "unusable" if answer else "failed": 1, "replayed": item.replayed})
         if error is not None and not is_for_good(error, item.attempts):
-            self._again["same command"] += 1
+            self._noted["same command"] += 1
         elif error is not None and item.attempts and not isinstance(error, (InvalidArgumentError, InvalidRequestError)):
             lost = isinstance(error, ConnectionError) and not isinstance(error, ConnectError)  # and may have been billed
-            self._again.update({_RETRY: 1, "paid": bool(answer) or lost})
-        self._again["twice"] += item.maybe_billed_before and not item.replayed
-        self._cost += 0 if item.replayed else item.cost_usd or 0
-        self._unkept += not item.kept and answer is not None
+            self._noted.update({_RETRY: 1, "paid": bool(answer) or lost})
+        self._noted["twice"] += item.maybe_billed_before and not item.replayed
+        self._cost += 0 if item.replayed else nan if item.cost_usd is None and answer else item.cost_usd or 0  # NaN: not known
+        self._noted["unkept"] += not item.kept and answer is not None
         self._places[item.index] = self._spool.seek(0, os.SEEK_END)
         self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")  # half a surrogate pair: ?
 
@@ -247,27 +243,26 @@ class _Table:
             _output.note(f"{self._target} was not written: {in_our_words(failure)}")
 
     def _tell(self, again: str, came: int, failure: Exception | None, *, as_json: bool) -> None:
-        cost, seconds = round(self._cost, 9), monotonic() - self._began
-        times, fault = max(self._faults.values(), default=(0, None))
+        errors, seconds = sorted(self._faults.values(), reverse=True), monotonic() - self._began
         if as_json:
-            told = {"rows": self.total, **self.counts, "cost_usd": cost, "seconds": seconds, "output": str(self._target)}
-            _output.line(json.dumps({**told, "commonest_error": fault, "commonest_error_rows": times}))
+            told = {"rows": self.total, **self.counts, "cost_usd": None if isnan(self._cost) else round(self._cost, 9)}
+            kinds = [{"rows": rows, "first": first} for rows, first in errors]
+            _output.line(json.dumps({**told, "errors": kinds, "seconds": seconds, "output": str(self._target)}))
         else:
-            words = f"{self.total:,} row{'s' * (self.total != 1)}: " + ", ".join(
-                f"{count:,} {n}" for n, count in self.counts.items()
-            )
-            _output.note(f"{words}; ${cost:.4f} in {seconds:.1f} s{f'; {self._target}' if came else ''}")
-            if fault:
-                _output.note(f"commonest error ({times:,} rows): {textwrap.shorten(fault, 300)}")
-        if self._unkept:
+            words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+            cost = f"${self._cost:.4f}".replace("$nan", "cost not known") + f" in {seconds:.1f} s"
+            _output.note(f"{self.total:,} row{'s' * (self.total != 1)}: {words}; {cost}{f'; {self._target}' if came else ''}")
+            for rows, first in errors[:_MOST_KINDS_SHOWN]:
+                _output.note(f"{rows:,} x {textwrap.shorten(first, 300)}")
+        if unkept := self._noted["unkept"]:
             first = "" if failure else f"copy {self._target} before you go on: "
-            _output.note(f"{first}answers that are not in the journal: {self._unkept:,}")
-        if self._again["twice"]:
-            _output.note(f"sent again after a run that was killed, and maybe billed before: {self._again['twice']:,}")
-        if self.counts["open"] or failure or (self._again["same command"] and not self._again[_RETRY]):
+            _output.note(f"{first}answers that are not in the journal: {unkept:,}")
+        if twice := self._noted["twice"]:
+            _output.note(f"sent again after a run that was killed, and maybe billed before: {twice:,}")
+        if self.counts["open"] or failure or (self._noted["same command"] and not self._noted[_RETRY]):
             _output.note(f"go on with: {again}")
-        elif self._again[_RETRY]:
-            paid = f" (pays again for {paid:,} of them)" if (paid := self._again["paid"]) else ""
+        elif self._noted[_RETRY]:
+            paid = f" (pays again for {paid:,} of them)" if (paid := self._noted["paid"]) else ""
             _output.note(f"try the failed rows again{paid} with: {again} {_RETRY}")
 
     def _write(self, came: int) -> None:
@@ -319,18 +314,24 @@ def _show_status(file: Path, *, as_json: bool) -> None:
     with Journal(path) as journal:
         counts = dict.fromkeys(("begun", "answered", "failed", "unusable", "in_flight", "open"), 0)
         plain = not journal.settings.get("response_format")
-        failures, cost = list[dict[str, Any]](), 0.0
+        failures, usd, faults = list[dict[str, Any]](), 0.0, dict[str, list[Any]]()
         for row in journal.rows():
             fault = row.error or (row.response and plain and fault_of(row.response, with_tools=bool(row.custom_id)))
             wrong = fault if row.state in {"answered", "failed"} else None
             counts["begun"] += 1
             counts["unusable" if wrong and row.response else row.state] += 1
-            cost += row.cost_usd or 0.0
+            usd += nan if row.cost_usd is None and row.response else row.cost_usd or 0.0
+            if wrong:
+                faults.setdefault(wrong.partition(":")[0], [0, in_our_words(wrong)])[0] += 1
             if wrong and (as_json or len(failures) < _MOST_FAILED_SHOWN):
                 asked = textwrap.shorten(as_text((row.request.get("messages") or [dict[str, Any]()])[-1].get("content")), 80)
                 failures.append({"custom_id": row.custom_id, "asked": asked, "error": wrong})
-    told = [", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()) + f", cost usd: {cost:.6f}"]
+    errors, cost = sorted(faults.values(), reverse=True), f"cost usd: {usd:.6f}".replace("nan", "not known")
+    told = [", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()) + f", {cost}"]
+    told += [f"{rows:,} x {textwrap.shorten(first, 200)}" for rows, first in errors[:_MOST_KINDS_SHOWN] if rows > 1]
     told += [in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}") for each in failures]
     if more := counts["failed"] + counts["unusable"] - len(failures):
         told.append(f"... and {more:,} more; --json shows all")
-    _output.line(json.dumps({**counts, "cost_usd": round(cost, 9), "failures": failures}) if as_json else "\n".join(told))
+    found = {**counts, "cost_usd": None if isnan(usd) else round(usd, 9), "failures": failures}
+    found["errors"] = [{"rows": rows, "first": first} for rows, first in errors]
+    _output.line(json.dumps(found) if as_json else "\n".join(told))

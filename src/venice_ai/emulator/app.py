@@ -179,8 +179,7 @@ class Emulator:
             expected = " | ".join(f"'{name}'" for name in allowed)
             return contract.invalid([Issue(("type",), f"Expected {expected}, received '{kind}'", "invalid_enum_value")])
         lists: dict[str, Any] = {"/models": self._catalogue.listed, "/models/traits": self._catalogue.traits}
-        found = lists.get(path, self._catalogue.aliases)(kind)
-        return delivery.body({"object": "list", "type": kind, "data": found}, how)
+        return delivery.body({"object": "list", "type": kind, "data": lists.get(path, self._catalogue.aliases)(kind)}, how)
 
     def _administer(self, incoming: Incoming, now: float) -> Answer:
         """The answer at one of the addresses that the guide to testing lists."""

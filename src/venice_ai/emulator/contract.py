@@ -177,8 +177,7 @@ class Issue(NamedTuple):
 
 
 def body_for(status: int) -> dict[str, Any]:
-    code = {"code": "PAYLOAD_TOO_LARGE"} if status == 413 else {}
-    return {"error": MESSAGES.get(status, "Unknown error"), **code}
+    return {"error": MESSAGES.get(status, "Unknown error"), **({"code": "PAYLOAD_TOO_LARGE"} if status == 413 else {})}
 
 
 def refused(status: int, error: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any) -> Answer:

@@ -208,8 +208,7 @@ def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: 
     if "reset_at" in how:
         acts = _until(acts, how["reset_at"], ("reset",))
     # What is ready is given as a whole, so that its length can be told beforehand.
-    body = acts if events else tuple(acts)
-    return Answer(status, merged(headers, how.get("headers", {})), body, how.get("delay", 0.0))
+    return Answer(status, merged(headers, how.get("headers", {})), acts if events else tuple(acts), how.get("delay", 0.0))
 
 
 def _dressed(turn: Turn, how: Delivery) -> Turn:

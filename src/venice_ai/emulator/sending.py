@@ -120,8 +120,7 @@ async def closed(body: object) -> None:
 
 def merged(*headers: Mapping[str, str]) -> dict[str, str]:
     """Headers from several sources; of one name, in whatever letters, the last counts."""
-    named = {name.lower(): (name, value) for source in headers for name, value in source.items()}
-    return dict(named.values())
+    return dict({name.lower(): (name, value) for source in headers for name, value in source.items()}.values())
 
 
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:

@@ -25,7 +25,7 @@ class VeniceError(Exception):
     """
 
     results: Mapping[int, ChatCompletionResponse] = MappingProxyType({})
-    """What else had been answered, by index, when `batch(return_exceptions=False)` failed with this error."""
+    """What else had been answered, by index, when `batch` failed with this error, of a call or of `on_result`."""
 
     def __init__(self, message: str = "", **fields: Any) -> None:
         super().__init__(message)

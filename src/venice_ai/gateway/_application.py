@@ -312,8 +312,7 @@ def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_reque
         roles = "all" if tee is None else tee.encrypt_roles
         guard({**({} if clear_on_request else fields), **conversation}, floor="e2ee", roles=roles)
     known = {name: fields.pop(name) for name in _PARAMETERS.intersection(fields)}
-    keywords = {**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}
-    return _Asked(keywords, usage, dropped, calling)
+    return _Asked({**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}, usage, dropped, calling)
 
 
 async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncIterator[ChatCompletionChunk]:

@@ -105,8 +105,7 @@ class Models(APIResource["Connection"]):
         model, messages, extra = (keywords.pop(name, None) for name in ("model", "messages", "extra_body"))
         for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models", "fail_fast"):
             keywords.pop(name, None)
-        body = chat_body(model=model, messages=messages, stream=False, params=keywords, extra=extra)
-        return await refusals_of(self, body)
+        return await refusals_of(self, chat_body(model=model, messages=messages, stream=False, params=keywords, extra=extra))
 
     async def resolve_chat(
         self,
@@ -182,8 +181,7 @@ class Models(APIResource["Connection"]):
         wishes = {name: wish for name, wish in locals().items() if name not in {"self", "refresh", "low"} and wish is not None}
         if self._client.min_privacy is not None:
             wishes[f"require_{self._client.min_privacy}"] = True
-        catalogue = await self.list(refresh=refresh)
-        return choose(catalogue.data, wishes, now=self._client.caller.clock.time()).id
+        return choose((await self.list(refresh=refresh)).data, wishes, now=self._client.caller.clock.time()).id
 
     async def _get(self, kind: type[R], path: str, model_type: str | None, *, refresh: bool) -> R:
         if model_type is not None and not (isinstance(model_type, str) and model_type.isalnum()):

@@ -298,8 +298,7 @@ class Tee(APIResource["Connection"]):
         """
         if not isinstance(request_id, str) or not request_id:
             raise InvalidRequestError(f"request_id={request_id!r} must be the id of an answer, such as response.id")
-        query = {"model": _checked(model), "request_id": request_id, "signing_algo": "ecdsa"}
-        body = await self._body("/tee/signature", query)
+        body = await self._body("/tee/signature", {"model": _checked(model), "request_id": request_id, "signing_algo": "ecdsa"})
         try:
             return await _read(TeeSignature, body)
         except ValueError as error:

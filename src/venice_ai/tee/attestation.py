@@ -94,8 +94,7 @@ class _Case(workload.Software):
         """Runs checks by their names, each unless one that it needs did not pass."""
         for name in names:
             rule = partial(_RULES[name], self) if name in _RULES else getattr(self, name)
-            reached = all(map(self._passed, RULES[name][1:]))
-            self.checks += [run(name, rule)] if reached else skipped([name])
+            self.checks += [run(name, rule)] if all(map(self._passed, RULES[name][1:])) else skipped([name])
 
     def _passed(self, name: str) -> bool:
         return any(check.id == name and check.status in {"pass", "warn"} for check in self.checks)

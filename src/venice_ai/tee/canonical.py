@@ -27,7 +27,7 @@ def parse(text: str | bytes) -> Any:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
         if sum(map(text.count, ",[{")) + text.count("\\") // _ESCAPES_A_VALUE > _MOST_VALUES:
             raise ValueError(f"the JSON holds more than {_MOST_VALUES} values, or very many escapes")
-        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        found = json.loads(text, object_pairs_hook=each_key_once, parse_constant=_constant)
         if any(half in text for half in _MAY_BE_HALF):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
@@ -71,7 +71,8 @@ def canonical(value: Any) -> bytes:
         raise ValueError("the value is nested too deeply") from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `object_pairs_hook`: a ValueError for an object with two readings."""
     found = dict(pairs)
     if len(found) != len(pairs):
         doubled = Counter(name for name, _ in pairs).most_common(1)[0][0]

@@ -51,7 +51,7 @@ def check(quote: bytes, given: CollectedEvidence, options: TeeOptions) -> tuple[
         return skipped(COLLATERAL, failed=outcome(name, "fail", why)), next(iter(known), None)
     tcb, before = _tcb(claims, collateral), given.seen or Seen()
     checks = [
-        outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires or 0)}"),
+        outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(claims['earliest_expiration_date'])}"),
         run("revocation", lambda: _revocation(tcb, before)),
         run("tcb_status", lambda: _status(tcb, claims["qe"]["tcb_level"]["tcbStatus"], options.tcb_statuses)),
         run("tcb_eval", lambda: _evaluation(tcb, options.min_tcb_eval, before)),

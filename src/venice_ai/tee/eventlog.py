@@ -33,7 +33,7 @@ class Replay(NamedTuple):
     later: tuple[tuple[str, bytes], ...]  # names and payloads that containers added; a name may be there more than once
 
 
-class _Event(msgspec.Struct, frozen=True):
+class _Event(msgspec.Struct):
     imr: Annotated[int, msgspec.Meta(ge=0, le=_RUNTIME_REGISTER)]
     event_type: int
     digest: str | None = None  # in hex, as the payload

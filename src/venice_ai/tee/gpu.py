@@ -86,13 +86,13 @@ def _outcome(name: str, problems: list[str], doubt: str | None, count: int) -> C
     return outcome(name, "warn", doubt) if doubt else outcome(name, "pass", f"{count} GPU{'s' if count > 1 else ''}")
 
 
-class _Item(msgspec.Struct, frozen=True):
+class _Item(msgspec.Struct):
     certificate: bytes  # both are in base64
     evidence: bytes
     nonce: object = None
 
 
-class _Payload(msgspec.Struct, frozen=True):
+class _Payload(msgspec.Struct):
     evidence_list: Annotated[list[_Item], msgspec.Meta(min_length=1, max_length=64)]
     nonce: object = None
 

@@ -1,7 +1,7 @@
 """Encryption of what a file such as a journal holds: AES-256-GCM, a new nonce for each text, bound to its row and its kind.
 
 A text that was put into another row or column does not open. The hashes by which requests are found take a second key, made of
-the first. Without a key everything stays as it is.
+the first. Without a key the JSON stands as it is; in a journal after it a byte 0, which no JSON has, and a checksum (CRC-32).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -38,7 +39,7 @@ class Sealing:
         if (key := key if key_file is None else _key_in(Path(key_file))) is None:
             return
         if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
-            raise InvalidArgumentError(f"key must be {_KEY_SIZE} bytes, such as os.urandom({_KEY_SIZE})")
+            raise InvalidArgumentError(f"key, or what key_file holds, must be {_KEY_SIZE} bytes, as of os.urandom({_KEY_SIZE})")
         from .extra import require_extra
 
         require_extra()
@@ -49,17 +50,22 @@ class Sealing:
 
     def seal(self, content: bytes, row: int, kind: str) -> bytes:
         """The content as it stands in the file."""
+        place = f"{row} {kind}".encode()
         if self._cipher is None:
-            return content
+            return content if kind == "record" else b"%b\0%b" % (content, zlib.crc32(place + content).to_bytes(4))
         nonce = os.urandom(12)
-        return nonce + self._cipher.encrypt(nonce, content, f"{row} {kind}".encode())
+        return nonce + self._cipher.encrypt(nonce, content, place)
 
     def open(self, stored: bytes | None, row: int, kind: str, shape: type[T] | Any = Any) -> T:
         """The JSON of the content, in its shape; a VeniceError if the file was changed."""
         try:
-            stored = stored or b""
+            stored, place = stored or b"", f"{row} {kind}".encode()
             if self._cipher is not None:
-                stored = self._cipher.decrypt(stored[:12], stored[12:], f"{row} {kind}".encode())
+                stored = self._cipher.decrypt(stored[:12], stored[12:], place)
+            elif stored[-5:-4] == b"\0":  # else an earlier release wrote it
+                stored, checksum = stored[:-5], int.from_bytes(stored[-4:])
+                if zlib.crc32(place + stored) != checksum:
+                    raise ValueError("it was changed")
             return msgspec.convert(json.loads(stored), shape)
         except Exception:  # noqa: BLE001  # it is no JSON, or the extra's InvalidTag; both are told as one
             where = "file" if kind == "record" else "journal"
@@ -84,7 +90,8 @@ def _key_in(path: Path) -> bytes:
                     os.link(new.name, path)
         key, mode = bytes.fromhex(path.read_text("ascii")), path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise InvalidArgumentError(f"key_file={str(path)!r} cannot be made or read: {type(error).__name__}") from None
+        why = "it must hold 64 hexadecimal digits" if isinstance(error, ValueError) else type(error).__name__
+        raise InvalidArgumentError(f"key_file={str(path)!r} cannot be made or read: {why}") from None
     if os.name == "posix" and mode & 0o077:
         raise InvalidArgumentError(f"key_file={str(path)!r} can be read or written by others; chmod 600 it")
     return key

@@ -34,7 +34,7 @@ from .parameters import Argument, own_name
 class Signature:
     """What a model is told of a callable's arguments, and what becomes of those it gives; a `context` is not shown."""
 
-    def __init__(self, function: Callable[..., Any], *, context: type, strict: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], *, context: type, strict: bool) -> None:
         target = parameters.underlying(function)
         self._function = function
         self._signature = parameters.inspected(function)
@@ -77,7 +77,7 @@ class Signature:
                 if argument.role == "keyword":
                     bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
                 else:
-                    bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
+                    bound.arguments[argument.parameter] = value
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
@@ -90,9 +90,9 @@ class Signature:
             try:
                 return given, self._adapter.validate_json(text)
             except ValidationError as error:
-                told = error.errors(include_url=False, include_context=False)
+                told = error.errors()
                 given = json.loads(text)
-                texts = (each for each in told if _CONTAINER_WANTED.fullmatch(each["type"]) and isinstance(each["input"], str))
+                texts = (each for each in told if _CONTAINER_WANTED.fullmatch(each["type"]))
                 read = [_read_in_place(given, each["loc"]) for each in texts]
                 optional = optional_keys(self._adapter.core_schema, with_defaults=True)
                 if not remove_nulls(given, error, optional) and not any(read):

@@ -10,10 +10,9 @@ import typing
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, MutableSet
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
 from inspect import Parameter
 from types import SimpleNamespace, UnionType
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import typing_extensions
 from pydantic import AfterValidator, WithJsonSchema
@@ -26,8 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTEXT = re.compile(r"(\w+\.)*ToolContext\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """A value that a call needs: from the model, under this key of the JSON; or a context."""
 
     key: str

@@ -214,8 +214,7 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
     def __repr__(self) -> str:
         if is_private(self):
             return f"{type(self).__name__}(<end-to-end encrypted, not shown>)"
-        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({fields})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -321,9 +320,7 @@ def _copied(value: Any) -> Any:
     """Values given to a constructor: lists and dicts are copied, views are kept as the objects they are."""
     if isinstance(value, Model):
         return value
-    if isinstance(value, (list, tuple)):
-        return [_copied(item) for item in cast("list[Any]", value)]
-    return plain(value)
+    return [_copied(item) for item in cast("list[Any]", value)] if isinstance(value, (list, tuple)) else plain(value)
 
 
 def without_none(value: Any, fields: Mapping[str, Any] | None = None) -> Any:

@@ -91,8 +91,7 @@ def event(name: str, payload: bytes) -> Event:
 
 
 def _event(register: int, kind: int, said: bytes) -> Event:
-    digest = hashlib.sha384(said).hexdigest()
-    return {"imr": register, "event_type": kind, "digest": digest, "event": "", "event_payload": ""}
+    return {"imr": register, "event_type": kind, "digest": hashlib.sha384(said).hexdigest(), "event": "", "event_payload": ""}
 
 
 def provenance(key: EnclaveKey, model: str) -> dict[str, str]:

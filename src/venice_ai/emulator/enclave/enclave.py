@@ -80,9 +80,7 @@ class Enclave:
 
     def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, Any] | None:
         """The collateral of its platform: what `TeeOptions(collateral=...)` asks for."""
-        if (fmspc, ca) != (self.intel.fmspc, "platform"):
-            return None
-        return self._fault.published(self.intel, now)
+        return self._fault.published(self.intel, now) if (fmspc, ca) == (self.intel.fmspc, "platform") else None
 
     def rotate(self) -> None:
         """Takes a new key, as an enclave does that starts anew."""
@@ -95,8 +93,7 @@ class Enclave:
             return contract.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
         if self._fault.answered is not None:
             return self._fault.answered
-        reply = self.attestation(model, bytes.fromhex(given) if given else None)
-        return Answer(200, {"content-type": JSON_TYPE}, (reply,))
+        return Answer(200, {"content-type": JSON_TYPE}, (self.attestation(model, bytes.fromhex(given) if given else None),))
 
     def attestation(self, model: str, nonce: bytes | None) -> bytes:
         """The reply about a model that answers a nonce (32 bytes); without one, a nonce of the server's own."""

@@ -98,8 +98,7 @@ def _replayed_quote(draft: Draft) -> None:
 
 def _doubled_keys(draft: Draft) -> bytes:
     """As long a reply as is read, whose first key comes again at the end."""
-    keys = ",".join(f'"{number:x}":0' for number in range(320_000))
-    return b"{" + keys.encode() + b',"0":0,' + draft.written()[1:]
+    return b"{" + ",".join(f'"{number:x}":0' for number in range(320_000)).encode() + b',"0":0,' + draft.written()[1:]
 
 
 def _binds(parts: list[str], draft: Draft) -> None:

@@ -293,5 +293,4 @@ class Nvidia:
 
     def _authority(self, name: str, common: str, issuer: Authority | None, **more: Any) -> Authority:
         """A certificate that is made anew has another signature, so each is made once."""
-        label = f"{self.label}/gpu/{name}"
-        return self._authorities.setdefault(name, Authority(label, common, issuer, ec.SECP384R1(), **more))
+        return self._authorities.setdefault(name, Authority(f"{self.label}/gpu/{name}", common, issuer, ec.SECP384R1(), **more))

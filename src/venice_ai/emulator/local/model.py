@@ -155,8 +155,7 @@ def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> Weights:
         with suppress(OSError):  # where nothing can be written, they are shown each time
             folder.mkdir(parents=True, exist_ok=True)
             shown.touch()
-    path = joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256)
-    return Weights(path, GEMMA_ID, has_template=False)
+    return Weights(joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256), GEMMA_ID, has_template=False)
 
 
 def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
@@ -215,8 +214,7 @@ def _at_work(server: Callable[[Any], Any], params: Any) -> Any:
 
 def spare_cores() -> int:
     """The number of threads: one less than cores. The engine's threads spin to wait for each other: one busy core stops all."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) - 1)
 
 
 def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_tokens: int) -> Any:

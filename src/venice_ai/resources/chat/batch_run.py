@@ -9,31 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
 from ..._limits.budget import Budget, BudgetGate, may_be_billed
 from ..._limits.limiter import Limiter
+from ..._limits.upper_bound import NANO, Chat
 from ..._structured.typed_dicts import object_of_schema
 from ...batches.identity import Identity, as_it_is, canonical, split
 from ...batches.items import BatchItem, BatchProgress, is_for_good
 from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
-from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
+from ...exceptions import APIError, BudgetExceededError, ConnectError, InvalidArgumentError, OutputError, VeniceError
 from ...tee.sealing import hashed
-from ...types.api.chat import ChatCompletionResponse
+from ...types.api.chat import ChatCompletionResponse, ChatUsage
 
 if TYPE_CHECKING:
     from .arguments import Tools
     from .completions import ChatCompletions
 
-_LOOK_AGAIN_SECONDS: Final = 0.05
+_LOOK_AGAIN_SECONDS, _LOST_PAUSE_SECONDS, _LOST_SECONDS = 0.05, 2.0, 60.0  # so long is a server waited for that vanished
 _NO_MORE: Final = object()
 
 
@@ -46,19 +49,24 @@ class _Flight(Pass):
     custom_id: str | None = None
     asked: dict[str, Any] | VeniceError
 
-    def __init__(self, index: int, request: Any) -> None:
-        self.index, self.request = index, as_it_is(request)
+    def __init__(self, batch: Batch, index: int, request: Any) -> None:
+        self.batch, self.index, self.request = batch, index, as_it_is(request)
+        self.unpriced: list[ChatUsage] = []
         try:  # now, for the caller's iterable may use the same mapping for the next request
             self.custom_id, self.asked = split(self.request)
         except VeniceError as error:
             self.asked = error
 
-    def replied(self, found: object) -> None: ...
+    def replied(self, found: object) -> None:
+        self.attempts -= isinstance(found, ConnectError)  # nothing was sent
+        self.free = self.batch.waits_after(found)
 
-    def done(self, usage: object, cost: float | None) -> None:
+    def done(self, usage: ChatUsage | None, cost: float | None) -> None:
         self.on_the_wire -= 1
-        if isinstance(cost, (int, float)) and cost > 0:
+        if isinstance(cost, (int, float)) and cost >= 0:
             self.cost_usd = (self.cost_usd or 0.0) + cost
+        elif isinstance(usage, ChatUsage):
+            self.unpriced.append(usage)
 
     def item(self, **came: Any) -> BatchItem[Any]:
         return BatchItem(self.index, self.custom_id, self.request, attempts=self.attempts, cost_usd=self.cost_usd, **came)
@@ -106,27 +114,25 @@ class Batch(CallGate):
         view.caller = replace(caller, gates=(*gates, *caller.gates, self))
         self._now, self._began = caller.clock.now, caller.clock.now()
         self._progress = BatchProgress(0, 0, 0, 0, len(requests) if isinstance(requests, Sized) else None, 0.0, 0.0, 0)
-        self._life: asyncio.Future[None]
-        self._reader: asyncio.Task[Any]  # whoever takes the items, and how often it had been cancelled before
-        self._cancels = 0
         self._changed = asyncio.Event()
         self._flights: dict[_Flight, asyncio.Task[BatchItem[Any]]] = {}
-        self._pulled = 0  # requests that were pulled and whose item was not taken yet
-        self._wanted = 0  # flights that want a place again
+        self._pulled, self._wanted = 0, 0  # requests whose item was not taken yet; flights that want a place again
         self._asked: list[tuple[Identity | Entry, asyncio.Future[Any]]] = []  # what the journal does next, in one transaction
         self._sending: dict[bytes, asyncio.Task[Any]] = {}  # by the keys of their requests in the journal
         self._ready: asyncio.Queue[BatchItem[Any] | None] = asyncio.Queue()  # what is yielded next; None after the last
         self._came: dict[int, BatchItem[Any]] = {}  # with `ordered`, what came before an earlier one
         self._next_index, self._stopped = 0, False
+        self._priceless = set[str]()  # models that the catalogue has no prices of
+        self._reached, self._lost_at = False, inf  # whether the server was, and since when it cannot be
         self._failure: BaseException | None = None
 
     async def run(self) -> AsyncGenerator[BatchItem[Any], None]:
         """The items."""
         self._client.on_close.append(self._closed)
         if self.journal is not None:
-            self.journal.users.add(self)
+            self.journal._users.add(self)  # noqa: SLF001  # the journal's other half
         self._reader = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._cancels = self._reader.cancelling()
+        self._cancels = self._reader.cancelling()  # how often whoever takes the items had been cancelled before
         self._life = asyncio.ensure_future(self._live())
         self._life.add_done_callback(self._over)
         try:
@@ -142,12 +148,23 @@ class Batch(CallGate):
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Counts an attempt; what is no chat is counted nowhere."""
+        if self._lost_at < inf and attempt.failure is not None:
+            await self._client.caller.clock.sleep(_LOST_PAUSE_SECONDS)
         if self._stopped:
             raise asyncio.CancelledError
-        flight = _Flight(-1, {}) if attempt.request.chat is None else _FLIGHT.get()
+        flight = _Flight(self, -1, {}) if attempt.request.chat is None else _FLIGHT.get()
         flight.attempts += 1
         flight.on_the_wire += 1
         return flight
+
+    def waits_after(self, found: object) -> bool:
+        """Whether an attempt is made again for nothing: a server that was reached before cannot be now. For a while only."""
+        lost = self._reached and isinstance(found, ConnectError) and not found.permanent
+        self._reached |= not isinstance(found, ConnectionError)
+        self._lost_at = min(self._lost_at, self._now()) if lost else inf
+        if self._now() - self._lost_at >= _LOST_SECONDS:
+            self._stop(ConnectError(f"no connection for {_LOST_SECONDS:.0f} s; with its journal a batch goes on: {found}"))
+        return lost
 
     def close(self) -> None:
         """Nobody waits here."""
@@ -184,14 +201,16 @@ class Batch(CallGate):
         """No more items come; also if the task was cancelled before it began."""
         self._commit()
         if self.journal is not None:
-            self.journal.close(self)
+            (users := self.journal._users).discard(self)  # noqa: SLF001
+            if not users:
+                self.journal.close()
         for index in sorted(self._came):
             self._ready.put_nowait(self._came.pop(index))
         self._ready.put_nowait(None)
 
     async def _pull(self) -> None:
         if self.journal is not None:
-            self.journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
+            self.journal._begin(self._settings, private=self._client.min_privacy == "e2ee")  # noqa: SLF001
         given = self.requests
         requests = aiter(cast("AsyncIterable[Any]", given) if isinstance(given, AsyncIterable) else _each(given))
         for index in count():
@@ -203,7 +222,7 @@ class Batch(CallGate):
                 return
             self._pulled += 1
             self._pace.under_way += 1
-            flight = _Flight(index, request)
+            flight = _Flight(self, index, request)
             task = self._flights[flight] = asyncio.ensure_future(self._outcome(flight))
             asyncio.tasks._unregister_task(task)  # noqa: SLF001  # documented for whoever extends asyncio
             task.add_done_callback(partial(self._land, flight))
@@ -221,7 +240,7 @@ class Batch(CallGate):
                 raise flight.asked
             if self.journal is None:
                 return flight.item(**await self._sent(flight, flight.asked))
-            named = self.journal.identity(flight.custom_id, flight.asked)
+            named = self.journal._identity(flight.custom_id, flight.asked)  # noqa: SLF001
             while (item := await self._claimed(self.journal, flight, named)) is None:
                 await (asyncio.wait((other,)) if (other := self._sending.get(named.key)) else self._look_again())
         except VeniceError as error:
@@ -252,11 +271,10 @@ class Batch(CallGate):
 
     def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
         if found.what == "differs":
-            return flight.item(error=journal.conflict(found, named))
+            return flight.item(error=journal._conflict(found, named))  # noqa: SLF001
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
-        came: dict[str, Any]
         try:
-            came = {"response": (response := journal.before(found)), "parsed": self._parsed(response)}
+            came: dict[str, Any] = {"response": (response := journal._before(found)), "parsed": self._parsed(response)}  # noqa: SLF001
         except VeniceError as error:  # that of then, or an answer that is not the object
             came = {"error": without_locals(error)}
         return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
@@ -291,7 +309,17 @@ class Batch(CallGate):
         flight.came = True
         now = self._now()
         self._pace.ended((error.counts_as or 0) if isinstance(error, APIError) else None, now - began, now)
+        await self._price(flight, asked)
         return {"response": response, "parsed": parsed, "error": error}
+
+    async def _price(self, flight: _Flight, asked: dict[str, Any]) -> None:
+        """Adds what the replies cost that have a usage and no cost, by the catalogue, if it has prices of the model."""
+        if flight.unpriced and (name := asked["model"]) not in self._priceless:
+            try:
+                chat = Chat([await self._client._find_model(name)], json.loads(canonical(asked)), 0)  # noqa: SLF001
+                flight.cost_usd = sum(map(chat.cost, flight.unpriced)) / NANO + (flight.cost_usd or 0.0)
+            except VeniceError:
+                self._priceless.add(name)
 
     async def _answer(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
         """The answer to a request, and the object in it."""
@@ -343,11 +371,12 @@ class Batch(CallGate):
     def _commit(self) -> None:
         asked = [each for each in self._asked if isinstance(each[0], Entry) or not each[1].done()]  # a claim of nobody is gone
         self._asked = []
+        changes, journal = [change for change, _ in asked], cast("Journal", self.journal)  # without one nothing is asked
         try:
-            results = self.journal.apply([change for change, _ in asked]) if self.journal is not None and asked else []
-        except Exception as error:  # noqa: BLE001  # nothing was kept, and flights that asked for a claim end here
+            results = journal._apply(changes) if changes else []  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001  # flights that asked for a claim end here
             self._stop(error)
-            results = [False if isinstance(change, Entry) else None for change, _ in asked]
+            results = journal._rescue(changes)  # noqa: SLF001
         for (_, answer), result in zip(asked, results, strict=True):
             if result is None:
                 answer.cancel()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 from ..._core.concurrency import bounded_map, without_locals
 from ..._core.privacy import PREFIX
 from ..._wire.request_body import checked_messages, encode
-from ...exceptions import InvalidArgumentError, NoMatchingModelError, VeniceError
+from ...exceptions import InvalidArgumentError, NoMatchingModelError
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from .calls import ChatCalls
 
@@ -205,13 +205,15 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
                 so that many failures cost little. Without it the first one is raised, what is under
                 way is cancelled, and nothing more is sent; `error.results` holds what was answered, by index.
             on_result: called at once with the index and the response, or the error, of each call that is over; so also of those
-                before a failure or a cancellation. It should not block.
+                before a failure or a cancellation. It should not block. If it raises, it is not called again, and no other call
+                begins; what is under way is waited for, and its exception is raised, with `results` as above.
 
         Raises:
             InvalidArgumentError: `requests` is no list, or `max_concurrency` is below 1 (a ValueError).
             TypeError: with `return_exceptions=False`, `create`, which may be overridden, gave something else than a response.
             VeniceError: with `return_exceptions=False`, the first call that failed; an `InvalidArgumentError` if it wanted a
                 stream.
+            TypeError: `on_result` cannot be called.
         """
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise InvalidArgumentError(f"max_concurrency={max_concurrency!r} must be a whole number from 1")
@@ -227,8 +229,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         del requests, given  # as in `create`
         try:
             return await answers
-        except VeniceError as error:
-            error.results = answered
+        except Exception as error:  # also what `on_result` raised
+            cast("Any", error).results = answered
             raise
 
     def batch_iter(
@@ -274,6 +276,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             InvalidArgumentError: an argument is wrong, or the journal was made with other settings (a ValueError).
             BudgetExceededError: while it is read: the budget is used up. Everything that came was given before.
             VeniceError: while it is read: the journal cannot be written. Everything that came was given before.
+            TypeError: `on_progress` cannot be called.
         """
         given = dict(locals())
         from .batch_run import Batch  # a chat starts without it

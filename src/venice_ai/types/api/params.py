@@ -48,8 +48,7 @@ def _checker(kind: type[Model]) -> type[Struct]:
             checked = _checked(_OTHERWISE.get((kind, name), hint))
             required = name in kind._required and (kind, name) != (chat.Tool, "function")  # noqa: SLF001  # see lacks_function
             fields.append((name, checked) if required else (name, *_optional(kind, name, checked)))
-    closed = kind in _FORMATS
-    return defstruct(kind.__name__, fields, tag_field=tag[0], tag=tag[1], kw_only=True, forbid_unknown_fields=closed)
+    return defstruct(kind.__name__, fields, tag_field=tag[0], tag=tag[1], kw_only=True, forbid_unknown_fields=kind in _FORMATS)
 
 
 def _optional(kind: type[Model], name: str, checked: Any) -> tuple[Any, Any]:

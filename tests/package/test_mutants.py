@@ -1,0 +1,36 @@
+"""`scripts.mutants` knows, for every pure module, which tests are nearest to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts import mutants
+from scripts.mutants import ACTING, NEAREST, PACKAGE, REPOSITORY, pure_modules
+
+
+def test_every_pure_module_has_tests_that_are_nearest_to_it() -> None:
+    modules = pure_modules()
+
+    assert {"costs.py", "_core/machine.py", "tools/loop.py"} <= set(modules)
+    for module in modules:
+        assert all((REPOSITORY / path).is_file() for path in mutants.tests_of(module)), module
+
+
+def test_what_is_named_for_mutants_is_there() -> None:
+    assert [name for name in (*NEAREST, *ACTING) if not (REPOSITORY / PACKAGE / name).exists()] == []
+
+
+def test_a_pure_module_without_nearest_tests_is_told_and_stops_the_run(tmp_path: Path) -> None:
+    for name in ("_wire/sse.py", "_wire/brand_new.py", "resources/acts.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    with pytest.raises(SystemExit, match=r"nearest to _wire/brand_new\.py"):
+        pure_modules(root=tmp_path)
+
+
+def test_a_part_of_a_path_chooses_modules() -> None:
+    assert pure_modules("_wire/sse") == ["_wire/sse.py"]
+    assert {name.partition("/")[0] for name in pure_modules("tools/")} == {"tools"}
