@@ -179,18 +179,13 @@ class ModelsListResponse(Response):
 
 
 class ModelRow(dict[str, Any]):
-    """A model in a loop over the catalogue: it has the attributes of its `ModelResponse`, and is a row of a table.
+    """A model in a loop over the catalogue: it has the attributes of its `ModelResponse`, and is a row of a table as well.
 
-    The row has the items `id`, `type`, `context`, `most_output`, `input_usd`, `output_usd` (dollars for 1,000,000 tokens),
-    `privacy`, `traits`, `capabilities` and `retires`; None where the catalogue does not say.
+    Its prices `input_usd` and `output_usd` are dollars for 1,000,000 tokens. None is what the catalogue does not say.
     """
 
     id: str
     """What to give as `model`."""
-    type: str
-    """`text`, `image`, `embedding`, ..."""
-    model_spec: ModelSpec
-    """The details."""
     model: ModelResponse
     """The catalogue's entry itself."""
 
