@@ -113,7 +113,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> object:
     if name == "__all__":  # tools need not read it: they see the imports above
-        return _listed()
+        return [each for each in __dir__() if each in _HOMES]
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -123,11 +123,7 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def _listed() -> list[str]:
+def __dir__() -> list[str]:
     from importlib.util import find_spec  # a star and `help` load every name that is listed, and one needs an extra
 
-    return sorted(name for name in _HOMES if name != "Telemetry" or find_spec("opentelemetry"))
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_listed()})
+    return sorted(name for name in {*globals(), *_HOMES} if name != "Telemetry" or find_spec("opentelemetry"))
