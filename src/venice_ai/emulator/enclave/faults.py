@@ -163,12 +163,6 @@ def _envelope(change: Callable[[str, Channel], str]) -> Change:
     return _second(lambda _, channel: channel.delta.update(content=change(channel.delta["content"], channel)))
 
 
-def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-    if channel.delta:
-        channel.delta["content"] = channel.last
-    return (chunk,)
-
-
 def _second_choice(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
     return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
@@ -243,7 +237,7 @@ _CODE: Final[dict[str, Fault]] = {
     "edited_tcb_info": Fault(published=_edited_tcb_info),
     "chat_redirect": Fault(chat_answered=Answer(307, {"location": ELSEWHERE})),
     "plaintext_chunk": Fault(sealed=_envelope(lambda _, channel: channel.last)),
-    "plaintext_reply": Fault(sealed=_in_clear),
+    "plaintext_reply": Fault(sealed=lambda chunk, own: (own.delta and own.delta.update(content=own.last)) or (chunk,)),
     "plaintext_choice": Fault(sealed=_second(_second_choice)),
     "chunk_short": Fault(sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault(sealed=_envelope(lambda envelope, _: envelope + "0")),
