@@ -277,8 +277,7 @@ class Connection:
         from .._limits.limiter import Limiter
 
         server = getattr(self._transport, "server", None)
-        clock = self._clock or SystemClock()
-        return Limiter(self.base_url, clock, server=server, **self._limiting)
+        return Limiter(self.base_url, self._clock or SystemClock(), server=server, **self._limiting)
 
     @made_once
     def notices(self) -> Notices:

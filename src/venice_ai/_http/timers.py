@@ -74,7 +74,7 @@ class Limit:
 
 
 class Watch:
-    """Watches the clocks of a reply, of a stream `first_chunk`, `idle`, `progress` and `deadline`; one that ends calls `stop`."""
+    """Watches the clocks of one reply, such as `first_chunk`, `idle` and `deadline`; the first to run out calls `stop`."""
 
     def __init__(
         self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None

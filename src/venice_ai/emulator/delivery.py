@@ -257,7 +257,6 @@ def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
 
 
 def _timed(frames: Iterable[Iterable[bytes]], how: Delivery, *, events: bool) -> Iterator[Act]:
-    """The packets of some frames, with the pauses between the frames."""
     between = how.get("chunk_delay", 15.0 if "comments_only" in how else 0.0)
     if first := how.get("first_token_delay"):
         yield first

@@ -175,7 +175,6 @@ def _message(error: Any) -> str | None:
 
 
 def _reasons(body: Any) -> Iterator[tuple[str, str | None]]:
-    """What is wrong with the fields of a request, by their paths."""
     issues, details = _member(body, "issues"), _member(body, "details")
     for issue in cast("list[Any]", issues) if isinstance(issues, list) else []:
         path = _member(issue, "path")

@@ -286,7 +286,6 @@ def _slot(value: Model, name: str) -> Any:
 
 
 def _kept(value: Model) -> dict[str, Any]:
-    """What an object holds besides its JSON."""
     return {name: held for name in _SLOTS if (held := _slot(value, name)) is not None}
 
 

@@ -102,7 +102,6 @@ def _doubled_keys(draft: Draft) -> bytes:
 
 
 def _binds(parts: list[str], draft: Draft) -> None:
-    """The quote binds something else, which is made of these parts."""
     own, another = (bytes.fromhex(key.address[2:]) for key in (draft.key, EnclaveKey()))
     there = {"address": own, "another": another, "zeros": bytes(12), "nonce": draft.nonce, "no nonce": bytes(32)}
     there |= {"hashed nonce": hashlib.sha256(draft.nonce).digest(), "tls": hashlib.sha256(own + b"spki").digest()}
@@ -126,7 +125,6 @@ def _measures(events: list[list[str]], draft: Draft, *, later: bool = False) -> 
 
 
 def _starts(draft: Draft, **changes: Any) -> None:
-    """The domain has started with something else, as far as its own log says."""
     draft.domain = Domain(**changes)
 
 
