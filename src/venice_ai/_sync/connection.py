@@ -236,5 +236,4 @@ class SyncResource(APIResource[SyncConnection]):
 
     @staticmethod
     def _run(work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns or raises."""
         return loop_thread().run(work)
