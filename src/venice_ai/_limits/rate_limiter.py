@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from ..types.limits import BucketSnapshot
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
-from .snapshot import BucketSnapshot
 from .window import Window
 
 WINDOW_SECONDS = 60.0
