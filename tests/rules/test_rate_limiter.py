@@ -54,12 +54,14 @@ def test_what_remains_may_be_sent_and_no_more() -> None:
     assert wait(limiter, 1.0).why == "requests a minute"
 
 
-def test_headers_that_leave_more_than_the_limit_are_soon_not_believed() -> None:
+def test_headers_that_leave_more_than_the_limit_are_not_believed_and_the_own_requests_are_counted() -> None:
     limiter = RateLimiter()
     for flight in sent(limiter, 0.0, 4):
         replied(limiter, flight, 1.0, 200, said(999, limit=10))
 
-    assert len(sent(limiter, 1.0)) == 6
+    assert sum(len(sent(limiter, 1.0 + second)) for second in range(59)) == 6
+    assert wait(limiter, 59.9).why == "requests a minute"
+    assert sent(limiter, 60.8), "the first ones are past"
 
 
 def test_requests_in_flight_when_a_reply_comes_are_taken_from_what_it_leaves() -> None:
@@ -221,6 +223,48 @@ def test_the_time_that_a_refusal_names_is_obeyed_and_few_requests_teach_no_limit
 
     assert len(sent(limiter, 4.2, 50)) == 50
     assert not limiter.snapshot(4.2).learned
+
+
+def refused_after_30(limiter: RateLimiter, retry_after: float | None) -> None:
+    """30 requests are accepted and one is refused, by headers that say nothing of limits."""
+    for number, flight in enumerate(sent(limiter, 0.0, 31)):
+        replied(limiter, flight, 0.5, 200 if number < 30 else 429, NOTHING, None if number < 30 else retry_after)
+        limiter.settled(0.5, flight.tokens, 0)
+
+
+def test_a_refusal_that_names_a_time_holds_nobody_longer_whatever_it_taught() -> None:
+    limiter = RateLimiter()
+    refused_after_30(limiter, 1.0)
+    assert wait(limiter, 0.5).until == 1.5
+
+    now, waited, gone = 1.5, 0.0, 0
+    while gone < 100:
+        if limiter.wait(now, 0) is None:
+            flight = limiter.reserve(now, 0)
+            now, waited, gone = now + 0.01, 0.0, gone + 1
+            replied(limiter, flight, now, 200, NOTHING)
+            limiter.settled(now, 0, 0)
+        else:
+            now, waited = now + 0.01, waited + 0.01
+        assert waited <= 1.0
+
+
+def test_a_named_time_whose_end_is_refused_again_does_not_count_against_what_was_learnt() -> None:
+    limiter = RateLimiter()
+    refused_after_30(limiter, 1.0)
+    (alone,) = sent(limiter, 1.5, 5)
+    replied(limiter, alone, 1.6, 429, NOTHING, 1.0)
+    limiter.settled(1.6, 0, 0)
+
+    assert limiter.snapshot(1.6).limit_requests == 30
+    assert wait(limiter, 2.6) == Wait(60.75, "requests a minute")
+
+
+def test_a_refusal_that_names_no_time_teaches_a_limit_that_is_kept_to_for_a_minute() -> None:
+    limiter = RateLimiter()
+    refused_after_30(limiter, None)
+
+    assert wait(limiter, 1.5) == Wait(60.75, "requests a minute")
 
 
 def test_a_small_limit_is_learnt_from_a_second_refusal_in_a_row() -> None:
