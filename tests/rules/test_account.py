@@ -262,3 +262,20 @@ def test_threads_that_call_at_once_leave_nothing_reserved() -> None:
 
     assert all_over(account)
     assert account.failures.successes.total == 4010
+
+
+def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_has_looked() -> None:
+    limiter = limiter_of(type("Blocking", (SystemClock,), {"blocks": True})())
+    account = bucket_of(limiter).account
+    passes = list[Any]()
+    caller = threading.Thread(target=lambda: passes.append(drive(limiter.enter(attempt(queue=10.0)))))
+
+    def look() -> None:
+        caller.start()
+        time.sleep(0.1)
+        assert not passes
+
+    account.look(look)
+    caller.join(timeout=5.0)
+
+    assert len(passes) == 1

@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from functools import partial
 from math import inf
 from operator import length_hint
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .._core.ports import Attempt, Pass
 from .._core.request import Request
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..types.response_meta import ResponseMeta
     from .rate_share import RateShare
 
+T = TypeVar("T")
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MIN_BLOCK, MAX_BLOCK = 4, 256
 POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
@@ -293,26 +294,23 @@ class Account:
         for each in sorted((each for each in buckets if each.queue), key=lambda each: each.queue[0].attempt.began):
             each.pump(now)
 
+    def look(self, look: Callable[[], T]) -> T:
+        """What something gives under the lock."""
+        try:
+            with self.lock:
+                return look()
+        finally:
+            self._catch_up()  # what others have written down meanwhile
+
     def snapshot(self) -> LimitsSnapshot:
         """What is known of all buckets; only by this process, while another one has the file of the share."""
-        found = list[LimitsSnapshot]()
-
-        def know(now: float) -> None:
-            self.end_blocks()
-            found.append(self._known(now))
-
-        self.act(None, know)
-        if not found:
-            with self.lock:
-                found.append(self._known(self.now()))
-        return found[0]
+        self.act(None, lambda _: self.end_blocks())
+        now, buckets = self.now(), [*self.buckets.values()]
+        return self.look(lambda: LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets)))
 
     def end_blocks(self) -> None:
         for each in [*self.buckets.values()]:
             each.end_block()
-
-    def _known(self, now: float) -> LimitsSnapshot:
-        return LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in [*self.buckets.values()]))
 
 
 class Ticket(Pass):

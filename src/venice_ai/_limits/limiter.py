@@ -133,8 +133,7 @@ class Limiter(CallGate):
     def may_retry(self, attempt: Attempt) -> bool:
         """Whether the retry budget has one more retry, which is then spent."""
         account = self._account(attempt.request)
-        with account.lock:
-            return account.retries.spend(self._now())
+        return account.look(lambda: account.retries.spend(self._now()))
 
     def close(self) -> None:
         """Ends the waits of this client's calls."""
