@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from operator import length_hint
@@ -15,6 +16,7 @@ from venice_ai._core.ports import drive
 from venice_ai._core.settings import Timeout
 from venice_ai._limits.account import Account, Bucket
 from venice_ai._limits.limiter import Limiter
+from venice_ai._limits.waiter import QueuedCall
 from venice_ai.exceptions import APIConnectionError, APIError, RateLimitError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
 from venice_ai.types.api.chat import ChatUsage
@@ -262,6 +264,22 @@ def test_threads_that_call_at_once_leave_nothing_reserved() -> None:
 
     assert all_over(account)
     assert account.failures.successes.total == 4010
+
+
+def queued_calls() -> int:
+    gc.collect()
+    return sum(isinstance(each, QueuedCall) for each in gc.get_objects())
+
+
+def test_nothing_of_a_call_is_kept_once_it_is_over() -> None:
+    limiter, before = limiter_of(), queued_calls()
+    for number in range(20):
+        good(entered(limiter, b"x" * number), requests=100 - number)
+    assert not seats(limiter), "each of them was decided alone"
+
+    assert queued_calls() == before
+    assert not bucket_of(limiter).good
+    assert not bucket_of(limiter).ended
 
 
 def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_has_looked() -> None:

@@ -112,6 +112,7 @@ class Bucket:
                 break
             self.end(first, self._reserve(first, now))
         else:
+            self.unchecked.clear()
             return
         if wait != self.wait:
             self.wait, self.unchecked = wait, [*self.queue]
