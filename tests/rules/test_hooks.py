@@ -25,6 +25,12 @@ def test_a_hook_that_nobody_awaits_must_not_be_asynchronous(hook: object) -> Non
         check_plain("on_result", hook)
 
 
-@pytest.mark.parametrize("hook", [None, print, Plain(), lambda: None, 7])
+@pytest.mark.parametrize("hook", [None, print, Plain(), lambda: None])
 def test_any_other_hook_is_taken(hook: object) -> None:
     check_plain("on_result", hook)
+
+
+@pytest.mark.parametrize("hook", [7, "print", [print], False])
+def test_what_cannot_be_called_is_refused(hook: object) -> None:
+    with pytest.raises(TypeError, match=r"^on_result=.* cannot be called: give a function, or None"):
+        check_plain("on_result", hook)
