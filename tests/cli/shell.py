@@ -19,6 +19,7 @@ from venice_ai.cli.app import run
 
 COMMAND = (sys.executable, "-W", "error", "-m", "venice_ai")
 PATIENCE_SECONDS = 60.0
+CTRL_C = 130 if sys.platform == "win32" else -signal.SIGINT  # in a shell it is 130 everywhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from venice_ai.emulator import Emulator, completion, error, run_in_thread, text,
 
 from ..disks import fill, small_disk
 from .forks import Fork, forked, run_forked
-from .shell import COMMAND, PATIENCE_SECONDS, Here, ended, spawn
+from .shell import COMMAND, CTRL_C, PATIENCE_SECONDS, Here, ended, spawn
 
 CLASSIFY = ("-m", "venice-1", "-p", "Good or bad? {text}")
 LABELS = """
@@ -494,7 +494,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
     with forked(*arguments) as process:
         until(lambda: len(emulator.requests) >= 20)
         outcome = ended(process, signal.SIGINT)
-    assert (outcome.code, outcome.out) == (130, "")
+    assert (outcome.code, outcome.out) == (CTRL_C, "")
     counts, hint, stopped = outcome.err.splitlines()
     assert stopped == "venice-chat: stopped"
     assert " open, 0 replayed; $0.0" in counts
@@ -723,7 +723,7 @@ def test_the_command_that_goes_on_is_told_also_before_the_first_answer(emulator:
         until(lambda: len(emulator.requests) == 2)
         outcome = ended(process, number)
 
-    assert outcome.code == (130 if number == signal.SIGINT else -number)
+    assert outcome.code == (CTRL_C if number == signal.SIGINT else -number)
     assert "go on with: venice-chat batch reviews.csv" in outcome.err
     assert not Path("reviews.out.csv").exists()
 

@@ -17,7 +17,7 @@ from venice_ai.cli.doctor import account_facts
 from venice_ai.emulator import Emulator, error, text
 
 from .forks import forked, run_forked
-from .shell import Here, Outcome, ended, spawn
+from .shell import CTRL_C, Here, Outcome, ended, spawn
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "command.md"
 
@@ -61,7 +61,7 @@ def test_ctrl_c_while_modules_are_imported_is_a_line_and_no_traceback() -> None:
     )
     for module in ("click", "venice_ai.cli.app", "venice_ai.cli.chat", "venice_ai._client"):
         outcome = spawn(module, command=(sys.executable, "-c", program))
-        assert (outcome.code, outcome.out, outcome.err) == (130, "", "venice-chat: stopped\n"), module
+        assert (outcome.code, outcome.out, outcome.err) == (CTRL_C, "", "venice-chat: stopped\n"), module
 
 
 def test_one_answer_needs_neither_aiohttp_nor_a_screen(emulator: Emulator) -> None:

@@ -23,7 +23,7 @@ from venice_ai import __version__
 from venice_ai.emulator import Emulator, error, text, usual
 
 from .forks import forked, run_forked
-from .shell import COMMAND, PATIENCE_SECONDS, Outcome, ended, running, spawn
+from .shell import COMMAND, CTRL_C, PATIENCE_SECONDS, Outcome, ended, running, spawn
 
 pytestmark = pytest.mark.usefixtures("emulator")
 
@@ -54,7 +54,7 @@ def test_ctrl_c_while_streaming(emulator: Emulator) -> None:
         assert process.stdout is not None
         assert process.stdout.read(4) == "drip"
         outcome = ended(process, signal.SIGINT)
-    assert (outcome.code, outcome.err) == (130, "venice-chat: stopped\n")
+    assert (outcome.code, outcome.err) == (CTRL_C, "venice-chat: stopped\n")
     assert outcome.out.endswith("\n")
 
 
@@ -63,7 +63,7 @@ def test_ctrl_c_while_waiting_for_the_first_word(emulator: Emulator) -> None:
     with forked("chat", "--model", "venice-1", "hi") as process:
         _until(lambda: bool(emulator.requests))
         outcome = ended(process, signal.SIGINT)
-    assert (outcome.code, outcome.out, outcome.err) == (130, "", "venice-chat: stopped\n")
+    assert (outcome.code, outcome.out, outcome.err) == (CTRL_C, "", "venice-chat: stopped\n")
 
 
 def test_sigterm_ends_the_command_at_once(emulator: Emulator) -> None:
@@ -85,6 +85,19 @@ def test_what_came_before_a_signal_is_kept(emulator: Emulator, number: signal.Si
     assert "drip" in run_forked("sessions", "show").out
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell is POSIX")
+def test_ctrl_c_ends_a_loop_of_a_shell(emulator: Emulator) -> None:
+    emulator.always(usual(delay=30))
+    line = f"for i in 1 2; do {shlex.join([*COMMAND, 'chat', '-m', 'venice-1', 'hi'])}; done"
+    with subprocess.Popen(
+        ["bash", "-c", line], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    ) as shell:
+        _until(lambda: bool(emulator.requests))
+        os.killpg(shell.pid, signal.SIGINT)
+        _, err = shell.communicate(timeout=PATIENCE_SECONDS)
+    assert (shell.returncode, err) == (-signal.SIGINT, b"venice-chat: stopped\n")
+
+
 @pytest.mark.parametrize("how", [["--json"], ["--json", "--schema", "name: str"]], ids=" ".join)
 def test_ctrl_c_with_json_tells_the_text_that_came_and_keeps_it(emulator: Emulator, how: list[str]) -> None:
     emulator.always(text("drip " * 100, chunk_delay=0.05))
@@ -93,7 +106,7 @@ def test_ctrl_c_with_json_tells_the_text_that_came_and_keeps_it(emulator: Emulat
         sleep(0.5)
         outcome = ended(process, signal.SIGINT)
     told = json.loads(outcome.err)
-    assert (outcome.code, outcome.out, told["exit_code"]) == (130, "", 130)
+    assert (outcome.code, outcome.out, told["exit_code"]) == (CTRL_C, "", 130)
     assert told["error"]["message"] == "stopped"
     assert told["error"]["partial"].startswith("drip")
     assert told["error"]["partial"].strip() in run_forked("sessions", "show").out

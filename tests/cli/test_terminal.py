@@ -22,7 +22,7 @@ from venice_ai.cli._markdown import whole_blocks
 from venice_ai.emulator import Emulator, completion, echo, error, events, text
 
 from .forks import Fork, run_forked
-from .shell import COMMAND, PATIENCE_SECONDS
+from .shell import COMMAND, CTRL_C, PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 ESCAPES = re.compile(r"\x1b\][^\x07]*\x07|\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
@@ -638,7 +638,7 @@ def test_an_interrupted_one_shot_answer_is_kept(emulator: Emulator) -> None:
     with at_terminal("chat", "leak") as terminal:
         terminal.sees("drip")
         terminal.process.send_signal(signal.SIGINT)
-        assert terminal.leaves() == 130
+        assert terminal.leaves() == CTRL_C
     shown = run_forked("sessions", "show").out
     assert "drip" in shown
     assert "ended: stopped" in shown

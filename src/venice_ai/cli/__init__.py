@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 
+from ._signals import end
+
 
 def main() -> None:
-    """Runs the command and leaves the interpreter with its exit code; 2 if the extra `cli` is not installed."""
+    """Runs the command and leaves the interpreter with its exit code, or by SIGINT after Ctrl-C; 2 without the extra `cli`."""
     try:
-        sys.exit(_run())
+        code = _run()
     except KeyboardInterrupt:  # also while modules are imported
         print("venice-chat: stopped", file=sys.stderr)
-        sys.exit(130)
+        code = 130
+    if code == 130 and sys.platform != "win32":  # else a loop in a shell goes on
+        end()
+    sys.exit(code)
 
 
 def _run() -> int:

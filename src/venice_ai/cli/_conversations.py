@@ -110,8 +110,7 @@ class SessionStore:
     def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         with self._file.transaction() as database:
             found = database.execute(query, values)
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found]
+            return [dict(zip((column[0] for column in found.description or ()), row, strict=True)) for row in found]
 
 
 class Conversation:

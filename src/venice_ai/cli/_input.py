@@ -48,8 +48,7 @@ def require_text(what: str, given: str) -> None:
 
 
 def join(words: Sequence[str], stdin: str) -> str:
-    grouped = groupby(words, "-".__eq__)
-    paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in grouped)
+    paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in groupby(words, "-".__eq__))
     return "\n\n".join(filter(None, paragraphs))
 
 

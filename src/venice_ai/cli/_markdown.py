@@ -93,8 +93,7 @@ class MarkdownPrinter(AnswerPrinter, Live):
         self._printed += len(_letters(rest[:gone]))
         if gone and (opening := re.match(r"(?:```|~~~).*\n", self._text)):
             # Of long code only the lines that are left are drawn again.
-            last = [*_LETTER.finditer(self._text)][self._printed - 1].start()
-            left = max(self._text.rfind("\n", 0, last) + 1, opening.end())
+            left = max(self._text.rfind("\n", 0, [*_LETTER.finditer(self._text)][self._printed - 1].start()) + 1, opening.end())
             self._printed -= len(_LETTER.findall(self._text, opening.end(), left))
             self._text = opening[0] + self._text[left:]
         with self.console:  # in one write

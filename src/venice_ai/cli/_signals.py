@@ -10,7 +10,7 @@ from contextlib import suppress
 received = set[int]()  # what ends a chat
 
 
-def end(number: int, _: object = None) -> None:
+def end(number: int = signal.SIGINT, _: object = None) -> None:
     """Ends the process by a signal at once, also as process 1, for which the system does nothing of itself."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -30,8 +30,7 @@ _COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 COMPLETION_VARIABLE = "_VENICE_CHAT_COMPLETE"
-_MODULES = {"spend": "sessions", "cost": "models", "completion": "app"}
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
+_MODULES, _SETTINGS = {"spend": "sessions", "cost": "models", "completion": "app"}, {"help_option_names": ["-h", "--help"]}
 
 
 class _Command(click.Group):
@@ -80,7 +79,7 @@ def run(arguments: list[str]) -> int:
     if "--debug" in arguments:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
-        warnings.showwarning = _show_warning
+        warnings.showwarning = lambda message, *_, **__: _output.note(f"warning: {in_our_words(message)}")
     if arguments[:1] in (["help"], ["version"]):
         arguments = [*arguments[1:], f"--{arguments[0]}"]
     try:
@@ -124,10 +123,6 @@ def _failed(error: Exception, arguments: list[str]) -> int:
     else:
         raise error
     return _output.tell(error, message, code, as_json="--json" in arguments)
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _output.note(f"warning: {in_our_words(message)}")
 
 
 class _Notes(logging.Handler):
