@@ -233,6 +233,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "list.json"], "list.json", id="a schema of no object"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "n=2"], "one answer a row", id="several answers"),
         pytest.param(["reviews.csv", *CLASSIFY, "--budget", "-1"], "-1.0 is not in the range", id="a budget below zero"),
+        pytest.param(["large.jsonl", *CLASSIFY], "line 2: it is not JSON: Number out of range", id="a number beyond floats"),
         pytest.param(["reviews.csv", *CLASSIFY, "--budget", "0"], "0.0 is not in the range", id="a budget of nothing"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "temperature=9"], "allowed is 0 to 2", id="a parameter"),
         pytest.param(["reviews.csv", *CLASSIFY, "--max-tokens", "0"], "--max-tokens=0 is not allowed", id="no tokens"),
@@ -259,6 +260,7 @@ def test_mistakes_are_told_before_anything_is_sent(emulator: Emulator, here: Her
     Path("list.json").write_text('{"type": "array"}', encoding="utf-8")
     outcome = here("batch", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
+    Path("large.jsonl").write_text('{"text": 1.10}\n{"text": 1e400}\n', encoding="utf-8")
     assert said in outcome.err
     assert not Path("reviews.out.csv").exists()
     assert emulator.requests == []

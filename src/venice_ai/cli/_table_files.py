@@ -17,13 +17,13 @@ from typing import IO, Any, Final, NoReturn, TypeAlias, cast
 
 import click
 
+from .._wire.json_text import NOT_STRICT, strict_decode
 from ..tee.canonical import each_key_once
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Callable[[], Iterable[Row]]  # gives the rows from the first one on, each time it is called
 _DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
-_CHUNK: Final = 5_000
-_LONGEST_CELL: Final = 1 << 30
+_CHUNK, _LONGEST_CELL = 5_000, 1 << 30
 
 
 def check_kind(path: Path) -> None:
@@ -69,8 +69,8 @@ def _objects(path: Path, file: IO[str]) -> Iterator[tuple[Row, int]]:
     for number, line in enumerate(file, 1):
         if line.strip():
             try:
-                row = json.loads(line, object_pairs_hook=each_key_once)
-            except (ValueError, RecursionError) as error:
+                row = json.loads(line, object_pairs_hook=each_key_once, parse_float=strict_decode)
+            except (ValueError, *NOT_STRICT) as error:
                 wrong(path, number, f"it is not JSON: {error}")
             yield row if isinstance(row, dict) else wrong(path, number, "it is not a JSON object"), number
 
