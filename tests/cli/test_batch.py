@@ -117,9 +117,14 @@ def test_the_fields_of_a_class_become_columns(here: Here) -> None:
     Path("labels_of_a_test.py").write_text(LABELS, encoding="utf-8")
     outcome = here("batch", "reviews.csv", "out.parquet", *CLASSIFY, "--schema", "labels_of_a_test:Label", "--json")
     assert outcome.code == 0, outcome.err
-    assert {"rows": 5, "answered": 5, "failed": 0, "open": 0, "output": "out.parquet"}.items() <= json.loads(
-        outcome.out
-    ).items()
+    assert {
+        "rows": 5,
+        "answered": 5,
+        "failed": 0,
+        "open": 0,
+        "output": "out.parquet",
+        "answers_in_journal": 5,
+    }.items() <= json.loads(outcome.out).items()
     rows = list(read(Path("out.parquet")))
     assert list(rows[0]) == ["id", "text", "label", "stars", "error", "raw_answer"]
     assert {type(row["stars"]) for row in rows} == {int}
@@ -228,12 +233,12 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         ),
         pytest.param(["reviews.csv", "reviews.csv", *CLASSIFY], "must be three files; give another OUT", id="the input"),
         pytest.param(["broken.jsonl", *CLASSIFY], "line 2: it is not JSON", id="a broken line"),
+        pytest.param(["large.jsonl", *CLASSIFY], "line 2: it is not JSON: Number out of range", id="a number beyond floats"),
         pytest.param(["other.jsonl", *CLASSIFY], "line 2: there is no column 'text'", id="a column that a row lacks"),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "nowhere:Label"], "No module named 'nowhere'", id="no class"),
         pytest.param(["reviews.csv", *CLASSIFY, "--schema", "list.json"], "list.json", id="a schema of no object"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "n=2"], "one answer a row", id="several answers"),
         pytest.param(["reviews.csv", *CLASSIFY, "--budget", "-1"], "-1.0 is not in the range", id="a budget below zero"),
-        pytest.param(["large.jsonl", *CLASSIFY], "line 2: it is not JSON: Number out of range", id="a number beyond floats"),
         pytest.param(["reviews.csv", *CLASSIFY, "--budget", "0"], "0.0 is not in the range", id="a budget of nothing"),
         pytest.param(["reviews.csv", *CLASSIFY, "--param", "temperature=9"], "allowed is 0 to 2", id="a parameter"),
         pytest.param(["reviews.csv", *CLASSIFY, "--max-tokens", "0"], "--max-tokens=0 is not allowed", id="no tokens"),
@@ -255,12 +260,12 @@ def test_mistakes_are_told_before_anything_is_sent(emulator: Emulator, here: Her
     Path("other.csv").write_text("mine\n", encoding="utf-8")
     Path("spreadsheet.csv").write_text("id;text\n1;good, it was\n", encoding="utf-8")
     Path("other.jsonl").write_text('{"text": "a"}\n{"txt": "b"}\n', encoding="utf-8")
+    Path("large.jsonl").write_text('{"text": 1.10}\n{"text": 1e400}\n', encoding="utf-8")
     Path("broken.jsonl").write_text('{"text": "a"}\n{"text": \n', encoding="utf-8")
     reviews(0, "empty.csv")
     Path("list.json").write_text('{"type": "array"}', encoding="utf-8")
     outcome = here("batch", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
-    Path("large.jsonl").write_text('{"text": 1.10}\n{"text": 1e400}\n', encoding="utf-8")
     assert said in outcome.err
     assert not Path("reviews.out.csv").exists()
     assert emulator.requests == []
@@ -498,6 +503,10 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -
         outcome = ended(process, signal.SIGINT)
     assert (outcome.code, outcome.out) == (CTRL_C, "")
     counts, hint, stopped = outcome.err.splitlines()
+    in_journal = re.search(r"answers in the journal: (\d+)$", counts)
+    status = json.loads(run_forked("batch", "--status", "reviews.out.csv", "--json").out)
+    assert in_journal is not None
+    assert int(in_journal[1]) == status["answered"] == len(prompts_sent(emulator)), "also what came after Ctrl-C"
     assert stopped == "venice-chat: stopped"
     assert " open, 0 replayed; $0.0" in counts
     assert (
@@ -602,11 +611,14 @@ def test_a_schema_with_a_field_error_is_refused(emulator: Emulator, here: Here) 
     assert prompts_sent(emulator) == []
 
 
-@pytest.mark.parametrize("out", ["nowhere/out.csv", "."])
-def test_a_place_where_nothing_can_be_written_is_refused(here: Here, out: str) -> None:
+@pytest.mark.parametrize("out", ["nowhere/out.csv", ".", "/proc/out.csv"])
+def test_a_place_where_nothing_can_be_written_is_refused(emulator: Emulator, here: Here, out: str) -> None:
     reviews(1)
     outcome = here("batch", "reviews.csv", out, *CLASSIFY)
     assert outcome.code == 2
+    assert out in outcome.err
+    assert "Errno" not in outcome.err
+    assert emulator.requests == []
 
 
 def test_a_prompt_without_a_column_is_refused(emulator: Emulator, here: Here) -> None:
@@ -618,11 +630,34 @@ def test_a_prompt_without_a_column_is_refused(emulator: Emulator, here: Here) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="named pipes are POSIX")
-def test_a_pipe_is_refused_as_input(here: Here) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["pipe.csv"], ["reviews.csv", "pipe.csv"], ["reviews.csv", "out.csv", "--journal", "pipe.csv"]], ids=" ".join
+)
+def test_a_pipe_is_refused_as_input_output_and_journal(emulator: Emulator, here: Here, arguments: list[str]) -> None:
+    reviews(1)
     os.mkfifo("pipe.csv")
-    outcome = here("batch", "pipe.csv", *CLASSIFY)
+    outcome = here("batch", *arguments, *CLASSIFY)
     assert outcome.code == 2
-    assert "so it must be a file, not a pipe" in outcome.err
+    assert "pipe.csv is read more than once, so it must be a file, not a pipe" in outcome.err
+    assert emulator.requests == []
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no such file")
+def test_a_piped_stdout_is_refused_as_output_rather_than_waited_for(emulator: Emulator) -> None:
+    reviews(1)
+    outcome = run_forked("batch", "reviews.csv", "/dev/stdout", *CLASSIFY)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "/dev/stdout is read more than once, so it must be a file, not a pipe" in outcome.err
+    assert emulator.requests == []
+
+
+def test_another_schema_for_the_same_output_is_told_with_what_to_change(here: Here) -> None:
+    reviews(1)
+    assert here("batch", "reviews.csv", *CLASSIFY).code == 0
+    outcome = here("batch", "reviews.csv", *CLASSIFY, "--schema", "mood: str")
+    assert outcome.code == 2
+    assert "reviews.out.csv.journal' was made for another --schema, or none; give a new --journal and OUT\n" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 def test_an_empty_answer_is_an_error_of_its_row(emulator: Emulator, here: Here) -> None:
@@ -743,6 +778,7 @@ def test_a_table_that_changed_meanwhile_is_told_with_the_command_that_goes_on(em
 
     assert code == 1, "answers were paid for, so it is not 2"
     assert "8 rows: 8 answered" in told
+    assert "reviews.out.csv\n" not in told, "there is no such file"
     assert "go on with: venice-chat batch reviews.csv" in told
     assert "reviews.csv was changed meanwhile" in told
     assert run_forked(*arguments).code == 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from .._structured.columns import AnswerColumns, fault_of
 from .._wire.json_text import decode, encode
@@ -82,9 +82,6 @@ class OpenAIBatch:
         # The id follows from that of the request, so that the same command makes the same file.
         own = f"batch_req_{sha256(str(item.custom_id).encode()).hexdigest()[:24]}"
         return {"id": own, "custom_id": item.custom_id, "response": replied, "error": failed}
-
-
-Task: TypeAlias = Prompts | OpenAIBatch
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:

@@ -37,8 +37,7 @@ _CODES: Final = (
 
 
 def code_of(kind: type[BaseException]) -> int:
-    names = {each.__name__ for each in kind.__mro__}
-    return next((code for code, known in _CODES if names & known), 1)
+    return next((code for code, known in _CODES if known & {each.__name__ for each in kind.__mro__}), 1)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
@@ -71,6 +70,7 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     (r"path='(.*)' is something else than the file of a session file.*", r"\1 is no file of sessions; move it to begin anew"),
     ("and give the session file a new one, which knows nothing of the past", "to begin anew"),
     (r"(cannot connect to \S+\.(?:nvidia|intel)\.com: .*?)\. Is base_url right.*?\?", r"\1"),
+    (r"with response_format=.* Each needs its own file", "for another --schema, or none; give a new --journal and OUT"),
     ("base_url", "--base-url"),
     ("expected_completion_tokens", "--expected"),
     ("(?<!--param )max_completion_tokens", "--max-tokens"),

@@ -23,7 +23,7 @@ from math import isnan, nan
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import click
 
@@ -32,16 +32,16 @@ from .._wire.request_body import chat_body
 from ..batches.identity import identity, split
 from ..batches.items import OF_THE_ACCOUNT, OF_THE_MODEL, BatchItem, BatchProgress, is_for_good
 from ..batches.journal import Journal
-from ..exceptions import BudgetExceededError, ConnectError, InvalidArgumentError, InvalidRequestError, OutputError
+from ..exceptions import BudgetExceededError, ConnectError, InvalidArgumentError, InvalidRequestError, OutputError, VeniceError
 from . import _options, _output, _signals, _table_files
-from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
+from ._batch_rows import OpenAIBatch, Prompts, named_in, progress_text
 from ._errors import FAILED_ROWS, in_our_words
 from ._input import require_text, response_format
 from ._table_files import Row, as_text
 from .chat import parameters
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_RETRY = "--retry-failed"
+_Task: TypeAlias = Prompts | OpenAIBatch
+_FILE, _RETRY = click.Path(dir_okay=False, path_type=Path), "--retry-failed"
 _MOST_FAILED_SHOWN, _MOST_KINDS_SHOWN = 20, 5
 _COUNT_RUNS_WITHOUT = """INSERT INTO spending SELECT date(), 'runs without --budget', ?1 - spent, 0
   FROM (SELECT coalesce(sum(nano_usd), 0) AS spent FROM spending) WHERE ?1 > spent
@@ -88,15 +88,17 @@ def batch(connection: _options.Connection, /, source: Path | None, target: Path 
     journal = given["journal"] or target.with_name(f"{target.name}.journal")
     if target.resolve() == source.resolve() or journal.resolve() in {source.resolve(), target.resolve()}:
         raise click.UsageError(f"{source}, {target} and {journal} must be three files; give another OUT or --journal")
-    if not source.is_file():
-        raise click.UsageError(f"{source} is read three times, so it must be a file, not a pipe")
-    if target.is_dir() or not target.parent.is_dir():
-        raise click.UsageError(f"{target} cannot be written: it is a folder, or in a folder that is not there")
+    if others := [each for each in (source, target, journal) if each.exists() and not each.is_file()]:
+        raise click.UsageError(f"{others[0]} is read more than once, so it must be a file, not a pipe")
     answers = given["schema"] and response_format(given["schema"])
     task = _task(given, answers)
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
-    with TemporaryFile(dir=target.parent) as spool:
+    try:
+        spool = TemporaryFile(dir=target.parent)  # noqa: SIM115  # it is entered below
+    except OSError as error:
+        raise click.UsageError(f"{target} cannot be written: {error.strerror}") from None
+    with spool:
         table = _Table(source, target, journal.with_name(f"{journal.name}.out"), given["limit"], task, spool)
         _signals.handle(_signals.stop)
         try:
@@ -116,11 +118,10 @@ def _again(budget: float | None) -> str:
     return re.sub(r"(--budget[ =])(\S+)", rf"\g<1>{higher}", again)
 
 
-def _task(given: Mapping[str, Any], answers: Any) -> Task:
-    named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
+def _task(given: Mapping[str, Any], answers: Any) -> _Task:
     if taken := {"stream", "stream_cls", "e2ee", "custom_id"}.intersection(each.partition("=")[0] for each in given["params"]):
         raise click.UsageError(f"--param {min(taken)}: a batch takes no such parameter")
-    params = parameters(given["params"], named)
+    params = parameters(given["params"], {"model": given["model"], "max_completion_tokens": given["max_tokens"]})
     chat_body(model=params.get("model", "any"), messages="any", stream=False, params=params, extra=params.get("extra_body"))
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
     require_text("the prompt", "".join(templates.values()))
@@ -150,17 +151,21 @@ async def _send(connection: _options.Connection, table: _Table, path: Path, answ
         async with connection.client() as client:
             options: dict[str, Any] = {"journal": journal, "budget": budget, "response_format": answers, "on_progress": show}
             options["max_concurrency"] = given["max_concurrency"] or "auto"
-            async with aclosing(client.chat.completions.batch_iter(map(table.task.request, rows), **options)) as items:
-                async for item in items:
-                    if item.error is not None and not item.replayed and isinstance(item.error, fatal):
-                        raise item.error
-                    table.put(item)
+            try:
+                async with aclosing(client.chat.completions.batch_iter(map(table.task.request, rows), **options)) as items:
+                    async for item in items:
+                        if item.error is not None and not item.replayed and isinstance(item.error, fatal):
+                            raise item.error
+                        table.put(item)
+            finally:  # by now, what was on its way when the batch stopped is in the journal
+                with suppress(VeniceError):
+                    table.kept = journal.counts().answered
 
 
 class _Table:
     """The rows of a file, which are checked first, and their results as they come. OUT is overwritten where it is ours."""
 
-    def __init__(self, source: Path, target: Path, mark: Path, limit: int | None, task: Task, spool: IO[bytes]) -> None:
+    def __init__(self, source: Path, target: Path, mark: Path, limit: int | None, task: _Task, spool: IO[bytes]) -> None:
         self._source, self._target, self._limit, self.task, self._spool = source, target, limit, task, spool
         self._mark = mark  # holds digests of the last two versions of OUT that this batch wrote
         self._check_target("is there already, and not as this batch wrote it")
@@ -170,6 +175,7 @@ class _Table:
         self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
         self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
         self._faults = dict[str, list[Any]]()  # by kind: how many rows have such an error, and the first one
+        self.kept: int | None = None  # how many answers the journal has at the end
         self._noted, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what the user is told of; bodies by id
         for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
@@ -235,22 +241,23 @@ class _Table:
         elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
         self.counts["open"] = self.total - came
-        self._tell(again, came, failure, as_json=as_json)
+        self._tell(again, str(self._target) if came and not failure else None, failure, as_json=as_json)
         if failure and sys.exception() is None:
             raise failure
         if failure:  # beside what ended the run
             _output.note(f"{self._target} was not written: {in_our_words(failure)}")
 
-    def _tell(self, again: str, came: int, failure: Exception | None, *, as_json: bool) -> None:
+    def _tell(self, again: str, output: str | None, failure: Exception | None, *, as_json: bool) -> None:
         errors, seconds = sorted(self._faults.values(), reverse=True), monotonic() - self._began
         if as_json:
             told = {"rows": self.total, **self.counts, "cost_usd": None if isnan(self._cost) else round(self._cost, 9)}
-            kinds = [{"rows": rows, "first": first} for rows, first in errors]
-            _output.line(json.dumps({**told, "errors": kinds, "seconds": seconds, "output": str(self._target)}))
+            more = {"seconds": seconds, "output": output, "answers_in_journal": self.kept}
+            _output.line(json.dumps({**told, "errors": [{"rows": rows, "first": first} for rows, first in errors], **more}))
         else:
             words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
             cost = f"${self._cost:.4f}".replace("$nan", "cost not known") + f" in {seconds:.1f} s"
-            _output.note(f"{self.total:,} row{'s' * (self.total != 1)}: {words}; {cost}{f'; {self._target}' if came else ''}")
+            kept = f"; answers in the journal: {self.kept:,}" if self.counts["open"] and self.kept else ""
+            _output.note(f"{self.total:,} row{'s' * (self.total != 1)}: {words}; {cost}{f'; {output}' if output else ''}{kept}")
             for rows, first in errors[:_MOST_KINDS_SHOWN]:
                 _output.note(f"{rows:,} x {textwrap.shorten(first, 300)}")
         if unkept := self._noted["unkept"]:
@@ -277,8 +284,7 @@ class _Table:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
 
     def _check_target(self, wrong: str) -> None:
-        ours = self._mark.read_text("ascii") if self._mark.exists() else ""
-        if self._target.exists() and _digest(self._target) not in ours:
+        if self._target.exists() and not (self._mark.exists() and _digest(self._target) in self._mark.read_text("ascii")):
             raise click.UsageError(f"{self._target} {wrong}; give another OUT, or remove it")
 
     def _put_mark(self, new: Path) -> None:
