@@ -79,7 +79,7 @@ def run(arguments: list[str]) -> int:
     if "--debug" in arguments:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
-        warnings.showwarning = lambda message, *_, **__: _output.note(f"warning: {in_our_words(message)}")
+        warnings.showwarning = lambda said, *_: _output.note(f"warning: {in_our_words(said)}")  # pyright: ignore[reportUnknownLambdaType]
     if arguments[:1] in (["help"], ["version"]):
         arguments = [*arguments[1:], f"--{arguments[0]}"]
     try:
