@@ -100,6 +100,7 @@ class Call:
         self.abandoned: bool = False  # whether nobody waits for it any more: then nothing more is sent
 
     def elapsed(self) -> float:
+        """Seconds since it began."""
         return self.caller.clock.now() - self._began
 
     def falls_back(self, failure: APIError) -> bool:
