@@ -107,6 +107,7 @@ def sized(data: bytes, width: int = 2) -> bytes:
 
 
 def der(tag: int, *parts: bytes) -> bytes:
+    """A value of ASN.1."""
     body = b"".join(parts)
     if len(body) < 0x80:
         return bytes([tag, len(body)]) + body
