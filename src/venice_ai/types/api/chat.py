@@ -537,6 +537,7 @@ class ChatCompletionResponse(BaseCompletion, Response):
 
     choices: list[ChatChoice]
     object: str = "chat.completion"
+    """Always that."""
     service_tier: str | None = None
     """What the provider says of its tier."""
     system_fingerprint: str | None = None

@@ -53,6 +53,7 @@ class ChatCompletionChunk(BaseCompletion):
 
     choices: list[ChatChunkChoice]
     object: str = "chat.completion.chunk"
+    """Always that."""
 
     @property
     def text(self) -> str:
