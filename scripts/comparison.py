@@ -1,4 +1,4 @@
-"""Writes the table of the README that compares clients, from what `make bench` and `make faults` measured.
+"""Writes the table that compares clients into the README and the home page, from what `make bench` and `make faults` measured.
 
 `python -m scripts.comparison` writes it anew.
 """
@@ -13,6 +13,7 @@ from scripts.benchmark_chart import figures
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "README.md"
+HOME = ROOT / "docs" / "index.md"
 CLIENTS = ("venice-chat", "openai", "litellm", "pydantic-ai", "venice-py")
 BEGIN, END = "<!-- comparison -->\n", "<!-- end of comparison -->\n"
 _VERDICTS = {
@@ -61,11 +62,12 @@ def _figure(figure: float | None) -> str:
     return f"{figure:,.0f}" if figure >= 10 else f"{figure:.1f}"
 
 
-def drawn() -> str:
-    """The README with the table of today."""
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+def drawn(page: Path = PAGE) -> str:
+    """A page with the table of today."""
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
     return f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(drawn(), "utf-8")
+    for each in (PAGE, HOME):
+        each.write_text(drawn(each), "utf-8")

@@ -49,14 +49,14 @@ SLOWER, SECONDS_MORE = 4, 10
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": (
-        "rules/test_without_locals.py client/test_batch.py client/test_run_with_tools.py client/test_models_data.py "
-        "sync/test_sync.py"
+        "rules/test_without_locals.py rules/test_hooks.py client/test_batch.py client/test_run_with_tools.py "
+        "client/test_models_data.py sync/test_sync.py"
     ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/packages.py": "cli/test_doctor.py",
-    "_core/privacy.py": "tee/test_min_privacy.py",
+    "_core/privacy.py": "rules/test_privacy.py tee/test_min_privacy.py",
     "_core/settings.py": "client/test_settings.py client/test_attempt_log.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
@@ -64,7 +64,6 @@ NEAREST: dict[str, str] = {
     "_limits/budget.py": "rules/test_budget.py client/test_budget.py",
     "_limits/failure_budget.py": "rules/test_failure_budget.py rules/test_retry_budget.py client/test_limits.py",
     "_limits/rate_limiter.py": "rules/test_rate_limiter.py rules/test_circuit_breaker.py client/test_limits.py",
-    "_limits/upper_bound.py": "rules/test_budget.py client/test_budget.py",
     "_limits/window.py": "rules/test_rate_limiter.py rules/test_failure_budget.py rules/test_circuit_breaker.py",
     "_structured/columns.py": "cli/test_batch_rows.py client/test_ray_mapper.py cli/test_batch.py",
     "_structured/growing_object.py": "client/test_stream_parse.py",
@@ -101,11 +100,12 @@ NEAREST: dict[str, str] = {
         "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
         "tee/test_session.py tee/test_e2ee_calls.py"
     ),
-    "costs.py": "rules/test_costs.py",
+    "costs.py": "rules/test_costs.py rules/test_budget.py client/test_budget.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py emulator/test_enclave.py"
+        "client/test_fallbacks.py client/test_notices.py tee/test_e2ee_calls.py client/test_telemetry.py "
+        "emulator/test_enclave.py"
     ),
     "types/_html.py": "client/test_notebook_views.py",
     "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
@@ -148,7 +148,6 @@ ACTING = {
     "_core/shared_file.py",
     "_limits/limiter.py",
     "_limits/rate_share.py",
-    "_limits/snapshot.py",
     "_limits/waiter.py",
     "tee/extra.py",
     "tee/guard.py",

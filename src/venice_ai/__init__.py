@@ -20,7 +20,6 @@ _NAMES = {
     "_core.settings": "Timeout",
     "_limits.budget": "Budget Spending",
     "_limits.rate_share": "RateShare",
-    "_limits.snapshot": "LimitsSnapshot ModelLimits WaitNotice",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
@@ -59,6 +58,7 @@ _NAMES = {
     ),
     "types.api.params": "ChatParams",
     "types.api.streaming": "ChatCompletionChunk ChunkModelFactory",
+    "types.limits": "LimitsSnapshot ModelLimits WaitNotice",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from ._core.settings import Timeout as Timeout
     from ._limits.budget import Budget as Budget, Spending as Spending
     from ._limits.rate_share import RateShare as RateShare
-    from ._limits.snapshot import LimitsSnapshot as LimitsSnapshot, ModelLimits as ModelLimits, WaitNotice as WaitNotice
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream, SyncStream as SyncStream, SyncToolStream as SyncToolStream
@@ -107,13 +106,14 @@ if TYPE_CHECKING:
     )
     from .types.api.params import ChatParams as ChatParams
     from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk, ChunkModelFactory as ChunkModelFactory
+    from .types.limits import LimitsSnapshot as LimitsSnapshot, ModelLimits as ModelLimits, WaitNotice as WaitNotice
     # isort: on
     # fmt: on
 
 
 def __getattr__(name: str) -> object:
     if name == "__all__":  # tools need not read it: they see the imports above
-        return _listed()
+        return [each for each in __dir__() if each in _HOMES]
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -123,11 +123,7 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def _listed() -> list[str]:
+def __dir__() -> list[str]:
     from importlib.util import find_spec  # a star and `help` load every name that is listed, and one needs an extra
 
-    return sorted(name for name in _HOMES if name != "Telemetry" or find_spec("opentelemetry"))
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_listed()})
+    return sorted(name for name in {*globals(), *_HOMES} if name != "Telemetry" or find_spec("opentelemetry"))

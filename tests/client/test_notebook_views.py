@@ -17,6 +17,7 @@ from venice_ai.types._html import table
 from venice_ai.types.api.models import ModelRow, ModelsListResponse
 from venice_ai.types.attestation import AttestationReport, Check
 
+NONE = {"id": "c", "type": "text", "model_spec": {"capabilities": {}}}
 ASK = [UserMessage(content="Hello")]
 
 
@@ -89,7 +90,15 @@ async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
     assert list(frame.columns) == list(rows[0])
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda row: pickle.loads(pickle.dumps(row))])
+def pickled(row: ModelRow) -> ModelRow:
+    copied: ModelRow = pickle.loads(pickle.dumps(row))  # our own bytes
+    return copied
+
+
+COPIES: list[Callable[[ModelRow], ModelRow]] = [copy.copy, copy.deepcopy, pickled]
+
+
+@pytest.mark.parametrize("copied", COPIES)
 def test_a_copy_of_a_model_in_a_loop_is_the_same(copied: Callable[[ModelRow], ModelRow]) -> None:
     (row,) = ModelsListResponse.model_validate({"data": [{"id": "a", "type": "text", "model_spec": {"name": "A"}}]})
     assert copied(row) == row
@@ -98,10 +107,10 @@ def test_a_copy_of_a_model_in_a_loop_is_the_same(copied: Callable[[ModelRow], Mo
 
 def test_odd_entries_of_a_catalogue_are_rows_with_empty_cells() -> None:
     models = ModelsListResponse.model_validate(
-        {"data": [{"id": "a", "type": "text"}, {"id": "b", "model_spec": {"capabilities": ["x"]}}, 7]}
+        {"data": [{"id": "a", "type": "text"}, {"id": "b", "model_spec": {"capabilities": ["x"]}}, 7, NONE]}
     )
     found = [(row["id"], row["input_usd"], row["capabilities"]) for row in models]
-    assert found == [("a", None, None), ("b", None, None)]
+    assert found == [("a", None, None), ("b", None, None), ("c", None, [])]
     assert "<td>a</td><td>text</td><td></td>" in shown(models)
     assert shown(ModelsListResponse.model_validate({"data": []})).startswith("<table>")
 

@@ -172,7 +172,7 @@ def test_no_vocabulary_needs_the_network(name: str) -> None:
 # -- names ---------------------------------------------------------------------------------------------------------------
 
 
-NAMES: list[str] = vars(venice_ai)["_listed"]()
+NAMES: list[str] = vars(venice_ai)["__getattr__"]("__all__")
 
 
 def test_every_public_name_resolves() -> None:

@@ -26,6 +26,22 @@ def test_the_picture_on_the_page_is_the_one_that_is_drawn(script: ModuleType) ->
     assert script.PAGE.read_text("utf-8") == script.drawn(), f"run: python -m {script.__name__}"
 
 
+def test_the_home_page_compares_as_the_readme_does() -> None:
+    home = comparison.HOME.read_text("utf-8")
+
+    assert home == comparison.drawn(comparison.HOME), "run: python -m scripts.comparison"
+    assert comparison.table() in home
+
+
+def test_the_home_page_gives_the_reasons_of_the_readme() -> None:
+    reasons = [
+        page.read_text("utf-8").partition("## What you can rely on\n")[2].partition("- **Other programs")[0]
+        for page in (comparison.PAGE, comparison.HOME)
+    ]
+
+    assert reasons[0].replace("](docs/", "](") == reasons[1] != ""
+
+
 @pytest.mark.parametrize("picture", sorted(DOCS.glob("**/*.svg")), ids=lambda path: path.stem)
 def test_a_picture_has_colours_for_dark_pages(picture: Path) -> None:
     if picture.parent.name != "assets":  # the logo stands on the teal of the header, whatever the theme

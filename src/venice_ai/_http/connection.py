@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from .._limits.budget import Budget
     from .._limits.limiter import Limiter
     from .._limits.rate_share import RateShare
-    from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from ..telemetry import OpenSpan, Telemetry
     from ..types.api.models import ModelResponse
+    from ..types.limits import WaitNotice
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")

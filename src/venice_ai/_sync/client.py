@@ -190,10 +190,7 @@ class SyncChatCompletions(SyncResource):
         max_reasks: int = 0,
         **kwargs: Unpack[ParseParams],
     ) -> ParsedChatCompletion[T]:
-        """Asks a model for an object of a class, and validates what it answers.
-
-        See `ChatCompletions.parse`, also for what it raises: an `OutputError` if no answer fits the class.
-        """
+        """Asks a model for an object of a class, and validates it; see `ChatCompletions.parse`, also for what it raises."""
         given = given_arguments(locals())
         del messages, kwargs  # as in `create`
         return cast("ParsedChatCompletion[T]", self._answered("parse", given))
@@ -208,10 +205,7 @@ class SyncChatCompletions(SyncResource):
         strict: bool = True,
         **kwargs: Unpack[ParseParams],
     ) -> SyncParsedChatStream[T]:
-        """Asks for an object of a class, and shows it while it is written.
-
-        See `ChatCompletions.stream_parse`, also for what it raises.
-        """
+        """Asks for an object, and shows it while it is written; see `ChatCompletions.stream_parse`, also for what it raises."""
         opening: Any = self._async.stream_parse(**given_arguments(locals()))
         del messages, kwargs  # as in `create`
         stream = self._stream(_raw(opening))

@@ -20,19 +20,15 @@ _URL: Final = "/v1/chat/completions"
 
 
 def named_in(template: str) -> set[str]:
-    """The columns that a template names: `{text}` is one, `{{` and `}}` are braces."""
     return {found[1] for found in _BRACES.finditer(template) if found[1] is not None}
 
 
 def filled(template: str, row: Row) -> str:
-    """The template with the row's values, in which braces mean nothing."""
     return _BRACES.sub(lambda found: found[0][0] if found[1] is None else as_text(row[found[1]]), template)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Each row of a table fills a prompt for each role, and gets the columns of its answer."""
-
     params: Mapping[str, Any]
     templates: Mapping[str, str]
     answers: AnswerColumns
@@ -42,7 +38,6 @@ class Prompts:
         return self.answers.names
 
     def request(self, row: Row) -> dict[str, Any]:
-        """What to send; ValueError if the row cannot be asked."""
         if missing := set[str]().union(*map(named_in, self.templates.values())) - row.keys():
             raise ValueError(f"there is no column {min(missing)!r}, but {', '.join(map(repr, row))}; for a brace, write two")
         if taken := row.keys() & set(self.columns):
@@ -93,7 +88,6 @@ Task: TypeAlias = Prompts | OpenAIBatch
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:
-    """How far a batch is, what it has cost, and what it will cost and take."""
     sent, left = progress.done - progress.replayed, total - progress.done
     text = f"{progress.done:,}/{total:,}  {progress.failed:,} failed"
     if not sent:

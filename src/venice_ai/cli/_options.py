@@ -49,7 +49,6 @@ class Connection:
 
 
 def need_key() -> None:
-    """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none."""
     if resolve_key(None) is None:
         raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
 
@@ -81,7 +80,6 @@ def need_confidential() -> None:
 
 
 def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """The models of the catalogue whose ids begin so; none where it cannot be had in time."""
     from .._sync.client import SyncVeniceClient
 
     with suppress(VeniceError), SyncVeniceClient(timeout=2.0, max_retries=0) as client:

@@ -30,7 +30,7 @@ _COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 COMPLETION_VARIABLE = "_VENICE_CHAT_COMPLETE"
-_MODULES = {"spend": "sessions", "completion": "app"}
+_MODULES = {"spend": "sessions", "cost": "models", "completion": "app"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 from .._base import Model, Response, fixed
 
@@ -178,40 +178,30 @@ class ModelsListResponse(Response):
         return table([*self])
 
 
-class ModelRow(dict[str, Any]):
-    """A model in a loop over the catalogue: it has the attributes of its `ModelResponse`, and is a row of a table.
+_COLUMNS = """context=availableContextTokens most_output=maxCompletionTokens input_usd=pricing.input.usd
+output_usd=pricing.output.usd privacy=privacy traits=traits capabilities=capabilities retires=deprecation.date"""
 
-    The row has the items `id`, `type`, `context`, `most_output`, `input_usd`, `output_usd` (dollars for 1,000,000 tokens),
-    `privacy`, `traits`, `capabilities` and `retires`; None where the catalogue does not say.
+
+class ModelRow(dict[str, Any]):
+    """A model in a loop over the catalogue: it has the attributes of its `ModelResponse`, and is a row of a table as well.
+
+    Its prices `input_usd` and `output_usd` are dollars for 1,000,000 tokens. None is what the catalogue does not say.
     """
 
     id: str
     """What to give as `model`."""
-    type: str
-    """`text`, `image`, `embedding`, ..."""
-    model_spec: ModelSpec
-    """The details."""
     model: ModelResponse
     """The catalogue's entry itself."""
 
     def __init__(self, model: ModelResponse) -> None:
-        def found(*path: str) -> Any:
-            return reduce(lambda value, name: getattr(value, name, None), path, getattr(model, "model_spec", None))
-
-        can = found("capabilities")
-        able = [name.removeprefix("supports") for name, has in can.items() if has is True] if isinstance(can, Model) else None
-        super().__init__(
-            id=model.id,
-            type=model.type,
-            context=found("availableContextTokens"),
-            most_output=found("maxCompletionTokens"),
-            input_usd=found("pricing", "input", "usd"),
-            output_usd=found("pricing", "output", "usd"),
-            privacy=found("privacy"),
-            traits=found("traits"),
-            capabilities=able,
-            retires=found("deprecation", "date"),
-        )
+        super().__init__(id=model.id, type=model.type)
+        for column, place in (each.split("=") for each in _COLUMNS.split()):
+            self[column] = reduce(
+                lambda value, name: getattr(value, name, None), place.split("."), cast("Any", model.model_spec)
+            )
+        can = self["capabilities"].items() if isinstance(self["capabilities"], Model) else None
+        able = (name.removeprefix("supports") for name, has in can or () if has is True)
+        self["capabilities"] = None if can is None else [*able]
         self.model = model
 
     def __getattr__(self, name: str) -> Any:
