@@ -271,6 +271,7 @@ class Nvidia:
         return {**{name: base64.b64encode(data).decode() for name, data in parts.items()}, "arch": "HOPPER"}
 
     def again(self, number: int, nonce: bytes) -> dict[str, str]:
+        """The same evidence by another key that the same GPU certified."""
         leaf, *above = self.chain(number)
         return self.item(number, nonce, chain=(replace(leaf, label=f"{leaf.label}/again"), *above))
 
