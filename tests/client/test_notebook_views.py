@@ -17,7 +17,7 @@ from venice_ai.types._html import table
 from venice_ai.types.api.models import ModelRow, ModelsListResponse
 from venice_ai.types.attestation import AttestationReport, Check
 
-NONE = {"id": "c", "type": "text", "model_spec": {"capabilities": {}}}
+NONE: dict[str, Any] = {"id": "c", "type": "text", "model_spec": {"capabilities": {}}}
 ASK = [UserMessage(content="Hello")]
 
 
@@ -90,7 +90,14 @@ async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
     assert list(frame.columns) == list(rows[0])
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda row: pickle.loads(pickle.dumps(row))])
+def pickled(row: ModelRow) -> Any:
+    return pickle.loads(pickle.dumps(row))
+
+
+COPIES: list[Callable[[ModelRow], ModelRow]] = [copy.copy, copy.deepcopy, pickled]
+
+
+@pytest.mark.parametrize("copied", COPIES)
 def test_a_copy_of_a_model_in_a_loop_is_the_same(copied: Callable[[ModelRow], ModelRow]) -> None:
     (row,) = ModelsListResponse.model_validate({"data": [{"id": "a", "type": "text", "model_spec": {"name": "A"}}]})
     assert copied(row) == row
