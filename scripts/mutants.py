@@ -49,14 +49,14 @@ SLOWER, SECONDS_MORE = 4, 10
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": (
-        "rules/test_without_locals.py client/test_batch.py client/test_run_with_tools.py client/test_models_data.py "
-        "sync/test_sync.py"
+        "rules/test_without_locals.py rules/test_hooks.py client/test_batch.py client/test_run_with_tools.py "
+        "client/test_models_data.py sync/test_sync.py"
     ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/packages.py": "cli/test_doctor.py",
-    "_core/privacy.py": "tee/test_min_privacy.py",
+    "_core/privacy.py": "rules/test_privacy.py tee/test_min_privacy.py",
     "_core/settings.py": "client/test_settings.py client/test_attempt_log.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
@@ -105,7 +105,8 @@ NEAREST: dict[str, str] = {
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
-        "client/test_fallbacks.py tee/test_e2ee_calls.py client/test_telemetry.py emulator/test_enclave.py"
+        "client/test_fallbacks.py client/test_notices.py tee/test_e2ee_calls.py client/test_telemetry.py "
+        "emulator/test_enclave.py"
     ),
     "types/_html.py": "client/test_notebook_views.py",
     "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",

@@ -30,6 +30,7 @@ from venice_ai import (
     NotFoundError,
     OutputInvalidError,
     SyncVeniceClient,
+    Timeout,
     VeniceClient,
     VeniceError,
 )
@@ -861,6 +862,18 @@ async def test_a_server_that_stays_away_ends_the_batch_and_burns_no_row(tmp_path
         found = await items(client, numbered(100), journal=journal)
     assert texts(found) == [f"question {n}" for n in range(100)]
     assert not any(item.maybe_billed_before for item in found)
+
+
+@pytest.mark.parametrize("limits", [False, True])
+async def test_a_deadline_ends_the_wait_for_a_server_and_leaves_the_row_open(tmp_path: Path, *, limits: bool) -> None:
+    transport = Vanishing(answers=3, until=1e9)
+    settings: dict[str, Any] = {"limits": limits, "max_retries": 2, "timeout": Timeout(deadline=5)}
+    with Journal(tmp_path / "j") as journal:
+        client = client_of(transport, clock=transport.server.clock, **settings)
+        found = await items(client, numbered(4), journal=journal, max_concurrency=1, ordered=True)
+        assert [(type(item.error), item.attempts) for item in found] == [(type(None), 1)] * 3 + [(ConnectError, 0)]
+        assert journal.counts().open == 1
+    assert transport.refused[-1] - transport.refused[0] < 5
 
 
 async def test_without_retries_a_server_that_vanishes_is_not_waited_for(tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import pytest
 from scripts.plug import plug
 from venice_ai import Journal, VeniceClient, VeniceError
 from venice_ai.emulator import Emulator, echo, serve
+
+from ..disks import fill, small_disk
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 PATIENCE_SECONDS = 120.0
@@ -121,25 +122,6 @@ async def test_a_second_ctrl_c_drops_what_is_in_flight(program: str, tmp_path: P
         assert counts.answered >= emulator.free - PLACES
         assert counts.in_flight == 0
         assert counts.open == PLACES
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Generator[Path]:
-    """A file system of its own, of so many bytes."""
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False).returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    """Leaves no byte of a disk free."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(65_536)):
-            pass
 
 
 async def test_a_full_disk_under_the_journal_keeps_every_answer_that_is_in_flight(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -89,6 +90,28 @@ def test_what_is_piped_can_be_attached(emulator: Emulator, here: Here, name: str
     assert file["file"] == {"file_data": "data:application/pdf;base64,JVBERi0xLjc=", "filename": "stdin"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/fd")
+def test_what_a_command_writes_can_be_attached(emulator: Emulator, here: Here) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"Seven bridges.")
+    os.close(writing)
+    try:
+        assert here("chat", "-a", f"/dev/fd/{reading}", "How many?").code == 0
+    finally:
+        os.close(reading)
+    assert emulator.requests[-1].body["messages"][0]["content"][1]["text"].endswith("Seven bridges.")
+
+
+def test_what_is_piped_is_attached_once(emulator: Emulator, here: Here) -> None:
+    assert here("chat", "-a", "-", "-a", "/dev/stdin", "-a", "-", "How many?", stdin=b"Seven bridges.").code == 0
+    assert len(emulator.requests[-1].body["messages"][0]["content"]) == 2
+
+
+def test_the_scheme_of_an_address_may_be_in_capitals(emulator: Emulator, here: Here) -> None:
+    assert here("chat", "-a", "HTTPS://a.test/b.png", "What is this?").code == 0
+    assert emulator.requests[-1].body["messages"][0]["content"][1]["image_url"] == {"url": "HTTPS://a.test/b.png"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "why"),
     [
@@ -112,8 +135,37 @@ def test_fields_are_a_schema_and_the_json_is_validated(emulator: Emulator, here:
     outcome = here("chat", "--schema", "name: str, age: int", "Who?")
     assert json.loads(outcome.out) == {"name": "Ada", "age": 36}
     assert emulator.requests[-1].body["response_format"]["json_schema"]["schema"]["required"] == ["name", "age"]
-    outcome = here("chat", "--schema", "name: str, age: int", "Who?")
+    outcome = here("chat", "--schema", "name: str, age: int", "--session", "ada", "--usage", "Who?")
     assert (outcome.code, outcome.out) == (1, "")
+    usage, failure = outcome.err.splitlines()
+    assert "completion tokens" in usage
+    assert failure.startswith("venice-chat: the answer does not fit --schema: age: Input should be a valid integer")
+    assert failure.endswith("; 'venice-chat sessions show' shows what is kept of it, and --json prints all of it")
+    assert '"old"' in here("sessions", "show", "ada").out
+
+
+@pytest.mark.parametrize("answer", ['{"age": "36"}', '{"age": 36, "extra": 1}', '{"age": 36.5}', '{"age": true}', "{}"])
+def test_fields_of_another_type_and_fields_that_nobody_asked_for_do_not_fit(
+    emulator: Emulator, here: Here, answer: str
+) -> None:
+    emulator.script(text(answer))
+    assert (outcome := here("chat", "--schema", "age: int", "Who?")).code == 1
+    assert "does not fit" in outcome.err
+
+
+@pytest.mark.parametrize("schema", ["age: int", "person.json"])
+def test_json_that_does_not_fit_is_printed_and_is_an_error(
+    emulator: Emulator, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("person.json").write_text('{"type": "object", "properties": {"age": {"type": "integer"}}}', encoding="utf-8")
+    emulator.script(text('{"age": 36}'), text('{"age": "old"}'))
+    fitting, other = (here("chat", "--schema", schema, "--json", "Who?") for _ in range(2))
+    assert (fitting.code, fitting.err) == (0, "")
+    assert json.loads(other.out)["choices"][0]["message"]["content"] == '{"age": "old"}'
+    told = json.loads(other.err)
+    assert (other.code, told["exit_code"]) == (1, 1)
+    assert told["error"]["message"].startswith("the answer does not fit --schema: age: Input should")
 
 
 def test_a_file_is_a_schema_and_the_json_is_validated(emulator: Emulator, here: Here, tmp_path: Path) -> None:
@@ -123,7 +175,7 @@ def test_a_file_is_a_schema_and_the_json_is_validated(emulator: Emulator, here: 
     assert json.loads(here("chat", "--schema", str(file), "Who?").out) == {"age": 36}
     outcome = here("chat", "--schema", str(file), "Who?")
     assert (outcome.code, outcome.out) == (1, "")
-    assert "does not fit the schema 'person'" in outcome.err
+    assert "does not fit --schema: age: Input should fit {'type': 'integer'}; " in outcome.err
 
 
 def test_a_class_is_a_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator, here: Here) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from socket import socket
-from threading import Timer
+from threading import Event, Timer
 from time import monotonic, sleep
 from typing import Any
 
@@ -22,8 +23,9 @@ import pytest
 
 from venice_ai import Budget, Journal
 from venice_ai.cli._table_files import read
-from venice_ai.emulator import Emulator, completion, error, text, tool_call, usual
+from venice_ai.emulator import Emulator, completion, error, run_in_thread, text, tool_call, usual
 
+from ..disks import fill, small_disk
 from .forks import Fork, forked, run_forked
 from .shell import COMMAND, PATIENCE_SECONDS, Here, ended, spawn
 
@@ -848,6 +850,65 @@ def test_where_nothing_can_be_reached_the_batch_ends_with_one_error(here: Here, 
     assert here("batch", "--status", "j").out.split(", ")[1:5] == ["answered: 0", "failed: 0", "unusable: 0", "in flight: 0"]
 
 
+class _Holding(Emulator):
+    """Answers some requests, and the others once it is let go, from whatever thread."""
+
+    def __init__(self, free: int) -> None:
+        super().__init__()
+        self.free, self.let_go = free, Event()
+
+    async def respond(self, incoming: Any, *, now: float) -> Any:
+        answer = await super().respond(incoming, now=now)
+        while len(self.requests) > self.free and not self.let_go.is_set():
+            await asyncio.sleep(0.01)
+        return answer
+
+
+def test_a_full_disk_under_out_and_journal_loses_no_answer(here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    emulator, places = _Holding(free=20), 40
+    with small_disk(tmp_path / "disk", "24m") as disk, run_in_thread(emulator) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        reviews(200, str(disk / "in.csv"))
+        command = ["batch", str(disk / "in.csv"), "-m", "venice-1", "-p", "{text}", "--max-concurrency", str(places)]
+        process = subprocess.Popen([*COMMAND, *command], stderr=subprocess.PIPE, text=True)
+        until(lambda: len(emulator.requests) >= emulator.free + places)
+        fill(disk / "other")
+        emulator.let_go.set()
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 1, errors
+        assert "disk is full. Make room on it, and go on" in errors
+        sent = len(emulator.requests)
+        assert json.loads(here("batch", "--status", str(disk / "in.out.csv"), "--json").out)["answered"] == sent < 200
+        (disk / "other").unlink()
+        assert here(*command).code == 0
+        assert set(Counter(prompts_sent(emulator)).values()) == {1}
+        assert len(list(read(disk / "in.out.csv"))) == 200
+
+
+@pytest.mark.more  # it waits for a minute
+def test_a_server_that_stays_away_in_the_middle_ends_the_batch_with_open_rows(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reviews(300)
+    emulator = Emulator()
+    command = ["batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4"]
+    with run_in_thread(emulator) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        process = subprocess.Popen([*COMMAND, *command], stderr=subprocess.PIPE, text=True)
+        until(lambda: len(emulator.requests) >= 40)
+    _, errors = process.communicate(timeout=2 * PATIENCE_SECONDS)
+    assert process.returncode == 6, errors
+    assert "no connection for 60 s" in errors
+    assert "go on with: venice-chat batch reviews.csv" in errors
+    counts = json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)
+    assert counts["answered"] >= 30
+    assert counts["failed"] <= 4, "what was on the wire, and may have been billed"
+    assert counts["in_flight"] == 0
+    with run_in_thread(emulator, port=int(server.url.rpartition(":")[2].partition("/")[0])):
+        again = here(*command, "--retry-failed")
+    assert (again.code, len({*prompts_sent(emulator)})) == (0, 300), again.err
+
+
 # -- answers that were paid for, and cannot be used ----------------------------------------------------------------------
 
 LABELLED = (*CLASSIFY, "--schema", "label: str, stars: int", "--max-concurrency", "1")
@@ -863,7 +924,7 @@ def test_an_answer_that_does_not_fit_is_counted_apart_and_its_text_is_in_out(emu
     fits, unusable, refused = read(Path("reviews.out.csv"))
     assert list(fits) == ["id", "text", "label", "stars", "error", "raw_answer"]
     assert (fits["raw_answer"], unusable["raw_answer"], refused["raw_answer"]) == ("", '{"label": "good"}', "")
-    assert unusable["error"] == "OutputInvalidError: the answer does not fit Answer; it is in raw_answer. stars: Field required"
+    assert unusable["error"] == "OutputInvalidError: the answer does not fit answer; it is in raw_answer. stars: Field required"
     status = here("batch", "--status", "reviews.out.csv").out.splitlines()
     assert status[0].startswith("begun: 3, answered: 1, failed: 1, unusable: 1, in flight: 0, open: 0, cost usd: 0.0")
     assert len(status) == 3

@@ -11,7 +11,7 @@ import pytest
 from venice_ai import VeniceClient
 from venice_ai.cli._ask import AnswerPrinter, AskOptions, ask
 from venice_ai.cli._input import join
-from venice_ai.emulator import Emulator, completion, echo, error, run_in_thread, text, tool_call, usual
+from venice_ai.emulator import Emulator, completion, echo, error, events, run_in_thread, text, tool_call, usual
 from venice_ai.emulator.enclave import Enclave
 
 from .shell import Here
@@ -122,7 +122,19 @@ def test_no_stream_shows_the_same(emulator: Emulator, here: Here) -> None:
 
 def test_several_answers_are_all_shown(emulator: Emulator, here: Here) -> None:
     emulator.script(echo())
-    assert here("chat", "--param", "n=2", "hi").out == "hi\nhi\n"
+    outcome = here("chat", "--param", "n=2", "hi")
+    assert (outcome.out, outcome.err) == ("hi\n\nhi\n", "answer 1 of 2:\nanswer 2 of 2:\n")
+
+
+def test_of_answers_that_nobody_asked_for_the_first_is_shown_and_the_others_are_told(emulator: Emulator, here: Here) -> None:
+    said = [(0, "One "), (1, "Two "), (0, "only."), (1, "more.")]
+    chunks = [{"choices": [{"index": index, "delta": {"content": words}}]} for index, words in said]
+    ends: list[Any] = [{"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]} for index in (0, 1)]
+    emulator.script(events(*chunks, *ends))
+    outcome = here("chat", "--session", "a", "hi")
+    assert (outcome.code, outcome.out) == (0, "One only.\n")
+    assert "one answer was asked for, and 2 came; 'venice-chat sessions show' shows what is kept of it" in outcome.err
+    assert "Two more." in here("sessions", "show", "a").out
 
 
 def test_usage_is_told_on_stderr(emulator: Emulator, here: Here) -> None:
@@ -152,6 +164,13 @@ def test_an_answer_without_text_says_where_it_is(emulator: Emulator, here: Here)
     outcome = here("chat", "hi")
     assert (outcome.code, outcome.out) == (0, "")
     assert "--json" in outcome.err
+
+
+@pytest.mark.parametrize("how", [[], ["--no-stream"]], ids=" ".join)
+def test_an_answer_that_is_empty_says_so(emulator: Emulator, here: Here, how: list[str]) -> None:
+    emulator.script(text(""))
+    outcome = here("chat", *how, "hi")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "venice-chat: the answer is empty\n")
 
 
 def test_what_came_before_the_break_is_printed(emulator: Emulator, here: Here) -> None:
@@ -239,6 +258,14 @@ def test_nothing_is_sent_to_an_enclave_that_proves_nothing(here: Here, sealing: 
 
     assert (outcome.code, outcome.out) == (1, "")
     assert "Nothing was sent." in outcome.err
+    assert [request for request in sealing.requests if request.method == "POST"] == []
+
+
+def test_who_demands_an_enclave_is_not_told_that_venice_reads_along(here: Here, sealing: Emulator) -> None:
+    outcome = here("chat", "--min-privacy", "tee", "hi")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "leaves in clear" not in outcome.err
     assert [request for request in sealing.requests if request.method == "POST"] == []
 
 

@@ -188,6 +188,13 @@ def test_the_page_has_every_command_and_exit_code() -> None:
     assert all(f"venice-chat {name}" in page for name in _COMMANDS if name != "gateway")
 
 
+@pytest.mark.parametrize("command", [name for name in _COMMANDS if name != "completion"])
+def test_every_shell_takes_the_examples_of_the_help(here: Here, command: str) -> None:
+    examples = re.findall(r"^ *(venice-chat .*)$", here(command, "--help").out, re.MULTILINE)
+    for bare in (re.sub(r"\"[^\"]*\"|'[^']*'", "", example) for example in examples):
+        assert not re.search(r"[?*\[\]{}~!$&]", bare), "zsh and fish would take it for a pattern"
+
+
 # -- serve and doctor ----------------------------------------------------------------------------------------------------
 
 

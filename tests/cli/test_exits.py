@@ -129,6 +129,10 @@ def test_one_chunk_is_one(emulator: Emulator, here: Here, count: int, told: str)
         ("give it another type, or send it as it is with strict=False", "give it another type"),
         ("give it a type, or give the format as a mapping; parse(strict=False) sends the class as it is", "give it a type"),
         ("it broke off: closed. What had come is in `partial`.", "it broke off: closed."),
+        (
+            "cannot connect to nras.attestation.nvidia.com: Name unknown. Is base_url right, and does the server run?",
+            "cannot connect to nras.attestation.nvidia.com: Name unknown",
+        ),
     ],
 )
 def test_what_the_library_advises_is_said_in_the_words_of_the_command(theirs: str, ours: str) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -43,11 +45,33 @@ async def test_it_serves_with_a_token_that_it_prints_once_and_completes_what_is_
             outcome = await ending
 
     assert rest.endswith(b"data: [DONE]\n\n")
-    assert (outcome.code, outcome.out) == (0, "")
-    assert f"export OPENAI_BASE_URL={address[1]}" in outcome.err
+    assert (outcome.code, outcome.out) == (0, f"export OPENAI_BASE_URL={address[1]} OPENAI_API_KEY={token[1]}\n")
     assert "POST /v1/chat/completions 200 venice-1 stream, " in outcome.err
     assert token[1] not in outcome.err
     assert "canary" not in outcome.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("options", "variables", "key"),
+    [
+        pytest.param(["--no-token"], {}, "any", id="no token"),
+        pytest.param([], {"VENICE_GATEWAY_TOKEN": "my-token-for-tests"}, "my-token-for-tests", id="a token in the environment"),
+    ],
+)
+def test_a_shell_takes_the_line_that_points_programs_at_it(options: list[str], variables: dict[str, str], key: str) -> None:
+    with forked("gateway", "--port", "0", *options, environment={"VENICE_API_KEY": "any", **variables}) as process:
+        address, line = ADDRESS.fullmatch(process.stdout.readline()), process.stdout.readline()
+        assert address
+        shown = subprocess.run(
+            ["sh", "-c", f'{line.strip()}; printf "%s|%s" "$OPENAI_BASE_URL" "$OPENAI_API_KEY"'],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ended(process, signal.SIGINT).code == 0
+    assert (shown.stdout, shown.stderr) == (f"{address[1]}|{key}", "")
 
 
 @pytest.mark.parametrize(

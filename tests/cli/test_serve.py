@@ -8,6 +8,9 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import aiohttp
 import pytest
@@ -16,7 +19,7 @@ from venice_ai import VeniceClient
 from venice_ai.tee import TeeOptions, TrustRoots
 
 from .forks import forked, run_forked
-from .shell import Here, ended, spawn
+from .shell import PATIENCE_SECONDS, Here, ended, spawn
 
 ADDRESS = re.compile(r"Venice emulator on (http://127\.0\.0\.1:\d+/api/v1)\n")
 
@@ -32,6 +35,22 @@ async def test_it_prints_its_address_answers_and_ends_cleanly(number: signal.Sig
         outcome = ended(process, number)
     assert (outcome.code, outcome.out) == (0, "")
     assert f"export VENICE_BASE_URL={address[1]} VENICE_API_KEY=any" in outcome.err
+
+
+def test_a_streamed_request_whose_reader_left_before_the_first_event_is_told() -> None:
+    body = json.dumps({"model": "venice-1", "messages": [{"role": "user", "content": "hi"}], "stream": True}).encode()
+    head = f"POST /api/v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer any\r\nContent-Length: {len(body)}\r\n"
+    with forked("serve", "--port", "0", "--latency", "30", "--admin") as process:
+        address = ADDRESS.fullmatch(process.stdout.readline())
+        assert address
+        where = urlsplit(address[1])
+        with socket.create_connection((str(where.hostname), int(where.port or 0))) as reader:
+            reader.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+            deadline = monotonic() + PATIENCE_SECONDS
+            while b"venice-1" not in urlopen(f"{address[1][:-7]}/_emulator/requests").read():
+                assert monotonic() < deadline
+        outcome = ended(process, signal.SIGINT)
+    assert re.search(r"^[\d:]+ /api/v1/chat/completions venice-1 200 0 tokens \d+ ms$", outcome.err, re.MULTILINE)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")

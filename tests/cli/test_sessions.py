@@ -88,6 +88,17 @@ def test_without_a_session_there_is_nothing_to_go_on_with(here: Here) -> None:
         pytest.param(["-c", "--session", "a"], "-c and --session exclude each other", id="two sessions"),
         pytest.param(["--save"], "--save is for private conversations", id="what is kept anyway"),
         pytest.param(["--session", " "], "a session's name has a letter", id="no name"),
+        pytest.param(["--session", "n" * 81], "at most 80 characters", id="a long name"),
+        pytest.param(["--e2ee", "--web-search", "on"], "--web-search leads out of the enclave", id="a search, encrypted"),
+        pytest.param(["--e2ee", "--schema", "a: int"], "--schema is not encrypted end to end", id="a schema, encrypted"),
+        pytest.param(["--e2ee", "-a", "https://a.test/b.png"], "only text is sent", id="a picture, encrypted"),
+        pytest.param(["--seed", "1", "--param", "seed=2"], "--param seed=... and --seed say the same thing", id="a seed twice"),
+        pytest.param(
+            ["--max-tokens", "1", "--param", "max_completion_tokens=2"],
+            "--param max_completion_tokens=... and --max-tokens say the same thing",
+            id="a limit twice",
+        ),
+        pytest.param(["--param", "top_p=1", "--param", "top_p=0"], "another one like it say the same", id="a parameter twice"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(emulator: Emulator, here: Here, options: list[str], why: str) -> None:
@@ -338,7 +349,29 @@ def test_a_file_of_something_else_is_left_alone(here: Here) -> None:
     other.close()
     outcome = here("sessions", "list")
     assert outcome.code == 2
-    assert "is something else than the file of" in outcome.err
+    assert f"{folder() / 'sessions.sqlite'} is no file of sessions; move it to begin anew" in outcome.err
+
+
+def test_a_damaged_file_is_named_with_what_to_do(here: Here) -> None:
+    folder().mkdir(parents=True)
+    (folder() / "sessions.sqlite").write_bytes(b"SQLite format 3" + b"x" * 5_000)
+    outcome = here("sessions", "list")
+    assert outcome.code == 2
+    assert f"{folder() / 'sessions.sqlite'} is no file of sessions; move it to begin anew" in outcome.err
+    assert "of its own" not in outcome.err
+
+
+def test_the_last_column_is_cut_before_others_are_left_out() -> None:
+    rows = [("NAME", "MODEL", "COST", "FIRST WORDS"), ("20261129-101010-abcd", "llama-3.3-70b", "$0.0000", "word " * 40)]
+    assert aligned(rows, ("COST", "MODEL"), 80).splitlines()[0].split() == ["NAME", "MODEL", "COST", "FIRST", "WORDS"]
+    assert aligned(rows, ("COST", "MODEL"), 44).splitlines()[0].split() == ["NAME", "COST", "FIRST", "WORDS"]
+    assert max(map(len, aligned(rows, ("COST", "MODEL"), 44).splitlines())) <= 44
+
+
+def test_of_many_sessions_the_last_ones_are_listed(here: Here) -> None:
+    for name in ("one", "two", "three"):
+        here("chat", "--session", name, "hi")
+    assert [each["name"] for each in json.loads(here("sessions", "list", "--limit", "2", "--json").out)] == ["three", "two"]
 
 
 def test_a_narrow_table_leaves_columns_out_by_rank_and_cuts_the_rest() -> None:

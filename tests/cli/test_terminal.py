@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from venice_ai.cli._markdown import whole_blocks
-from venice_ai.emulator import Emulator, completion, echo, text
+from venice_ai.emulator import Emulator, completion, echo, error, events, text
 
 from .forks import Fork, run_forked
 from .shell import COMMAND, PATIENCE_SECONDS
@@ -104,6 +104,39 @@ def _started(
     )
 
 
+def _raw(terminal: Terminal) -> str:
+    terminal.child.expect(import_module("pexpect").EOF)
+    return str(terminal.child.before)
+
+
+def screen_of(written: str) -> list[str]:
+    """The lines that stand on a terminal with room for all of them, after what was written."""
+    lines, row, column = [""], 0, 0
+    for code, letter in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", written):
+        if code == "\x1b[2K":
+            lines[row] = ""
+        elif code.endswith("A"):
+            row = max(row - int(code[2:-1] or 1), 0)
+        elif letter == "\r":
+            column = 0
+        elif letter == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif letter:
+            lines[row] = lines[row].ljust(column)[:column] + letter + lines[row][column + 1 :]
+            column += 1
+    return [line.rstrip() for line in lines]
+
+
+def several(*texts: str) -> dict[str, Any]:
+    """The body of a response with several choices."""
+    choices = [
+        {"index": n, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
+        for n, words in enumerate(texts)
+    ]
+    return {"id": "i", "model": "m", "created": 1, "object": "chat.completion", "choices": choices}
+
+
 def said(emulator: Emulator) -> list[str]:
     return [message["content"] for message in emulator.requests[-1].body["messages"]]
 
@@ -119,7 +152,7 @@ def test_a_conversation_with_commands(emulator: Emulator, tmp_path: Path, size: 
         terminal.enters("/modle")
         terminal.sees("did you mean '/model'?")
         terminal.enters("/attach")
-        terminal.sees("/attach needs a file or an address")
+        terminal.sees("attached to the next message: nothing")
         terminal.enters("/system Be brief.")
         terminal.is_asked()
         terminal.types("/mod\t")
@@ -222,10 +255,75 @@ def test_a_dropped_file_is_attached_and_a_model_named_that_sees_it(emulator: Emu
     (tmp_path / "my pic.png").write_bytes(b"\x89PNG\r\n\x1a\n...IEND\xaeB`\x82")
     with at_terminal("chat", "-m", "venice-1", "--no-log", size=(50, 400)) as terminal:
         terminal.enters(f"/attach {form.format(tmp_path)}")
-        terminal.sees("attached to the next message: 1; venice-1 cannot take it, '/model rialto-vision' can")
+        terminal.sees(
+            f"attached to the next message: {tmp_path}/my pic.png; venice-1 cannot take it, '/model rialto-vision' can"
+        )
         terminal.enters("/model rialto-vision")
-        terminal.enters(f"/attach {form.format(tmp_path)}")
-        assert "cannot" not in terminal.sees("attached to the next message: 2")
+        terminal.enters("/attach https://a.test/b.pdf")
+        assert "cannot" not in terminal.sees(f"attached to the next message: {tmp_path}/my pic.png, https://a.test/b.pdf")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert emulator.requests
+
+
+def test_attachments_of_a_refused_message_are_attached_to_the_next_one(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("Seven bridges.", encoding="utf-8")
+    emulator.script(error(400, {"error": "no"}), error(400, {"error": "no"}), echo(), echo())
+    with at_terminal("chat", "-a", f"{tmp_path}/words.txt", "-m", "venice-1", "--session", "talk", size=WIDE) as terminal:
+        terminal.sees(f"attached to the next message: {tmp_path}/words.txt")
+        terminal.enters("How many?")
+        terminal.sees("answered 400")
+        terminal.sees(f"attached to the next message: {tmp_path}/words.txt")
+        terminal.enters("/model llama-3.3-70b")
+        terminal.enters("/retry")
+        terminal.sees(f"attached to the next message: {tmp_path}/words.txt")
+        terminal.enters("And how many now?")
+        terminal.is_asked()
+        first, second, third = (each.body for each in emulator.requests if each.method == "POST")
+        assert second == {**first, "model": "llama-3.3-70b"}
+        assert third["messages"][0]["content"][0]["text"] == "And how many now?"
+        assert third["messages"][0]["content"][1:] == first["messages"][0]["content"][1:]
+        terminal.types("/attach\r")
+        terminal.sees("attached to the next message: nothing")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert f"[attached: {tmp_path}/words.txt]" in run_forked("sessions", "show", "talk").out
+
+
+def test_attachments_and_instructions_can_be_dropped(emulator: Emulator) -> None:
+    emulator.always(echo())
+    with at_terminal("chat", "-s", "Be brief.", "--no-log", size=WIDE) as terminal:
+        terminal.enters("/attach https://a.test/b.pdf")
+        terminal.sees("next message: https://a.test/b.pdf")
+        terminal.enters("/attach none")
+        terminal.sees("next message: nothing")
+        terminal.enters("/system none")
+        terminal.sees("the instructions from here on: none")
+        terminal.enters("hello")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert emulator.requests[-1].body["messages"] == [{"role": "user", "content": "hello"}]
+
+
+def test_what_is_not_kept_is_kept_by_no_command_but_in_a_file_that_is_named(emulator: Emulator) -> None:
+    emulator.always(echo())
+    with at_terminal("chat", "--no-log", size=WIDE) as terminal:
+        terminal.enters("hello")
+        terminal.enters("/save")
+        terminal.sees("nothing is kept of this conversation; '/save FILE' writes it to a Markdown file")
+        terminal.enters("/quit")
+        assert terminal.leaves() == 0
+    assert not list(Path(os.environ["XDG_DATA_HOME"]).rglob("*"))
+
+
+def test_a_private_conversation_takes_no_model_in_clear(emulator: Emulator) -> None:
+    with at_terminal("chat", "--e2ee", size=WIDE) as terminal:
+        terminal.enters("/model venice-1")
+        terminal.sees("venice-1 cannot answer in private (--e2ee), so this is still e2ee-")
+        terminal.enters("/attach https://a.test/b.png")
+        terminal.sees("https://a.test/b.png cannot be attached: with end-to-end encryption only text is sent")
+        terminal.enters("/attach")
+        terminal.sees("attached to the next message: nothing")
         terminal.enters("/quit")
         assert terminal.leaves() == 0
     assert emulator.requests
@@ -284,6 +382,7 @@ def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> Non
         terminal.enters("/quit")
         assert terminal.leaves() == 0
     assert said(emulator)[1].startswith("drip")
+    assert run_forked("sessions", "show").out.count("ended: stopped") == 1
 
 
 def test_what_is_typed_while_an_answer_comes_stays_separate_lines(emulator: Emulator) -> None:
@@ -375,6 +474,51 @@ def test_no_color_and_no_control_characters(emulator: Emulator) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", raw)
 
 
+@pytest.mark.parametrize("how", [[], ["--no-stream"], ["--session", "talk"]], ids=" ".join)
+@pytest.mark.parametrize("colours", [True, False], ids=["colours", "no colours"])
+def test_of_several_answers_each_is_shown_to_its_last_line(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, how: list[str], *, colours: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    answers = [f"Answer {name} " + "and more words " * 8 + f"ends with {name}." for name in ("one", "two", "three")]
+    emulator.script(completion(several(*answers)))
+    with at_terminal("chat", *how, "--param", "n=3", "hi") as terminal:
+        shown = screen_of("".join(_raw(terminal)))
+        assert terminal.process.wait() == 0
+    assert [line for line in shown if line.startswith("answer ")] == [f"answer {number} of 3:" for number in (1, 2, 3)]
+    assert [f"ends with {name}." in " ".join(shown) for name in ("one", "two", "three")] == [True] * 3
+
+
+def test_several_answers_are_kept_with_the_first_to_be_gone_on_with(emulator: Emulator) -> None:
+    emulator.script(completion(several("First.", "Second.")), echo())
+    run_forked("chat", "--session", "talk", "--param", "n=2", "hi")
+    assert "First.\n\n### answer 2\n\nSecond." in run_forked("sessions", "show", "talk").out
+    run_forked("chat", "-c", "more")
+    assert said(emulator) == ["hi", "First.", "more"]
+
+
+@pytest.mark.parametrize("how", [["--param", "n=2"], ["--schema", "a: int"], ["--json"]], ids=" ".join)
+def test_a_conversation_has_one_answer_to_each_message(emulator: Emulator, how: list[str]) -> None:
+    with at_terminal("chat", *how, size=WIDE) as terminal:
+        terminal.sees("need a prompt")
+        assert terminal.process.wait() == 2
+    assert emulator.requests == []
+
+
+def test_reasoning_that_goes_on_after_text_is_shown_without_codes(emulator: Emulator) -> None:
+    def chunk(**delta: Any) -> dict[str, Any]:
+        return {"choices": [{"index": 0, "delta": delta}]}
+
+    chunks = [chunk(reasoning_content="Hm."), chunk(content="One. "), chunk(reasoning_content="Or two?"), chunk(content="Two.")]
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    emulator.script(events(*chunks, last))
+    with at_terminal("chat", "--reasoning", "hi") as terminal:
+        shown = screen_of("".join(_raw(terminal)))
+    assert [line for line in shown if line] == ["Hm.", "One.", "Or two?", "Two."]
+
+
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
 def test_any_locale_and_a_dumb_terminal(emulator: Emulator, locale: str) -> None:
     emulator.always(text("- Città"))
@@ -394,7 +538,7 @@ def test_the_path_of_an_attachment_is_completed(emulator: Emulator, tmp_path: Pa
         terminal.types(f"/attach {tmp_path}/wor\t")
         sleep(0.5)
         terminal.types("\r")
-        terminal.sees("attached to the next message: 1")
+        terminal.sees(f"attached to the next message: {tmp_path}/words.txt")
         terminal.enters("/quit")
         assert terminal.leaves() == 0
 
@@ -477,7 +621,9 @@ def test_an_interrupted_one_shot_answer_is_kept(emulator: Emulator) -> None:
         terminal.sees("drip")
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.leaves() == 130
-    assert "drip" in run_forked("sessions", "show").out
+    shown = run_forked("sessions", "show").out
+    assert "drip" in shown
+    assert "ended: stopped" in shown
 
 
 def test_what_is_logged_begins_a_line_of_its_own(emulator: Emulator) -> None:

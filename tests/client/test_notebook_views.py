@@ -90,8 +90,9 @@ async def test_models_are_rows_of_a_table_and_of_a_data_frame() -> None:
     assert list(frame.columns) == list(rows[0])
 
 
-def pickled(row: ModelRow) -> Any:
-    return pickle.loads(pickle.dumps(row))
+def pickled(row: ModelRow) -> ModelRow:
+    copied: ModelRow = pickle.loads(pickle.dumps(row))  # our own bytes
+    return copied
 
 
 COPIES: list[Callable[[ModelRow], ModelRow]] = [copy.copy, copy.deepcopy, pickled]

@@ -100,8 +100,9 @@ async def test_where_warnings_are_errors_another_model_is_logged(caplog: pytest.
     assert [record.message for record in caplog.records] == ["'one' was asked for, and 'two' answered"]
 
 
-async def test_a_stream_tells_of_another_model() -> None:
-    client = await informed(stream(event({**chunk("hello", finish="stop"), "model": "two"}), DONE))
+@pytest.mark.parametrize("content", ["hello", ""], ids=["an answer", "nothing"])
+async def test_a_stream_tells_of_another_model(content: str) -> None:
+    client = await informed(stream(event({**chunk(content, finish="stop"), "model": "two"}), DONE))
 
     read = await client.chat.completions.stream(model="one", messages=HI)
     with pytest.warns(ModelSubstitutedWarning, match="'one' was asked for, and 'two' answered"):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai._wire.sse import EventParser, encode
+from venice_ai._wire.sse import EventParser, EventTooLongError, encode
 
 from ..examples import times
 from ..fakes import JSON, cut, single
@@ -177,6 +177,19 @@ def by_the_book(raw: bytes) -> list[tuple[bytes, bytes]]:
         elif name == b"event":
             kind = value
     return events
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_event_may_have_64_mebibytes_and_no_more(more: int) -> None:
+    parser = EventParser()
+    longest = b"data: ".ljust(64 * 2**20 + more, b"x")
+    assert parser.feed(longest) == []
+
+    if more:
+        with pytest.raises(EventTooLongError, match="an event has no end within 64 MiB, which is more than is read of one"):
+            parser.feed(b"\n\n")
+    else:
+        assert parser.feed(b"\n\n") == [longest.removeprefix(b"data: ")]
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])

@@ -1078,6 +1078,13 @@ def test_a_signature_that_cannot_be_expressed_fails_when_registered(function: An
     assert function.__name__ in str(caught.value) or "connection" in str(caught.value)
 
 
+def test_the_first_parameter_that_cannot_be_expressed_is_named() -> None:
+    def f(a: int, one: Connection, b: str, other: Connection) -> None: ...
+
+    with pytest.raises(ToolSignatureError, match=r"^f's parameter 'one' cannot be told"):
+        tool_from_function(f)
+
+
 def test_the_first_of_the_keys_that_two_arguments_share_is_named() -> None:
     def f(p: Annotated[int, Field(alias="b")], q: Annotated[int, Field(alias="a")], a: int, b: int, c: int) -> None: ...
 

@@ -192,6 +192,14 @@ def test_a_key_in_custody_has_130_digits_or_the_128_after_04(length: int, status
     assert judged(change)["aci_custody"].status == status
 
 
+@pytest.mark.parametrize("size", [32, 64, 66])
+def test_a_key_of_another_curve_has_no_chain_that_is_looked_at(size: int) -> None:
+    def change(reply: dict[str, Any]) -> None:
+        custody(reply).append({"public_key": "04" * size, "purpose": "aci.tls.v1", "signature_chain": "none"})
+
+    assert judged(change)["aci_custody"] == judged()["aci_custody"]
+
+
 @pytest.mark.parametrize(("number", "words"), [(64, "is not the digest"), (65, "e2ee_public_keys has 65 entries")])
 def test_more_than_64_keys_are_not_looked_at(number: int, words: str) -> None:
     def change(reply: dict[str, Any]) -> None:

@@ -20,4 +20,4 @@ chat = SyncVeniceClient().chat.completions
 stream = chat.stream_parse(model="venice-1", messages=QUESTION, response_format=Walk)
 for walk in stream:
     print(walk)
-print("done:", stream.collect().parsed)
+print("done:", walk.title, len(walk.stops or []))

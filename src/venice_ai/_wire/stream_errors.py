@@ -44,8 +44,8 @@ class StreamErrors:
     meta: ResponseMeta
     head: bytearray
     secret: bytes
-    session: Sealed | None = None
-    ended: bool = False  # whether the body is at its end
+    session: Sealed | None
+    ended: bool  # whether the body is at its end
 
     def partial(self) -> ChatCompletionResponse:
         response = self.assembly.response()

@@ -23,12 +23,11 @@ _ENDINGS = {
     "content_filter": "the answer was cut off by a content filter",
     "tool_calls": "the model asks for tools; --json shows the calls",
 }
+_KEPT = "'venice-chat sessions show' shows what is kept of it, and --json prints all of it"
 
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """What to ask with, and which parts of the answer to print."""
-
     model: str | None
     params: Mapping[str, Any]
     needs: Mapping[str, Any]  # what a model must be able to do if none is named, as arguments of `resolve_chat`
@@ -51,12 +50,19 @@ class AnswerPrinter:
         self._reasoning, self._thinking, self._in_line = reasoning, False, False
 
     def show(self, said: ChatCompletionChunk | ChatCompletionResponse) -> None:
-        """Shows a chunk, or each choice of an answer that came whole."""
-        for choice in said.choices if self.shows else ():
+        """Shows the first choice of a chunk, or all choices of an answer that came whole, apart from each other."""
+        for number, choice in enumerate(said.choices if self.shows else (), 1):
             delta = getattr(choice, "delta", None)
             part = getattr(choice, "message", None) if delta is None else delta
+            if part is delta and (index := getattr(choice, "index", 0)) != vars(self).setdefault("_first", index):
+                continue  # nobody asked for it
+            if part is not delta and len(said.choices) > 1:
+                _output.line(end="\n" * (number > 1))
+                _output.aside(f"answer {number} of {len(said.choices)}:\n")
             thought = getattr(part, "reasoning_content", None)
             if isinstance(thought, str) and thought and self._reasoning:
+                if getattr(self, "is_started", False):  # what is drawn would take it for a part of itself
+                    self.end()
                 self._thinking = True
                 _output.aside(thought)
             text = getattr(part, "content" if part is delta else "text", None)
@@ -81,7 +87,6 @@ class AnswerPrinter:
 
 
 def best_printer(*, reasoning: bool) -> AnswerPrinter:
-    """What shows an answer as well as stdout can."""
     if not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
         return AnswerPrinter(reasoning=reasoning)
     from ._markdown import MarkdownPrinter  # it needs rich, and this module
@@ -100,12 +105,22 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
             printer.response = response = await client.chat.completions.create(stream=False, **asked)
             printer.show(response)
         else:  # JSON, too, which is shown whole: what came of it is not lost when it breaks off
-            response = await _streamed(client, asked, printer)
+            printer.response = response = await _streamed(client, asked, printer)
     if options.as_json:
         _output.line(response.model_dump_json(indent=2))
-    elif options.schema is not None:
-        _output.write_json(_validated(response, options.schema))
-    else:
+    _tell(response, options)
+    if options.schema is not None:
+        value = _validated(response, options)
+        if not options.as_json:
+            _output.write_json(value)
+
+
+def _tell(response: ChatCompletionResponse, options: AskOptions) -> None:
+    if not options.as_json and options.schema is None:
+        if (came := len(response.choices)) > 1 and "n" not in options.params:
+            _output.note(f"one answer was asked for, and {came} came; {_KEPT}")
+        if not (response.text or response.tool_calls or response.finish_reason in _ENDINGS):
+            _output.note("the answer is empty")
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
             if ending in _ENDINGS:
                 _output.note(_ENDINGS[ending])
@@ -118,7 +133,6 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
 
 
 async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
-    """The model that was named, or else one that can do what is asked for."""
     if options.model is not None:
         return options.model
     async with _options.finding(client):
@@ -134,35 +148,36 @@ async def _streamed(client: VeniceClient, asked: dict[str, Any], printer: Answer
             finally:
                 printer.response = stream.partial
                 printer.end()
-            printer.response = await stream.collect()
-            return printer.response
+            return await stream.collect()
     except VeniceError as error:
         if printer.shown:
             _output.note("the answer is not whole")
         elif isinstance(error, APIResponseProcessingError) and error.partial is not None:  # it came as JSON instead, and whole
-            printer.response = error.partial
             printer.show(error.partial)
             return error.partial
         raise
 
 
-def _validated(response: ChatCompletionResponse, asked: Any) -> Any:
-    """The JSON of an answer, which fits what was asked for; a VeniceError if it does not."""
+def _validated(response: ChatCompletionResponse, options: AskOptions) -> Any:
+    """The JSON of an answer, which fits what was asked for; a VeniceError that says where it does not."""
     from pydantic_core import to_jsonable_python
 
-    if not is_object(asked):
-        return to_jsonable_python(response.parse_as(asked))
     from ..emulator.schemas import fits
+    from ..exceptions import OutputInvalidError
 
-    value: Any = response.parse_as(dict[str, Any])
-    schema = asked["json_schema"]["schema"]
-    if not fits(value, schema, schema):
-        raise VeniceError(f"the answer does not fit the schema {asked['json_schema']['name']!r}; --json shows it")
-    return value
+    schema: Any = options.schema["json_schema"]["schema"] if is_object(options.schema) else None
+    try:
+        value: Any = to_jsonable_python(response.parse_as(options.schema if schema is None else dict[str, Any]))
+        if schema is None or fits(value, schema, schema):
+            return value
+        parts = schema.get("properties", {}).items()
+        wrong = [f"{at}: Input should fit {part}" for at, part in parts if at not in value or not fits(value[at], part, schema)]
+    except OutputInvalidError as error:
+        wrong = [f"{'.'.join(map(str, each['loc'])) or 'all of it'}: {each['msg']}" for each in error.errors()]
+    raise VeniceError(f"the answer does not fit --schema: {'; '.join(wrong) or 'as a whole'}; {_KEPT}")
 
 
 def bill(response: ChatCompletionResponse) -> str:
-    """Tokens, and what they cost where the answer says so."""
     if (usage := response.usage) is None:
         return f"{response.model} did not say what it used"
     thought = f" ({usage.reasoning_tokens} of them reasoning)" if usage.reasoning_tokens else ""

@@ -25,7 +25,6 @@ def named_in(template: str) -> set[str]:
 
 
 def filled(template: str, row: Row) -> str:
-    """The template with the row's values, in which braces mean nothing."""
     return _BRACES.sub(lambda found: found[0][0] if found[1] is None else as_text(row[found[1]]), template)
 
 
@@ -42,7 +41,6 @@ class Prompts:
         return self.answers.names
 
     def request(self, row: Row) -> dict[str, Any]:
-        """What to send; ValueError if the row cannot be asked."""
         if missing := set[str]().union(*map(named_in, self.templates.values())) - row.keys():
             raise ValueError(f"there is no column {min(missing)!r}, but {', '.join(map(repr, row))}; for a brace, write two")
         if taken := row.keys() & set(self.columns):
@@ -93,7 +91,6 @@ Task: TypeAlias = Prompts | OpenAIBatch
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:
-    """How far a batch is, what it has cost, and what it will cost and take."""
     sent, left = progress.done - progress.replayed, total - progress.done
     text = f"{progress.done:,}/{total:,}  {progress.failed:,} failed"
     if not sent:

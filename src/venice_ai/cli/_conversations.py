@@ -71,7 +71,6 @@ class SessionStore:
         raise click.UsageError(f"there is no session{which}; 'venice-chat sessions list' shows what is kept")
 
     def records(self, name: str) -> list[dict[str, Any]]:
-        """The messages of a session, with what is known of each."""
         rows = self._rows("SELECT * FROM messages WHERE session = ? AND record IS NOT NULL ORDER BY id", name)
         sealing = Sealing(None, self._key if rows and rows[0]["encrypted"] else None)
         return [sealing.open(row["record"], row["id"], "record") for row in rows]
@@ -104,7 +103,6 @@ class SessionStore:
         return self._rows(_FOUND, " ".join('"{}"*'.format(word.replace('"', '""')) for word in words))
 
     def taken_back(self, name: str) -> list[dict[str, Any]]:
-        """What is known of the answers of a session that were taken back: `tokens` and `cost_usd`."""
         return self._rows("SELECT tokens, cost_usd FROM messages WHERE session = ? AND record IS NULL AND asked <> ''", name)
 
     def spent(self, since: str) -> list[dict[str, Any]]:
@@ -123,13 +121,12 @@ class Conversation:
 
     def __init__(self, store: SessionStore | None, name: str | None, records: list[dict[str, Any]], *, private: bool) -> None:
         self.store, self.records, self.private, self._kept = store, records, private, len(records)
-        self.failed: Any = None  # the last question, if there was no answer to it
         self.taken_back = store.taken_back(name) if store and name else []  # answers that were paid, too
         self.name = name or f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        """The records of answers: with `asked`, `model`, `level`, `tokens`, `cost_usd` and `finish_reason`."""
+        """The records of answers: with `asked`, `model`, `level`, `tokens`, `cost_usd`, `finish_reason`, `others`."""
         return [each for each in self.records if "asked" in each]
 
     @property
@@ -145,24 +142,25 @@ class Conversation:
                 kept = {"role", "content"} if self.private else message.keys() - {"tool_calls"}
                 sent.append({name: value for name, value in message.items() if name in kept})
         last = [each for each in sent if each["role"] == "system"][-1:]
-        return [each for each in sent if each["role"] != "system" or each is last[0]]
+        return [each for each in sent if each["role"] != "system" or (each is last[0] and each["content"])]
 
-    def add(self, role: str, content: str | list[dict[str, Any]]) -> None:
-        """Adds a message that was not sent yet."""
-        self.failed = None
-        self.records.append({"message": {"role": role, "content": content}, "at": time.time()})
+    def add(self, role: str, content: str | list[dict[str, Any]], attached: Sequence[str] = ()) -> None:
+        self.records.append({"message": {"role": role, "content": content}, "at": time.time(), "attached": attached})
 
-    def settle(self, response: ChatCompletionResponse | None, asked: str) -> None:
-        """Adds the answer of a model, also a part of one, and keeps both; without any answer, takes the question back."""
+    def settle(self, response: ChatCompletionResponse | None, asked: str, *, stopped: bool = False) -> bool:
+        """Adds the answer of a model, also a part of one, and keeps both; without any, takes the question back and is false."""
         message = response.choices[0].message.model_dump() if response is not None and response.choices else {}
         if response is None or not any(message.get(part) for part in ("content", "tool_calls", "reasoning_content")):
-            self.failed = self.records.pop()["message"]["content"]
-            return
+            self.records.pop()
+            return False
         told = {"level": response.attestation and response.attestation.level, "cost_usd": getattr(response.cost, "usd", None)}
-        told |= {"tokens": response.usage and response.usage.total_tokens, "finish_reason": response.finish_reason}
+        told["tokens"] = response.usage and response.usage.total_tokens
+        told["finish_reason"] = response.finish_reason or ("stopped" if stopped else None)
+        told["others"] = [choice.message.model_dump() for choice in response.choices[1:]]  # the first is sent again
         record = {"message": message | {"role": "assistant"}, "at": time.time(), "asked": asked, "model": response.model}
         self.records.append(record | told)
         self.keep()
+        return True
 
     def keep(self) -> None:
         """Writes what is not in the file yet; a file that cannot be written costs no answer."""
@@ -186,20 +184,20 @@ class Conversation:
 
 
 def session_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """The sessions whose names begin so."""
     with suppress(VeniceError, OSError), closing(SessionStore()) as store:
         return [each["name"] for each in store.sessions() if each["name"].startswith(begun)]
     return []
 
 
-def opened(given: Mapping[str, Any], *, private: bool) -> Conversation:
-    """The conversation that the options of `chat` ask for: a new one, or one that goes on."""
-    name, save, store, before = given["session"], given["save"], None, None
-    bad_name = f"a session's name has a letter, and no control characters: {name!r}"
+def opened(given: Mapping[str, Any], *, sealed: bool) -> Conversation:
+    name, save, store, before, private = given["session"], given["save"], None, None, sealed or given["min_privacy"] is not None
+    bad_name = f"a session's name has a letter, at most 80 characters, and no control characters: {name!r}"
     for wrong, why in (
-        (name is not None and not (name.strip() and name.isprintable()), bad_name),
+        (name is not None and not (name.strip() and name.isprintable() and len(name) <= 80), bad_name),
         (save and given["no_log"], "--save and --no-log exclude each other"),
         (save and not private, "--save is for private conversations (--e2ee, --min-privacy); others are kept without it"),
+        (sealed and given["web_search"] in {"auto", "on"}, "--web-search leads out of the enclave; leave out it or --e2ee"),
+        (sealed and given["schema"] is not None, "--schema is not encrypted end to end; describe the JSON in the prompt"),
         (given["go_on"] and name is not None, "-c and --session exclude each other"),
     ):
         if wrong:

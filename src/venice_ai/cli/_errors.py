@@ -37,7 +37,6 @@ _CODES: Final = (
 
 
 def code_of(kind: type[BaseException]) -> int:
-    """The exit code that stands for a kind of error."""
     names = {each.__name__ for each in kind.__mro__}
     return next((code for code, known in _CODES if names & known), 1)
 
@@ -50,7 +49,6 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 
 
 def listed(codes: Mapping[int, str]) -> str:
-    """Exit codes as help shows them."""
     return "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in codes.items())
 
 
@@ -70,9 +68,12 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     ("or port=0", "or --port 0"),
     ("in allow_hosts", "with --allow-host"),
     ("; token=True makes one", "; leave out --token and --no-token, and one is made"),
+    (r"path='(.*)' is something else than the file of a session file.*", r"\1 is no file of sessions; move it to begin anew"),
+    ("and give the session file a new one, which knows nothing of the past", "to begin anew"),
+    (r"(cannot connect to \S+\.(?:nvidia|intel)\.com: .*?)\. Is base_url right.*?\?", r"\1"),
     ("base_url", "--base-url"),
     ("expected_completion_tokens", "--expected"),
-    ("max_completion_tokens", "--max-tokens"),
+    ("(?<!--param )max_completion_tokens", "--max-tokens"),
     (r"Check proxy=\.\.\. or the \*_PROXY variables", "Check the *_PROXY variables"),
     (r"; (?:it|what had come) is in `(?:partial` and `)?(?:raw_text|response)`", ""),
     (r"See `tool_calls`; run_with_tools\(\.\.\.\) runs them", "--json shows the calls"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -48,29 +48,34 @@ def require_text(what: str, given: str) -> None:
 
 
 def join(words: Sequence[str], stdin: str) -> str:
-    """Words as one text, in which each `-` is the text of stdin."""
-    paragraphs = (stdin.strip() if stands else " ".join(group).strip() for stands, group in groupby(words, "-".__eq__))
+    grouped = groupby(words, "-".__eq__)
+    paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in grouped)
     return "\n\n".join(filter(None, paragraphs))
 
 
-def part_of(given: str) -> dict[str, Any]:
-    """The part of a message for a file, a public address, or what is piped; an InvalidArgumentError if it cannot be one."""
+def part_of(given: str, *, sealed: bool = False) -> dict[str, Any]:
+    """The part of a message for a file, an address, or what is piped; an error for what cannot be one, or is not encrypted."""
     from .. import helpers  # a question alone does without it
 
-    if given not in STDIN:
-        return dict(helpers.attachment(given).model_dump())
-    if sys.stdin is None or sys.stdin.isatty():
+    if (path := Path(given)).parent.name == "fd" and given not in STDIN and path.is_fifo():  # of a shell's <(command)
+        with path.open("rb") as pipe:
+            part = helpers.attachment(pipe.read(helpers.MOST_BYTES + 1), name="pipe")
+    elif given not in STDIN:
+        part = helpers.attachment(given)
+    elif sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError(f"nothing is piped that {given} could attach")
-    return dict(helpers.attachment(sys.stdin.buffer.read(helpers.MOST_BYTES + 1), name="stdin").model_dump())
+    else:
+        part = helpers.attachment(sys.stdin.buffer.read(helpers.MOST_BYTES + 1), name="stdin")
+    if sealed and part.type != "text":
+        raise click.UsageError(f"{given} cannot be attached: with end-to-end encryption only text is sent")
+    return dict(part.model_dump())
 
 
-def with_parts(text: str, parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """The content of a message with attachments; the text alone without any."""
-    return [*([{"type": "text", "text": text}] if text else []), *parts] if parts else text
+def with_parts(said: str | list[dict[str, Any]], parts: Collection[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    return [*([{"type": "text", "text": said}] * bool(said) if isinstance(said, str) else said), *parts] if parts else said
 
 
 def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:
-    """What a model must be able to do, in the arguments of `resolve_chat`."""
     kinds = [part["type"] for part in parts]
     needs = {_NEEDS[kind]: True for kind in kinds if kind in _NEEDS}
     return needs | ({"require_multiple_images": True} if kinds.count("image_url") > 1 else {})
@@ -83,7 +88,9 @@ def response_format(given: str) -> Any:
     path = Path(given)
     try:
         if len(named) == given.count(",") + 1:
-            return new_typed_dict("Answer", named)
+            kind = new_typed_dict("answer", named)
+            kind.__pydantic_config__ = {"strict": True, "extra": "forbid"}  # as the schema says that is made of it
+            return kind
         if given.endswith(".json") or (path.exists() and not path.is_dir()):
             return _schema_in(path)
         if of_module := re.fullmatch(r"([\w.]+):(\w+)", given):

@@ -27,6 +27,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from .._client import VeniceClient
 from ..exceptions import VeniceError
+from ..resources.model_choice import CAPABILITIES, can
 from ..types.api.chat import content_text
 from . import _output, _signals
 from ._ask import AskOptions, ask, best_printer, chosen_model
@@ -39,7 +40,7 @@ from .sessions import markdown
 _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one, nor is what begins with a blank
 
 
-def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: list[dict[str, Any]]) -> None:
+def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: dict[str, Any]) -> None:
     """Asks what is typed, until /quit or the end of stdin. An error of an answer, or Ctrl-C, ends that answer alone."""
     with _output.quiet(sys.stdin), asyncio.Runner() as runner, contextlib.suppress(EOFError):
         client = connection.client(floor=options.floor)
@@ -56,7 +57,8 @@ class _Talk:
     client: VeniceClient
     options: AskOptions
     conversation: Conversation
-    parts: list[dict[str, Any]]  # what is attached to the next message
+    parts: dict[str, Any]  # what is attached to the next message, by its name
+    failed: Any = None  # the last question, if there was no answer to it
 
     def go_on(self) -> None:
         models = list[str]()
@@ -67,6 +69,8 @@ class _Talk:
         _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
         for each in self.conversation.records[-2:] if self.conversation.answers else ():
             _output.aside(f"{each['message']['role']}: {shorten(content_text(each['message'].get('content')) or '', 200)}\n")
+        if self.parts:
+            _output.note(self.attach(""))
         marking = DummyOutput() if is_dumb_terminal() else session.output
         try:
             while not _signals.received:
@@ -82,20 +86,26 @@ class _Talk:
                     if command := _COMMAND.match("/quit" if text in {"exit", "quit"} else text):
                         self._obey(command[1], command[2].strip())
                     elif text.strip() or self.parts:
-                        self._ask(with_parts(text, self.parts))
+                        self._ask(text, self.parts)
         finally:
             marking.disable_bracketed_paste()
             marking.flush()
 
-    def _ask(self, content: str | list[dict[str, Any]]) -> None:
-        self.conversation.add("user", content)
-        screen, self.parts = best_printer(reasoning=self.options.reasoning), []
+    def _ask(self, said: Any, parts: dict[str, Any]) -> None:
+        """Asks something with attachments; without any answer these are attached to the next message again."""
+        self.conversation.add("user", with_parts(said, parts.values()), [*parts])
+        screen, self.failed = best_printer(reasoning=self.options.reasoning), None
+        self.parts, stopped = {} if parts is self.parts else self.parts, False
         try:
             self.runner.run(ask(self.client, self.options, self.conversation.messages, screen))
         except (VeniceError, click.UsageError, KeyboardInterrupt) as error:
+            stopped = isinstance(error, KeyboardInterrupt)
             _output.note(in_our_words(error) or "stopped")  # Ctrl-C says nothing of itself
         finally:
-            self.conversation.settle(screen.response, screen.asked)
+            if not self.conversation.settle(screen.response, screen.asked, stopped=stopped):
+                self.failed, self.parts = said, parts | self.parts
+        if self.failed is not None and self.parts:
+            _output.note(self.attach(""))
 
     def _obey(self, name: str, rest: str) -> None:
         words, act = _COMMANDS.get(name, ("", None))
@@ -116,26 +126,33 @@ class _Talk:
 
     def model(self, name: str) -> str:
         if name:
-            self.options = replace(self.options, model=str(self.runner.run(self.client.models.find(name)).id))
+            found, floor = self.runner.run(self.client.models.find(name)), self.options.floor
+            if floor and not can(found, CAPABILITIES[f"require_{floor}"]):
+                return f"{found.id} cannot answer in private (--{floor}), so this is still {self.options.model}"
+            self.options = replace(self.options, model=str(found.id))
         return f"this is {self.options.model}"
 
     def system(self, text: str) -> str:
         if text:
-            self.conversation.add("system", text)
+            self.conversation.add("system", "" if text == "none" else text)
         told = next((each["content"] for each in self.conversation.messages if each["role"] == "system"), "none")
         return f"the instructions from here on: {told}"
 
     def attach(self, given: str) -> str:
-        if not given:
-            return "/attach needs a file or an address"
-        if not Path(given).expanduser().exists():
-            with contextlib.suppress(ValueError):  # a quote that is not closed
-                given = " ".join(shlex.split(given))  # a terminal into which a file is dropped quotes its name
-        self.parts.append(part_of(given))
-        told, model, needs = f"attached to the next message: {len(self.parts)}", self.options.model, needs_of(self.parts)
-        wanted = replace(self.options, model=None, needs={"preferred_models": [model], **needs})
-        able = self.runner.run(chosen_model(self.client, wanted)) if needs else model
-        return told if able == model else f"{told}; {model} cannot take it, '/model {able}' can"
+        if given == "none":
+            self.parts = {}
+        elif given:
+            if not Path(given).expanduser().exists():
+                with contextlib.suppress(ValueError):  # a quote that is not closed
+                    given = " ".join(shlex.split(given))  # a terminal into which a file is dropped quotes its name
+            self.parts[given] = part_of(given, sealed=self.conversation.private and self.options.floor != "tee")
+        told, model = f"attached to the next message: {', '.join(self.parts) or 'nothing'}", self.options.model
+        if needs := needs_of(self.parts.values()):
+            wanted = replace(self.options, model=None, needs={"preferred_models": [model], **needs})
+            with contextlib.suppress(VeniceError):  # it is a hint alone
+                if (able := self.runner.run(chosen_model(self.client, wanted))) != model:
+                    told += f"; {model} cannot take it, '/model {able}' can"
+        return told
 
     def save(self, name: str) -> str:
         if not self.conversation.answers:
@@ -146,6 +163,8 @@ class _Talk:
                 return f"{name} is there already; give another FILE"
             path.touch(0o600)
             path.write_text("\n".join(map(markdown, self.conversation.records)), encoding="utf-8")
+        elif self.conversation.store is None and not self.conversation.private:
+            return "nothing is kept of this conversation; '/save FILE' writes it to a Markdown file"
         elif self.conversation.store is None:
             self.conversation.store = SessionStore()
             self.conversation.keep()
@@ -161,9 +180,10 @@ class _Talk:
         return "copied, if the terminal allows it"
 
     def again(self, _: str) -> str:
-        if asked := self.conversation.failed or self.conversation.undo():
-            self._ask(asked)
-        return "" if asked else "there is nothing to ask again"
+        said, parts = (self.conversation.undo(), {}) if self.failed is None else (self.failed, self.parts)
+        if said is not None:
+            self._ask(said, parts)
+        return "there is nothing to ask again" if said is None else ""
 
     def undo(self, _: str) -> str:
         return "took the last question and its answer back" if self.conversation.undo() else "there is nothing to take back"
@@ -182,8 +202,8 @@ class _Talk:
 _COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
     "/help": ("list what can be typed", _Talk.help),
     "/model": ("[ID] show or change the model", _Talk.model),
-    "/system": ("[TEXT] show or replace the instructions", _Talk.system),
-    "/attach": ("FILE|URL add to the next message", _Talk.attach),
+    "/system": ("[TEXT|none] show, replace or drop the instructions", _Talk.system),
+    "/attach": ("[FILE|URL|none] show, add to or drop what goes with the next message", _Talk.attach),
     "/save": ("[FILE] write it to a new Markdown file, or keep a private conversation", _Talk.save),
     "/copy": ("copy the last answer", _Talk.copy),
     "/retry": ("ask the last question again", _Talk.again),
@@ -194,7 +214,6 @@ _COMMANDS: Final[dict[str, tuple[str, Callable[[_Talk, str], str]]]] = {
 
 
 def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
-    """What reads messages: with history across runs, unless the conversation is private or not kept."""
     history: History = InMemoryHistory()
     with contextlib.suppress(OSError):
         if keeps:

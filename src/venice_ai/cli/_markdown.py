@@ -77,6 +77,7 @@ class MarkdownPrinter(AnswerPrinter, Live):
             self.stop()
             self.console.print(SegmentLines(self._rest(self._text), new_lines=True), end="")
             self._text, self._printed, self._in_line = "", 0, False
+            Live.__init__(self, console=self.console, transient=True, refresh_per_second=8)  # nothing to draw over
         super().end()
 
     def refresh(self) -> None:
@@ -104,7 +105,6 @@ class MarkdownPrinter(AnswerPrinter, Live):
                     self.console.print(SegmentLines(over, new_lines=True), end="")
 
     def _rest(self, text: str) -> list[list[Segment]]:
-        """The lines of a text that were not printed yet."""
         lines = self.console.render_lines(_Markdown(text), pad=False)
         if Counter(_LETTER.findall(unescape(text))) - Counter(_letters(lines)):  # Markdown would hide some of it
             lines = self.console.render_lines(Text(text), pad=False)

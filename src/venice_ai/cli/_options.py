@@ -81,7 +81,6 @@ def need_confidential() -> None:
 
 
 def model_ids(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """The models of the catalogue whose ids begin so; none where it cannot be had in time."""
     from .._sync.client import SyncVeniceClient
 
     with suppress(VeniceError), SyncVeniceClient(timeout=2.0, max_retries=0) as client:

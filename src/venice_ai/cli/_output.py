@@ -33,7 +33,6 @@ def prepare() -> None:
 
 
 def line(text: str = "", end: str = "\n") -> None:
-    """Writes a line of the result, or a part of one."""
     _write(sys.stdout, text + end)
 
 
@@ -60,7 +59,6 @@ def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int
 
 
 def aside(text: str) -> None:
-    """Writes to stderr, dim where the terminal can."""
     dim = sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     _write(sys.stderr, text, *(("\x1b[2m", "\x1b[0m") if dim else ()))
 
@@ -119,7 +117,8 @@ def aligned(rows: Sequence[Sequence[str]], leave_out: Sequence[str] = (), width:
     if width is not None:  # a cell that is long would leave the others no room
         columns[:-1] = [tuple(_cut(cell, width // 2) for cell in column) for column in columns[:-1]]
         needed = {column[0]: max(map(_cells, column)) + 2 for column in columns}
-        needed[columns[-1][0]] = min(needed[columns[-1][0]], 42)  # of the last column, what is longer is cut
+        last = columns[-1][0]  # what is longer is cut; one that is always shown leaves the others their room first
+        needed[last] = min(needed[last], 42 if last in leave_out else 14)
         shown = needed.keys() - {*leave_out}
         for heading in reversed(leave_out):
             if sum(needed[each] for each in (*shown, heading)) - 2 <= width:

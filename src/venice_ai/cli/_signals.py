@@ -18,7 +18,6 @@ def end(number: int, _: object = None) -> None:
 
 
 def stop(number: int, _: object) -> None:
-    """Stops an answer as Ctrl-C does."""
     # A shell passes SIGHUP on to what the system has told already.
     signal.signal(number, end if number == signal.SIGTERM else signal.SIG_IGN)
     received.add(number)

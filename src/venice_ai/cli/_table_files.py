@@ -46,7 +46,6 @@ def as_json(value: Any) -> str:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """The rows of a file; a UsageError names the line that is wrong."""
     return (row for row, _ in numbered(path))
 
 

@@ -30,7 +30,7 @@ _COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 COMPLETION_VARIABLE = "_VENICE_CHAT_COMPLETE"
-_MODULES = {"spend": "sessions", "completion": "app"}
+_MODULES = {"spend": "sessions", "cost": "models", "completion": "app"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -72,7 +72,6 @@ def completion(shell: str) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs the command; gives the exit code."""
     _signals.handle(_signals.end)
     _output.prepare()
     # Warnings, and what the library logs, look like every other message of the command.

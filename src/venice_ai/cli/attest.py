@@ -122,7 +122,6 @@ def _check(wanted: SimpleNamespace) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
     try:
         return as_object(parse(path.read_bytes()), "it")
     except (OSError, ValueError) as error:
@@ -154,7 +153,6 @@ async def _examine(connection: _options.Connection, wanted: SimpleNamespace, opt
 
 
 def _save(wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport, options: TeeOptions) -> None:
-    """Saves evidence, collateral, pins and report, and tells how to verify them again."""
     folder = wanted.save_evidence
     (file := folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")

@@ -38,7 +38,7 @@ from ._batch_rows import OpenAIBatch, Prompts, Task, named_in, progress_text
 from ._errors import FAILED_ROWS, in_our_words
 from ._input import require_text, response_format
 from ._table_files import Row, as_text
-from .chat import parameter
+from .chat import parameters
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _RETRY = "--retry-failed"
@@ -61,7 +61,7 @@ venice-chat batch requests.jsonl results.jsonl
 @click.option("-s", "--system", metavar="TEXT", help="Instructions for the model; they may name columns, too.")
 @_options.schema
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of an answer; a budget reserves as many.")
-@click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
+@_options.param
 @click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="Most that all runs may cost together.")
 @click.option("--max-concurrency", type=click.IntRange(1), metavar="N", help="Requests at once.  [default: what limits allow]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N rows.")
@@ -120,7 +120,7 @@ def _task(given: Mapping[str, Any], answers: Any) -> Task:
     named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
     if taken := {"stream", "stream_cls", "e2ee", "custom_id"}.intersection(each.partition("=")[0] for each in given["params"]):
         raise click.UsageError(f"--param {min(taken)}: a batch takes no such parameter")
-    params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
+    params = parameters(given["params"], named)
     chat_body(model=params.get("model", "any"), messages="any", stream=False, params=params, extra=params.get("extra_body"))
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
     require_text("the prompt", "".join(templates.values()))
@@ -213,7 +213,6 @@ class _Table:
         self._spool.write(json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n")  # half a surrogate pair: ?
 
     def results(self) -> Iterator[Row]:
-        """The rows that have a result, in the order of the input."""
         for place, row in zip(self._places, self.rows(), strict=True):
             if place >= 0:
                 self._spool.seek(place)
@@ -266,7 +265,6 @@ class _Table:
             _output.note(f"try the failed rows again{paid} with: {again} {_RETRY}")
 
     def _write(self, came: int) -> None:
-        """Writes OUT, if it does not lose rows by that."""
         if self._source.stat().st_mtime_ns != self._version:
             raise click.ClickException(f"{self._source} was changed meanwhile; the same command reads it anew")
         self._check_target("was written by somebody else meanwhile")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -13,17 +14,16 @@ from .._core.privacy import Privacy, encryption_requested_in
 from . import _options, _output, _signals
 from ._ask import AskOptions, ask, best_printer
 from ._conversations import Conversation, opened, session_names
-from ._input import needs_of, part_of, prompt_from, require_text, response_format, with_parts
+from ._input import STDIN, needs_of, part_of, prompt_from, require_text, response_format, with_parts
 
 _NOT_BY_PARAM = {name: f"use --{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
 _NOT_BY_PARAM.update({"messages": "use the prompt and --system", "response_format": "use --schema"})
-_NOT_BY_PARAM.update(dict.fromkeys(("stream", "stream_cls"), "use --no-stream"))
-_NOT_BY_PARAM["self"] = "Venice has no such parameter"  # what Python itself gives the call
+_NOT_BY_PARAM.update(stream="use --no-stream", stream_cls="use --no-stream", self="Venice has no such parameter")
 _EXAMPLES = """\b
-venice-chat chat What is a lagoon?
+venice-chat chat "What is a lagoon?"
 venice-chat chat "Summarise in one sentence:" < article.txt
 venice-chat chat -a photo.jpg --schema "place: str, people: int" "Where is this?"
-venice-chat chat -c --web-search on --usage And today?
+venice-chat chat -c --web-search on --usage "And today?"
 """
 
 
@@ -32,7 +32,7 @@ venice-chat chat -c --web-search on --usage And today?
 @_options.model
 @_options.system
 @click.option(
-    "-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Image, PDF, audio, text; - is stdin."
+    "-a", "--attach", multiple=True, type=click.Path(), metavar="FILE|URL", help="Image, PDF, audio, text; '-': stdin."
 )
 @_options.schema
 @click.option("--temperature", type=click.FloatRange(0, 2), metavar="0..2", help="0 is focused, 2 is random.")
@@ -66,17 +66,19 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
     for name in ("system", "session"):
         require_text(f"--{name}", given[name] or "")
     text = prompt_from(prompt, given["attach"])
-    parts = [part_of(each) for each in given["attach"]]
+    sealed = floor == "e2ee" or encryption_requested_in(sent)
+    attached = dict.fromkeys("-" if each in STDIN else each for each in given["attach"])
+    parts = {each: part_of(each, sealed=sealed) for each in attached}
     schema = None if given["schema"] is None else response_format(given["schema"])
     if floor:
         _options.need_confidential()
     if given["model"] is None and "extra_headers" not in sent:  # headers may hold the proof of a wallet instead
         _options.need_key()
-    if text is None and (given["as_json"] or schema is not None):
-        raise click.UsageError("--json and --schema need a prompt")
-    conversation = opened(given, private=floor is not None or encryption_requested_in(sent))
+    if text is None and (given["as_json"] or schema is not None or sent.get("n", 1) != 1):
+        raise click.UsageError("--json, --schema and --param n=... need a prompt; in a conversation each answer is one")
+    conversation = opened(given, sealed=sealed)
     asked = next((each["asked"] for each in conversation.answers[::-1]), None)
-    needs = needs_of(parts) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {})
+    needs = needs_of(parts.values()) | ({"require_web_search": True} if given["web_search"] in {"auto", "on"} else {})
     shown = {name: given[name] for name in ("no_stream", "as_json", "usage", "reasoning")}
     options = AskOptions(asked if given["model"] is None else given["model"], sent, needs, schema, floor, **shown)
     _signals.handle(_signals.stop)
@@ -85,14 +87,13 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
 
         converse(connection, options, conversation, parts)
     else:
-        conversation.add("user", with_parts(text, parts))
+        conversation.add("user", with_parts(text, parts.values()), [*parts])
         _answer(connection, options, conversation)
 
 
 def _sent(given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of the request."""
     named = {name: given[name.replace("completion_", "")] for name in ("temperature", "max_completion_tokens", "seed")}
-    sent = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, given["params"]))
+    sent = parameters(given["params"], named)
     switches: Any = sent.get("venice_parameters") or {}
     if given["web_search"] is not None and isinstance(switches, dict):  # else the library says what is wrong with them
         sent["venice_parameters"] = {**switches, "enable_web_search": given["web_search"]}
@@ -116,17 +117,23 @@ def _answer(connection: _options.Connection, options: AskOptions, conversation: 
         vars(stopped)["partial"] = printer.response
         raise
     finally:  # after Ctrl-C, too: what came is kept
-        conversation.settle(printer.response, printer.asked)
+        conversation.settle(printer.response, printer.asked, stopped=isinstance(sys.exception(), KeyboardInterrupt))
 
 
-def parameter(given: str) -> tuple[str, Any]:
-    """The name and the value in `KEY=JSON`."""
-    name, equals, value = given.partition("=")
-    if not (name.isidentifier() and equals):
-        raise click.UsageError(f"--param {given!r} is not KEY=JSON, such as --param top_p=0.9")
-    if name in _NOT_BY_PARAM:
-        raise click.UsageError(f"--param {name}: {_NOT_BY_PARAM[name]}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        raise click.UsageError(f"--param {name}: {value!r} is not JSON; text is --param '{name}=\"...\"'") from None
+def parameters(given: Iterable[str], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of `--param`, with those that have an option of their own; a UsageError for one that is given twice."""
+    sent = {name: value for name, value in named.items() if value is not None}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not (name.isidentifier() and equals):
+            raise click.UsageError(f"--param {each!r} is not KEY=JSON, such as --param top_p=0.9")
+        if name in _NOT_BY_PARAM:
+            raise click.UsageError(f"--param {name}: {_NOT_BY_PARAM[name]}")
+        if name in sent:
+            option = f"--{name.replace('completion_', '').replace('_', '-')}" if name in named else "another one like it"
+            raise click.UsageError(f"--param {name}=... and {option} say the same thing; leave one of them out")
+        try:
+            sent[name] = json.loads(value)
+        except ValueError:
+            raise click.UsageError(f"--param {name}: {value!r} is not JSON; text is --param '{name}=\"...\"'") from None
+    return sent

@@ -26,8 +26,6 @@ from ._errors import in_our_words
 
 
 class Finding(NamedTuple):
-    """What was found about one thing; a problem comes with its remedy."""
-
     text: str
     remedy: str | None = None
 
@@ -52,7 +50,6 @@ async def doctor(connection: _options.Connection, as_json: bool) -> int:
 
 
 async def _examine(connection: _options.Connection) -> dict[str, Finding]:
-    """Everything there is to find, by name."""
     (where, tls), rivals = _address(connection), packages.rivals()
     key = await _key(connection, ask=not where.remedy)
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
@@ -70,7 +67,6 @@ async def _examine(connection: _options.Connection) -> dict[str, Finding]:
 
 
 def extras(lacking: dict[str, list[str]]) -> str:
-    """Which extras are complete."""
     lacks = "{0} without {1} (pip install '" + packages.DISTRIBUTION + "[{0}]')"
     told = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
     return "; ".join(told) or "unknown, because the package itself is not installed"
@@ -98,7 +94,6 @@ async def _key(connection: _options.Connection, *, ask: bool) -> Finding:
 
 
 def account_facts(told: Any) -> Iterable[str]:
-    """The tier, the balances and the limits of a key, as far as `/api_keys/rate_limits` tells them."""
     data = members(members(told).get("data"))
     if tier := members(data.get("apiTier")).get("id"):
         yield f"tier {tier}"
@@ -126,7 +121,6 @@ async def _encrypts(connection: _options.Connection) -> Finding:
 
 
 def _address(connection: _options.Connection) -> tuple[Finding, Finding]:
-    """Where Venice is, and how the way to it is encrypted."""
     given = connection.base_url is not None
     source = "--base-url" if given else BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
     try:

@@ -19,11 +19,7 @@ from .serve import until_stopped
 
 _LEAST = "The least for every chat; 'none' lets requests for e2ee-* models ask for less.  [default: e2ee for e2ee-* models]"
 _LEVEL = click.Choice(["quote", "hardware", "pinned"])
-_EXAMPLES = """\b
-venice-chat gateway
-venice-chat gateway --min-privacy e2ee
-venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
-"""
+_EXAMPLES = "\b\nvenice-chat gateway --min-privacy e2ee\nvenice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b"
 
 
 @click.command(epilog=_EXAMPLES)
@@ -44,7 +40,7 @@ venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 def gateway(connection: _options.Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
     """Serve an OpenAI-compatible API on this machine: verified end-to-end encryption, limits and budgets for any program.
 
-    Its address and a new token are printed on stdout. Ctrl-C, or SIGTERM, ends it once its answers are complete.
+    Its address, a new token and a line for shells are printed on stdout. Ctrl-C, or SIGTERM, ends it after its last answer.
     """
     if token and no_token:
         raise click.UsageError("--token and --no-token exclude each other")
@@ -78,6 +74,7 @@ async def _run(connection: _options.Connection, token: Any, **given: Any) -> Non
     async with client, served.serve(client, token=token, **options) as running:
         made = running.token if token is True else None
         words = f"Venice gateway on {running.url}" + (f"\ntoken: {made}" if made else "")
+        key = made or ("any" if token is None else '"$VENICE_GATEWAY_TOKEN"')
+        words += f"\nexport OPENAI_BASE_URL={running.url} OPENAI_API_KEY={key}"
         _output.line(json.dumps({"url": running.url, "token": made}) if given["as_json"] else words)
-        _output.aside(f"point programs at it:\n  export OPENAI_BASE_URL={running.url} OPENAI_API_KEY=<token>\n")
         await asyncio.Event().wait()

@@ -1,9 +1,10 @@
-"""`venice-chat models`: lists the catalogue, or prints the model that `chat` would take."""
+"""`venice-chat models`: lists the catalogue, or prints the model that `chat` would take; `venice-chat cost`: what it costs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from math import inf
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from ..resources.model_choice import CAPABILITIES, can, spec_of
 from ..resources.models import ModelType
 from ..types.api.models import ModelResponse, ModelSpec
 from . import _options, _output
+from ._input import prompt_from
 
 _COLUMNS = {"MODEL": "{id}", "CONTEXT": "{context}", "IN $/1M": "{input}", "OUT $/1M": "{output}", "PRIVACY": "{privacy}"}
 _COLUMNS.update({"NOTES": "{notes}", "CAPABILITIES": "{abilities}"})
@@ -45,14 +47,12 @@ async def models(connection: _options.Connection, /, words: Sequence[str], **wan
     """
     if not (wanted["max_price"] or 0) >= 0:  # NaN is neither
         raise click.UsageError(f"--max-price {wanted['max_price']} is not an amount of 0 or more US dollars")
-    if words in {("show",), ("list",)}:
-        raise click.UsageError("'models show' takes the id of a model; 'models' alone lists all")
     if wanted["cheapest"] and wanted["sort"] not in {None, "price"}:
         raise click.UsageError(f"--cheapest is --sort price, not --sort {wanted['sort']}")
     if wanted["resolve"] and (words or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))):
         raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
-    if words[:1] == ("show",) and len(words) > 2:
-        raise click.UsageError("'models show' takes the id of one model")
+    if words == ("list",) or (words[:1] == ("show",) and len(words) != 2):
+        raise click.UsageError("'models show' takes the id of a model; 'models' alone lists all")
     async with connection.client() as client, _options.finding(client, *words[1:2]):
         if wanted["resolve"]:
             wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
@@ -98,7 +98,6 @@ def _fits(model: ModelResponse, words: Sequence[str], wanted: Mapping[str, Any])
 
 
 def abilities(model: ModelResponse) -> list[str]:
-    """What a model can do, in the names of `--capability`."""
     return [name for name, flag in _FLAGS.items() if can(model, flag)]
 
 
@@ -126,3 +125,28 @@ def _prices(model: ModelResponse) -> list[float]:
 
 def _context(model: ModelResponse) -> int:
     return context if isinstance(context := spec_of(model).availableContextTokens, int) else 0
+
+
+@click.command(epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt")
+@click.argument("prompt", nargs=-1)
+@_options.model
+@click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
+@_options.json
+@_options.with_connection
+async def cost(
+    connection: _options.Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool
+) -> None:
+    """Estimate the cost of an answer, without sending the prompt, which is given as that of 'chat'. No key is needed."""
+    if (text := prompt_from(prompt)) is None:
+        raise click.UsageError("give the prompt as arguments or on stdin")
+    async with connection.client() as client, _options.finding(client, model or ""):
+        entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
+        ask = client.chat.completions.estimate_cost
+        estimate = await ask(model=str(entry.id), messages=text, expected_completion_tokens=expected)
+    shown = (
+        f"{estimate.model}: likely ${estimate.likely:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
+        f"by the words alone, without Venice's own system prompt: ${estimate.total_cost_usd:.6f}\n"
+        f"  prompt      {estimate.prompt_tokens:>8,} tokens  ${estimate.prompt_cost_usd:.6f}\n"
+        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  ${estimate.completion_cost_usd:.6f}"
+    )
+    _output.write_json(asdict(estimate)) if as_json else _output.line(shown)

@@ -52,8 +52,7 @@ def _attacks(_context: click.Context, _parameter: click.Parameter, begun: str) -
 def serve(host: str, port: int, allow_remote: bool, tee_fault: str | None, admin: bool, cors: bool, **given: Any) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
 
-    Its address is printed on stdout in one line, each request on stderr: time, path, model, status, tokens, milliseconds.
-    Ctrl-C ends it.
+    Its address is printed on stdout, each request in a line on stderr: time, path, model, status, tokens, ms. Ctrl-C ends it.
 
     With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
     give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
@@ -111,18 +110,20 @@ class _LoggingEmulator(Emulator):
     latency, as_json = 0.0, False
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The answer to a request; `now` is Unix time."""
         began = time.monotonic()
         answer = await super().respond(incoming, now=now)
         answer = replace(answer, delay=answer.delay + self.latency)
         if not isinstance(answer.body, tuple):
-            return replace(answer, body=self._logged(incoming, answer, began))
+            body = self._logged(incoming, answer, began)
+            await anext(body)  # what has begun is told of, also when the caller leaves before its first event
+            return replace(answer, body=body)
         self._tell(incoming, answer, [act for act in answer.body if isinstance(act, bytes)], began - answer.delay)
         return answer
 
     async def _logged(self, incoming: Incoming, answer: Answer, began: float) -> AsyncIterator[Act]:
         told = list[bytes]()
         try:
+            yield 0.0
             async for act in acts_of(answer.body):
                 if isinstance(act, bytes) and b"total_tokens" in act:
                     told = [act]

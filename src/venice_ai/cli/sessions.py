@@ -28,11 +28,12 @@ def sessions() -> None:
 
 
 @sessions.command("list")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the last N that were used.")
 @_options.json
-def list_(as_json: bool) -> None:
+def list_(limit: int | None, as_json: bool) -> None:
     """List the sessions, the last one that was used first. COST counts what was taken back, too; '?' is what nobody told."""
     with closing(SessionStore()) as store:
-        found = store.sessions()
+        found = store.sessions()[:limit]
     for each in () if as_json else found:
         each |= {"time": _time(each["used"]), "cost": f"${each['cost_usd']:.4f}{' + ?' * bool(each['without_cost'])}"}
     _output.table(found, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept")
@@ -90,9 +91,8 @@ def spend(days: int, as_json: bool) -> None:
     with closing(SessionStore()) as store:
         found = store.spent((datetime.now().astimezone() - timedelta(days - 1)).date().isoformat())
     sums = {name: sum(row[name] for row in found) for name in ("answers", "tokens", "cost_usd", "without_cost")}
-    rows = (
-        {"total_usd": round(sums["cost_usd"], 9), "rows": found} if as_json else [*found, {"day": "total", "model": "", **sums}]
-    )
+    told = {"total_usd": round(sums["cost_usd"], 9), "rows": found}
+    rows = told if as_json else [*found, {"day": "total", "model": "", **sums}]
     columns = {"DAY": "{day}", "MODEL": "{model}", "ANSWERS": "{answers:,}", "TOKENS": "{tokens:,}", "COST": "${cost_usd:.6f}"}
     _output.table(rows, columns, ("TOKENS", "ANSWERS"), as_json=as_json)
     if sums["without_cost"] and not as_json:
@@ -100,13 +100,15 @@ def spend(days: int, as_json: bool) -> None:
 
 
 def markdown(record: dict[str, Any]) -> str:
-    """A message as a section of a Markdown document."""
     told = [record["message"]["role"], _time(record["at"])]
     if asked := record.get("asked"):
         model, cost, level, end = (record[name] for name in ("model", "cost_usd", "level", "finish_reason"))
         told += [asked if model in {None, asked} else f"{model} (asked: {asked})", "" if cost is None else f"${cost:.6f}"]
         told += [level and f"enclave verified: {level}", "" if end == "stop" else f"ended: {end or 'broke off'}"]
-    return "## {}\n\n{}\n".format(", ".join(filter(None, told)), "\n\n".join(_parts(record["message"])))
+    parts = [*_parts(record["message"]), *(f"[attached: {name}]" for name in record.get("attached", ()))]
+    for number, other in enumerate(record.get("others", ()), 2):
+        parts += [f"### answer {number}", *_parts(other)]
+    return "## {}\n\n{}\n".format(", ".join(filter(None, told)), "\n\n".join(parts))
 
 
 def _parts(message: dict[str, Any]) -> Iterable[str]:
@@ -114,8 +116,6 @@ def _parts(message: dict[str, Any]) -> Iterable[str]:
         yield "\n".join(f"> {line}" for line in str(reasoning).splitlines())
     if text := content_text(message.get("content")):
         yield text
-    parts = message["content"] if isinstance(message.get("content"), list) else ()
-    yield from (f"[{each.get('type')}]" for each in parts if each.get("type") != "text")
     for call in message.get("tool_calls") or ():
         yield f"tool call: {call['function']['name']}({call['function']['arguments']})"
 

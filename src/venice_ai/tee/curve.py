@@ -75,7 +75,7 @@ class CoincurveKey(InMemory):
         part = secrets.randbelow(ORDER - 1) + 1
         rest = (int.from_bytes(self._secret, "big") - part) % ORDER  # 0, which raises, is as likely as guessing the key
         shared = other.multiply(part.to_bytes(32, "big")).combine([other.multiply(rest.to_bytes(32, "big"))])
-        return bytes(shared.format(compressed=False)[1:33])
+        return bytes(shared.format()[1:])
 
 
 PrivateKey: TypeAlias = OpenSslKey | CoincurveKey

@@ -90,6 +90,4 @@ def identity(verifier: QuoteVerifier | None) -> tuple[int, ...]:
 
 
 def _both(one: QuoteVerifier | None, other: QuoteVerifier | None) -> QuoteVerifier | None:
-    if one is None or other is None or one is other:
-        return one or other
-    return _All((*_each(one), *_each(other)))
+    return one or other if one is None or other is None or one is other else _All((*_each(one), *_each(other)))

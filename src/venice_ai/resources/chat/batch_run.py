@@ -148,7 +148,9 @@ class Batch(CallGate):
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Counts an attempt; what is no chat is counted nowhere."""
-        if self._lost_at < inf and attempt.failure is not None:
+        if self._lost_at < inf and (failure := attempt.failure) is not None:
+            if self._now() + _LOST_PAUSE_SECONDS >= (inf if attempt.due is None else attempt.due):
+                raise failure
             await self._client.caller.clock.sleep(_LOST_PAUSE_SECONDS)
         if self._stopped:
             raise asyncio.CancelledError

@@ -323,7 +323,7 @@ def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions
         return True
     if client.min_privacy == "e2ee":
         refuse_below(client.min_privacy, None)
-    if body["model"].startswith(PREFIX):
+    if body["model"].startswith(PREFIX) and client.min_privacy is None:  # else an enclave is what was asked for
         warn(
             f"the prompt leaves in clear: this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; "
             "pass e2ee=True"
