@@ -64,7 +64,6 @@ NEAREST: dict[str, str] = {
     "_limits/budget.py": "rules/test_budget.py client/test_budget.py",
     "_limits/failure_budget.py": "rules/test_failure_budget.py rules/test_retry_budget.py client/test_limits.py",
     "_limits/rate_limiter.py": "rules/test_rate_limiter.py rules/test_circuit_breaker.py client/test_limits.py",
-    "_limits/upper_bound.py": "rules/test_budget.py client/test_budget.py",
     "_limits/window.py": "rules/test_rate_limiter.py rules/test_failure_budget.py rules/test_circuit_breaker.py",
     "_structured/columns.py": "cli/test_batch_rows.py client/test_ray_mapper.py cli/test_batch.py",
     "_structured/growing_object.py": "client/test_stream_parse.py",
@@ -101,7 +100,7 @@ NEAREST: dict[str, str] = {
         "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
         "tee/test_session.py tee/test_e2ee_calls.py"
     ),
-    "costs.py": "rules/test_costs.py",
+    "costs.py": "rules/test_costs.py rules/test_budget.py client/test_budget.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
@@ -149,7 +148,6 @@ ACTING = {
     "_core/shared_file.py",
     "_limits/limiter.py",
     "_limits/rate_share.py",
-    "_limits/snapshot.py",
     "_limits/waiter.py",
     "tee/extra.py",
     "tee/guard.py",

@@ -20,7 +20,6 @@ _NAMES = {
     "_core.settings": "Timeout",
     "_limits.budget": "Budget Spending",
     "_limits.rate_share": "RateShare",
-    "_limits.snapshot": "LimitsSnapshot ModelLimits WaitNotice",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
@@ -59,6 +58,7 @@ _NAMES = {
     ),
     "types.api.params": "ChatParams",
     "types.api.streaming": "ChatCompletionChunk ChunkModelFactory",
+    "types.limits": "LimitsSnapshot ModelLimits WaitNotice",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from ._core.settings import Timeout as Timeout
     from ._limits.budget import Budget as Budget, Spending as Spending
     from ._limits.rate_share import RateShare as RateShare
-    from ._limits.snapshot import LimitsSnapshot as LimitsSnapshot, ModelLimits as ModelLimits, WaitNotice as WaitNotice
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream, SyncStream as SyncStream, SyncToolStream as SyncToolStream
@@ -107,6 +106,7 @@ if TYPE_CHECKING:
     )
     from .types.api.params import ChatParams as ChatParams
     from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk, ChunkModelFactory as ChunkModelFactory
+    from .types.limits import LimitsSnapshot as LimitsSnapshot, ModelLimits as ModelLimits, WaitNotice as WaitNotice
     # isort: on
     # fmt: on
 

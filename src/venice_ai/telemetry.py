@@ -132,7 +132,6 @@ class Telemetry:
                 headers["tracestate"] = state.to_header()
 
     def _common_told(self, base_url: str, model: str) -> dict[str, Any]:
-        """What spans and metrics tell of every chat with a model of a server."""
         server = urlsplit(base_url)
         told = {"server.address": server.hostname, "server.port": server.port or (443 if server.scheme == "https" else 80)}
         told |= {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "venice", "gen_ai.request.model": model}
@@ -165,7 +164,6 @@ class OpenSpan:
         return found
 
     def attempted(self, told: Mapping[str, Any]) -> None:
-        """An attempt is over."""
         self.span.add_event("venice.attempt", told)
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:

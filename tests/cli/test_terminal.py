@@ -512,7 +512,7 @@ def test_reasoning_that_goes_on_after_text_is_shown_without_codes(emulator: Emul
         return {"choices": [{"index": 0, "delta": delta}]}
 
     chunks = [chunk(reasoning_content="Hm."), chunk(content="One. "), chunk(reasoning_content="Or two?"), chunk(content="Two.")]
-    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    last: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     emulator.script(events(*chunks, last))
     with at_terminal("chat", "--reasoning", "hi") as terminal:
         shown = screen_of("".join(_raw(terminal)))
@@ -565,6 +565,24 @@ def test_tables_fit(emulator: Emulator, size: tuple[int, int], arguments: list[s
         lines = _all(terminal)
     assert len(lines) > 1
     assert max(map(len, lines)) <= size[1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        pytest.param(100, "NAME LAST USED MESSAGES MODEL COST FIRST WORDS", id="100"),
+        pytest.param(80, "NAME LAST USED MODEL COST FIRST WORDS", id="80"),
+        pytest.param(40, "NAME FIRST WORDS", id="40"),
+    ],
+)
+def test_sessions_are_told_apart_where_it_is_narrow(emulator: Emulator, columns: int, headings: str) -> None:
+    emulator.always(echo())
+    run_forked("chat", "word " * 60)
+    with at_terminal("sessions", "list", size=(50, columns)) as terminal:
+        first, second, *_ = _all(terminal)
+    assert " ".join(first.split()) == headings
+    assert "word wo" in second
+    assert len(second) <= columns
 
 
 def _all(terminal: Terminal) -> list[str]:

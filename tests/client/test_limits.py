@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sqlite3
@@ -142,6 +143,56 @@ class _Noted:
 
     async def aclose(self) -> None:
         await self.inner.aclose()
+
+
+class _Hung:
+    """Answers nothing for a time, and then as the transport below does."""
+
+    def __init__(self, inner: Any, clock: Any, until: float) -> None:
+        self.inner, self.clock, self.until = inner, clock, until
+
+    async def send(self, request: Any) -> Any:
+        if self.clock.now() < self.until:
+            await self.clock.sleep(10)
+            raise APITimeoutError("no reply", clock="idle")
+        return await self.inner.send(request)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+@pytest.mark.parametrize("until", [15.0, 33.3, 70.0])
+def test_callers_of_a_server_that_hung_are_answered_within_five_seconds_of_its_recovery(until: float) -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        client = client_of(emulator, transport=_Hung(emulator.transport(), emulator.clock, until))
+        began = emulator.clock.now()
+
+        async def caller(number: int) -> float:
+            while True:
+                with contextlib.suppress(APITimeoutError):
+                    await ask(client, number)
+                    return float(emulator.clock.now() - began)
+
+        ends = await asyncio.gather(*map(caller, range(30)))
+        assert min(ends) < until + 5
+        assert sorted(ends)[10] < until + 6, "the others follow, but for those whose requests still hang"
+
+    run(scenario())
+
+
+def test_a_refusal_that_names_a_second_holds_a_batch_for_no_longer() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        emulator.script(*[text("fine")] * 30, error(429, "Rate limit exceeded", headers={"retry-after": "1"}))
+        began = emulator.clock.now()
+        assert await asked(client, 200, 10) == []
+        assert emulator.clock.now() - began < 5
+
+    run(scenario())
 
 
 def test_a_body_that_was_refused_three_times_is_not_sent_again_for_thirty_seconds() -> None:

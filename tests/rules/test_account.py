@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from operator import length_hint
@@ -15,6 +16,7 @@ from venice_ai._core.ports import drive
 from venice_ai._core.settings import Timeout
 from venice_ai._limits.account import Account, Bucket
 from venice_ai._limits.limiter import Limiter
+from venice_ai._limits.waiter import QueuedCall
 from venice_ai.exceptions import APIConnectionError, APIError, RateLimitError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
 from venice_ai.types.api.chat import ChatUsage
@@ -39,9 +41,9 @@ def limiter_of(clock: SystemClock | None = None) -> Limiter:
     return Limiter("http://x", clock or Clock(), server=object())
 
 
-def attempt(body: bytes = b"{}") -> Attempt:
-    """An attempt that waits for nothing."""
-    request = Request("POST", "http://x", headers={"Authorization": "Bearer k"}, body=body, timeout=Timeout(queue=1e-9))
+def attempt(body: bytes = b"{}", queue: float = 1e-9) -> Attempt:
+    """An attempt that by default waits for nothing."""
+    request = Request("POST", "http://x", headers={"Authorization": "Bearer k"}, body=body, timeout=Timeout(queue=queue))
     request.chat = ChatSize("m", 1, None, 1)
     return Attempt(request, 1, 0.0, None, None)
 
@@ -79,7 +81,7 @@ def warm(limiter: Limiter, **remaining: int) -> None:
 
 def all_over(account: Account) -> bool:
     """Whether nothing is counted as under way, once blocks have ended."""
-    account.ask(None, account.snapshot)
+    account.snapshot()
     rates = [bucket.rate for bucket in account.buckets.values()]
     left = [(rate.open, rate.requests.flying, rate.tokens.held) for rate in rates]
     return account.failures.flying == 0 and all(each == (0, 0, 0) for each in left)
@@ -99,7 +101,7 @@ def test_far_from_limits_a_call_needs_no_lock_and_its_end_waits_for_none() -> No
 
 def test_near_a_limit_each_request_is_decided_alone() -> None:
     limiter = limiter_of()
-    for left in range(509, 499, -1):
+    for left in range(504, 494, -1):
         good(entered(limiter), requests=left)
 
     assert not seats(limiter)
@@ -124,13 +126,13 @@ def test_requests_of_a_block_whose_replies_were_not_read_are_not_taken_to_remain
         bucket_of(limiter).end_block()
     late = entered(limiter)  # the server counts it before those of its block, and 899 remain
     assert seats(limiter) >= 4
-    for _ in range(4):
-        good(entered(limiter))
+    for left in (898, 897, 896, 895):
+        good(entered(limiter), None, requests=left)
     good(late, None, requests=899)
 
     remaining = limiter.snapshot(attempt().request).models[0].limits.remaining_requests
     assert remaining is not None
-    assert remaining <= 896
+    assert remaining <= 895
 
 
 def test_a_block_is_over_after_a_moment() -> None:
@@ -171,14 +173,14 @@ def test_an_answer_counts_with_the_tokens_that_it_used_and_without_usage_with_th
     if not block:
         bucket.end_block()
     assert bool(seats(limiter)) is block
-    bucket.account.ask(None, bucket.account.snapshot)
+    bucket.account.snapshot()
     before = bucket.rate.tokens.used.total
 
     granted = entered(limiter)
     reserved = granted._flight.tokens
     good(granted, None if total is None else ChatUsage(prompt_tokens=total - 1, completion_tokens=1, total_tokens=total))
 
-    bucket.account.ask(None, bucket.account.snapshot)
+    bucket.account.snapshot()
     assert bucket.rate.tokens.used.total - before == (total or reserved) > 1
 
 
@@ -252,7 +254,7 @@ def test_threads_that_call_at_once_leave_nothing_reserved() -> None:
 
     def calls() -> None:
         for _ in range(1000):
-            good(drive(limiter.enter(attempt())))
+            good(drive(limiter.enter(attempt(queue=60.0))))
 
     threads = [threading.Thread(target=calls) for _ in range(4)]
     for thread in threads:
@@ -262,3 +264,36 @@ def test_threads_that_call_at_once_leave_nothing_reserved() -> None:
 
     assert all_over(account)
     assert account.failures.successes.total == 4010
+
+
+def queued_calls() -> int:
+    gc.collect()
+    return sum(isinstance(each, QueuedCall) for each in gc.get_objects())
+
+
+def test_nothing_of_a_call_is_kept_once_it_is_over() -> None:
+    limiter, before = limiter_of(), queued_calls()
+    for number in range(20):
+        good(entered(limiter, b"x" * number), requests=100 - number)
+    assert not seats(limiter), "each of them was decided alone"
+
+    assert queued_calls() == before
+    assert not bucket_of(limiter).good
+    assert not bucket_of(limiter).ended
+
+
+def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_has_looked() -> None:
+    limiter = limiter_of(type("Blocking", (SystemClock,), {"blocks": True})())
+    account = bucket_of(limiter).account
+    passes = list[Any]()
+    caller = threading.Thread(target=lambda: passes.append(drive(limiter.enter(attempt(queue=10.0)))))
+
+    def look() -> None:
+        caller.start()
+        time.sleep(0.1)
+        assert not passes
+
+    account.look(look)
+    caller.join(timeout=5.0)
+
+    assert len(passes) == 1

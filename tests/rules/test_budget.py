@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from venice_ai import Budget, BudgetExceededError, InvalidArgumentError, VeniceError
 from venice_ai._core.shared_file import SharedFile
 from venice_ai._limits.budget import Reservation
-from venice_ai._limits.upper_bound import NANO, nano_usd
+from venice_ai.costs import NANO, nano_usd
 from venice_ai.types.api.models import ModelResponse
 
 from .spending import NOON, answered, chat, costing, model, reserved, used

@@ -74,7 +74,7 @@ def test_a_probe_that_succeeds_closes_it() -> None:
     assert [allow(limiter, 1.5) for _ in range(100)] == [None] * 100
 
 
-def test_each_failed_probe_doubles_the_pause_up_to_four_seconds() -> None:
+def test_each_failed_probe_doubles_the_pause_up_to_two_and_a_half_seconds() -> None:
     limiter, now, pauses = opened(), 0.0, list[float]()
     for _ in range(5):
         wait = allow(limiter, now)
@@ -85,7 +85,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_four_seconds() -> None:
         assert allow(limiter, now) is None
         ended(limiter, now, failed=True)
 
-    assert pauses == [1.0, 2.0, 4.0, 4.0, 4.0]
+    assert pauses == [1.0, 2.0, 2.5, 2.5, 2.5]
 
 
 def test_a_cancelled_probe_makes_way_for_the_next() -> None:
@@ -103,30 +103,30 @@ def test_a_probe_that_is_never_heard_of_does_not_hold_the_others_for_ever() -> N
     assert allow(limiter, 3.0) is None
 
 
+@pytest.mark.parametrize("callers", [4, 30])
 @pytest.mark.parametrize("timeout", [3.0, 6.0, 10.0])
 @pytest.mark.parametrize("recovers_at", [9.0, 20.5, 47.0, 81.3])
-def test_a_server_that_hung_is_noticed_within_five_seconds_and_met_by_no_more_than_20_failures(
-    recovers_at: float, timeout: float
+def test_a_server_that_hung_is_noticed_within_five_seconds_and_met_by_few_requests(
+    recovers_at: float, timeout: float, callers: int
 ) -> None:
     limiter, budget, now = RateLimiter(), FailureBudget(), 0.0
-    hanging, failed, free = list[Flight](), list[float](), 4
+    hanging, sent, free = list[Flight](), list[float](), callers
     while now < recovers_at or budget.wait(now) or limiter.wait(now, 0):
         now += 0.1
         for flight in [each for each in hanging if each.sent + timeout <= now]:
             hanging.remove(flight)
             budget.flying -= 1
-            budget.failures.add(now)
             limiter.replied(flight, now, 0, RateLimits(), None)
             limiter.settled(now, 0, 0)
-            failed.append(now)
             free += 1
         while now < recovers_at and free and not budget.wait(now) and not limiter.wait(now, 0):
             hanging.append(limiter.reserve(now, 0))
+            sent.append(now)
             budget.flying += 1
             free -= 1
 
     assert now - recovers_at < 5.0
-    assert max((sum(1 for other in failed if at <= other < at + 30) for at in failed), default=0) <= 20
+    assert max(sum(1 for other in sent if at <= other < at + 30) for at in sent) <= 20 + 15
 
 
 def test_late_failures_of_requests_sent_before_do_not_prolong_the_pause() -> None:

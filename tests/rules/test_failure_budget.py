@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from venice_ai._limits.failure_budget import FailureBudget, Refusals, Wait
 from venice_ai._limits.window import Window
+from venice_ai.exceptions import APIError
 from venice_ai.types.rate_limits import RateLimits
 
 
@@ -138,31 +139,47 @@ def test_once_something_failed_no_requests_are_reserved_in_blocks() -> None:
     assert budget.spare(2.0) == 0
 
 
-def test_a_body_that_was_refused_three_times_is_not_sent_again_for_30_seconds() -> None:
-    refusals = Refusals()
-    errors = [ValueError(str(number)) for number in range(3)]
-    for number, error in enumerate(errors):
-        assert refusals.last(b"digest", number) is None
-        refusals.add(b"digest", number, error)
+def refused(status: int = 400, text: str = "no") -> APIError:
+    return APIError(text, status_code=status)
 
-    assert refusals.last(b"digest", 5.0) is errors[-1]
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_body_that_was_refused_three_times_is_not_sent_again_for_30_seconds(status: int) -> None:
+    refusals = Refusals()
+    for number in range(3):
+        assert refusals.last(b"digest", number) is None
+        refusals.add(b"digest", number, refused(status, str(number)))
+
+    found = refusals.last(b"digest", 5.0)
+    assert found is not None
+    assert (str(found), found.replayed) == (str(refused(status, "2")), True)
     assert refusals.last(b"another", 5.0) is None
-    assert refusals.last(b"digest", 31.0) is None
+    assert refusals.last(b"digest", 29.9)
+    assert refusals.last(b"digest", 30.0) is None
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 409, 429, 500])
+def test_refusals_that_are_not_of_the_body_do_not_count(status: int) -> None:
+    refusals = Refusals()
+    for number in range(3):
+        refusals.add(b"digest", number, refused(status))
+
+    assert refusals.last(b"digest", 3.0) is None
 
 
 def test_the_latest_three_refusals_count_though_earlier_ones_are_long_ago() -> None:
-    refusals, error = Refusals(), ValueError()
+    refusals = Refusals()
     for now in (0.0, 20.0, 31.0, 40.0):
-        refusals.add(b"digest", now, error)
+        refusals.add(b"digest", now, refused())
 
-    assert refusals.last(b"digest", 41.0) is error
+    assert refusals.last(b"digest", 41.0)
 
 
 @pytest.mark.parametrize("bodies", [10_000])
 def test_refusals_are_forgotten(bodies: int) -> None:
-    refusals = Refusals()
+    refusals, error = Refusals(), refused()
     for number in range(bodies):
-        refusals.add(number, number * 1.0, ValueError())
+        refusals.add(number, number * 1.0, error)
 
     assert len(refusals.bodies) <= 31
 

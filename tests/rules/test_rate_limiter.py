@@ -54,12 +54,14 @@ def test_what_remains_may_be_sent_and_no_more() -> None:
     assert wait(limiter, 1.0).why == "requests a minute"
 
 
-def test_headers_that_leave_more_than_the_limit_are_soon_not_believed() -> None:
+def test_headers_that_leave_more_than_the_limit_are_not_believed_and_the_own_requests_are_counted() -> None:
     limiter = RateLimiter()
     for flight in sent(limiter, 0.0, 4):
         replied(limiter, flight, 1.0, 200, said(999, limit=10))
 
-    assert len(sent(limiter, 1.0)) == 6
+    assert sum(len(sent(limiter, 1.0 + second)) for second in range(59)) == 6
+    assert wait(limiter, 59.9).why == "requests a minute"
+    assert sent(limiter, 60.8), "the first ones are past"
 
 
 def test_requests_in_flight_when_a_reply_comes_are_taken_from_what_it_leaves() -> None:
@@ -223,6 +225,48 @@ def test_the_time_that_a_refusal_names_is_obeyed_and_few_requests_teach_no_limit
     assert not limiter.snapshot(4.2).learned
 
 
+def refused_after_30(limiter: RateLimiter, retry_after: float | None) -> None:
+    """30 requests are accepted and one is refused, by headers that say nothing of limits."""
+    for number, flight in enumerate(sent(limiter, 0.0, 31)):
+        replied(limiter, flight, 0.5, 200 if number < 30 else 429, NOTHING, None if number < 30 else retry_after)
+        limiter.settled(0.5, flight.tokens, 0)
+
+
+def test_a_refusal_that_names_a_time_holds_nobody_longer_whatever_it_taught() -> None:
+    limiter = RateLimiter()
+    refused_after_30(limiter, 1.0)
+    assert wait(limiter, 0.5).until == 1.5
+
+    now, waited, gone = 1.5, 0.0, 0
+    while gone < 100:
+        if limiter.wait(now, 0) is None:
+            flight = limiter.reserve(now, 0)
+            now, waited, gone = now + 0.01, 0.0, gone + 1
+            replied(limiter, flight, now, 200, NOTHING)
+            limiter.settled(now, 0, 0)
+        else:
+            now, waited = now + 0.01, waited + 0.01
+        assert waited <= 1.0
+
+
+def test_a_named_time_whose_end_is_refused_again_does_not_count_against_what_was_learnt() -> None:
+    limiter = RateLimiter()
+    refused_after_30(limiter, 1.0)
+    (alone,) = sent(limiter, 1.5, 5)
+    replied(limiter, alone, 1.6, 429, NOTHING, 1.0)
+    limiter.settled(1.6, 0, 0)
+
+    assert limiter.snapshot(1.6).limit_requests == 30
+    assert wait(limiter, 2.6) == Wait(60.75, "requests a minute")
+
+
+def test_a_refusal_that_names_no_time_teaches_a_limit_that_is_kept_to_for_a_minute() -> None:
+    limiter = RateLimiter()
+    refused_after_30(limiter, None)
+
+    assert wait(limiter, 1.5) == Wait(60.75, "requests a minute")
+
+
 def test_a_small_limit_is_learnt_from_a_second_refusal_in_a_row() -> None:
     limiter, now = RateLimiter(), 0.0
     for accepted in (True, True, False, False, False):
@@ -232,6 +276,169 @@ def test_a_small_limit_is_learnt_from_a_second_refusal_in_a_row() -> None:
         now = limiter.paused_until if not accepted else now
 
     assert limiter.snapshot(now).limit_requests == 2
+
+
+@pytest.mark.parametrize(("accepted", "learned"), [(9, False), (10, True)])
+def test_a_refusal_teaches_a_limit_from_ten_accepted_requests_on(accepted: int, learned: bool) -> None:
+    limiter = RateLimiter()
+    for number, flight in enumerate(sent(limiter, 0.0, accepted + 1)):
+        replied(limiter, flight, 1.0, 200 if number < accepted else 429, NOTHING)
+
+    assert limiter.snapshot(1.0).learned is learned
+
+
+def learnt(limit: int, named: int | None = None) -> RateLimiter:
+    """A limiter that has learnt a limit a second after so many requests were sent, all of which have ended."""
+    limiter = RateLimiter()
+    says = RateLimits(limit_requests=named, remaining_requests=named)
+    for number, flight in enumerate(sent(limiter, 0.0, limit + 1)):
+        replied(limiter, flight, 1.0, 200 if number < limit else 429, says)
+        limiter.settled(1.0, 0, 0)
+    return limiter
+
+
+def test_a_learnt_limit_is_a_tenth_less_after_a_further_refusal_of_what_was_sent_since() -> None:
+    limiter = learnt(100)
+    for expected in (90.0, 81.0):
+        now = limiter.paused_until + 61.0
+        limiter.requests.grown_at = now  # it has not grown meanwhile
+        flights = [limiter.reserve(now, 0) for _ in range(101)]
+        for flight in flights[:100]:
+            replied(limiter, flight, now + 0.1, 200, NOTHING)
+        replied(limiter, flights[100], now + 0.2, 429, NOTHING)
+        for _ in flights:
+            limiter.settled(now + 0.2, 0, 0)
+        assert limiter.snapshot(now + 0.2).limit_requests == pytest.approx(expected)
+
+
+def test_a_learnt_limit_grows_each_minute_without_a_refusal_and_never_above_the_one_that_is_named() -> None:
+    limiter, named = learnt(100), learnt(100, named=105)
+    assert limiter.snapshot(60.9).limit_requests == 100
+    assert limiter.snapshot(61.0).limit_requests == pytest.approx(116.0)
+    assert limiter.snapshot(120.9).limit_requests == pytest.approx(116.0)
+    assert limiter.snapshot(121.0).limit_requests == pytest.approx(134.4)
+    assert named.snapshot(61.0).limit_requests == 105
+
+
+def test_a_learnt_limit_is_used_up_no_faster_than_one_and_a_half_times_its_rate() -> None:
+    limiter = learnt(60)
+    (alone,) = sent(limiter, 70.0, 5)
+    replied(limiter, alone, 70.1, 200, NOTHING)
+
+    times = [70.1 + step / 100 for step in range(1500) if sent(limiter, 70.1 + step / 100, 1)]
+    rate = sum(1 for time in times if time >= 75.1) / 10
+    assert rate == pytest.approx(1.5 * 70 / 60, abs=0.11), "the limit of 60 has grown to 70"
+    assert sum(1 for time in times if time < 71.1) <= 1 + 2 * 1.5 * 70 / 60, "after a pause those of a second go at once"
+
+
+def test_headers_that_leave_less_than_the_own_requests_explain_are_put_to_the_test_after_two_seconds() -> None:
+    limiter = RateLimiter()
+    (flight,) = sent(limiter, 0.0, 1)
+    replied(limiter, flight, 0.1, 200, said(0, limit=100))
+    limiter.settled(0.1, 0, 0)
+    assert sent(limiter, 1.9) == []
+
+    (test,) = sent(limiter, 2.0)
+    replied(limiter, test, 2.1, 200, said(0, limit=100))
+    limiter.settled(2.1, 0, 0)
+    assert limiter.snapshot(2.1).learned, "it was accepted, though nothing was left"
+    assert sent(limiter, 4.0)
+
+
+def test_the_wait_for_the_test_of_what_headers_say_is_told() -> None:
+    limiter = RateLimiter()
+    (flight,) = sent(limiter, 0.0, 1)
+    replied(limiter, flight, 0.1, 200, said(0, limit=100))
+    limiter.settled(0.1, 0, 0)
+
+    assert wait(limiter, 0.5) == Wait(2.0, "requests a minute")
+
+
+def test_headers_that_leave_the_whole_limit_are_believed() -> None:
+    limiter = RateLimiter()
+    (flight,) = sent(limiter, 0.0, 1)
+    replied(limiter, flight, 0.1, 200, said(10, limit=10))
+
+    assert not limiter.snapshot(0.1).learned
+
+
+def test_a_limit_of_which_nothing_but_its_size_is_known_is_counted_by_own_requests() -> None:
+    limiter = RateLimiter()
+    limiter.requests.named_limit(3)
+    assert len(sent(limiter, 0.0)) == 3
+
+    assert wait(limiter, 0.5) == Wait(60.75, "requests a minute")
+
+
+def test_a_reply_from_before_a_reset_says_nothing_of_what_remains_after_it() -> None:
+    limiter = RateLimiter()
+    late, *flights = sent(limiter, 0.0, 10)
+    for flight in flights:
+        replied(limiter, flight, 1.0, 200, said(0, reset=20.0))
+        limiter.settled(1.0, 0, 0)
+    limiter.requests.flying -= 1  # so that nothing is thought to have taken what came back
+    (first,) = sent(limiter, 21.6, 1)
+    replied(limiter, first, 21.7, 200, said(9))
+    limiter.replied(late, 21.8, 200, said(0, reset=60.0), None)
+
+    assert len(sent(limiter, 21.8)) == 9
+
+
+@pytest.mark.parametrize("resets", [(20.0, 40.0), (40.0, 20.0)])
+def test_of_the_resets_that_replies_name_the_earliest_is_waited_for(resets: tuple[float, float]) -> None:
+    limiter = RateLimiter()
+    for flight, reset in zip(sent(limiter, 0.0, 2), resets, strict=True):
+        replied(limiter, flight, 0.1, 200, said(0, limit=2, reset=reset))
+        limiter.settled(0.1, 0, 0)
+
+    assert wait(limiter, 0.5).until == pytest.approx(20.6)
+
+
+def test_a_block_of_requests_is_as_small_as_the_tokens_that_remain_for_them_want() -> None:
+    limiter = RateLimiter()
+    limiter.tokens.named_limit(10_000)
+
+    assert limiter.spare(0.0, 100) == 10_000 / 100 / 8
+    flight = limiter.reserve(0.0, 100, 4)
+    assert flight == Flight(0.0, 100, 1.0, 100.0), "the counts with the first of them"
+
+
+def test_headers_whose_test_is_refused_are_right_and_not_put_to_the_test_again() -> None:
+    limiter = RateLimiter()
+    (flight,) = sent(limiter, 0.0, 1)
+    replied(limiter, flight, 0.1, 200, said(0, limit=100))
+    limiter.settled(0.1, 0, 0)
+    (test,) = sent(limiter, 2.0)
+    replied(limiter, test, 2.1, 429, said(0, limit=100), 1.0)
+    limiter.settled(2.1, 0, 0)
+
+    assert not limiter.snapshot(2.1).learned
+    assert sum(len(sent(limiter, 3.2 + second)) for second in range(50)) == 1, "the one that goes alone after the refusal"
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(10, 12.0), (100, 5.0)])
+def test_a_request_that_finds_out_about_a_reset_is_followed_by_another_one_if_it_is_not_heard_of(
+    limit: int, seconds: float
+) -> None:
+    limiter = RateLimiter()
+    for number, flight in enumerate(sent(limiter, 0.0, limit)):
+        replied(limiter, flight, 0.1, 200, said(limit - number - 1, limit=limit, reset=20.0))
+        limiter.settled(0.1, 0, 0)
+    (lost,) = sent(limiter, 20.6)
+    limiter.requests.flying -= 1  # it has a reply that says nothing
+    limiter.settled(20.7, lost.tokens, 0)
+
+    assert sent(limiter, 20.6 + seconds - 0.1) == []
+    assert len(sent(limiter, 20.6 + seconds)) == 1
+
+
+@pytest.mark.parametrize(("remaining", "block"), [(50, 0.0), (51, 51 / 8), (100, 12.5)])
+def test_blocks_are_an_eighth_of_what_remains_while_that_is_more_than_half_of_the_limit(remaining: int, block: float) -> None:
+    limiter = RateLimiter()
+    (first,) = sent(limiter, 0.0, 1)
+    replied(limiter, first, 0.5, 200, said(remaining, limit=101))
+
+    assert limiter.spare(1.0, 1) == block
 
 
 def test_what_was_learnt_is_forgotten_when_the_policy_changes() -> None:

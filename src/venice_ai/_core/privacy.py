@@ -6,6 +6,7 @@ which passes messages on, can read them. None: nothing is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
@@ -15,6 +16,12 @@ Privacy: TypeAlias = Literal["tee", "e2ee"]
 PREFIX: Final = "e2ee-"  # what the ids of models with end-to-end encryption begin with
 
 _FROM_LESS_TO_MORE: Final = (None, *get_args(Privacy))
+_SWITCH = re.compile(r"[A-Za-z0-9]*")
+_SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
+_HARMLESS_SUFFIXES = {
+    *("strip_thinking_response", "disable_thinking", "include_venice_system_prompt", "enable_web_citations", "enable_e2ee"),
+    *("include_search_results_in_stream", "return_search_results_as_documents"),
+}
 
 
 def check_privacy(value: Any) -> Privacy | None:
@@ -51,3 +58,18 @@ def switches_in(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What `venice_parameters` says; nothing if it is no object."""
     switches = body.get("venice_parameters")
     return cast("Mapping[str, Any]", switches) if switches and isinstance(switches, Mapping) else {}
+
+
+def search_in(body: Mapping[str, Any]) -> str | None:
+    """What of a request has the conversation leave the enclave that answers it: a suffix of the model, a switch or a tool."""
+    for part in body["model"].partition(":")[2].replace(":", "&").split("&"):
+        name, _, value = part.partition("=")
+        off = name in _SEARCHES and value.lower() in {"off", "false"}
+        if part and not off and (name not in _HARMLESS_SUFFIXES or _SWITCH.fullmatch(value) is None):
+            return "the suffix of the model"
+    switches = switches_in(body)
+    if on := [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]:
+        return f"venice_parameters.{on[0]}"
+    tools: Any = body.get("tools")
+    kinds = [cast("Mapping[str, Any]", tool).get("type") for tool in (tools or ()) if isinstance(tool, Mapping)]
+    return "one of the tools" if any(kind in {"web_search", "x_search"} for kind in kinds) else None

@@ -205,6 +205,11 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     return checked
 
 
+def merged(*headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers from several sources; of one name, in whatever letters, the last counts."""
+    return dict({name.lower(): (name, value) for source in headers for name, value in source.items()}.values())
+
+
 def start_log() -> None:
     """Heeds `VENICE_LOG`: what the package logs goes to stderr, or to the handlers that the program has set up."""
     if not (wanted := os.environ.get(LOG_VARIABLE, "").strip().lower()):

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from .._limits.budget import Budget
     from .._limits.limiter import Limiter
     from .._limits.rate_share import RateShare
-    from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from ..telemetry import OpenSpan, Telemetry
     from ..types.api.models import ModelResponse
+    from ..types.limits import WaitNotice
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
@@ -164,7 +164,7 @@ class Connection:
         _ = shared.limiter, shared.notices, shared.token_counts  # made before they are shared
         view = object.__new__(type(self))
         vars(view).update({name: value for name, value in vars(self).items() if name not in _OF_A_VIEW}, _origin=shared)
-        view._headers = _merged(self._headers, settings.check_headers(headers))
+        view._headers = settings.merged(self._headers, settings.check_headers(headers))
         del headers  # as in `__init__`
         view._timeouts = [settings.timeout_for(timeout, self._timeouts[stream], stream=stream) for stream in (False, True)]
         again = before.retry_timeouts if retry_timeouts is None else retry_timeouts
@@ -213,7 +213,7 @@ class Connection:
         if stream:
             headers["Accept"] = "text/event-stream"
         if more:
-            headers = _merged(headers, more)
+            headers = settings.merged(headers, more)
         if anonymous:
             headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
         elif needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
@@ -231,7 +231,7 @@ class Connection:
         headers = {"Accept": "application/json", "User-Agent": f"venice-chat/{__version__}"}
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key}"
-        return _merged(headers, self._headers)
+        return settings.merged(headers, self._headers)
 
     @made_once
     def caller(self) -> Caller:
@@ -277,8 +277,7 @@ class Connection:
         from .._limits.limiter import Limiter
 
         server = getattr(self._transport, "server", None)
-        clock = self._clock or SystemClock()
-        return Limiter(self.base_url, clock, server=server, **self._limiting)
+        return Limiter(self.base_url, self._clock or SystemClock(), server=server, **self._limiting)
 
     @made_once
     def notices(self) -> Notices:
@@ -322,12 +321,6 @@ class Connection:
             return "<VeniceClient that was not made>"  # its settings were refused, and a debugger shows it
         key = "with a key" if self._api_key else "without a key"
         return f"<VeniceClient of {self.base_url} {key}{', closed' if self.closed else ''}>"
-
-
-def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    """Headers in which the others win, whatever the case of their names."""
-    names = {name.lower() for name in others}
-    return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
 
 
 def _checked_count(count: object) -> int:

@@ -74,7 +74,7 @@ class Limit:
 
 
 class Watch:
-    """Watches the `first_chunk`, `idle`, `progress` and `deadline` clocks of one stream; the first to run out calls `stop`."""
+    """Watches the clocks of one reply, such as `first_chunk`, `idle` and `deadline`; the first to run out calls `stop`."""
 
     def __init__(
         self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None
@@ -139,7 +139,7 @@ class Watch:
 
 
 def first_due(request: Request, sent: float, byte: float | None, content: float | None) -> tuple[float, str, float] | None:
-    """The clock of a stream that runs out first, if nothing more is heard: when, its name, its seconds."""
+    """The clock of a reply that runs out first, if nothing more is heard: when, its name, its seconds."""
     limits = request.timeout
     clocks = [
         (sent, "first_chunk", limits.first_chunk if byte is None else None),
@@ -147,6 +147,8 @@ def first_due(request: Request, sent: float, byte: float | None, content: float 
         (content, "progress", limits.progress),
         (sent, "deadline", request.deadline_seconds),
     ]
+    if not request.stream:
+        clocks = [(sent, "plain", limits.plain), clocks[-1]]
     dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
     return min(dues, default=None)
 

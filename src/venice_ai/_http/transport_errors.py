@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessi
 # tinyproxy answers 401 to a wrong password, and 403 to an address or a port that it does not let through.
 _REFUSED_BY_PROXY: Final = frozenset({401, 403, 405, 407})
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
+_permanent: Final = partial(ConnectError, permanent=True)
 _PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
 
 
@@ -44,12 +46,6 @@ def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectError:
 
 def speaks_tls(host: str) -> ConnectError:
     return _permanent(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
-
-
-def _permanent(message: str) -> ConnectError:
-    error = ConnectError(message)
-    error.permanent = True
-    return error
 
 
 def begins_tls(data: bytes) -> bool:
@@ -125,9 +121,8 @@ def timed_out(
     """The error for a clock that ran out; `long_answer`: perhaps because a whole answer was waited for."""
     name = "idle" if clock == "plain" else clock
     remedy = "; long answers do better with client.chat.completions.stream(...)" if long_answer else ""
-    error = kind(
+    return kind(
         f"{_WHAT[clock]} within {seconds:g} s (the {name!r} clock). Allow more with timeout=Timeout({name}=...), here or on "
-        f"the client{remedy}."
+        f"the client{remedy}.",
+        clock=name,
     )
-    error.clock = name
-    return error

@@ -1,14 +1,13 @@
 """An account: what all clients of a process share that use one API key at one base URL, with a bucket for each model.
 
-Everything here happens under the account's lock, for microseconds. What ends an attempt never waits for the lock, because it
-may run in a finalizer or a signal handler of the thread that holds it: whoever has the lock next does it (`Account.act`). While
-every limit is far and nothing has failed, calls take requests of a block that was reserved in one step, without lock and rules,
-and their good replies are only tallied. The rules count the tally before they decide anything, so they see exact numbers.
+Everything is decided under the account's lock, for microseconds, and nobody waits for it: what ends an attempt may run in a
+finalizer or a signal handler of the thread that holds it. So what happens is written down, and whoever has the lock does it
+(`Account.act`). While every limit is far and nothing has failed, calls take requests of a block that was reserved in one step.
+Good replies are only tallied, and counted before anything is decided; of those that came together, only the last one is read.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
 import threading
 from bisect import insort
@@ -18,16 +17,16 @@ from contextlib import nullcontext
 from functools import partial
 from math import inf
 from operator import length_hint
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from .._core.ports import Attempt, Clock, Pass
+from .._core.ports import Attempt, Pass
 from .._core.request import Request
 from .._core.shared_file import is_busy
 from ..exceptions import APIConnectionError, APIError, VeniceError
+from ..types.limits import LimitsSnapshot, ModelLimits
 from ..types.rate_limits import RateLimits, rate_limits
-from .failure_budget import NEVER_VALID, FailureBudget, Refusals, RetryBudget, Wait
+from .failure_budget import FailureBudget, Refusals, RetryBudget, Wait
 from .rate_limiter import Flight, RateLimiter
-from .snapshot import LimitsSnapshot, ModelLimits
 from .waiter import QueuedCall
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ T = TypeVar("T")
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MIN_BLOCK, MAX_BLOCK = 4, 256
 POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
-BUSY_SECONDS = 30.0  # for how long a call asks again while other processes have the file of a share
-LOOK_AGAIN_SECONDS = 0.002
+LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
+MOST_LOOKS = 3_000  # and how often: for half a minute
 TOKENS_PER_BYTE = 0.25
 LEARNING = 0.1
 DEVIATIONS = 3  # so much above the average is reserved for an answer, or the last ones before a limit pass it together
@@ -69,54 +68,86 @@ class Bucket:
         self.rate = RateLimiter()
         self.queue: list[QueuedCall] = []
         self.wait = _NO_WAIT  # of the first of the queue
+        self.unchecked: list[QueuedCall] = []  # calls that may not want to wait that long
         self.told = False  # whether the log has a line about this queue, since it was empty last
         self.block = _NO_BLOCK
+        self.unheard = False  # whether no reply was read since the block was reserved
         self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
-        self.good: list[float] = []  # the tally: when good replies came,
-        self.ended: list[tuple[int, int]] = []  # and for each request that has ended, the tokens that it had reserved and used
+        self.good: list[tuple[float, Flight, ResponseMeta]] = []  # the tally: good replies, and when they came;
+        self.ended: list[tuple[int, int, Request, ChatUsage | None]] = []  # of what has ended, the tokens reserved and used
         self._learnt = 0
-        self._more_tokens, self._output_tokens = 0.0, 256.0  # of a prompt beside those of its bytes; and of an answer
-        self._deviation = 0.0  # of answers, from their average
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether all requests of this process have ended."""
-        return self.open - length_hint(self.block.seats) == len(self.ended)
+        self._more_tokens, self._deviation = 256.0, 0.0  # beside those of a body's bytes: the average, and that of what differs
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
-        chat = request.chat
-        if chat is None or self.rate.tokens.limit is None:
+        if request.chat is None or self.rate.tokens.limit is None:
             return 1
-        output = min(self._output_tokens + DEVIATIONS * self._deviation, chat.max_output_tokens or inf)
-        return max(int(len(request.body or b"") * TOKENS_PER_BYTE + self._more_tokens + output * chat.choices), 0) + 1
+        return max(int(_tokens_of_bytes(request) + self._more_tokens + DEVIATIONS * self._deviation), 0) + 1
 
-    def learn(self, request: Request, usage: ChatUsage | None) -> None:
-        """Learns from an answer how many tokens requests use."""
-        prompt: object = getattr(usage, "prompt_tokens", None)
-        output: object = getattr(usage, "completion_tokens", None)
-        if request.chat is not None and isinstance(prompt, int) and isinstance(output, int):
+    def _learn(self, request: Request, usage: ChatUsage | None) -> None:
+        if request.chat is not None and (total := _tokens_of(usage)):
             self._learnt += 1
             weight = max(1 / self._learnt, LEARNING)
-            self._more_tokens += weight * (prompt - len(request.body or b"") * TOKENS_PER_BYTE - self._more_tokens)
-            answer = output / request.chat.choices
-            self._output_tokens += weight * (answer - self._output_tokens)
-            self._deviation += weight * (abs(answer - self._output_tokens) - self._deviation)
+            self._more_tokens += weight * (total - _tokens_of_bytes(request) - self._more_tokens)
+            apart = abs(total - _tokens_of_bytes(request) - self._more_tokens)
+            self._deviation += weight * (apart - self._deviation)
 
-    def reserve(self, request: Request, tokens: int, now: float) -> Ticket:
+    def arrive(self, call: QueuedCall, now: float) -> None:
+        """A call wants to be sent."""
+        account, request = self.account, call.attempt.request
+        self.end_block()
+        if refusal := account.refusals.last(hash(request.body), now):
+            self.end(call, refusal)
+            return
+        call.tokens = self.tokens(request)
+        insort(self.queue, call, key=lambda each: each.attempt.began)
+        self.unchecked.append(call)
+        account.waiting += 1
+
+    def pump(self, now: float) -> None:
+        """Lets those pass who may, in the order in which their calls began; sends away who does not want to wait that long."""
+        while self.queue:
+            first = self.queue[0]
+            if wait := self._wait(first.tokens, now):
+                break
+            self.end(first, self._reserve(first, now))
+        else:
+            self.unchecked.clear()
+            return
+        if wait != self.wait:
+            self.wait, self.unchecked = wait, [*self.queue]
+        for call in self.unchecked:
+            if call.result is None and (error := call.refusal(wait, now)):
+                self.end(call, error)
+        self.unchecked.clear()
+        if self.queue and self.queue[0].watched != wait:
+            self.queue[0].watched = wait
+            self.queue[0].wake()
+
+    def _wait(self, tokens: int, now: float) -> Wait | None:
+        """How long the first of the queue waits; None: it may be sent."""
+        share = self.account.share
+        while (wait := self.rate.wait(now, tokens) or self.account.failures.wait(now)) and share is not None:
+            if not share._bury():  # noqa: SLF001  # of the same room
+                return Wait(now + POLL_SECONDS, wait.why) if wait.until is None else wait
+        return wait
+
+    def _reserve(self, call: QueuedCall, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
+        account, request, tokens = self.account, call.attempt.request, call.tokens
         count, largest = 1, inf
-        if not (self.queue or self.account.refusals.bodies):
-            count = int(min(self.rate.spare(now, 2 * tokens), self.account.failures.spare(now) / 4, MAX_BLOCK))
+        if len(self.queue) == 1 and not account.refusals.bodies:
+            count = int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK))
         if count < MIN_BLOCK:
             count = 1
         elif self.rate.tokens.limit is not None:
             largest, tokens = 2 * len(request.body or b""), 2 * tokens
         flight = self.rate.reserve(now, tokens, count)
-        self.account.failures.flying += count
+        account.failures.flying += count
         self.open += count
-        self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
-        return Ticket(self, request, flight)
+        self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
+        self.unheard = True
+        return Ticket(self, call.attempt, flight)
 
     def answered(self, count: int = 1) -> None:
         """So many requests have a reply, or will have none. Each has one such moment."""
@@ -124,23 +155,47 @@ class Bucket:
         self.rate.requests.flying -= count
 
     def settle(self, now: float) -> None:
-        """Counts what was tallied. What these replies said of remaining units was not read, so less may remain."""
+        """Counts what was tallied. What was not read of these replies may have said that less remains."""
+        account, rate = self.account, self.rate
         if count := len(self.good):
-            at = self.good[0]
+            *unread, (at, flight, meta) = self.good[:count]
             del self.good[:count]  # others may add to it meanwhile
             self.answered(count)
-            self.rate.requests.lowest -= count
-            self.account.failures.successes.add(at, count)
-            self.account.retries.called(count)
-            self.rate.successes.add(at, count)
+            account.failures.successes.add(at, count)
+            account.retries.called(count)
+            rate.successes.add(at, count - 1)
+            rate.requests.lowest -= count - 1
+            rate.tokens.lowest -= sum(each.tokens for _, each, _ in unread)
+            limits = rate_limits(meta.headers, meta.received_at)
+            account.failures.hear(at, limits)
+            rate.replied(flight, at, meta.status_code, limits, None)
+            self.unheard = False
+            if rate.spare(at, flight.tokens) < 1:
+                self.end_block()
         if count := len(self.ended):
-            held, used = map(sum, zip(*self.ended[:count], strict=True))
+            held, used, requests, usages = zip(*self.ended[:count], strict=True)
             del self.ended[:count]
             self.open -= count
-            self.rate.tokens.lowest -= held
-            self.rate.settled(now, held, used, count)
+            rate.settled(now, sum(held), sum(used), count)
+            self._learn(requests[-1], usages[-1])
 
-    def end_block(self, _: float = 0.0) -> None:
+    def stir(self) -> None:
+        """Has what was tallied counted at once if that may change what others do."""
+        account = self.account
+        if account.waiting or self.unheard or self.block is _NO_BLOCK or (account.share is not None and self._is_idle):
+            account.act(self, self.rest)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether all requests of this process have ended."""
+        return self.open - length_hint(self.block.seats) == len(self.ended)
+
+    def rest(self, _: float) -> None:
+        """Gives back what other processes may need, if this one has nothing under way."""
+        if self.account.share is not None and self._is_idle:
+            self.end_block()
+
+    def end_block(self) -> None:
         """Gives back what nobody took of the block."""
         block, self.block = self.block, _NO_BLOCK
         if left := len(list(block.seats)):
@@ -148,12 +203,7 @@ class Bucket:
             self.rate.cancelled(block.flight, left)
             self.open -= left
 
-    def rest(self, _: float) -> None:
-        """Gives back what other processes may need, if this one has nothing under way."""
-        if self.account.share is not None and self.is_idle:
-            self.end_block()
-
-    def end(self, call: QueuedCall, result: Ticket | APIError) -> None:
+    def end(self, call: QueuedCall, result: Ticket | VeniceError) -> None:
         """A call waits no more."""
         self.leave(call)
         call.result = result
@@ -189,8 +239,9 @@ class Account:
         self.refusals = Refusals()
         self.retries = RetryBudget()
         self.buckets: dict[str, Bucket] = {}
-        self.waiting = 0
-        self._acts: deque[tuple[Callable[[float], object], float]] = deque()
+        self.waiting = 0  # calls in queues
+        self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
+        self._looks = 0  # how often in a row another process had the file of the share
         self._looks_again = False
 
     def bucket(self, model: str) -> Bucket:
@@ -198,9 +249,9 @@ class Account:
         name = model.partition(":")[0]
         return self.buckets.get(name) or self.buckets.setdefault(name, Bucket(name, self))
 
-    def act(self, act: Callable[[float], object]) -> None:
-        """Has something done under the lock: now, or by whoever has the lock next. It neither waits nor raises."""
-        self._acts.append((act, self.now()))
+    def act(self, bucket: Bucket | None, act: Callable[[float], object]) -> None:
+        """Has something done about a bucket, or all: now, or by whoever has the lock next. It neither waits nor raises."""
+        self._acts.append((bucket, act, self.now()))
         self._catch_up()
 
     def _catch_up(self, *, again: bool = False) -> None:
@@ -209,202 +260,133 @@ class Account:
             self._looks_again = False
         while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
             try:
-                self._do(None, None)
-            except VeniceError as error:
-                if is_busy(error):  # it may be that nobody else comes
-                    self._looks_again = True
-                    timer = threading.Timer(POLL_SECONDS, self._catch_up, kwargs={"again": True})
-                    timer.daemon = True
-                    timer.start()
-                else:
-                    self._acts.clear()
-                    logger.error("%s. What a reply said of limits is lost.", error)  # noqa: TRY400  # it is told, not traced
+                self._step([*self._acts])
             finally:
                 self.lock.release()
 
-    def ask(self, bucket: Bucket | None, ask: Callable[[float], T]) -> T:
-        """What something gives under the lock, also an error; a VeniceError if the file of the share cannot be used."""
+    def _step(self, acts: list[tuple[Bucket | None, Callable[[float], object], float]]) -> None:
+        """Does what was written down, and lets pass who may, with rules that are up to date."""
+        about = {bucket for bucket, _, _ in acts}
+        buckets = [each for each in [*self.buckets.values()] if each.queue or each.open or not about.isdisjoint((each, None))]
+        rules: dict[str, FailureBudget | RateLimiter] = {f"rate {self.name} {each.model}": each.rate for each in buckets}
+        rules[f"failures {self.name}"] = self.failures
+        try:
+            with nullcontext() if self.share is None else self.share._current(rules):  # noqa: SLF001  # of the same room
+                self._work(buckets, len(acts))
+            self._looks = 0
+        except VeniceError as error:
+            self._looks += 1
+            self._looks_again = is_busy(error) and self._looks < MOST_LOOKS
+            if self._looks_again:  # by a timer, for it may be that nobody else comes
+                timer = threading.Timer(LOOK_AGAIN_SECONDS, self._catch_up, kwargs={"again": True})
+                timer.daemon = True
+                timer.start()
+            else:
+                logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
+                self._work(buckets, min(len(acts), len(self._acts)))
+
+    def _work(self, buckets: list[Bucket], acts: int) -> None:
+        now = self.now()
+        for each in buckets:
+            each.settle(now)
+        for _ in range(acts):
+            _, act, at = self._acts.popleft()
+            act(at)
+        for each in sorted((each for each in buckets if each.queue), key=lambda each: each.queue[0].attempt.began):
+            each.pump(now)
+
+    def look(self, look: Callable[[], T]) -> T:
+        """What something gives under the lock."""
         try:
             with self.lock:
-                return cast("T", self._do(bucket, ask))
+                return look()
         finally:
-            self._catch_up()
+            self._catch_up()  # what others have written down meanwhile
 
-    async def asked(self, bucket: Bucket, ask: Callable[[float], T], clock: Clock) -> T:
-        """What `ask` gives, once no other process has the file of the share."""
-        until = self.now() + BUSY_SECONDS
-        while True:
-            try:
-                return self.ask(bucket, ask)
-            except VeniceError as error:
-                if not is_busy(error) or self.now() > until:
-                    raise
-            await clock.sleep(LOOK_AGAIN_SECONDS)
+    def snapshot(self) -> LimitsSnapshot:
+        """What is known of all buckets; only by this process, while another one has the file of the share."""
+        self.act(None, lambda _: self.end_blocks())
+        now, buckets = self.now(), [*self.buckets.values()]
+        return self.look(lambda: LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets)))
 
-    def _do(self, bucket: Bucket | None, work: Callable[[float], T] | None) -> T | None:
-        """Does what was written down, lets pass who may, and does some work about a bucket or all, with rules up to date."""
-        everything = work is not None and bucket is None
-        buckets = self.buckets.values()  # what is written down is about attempts under way
-        concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open]
-        with nullcontext() if self.share is None else self.share._current(self._rules(concerned)):  # noqa: SLF001  # of the same room
-            now = self.now()
-            for each in concerned:
-                each.settle(now)
-            while self._acts:
-                act, at = self._acts.popleft()
-                act(at)
-            for each in concerned if work is not None else ():
-                each.end_block()
-            if self.waiting:
-                self.pump(now)
-            return None if work is None else work(now)
-
-    def _rules(self, buckets: list[Bucket]) -> dict[str, FailureBudget | RateLimiter]:
-        return {f"failures {self.name}": self.failures, **{f"rate {self.name} {each.model}": each.rate for each in buckets}}
-
-    def enter(
-        self, bucket: Bucket, attempt: Attempt, clock: Clock, fail_fast: bool, now: float
-    ) -> Ticket | QueuedCall | APIError:
-        """A pass, or a place in the queue; or an error if what it would have to wait for takes too long, or an old refusal."""
-        request, queue = attempt.request, bucket.queue
-        if self.refusals.bodies and (refusal := self.refusals.last(hash(request.body), now)):
-            again = cast("APIError", copy.copy(refusal))
-            again.replayed = True
-            return again
-        if attempt.failure is None:
-            self.retries.called()
-        tokens = bucket.tokens(request)
-        wait = bucket.wait if queue and queue[0].attempt.began <= attempt.began else self._wait(bucket, tokens, now)
-        if wait is None:
-            return bucket.reserve(request, tokens, now)
-        call = QueuedCall(clock, bucket.model, attempt, tokens, fail_fast=fail_fast)
-        if error := call.refusal(wait, now):
-            return error
-        insort(queue, call, key=lambda each: each.attempt.began)
-        self.waiting += 1
-        return call
-
-    def _wait(self, bucket: Bucket, tokens: int, now: float) -> Wait | None:
-        """How long the first of the queue waits; None: it may be sent."""
-        while (wait := bucket.rate.wait(now, tokens) or self.failures.wait(now)) and self.share is not None:
-            if not self.share._bury():  # noqa: SLF001  # of the same room
-                return Wait(now + POLL_SECONDS, wait.why) if wait.until is None else wait
-        return wait
-
-    def pump(self, now: float) -> None:
-        """Lets those pass who may, in the order in which their calls began."""
-        queued = [each for each in self.buckets.values() if each.queue]
-        for bucket in sorted(queued, key=lambda each: each.queue[0].attempt.began):
-            while bucket.queue:
-                first = bucket.queue[0]
-                if wait := self._wait(bucket, first.tokens, now):
-                    self._hold(bucket, wait, now)
-                    break
-                bucket.end(first, bucket.reserve(first.attempt.request, first.tokens, now))
-
-    def _hold(self, bucket: Bucket, wait: Wait, now: float) -> None:
-        """Notes what a queue waits for, and sends away those who do not want to wait that long."""
-        if wait != bucket.wait:
-            bucket.wait = wait
-            for call, error in [(each, each.refusal(wait, now)) for each in bucket.queue]:
-                if error is not None:
-                    bucket.end(call, error)
-        if bucket.queue and bucket.queue[0].watched != wait:
-            bucket.queue[0].watched = wait
-            bucket.queue[0].wake()
-
-    def snapshot(self, now: float) -> LimitsSnapshot:
-        return LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in self.buckets.values()))
+    def end_blocks(self) -> None:
+        for each in [*self.buckets.values()]:
+            each.end_block()
 
 
 class Ticket(Pass):
-    """The pass of one attempt. Without `exact`, it is of a block, and a good reply is only tallied."""
+    """The pass of one attempt."""
 
-    def __init__(self, bucket: Bucket, request: Request, flight: Flight, *, exact: bool = True) -> None:
+    def __init__(self, bucket: Bucket, attempt: Attempt, flight: Flight) -> None:
         self._bucket = bucket
-        self._request = request
+        self._attempt = attempt
         self._flight = flight
-        self._exact = exact
-        self._status = 0  # of the reply; 0 before it came, 1 if it will not come, -1 if nothing was sent
+        self._answered = False  # whether it has a reply, or will have none
+        self._refused = False  # whether it used no tokens
+        self._over = False  # whether it was given back
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
-        bucket = self._bucket
-        account = bucket.account
-        if isinstance(found, BaseException):
-            if isinstance(found, APIError) and found.counts_as == 429:
+        bucket, answered = self._bucket, self._answered
+        self._answered = True
+        if not isinstance(found, BaseException):
+            bucket.good.append((bucket.account.now(), self._flight, found))
+            bucket.stir()
+            return
+        if isinstance(found, APIError):
+            self._over = getattr(found, "unsent", False)
+            self._refused = (found.counts_as or 0) >= 400
+            if found.counts_as == 429:
                 under_way = bucket.rate.open - length_hint(bucket.block.seats) - len(bucket.ended)
                 self.held, self.free = True, under_way > 1 and bucket.rate.alone_at != self._flight.sent
-            self._exact = True
-            account.act(partial(self._failed, found))
-        elif self._exact:
-            account.act(partial(self._heard, found, found.status_code))
-        else:
-            self._status = 200
-            bucket.good.append(account.now())
-            if account.waiting:
-                account.act(bucket.rest)
+        bucket.account.act(bucket, partial(self._failed, found, answered))
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
-        bucket, tokens = self._bucket, self._flight.tokens
-        account = bucket.account
-        if self._exact or not self._status:
-            account.act(partial(self._done, usage))
+        if self._over:
             return
-        bucket.ended.append((tokens, (_tokens_in(usage) or tokens) if tokens > 1 else 0))  # 1: nobody counts them
-        if account.waiting or (account.share is not None and bucket.is_idle):
-            account.act(bucket.rest)
+        if not self._answered:
+            self.replied(GeneratorExit())  # the caller left before
+        held = self._flight.tokens
+        self._bucket.ended.append((held, 0 if self._refused else _tokens_of(usage) or held, self._attempt.request, usage))
+        self._bucket.stir()
 
     def cancel(self) -> None:
-        """Gives it back unused."""
-        self._answered(-1)
+        """Gives it back unused, under the lock."""
+        if not self._over:
+            self._over = True
+            self._bucket.answered()
+            self._give_back()
+
+    def _give_back(self) -> None:
         self._bucket.rate.cancelled(self._flight)
         self._bucket.open -= 1
 
-    def _answered(self, status: int) -> None:
-        """The request has a reply, or will have none."""
-        if not self._status:
-            self._bucket.answered()
-        self._status = status
-
-    def _heard(self, meta: ResponseMeta | None, status: int, now: float, error: APIError | None = None) -> None:
-        """Takes in a reply with its headers: a good one, or an error that stands for this status."""
-        bucket, failures = self._bucket, self._bucket.account.failures
-        limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
-        failures.hear(now, limits)
-        (failures.successes if error is None else failures.failures).add(now)
-        self._answered(status or 1)
-        overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
-        wait = None if error is None else error.retry_after_seconds
-        bucket.rate.replied(self._flight, now, status, limits, wait, overload=overload)
-        if bucket.rate.spare(now, self._flight.tokens) < 1:
-            bucket.end_block()
-
-    def _failed(self, error: BaseException, now: float) -> None:
-        account = self._bucket.account
-        for each in account.buckets.values():
-            each.end_block()
+    def _failed(self, error: BaseException, answered: bool, now: float) -> None:
+        bucket, account = self._bucket, self._bucket.account
+        account.end_blocks()
+        if not answered:
+            bucket.answered()
         if not isinstance(error, APIError):  # the caller left
-            self._answered(self._status or 1)
-        elif getattr(error, "unsent", False):
-            self._bucket.rate.replied(self._flight, now, 0, RateLimits(), None)
-            self.cancel()
-        else:
-            status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
-            self._heard(error.meta, status, now, error)
-            if error.status_code in NEVER_VALID:
-                account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
-
-    def _done(self, usage: ChatUsage | None, now: float) -> None:
-        bucket, flight = self._bucket, self._flight
-        self._answered(self._status or 1)
-        if self._status > 0:
-            bucket.rate.settled(now, flight.tokens, (_tokens_in(usage) or flight.tokens) if self._status < 400 else 0)
-            bucket.learn(self._request, usage)
-            bucket.open -= 1
-        bucket.rest(now)
+            return
+        if self._attempt.failure is None:
+            account.retries.called()
+        limits = RateLimits() if error.meta is None else rate_limits(error.meta.headers, error.meta.received_at)
+        status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
+        if self._over:
+            status = 0
+            self._give_back()
+        account.failures.hear(now, limits)
+        if status:  # else the server knows of no failure
+            account.failures.failures.add(now)
+        overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
+        bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
+        account.refusals.add(hash(self._attempt.request.body), now, error)
 
 
-def _tokens_in(usage: ChatUsage | None) -> int | None:
-    """How many tokens an answer used, if it says so in a whole number."""
+def _tokens_of(usage: ChatUsage | None) -> int:
+    """How many tokens an answer used; 0 if it does not say so in a whole number."""
     total = getattr(usage, "total_tokens", None)
-    return total if isinstance(total, int) else None
+    return total if isinstance(total, int) else 0
+
+
+def _tokens_of_bytes(request: Request) -> float:
+    return len(request.body or b"") * TOKENS_PER_BYTE

@@ -1,6 +1,6 @@
 """A cap on what chats may cost, kept before they are sent.
 
-Before a request is sent, the most that it can cost (`upper_bound.py`) is reserved; afterwards what it did cost takes the place
+Before a request is sent, the most that it can cost (`costs.py`) is reserved; afterwards what it did cost takes the place
 of that, or all of it if that is not known, as after a crash. A reply above its bound shows that the bounds do not hold; then
 nothing more is sent under this cap. Amounts are whole billionths of a dollar, because sums of fractions drift.
 """
@@ -21,10 +21,10 @@ from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
 from .._core.shared_file import SharedFile
 from .._wire.json_text import decode
+from ..costs import NANO, Chat, nano_usd
 from ..exceptions import APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
-from .upper_bound import NANO, Chat, nano_usd
 from .waiter import Waiter
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ A retry budget bounds how often a server that fails is asked again.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Sequence
 from math import inf
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from ..exceptions import APIError
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
 from .window import Window
 
@@ -83,19 +85,24 @@ class Refusals:
     """Bodies that the server refused as invalid: the fourth identical one in 30 s is not sent."""
 
     def __init__(self) -> None:
-        self.bodies: dict[Hashable, tuple[Window, Exception]] = {}
+        self.bodies: dict[Hashable, tuple[Window, APIError]] = {}
 
-    def add(self, body: Hashable, now: float, error: Exception) -> None:
-        """The server refused this body with a status of `NEVER_VALID`; `body` is a digest of it."""
-        times, _ = self.bodies.get(body, (Window(FAILURE_BLOCK_SECONDS), error))
-        times.add(now)
-        self.bodies[body] = times, error
-        self.bodies = {key: each for key, each in self.bodies.items() if each[0].count(now)}
+    def add(self, body: Hashable, now: float, error: APIError) -> None:
+        """The server refused this body, of which `body` is a digest; only statuses of `NEVER_VALID` count."""
+        if error.status_code in NEVER_VALID:
+            times = self.bodies[body][0] if body in self.bodies else Window(FAILURE_BLOCK_SECONDS)
+            times.add(now)
+            self.bodies[body] = times, copy.copy(error)  # which has no traceback
+            self.bodies = {key: each for key, each in self.bodies.items() if each[0].count(now)}
 
-    def last(self, body: Hashable, now: float) -> Exception | None:
-        """The last refusal of this body, if it was refused three times in the last 30 s."""
+    def last(self, body: Hashable, now: float) -> APIError | None:
+        """The last refusal of this body, as `replayed`, if it was refused three times in the last 30 s."""
         times, error = self.bodies.get(body, (None, None))
-        return error if times is not None and times.count(now) >= MAX_REFUSALS else None
+        if times is None or error is None or times.count(now) < MAX_REFUSALS:
+            return None
+        error = copy.copy(error)
+        error.replayed = True
+        return error
 
 
 class RetryBudget(Struct):

@@ -15,15 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request, SystemClock
-from .._core.shared_file import is_busy
-from ..exceptions import APIError, VeniceError
+from ..exceptions import VeniceError
+from ..types.limits import LimitsSnapshot, WaitNotice
 from .account import Account, Bucket, Ticket
-from .snapshot import LimitsSnapshot, WaitNotice
 from .waiter import QueuedCall
 
 if TYPE_CHECKING:
@@ -81,35 +80,36 @@ class Limiter(CallGate):
         if self._now() < block.until and attempt.failure is None:
             small = block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest)
             if small and next(block.seats, 0):
-                return Ticket(bucket, request, block.flight, exact=False)
+                return Ticket(bucket, attempt, block.flight)
         fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
-        enter = partial(bucket.account.enter, bucket, attempt, self.clock, fail_fast)
-        found = await bucket.account.asked(bucket, enter, self.clock)
-        result = await self._waited(bucket, found) if isinstance(found, QueuedCall) else found
-        if isinstance(result, APIError):
-            raise result
-        return result
-
-    async def _waited(self, bucket: Bucket, call: QueuedCall) -> Pass | APIError:
-        account = bucket.account
+        call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)
         self._waiting.add(call)
         try:
-            while call.result is None:
-                await account.asked(bucket, lambda _: call.renew(), self.clock)
-                until, now = bucket.wait.until if bucket.queue[:1] == [call] else None, self._now()
-                if call.result is not None:
-                    break
-                known = inf if until is None else max(until - now, _LEAST_SECONDS)
-                self._tell(bucket, call, known, now)
-                told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
-                await call.wait(f"its turn ({bucket.wait.why})", known, max(told_in, _LEAST_SECONDS))
-            self._tell(bucket, call, 0.0, self._now())
+            bucket.account.act(bucket, partial(bucket.arrive, call))
+            if call.result is None:
+                await self._turn(bucket, call)
         except BaseException:
-            account.act(partial(bucket.leave, call))
+            bucket.account.act(bucket, partial(bucket.leave, call))
             raise
         finally:
             self._waiting.discard(call)
-        return call.result
+        if isinstance(call.result, VeniceError):
+            raise call.result
+        return cast("Pass", call.result)
+
+    async def _turn(self, bucket: Bucket, call: QueuedCall) -> None:
+        """Waits until it is known what becomes of a call."""
+        call.renew()
+        while call.result is None:
+            until, now = bucket.wait.until if bucket.queue[:1] == [call] else None, self._now()
+            known = inf if until is None else max(until - now, _LEAST_SECONDS)
+            self._tell(bucket, call, known, now)
+            told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
+            await call.wait(f"its turn ({bucket.wait.why})", known, max(told_in, _LEAST_SECONDS))
+            call.renew()
+            if known < inf and call.result is None:
+                bucket.account.act(bucket, bucket.rest)
+        self._tell(bucket, call, 0.0, self._now())
 
     def _tell(self, bucket: Bucket, call: QueuedCall, known: float, now: float) -> None:
         """Tells once that a call waits for more than a second."""
@@ -133,8 +133,7 @@ class Limiter(CallGate):
     def may_retry(self, attempt: Attempt) -> bool:
         """Whether the retry budget has one more retry, which is then spent."""
         account = self._account(attempt.request)
-        with account.lock:
-            return account.retries.spend(self._now())
+        return account.look(lambda: account.retries.spend(self._now()))
 
     def close(self) -> None:
         """Ends the waits of this client's calls."""
@@ -143,16 +142,9 @@ class Limiter(CallGate):
 
     def snapshot(self, request: Request) -> LimitsSnapshot:
         """What is known of the account that a request would use."""
-        account = self._account(request)
-        try:
-            return account.ask(None, account.snapshot)
-        except VeniceError as error:
-            if not is_busy(error):
-                raise
-        with account.lock:  # what this process knows
-            return account.snapshot(self._now())
+        return self._account(request).snapshot()
 
-    async def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
+    def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
         bucket = self._bucket(request, model)
 
@@ -160,7 +152,7 @@ class Limiter(CallGate):
             bucket.rate.requests.named_limit(requests)
             bucket.rate.tokens.named_limit(tokens)
 
-        await bucket.account.asked(bucket, learn, self.clock)
+        bucket.account.act(bucket, learn)
 
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""

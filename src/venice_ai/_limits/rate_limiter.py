@@ -4,10 +4,11 @@ It counts the requests and tokens of the last minute, for a server allows its li
 count is apart from that: more if others use the limit, too, less if a window has begun anew or a bucket fills. At a reset one
 request finds out, for at least one unit has come back, whatever the form of the window. After a 429 everything pauses, then one
 request goes alone. If the headers had left room, the limit is learnt: what was accepted in a minute, a tenth less after each
-further refusal, more while nothing is refused, until a header names another limit.
+further refusal, more while nothing is refused, until a header names another limit. A refusal that names a time is obeyed rather
+than what it taught: one request goes then, and each that is accepted lets two more go, unless that one is refused, too.
 
 The circuit breaker pauses in the same way, after server errors (5xx), connection failures and time-outs: if they are at least
-half of the replies of the last 10 s, and at least 5; for 1 s, and twice as long after each failed request, up to 4 s.
+half of the replies of the last 10 s, and at least 5; for 1 s, and twice as long after each failed request, up to 2.5 s.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from ..types.limits import BucketSnapshot
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
-from .snapshot import BucketSnapshot
 from .window import Window
 
 WINDOW_SECONDS = 60.0
@@ -29,7 +30,7 @@ SLOT_SECONDS = 0.25
 LEARNS_FROM = 10  # fewer accepted requests may be what others left of a limit; then only a second refusal in a row tells it
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
-MAX_OPEN_SECONDS = 4.0
+MAX_OPEN_SECONDS = 2.5
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 CHALLENGE_SECONDS = 2.0
 DECREASE = 0.9
@@ -70,10 +71,12 @@ class Quota(Struct, array_like=True):
     heard_at: float = -inf  # when the newest request was sent whose reply said what remains
     reset_at: float = -inf  # the earliest reset that a reply named and that has not passed
     turned_at: float = -inf  # when the last reset passed
-    refuted: bool = False  # whether what headers said was found to be wrong; then only the limit is still believed
     challenged_at: float = -inf  # when the headers were last put to the test; never again if that is infinite
 
-    learned: bool = False  # whether refusals have shown the limit
+    learned: bool = False  # whether what remains is not what headers say, but what own requests leave of the limit
+    told: bool = (
+        False  # whether the refusal that showed it named a time, which is obeyed then rather than a whole minute waited
+    )
     grown_at: float = -inf
     paced_at: float = -inf
 
@@ -84,10 +87,9 @@ class Quota(Struct, array_like=True):
             for name in self.__struct_fields__:
                 setattr(self, name, getattr(fresh, name))
 
-    @property
-    def _believed(self) -> bool:
-        """Whether a reply has said what remains, and can be believed."""
-        return self.heard_at > -inf and not self.learned and not self.refuted
+    def learn(self, now: float, limit: float, *, told: bool = False) -> None:
+        """The headers are missing or wrong; this is the limit as far as own requests show it."""
+        self.limit, self.learned, self.told, self.grown_at, self.apart = max(limit, 1.0), True, told, now, 0.0
 
     @property
     def own(self) -> float:
@@ -98,7 +100,7 @@ class Quota(Struct, array_like=True):
         """So many units are used now."""
         self._age(now)
         self.used.add(now, units)
-        if self.learned:
+        if self.learned and not self.told:
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / ((self.limit or 1) * PACE)
 
     def _age(self, now: float) -> None:
@@ -114,15 +116,14 @@ class Quota(Struct, array_like=True):
         if self.limit is None:
             return inf
         self._age(now)
-        if self.learned and now >= self.grown_at + WINDOW_SECONDS:
-            self.limit, self.grown_at = self.limit * GROWTH + 1.0, now
+        if self.learned and now >= self.grown_at + WINDOW_SECONDS:  # never above what a header names
+            self.limit, self.grown_at = min(self.limit * GROWTH + 1.0, self.named or inf), now
         left = self.limit - self.own
-        if not self._believed:
-            return left if now >= self.paced_at else 0.0
-        if now >= self.reset_at:  # at least one unit has come back, if nothing in flight has taken it
+        if not self.learned and self.heard_at > -inf and now >= self.reset_at:
+            # At least one unit has come back, if nothing in flight has taken it.
             self.apart = min(self.apart, left - (0 if self.flying or self.held else 1))
             self.turned_at, self.reset_at = now, now + max(5.0, 2 * WINDOW_SECONDS / self.limit)
-        return left - self.apart
+        return left - self.apart if now >= self.paced_at else 0.0
 
     def room_at(self, now: float, units: float) -> float:
         """When there may be room for so many units: now, or when time alone brings it, or never."""
@@ -131,10 +132,8 @@ class Quota(Struct, array_like=True):
         if left >= units:
             return now
         missing = units - (self.limit or 0) + self.own
-        at = self.used.when(missing)
-        if self.learned:
-            at = max(at, self.paced_at)
-        elif self._believed:
+        at = max(self.used.when(missing), self.paced_at)
+        if not self.learned and self.heard_at > -inf:
             # If the headers leave less than the own requests explain, one is sent anyway: a test of what they say.
             tested = max(self.challenged_at, self.heard_at) + CHALLENGE_SECONDS
             if left < 1 <= left + self.apart and now >= tested:
@@ -143,26 +142,21 @@ class Quota(Struct, array_like=True):
             at = min(self.used.when(missing + self.apart), max(self.reset_at, now), max(at, tested) if tested > now else inf)
         return max(at, now + 0.01)
 
-    def far(self, now: float) -> float:
-        """How many units may be used now, if that is far from the limit; else 0."""
-        left = 0.0 if self.learned else self.left(now)
-        return left if left > FAR * (self.limit or 0) else 0.0
-
     def snapshot(self, now: float) -> tuple[float | None, float | None, float | None]:
         """The limit, what remains of it, and the seconds until it is counted anew."""
         left, reset = self.left(now), self.reset_at - now
         return self.limit, max(left, 0.0) if left < inf else None, reset if reset > 0 else None
 
-    def hear(self, now: float, sent: float, own: float, limit: int | None, remaining: int | None, reset: float | None) -> None:
-        """A reply names this limit; `own` were the own units when its request was sent."""
-        self.named_limit(limit)
+    def hear(self, now: float, sent: float, own: float, remaining: int | None, reset: float | None) -> None:
+        """A reply says what remains of this limit; `own` were the own units when its request was sent."""
         seconds = WINDOW_SECONDS if reset is None else reset
         expired = sent < self.turned_at or sent + seconds < now - GUARD_SECONDS
         if remaining is None or self.limit is None or self.learned or expired:
             return
+        if remaining > self.limit or (self.challenged_at == sent and remaining <= 0):
+            self.learn(now, self.limit)
+            return
         first = self.heard_at <= self.turned_at
-        self.refuted |= remaining > self.limit or (self.challenged_at == sent and remaining <= 0)
-        remaining = min(remaining, int(self.limit))
         if sent >= self.heard_at:
             self.apart = max(self.limit - remaining - own, min(self.apart, 0.0))
             self.heard_at = sent
@@ -192,6 +186,8 @@ class RateLimiter(Struct, array_like=True):
         free_at = max(self.paused_until, self.alone_at + ALONE_SECONDS)
         if self.pause and now < free_at:
             return Wait(free_at, self.why if now < self.paused_until else self.why.replace("open", "half-open"))
+        if self.pause and self.requests.told:
+            return None  # the server has named this time, whatever was learnt from its refusal
         for quota, units, why in ((self.requests, 1, "requests a minute"), (self.tokens, tokens, "tokens a minute")):
             at = quota.room_at(now, units)
             if at > now and (at < inf or self.open):  # if neither time nor an answer would end the wait, it is sent
@@ -200,8 +196,11 @@ class RateLimiter(Struct, array_like=True):
 
     def spare(self, now: float, tokens: int) -> float:
         """How many requests with so many tokens may be reserved in one block; 0 where a limit is not far."""
-        spare = min(self.requests.far(now), self.tokens.far(now) / max(tokens, 1)) * BLOCK_PART
-        return 0.0 if self.pause else spare
+        spare = inf
+        for quota, units in ((self.requests, 1), (self.tokens, max(tokens, 1))):
+            left = 0.0 if self.pause or quota.learned else quota.left(now)
+            spare = min(spare, left / units if left > FAR * (quota.limit or 0) else 0.0)
+        return spare * BLOCK_PART
 
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
@@ -222,20 +221,29 @@ class RateLimiter(Struct, array_like=True):
 
         An overload says nothing of limits.
         """
-        requests = limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
-        self.requests.hear(now, flight.sent, flight.own_requests, *requests)
-        tokens = limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds
-        self.tokens.hear(now, flight.sent, flight.own_tokens, *tokens)
+        self.requests.named_limit(limits.limit_requests)
+        self.tokens.named_limit(limits.limit_tokens)
+        exceeded = status == 429 and not overload
+        few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
+        explained = exceeded and (limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0)
+        if explained:  # by the headers
+            self.requests.challenged_at = self.tokens.challenged_at = inf
+        own, used = flight.own_requests, flight.own_tokens
+        self.requests.hear(now, flight.sent, own, limits.remaining_requests, limits.reset_requests_seconds)
+        self.tokens.hear(now, flight.sent, used, limits.remaining_tokens, limits.reset_tokens_seconds)
         new = flight.sent >= self.paused_at or not self.pause  # what was sent before a pause says nothing new but a longer time
         why = f"paused by a {status}" if status == 429 or (status in REFUSED and retry_after is not None) else ""
-        if status == 429 and not overload:
-            self._exceeded(flight, now, limits, new=new)
+        if exceeded:
+            self.requests.used.remove(flight.sent, 1)  # the server did not count it
+            if not explained:
+                self._learn(now, new=new, told=retry_after is not None)
         if not status or status >= 500:
             why = CIRCUIT_OPEN if self._fails_often(now) else why
         elif not why:
             self.successes.add(now)
             if new:
                 self.pause, self.failures = 0.0, _last_10_s()
+                self.requests.apart -= 2.0 if self.requests.told else 0.0  # it was accepted, so that two more may be sent
         if why and new:
             most = MAX_OPEN_SECONDS if why == CIRCUIT_OPEN else MAX_PAUSE_SECONDS
             self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), most)
@@ -257,19 +265,14 @@ class RateLimiter(Struct, array_like=True):
         failures = self.failures.count(now)
         return failures >= max(MIN_FAILURES, MAX_FAILURE_RATE * (failures + self.successes.count(now)))
 
-    def _exceeded(self, flight: Flight, now: float, limits: RateLimits, *, new: bool) -> None:
-        """A limit was exceeded; the server did not count the request."""
+    def _learn(self, now: float, *, new: bool, told: bool) -> None:
+        """The headers left room, so the limit is what was accepted, or less than it was if that was refused, too."""
         requests = self.requests
-        requests.used.remove(flight.sent, 1)
-        few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
         in_a_row = self.pause > FIRST_PAUSE_SECONDS and not self.is_circuit_open
-        if limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0:
-            requests.refuted, requests.challenged_at = False, inf  # the headers say why
-        elif requests.learned or requests.used.total >= LEARNS_FROM or in_a_row:
-            # They left room, so the limit is learnt: what was accepted, or less than it was if that was refused, too.
-            most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned else inf
-            requests.limit = max(1.0, min(requests.used.total, most))
-            requests.learned, requests.grown_at = True, now
+        if requests.learned or requests.used.total >= LEARNS_FROM or in_a_row:
+            most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned and not requests.told else inf
+            told = told and not self.pause if new else requests.told  # a time at which it refused again was not the right one
+            requests.learn(now, min(requests.used.total, most), told=told)
 
     def settled(self, now: float, held: float, used: float, count: int = 1) -> None:
         """So many requests have ended; together they had reserved and have used so many tokens."""

@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._core.ports import Attempt, Clock, Pass
-from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitOpenError, RateLimitError
+from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitOpenError, RateLimitError, VeniceError
 from .failure_budget import Wait
 
 if TYPE_CHECKING:
@@ -29,31 +29,33 @@ class Waiter:
             self.due, self.due_clock = self.since + queue, "queue"
         self.closed: bool = False  # whether its client was closed, so that it waits in vain
         self._loop: AbstractEventLoop | None = None
-        if getattr(clock, "blocks", False):
-            self._event: Event | threading.Event = threading.Event()
-        else:
-            import asyncio  # a synchronous call may be all that a script makes
-
-            self._loop, self._event = asyncio.get_running_loop(), asyncio.Event()
+        self._event: Event | threading.Event | None = None
 
     def close(self) -> None:
         self.closed = True
         self.wake()
 
     def renew(self) -> None:
-        """Forgets that it was woken."""
+        """Forgets that it was woken; to be called before one looks whether to wait."""
+        if self._event is None and getattr(self.clock, "blocks", False):
+            self._event = threading.Event()
+        elif self._event is None:
+            import asyncio  # a synchronous call may be all that a script makes
+
+            self._loop, self._event = asyncio.get_running_loop(), asyncio.Event()
         self._event.clear()
 
     def wake(self) -> bool:
         """False if nobody will ever hear it."""
-        try:
-            self._event.set() if self._loop is None else self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:  # the loop was closed
-            return False
+        if self._event is not None:
+            try:
+                self._event.set() if self._loop is None else self._loop.call_soon_threadsafe(self._event.set)
+            except RuntimeError:  # the loop was closed
+                return False
         return True
 
     async def wait(self, what: str, seconds: float, limit: float) -> None:
-        """Waits to be woken, at most so many seconds on the clock, or the limit on the loop's own, unless in vain."""
+        """Waits to be woken since `renew`: so many seconds on the clock at most, or the limit on the loop's own."""
         if self.closed:
             raise APIConnectionError(f"not sent: the client was closed while the call waited for {what}")
         limit = min(limit, self.due - self.clock.now())
@@ -64,6 +66,7 @@ class Waiter:
             return
         import asyncio
 
+        assert self._event is not None, "`renew` was called before"
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._event.wait())]
         if seconds < inf:
             waits.append(asyncio.ensure_future(self.clock.sleep(seconds)))
@@ -85,15 +88,15 @@ class Waiter:
 class QueuedCall(Waiter):
     """A call in the queue of a bucket."""
 
-    def __init__(self, clock: Clock, model: str, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
+    def __init__(self, clock: Clock, model: str, attempt: Attempt, *, fail_fast: bool) -> None:
         queue = attempt.request.timeout.queue
         super().__init__(clock, attempt.due, queue)
         self._model = model or "the API"
         self.attempt = attempt
-        self.tokens = tokens
+        self.tokens = 0  # what it is likely to use
         self._fail_fast = fail_fast
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
-        self.result: Pass | APIError | None = None
+        self.result: Pass | VeniceError | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
         self.told = False
 

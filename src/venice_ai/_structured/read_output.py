@@ -91,7 +91,6 @@ def _found(kind: type[T], response: ChatCompletionResponse, index: int, wrapped:
 
 
 def _reason(name: str, choice: ChatChoice, text: str | None) -> tuple[type[OutputError], str]:
-    """Why there is no object in a choice, as an error's class and its message."""
     spoken = bool(text and text.strip())
     finish_reason, refusal = choice.finish_reason, choice.message.refusal
     if refusal or finish_reason == "content_filter":

@@ -48,7 +48,6 @@ def _taken(items: AsyncGenerator[BatchItem[Any], None]) -> Generator[BatchItem[A
 
 
 async def _pulled(requests: Iterable[Any]) -> AsyncIterator[Any]:
-    """Requests of an iterable that may block."""
     mine, nothing = iter(requests), object()
     while (request := await in_thread(lambda: next(mine, nothing))) is not nothing:
         yield request

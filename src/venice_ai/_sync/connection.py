@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .._core.settings import Timeout
     from .._limits.budget import Budget
     from .._limits.rate_share import RateShare
-    from .._limits.snapshot import WaitNotice
     from ..tee.types import TeeOptions
     from ..telemetry import Telemetry
+    from ..types.limits import WaitNotice
     from .loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -236,5 +236,4 @@ class SyncResource(APIResource[SyncConnection]):
 
     @staticmethod
     def _run(work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns or raises."""
         return loop_thread().run(work)

@@ -11,7 +11,7 @@ from ..resources.models import Models
 from .connection import SyncResource
 
 if TYPE_CHECKING:
-    from .._limits.snapshot import LimitsSnapshot
+    from ..types.limits import LimitsSnapshot
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -87,7 +87,6 @@ class ReplyReader:
                 yield piece
 
     def _fields(self) -> Generator[bytes, None, list[tuple[bytes, bytes]]]:
-        """The headers, or the trailers, up to the empty line."""
         fields: list[tuple[bytes, bytes]] = []
         end = self._buffer.find(b"\r\n\r\n")
         if 0 < end < HEADER_BYTES:  # nearly always all are here, and are as they should be

@@ -101,7 +101,6 @@ def reported_error(
 
 
 def _wait(content: dict[str, Any]) -> float | None:
-    """How many seconds the server asks to wait in an error inside a reply."""
     part: Any = reported(content) or content
     for holder in (part.get("error"), part):
         given = cast("dict[str, Any]", holder).get("retry_after") if isinstance(holder, dict) else None

@@ -127,17 +127,16 @@ class StreamErrors:
         if body is None and self.head and self.session is None:
             body = without(self.head.decode("utf-8", "replace"), self.secret)
         count = self.assembly.chunks
-        error = kind(
+        late: dict[str, str] = {"clock": cause.clock} if isinstance(cause, APITimeoutError) else {}
+        return kind(
             f"the stream broke off after {count} chunk{'s' * (count != 1)}: {why.rstrip('.')}. What had come is in `partial`.",
             status_code=self.meta.status_code,
             request_id=without(self.meta.request_id, self.secret),
             body=body,
             meta=self.meta,
             partial=self.partial(),
+            **late,
         )
-        if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
-            error.clock = cause.clock
-        return error
 
 
 def opened(session: Sealed, event: bytes) -> Any:

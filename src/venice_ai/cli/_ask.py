@@ -167,7 +167,8 @@ def _validated(response: ChatCompletionResponse, options: AskOptions) -> Any:
 
     schema: Any = options.schema["json_schema"]["schema"] if is_object(options.schema) else None
     try:
-        value: Any = to_jsonable_python(response.parse_as(options.schema if schema is None else dict[str, Any]))
+        kind: Any = options.schema if schema is None else dict[str, Any]
+        value: Any = to_jsonable_python(response.parse_as(kind))
         if schema is None or fits(value, schema, schema):
             return value
         parts = schema.get("properties", {}).items()

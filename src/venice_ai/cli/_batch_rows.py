@@ -20,7 +20,6 @@ _URL: Final = "/v1/chat/completions"
 
 
 def named_in(template: str) -> set[str]:
-    """The columns that a template names: `{text}` is one, `{{` and `}}` are braces."""
     return {found[1] for found in _BRACES.finditer(template) if found[1] is not None}
 
 
@@ -30,8 +29,6 @@ def filled(template: str, row: Row) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Each row of a table fills a prompt for each role, and gets the columns of its answer."""
-
     params: Mapping[str, Any]
     templates: Mapping[str, str]
     answers: AnswerColumns

@@ -60,7 +60,6 @@ class SessionStore:
         self.close = self._file.close
 
     def sessions(self) -> list[dict[str, Any]]:
-        """All sessions, the last one that was used first. `first` is how the first question begins."""
         return [{**each, "encrypted": bool(each["encrypted"])} for each in self._rows(_LISTED)]
 
     def find(self, name: str | None) -> dict[str, Any]:
@@ -106,7 +105,6 @@ class SessionStore:
         return self._rows("SELECT tokens, cost_usd FROM messages WHERE session = ? AND record IS NULL AND asked <> ''", name)
 
     def spent(self, since: str) -> list[dict[str, Any]]:
-        """What answers cost from a day on, by day and model; `without_cost` is how many did not tell."""
         return self._rows(_SPENT, since)
 
     def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:

@@ -49,7 +49,6 @@ class Connection:
 
 
 def need_key() -> None:
-    """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none."""
     if resolve_key(None) is None:
         raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
 

@@ -67,6 +67,7 @@ async def _examine(connection: _options.Connection) -> dict[str, Finding]:
 
 
 def extras(lacking: dict[str, list[str]]) -> str:
+    """Which extras are complete."""
     lacks = "{0} without {1} (pip install '" + packages.DISTRIBUTION + "[{0}]')"
     told = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
     return "; ".join(told) or "unknown, because the package itself is not installed"
@@ -94,6 +95,7 @@ async def _key(connection: _options.Connection, *, ask: bool) -> Finding:
 
 
 def account_facts(told: Any) -> Iterable[str]:
+    """The tier, the balances and the limits of a key, as far as `/api_keys/rate_limits` tells them."""
     data = members(members(told).get("data"))
     if tier := members(data.get("apiTier")).get("id"):
         yield f"tier {tier}"

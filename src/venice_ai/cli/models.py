@@ -91,13 +91,13 @@ def _fits(model: ModelResponse, words: Sequence[str], wanted: Mapping[str, Any])
     spec = spec_of(model)
     return (
         all(word.lower() in f"{model.id} {spec.name}".lower() for word in words)
-        and set(wanted["capabilities"]) <= set(abilities(model))
+        and set(wanted["capabilities"]) <= set(_abilities(model))
         and (not wanted["private"] or spec.privacy == "private")
         and (wanted["max_price"] is None or max(_prices(model)) <= wanted["max_price"])
     )
 
 
-def abilities(model: ModelResponse) -> list[str]:
+def _abilities(model: ModelResponse) -> list[str]:
     return [name for name, flag in _FLAGS.items() if can(model, flag)]
 
 
@@ -106,7 +106,7 @@ def _row(model: ModelResponse) -> dict[str, Any]:
     row: dict[str, Any] = {"id": model.id, "context": f"{context:,}" if context else "-", "privacy": spec.privacy or "-"}
     prices = ("-" if price == inf else f"{price:.2f}" if price == round(price, 2) else f"{price:g}" for price in _prices(model))
     row["input"], row["output"] = prices
-    return row | {"notes": ", ".join(_notes(spec)), "abilities": " ".join(abilities(model)) or "-"}
+    return row | {"notes": ", ".join(_notes(spec)), "abilities": " ".join(_abilities(model)) or "-"}
 
 
 def _notes(spec: ModelSpec) -> Iterable[str]:

@@ -36,7 +36,7 @@ def list_(limit: int | None, as_json: bool) -> None:
         found = store.sessions()[:limit]
     for each in () if as_json else found:
         each |= {"time": _time(each["used"]), "cost": f"${each['cost_usd']:.4f}{' + ?' * bool(each['without_cost'])}"}
-    _output.table(found, _COLUMNS, ("COST", "MESSAGES", "MODEL"), as_json=as_json, empty="no session is kept")
+    _output.table(found, _COLUMNS, ("MESSAGES", "LAST USED", "COST", "MODEL"), as_json=as_json, empty="no session is kept")
 
 
 @sessions.command()
@@ -100,6 +100,7 @@ def spend(days: int, as_json: bool) -> None:
 
 
 def markdown(record: dict[str, Any]) -> str:
+    """A message as a section of a Markdown document."""
     told = [record["message"]["role"], _time(record["at"])]
     if asked := record.get("asked"):
         model, cost, level, end = (record[name] for name in ("model", "cost_usd", "level", "finish_reason"))

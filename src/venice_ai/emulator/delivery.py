@@ -16,12 +16,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from typing_extensions import TypedDict
 
+from venice_ai._core.settings import merged
 from venice_ai._wire.sse import encode
 from venice_ai.costs import rate
 
 from . import repeatable
 from .answer import CITATIONS, Call, ChatRequest, Turn, token_pieces
-from .sending import JSON_TYPE, Act, Answer, encode_json, merged
+from .sending import JSON_TYPE, Act, Answer, encode_json
 
 DONE = encode(b"[DONE]")
 EVENTS_TYPE = "text/event-stream; charset=utf-8"
@@ -256,7 +257,6 @@ def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
 
 
 def _timed(frames: Iterable[Iterable[bytes]], how: Delivery, *, events: bool) -> Iterator[Act]:
-    """The packets of some frames, with the pauses between the frames."""
     between = how.get("chunk_delay", 15.0 if "comments_only" in how else 0.0)
     if first := how.get("first_token_delay"):
         yield first

@@ -15,6 +15,7 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from venice_ai._core.request import SECRET_HEADERS
+from venice_ai._core.settings import merged
 from venice_ai._wire import json_text
 from venice_ai.types.response_meta import Headers
 
@@ -116,11 +117,6 @@ async def closed(body: object) -> None:
     if (close := getattr(body, "aclose", None)) is not None:
         with suppress(RuntimeError):
             await close()
-
-
-def merged(*headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers from several sources; of one name, in whatever letters, the last counts."""
-    return dict({name.lower(): (name, value) for source in headers for name, value in source.items()}.values())
 
 
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:

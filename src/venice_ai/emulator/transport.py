@@ -104,8 +104,7 @@ class EmulatorReply:
         self._broken: asyncio.Future[None] = loop.create_future()
         self._time = _LineTime(clock) if isinstance(clock, VirtualClock) else None
         watched = cast("asyncio.AbstractEventLoop", self._time or loop)  # a watch uses nothing else of it
-        kind = Watch if request.stream else _PlainWatch
-        self._watch: Watch = kind(request, watched.time(), self._break, watched)
+        self._watch: Watch = Watch(request, watched.time(), self._break, watched)
 
     async def begin(self, answering: Awaitable[Answer]) -> None:
         answer = await self._until(answering)
@@ -224,9 +223,3 @@ class _LineTime:
     def _reach(self, when: float, callback: Callable[[], object]) -> None:
         self._timer, self._now = None, max(self._now, when)
         callback()
-
-
-class _PlainWatch(Watch):
-    def _due(self) -> tuple[float, str, float] | None:
-        limits = (("plain", self._request.timeout.plain), ("deadline", self._request.deadline_seconds))
-        return min(((self._sent + seconds, clock, seconds) for clock, seconds in limits if seconds is not None), default=None)

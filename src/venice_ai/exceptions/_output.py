@@ -76,7 +76,6 @@ def mismatch(cls: type[Mismatch], title: str, lines: list[Any], *, hide_input: b
 
 
 def _line(error: Any) -> InitErrorDetails:
-    """A line of a validation error as pydantic takes it back."""
     kind, context = error["type"], error.get("ctx")
     try:
         known = PydanticKnownError(kind, context).message() == error["msg"]

@@ -114,10 +114,9 @@ def error_for(
     reference = f" [request {request_id}]" if request_id else ""
     message = f"{where}: {detail}{'' if detail[-1:] in '.!?' else '.'}{' ' + remedy if remedy else ''}{reference}"
     given: dict[str, Any] = {"meta": meta, "retry_after_seconds": retry_after_seconds, "partial": partial, "body": body}
-    error = kind(message, status_code=status, counts_as=counts_as, code=code, request_id=request_id, **given)
-    if isinstance(error, errors.RateLimitError):
-        error.kind = _rate_limit_kind(headers, detail.lower(), (code or "").lower())
-    return error
+    if issubclass(kind, errors.RateLimitError):
+        given["kind"] = _rate_limit_kind(headers, detail.lower(), (code or "").lower())
+    return kind(message, status_code=status, counts_as=counts_as, code=code, request_id=request_id, **given)
 
 
 def _status_of(code: str | None, otherwise: int) -> int:
@@ -176,7 +175,6 @@ def _message(error: Any) -> str | None:
 
 
 def _reasons(body: Any) -> Iterator[tuple[str, str | None]]:
-    """What is wrong with the fields of a request, by their paths."""
     issues, details = _member(body, "issues"), _member(body, "details")
     for issue in cast("list[Any]", issues) if isinstance(issues, list) else []:
         path = _member(issue, "path")

@@ -10,7 +10,7 @@ from .._resource import APIResource
 from ..exceptions import APIError
 
 if TYPE_CHECKING:
-    from .._limits.snapshot import LimitsSnapshot
+    from ..types.limits import LimitsSnapshot
     from ..types.response_meta import ResponseMeta
 
 
@@ -28,7 +28,7 @@ class Limits(APIResource[Connection]):
         """Asks for the limits (`GET /api_keys/rate_limits`), and gives what is known then; an APIError if it fails."""
         request = self._client.build_request("GET", "/api_keys/rate_limits")
         for model, amounts in await self._client.caller.read(request, _amounts):
-            await self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))
+            self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))
         return self.snapshot()
 
 

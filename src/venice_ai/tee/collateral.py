@@ -123,7 +123,6 @@ def _binary(name: str, value: Any) -> bytes:
 
 
 def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
-    """Finds the check that an error message of dcap-qvl is about."""
     reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
     if "CertRevoked" in reason:
         return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")

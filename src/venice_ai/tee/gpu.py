@@ -161,7 +161,6 @@ def _certified_firmware(leaf: Certificate) -> bytes | None:
 
 
 def _opaque(evidence: bytes) -> dict[int, bytes]:
-    """The fields that the GPU adds to its measurements, by type."""
     request, response = evidence[:_REQUEST_BYTES], evidence[_REQUEST_BYTES:]
     if request[:4] != _REQUEST or response[:2] != _RESPONSE or len(response) < 8:
         raise ValueError("it is not a request for measurements and its answer")

@@ -12,7 +12,7 @@ from operator import not_
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from .._core.json_values import items, members
-from .._core.privacy import PREFIX, switches_in
+from .._core.privacy import PREFIX
 from ..exceptions import InvalidRequestError
 from ..types._base import is_array
 from ..types.api.chat import content_text
@@ -28,14 +28,8 @@ _ROLES = ("system", "developer", "user", "assistant", "tool")
 _OF_MESSAGES = frozenset(
     ("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio")
 )
-_SWITCH = re.compile(r"[A-Za-z0-9]*")
 NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")  # what settings are made of; nobody writes sentences in it by mistake
-_SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
-_HARMLESS_SUFFIXES = {
-    *("strip_thinking_response", "disable_thinking", "include_venice_system_prompt", "enable_web_citations", "enable_e2ee"),
-    *("include_search_results_in_stream", "return_search_results_as_documents"),
-}
 
 
 def guard(
@@ -66,21 +60,6 @@ def guard(
             f"the messages of {', '.join(left)} would leave in clear: this client has min_privacy='e2ee', and "
             f"encrypt_roles={roles!r} does not seal them. Nothing was sent."
         )
-
-
-def search_in(body: Mapping[str, Any]) -> str | None:
-    """What of a request has the conversation leave the enclave that answers it: a suffix of the model, a switch or a tool."""
-    for part in body["model"].partition(":")[2].replace(":", "&").split("&"):
-        name, _, value = part.partition("=")
-        off = name in _SEARCHES and value.lower() in {"off", "false"}
-        if part and not off and (name not in _HARMLESS_SUFFIXES or _SWITCH.fullmatch(value) is None):
-            return "the suffix of the model"
-    switches = switches_in(body)
-    if on := [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]:
-        return f"venice_parameters.{on[0]}"
-    tools: Any = body.get("tools")
-    kinds = [cast("Mapping[str, Any]", tool).get("type") for tool in (tools or ()) if isinstance(tool, Mapping)]
-    return "one of the tools" if any(kind in {"web_search", "x_search"} for kind in kinds) else None
 
 
 def in_clear(body: Mapping[str, Any]) -> list[str]:

@@ -155,7 +155,6 @@ class TeeSession(InMemory):
         self._completion_tokens = 0
 
     def refuse_reply(self) -> NoReturn:
-        """Raises the TeeEncryptionError for a reply that is not a stream at all."""
         self._refuse("a reply that is not a stream")
 
     def close(self) -> None:
@@ -250,7 +249,6 @@ class TeeSession(InMemory):
         return text
 
     def _note(self, chunk: dict[str, Any]) -> None:
-        """What a chunk says beside its choices."""
         identity: Any = chunk.get("id")
         if identity is not None and (identity.__class__ is not str or _IDENTITY.fullmatch(identity) is None):
             self._refuse("an id that is not a plain name")

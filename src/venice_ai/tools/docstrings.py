@@ -86,7 +86,6 @@ class Documentation:
 
 
 def _indented(lines: list[str]) -> tuple[list[str], list[str]]:
-    """The indented lines at the beginning, and the others."""
     end = next((index for index, line in enumerate(lines) if line and not line.startswith((" ", "\t"))), len(lines))
     return (lines[:end], lines[end:]) if any(lines[:end]) else ([], lines)
 

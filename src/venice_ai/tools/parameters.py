@@ -249,8 +249,7 @@ def own_name(function: Any) -> str:
 
 def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:
     """The `Field(...)`s of a parameter: its default, and those of its `Annotated`."""
-    found = [default, *getattr(annotation, "__metadata__", ())]
-    return [info for info in found if isinstance(info, FieldInfo)]
+    return [info for info in (default, *getattr(annotation, "__metadata__", ())) if isinstance(info, FieldInfo)]
 
 
 def _key(name: str, annotation: Any, default: Any) -> str:

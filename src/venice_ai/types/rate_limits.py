@@ -68,10 +68,8 @@ def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float |
 
 def retry_after(value: str | None, now: float) -> float | None:
     """`Retry-After` as seconds from `now` (Unix time), or None if it is absent or cannot be read."""
-    if value is None:
-        return None
     found = number(value)
-    seconds = _date(value, now) if found is None else found
+    seconds = _date(value, now) if found is None and value is not None else found
     return None if seconds is None or seconds < 0 else seconds
 
 

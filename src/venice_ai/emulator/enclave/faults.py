@@ -102,7 +102,6 @@ def _doubled_keys(draft: Draft) -> bytes:
 
 
 def _binds(parts: list[str], draft: Draft) -> None:
-    """The quote binds something else, which is made of these parts."""
     own, another = (bytes.fromhex(key.address[2:]) for key in (draft.key, EnclaveKey()))
     there = {"address": own, "another": another, "zeros": bytes(12), "nonce": draft.nonce, "no nonce": bytes(32)}
     there |= {"hashed nonce": hashlib.sha256(draft.nonce).digest(), "tls": hashlib.sha256(own + b"spki").digest()}
@@ -126,7 +125,6 @@ def _measures(events: list[list[str]], draft: Draft, *, later: bool = False) -> 
 
 
 def _starts(draft: Draft, **changes: Any) -> None:
-    """The domain has started with something else, as far as its own log says."""
     draft.domain = Domain(**changes)
 
 
@@ -161,12 +159,6 @@ def _second(bend: Bend) -> Change:
 
 def _envelope(change: Callable[[str, Channel], str]) -> Change:
     return _second(lambda _, channel: channel.delta.update(content=change(channel.delta["content"], channel)))
-
-
-def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-    if channel.delta:
-        channel.delta["content"] = channel.last
-    return (chunk,)
 
 
 def _second_choice(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
@@ -243,7 +235,7 @@ _CODE: Final[dict[str, Fault]] = {
     "edited_tcb_info": Fault(published=_edited_tcb_info),
     "chat_redirect": Fault(chat_answered=Answer(307, {"location": ELSEWHERE})),
     "plaintext_chunk": Fault(sealed=_envelope(lambda _, channel: channel.last)),
-    "plaintext_reply": Fault(sealed=_in_clear),
+    "plaintext_reply": Fault(sealed=lambda chunk, own: (own.delta and own.delta.update(content=own.last)) or (chunk,)),
     "plaintext_choice": Fault(sealed=_second(_second_choice)),
     "chunk_short": Fault(sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault(sealed=_envelope(lambda envelope, _: envelope + "0")),

@@ -107,7 +107,6 @@ def sized(data: bytes, width: int = 2) -> bytes:
 
 
 def der(tag: int, *parts: bytes) -> bytes:
-    """A value of ASN.1."""
     body = b"".join(parts)
     if len(body) < 0x80:
         return bytes([tag, len(body)]) + body
@@ -142,8 +141,7 @@ class Intel:
         report += hashlib.sha256(public + auth).digest() + bytes(32)
         chain = pem(self.platform, self.ca, self.root).encode()
         inner = report + self.platform.sign(report) + sized(auth) + b"\x05\0" + sized(chain, 4)
-        data = self.attestation.sign(signed) + public + b"\x06\0" + sized(inner, 4)
-        return signed + sized(data, 4)
+        return signed + sized(self.attestation.sign(signed) + public + b"\x06\0" + sized(inner, 4), 4)
 
     def collateral(self, now: float, **changes: Any) -> dict[str, str]:
         """What Intel would publish about the platform at a time; what is to be otherwise says `Published`."""
@@ -272,7 +270,6 @@ class Nvidia:
         return {**{name: base64.b64encode(data).decode() for name, data in parts.items()}, "arch": "HOPPER"}
 
     def again(self, number: int, nonce: bytes) -> dict[str, str]:
-        """The same evidence by another key that the same GPU certified."""
         leaf, *above = self.chain(number)
         return self.item(number, nonce, chain=(replace(leaf, label=f"{leaf.label}/again"), *above))
 

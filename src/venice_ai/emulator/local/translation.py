@@ -128,7 +128,6 @@ def _prompt(messages: Sequence[Message], form: Form, tools: Sequence[Message], s
 
 
 def _facts(messages: Iterable[Message]) -> Iterator[str]:
-    """What the tools returned, each with the call that asked for it."""
     calls: dict[str, str] = {}
     for message in messages:
         for call in message.get("tool_calls") or ():

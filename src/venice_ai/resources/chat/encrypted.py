@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..._core.caller_warnings import warn
-from ..._core.privacy import Privacy
+from ..._core.privacy import Privacy, search_in
 from ..._core.request import Request
 from ..._core.settings import Timeout
 from ..._http.transport_errors import within
 from ..._wire.request_body import chat_size, encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
-from ...tee.guard import guard, in_clear, search_in, unsealed_roles
+from ...tee.guard import guard, in_clear, unsealed_roles
 from ...types.api.params import CHAT_PATH
 from ...types.attestation import SignatureReport
 from .. import tee_of

@@ -511,25 +511,32 @@ class ChatChoice(Model):
     _certain = frozenset({"message"})
 
 
-class ChatCompletionResponse(Response):
-    """A finished answer."""
+class BaseCompletion(Model):
+    """What a finished answer and each chunk of a stream have in common."""
 
     id: str
-    """Identifies the completion."""
+    """Identifies the completion; the same in every chunk of a stream."""
     created: int
     """Unix time of its making, in seconds."""
     model: str
-    """The model that answered, which may be another than the one asked for."""
-    choices: list[ChatChoice]
-    """The answers: `n` of them."""
-    object: str = "chat.completion"
+    """The model that answers, which may be another than the one asked for."""
+    choices: list[Any]
+    """The answers: `n` of them; in a chunk, what is added to each, and none in a chunk of usage."""
+    object: str = ""
     """What kind of object this is."""
     usage: ChatUsage | None = None
-    """Tokens that were counted."""
+    """Tokens that were counted; of a stream, in its last chunk."""
     cost: Cost | None = None
-    """What was charged, where the server says."""
+    """What was charged, where the server says; of a stream, in its last chunk."""
     venice_parameters: EffectiveParameters | None = None
     """The Venice switches in force."""
+
+
+class ChatCompletionResponse(BaseCompletion, Response):
+    """A finished answer."""
+
+    choices: list[ChatChoice]
+    object: str = "chat.completion"
     service_tier: str | None = None
     """What the provider says of its tier."""
     system_fingerprint: str | None = None

@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 
 from .._base import Model
 from .._view import adopted
-from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters, T_co
+from .chat import BaseCompletion, ChunkToolCall, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
 """What every chunk has. All but `choices` say nothing of the conversation: in an encrypted answer they are not looked at."""
@@ -48,25 +48,11 @@ class ChatChunkChoice(Model):
     _certain = frozenset({"delta"})
 
 
-class ChatCompletionChunk(Model):
+class ChatCompletionChunk(BaseCompletion):
     """One event of a stream."""
 
-    id: str
-    """Identifies the completion; the same in every chunk."""
-    created: int
-    """Unix time of its making, in seconds."""
-    model: str
-    """The model that answers."""
     choices: list[ChatChunkChoice]
-    """What is added to each answer; empty in a chunk of usage."""
     object: str = "chat.completion.chunk"
-    """What kind of object this is."""
-    usage: ChatUsage | None = None
-    """Tokens that were counted; in the last chunk."""
-    cost: Cost | None = None
-    """What was charged, where the server says; in the last chunk."""
-    venice_parameters: EffectiveParameters | None = None
-    """The Venice switches in force."""
 
     @property
     def text(self) -> str:

@@ -25,7 +25,8 @@ class BucketSnapshot:
     reset_tokens_seconds: float | None
     """When the server counts tokens anew."""
     learned: bool
-    """Whether the limit was learnt from refusals, because headers are missing or wrong."""
+    """Whether what remains is what own requests leave of the limit, or of one that refusals have shown, because headers are
+    missing or wrong."""
     paused_seconds: float
     """For how long all requests are held, because the server refused one or failed; 0 if they are not."""
     why: str
@@ -68,6 +69,6 @@ class LimitsSnapshot:
     """What is known of the limits of an API key at a base URL."""
 
     failures: int
-    """Requests that failed in the last 30 s, with whatever status; once it is 20, nothing is sent."""
+    """Requests that were answered with an error in the last 30 s, with whatever status; once it is 20, nothing is sent."""
     models: tuple[ModelLimits, ...]
     """Every model that was asked."""
