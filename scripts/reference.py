@@ -59,11 +59,7 @@ def own_fields(cls: griffe.Class) -> list[griffe.Attribute]:
 def fields(cls: griffe.Class) -> list[griffe.Attribute]:
     """The fields of a class, those of its bases first."""
     found = {field.name: field for base in base_classes(cls) for field in fields(base)}
-    for field in own_fields(cls):
-        if field.docstring is None and field.name in found:  # of another type than in the base, and of the same meaning
-            field.docstring = found[field.name].docstring
-        found[field.name] = field
-    return list(found.values())
+    return list((found | {field.name: field for field in own_fields(cls)}).values())
 
 
 def meaning(field: griffe.Attribute, known: dict[str, dict[str, str]]) -> str:

@@ -164,6 +164,7 @@ class OpenSpan:
         return found
 
     def attempted(self, told: Mapping[str, Any]) -> None:
+        """An attempt is over."""
         self.span.add_event("venice.attempt", told)
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from venice_ai import VeniceClient
 from venice_ai.cli._ask import AnswerPrinter, AskOptions, ask
-from venice_ai.cli._input import join
 from venice_ai.emulator import Emulator, completion, echo, error, events, run_in_thread, text, tool_call, usual
 from venice_ai.emulator.enclave import Enclave
 
@@ -55,11 +54,17 @@ def test_what_is_piped_follows_the_words(emulator: Emulator, here: Here) -> None
         pytest.param(["a", "b"], "", "a b", id="words"),
         pytest.param(["-"], " text\n", "text", id="stdin alone"),
         pytest.param(["a", "b", "-", "c", "d"], "text", "a b\n\ntext\n\nc d", id="stdin between"),
-        pytest.param(["-"], "\n", "", id="nothing"),
     ],
 )
-def test_joining_words_and_stdin(words: list[str], stdin: str, prompt: str) -> None:
-    assert join(words, stdin) == prompt
+def test_joining_words_and_stdin(emulator: Emulator, here: Here, words: list[str], stdin: str, prompt: str) -> None:
+    here("chat", *words, stdin=stdin.encode())
+    assert body(emulator)["messages"] == [{"role": "user", "content": prompt}]
+
+
+def test_nothing_on_stdin_is_no_prompt(here: Here) -> None:
+    refused = here("chat", "-", stdin=b"\n")
+    assert refused.code == 2
+    assert "the prompt is empty" in refused.err
 
 
 @pytest.mark.parametrize("stdin", [pytest.param(b"", id="empty"), pytest.param(b"\xff\xfe", id="not UTF-8")])

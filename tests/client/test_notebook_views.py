@@ -17,7 +17,7 @@ from venice_ai.types._html import table
 from venice_ai.types.api.models import ModelRow, ModelsListResponse
 from venice_ai.types.attestation import AttestationReport, Check
 
-NONE = {"id": "c", "type": "text", "model_spec": {"capabilities": {}}}
+NONE: dict[str, Any] = {"id": "c", "type": "text", "model_spec": {"capabilities": {}}}
 ASK = [UserMessage(content="Hello")]
 
 

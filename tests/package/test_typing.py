@@ -207,6 +207,16 @@ STUBS = {
     "stubs/opentelemetry/instrumentation/aiohttp_client.pyi": (
         "class AioHttpClientInstrumentor:\n    def instrument(self) -> None: ...\n"
     ),
+    "stubs/celery.pyi": (
+        "from collections.abc import Callable\n"
+        "from typing import Any\n"
+        "class Celery:\n"
+        "    def __init__(self, main: str, *, broker: str, backend: str) -> None: ...\n"
+        "    def task[**P, R](\n"
+        "        self, *, bind: bool, max_retries: int, time_limit: int\n"
+        "    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...\n"
+    ),
+    "stubs/openai.pyi": "class OpenAI:\n    def __init__(self, *, base_url: str, api_key: str = ...) -> None: ...\n",
     "stubs/vcr.pyi": (
         "from contextlib import AbstractContextManager\n"
         "def use_cassette(path: str, *, filter_headers: list[str]) -> AbstractContextManager[object]: ...\n"

@@ -66,7 +66,7 @@ def test_a_key_is_told_from_another_by_its_check_and_hashes_by_their_purpose() -
 
 @pytest.mark.parametrize("key", [b"", KEY[:31], KEY + b"0", "a" * 32, 7], ids="{!r:.10}".format)
 def test_a_key_has_32_bytes(key: Any) -> None:
-    with pytest.raises(InvalidArgumentError, match="key must be 32 bytes"):
+    with pytest.raises(InvalidArgumentError, match="key, or what key_file holds, must be 32 bytes"):
         Sealing(key, None)
 
 

@@ -63,6 +63,7 @@ class Outcome(Generic[T]):
     error: BaseException | None = None
 
     def outcome(self) -> T:
+        """What came of it, once."""
         error, self.error = self.error, None
         try:
             if error is not None:

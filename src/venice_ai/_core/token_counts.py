@@ -81,6 +81,8 @@ def _product(one: Iterable[float], other: Iterable[float]) -> float:
 
 
 class TokenCounts:
+    """What was learnt of each model."""
+
     def __init__(self) -> None:
         self._models: OrderedDict[str, Weights] = OrderedDict()
         self._met: dict[str, int] = {}

@@ -163,6 +163,7 @@ class Connector(aiohttp.TCPConnector):
             self._timer = self._running.call_later(state.seconds, self._sweep)
 
     def _sweep(self) -> None:
+        """Closes what has rested too long."""
         now, due = self._now(), inf
         for protocol, state in list(self._states.items()):
             if state.rested + state.seconds <= now:

@@ -100,6 +100,7 @@ class Call:
         self.abandoned: bool = False  # whether nobody waits for it any more: then nothing more is sent
 
     def elapsed(self) -> float:
+        """Seconds since it began."""
         return self.caller.clock.now() - self._began
 
     def falls_back(self, failure: APIError) -> bool:
@@ -176,6 +177,7 @@ class Call:
         attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
 
     async def _enter(self, failure: APIError | None) -> None:
+        """Waits until every gate lets the next attempt pass."""
         caller, deadline = self.caller, self._request.timeout.deadline
         due = None if deadline is None else self._began + deadline
         attempt = Attempt(self._request, self._attempts, self._began, due, failure, self.fail_fast)

@@ -94,7 +94,7 @@ class SyncChat(SyncResource):
     def __init__(self, client: SyncConnection) -> None:
         super().__init__(client)
         self.completions: SyncChatCompletions = SyncChatCompletions(client)
-        if hasattr(sys, "ps1") or {"IPython", "pydoc"}.intersection(sys.modules):  # loading it would double a script's start
+        if getattr(sys, "ps1", "") or {"IPython", "pydoc"}.intersection(sys.modules):  # it would double a script's start
             _document()
 
 

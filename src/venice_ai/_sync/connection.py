@@ -236,4 +236,5 @@ class SyncResource(APIResource[SyncConnection]):
 
     @staticmethod
     def _run(work: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns or raises."""
         return loop_thread().run(work)

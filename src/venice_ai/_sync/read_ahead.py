@@ -38,6 +38,7 @@ class ReadAhead(Outcome[None], Generic[T]):
         self._room = asyncio.Event()
 
     def open(self, opening: Coroutine[Any, Any, StreamT]) -> StreamT:
+        """Opens what is to be read, and begins to read it."""
         try:
             return self.thread.run(self._open(opening))
         except BaseException:

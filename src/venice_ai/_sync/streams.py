@@ -184,6 +184,9 @@ class SyncToolStream(SyncStream["ToolEvent"]):
     def __iter__(self) -> SyncToolStream:
         return self
 
+    def __next__(self) -> ToolEvent:
+        return super().__next__()
+
     def collect(self) -> ToolLoopResult:
         """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
         return cast("ToolLoopResult", cast("SyncSource[ToolEvent]", self._iterator).collect())

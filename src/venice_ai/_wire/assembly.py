@@ -313,6 +313,7 @@ def ends(finish_reason: object) -> bool:
 
 
 def choice_json(choice: Choice, index: int) -> dict[str, Any]:
+    """A choice as it stands in a response."""
     message: dict[str, Any] = {"role": "assistant", "content": None}
     # Iteration gives what deltas bring, so that is the answer; a whole message beside them adds what none brought.
     rest = cast("dict[str, Any]", plain_copy(choice.rest))

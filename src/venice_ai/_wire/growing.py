@@ -14,6 +14,8 @@ DEEPEST: Final = 16  # levels of an object that are joined and copied. What is d
 
 
 class Texts(list[str]):
+    """A text that grows, in its pieces."""
+
     __slots__ = ()
 
 

@@ -17,9 +17,6 @@ _FIELDS, _OTHERS = (b"data:", b"event:", b"id:", b"retry:", b":"), (b"id", b"ret
 class EventTooLongError(ValueError):
     """An event, a line or a comment has no end within what is read of one."""
 
-    def __init__(self) -> None:
-        super().__init__(f"an event has no end within {EVENT_BYTES // 2**20} MiB, which is more than is read of one")
-
 
 class NamedEvent(bytes):
     """The data of an event whose type the server named."""
@@ -41,7 +38,7 @@ class EventParser:
         buffer = self._buffer
         if len(buffer) > EVENT_BYTES:
             self._buffer = bytearray()
-            raise EventTooLongError
+            raise EventTooLongError(f"an event has no end within {EVENT_BYTES // 2**20} MiB, which is more than is read of one")
         if self._half_ending or b"\r" in piece:
             piece = self._with_line_feeds(piece)
         if not self._started:

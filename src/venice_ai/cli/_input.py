@@ -35,8 +35,9 @@ def prompt_from(words: Sequence[str], attached: Sequence[str] = ()) -> str | Non
         piped = sys.stdin.buffer.read().decode("utf-8-sig") if reads and sys.stdin is not None else ""
     except UnicodeDecodeError as error:
         raise click.UsageError(f"stdin is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    prompt = join(words if "-" in words else [*words, "-"], piped)
-    if not prompt:
+    grouped = groupby(words if "-" in words else [*words, "-"], "-".__eq__)
+    paragraphs = (piped.strip() if stands_for_it else " ".join(group).strip() for stands_for_it, group in grouped)
+    if not (prompt := "\n\n".join(filter(None, paragraphs))):
         raise click.UsageError("the prompt is empty; give it as arguments or on stdin")
     require_text("the prompt", prompt)
     return prompt
@@ -45,11 +46,6 @@ def prompt_from(words: Sequence[str], attached: Sequence[str] = ()) -> str | Non
 def require_text(what: str, given: str) -> None:
     if re.search("[\ud800-\udfff]", given):
         raise click.UsageError(f"{what} is not UTF-8 text")
-
-
-def join(words: Sequence[str], stdin: str) -> str:
-    paragraphs = (stdin.strip() if is_stdin else " ".join(group).strip() for is_stdin, group in groupby(words, "-".__eq__))
-    return "\n\n".join(filter(None, paragraphs))
 
 
 def part_of(given: str, *, sealed: bool = False) -> dict[str, Any]:
@@ -84,13 +80,12 @@ def response_format(given: str) -> Any:
     """A class, or the format of a JSON schema; a UsageError if it is neither."""
     fields = {field.strip(): _FIELD.fullmatch(field) for field in given.split(",")}
     named = {found[1]: _TYPES[found[2]] for found in fields.values() if found}
-    path = Path(given)
     try:
         if len(named) == given.count(",") + 1:
             kind = new_typed_dict("answer", named)
             kind.__pydantic_config__ = {"strict": True, "extra": "forbid"}  # as the schema says that is made of it
             return kind
-        if given.endswith(".json") or (path.exists() and not path.is_dir()):
+        if (path := Path(given)).suffix == ".json" or (path.exists() and not path.is_dir()):
             return _schema_in(path)
         if of_module := re.fullmatch(r"([\w.]+):(\w+)", given):
             return _class_in(*of_module.groups())

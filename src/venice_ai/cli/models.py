@@ -133,20 +133,18 @@ def _context(model: ModelResponse) -> int:
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
 @_options.json
 @_options.with_connection
-async def cost(
-    connection: _options.Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool
-) -> None:
+async def cost(connection: _options.Connection, /, prompt: Sequence[str], model: str | None, **given: Any) -> None:
     """Estimate the cost of an answer, without sending the prompt, which is given as that of 'chat'. No key is needed."""
     if (text := prompt_from(prompt)) is None:
         raise click.UsageError("give the prompt as arguments or on stdin")
     async with connection.client() as client, _options.finding(client, model or ""):
         entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
         ask = client.chat.completions.estimate_cost
-        estimate = await ask(model=str(entry.id), messages=text, expected_completion_tokens=expected)
+        estimate = await ask(model=str(entry.id), messages=text, expected_completion_tokens=given["expected"])
     shown = (
         f"{estimate.model}: likely ${estimate.likely:.6f} (from ${estimate.low:.6f} to ${estimate.high:.6f})\n"
         f"by the words alone, without Venice's own system prompt: ${estimate.total_cost_usd:.6f}\n"
         f"  prompt      {estimate.prompt_tokens:>8,} tokens  ${estimate.prompt_cost_usd:.6f}\n"
         f"  completion  {estimate.expected_completion_tokens:>8,} tokens  ${estimate.completion_cost_usd:.6f}"
     )
-    _output.write_json(asdict(estimate)) if as_json else _output.line(shown)
+    _output.write_json(asdict(estimate)) if given["as_json"] else _output.line(shown)

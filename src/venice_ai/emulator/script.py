@@ -194,6 +194,7 @@ class Script:
         return self.left[path].popleft() if self.left[path] else self.always.get(path)
 
     def extend(self, order: dict[str, Any]) -> int:
+        """Takes the steps of an order in JSON, and counts them."""
         if "steps" not in order or order.keys() - {"steps", "path", "always"}:
             raise InvalidRequestError('expected {"steps": [...]}, with "path" and "always" where wanted')
         steps, path = steps_from_json(order["steps"]), str(order.get("path", CHAT_PATH))

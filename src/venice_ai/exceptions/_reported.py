@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from . import _tree as errors
-
-if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
-    from ..types.response_meta import ResponseMeta
 
 _BY_STATUS: dict[int, type[errors.APIError]] = {
     400: errors.InvalidRequestError,
@@ -79,16 +75,11 @@ def _error_members(part: Any) -> list[Any]:
     return [value for name, value in members if name.startswith("error") and value]
 
 
-def error_for(
-    status: int,
-    headers: Mapping[str, str],
-    body: Any,
-    *,
-    meta: ResponseMeta | None = None,
-    retry_after_seconds: float | None = None,
-    partial: ChatCompletionResponse | None = None,
-) -> errors.APIError:
-    """The error for an HTTP answer, or for one inside a stream (status 200), whose `headers` are looked up in lower case."""
+def error_for(status: int, headers: Mapping[str, str], body: Any, **fields: Any) -> errors.APIError:
+    """The error for an HTTP answer, or for one inside a stream (status 200), whose `headers` are looked up in lower case.
+
+    What else it carries are `fields`: `meta`, `retry_after_seconds`, `partial`.
+    """
     found = reported(cast("Any", body)) if status < 300 and isinstance(body, Mapping) else None
     said: Any = found or cast("Any", body)
     places = (_member(said, "error"), *_error_members(said), said)
@@ -105,18 +96,17 @@ def error_for(
     detail = _detail(said, headers).strip()
     detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."  # `body` has it all
     remedy = "" if "/settings/api" in detail and "/settings/api" in kind.remedy else kind.remedy  # the server has said it
-    if issubclass(kind, errors.RateLimitError) and retry_after_seconds:
-        remedy = remedy.replace("Wait", f"Wait {round(retry_after_seconds, 3):,.12g} s")
+    if issubclass(kind, errors.RateLimitError) and (wait := fields.get("retry_after_seconds")):
+        remedy = remedy.replace("Wait", f"Wait {round(wait, 3):,.12g} s")
     if status == 407:
         remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
     where = f"{'the proxy' if status == 407 else 'Venice'} answered {status}" if status >= 300 else "Venice reported an error"
     reference = f" [request {request_id}]" if request_id else ""
     message = f"{where}: {detail}{'' if detail[-1:] in '.!?' else '.'}{' ' + remedy if remedy else ''}{reference}"
-    given: dict[str, Any] = {"meta": meta, "retry_after_seconds": retry_after_seconds, "partial": partial, "body": body}
     if issubclass(kind, errors.RateLimitError):
-        given["kind"] = _rate_limit_kind(headers, detail.lower(), (code or "").lower())
-    return kind(message, status_code=status, counts_as=counts_as, code=code, request_id=request_id, **given)
+        fields["kind"] = _rate_limit_kind(headers, detail.lower(), (code or "").lower())
+    return kind(message, status_code=status, counts_as=counts_as, code=code, request_id=request_id, body=body, **fields)
 
 
 def _status_of(code: str | None, otherwise: int) -> int:

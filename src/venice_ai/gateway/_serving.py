@@ -89,6 +89,7 @@ class _Connection(web.RequestHandler):
     __slots__ = ()
 
     def handle_error(self, *given: Any, **named: Any) -> web.StreamResponse:
+        """The answer to it."""
         status = super().handle_error(*given, **named).status  # which logs it
         told = refusal(APIError("this is not HTTP as it is to be, or a header is too long", status_code=status))
         told.force_close()

@@ -110,8 +110,7 @@ class _Case(workload.Software):
         return f"a JSON object of {len(self.given.reply)} bytes"
 
     def server_verified(self) -> str:
-        if (verified := self.reply.get("verified")) is not True:
-            raise ValueError(f"verified is {verified!r:.40}, not true")
+        fail_if((verified := self.reply.get("verified")) is not True, f"verified is {verified!r:.40}, not true")
         return "Venice says that it verified the enclave"
 
     def nonce_echo(self) -> str:

@@ -64,6 +64,7 @@ def members_of(text: str) -> dict[str, str]:
 
 
 def canonical(value: Any) -> bytes:
+    """A value as RFC 8785 writes it."""
     try:
         return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":")).encode()
     except RecursionError:

@@ -42,6 +42,7 @@ def check_chain(chain: Sequence[x509.Certificate], root_sha256: str) -> None:
 
 @lru_cache
 def issued(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether a certificate was issued by another one, which is an authority."""
     try:
         if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             return False

@@ -102,6 +102,7 @@ def fail_if(wrong: object, why: str) -> None:
 
 
 def outcome(name: str, status: Status, detail: str) -> Check:
+    """A check whose outcome is known."""
     return Check(name, status, detail, RULES[name][0])
 
 
@@ -111,6 +112,7 @@ def skipped(names: Iterable[str], why: str = _NOT_REACHED, *, failed: Check | No
 
 
 def run(name: str, rule: Callable[[], str]) -> Check:
+    """The check that a rule makes."""
     try:
         return outcome(name, "pass", rule())
     except CheckWarning as doubt:
@@ -148,6 +150,7 @@ def attained(level: Level, checks: Sequence[Check]) -> str:
 
 
 def reached(report: AttestationReport) -> str:
+    """What was reached with which model."""
     return f"{report.model!r} {'REFUSED' if report.level is None else f'is {attained(report.level, report.checks)}'}"
 
 

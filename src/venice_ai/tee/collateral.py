@@ -21,7 +21,7 @@ import msgspec
 
 from ..types.attestation import Check, Tcb
 from .canonical import parse, shaped
-from .checks import COLLATERAL, outcome, run, skipped
+from .checks import COLLATERAL, fail_if, outcome, run, skipped
 from .types import END_OF_TIME, INTEL_ROOT_SHA256, TCB_STATUSES, CollectedEvidence, Seen, TeeOptions
 
 _SIGNERS: Final = {
@@ -67,8 +67,7 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
     from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it has types
 
-    if not 0 <= now < END_OF_TIME:
-        raise ValueError(f"{now!r} is not a time that collateral could be valid at")
+    fail_if(not 0 <= now < END_OF_TIME, f"{now!r} is not a time that collateral could be valid at")
     seconds = int(now)
     parts = _parts(collateral)
     _check_signers(collateral, root_der)

@@ -66,6 +66,7 @@ class CoincurveKey(InMemory):
         self.public_key: bytes = _coincurve.PublicKey.from_secret(self._secret).format(compressed=False)
 
     def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
+        """See `OpenSslKey`."""
         # The library multiplies a given point in a time that depends on the factor. A factor that is used again is split at
         # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))

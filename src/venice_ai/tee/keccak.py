@@ -12,6 +12,7 @@ _MASK = 2**64 - 1
 
 
 def keccak256(data: bytes | bytearray | memoryview) -> bytes:
+    """The 32 bytes of Keccak-256 of some bytes."""
     padded = bytearray(data) + bytes(_RATE - len(data) % _RATE)
     padded[len(data)] ^= 0x01
     padded[-1] ^= 0x80

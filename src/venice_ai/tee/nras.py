@@ -91,8 +91,7 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
     try:
         # Read without its signature, and once more by our own parser: PyJWT does not see a key that is there twice.
         header = as_object(parse(base64url_decode(token.partition(".")[0])), "the header of a token")
-        if header.get("alg") != "ES384" or "crit" in header:
-            raise ValueError(f"a token is signed with {header.get('alg')!r}, not ES384")
+        fail_if(header.get("alg") != "ES384" or "crit" in header, f"a token is signed with {header.get('alg')!r}, not ES384")
         if (key := keys.get(str(header.get("kid")))) is None:
             raise ValueError(f"a token is signed with the key {header.get('kid')!r}, which NVIDIA does not publish")
         signed = jwt.PyJWS(["ES384"]).decode(token, key, ["ES384"])

@@ -65,6 +65,7 @@ class Quote(NamedTuple):
 
     @property
     def rtmrs(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """The four registers of run-time measurements."""
         return self.rtmr0, self.rtmr1, self.rtmr2, self.rtmr3
 
     @property
@@ -141,6 +142,7 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool) -> None
 
 
 def check_signature(quote: Quote) -> str:
+    """Checks that the attestation key signed the quote's header and body."""
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
     except ValueError:

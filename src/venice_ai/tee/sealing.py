@@ -49,6 +49,7 @@ class Sealing:
         self.secret, self.check = hashed(b"hashes", b"", key), hashed(b"check", b"", key).hex()
 
     def seal(self, content: bytes, row: int, kind: str) -> bytes:
+        """The content as it stands in the file."""
         place = f"{row} {kind}".encode()
         if self._cipher is None:
             return content if kind == "record" else b"%b\0%b" % (content, zlib.crc32(place + content).to_bytes(4))

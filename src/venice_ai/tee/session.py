@@ -155,6 +155,7 @@ class TeeSession(InMemory):
         self._completion_tokens = 0
 
     def refuse_reply(self) -> NoReturn:
+        """Raises the TeeEncryptionError for a reply that is not a stream at all."""
         self._refuse("a reply that is not a stream")
 
     def close(self) -> None:

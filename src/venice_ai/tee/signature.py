@@ -74,8 +74,7 @@ def verify(
 
 
 def _signature(reply: Mapping[str, Any], parts: tuple[str, str] | None, public_key: bytes) -> str:
-    if parts is None:
-        raise ValueError("the signed text is not two hashes, with or without a model's name before them")
+    fail_if(parts is None, "the signed text is not two hashes, with or without a model's name before them")
     if not signed_by(public_key, digest(reply["text"]), _raw(reply.get("signature"))):
         raise ValueError("the attested key did not sign this text")
     return "the attested key signed the text"

@@ -174,6 +174,7 @@ class Software:
 
     @cached_property
     def compose(self) -> str | None:
+        """The text of the compose file that the reply shows."""
         shown = (text for display in self.displays if (text := display.get("app_compose")) is not None)
         return cast("str | None", shaped(next(shown, None), str | None, "the compose file shown"))
 
@@ -185,6 +186,7 @@ class Software:
 
     @cached_property
     def logs(self) -> list[Replay]:
+        """The event logs of the reply, replayed."""
         found = [replay(log) for holder in (*self.displays, self.reply) if (log := holder.get("event_log")) is not None]
         fail_if(not found, "the reply has no event log")
         return found

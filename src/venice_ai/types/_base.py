@@ -93,7 +93,7 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
         views = {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, View)}
         cls._nested = cls._nested | views
         cls._lists = cls._lists | {name for name in views if found[name]["list"] and not found[name]["none"]}
-        cls._required = (cls._required | own.keys()) - declared.keys() - cls._lists
+        cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
         for name in cls._certain:
             setattr(cls, name, certainly(name, cls._nested[name], of_many=name in cls._lists))

@@ -138,6 +138,7 @@ class Draft:
         self.reply["intel_quote"] = self.reply["quote"] = quote.hex()
 
     def show_log(self, log: list[Event]) -> None:
+        """Puts an event log into the reply, in both places."""
         self.reply["info"]["tcb_info"]["event_log"] = log
         # Here the digests of runtime events are left out, as Venice has it.
         self.reply["event_log"] = json.dumps([each if each["imr"] < 3 else {**each, "digest": ""} for each in log])

@@ -235,7 +235,7 @@ _CODE: Final[dict[str, Fault]] = {
     "edited_tcb_info": Fault(published=_edited_tcb_info),
     "chat_redirect": Fault(chat_answered=Answer(307, {"location": ELSEWHERE})),
     "plaintext_chunk": Fault(sealed=_envelope(lambda _, channel: channel.last)),
-    "plaintext_reply": Fault(sealed=lambda chunk, own: (own.delta and own.delta.update(content=own.last)) or (chunk,)),
+    "plaintext_reply": Fault(sealed=lambda chunk, own: (own.delta != {} and own.delta.update(content=own.last)) or (chunk,)),
     "plaintext_choice": Fault(sealed=_second(_second_choice)),
     "chunk_short": Fault(sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault(sealed=_envelope(lambda envelope, _: envelope + "0")),

@@ -107,6 +107,7 @@ def sized(data: bytes, width: int = 2) -> bytes:
 
 
 def der(tag: int, *parts: bytes) -> bytes:
+    """A value of ASN.1."""
     body = b"".join(parts)
     if len(body) < 0x80:
         return bytes([tag, len(body)]) + body
@@ -270,6 +271,7 @@ class Nvidia:
         return {**{name: base64.b64encode(data).decode() for name, data in parts.items()}, "arch": "HOPPER"}
 
     def again(self, number: int, nonce: bytes) -> dict[str, str]:
+        """The same evidence by another key that the same GPU certified."""
         leaf, *above = self.chain(number)
         return self.item(number, nonce, chain=(replace(leaf, label=f"{leaf.label}/again"), *above))
 

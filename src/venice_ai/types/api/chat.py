@@ -520,10 +520,6 @@ class BaseCompletion(Model):
     """Unix time of its making, in seconds."""
     model: str
     """The model that answers, which may be another than the one asked for."""
-    choices: list[Any]
-    """The answers: `n` of them; in a chunk, what is added to each, and none in a chunk of usage."""
-    object: str = ""
-    """What kind of object this is."""
     usage: ChatUsage | None = None
     """Tokens that were counted; of a stream, in its last chunk."""
     cost: Cost | None = None
@@ -536,7 +532,9 @@ class ChatCompletionResponse(BaseCompletion, Response):
     """A finished answer."""
 
     choices: list[ChatChoice]
+    """The answers: `n` of them."""
     object: str = "chat.completion"
+    """What kind of object this is."""
     service_tier: str | None = None
     """What the provider says of its tier."""
     system_fingerprint: str | None = None

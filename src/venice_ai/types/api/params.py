@@ -122,19 +122,6 @@ def lacks_function(tool: Mapping[str, Any]) -> bool:
     return "function" not in tool and tool.get("type") not in {"web_search", "x_search"}
 
 
-class FunctionName(TypedDict):
-    """Names a function."""
-
-    name: str
-
-
-class FunctionChoice(TypedDict):
-    """Makes the model call one function."""
-
-    type: str
-    function: FunctionName
-
-
 class _NoValue:
     """A type that no value has. What `UntypedMapping` gives: only `Any` passes for it."""
 
@@ -165,7 +152,8 @@ else:
     ReasoningLike = Reasoning
     StreamOptionsLike = StreamSwitches
     ToolsLike = _list_of[_checker(chat.Tool)]
-    ToolChoiceLike = Literal["none", "auto", "required"] | FunctionChoice
+    _Name = defstruct("FunctionName", [("name", str)])
+    ToolChoiceLike = Literal["none", "auto", "required"] | defstruct("FunctionChoice", [("type", str), ("function", _Name)])
     FormatLike = _union[tuple(map(_checker, _FORMATS))]
     TextLike = TextSwitches
     FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]

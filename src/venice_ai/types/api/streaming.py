@@ -52,7 +52,9 @@ class ChatCompletionChunk(BaseCompletion):
     """One event of a stream."""
 
     choices: list[ChatChunkChoice]
+    """What is added to each answer; empty in a chunk of usage."""
     object: str = "chat.completion.chunk"
+    """What kind of object this is."""
 
     @property
     def text(self) -> str:
