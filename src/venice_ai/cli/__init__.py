@@ -1,7 +1,5 @@
 """The command `venice-chat`. Its packages are an extra: `pip install 'venice-chat[cli]'`."""
 
-from __future__ import annotations
-
 import sys
 
 from ._signals import end
