@@ -76,7 +76,8 @@ interop: wheel
 
 ## The same, those that take long; and the long ones of all other tests.
 interop-more: wheel $(VENV)/.docs
-	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop tests
+	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop  # by itself: pytest takes it for a part of tests, and leaves it out
+	$(BIN)/python -m pytest -c pyproject.toml -m more tests
 
 ## The packages of the real model, for the tests that talk to it.
 local: $(VENV)/.tools
