@@ -95,7 +95,7 @@ class Bucket:
     def arrive(self, call: QueuedCall, now: float) -> None:
         """A call wants to be sent."""
         account, request = self.account, call.attempt.request
-        self.end_block()
+        account.end_blocks()  # of other models, too: what nobody took would count as in flight
         if refusal := account.refusals.last(hash(request.body), now):
             self.end(call, refusal)
             return
@@ -136,7 +136,7 @@ class Bucket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
         account, request, tokens = self.account, call.attempt.request, call.tokens
         count, largest = 1, inf
-        if len(self.queue) == 1 and not account.refusals.bodies:
+        if account.waiting == 1 and not account.refusals.bodies:
             count = int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK))
         if count < MIN_BLOCK:
             count = 1
