@@ -297,3 +297,18 @@ def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_h
     caller.join(timeout=5.0)
 
     assert len(passes) == 1
+
+
+def test_what_nobody_took_of_a_block_keeps_no_call_of_another_model_waiting() -> None:
+    clock = Clock()
+    limiter = limiter_of(clock)
+    warm(limiter)
+    while seats(limiter) <= 20:
+        good(entered(limiter))
+    clock.at += 60.0  # so long ago that no success allows more than 20 requests in flight
+    other = attempt()
+    other.request.chat = ChatSize("other", 1, None, 1)
+
+    good(drive(limiter.enter(other)))
+
+    assert not seats(limiter)

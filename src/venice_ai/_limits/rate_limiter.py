@@ -74,9 +74,7 @@ class Quota(Struct, array_like=True):
     challenged_at: float = -inf  # when the headers were last put to the test; never again if that is infinite
 
     learned: bool = False  # whether what remains is not what headers say, but what own requests leave of the limit
-    told: bool = (
-        False  # whether the refusal that showed it named a time, which is obeyed then rather than a whole minute waited
-    )
+    told: bool = False  # whether the refusal that showed it named a time, which is obeyed rather than a whole minute
     grown_at: float = -inf
     paced_at: float = -inf
 
