@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
-## Sets up, and runs every test against the built wheel, with one process more than there are cores.
+## Sets up, and runs every test against the built wheel, with three processes more than there are cores.
 test: wheel
 	$(BIN)/python -m pytest --processes auto --capture sys -m "not more and not types" $(TESTS)
 

@@ -28,6 +28,8 @@ from hypothesis import strategies as st
 
 from . import rewritten
 
+_MORE_THAN_CORES: Final = 3
+"""So many tests wait for a server, a process or a clock that one process more leaves a third of the processor unused."""
 _SHARES: Final = 4
 """A process is given this part of its part of the tests that are left."""
 _MORE: Final = 40
@@ -37,7 +39,7 @@ _IMPORTED_LATER: Final = ("fastapi", "pandas", "prompt_toolkit")
 
 
 def add_option(parser: pytest.Parser) -> None:
-    parser.addoption("--processes", default="0", metavar="N", help="run the tests in N forks; auto: one more than cores")
+    parser.addoption("--processes", default="0", metavar="N", help="run the tests in N forks; auto: three more than cores")
 
 
 def register(config: pytest.Config) -> None:
@@ -51,7 +53,7 @@ def register(config: pytest.Config) -> None:
         raise pytest.UsageError("--processes needs --capture sys: what several processes print cannot be kept in one file")
     if not config.getoption("collectonly"):
         rewritten.register(config)
-    config.pluginmanager.register(Processes((os.cpu_count() or 1) + 1 if number == "auto" else int(number)))
+    config.pluginmanager.register(Processes((os.cpu_count() or 1) + _MORE_THAN_CORES if number == "auto" else int(number)))
 
 
 @given(st.text())
