@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         ToolLoopOptions,
         Tools,
     )
-    from ..resources.chat.parsed import ParsedChatStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
@@ -206,13 +205,14 @@ class SyncChatCompletions(SyncResource):
         **kwargs: Unpack[ParseParams],
     ) -> SyncParsedChatStream[T]:
         """Asks for an object, and shows it while it is written; see `ChatCompletions.stream_parse`, also for what it raises."""
-        opening: Any = self._async.stream_parse(**given_arguments(locals()))
-        del messages, kwargs  # as in `create`
-        stream = self._stream(_raw(opening))
-        # They need pydantic, which the request has loaded.
-        from .._structured.strict_schema import requested_format
+        from .._structured.strict_schema import requested_format  # it needs pydantic, which a chat does not
+        from ..resources.chat.parsed import Parameters
         from .parsed_stream import SyncParsedChatStream
 
+        start = self._async._stream_of  # noqa: SLF001  # of the same package
+        opening = start(model, messages, response_format, schema_name, strict, Parameters(kwargs))
+        del messages, kwargs  # as in `create`
+        stream = self._stream(opening)
         return SyncParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict)[1])
 
     def estimate_cost(
@@ -301,7 +301,3 @@ def _document() -> None:
         named = [*shown.values(), *(each for each in fields if rest and each.name not in shown), *rest]
         method.__signature__ = Signature(named, return_annotation=method.__annotations__["return"])
         method.__doc__ = f"{original.__doc__}\n\n        In the synchronous client: {method.__doc__}"
-
-
-async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:
-    return (await opening).stream

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...batches.items import BatchItem, BatchProgress, ParsedT
     from ...batches.journal import Journal
     from ...costs import ChatCostEstimate
+    from ...streaming import ChatStream
     from ...tools import Approval, OnLimit, OnUnknownTool
     from ...types.api.params import UntypedMapping
     from .arguments import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         ToolLoopParams,
         Tools,
     )
-    from .parsed import ParsedChatStream
+    from .parsed import Parameters, ParsedChatStream
     from .tool_runner import ToolStream
 else:
 
@@ -135,16 +136,26 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         The arguments are those of `parse`, but for `max_reasks`, and so are the errors; what goes wrong after the request was
         accepted is raised where the stream is read.
         """
-        from .parsed import Parameters, ParsedChatStream, request_for
+        from ..._structured.strict_schema import requested_format
+        from .parsed import Parameters, ParsedChatStream
 
-        params = Parameters(kwargs)
+        opening = self._stream_of(model, messages, response_format, schema_name, strict, Parameters(kwargs))
+        del messages, kwargs  # as in `create`
+        stream = await opening
+        return ParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict)[1])
+
+    async def _stream_of(
+        self, model: str, messages: Messages, kind: Any, name: str | None, strict: bool, params: Parameters
+    ) -> ChatStream:
+        """The stream of `stream_parse`, as chunks: each client makes objects of them in a class of its own."""
+        from .parsed import request_for
+
         if "max_reasks" in params:
             raise InvalidArgumentError("stream_parse shows what comes and cannot ask again; parse(max_reasks=...) can")
-        request = request_for(response_format, messages, params, name=schema_name, strict=strict, echoes=self._echoes)
-        del messages, kwargs  # as in `create`
-        conversation, shape, wrapped = await request
-        stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
-        return ParsedChatStream(stream, response_format, wrapped=wrapped)
+        request = request_for(kind, messages, params, name=name, strict=strict, echoes=self._echoes)
+        del messages
+        conversation, shape, _ = await request
+        return await self.stream(model=model, messages=conversation, response_format=shape, **params)
 
     async def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
