@@ -17,8 +17,8 @@ from ..exceptions import VeniceError
 
 T = TypeVar("T")
 
-# A thread that waits for a lock can be interrupted by a signal, but on Windows only between two waits.
-WAIT_SECONDS = 0.1 if sys.platform == "win32" else None
+# Ctrl-C in the moment before a wait for a lock is heeded after it, on Windows also one during it: so no wait is without end.
+WAIT_SECONDS = 0.1 if sys.platform == "win32" else 1.0
 # A task that takes its first step at once costs the loop one round less.
 _AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
@@ -186,4 +186,4 @@ class _Call(Outcome[T]):
         # The lock is taken once, and what interrupts the thread may come right after that: then the second wait has no lock to
         # wait for.
         while not self._over:
-            self._done.acquire(timeout=WAIT_SECONDS or -1)
+            self._done.acquire(timeout=WAIT_SECONDS)
