@@ -1,7 +1,7 @@
 """Which module of the package imports which, read from the source. Nothing is imported to find out.
 
-Imports that only type checkers see count as well: they tie modules together in a reader's head. Imports inside functions are
-told apart, for they delay start-up work and are what may reach up once, where it is documented.
+Imports that only type checkers see count as well: they tie modules together in a reader's head. So do imports inside
+functions, which delay what start-up does not need, but for the few that lead up, by name.
 """
 
 from __future__ import annotations
@@ -11,6 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = "venice_ai"
+UPWARD = {
+    *(("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")),
+    ("types.attestation", "exceptions"),
+}
+"""The imports that lead up, inside two methods: a response is read as an object of a class (`parse_as`), and a report raises
+the error that carries it (`raise_for_level`)."""
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -58,12 +64,19 @@ class ImportGraph:
                     if alias.name.split(".")[0] == PACKAGE:
                         yield alias.name.removeprefix(PACKAGE).strip(".")
 
+    def files(self) -> dict[str, set[str]]:
+        """Which others each module imports, wherever it does, but for what leads up by name. The package itself is left out."""
+        return {
+            name: {other for other in self.at_top[name] | self.in_functions[name] if other and (name, other) not in UPWARD}
+            for name in self.modules
+            if name
+        }
+
     def rooms(self) -> dict[str, set[str]]:
-        """The rooms (folders and files at the top) and which others each imports outside functions."""
+        """The rooms (folders and files at the top) and which others each imports."""
         found: dict[str, set[str]] = {room(name): set() for name in self.modules if name}
-        for name, others in self.at_top.items():
-            if name:
-                found[room(name)] |= {room(other) for other in others if other} - {room(name)}
+        for name, others in self.files().items():
+            found[room(name)] |= {room(other) for other in others} - {room(name)}
         return found
 
     def lines(self, room_name: str) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from venice_ai import VeniceClient
-from venice_ai.cli._ask import AnswerPrinter, AskOptions, ask
+from venice_ai.cli._ask import AskOptions, ask
+from venice_ai.cli._output import AnswerPrinter
 from venice_ai.emulator import Emulator, completion, echo, error, events, run_in_thread, text, tool_call, usual
 from venice_ai.emulator.enclave import Enclave
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from venice_ai import ChatCompletionChunk, ChatCompletionResponse
-from venice_ai.cli._ask import AnswerPrinter
 from venice_ai.cli._conversations import Conversation
+from venice_ai.cli._output import AnswerPrinter
 from venice_ai.emulator import Emulator, echo, error, text
 
 from .forks import Fork

@@ -12,11 +12,11 @@ from .._core.privacy import Privacy
 from ..exceptions import APIResponseProcessingError, VeniceError
 from ..types._base import is_object
 from . import _options, _output
+from ._output import AnswerPrinter
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
     from ..types.api.chat import ChatCompletionResponse
-    from ..types.api.streaming import ChatCompletionChunk
 
 _ENDINGS = {
     "length": "the answer was cut off at the limit of tokens",
@@ -39,57 +39,10 @@ class AskOptions:
     reasoning: bool
 
 
-class AnswerPrinter:
-    """Prints an answer: text on stdout, reasoning dim on stderr."""
-
-    def __init__(self, *, reasoning: bool) -> None:
-        self.response: ChatCompletionResponse | None = None  # what came, also of an answer that broke off
-        self.asked = ""  # the model that was asked
-        self.shows = True  # else nothing is printed
-        self.shown = False
-        self._reasoning, self._thinking, self._in_line = reasoning, False, False
-
-    def show(self, said: ChatCompletionChunk | ChatCompletionResponse) -> None:
-        """Shows the first choice of a chunk, or all choices of an answer that came whole, apart from each other."""
-        for number, choice in enumerate(said.choices if self.shows else (), 1):
-            delta = getattr(choice, "delta", None)
-            part = getattr(choice, "message", None) if delta is None else delta
-            if part is delta and (index := getattr(choice, "index", 0)) != vars(self).setdefault("_first", index):
-                continue  # nobody asked for it
-            if part is not delta and len(said.choices) > 1:
-                _output.line(end="\n" * (number > 1))
-                _output.aside(f"answer {number} of {len(said.choices)}:\n")
-            thought = getattr(part, "reasoning_content", None)
-            if isinstance(thought, str) and thought and self._reasoning:
-                if getattr(self, "is_started", False):  # what is drawn would take it for a part of itself
-                    self.end()
-                self._thinking = True
-                _output.aside(thought)
-            text = getattr(part, "content" if part is delta else "text", None)
-            if isinstance(text, str) and text:
-                if self._thinking:
-                    _output.aside("\n")
-                # Before it is written: Ctrl-C may come at any time, and `end` is to know.
-                self._thinking, self.shown, self._in_line = False, True, not text.endswith("\n")
-                self.write(text)
-            if part is not delta:
-                self.end()
-
-    def write(self, text: str) -> None:
-        _output.line(text, end="")
-
-    def end(self) -> None:
-        if self._thinking:
-            _output.aside("\n")
-        if self._in_line:
-            _output.line()
-        self._thinking = self._in_line = False
-
-
 def best_printer(*, reasoning: bool) -> AnswerPrinter:
     if not sys.stdout.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
         return AnswerPrinter(reasoning=reasoning)
-    from ._markdown import MarkdownPrinter  # it needs rich, and this module
+    from ._markdown import MarkdownPrinter  # it needs rich
 
     return MarkdownPrinter(reasoning=reasoning)
 

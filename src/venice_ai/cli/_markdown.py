@@ -21,7 +21,7 @@ from rich.segment import Segment, SegmentLines
 from rich.text import Text
 
 from . import _output
-from ._ask import AnswerPrinter
+from ._output import AnswerPrinter
 
 _LETTER = re.compile(r"[^\W_]")
 _FENCED = r"^(?:[ >]|[-*+] |\d+[.)] )*(```+(?![^\n]*`)|~~~+).*?(?:^[ >]*\1[`~]*[ \t]*$|\Z)"

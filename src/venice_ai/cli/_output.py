@@ -11,8 +11,11 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from shutil import get_terminal_size
 from textwrap import fill
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from unicodedata import east_asian_width
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
 
 _last = {"stdout": "\n"}  # the last character that was written
 _NUMBER = re.compile(r"-|\$?[\d,]+(\.\d+)?")
@@ -139,3 +142,48 @@ def _cut(line: str, width: int | None) -> str:
     while width is not None and _cells(line) > width:
         line = f"{line.removesuffix('...')[:-1]}..."
     return line
+
+
+class AnswerPrinter:
+    """Prints an answer: text on stdout, reasoning dim on stderr."""
+
+    def __init__(self, *, reasoning: bool) -> None:
+        self.response: ChatCompletionResponse | None = None  # what came, also of an answer that broke off
+        self.asked, self.shows, self.shown = "", True, False  # the model; whether to print; whether a text was printed
+        self._reasoning, self._thinking, self._in_line = reasoning, False, False
+
+    def show(self, said: Any) -> None:
+        """Shows the first choice of a chunk, or all choices of an answer that came whole, apart from each other."""
+        for number, choice in enumerate(said.choices if self.shows else (), 1):
+            delta = getattr(choice, "delta", None)
+            part = getattr(choice, "message", None) if delta is None else delta
+            if part is delta and (index := getattr(choice, "index", 0)) != vars(self).setdefault("_first", index):
+                continue  # nobody asked for it
+            if part is not delta and len(said.choices) > 1:
+                line(end="\n" * (number > 1))
+                aside(f"answer {number} of {len(said.choices)}:\n")
+            thought = getattr(part, "reasoning_content", None)
+            if isinstance(thought, str) and thought and self._reasoning:
+                if getattr(self, "is_started", False):  # what is drawn would take it for a part of itself
+                    self.end()
+                self._thinking = True
+                aside(thought)
+            text = getattr(part, "content" if part is delta else "text", None)
+            if isinstance(text, str) and text:
+                if self._thinking:
+                    aside("\n")
+                # Before it is written: Ctrl-C may come at any time, and `end` is to know.
+                self._thinking, self.shown, self._in_line = False, True, not text.endswith("\n")
+                self.write(text)
+            if part is not delta:
+                self.end()
+
+    def write(self, text: str) -> None:
+        line(text, end="")
+
+    def end(self) -> None:
+        if self._thinking:
+            aside("\n")
+        if self._in_line:
+            line()
+        self._thinking = self._in_line = False

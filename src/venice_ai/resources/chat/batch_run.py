@@ -34,7 +34,7 @@ from ...types.api.chat import ChatCompletionResponse, ChatUsage
 
 if TYPE_CHECKING:
     from .arguments import Tools
-    from .completions import ChatCompletions
+    from .calls import ChatCalls
 
 _LOOK_AGAIN_SECONDS, _LOST_PAUSE_SECONDS, _LOST_SECONDS = 0.05, 2.0, 60.0  # so long is a server waited for that vanished
 _NO_MORE: Final = object()
@@ -79,7 +79,7 @@ _FLIGHT: Final[ContextVar[_Flight]] = ContextVar("venice_ai batch flight")
 class Batch(CallGate):
     """One run of `batch_iter`; also the last gate of its calls: it counts what is sent, and once it stops, nothing is."""
 
-    completions: ChatCompletions
+    completions: ChatCalls[Any]
     requests: Any
     journal: Journal | None
     budget: Budget | None
