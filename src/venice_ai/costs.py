@@ -31,6 +31,7 @@ _BYTES_PER_TOKEN_LEAST = 2.5
 _BYTES_PER_TOKEN_MOST = 6.0
 _TOKENS_PER_MESSAGE = 8
 NANO: Final = 1_000_000_000  # nano-USD in a US dollar
+_MOST_NANO: Final = 2**53  # nine million US dollars; what names more is out of its mind, and sums of it still fit a database
 _TOKENS_PER_MESSAGE_MOST: Final = 64
 _TOKENS_PER_IMAGE: Final = 16_384  # the most of the vision models served today, however many bytes it has
 _BASE64_PER_AUDIO_TOKEN: Final = 16  # 40 tokens a second at the lowest rate that a codec has, 6 kbit/s
@@ -234,7 +235,7 @@ def nano_usd(dollars: object) -> int | None:
 
 
 def _nano(amount: Decimal) -> int:
-    return int(amount.to_integral_value(ROUND_CEILING))
+    return min(int(amount.to_integral_value(ROUND_CEILING)), _MOST_NANO)
 
 
 def _priced(entry: ModelResponse, usage: ChatUsage) -> Decimal:

@@ -112,6 +112,23 @@ async def test_a_reply_over_its_bound_stops_further_sending() -> None:
     assert chats(emulator) == 1
 
 
+@pytest.mark.parametrize("usd", [2**53 / 1e9, 1e10, 1e308])
+async def test_a_cost_without_sense_loses_no_answer_and_stops_further_sending(usd: float) -> None:
+    emulator, budget = emulator_of(completion(answered(10, 5, cost={"usd": usd}))), Budget(1)
+    client = client_of(emulator, budget)
+    assert (await ask(client)).text == "hi"
+    assert budget.overshoot > 9_000_000
+    assert spent(budget) == Decimal(2**53) / 10**9
+    with pytest.raises(BudgetExceededError, match="more than the bounds"):
+        await ask(client)
+
+
+async def test_a_usage_without_sense_loses_no_answer_and_stops_further_sending() -> None:
+    emulator, budget = emulator_of(completion(answered(10**19, 5))), Budget(1)
+    assert (await ask(client_of(emulator, budget))).text == "hi"
+    assert budget.overshoot > 9_000_000
+
+
 async def test_what_the_server_refuses_is_free_and_each_attempt_counts() -> None:
     emulator, budget = emulator_of(error(400, "no"), busy(), completion(answered(10, 5))), Budget(1)
     client = client_of(emulator, budget)

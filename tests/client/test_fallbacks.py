@@ -27,6 +27,12 @@ from ..fakes import stream as streamed
 IMAGE: list[dict[str, Any]] = [
     {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
 ]
+TWO_IMAGES = [*IMAGE, {"role": "assistant", "content": "a cat"}, *IMAGE]
+TOOL_RESULT: list[dict[str, Any]] = [
+    *HI,
+    {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+    {"role": "tool", "tool_call_id": "c", "content": "4"},
+]
 GONE = error(410)
 
 
@@ -124,6 +130,8 @@ async def test_where_all_models_fail_the_last_error_says_which_were_tried() -> N
         pytest.param(
             ["third"], {"tools": [{"type": "function", "function": {"name": "f"}}]}, "supportsFunctionCalling", id="no tools"
         ),
+        pytest.param(["third"], {"messages": TWO_IMAGES}, "supportsMultipleImages", id="one image alone"),
+        pytest.param(["third"], {"messages": TOOL_RESULT}, "supportsFunctionCalling", id="no results of tools"),
         pytest.param(["third"], {"venice_parameters": {"enable_web_search": "on"}}, "supportsWebSearch", id="no search"),
         pytest.param(["loose"], {}, "less private", id="less private"),
         pytest.param(["away"], {}, "offline", id="offline"),

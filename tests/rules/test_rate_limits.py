@@ -76,9 +76,21 @@ def test_the_size_of_a_reset_tells_its_unit(value: str | None, seconds: float | 
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("7", 7.0), ("0", 0.0), ("-1", None), ("0.25", 0.25), ("nan", None), ("soon", None), (None, None)]
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("-1", None),
+        ("0.25", 0.25),
+        ("nan", None),
+        ("soon", None),
+        (None, None),
+        ("86400", 86_400.0),
+        ("86401", 86_400.0),
+        ("1e300", 86_400.0),
+    ],
 )
-def test_retry_after_is_seconds(value: str | None, seconds: float | None) -> None:
+def test_retry_after_is_seconds_and_at_most_a_day(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds
 
 

@@ -34,7 +34,7 @@ logger = logging.getLogger("venice_ai")
 
 _APPLICATION: Final = 0x56424447  # marks a file as a budget's
 _LOOK_AGAIN_SECONDS: Final = 0.05  # other processes cannot wake this one
-_MOST_USD: Final = 1_000_000_000
+_MOST_USD: Final = 9_000_000
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS spending (
@@ -91,7 +91,7 @@ class Budget:
 
     def __init__(self, usd: float | Decimal, path: str | os.PathLike[str] | None = None) -> None:
         cap = nano_usd(usd)
-        if cap is None or cap > _MOST_USD * NANO:
+        if cap is None or usd > _MOST_USD:
             raise InvalidArgumentError(f"usd={usd!r} must be an amount in US dollars from 0 to {_MOST_USD:,}")
         self._cap = cap
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)

@@ -76,6 +76,11 @@ def _uses(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield flag, f"venice_parameters.{name}"
     if _effort(body)[1] not in (None, "none"):
         yield "supportsReasoningEffort", _effort(body)[0]
+    messages = [*map(members, items(body.get("messages")))]
+    if sum(members(part).get("type") == "image_url" for each in messages for part in items(each.get("content"))) > 1:
+        yield "supportsMultipleImages", "messages"  # else images are left out
+    if any(each.get("role") == "tool" or each.get("tool_calls") for each in messages):
+        yield "supportsFunctionCalling", "messages"
 
 
 def _beyond(entry: ModelResponse, body: Mapping[str, Any]) -> Iterator[Refusal]:

@@ -67,10 +67,10 @@ def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float |
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """`Retry-After` as seconds from `now` (Unix time), or None if it is absent or cannot be read."""
+    """`Retry-After` as seconds from `now` (Unix time), at most a day, or None if it is absent or cannot be read."""
     found = number(value)
     seconds = _date(value, now) if found is None and value is not None else found
-    return None if seconds is None or seconds < 0 else seconds
+    return None if seconds is None or seconds < 0 else min(seconds, MAX_RESET_SECONDS)
 
 
 def reset_seconds(value: str | None, now: float) -> float | None:
