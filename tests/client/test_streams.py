@@ -702,7 +702,7 @@ async def test_everything_that_came_is_in_the_whole() -> None:
     assert choice.message.refusal == "I won't"
     assert choice.message.thought_signature == "sig"
     assert choice.message["annotations"] == [{"a": 1}]
-    assert choice.logprobs["content"] == [one, two]
+    assert choice.logprobs == {"content": [one, two]}
     assert (choice.finish_reason, choice.stop_reason) == ("stop", "stop")
     assert whole.usage == USAGE
     assert whole.cost == {"usd": 0.5, "diem": 0.5}

@@ -104,6 +104,7 @@ from __future__ import annotations
 from typing import cast
 from pydantic import BaseModel
 from venice_ai import ChatStream, ChatUsage, SyncChatStream, SyncVeniceClient, UserMessage, VeniceClient, VeniceParameters
+from venice_ai.types.api.chat import LogProbs
 class Person(BaseModel):
     name: str
 HI = [UserMessage(content="hi")]
@@ -130,6 +131,9 @@ REFUSED = [
     "await chat.run_with_tools(model='m', messages=HI, tools=[], on_limit='stop')",
     "await client.models.resolve_chat(require_visions=True)",
     "VeniceClient(apikey='k')",
+    "(await chat.create(model='m', messages=HI)).choices[0].logprobs.content",
+    "((await chat.create(model='m', messages=HI)).choices[0].logprobs or LogProbs())['conten']",
+    "[token['logprop'] for token in LogProbs().get('content') or ()]",
     "(await chat.create(model='m', messages=HI)).text.upper()",
     "chat.create(model='m', messages=HI).text",
     "stream: SyncChatStream = await chat.stream(model='m', messages=HI)",

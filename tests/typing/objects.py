@@ -44,6 +44,13 @@ async def parsed() -> None:
     reveal_type(people.parsed)  # list[Person]
 
 
+async def probabilities() -> None:
+    response = await client.chat.completions.create(model="m", messages=HI, logprobs=True)
+    for token in (response.choices[0].logprobs or {}).get("content") or ():
+        reveal_type(token["token"])  # str
+        reveal_type(token["logprob"])  # float
+
+
 async def parsed_while_it_is_written() -> None:
     stream = await client.chat.completions.stream_parse(model="m", messages=[UserMessage(content="hi")], response_format=Person)
     async with stream:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NotRequired, TypeAlias, TypedDict, TypeVar, cast, overload
 
 from msgspec import Meta
 
@@ -494,6 +494,28 @@ class EffectiveParameters(VeniceParameters):
     """The pages that a web search found."""
 
 
+class TokenLogProb(TypedDict):
+    """A token and how likely it was: a dictionary, as the server sent it."""
+
+    token: str
+    """Its text."""
+    logprob: float
+    """The logarithm of its probability, at most 0."""
+    bytes: NotRequired[list[int] | None]
+    """The bytes of its text in UTF-8, from 0 to 255: a character may be cut into several tokens."""
+    top_logprobs: NotRequired[list[TokenLogProb]]
+    """The most likely tokens in its place, as many as `top_logprobs` asks for."""
+
+
+class LogProbs(TypedDict, total=False):
+    """Log probabilities of an answer's tokens: a dictionary of lists, or, of some servers, the fields of one token alone."""
+
+    content: list[TokenLogProb] | None
+    """The tokens of the text."""
+    refusal: list[TokenLogProb] | None
+    """The tokens of a refusal."""
+
+
 class ChatChoice(Model):
     """One of the `n` answers. `finish_reason` is an open set: `stop`, `length`, `tool_calls`, `content_filter` ..."""
 
@@ -503,7 +525,7 @@ class ChatChoice(Model):
     """The answer."""
     finish_reason: str | None = None
     """Why it ended: `stop`, `length`, `tool_calls`, `content_filter`, or another word."""
-    logprobs: Any = None
+    logprobs: LogProbs | None = None
     """Log probabilities of its tokens, if asked for."""
     stop_reason: Any = None
     """What the provider says besides."""

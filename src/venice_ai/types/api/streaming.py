@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 
 from .._base import Model
 from .._view import adopted
-from .chat import BaseCompletion, ChunkToolCall, T_co
+from .chat import BaseCompletion, ChunkToolCall, LogProbs, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
 """What every chunk has. All but `choices` say nothing of the conversation: in an encrypted answer they are not looked at."""
@@ -42,7 +42,7 @@ class ChatChunkChoice(Model):
     """What is added."""
     finish_reason: str | None = None
     """Why the answer ended; in its last chunk."""
-    logprobs: Any = None
+    logprobs: LogProbs | None = None
     """Log probabilities of the tokens added, if asked for."""
 
     _certain = frozenset({"delta"})
