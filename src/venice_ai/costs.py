@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, cast
 from ._core.json_values import items, members
 from ._core.privacy import search_in, switches_in
 from ._core.token_counts import Count
-from .exceptions import InvalidArgumentError
+from .exceptions import APIError, APITimeoutError, InvalidArgumentError
 from .types.api.chat import ChatUsage, Messages, content_texts
 from .types.api.models import ModelPricing, ModelResponse
 
@@ -223,6 +223,13 @@ class Chat(NamedTuple):
         switches = {**switches_in(self.body), **{name: value for name, _, value in suffix}}
         on = (fee for name, fee in _FEES.items() if switches.get(name) not in (None, False, "off", "false"))
         return sum(on, Decimal(0)) * NANO
+
+
+def may_be_billed(failure: BaseException) -> bool:
+    """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
+    if getattr(failure, "unsent", False) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
+        return False
+    return not isinstance(failure, APIError) or failure.counts_as in {None, 200, 504}
 
 
 def nano_usd(dollars: object) -> int | None:

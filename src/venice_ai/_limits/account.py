@@ -39,7 +39,7 @@ BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules kn
 MIN_BLOCK, MAX_BLOCK = 4, 256
 POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
 LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
-MOST_LOOKS = 3_000  # and how often: for half a minute
+PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
 LEARNING = 0.1
 DEVIATIONS = 3  # so much above the average is reserved for an answer, or the last ones before a limit pass it together
@@ -68,11 +68,9 @@ class Bucket:
         self.rate = RateLimiter()
         self.queue: list[QueuedCall] = []
         self.wait = _NO_WAIT  # of the first of the queue
-        self.unchecked: list[QueuedCall] = []  # calls that may not want to wait that long
         self.told = False  # whether the log has a line about this queue, since it was empty last
         self.block = _NO_BLOCK
         self.unheard = False  # whether no reply was read since the block was reserved
-        self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
         self.good: list[tuple[float, Flight, ResponseMeta]] = []  # the tally: good replies, and when they came;
         self.ended: list[tuple[int, int, Request, ChatUsage | None]] = []  # of what has ended, the tokens reserved and used
         self._learnt = 0
@@ -88,41 +86,38 @@ class Bucket:
         if request.chat is not None and (total := _tokens_of(usage)):
             self._learnt += 1
             weight = max(1 / self._learnt, LEARNING)
-            self._more_tokens += weight * (total - _tokens_of_bytes(request) - self._more_tokens)
-            apart = abs(total - _tokens_of_bytes(request) - self._more_tokens)
-            self._deviation += weight * (apart - self._deviation)
+            more = total - _tokens_of_bytes(request)
+            self._more_tokens += weight * (more - self._more_tokens)
+            self._deviation += weight * (abs(more - self._more_tokens) - self._deviation)
 
-    def arrive(self, call: QueuedCall, now: float) -> None:
+    def arrive(self, call: QueuedCall, _: float) -> None:
         """A call wants to be sent."""
-        account, request = self.account, call.attempt.request
-        account.end_blocks()  # of other models, too: what nobody took would count as in flight
-        if refusal := account.refusals.last(hash(request.body), now):
-            self.end(call, refusal)
-            return
-        call.tokens = self.tokens(request)
+        self.account.end_blocks()  # of other models, too: what nobody took would count as in flight
+        call.tokens = self.tokens(call.attempt.request)
         insort(self.queue, call, key=lambda each: each.attempt.began)
-        self.unchecked.append(call)
-        account.waiting += 1
+        self.account.waiting += 1
 
     def pump(self, now: float) -> None:
-        """Lets those pass who may, in the order in which their calls began; sends away who does not want to wait that long."""
+        """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
         while self.queue:
             first = self.queue[0]
             if wait := self._wait(first.tokens, now):
                 break
-            self.end(first, self._reserve(first, now))
+            self.leave(first)
+            first.result = self._reserve(first, now)
+            if not first.wake():  # its event loop was closed
+                self.leave(first)
         else:
-            self.unchecked.clear()
+            self.wait = _NO_WAIT
             return
         if wait != self.wait:
-            self.wait, self.unchecked = wait, [*self.queue]
-        for call in self.unchecked:
-            if call.result is None and (error := call.refusal(wait, now)):
-                self.end(call, error)
-        self.unchecked.clear()
-        if self.queue and self.queue[0].watched != wait:
-            self.queue[0].watched = wait
-            self.queue[0].wake()
+            self.wait = wait
+            for call in self.queue:
+                if call is first or call.refusal(wait, now):
+                    call.wake()
+        elif first.watched != wait:
+            first.wake()
+        first.watched = wait
 
     def _wait(self, tokens: int, now: float) -> Wait | None:
         """How long the first of the queue waits; None: it may be sent."""
@@ -136,7 +131,7 @@ class Bucket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
         account, request, tokens = self.account, call.attempt.request, call.tokens
         count, largest = 1, inf
-        if account.waiting == 1 and not account.refusals.bodies:
+        if not (account.waiting or account.refusals.bodies or account.failures.failed(now)):  # else each is looked at
             count = int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK))
         if count < MIN_BLOCK:
             count = 1
@@ -144,9 +139,10 @@ class Bucket:
             largest, tokens = 2 * len(request.body or b""), 2 * tokens
         flight = self.rate.reserve(now, tokens, count)
         account.failures.flying += count
-        self.open += count
-        self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
-        self.unheard = True
+        if count > 1:
+            self.block, self.unheard = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest), True
+            if account.share is not None:  # other processes may need what nobody takes
+                account.later(BLOCK_SECONDS, partial(account.act, self, self.settle))
         return Ticket(self, call.attempt, flight)
 
     def answered(self, count: int = 1) -> None:
@@ -170,30 +166,18 @@ class Bucket:
             account.failures.hear(at, limits)
             rate.replied(flight, at, meta.status_code, limits, None)
             self.unheard = False
-            if rate.spare(at, flight.tokens) < 1:
-                self.end_block()
         if count := len(self.ended):
             held, used, requests, usages = zip(*self.ended[:count], strict=True)
             del self.ended[:count]
-            self.open -= count
             rate.settled(now, sum(held), sum(used), count)
             self._learn(requests[-1], usages[-1])
-
-    def stir(self) -> None:
-        """Has what was tallied counted at once if that may change what others do."""
-        account = self.account
-        if account.waiting or self.unheard or self.block is _NO_BLOCK or (account.share is not None and self._is_idle):
-            account.act(self, self.rest)
-
-    @property
-    def _is_idle(self) -> bool:
-        """Whether all requests of this process have ended."""
-        return self.open - length_hint(self.block.seats) == len(self.ended)
-
-    def rest(self, _: float) -> None:
-        """Gives back what other processes may need, if this one has nothing under way."""
-        if self.account.share is not None and self._is_idle:
+        if now >= self.block.until or rate.spare(now, self.block.flight.tokens) < 1:
             self.end_block()
+
+    def stir(self, now: float) -> None:
+        """Has what was tallied counted at once if that may change what others do."""
+        if self.unheard or now >= self.block.until or self.account.waiting:
+            self.account.act(self, self.settle)
 
     def end_block(self) -> None:
         """Gives back what nobody took of the block."""
@@ -201,14 +185,6 @@ class Bucket:
         if left := len(list(block.seats)):
             self.answered(left)
             self.rate.cancelled(block.flight, left)
-            self.open -= left
-
-    def end(self, call: QueuedCall, result: Ticket | VeniceError) -> None:
-        """A call waits no more."""
-        self.leave(call)
-        call.result = result
-        if not call.wake():  # its event loop was closed
-            self.leave(call)
 
     def leave(self, call: QueuedCall, _: float = 0.0) -> None:
         """Takes a call out of the queue; if it had its turn, and its caller left, that is the next one's."""
@@ -221,7 +197,7 @@ class Bucket:
 
     def snapshot(self, now: float) -> ModelLimits:
         circuit = "open" if self.rate.is_circuit_open else "closed"
-        wait, since = (self.wait, now - self.queue[0].since) if self.queue else (_NO_WAIT, None)
+        wait, since = self.wait, now - self.queue[0].since if self.queue else None
         until = None if wait.until is None else max(wait.until - now, 0.0)
         return ModelLimits(self.model, self.rate.snapshot(now), circuit, len(self.queue), wait.why, since, until)
 
@@ -241,7 +217,6 @@ class Account:
         self.buckets: dict[str, Bucket] = {}
         self.waiting = 0  # calls in queues
         self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
-        self._looks = 0  # how often in a row another process had the file of the share
         self._looks_again = False
 
     def bucket(self, model: str) -> Bucket:
@@ -254,10 +229,18 @@ class Account:
         self._acts.append((bucket, act, self.now()))
         self._catch_up()
 
-    def _catch_up(self, *, again: bool = False) -> None:
+    def later(self, seconds: float, do: Callable[[], object]) -> None:
+        """By a timer, for it may be that nobody else comes."""
+        timer = threading.Timer(seconds, do)
+        timer.daemon = True
+        timer.start()
+
+    def _look_again(self) -> None:
+        self._looks_again = False
+        self._catch_up()
+
+    def _catch_up(self) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
-        if again:
-            self._looks_again = False
         while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
             try:
                 self._step([*self._acts])
@@ -267,20 +250,17 @@ class Account:
     def _step(self, acts: list[tuple[Bucket | None, Callable[[float], object], float]]) -> None:
         """Does what was written down, and lets pass who may, with rules that are up to date."""
         about = {bucket for bucket, _, _ in acts}
-        buckets = [each for each in [*self.buckets.values()] if each.queue or each.open or not about.isdisjoint((each, None))]
+        known = [*self.buckets.values()]
+        buckets = [each for each in known if each.queue or each.block is not _NO_BLOCK or not about.isdisjoint((each, None))]
         rules: dict[str, FailureBudget | RateLimiter] = {f"rate {self.name} {each.model}": each.rate for each in buckets}
         rules[f"failures {self.name}"] = self.failures
         try:
             with nullcontext() if self.share is None else self.share._current(rules):  # noqa: SLF001  # of the same room
                 self._work(buckets, len(acts))
-            self._looks = 0
         except VeniceError as error:
-            self._looks += 1
-            self._looks_again = is_busy(error) and self._looks < MOST_LOOKS
-            if self._looks_again:  # by a timer, for it may be that nobody else comes
-                timer = threading.Timer(LOOK_AGAIN_SECONDS, self._catch_up, kwargs={"again": True})
-                timer.daemon = True
-                timer.start()
+            if is_busy(error) and self.now() < acts[0][2] + PATIENCE_SECONDS:
+                self._looks_again = True
+                self.later(LOOK_AGAIN_SECONDS, self._look_again)
             else:
                 logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
                 self._work(buckets, min(len(acts), len(self._acts)))
@@ -323,17 +303,18 @@ class Ticket(Pass):
         self._flight = flight
         self._answered = False  # whether it has a reply, or will have none
         self._refused = False  # whether it used no tokens
-        self._over = False  # whether it was given back
+        self._unsent = False  # whether it was given back
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         bucket, answered = self._bucket, self._answered
         self._answered = True
         if not isinstance(found, BaseException):
-            bucket.good.append((bucket.account.now(), self._flight, found))
-            bucket.stir()
+            now = bucket.account.now()
+            bucket.good.append((now, self._flight, found))
+            bucket.stir(now)
             return
         if isinstance(found, APIError):
-            self._over = getattr(found, "unsent", False)
+            self._unsent = getattr(found, "unsent", False)
             self._refused = (found.counts_as or 0) >= 400
             if found.counts_as == 429:
                 under_way = bucket.rate.open - length_hint(bucket.block.seats) - len(bucket.ended)
@@ -341,24 +322,20 @@ class Ticket(Pass):
         bucket.account.act(bucket, partial(self._failed, found, answered))
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
-        if self._over:
+        if self._unsent:
             return
         if not self._answered:
             self.replied(GeneratorExit())  # the caller left before
-        held = self._flight.tokens
-        self._bucket.ended.append((held, 0 if self._refused else _tokens_of(usage) or held, self._attempt.request, usage))
-        self._bucket.stir()
+        bucket, held = self._bucket, self._flight.tokens
+        bucket.ended.append((held, 0 if self._refused else _tokens_of(usage) or held, self._attempt.request, usage))
+        bucket.stir(bucket.account.now())
 
     def cancel(self) -> None:
         """Gives it back unused, under the lock."""
-        if not self._over:
-            self._over = True
+        if not self._unsent:
+            self._unsent = True
             self._bucket.answered()
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._bucket.rate.cancelled(self._flight)
-        self._bucket.open -= 1
+            self._bucket.rate.cancelled(self._flight)
 
     def _failed(self, error: BaseException, answered: bool, now: float) -> None:
         bucket, account = self._bucket, self._bucket.account
@@ -371,9 +348,8 @@ class Ticket(Pass):
             account.retries.called()
         limits = RateLimits() if error.meta is None else rate_limits(error.meta.headers, error.meta.received_at)
         status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
-        if self._over:
-            status = 0
-            self._give_back()
+        if self._unsent:
+            bucket.rate.cancelled(self._flight)
         account.failures.hear(now, limits)
         if status:  # else the server knows of no failure
             account.failures.failures.add(now)

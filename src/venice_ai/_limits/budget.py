@@ -21,8 +21,8 @@ from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
 from .._core.shared_file import SharedFile
 from .._wire.json_text import decode
-from ..costs import NANO, Chat, nano_usd
-from ..exceptions import APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
+from ..costs import NANO, Chat, may_be_billed, nano_usd
+from ..exceptions import BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
 from .waiter import Waiter
@@ -219,10 +219,8 @@ class Reservation(Pass):
 
     def done(self, usage: object, cost: float | None) -> None:
         """The answer cost so much, or by its usage; if neither is known, all that was reserved, unless nothing was billed."""
-        usage = usage if isinstance(usage, ChatUsage) else None
-        charged = nano_usd(cost)
-        if charged is None:
-            charged = self.chat.cost(usage) if usage is not None else self.most * self.billed
+        if (charged := nano_usd(cost)) is None:
+            charged = self.chat.cost(usage) if isinstance(usage, ChatUsage) else self.most * self.billed
         self.budget.settle(self, charged)
 
 
@@ -257,10 +255,3 @@ class BudgetGate(CallGate):
         others = [members(each).get("model") for each in items(body.get("fallbacks"))]
         names = [body["model"], *(name for name in others if isinstance(name, str))]
         return Chat([await self.find(name) for name in names], body, len(request.body or b""))
-
-
-def may_be_billed(failure: BaseException) -> bool:
-    """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
-    if getattr(failure, "unsent", False) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
-        return False
-    return not isinstance(failure, APIError) or failure.counts_as in {None, 200, 504}

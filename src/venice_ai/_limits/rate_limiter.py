@@ -212,6 +212,11 @@ class RateLimiter(Struct, array_like=True):
         before = count - 1  # the counts are those of the first of them
         return Flight(now, tokens, requests.own - before, used.own - before * tokens)
 
+    def named(self, limits: RateLimits) -> None:
+        """Takes in the limits themselves, as headers or the API name them."""
+        self.requests.named_limit(limits.limit_requests)
+        self.tokens.named_limit(limits.limit_tokens)
+
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
     ) -> None:
@@ -219,8 +224,7 @@ class RateLimiter(Struct, array_like=True):
 
         An overload says nothing of limits.
         """
-        self.requests.named_limit(limits.limit_requests)
-        self.tokens.named_limit(limits.limit_tokens)
+        self.named(limits)
         exceeded = status == 429 and not overload
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
         explained = exceeded and (limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from .._core.ports import Attempt, Clock, Pass
-from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitOpenError, RateLimitError, VeniceError
+from .._core.wakeup import Wakeup
+from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitOpenError, RateLimitError
 from .failure_budget import Wait
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Event
 
 LONGEST_WAIT_SECONDS = 90.0
 """A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
 
 
-class Waiter:
+class Waiter(Wakeup):
     """A call that waits, until the deadline of the call, or for as long as its `queue` clock allows."""
 
     def __init__(self, clock: Clock, due: float | None = None, queue: float | None = None) -> None:
+        self.blocks: bool = getattr(clock, "blocks", False)
+        super().__init__(blocks=self.blocks)
         self.clock = clock
         self.since: float = clock.now()
         self.due: float = inf if due is None else due
@@ -28,31 +27,10 @@ class Waiter:
         if queue is not None and self.since + queue < self.due:
             self.due, self.due_clock = self.since + queue, "queue"
         self.closed: bool = False  # whether its client was closed, so that it waits in vain
-        self._loop: AbstractEventLoop | None = None
-        self._event: Event | threading.Event | None = None
 
     def close(self) -> None:
         self.closed = True
         self.wake()
-
-    def renew(self) -> None:
-        """Forgets that it was woken; to be called before one looks whether to wait."""
-        if self._event is None and getattr(self.clock, "blocks", False):
-            self._event = threading.Event()
-        elif self._event is None:
-            import asyncio  # a synchronous call may be all that a script makes
-
-            self._loop, self._event = asyncio.get_running_loop(), asyncio.Event()
-        self._event.clear()
-
-    def wake(self) -> bool:
-        """False if nobody will ever hear it."""
-        if self._event is not None:
-            try:
-                self._event.set() if self._loop is None else self._loop.call_soon_threadsafe(self._event.set)
-            except RuntimeError:  # the loop was closed
-                return False
-        return True
 
     async def wait(self, what: str, seconds: float, limit: float) -> None:
         """Waits to be woken since `renew`: so many seconds on the clock at most, or the limit on the loop's own."""
@@ -60,29 +38,14 @@ class Waiter:
             raise APIConnectionError(f"not sent: the client was closed while the call waited for {what}")
         limit = min(limit, self.due - self.clock.now())
         if limit <= 0:
-            raise self._late(what)
-        if isinstance(self._event, threading.Event):
-            self._event.wait(None if seconds == limit == inf else min(seconds, limit))
-            return
-        import asyncio
-
-        assert self._event is not None, "`renew` was called before"
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._event.wait())]
-        if seconds < inf:
-            waits.append(asyncio.ensure_future(self.clock.sleep(seconds)))
-        try:
-            await asyncio.wait(waits, timeout=None if limit == inf else limit, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-
-    def _late(self, what: str) -> APITimeoutError:
-        name, seconds = self.due_clock, self.due - self.since
-        return APITimeoutError(
-            f"not sent: the call waited {seconds:g} s for {what} until the {name!r} clock ran out. "
-            f"Allow more with timeout=Timeout({name}=...), here or on the client.",
-            clock=name,
-        )
+            name = self.due_clock
+            raise APITimeoutError(
+                f"not sent: the call waited {self.due - self.since:g} s for {what} until the {name!r} clock ran out. "
+                f"Allow more with timeout=Timeout({name}=...), here or on the client.",
+                clock=name,
+            )
+        sleeps = [] if self.blocks or seconds == inf else [self.clock.sleep(seconds)]
+        await self.woken(min(seconds, limit) if self.blocks else limit, *sleeps)
 
 
 class QueuedCall(Waiter):
@@ -96,7 +59,7 @@ class QueuedCall(Waiter):
         self.tokens = 0  # what it is likely to use
         self._fail_fast = fail_fast
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
-        self.result: Pass | VeniceError | None = None
+        self.result: Pass | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
         self.told = False
 
