@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final, NamedTuple, cast
 
@@ -38,6 +39,19 @@ _BASE64_PER_AUDIO_TOKEN: Final = 16  # 40 tokens a second at the lowest rate tha
 _FEES: Final = {"enable_web_search": Decimal("0.01"), "enable_web_scraping": Decimal("0.05"), "enable_x_search": Decimal("0.1")}
 _INPUT: Final = ("input", "cache_input", "cache_write")
 _LIKE_TOTAL: Any = None  # until the total is known
+
+
+class Spending(NamedTuple):
+    """What the answers of one model cost on one day."""
+
+    day: date
+    """The day, in UTC, as Venice counts."""
+    model: str
+    """The id of the model."""
+    usd: Decimal
+    """US dollars."""
+    calls: int
+    """Requests that were, or may have been, billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,4 +298,4 @@ def _count(number: object) -> int | None:
     return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
 
 
-__all__ = ["ChatCostEstimate", "estimate_chat_cost", "estimate_completion_cost"]
+__all__ = ["ChatCostEstimate", "Spending", "estimate_chat_cost", "estimate_completion_cost"]

@@ -19,8 +19,7 @@ import pytest
 from msgspec import msgpack
 
 from venice_ai import RateShare, Timeout
-from venice_ai._limits.account import Account, Bucket, Ticket
-from venice_ai._limits.waiter import QueuedCall
+from venice_ai._limits.account import Account, Bucket, QueuedCall, Ticket
 from venice_ai.exceptions import APIError, CircuitOpenError, RateLimitError, VeniceError
 from venice_ai.transport import Attempt, ChatSize, Pass, Request, SystemClock
 from venice_ai.types.limits import LimitsSnapshot

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from ..exceptions import InvalidArgumentError
 from .first_use import Task
-from .wakeup import Wakeup
+from .waiter import Wakeup
 
 T = TypeVar("T")
 R = TypeVar("R")

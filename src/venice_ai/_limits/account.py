@@ -17,32 +17,34 @@ from contextlib import nullcontext
 from functools import partial
 from math import inf
 from operator import length_hint
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from .._core.ports import Attempt, Pass
+from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
 from .._core.shared_file import is_busy
-from ..exceptions import APIConnectionError, APIError, VeniceError
+from .._core.waiter import Waiter
+from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.limits import LimitsSnapshot, ModelLimits
 from ..types.rate_limits import RateLimits, rate_limits
 from .failure_budget import FailureBudget, Refusals, RetryBudget, Wait
 from .rate_limiter import Flight, RateLimiter
-from .waiter import QueuedCall
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import ResponseMeta
     from .rate_share import RateShare
 
-T = TypeVar("T")
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
-MIN_BLOCK, MAX_BLOCK = 4, 256
+MAX_BLOCK = 256
+LONGEST_WAIT_SECONDS = (
+    90.0  # one that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it
+)
 POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
 LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
 PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
-LEARNING = 0.1
-DEVIATIONS = 3  # so much above the average is reserved for an answer, or the last ones before a limit pass it together
+UNKNOWN_TOKENS = 256.0
+FADING = 0.05  # what a smaller call takes away of what is reserved above its own tokens
 logger = logging.getLogger("venice_ai")
 
 
@@ -59,6 +61,44 @@ _NO_WAIT = Wait(None, "")
 _NO_BLOCK = Block(Flight(0, 0, 0, 0), iter(range(0)), -inf, 0)
 
 
+class QueuedCall(Waiter):
+    """A call in the queue of a bucket."""
+
+    def __init__(self, clock: Clock, model: str, attempt: Attempt, *, fail_fast: bool) -> None:
+        queue = attempt.request.timeout.queue
+        super().__init__(clock, attempt.due, queue)
+        self._model = model or "the API"
+        self.attempt = attempt
+        self.tokens = 0  # what it is likely to use
+        self._fail_fast = fail_fast
+        self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
+        self.result: Pass | None = None
+        self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
+        self.told = False
+
+    def refusal(self, wait: Wait, now: float) -> APIError | None:
+        """The error for a call of which it is known that it will not be let through in time; None if it may be."""
+        seconds, circuit = (wait.until or now) - now, wait.why.startswith("circuit")
+        too_long = wait.until is not None and (wait.until > self.due or seconds > self._patience)
+        if not too_long and not (circuit and self._fail_fast):
+            return None
+        if self.attempt.failure is not None:
+            return self.attempt.failure  # waiting past the deadline would only turn a clear error into a late one
+        if circuit:
+            return CircuitOpenError(
+                f"not sent: most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s",
+                retry_after_seconds=seconds,
+            )
+        clock = self.due_clock if self.due < inf else "queue"
+        word = wait.why.partition(" ")[0]
+        return RateLimitError(
+            f"not sent: requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
+            f"waits; allow more with timeout=Timeout({clock}=...), here or on the client",
+            retry_after_seconds=seconds,
+            kind=word if word in {"requests", "tokens", "failures"} else "unknown",
+        )
+
+
 class Bucket:
     """The limits of one model, and the queue in front of them."""
 
@@ -72,23 +112,15 @@ class Bucket:
         self.block = _NO_BLOCK
         self.unheard = False  # whether no reply was read since the block was reserved
         self.good: list[tuple[float, Flight, ResponseMeta]] = []  # the tally: good replies, and when they came;
-        self.ended: list[tuple[int, int, Request, ChatUsage | None]] = []  # of what has ended, the tokens reserved and used
-        self._learnt = 0
-        self._more_tokens, self._deviation = 256.0, 0.0  # beside those of a body's bytes: the average, and that of what differs
+        self.ended: list[tuple[int, int, Request, int]] = []  # what has ended: tokens reserved, used, and told by the answer
+        self._most_more: float | None = None  # the most tokens that a call used lately beside those of its body's bytes
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
         if request.chat is None or self.rate.tokens.limit is None:
             return 1
-        return max(int(_tokens_of_bytes(request) + self._more_tokens + DEVIATIONS * self._deviation), 0) + 1
-
-    def _learn(self, request: Request, usage: ChatUsage | None) -> None:
-        if request.chat is not None and (total := _tokens_of(usage)):
-            self._learnt += 1
-            weight = max(1 / self._learnt, LEARNING)
-            more = total - _tokens_of_bytes(request)
-            self._more_tokens += weight * (more - self._more_tokens)
-            self._deviation += weight * (abs(more - self._more_tokens) - self._deviation)
+        more = UNKNOWN_TOKENS if self._most_more is None else self._most_more
+        return max(int(len(request.body or b"") * TOKENS_PER_BYTE + more), 0) + 1
 
     def arrive(self, call: QueuedCall, _: float) -> None:
         """A call wants to be sent."""
@@ -101,23 +133,21 @@ class Bucket:
         """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
         while self.queue:
             first = self.queue[0]
-            if wait := self._wait(first.tokens, now):
-                break
-            self.leave(first)
-            first.result = self._reserve(first, now)
+            wait = self._wait(first.tokens, now)
+            if wait is None:
+                self.leave(first)
+                first.result = self._reserve(first, now)
+            elif wait != self.wait:
+                self.wait = wait
+                for call in self.queue:
+                    if call.refusal(wait, now):
+                        call.wake()
+            elif first.watched == wait:
+                return
+            first.watched = wait
             if not first.wake():  # its event loop was closed
                 self.leave(first)
-        else:
-            self.wait = _NO_WAIT
-            return
-        if wait != self.wait:
-            self.wait = wait
-            for call in self.queue:
-                if call is first or call.refusal(wait, now):
-                    call.wake()
-        elif first.watched != wait:
-            first.wake()
-        first.watched = wait
+        self.wait = _NO_WAIT
 
     def _wait(self, tokens: int, now: float) -> Wait | None:
         """How long the first of the queue waits; None: it may be sent."""
@@ -132,15 +162,14 @@ class Bucket:
         account, request, tokens = self.account, call.attempt.request, call.tokens
         count, largest = 1, inf
         if not (account.waiting or account.refusals.bodies or account.failures.failed(now)):  # else each is looked at
-            count = int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK))
-        if count < MIN_BLOCK:
-            count = 1
-        elif self.rate.tokens.limit is not None:
+            count = max(int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK)), 1)
+        if count > 1 and self.rate.tokens.limit is not None:
             largest, tokens = 2 * len(request.body or b""), 2 * tokens
         flight = self.rate.reserve(now, tokens, count)
         account.failures.flying += count
         if count > 1:
-            self.block, self.unheard = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest), True
+            self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
+            self.unheard = True
             if account.share is not None:  # other processes may need what nobody takes
                 account.later(BLOCK_SECONDS, partial(account.act, self, self.settle))
         return Ticket(self, call.attempt, flight)
@@ -167,10 +196,13 @@ class Bucket:
             rate.replied(flight, at, meta.status_code, limits, None)
             self.unheard = False
         if count := len(self.ended):
-            held, used, requests, usages = zip(*self.ended[:count], strict=True)
+            held, used, requests, told = zip(*self.ended[:count], strict=True)
             del self.ended[:count]
             rate.settled(now, sum(held), sum(used), count)
-            self._learn(requests[-1], usages[-1])
+            if told[-1]:
+                more = told[-1] - len(requests[-1].body or b"") * TOKENS_PER_BYTE
+                most = more if self._most_more is None else self._most_more
+                self._most_more = max(more, most + FADING * (more - most))
         if now >= self.block.until or rate.spare(now, self.block.flight.tokens) < 1:
             self.end_block()
 
@@ -251,9 +283,8 @@ class Account:
         """Does what was written down, and lets pass who may, with rules that are up to date."""
         about = {bucket for bucket, _, _ in acts}
         known = [*self.buckets.values()]
-        buckets = [each for each in known if each.queue or each.block is not _NO_BLOCK or not about.isdisjoint((each, None))]
-        rules: dict[str, FailureBudget | RateLimiter] = {f"rate {self.name} {each.model}": each.rate for each in buckets}
-        rules[f"failures {self.name}"] = self.failures
+        buckets = [each for each in known if each.queue or each.block is not _NO_BLOCK or about & {each, None}]
+        rules = {f"rate {self.name} {each.model}": each.rate for each in buckets} | {f"failures {self.name}": self.failures}
         try:
             with nullcontext() if self.share is None else self.share._current(rules):  # noqa: SLF001  # of the same room
                 self._work(buckets, len(acts))
@@ -275,19 +306,15 @@ class Account:
         for each in sorted((each for each in buckets if each.queue), key=lambda each: each.queue[0].attempt.began):
             each.pump(now)
 
-    def look(self, look: Callable[[], T]) -> T:
-        """What something gives under the lock."""
-        try:
-            with self.lock:
-                return look()
-        finally:
-            self._catch_up()  # what others have written down meanwhile
-
     def snapshot(self) -> LimitsSnapshot:
         """What is known of all buckets; only by this process, while another one has the file of the share."""
         self.act(None, lambda _: self.end_blocks())
-        now, buckets = self.now(), [*self.buckets.values()]
-        return self.look(lambda: LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets)))
+        try:
+            with self.lock:
+                now, buckets = self.now(), [*self.buckets.values()]
+                return LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets))
+        finally:
+            self._catch_up()  # what others have written down meanwhile
 
     def end_blocks(self) -> None:
         for each in [*self.buckets.values()]:
@@ -326,8 +353,9 @@ class Ticket(Pass):
             return
         if not self._answered:
             self.replied(GeneratorExit())  # the caller left before
-        bucket, held = self._bucket, self._flight.tokens
-        bucket.ended.append((held, 0 if self._refused else _tokens_of(usage) or held, self._attempt.request, usage))
+        bucket, held, total = self._bucket, self._flight.tokens, getattr(usage, "total_tokens", None)
+        told = total if isinstance(total, int) else 0
+        bucket.ended.append((held, 0 if self._refused else told or held, self._attempt.request, told))
         bucket.stir(bucket.account.now())
 
     def cancel(self) -> None:
@@ -356,13 +384,3 @@ class Ticket(Pass):
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(hash(self._attempt.request.body), now, error)
-
-
-def _tokens_of(usage: ChatUsage | None) -> int:
-    """How many tokens an answer used; 0 if it does not say so in a whole number."""
-    total = getattr(usage, "total_tokens", None)
-    return total if isinstance(total, int) else 0
-
-
-def _tokens_of_bytes(request: Request) -> float:
-    return len(request.body or b"") * TOKENS_PER_BYTE

@@ -20,11 +20,10 @@ from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request, SystemClock
-from ..types.limits import LimitsSnapshot, WaitNotice
+from ..types.limits import WaitNotice
 from ..types.rate_limits import RateLimits
-from .account import Account, Bucket, Ticket
+from .account import Account, Bucket, QueuedCall, Ticket
 from .failure_budget import Wait
-from .waiter import QueuedCall
 
 if TYPE_CHECKING:
     from .rate_share import RateShare
@@ -130,18 +129,13 @@ class Limiter(CallGate):
         return len(self._waiting)
 
     def may_retry(self, attempt: Attempt) -> bool:
-        """Whether the retry budget has one more retry, which is then spent."""
-        account = self._account(attempt.request)
-        return account.look(lambda: account.retries.spend(self._now()))
+        """Whether the retry budget has one more retry, which is then spent; two threads at once may have the same."""
+        return self.account(attempt.request).retries.spend(self._now())
 
     def close(self) -> None:
         """Ends the waits of this client's calls."""
         for call in self._waiting.copy():
             call.close()
-
-    def snapshot(self, request: Request) -> LimitsSnapshot:
-        """What is known of the account that a request would use."""
-        return self._account(request).snapshot()
 
     def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
@@ -150,11 +144,11 @@ class Limiter(CallGate):
 
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""
-        bucket = self._account(request).bucket(model)
+        bucket = self.account(request).bucket(model)
         self._buckets[request.headers.get("Authorization") or request.secret, model] = bucket
         return bucket
 
-    def _account(self, request: Request) -> Account:
+    def account(self, request: Request) -> Account:
         """The account of a request's key, which others may use, too."""
         place = (self.base_url, id(self.server), self._now, self.share, hash(request.secret))
         with _lock:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
-from ..._limits.budget import Budget, BudgetGate
+from ..._http.budget_gate import BudgetGate
+from ..._limits.budget import Budget
 from ..._limits.limiter import Limiter
 from ..._structured.typed_dicts import object_of_schema
 from ...batches.identity import Identity, as_it_is, canonical, split
