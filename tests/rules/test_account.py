@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from operator import length_hint
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -349,3 +351,40 @@ def test_what_nobody_took_of_a_block_keeps_no_call_of_another_model_waiting() ->
     good(drive(limiter.enter(other)))
 
     assert not seats(limiter)
+
+
+def test_a_closed_client_gives_back_what_was_reserved_for_its_next_calls() -> None:
+    limiter = limiter_of()
+    warm(limiter)
+
+    limiter.close()
+
+    assert not seats(limiter)
+    assert bucket_of(limiter).account.failures.flying == 0
+
+
+def test_the_turn_of_a_call_whose_event_loop_was_closed_is_the_next_ones() -> None:
+    clock, server = type("Blocking", (SystemClock,), {"blocks": True})(), object()
+    limiter, other = Limiter("http://x", clock, server=server), Limiter("http://x", SystemClock(), server=server)
+    account = bucket_of(limiter).account
+    flying = [entered(limiter) for _ in range(20)]
+    loop = asyncio.new_event_loop()
+
+    async def begun() -> asyncio.Task[Any]:
+        call = asyncio.create_task(other.enter(attempt(queue=60.0)))
+        await asyncio.sleep(0.01)
+        return call
+
+    lost = loop.run_until_complete(begun())
+    loop.close()
+    assert account.waiting == 1
+    good(flying.pop())
+
+    assert account.waiting == 0
+    assert not lost.done()
+    with suppress(RuntimeError):  # nothing can be cancelled on a loop that is closed
+        cast("Coroutine[Any, Any, Any]", lost.get_coro()).close()
+    cast("Any", lost)._log_destroy_pending = False
+    for granted in [*flying, entered(limiter)]:
+        good(granted)
+    assert all_over(account)

@@ -43,7 +43,6 @@ POLL_SECONDS = 0.05  # how often to ask again for what another process has in fl
 LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
 PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
-UNKNOWN_TOKENS = 256.0
 FADING = 0.05  # what a smaller call takes away of what is reserved above its own tokens
 logger = logging.getLogger("venice_ai")
 
@@ -119,7 +118,7 @@ class Bucket:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
         if request.chat is None or self.rate.tokens.limit is None:
             return 1
-        more = UNKNOWN_TOKENS if self._most_more is None else self._most_more
+        more = 256.0 if self._most_more is None else self._most_more
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + more), 0) + 1
 
     def arrive(self, call: QueuedCall, _: float) -> None:
@@ -171,7 +170,7 @@ class Bucket:
             self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
             self.unheard = True
             if account.share is not None:  # other processes may need what nobody takes
-                account.later(BLOCK_SECONDS, partial(account.act, self, self.settle))
+                account.later(BLOCK_SECONDS, partial(self._expire, self.block))
         return Ticket(self, call.attempt, flight)
 
     def answered(self, count: int = 1) -> None:
@@ -211,12 +210,16 @@ class Bucket:
         if self.unheard or now >= self.block.until or self.account.waiting:
             self.account.act(self, self.settle)
 
-    def end_block(self) -> None:
+    def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
         block, self.block = self.block, _NO_BLOCK
         if left := len(list(block.seats)):
             self.answered(left)
             self.rate.cancelled(block.flight, left)
+
+    def _expire(self, block: Block) -> None:
+        if self.block is block:
+            self.account.act(self, self.end_block)
 
     def leave(self, call: QueuedCall, _: float = 0.0) -> None:
         """Takes a call out of the queue; if it had its turn, and its caller left, that is the next one's."""
@@ -267,12 +270,10 @@ class Account:
         timer.daemon = True
         timer.start()
 
-    def _look_again(self) -> None:
-        self._looks_again = False
-        self._catch_up()
-
-    def _catch_up(self) -> None:
+    def _catch_up(self, *, again: bool = False) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
+        if again:
+            self._looks_again = False
         while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
             try:
                 self._step([*self._acts])
@@ -291,7 +292,7 @@ class Account:
         except VeniceError as error:
             if is_busy(error) and self.now() < acts[0][2] + PATIENCE_SECONDS:
                 self._looks_again = True
-                self.later(LOOK_AGAIN_SECONDS, self._look_again)
+                self.later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
             else:
                 logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
                 self._work(buckets, min(len(acts), len(self._acts)))

@@ -131,12 +131,9 @@ class Budget:
                 return Reservation(self, chat, most, int(row or 0))
         if not stopped and reserved and spent + most <= self._cap:
             return None
-        more = f"replies cost {self.overshoot:f} USD more than the bounds reserved for them, so that the cap cannot be kept"
-        why = (
-            more
-            if stopped
-            else f"this request may cost {Decimal(most) / NANO:f} USD; a lower max_completion_tokens lowers that"
-        )
+        why = f"this request may cost {Decimal(most) / NANO:f} USD; a lower max_completion_tokens lowers that"
+        if stopped:
+            why = f"replies cost {self.overshoot:f} USD more than the bounds reserved for them, so that the cap cannot be kept"
         said = f"{Decimal(spent) / NANO:f} of {self.cap:f} USD are spent, and {why}"
         enough = None if stopped else Decimal(spent + most) / NANO
         raise BudgetExceededError(f"not sent: {said}; a higher cap goes on", enough_usd=enough)

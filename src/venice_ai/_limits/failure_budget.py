@@ -27,8 +27,9 @@ WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0
 """A second longer than the server's window, because the server dates a failure by when it refused, and we by when we heard."""
 FLIGHTS_PER_SUCCESS = 4
 MAX_REFUSALS = 3
-NEVER_VALID = frozenset({400, 413, 415, 422})
-"""Refusals of the body itself. 401 to 404 are not: keys, credit and catalogues change."""
+NEVER_VALID = frozenset(
+    {400, 413, 415, 422}
+)  # refusals of the body itself; 401 to 404 are not: keys, credit, catalogues change
 
 
 class Wait(NamedTuple):

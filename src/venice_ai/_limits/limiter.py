@@ -23,7 +23,6 @@ from .._core.request import Request, SystemClock
 from ..types.limits import WaitNotice
 from ..types.rate_limits import RateLimits
 from .account import Account, Bucket, QueuedCall, Ticket
-from .failure_budget import Wait
 
 if TYPE_CHECKING:
     from .rate_share import RateShare
@@ -106,22 +105,22 @@ class Limiter(CallGate):
             until = wait.until if bucket.queue[:1] == [call] else None
             known = inf if until is None else max(until - now, _LEAST_SECONDS)
             if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
-                self._tell(bucket, call, wait, known)
+                self._tell(bucket, call, wait.why, known)
             told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
             await call.wait(f"its turn ({wait.why})", known, max(told_in, _LEAST_SECONDS))
             if known < inf and call.result is None:
                 bucket.account.act(bucket, bucket.settle)
 
-    def _tell(self, bucket: Bucket, call: QueuedCall, wait: Wait, known: float) -> None:
+    def _tell(self, bucket: Bucket, call: QueuedCall, why: str, known: float) -> None:
         """Tells that a call waits for more than a second."""
         call.told = True
         if not bucket.told:
             bucket.told = True
             seconds = "until requests in flight have ended" if known == inf else f"for {known:.1f} s"
             level = logging.WARNING if LONG_SECONDS <= known < inf else logging.INFO
-            logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, wait.why)
+            logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, why)
         if self.on_wait is not None:
-            self.on_wait(WaitNotice(bucket.model, wait.why, None if known == inf else known))
+            self.on_wait(WaitNotice(bucket.model, why, None if known == inf else known))
 
     @property
     def held(self) -> int:
@@ -133,9 +132,11 @@ class Limiter(CallGate):
         return self.account(attempt.request).retries.spend(self._now())
 
     def close(self) -> None:
-        """Ends the waits of this client's calls."""
+        """Ends the waits of this client's calls, and gives back what was reserved for others to come."""
         for call in self._waiting.copy():
             call.close()
+        for bucket in self._buckets.values():
+            bucket.account.act(bucket, bucket.end_block)
 
     def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""

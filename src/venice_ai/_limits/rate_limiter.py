@@ -38,7 +38,6 @@ GROWTH = 1.15
 PACE = 1.5  # a learnt limit is not used up faster than this times its rate
 FAR = 0.5  # requests are reserved in blocks while more than this part of each limit is left
 BLOCK_PART = 0.125  # the part of what is left that a block takes
-REFUSED = frozenset({429, 503, 529})
 CIRCUIT_SECONDS = 10.0
 MIN_FAILURES = 5
 CIRCUIT_OPEN = "circuit open"
@@ -226,7 +225,7 @@ class RateLimiter(Struct, array_like=True):
         self.requests.hear(now, flight.sent, flight.own_requests, limits.remaining_requests, limits.reset_requests_seconds)
         self.tokens.hear(now, flight.sent, flight.own_tokens, limits.remaining_tokens, limits.reset_tokens_seconds)
         new = flight.sent >= self.paused_at or not self.pause  # what was sent before a pause says nothing new but a longer time
-        why = f"paused by a {status}" if status == 429 or (status in REFUSED and retry_after is not None) else ""
+        why = f"paused by a {status}" if status == 429 or (status in {503, 529} and retry_after is not None) else ""
         if exceeded:
             self.requests.used.remove(flight.sent, 1)  # the server did not count it
             if not explained:

@@ -13,8 +13,7 @@ class Window(Struct, array_like=True):
     seconds: float
     slot: float = 0.0
     total: float = 0.0
-    entries: list[list[float]] = field(default_factory=list[list[float]])
-    """The start of each entry, and its units."""
+    entries: list[list[float]] = field(default_factory=list[list[float]])  # the start of each, and its units
 
     def add(self, now: float, units: float = 1) -> None:
         self.total += units
