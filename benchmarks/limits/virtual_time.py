@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -36,10 +37,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The time of the running loop, as a client's and an emulator's clock."""
+    """The time of the loop that runs, or ran last, as a client's and an emulator's clock."""
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        with suppress(RuntimeError):  # another thread asks
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
 
     def time(self) -> float:
         return UNIX + self.now()

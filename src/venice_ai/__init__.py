@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # pyright: ignore[reportConstantRedefinition]  # the star
 _NAMES = {
     "_client": "VeniceClient",
     "_core.settings": "Timeout",
-    "_limits.budget": "Budget Spending",
+    "_limits.budget": "Budget",
     "_limits.rate_share": "RateShare",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
@@ -26,7 +26,7 @@ _NAMES = {
     "_version": "__version__",
     "batches.items": "BatchItem BatchProgress",
     "batches.journal": "Journal",
-    "costs": "ChatCostEstimate estimate_completion_cost",
+    "costs": "ChatCostEstimate Spending estimate_completion_cost",
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
         "CircuitOpenError ConflictError ConnectError ConnectTimeoutError GatewayTimeoutError InternalServerError "
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     # isort: off
     from ._client import VeniceClient as VeniceClient
     from ._core.settings import Timeout as Timeout
-    from ._limits.budget import Budget as Budget, Spending as Spending
+    from ._limits.budget import Budget as Budget
     from ._limits.rate_share import RateShare as RateShare
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
@@ -75,7 +75,8 @@ if TYPE_CHECKING:
     from ._version import __version__ as __version__
     from .batches.items import BatchItem as BatchItem, BatchProgress as BatchProgress
     from .batches.journal import Journal as Journal
-    from .costs import ChatCostEstimate as ChatCostEstimate, estimate_completion_cost as estimate_completion_cost
+    from .costs import ChatCostEstimate as ChatCostEstimate, Spending as Spending
+    from .costs import estimate_completion_cost as estimate_completion_cost
     from .exceptions import OutputInvalidError as OutputInvalidError, OutputTruncatedError as OutputTruncatedError
     from .exceptions._tree import *  # noqa: F403  # every class in it
     from .helpers import attachment as attachment

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final, NamedTuple, cast
 
 from ._core.json_values import items, members
 from ._core.privacy import search_in, switches_in
 from ._core.token_counts import Count
-from .exceptions import InvalidArgumentError
+from .exceptions import APIError, APITimeoutError, InvalidArgumentError
 from .types.api.chat import ChatUsage, Messages, content_texts
 from .types.api.models import ModelPricing, ModelResponse
 
@@ -39,6 +40,19 @@ _BASE64_PER_AUDIO_TOKEN: Final = 16  # 40 tokens a second at the lowest rate tha
 _FEES: Final = {"enable_web_search": Decimal("0.01"), "enable_web_scraping": Decimal("0.05"), "enable_x_search": Decimal("0.1")}
 _INPUT: Final = ("input", "cache_input", "cache_write")
 _LIKE_TOTAL: Any = None  # until the total is known
+
+
+class Spending(NamedTuple):
+    """What the answers of one model cost on one day."""
+
+    day: date
+    """The day, in UTC, as Venice counts."""
+    model: str
+    """The id of the model."""
+    usd: Decimal
+    """US dollars."""
+    calls: int
+    """Requests that were, or may have been, billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +240,13 @@ class Chat(NamedTuple):
         return sum(on, Decimal(0)) * NANO
 
 
+def may_be_billed(failure: BaseException) -> bool:
+    """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
+    if getattr(failure, "unsent", False) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
+        return False
+    return not isinstance(failure, APIError) or failure.counts_as in {None, 200, 504}
+
+
 def nano_usd(dollars: object) -> int | None:
     """An amount in US dollars as nano-USD, rounded up; None for what is no amount."""
     if isinstance(dollars, bool) or not isinstance(dollars, (int, float, Decimal)):
@@ -278,4 +299,4 @@ def _count(number: object) -> int | None:
     return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
 
 
-__all__ = ["ChatCostEstimate", "estimate_chat_cost", "estimate_completion_cost"]
+__all__ = ["ChatCostEstimate", "Spending", "estimate_chat_cost", "estimate_completion_cost"]

@@ -113,7 +113,7 @@ def test_aiohttp_and_threads_stay_in_their_rooms(graph: ImportGraph) -> None:
     homes = {
         "aiohttp": ["_http.*", "gateway.*", "emulator", "emulator.*", "cli.*"],
         "threading": [
-            *("_core.first_use", "_core.concurrency", "_core.shared_file", "_http.dialing", "_limits.*"),
+            *("_core.first_use", "_core.concurrency", "_core.shared_file", "_core.waiter", "_http.dialing", "_limits.*"),
             *("_sync.*", "emulator.*", "cli.*"),
         ],
     }

@@ -6,8 +6,8 @@ from typing import Any
 
 from venice_ai import Budget
 from venice_ai._core.request import SystemClock
+from venice_ai._core.waiter import Waiter
 from venice_ai._limits.budget import Reservation
-from venice_ai._limits.waiter import Waiter
 from venice_ai._wire.request_body import encode
 from venice_ai.costs import Chat
 from venice_ai.emulator.catalogue import text_model

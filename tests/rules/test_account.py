@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from operator import length_hint
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,9 +17,8 @@ from hypothesis import strategies as st
 
 from venice_ai._core.ports import drive
 from venice_ai._core.settings import Timeout
-from venice_ai._limits.account import Account, Bucket
+from venice_ai._limits.account import Account, Bucket, QueuedCall
 from venice_ai._limits.limiter import Limiter
-from venice_ai._limits.waiter import QueuedCall
 from venice_ai.exceptions import APIConnectionError, APIError, RateLimitError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
 from venice_ai.types.api.chat import ChatUsage
@@ -116,7 +118,7 @@ def test_a_failure_ends_blocks_and_what_nobody_took_of_them_is_given_back() -> N
 
     assert not seats(limiter)
     assert bucket_of(limiter).account.failures.flying == 2
-    assert limiter.snapshot(attempt().request).models[0].limits.in_flight == 2
+    assert limiter.account(attempt().request).snapshot().models[0].limits.in_flight == 2
 
 
 def test_requests_of_a_block_whose_replies_were_not_read_are_not_taken_to_remain() -> None:
@@ -130,7 +132,7 @@ def test_requests_of_a_block_whose_replies_were_not_read_are_not_taken_to_remain
         good(entered(limiter), None, requests=left)
     good(late, None, requests=899)
 
-    remaining = limiter.snapshot(attempt().request).models[0].limits.remaining_requests
+    remaining = limiter.account(attempt().request).snapshot().models[0].limits.remaining_requests
     assert remaining is not None
     assert remaining <= 895
 
@@ -184,17 +186,36 @@ def test_an_answer_counts_with_the_tokens_that_it_used_and_without_usage_with_th
     assert bucket.rate.tokens.used.total - before == (total or reserved) > 1
 
 
-def test_where_answers_differ_much_more_than_their_average_is_reserved() -> None:
-    reserved = list[int]()
-    for lengths in ((50, 50), (10, 90)):
-        limiter = limiter_of()
-        for output in lengths * 4:
-            held = entered(limiter)
-            good(held, ChatUsage(prompt_tokens=0, completion_tokens=output, total_tokens=output), tokens=500)
-        reserved.append(bucket_of(limiter).tokens(attempt().request))
+@pytest.mark.parametrize(
+    ("answers", "reserved"),
+    [
+        pytest.param([50] * 8, 51, id="all alike"),
+        pytest.param([10, 90] * 4, 91, id="the largest of the last ones"),
+        pytest.param([200, *[10] * 20], 79, id="and less of it after each smaller one"),
+    ],
+)
+def test_so_many_tokens_are_reserved_for_a_request_as_answers_have_used_lately(answers: list[int], reserved: int) -> None:
+    limiter = limiter_of()
+    for output in answers:
+        held = entered(limiter)
+        good(held, ChatUsage(prompt_tokens=0, completion_tokens=output, total_tokens=output), tokens=500)
 
-    assert reserved[0] == pytest.approx(50, abs=1)
-    assert reserved[1] > 110
+    assert bucket_of(limiter).tokens(attempt().request) == reserved
+
+
+def test_a_body_with_far_more_bytes_than_tokens_reserves_what_such_bodies_have_used() -> None:
+    limiter = limiter_of()
+    for _ in range(20):
+        good(entered(limiter, b"x" * 1600), ChatUsage(prompt_tokens=40, completion_tokens=10, total_tokens=50), tokens=900)
+
+    assert bucket_of(limiter).tokens(attempt(b"x" * 1600).request) == 51
+
+
+def test_the_bytes_of_a_body_count_a_quarter_of_a_token_each() -> None:
+    limiter = limiter_of()
+    good(entered(limiter), ChatUsage(prompt_tokens=0, completion_tokens=50, total_tokens=50), tokens=500)
+
+    assert bucket_of(limiter).tokens(attempt(b"x" * 402).request) == 151
 
 
 def test_an_error_in_a_good_reply_that_stands_for_a_429_pauses_its_model() -> None:
@@ -206,7 +227,7 @@ def test_an_error_in_a_good_reply_that_stands_for_a_429_pauses_its_model() -> No
     granted.replied(error)
     granted.done(None, None)
 
-    snapshot = limiter.snapshot(attempt().request)
+    snapshot = limiter.account(attempt().request).snapshot()
     assert snapshot.models[0].limits.why == "paused by a 429"
     assert snapshot.failures == 1
     assert all_over(bucket_of(limiter).account)
@@ -282,18 +303,36 @@ def test_nothing_of_a_call_is_kept_once_it_is_over() -> None:
     assert not bucket_of(limiter).ended
 
 
+class SlowClock(SystemClock):
+    """A clock that one thread looks at for long, once."""
+
+    blocks = True
+    looks: Callable[[], None] | None = None
+
+    def now(self) -> float:
+        if self.looks is not None and threading.current_thread() is threading.main_thread():
+            looks, self.looks = self.looks, None
+            looks()
+        return super().now()
+
+
 def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_has_looked() -> None:
-    limiter = limiter_of(type("Blocking", (SystemClock,), {"blocks": True})())
+    clock = SlowClock()
+    limiter = limiter_of(clock)
     account = bucket_of(limiter).account
     passes = list[Any]()
     caller = threading.Thread(target=lambda: passes.append(drive(limiter.enter(attempt(queue=10.0)))))
 
     def look() -> None:
+        if not account.lock.locked():  # it is not yet the moment in which it takes the snapshot
+            clock.looks = look
+            return
         caller.start()
         time.sleep(0.1)
         assert not passes
 
-    account.look(look)
+    clock.looks = look
+    account.snapshot()
     caller.join(timeout=5.0)
 
     assert len(passes) == 1
@@ -312,3 +351,40 @@ def test_what_nobody_took_of_a_block_keeps_no_call_of_another_model_waiting() ->
     good(drive(limiter.enter(other)))
 
     assert not seats(limiter)
+
+
+def test_a_closed_client_gives_back_what_was_reserved_for_its_next_calls() -> None:
+    limiter = limiter_of()
+    warm(limiter)
+
+    limiter.close()
+
+    assert not seats(limiter)
+    assert bucket_of(limiter).account.failures.flying == 0
+
+
+def test_the_turn_of_a_call_whose_event_loop_was_closed_is_the_next_ones() -> None:
+    clock, server = type("Blocking", (SystemClock,), {"blocks": True})(), object()
+    limiter, other = Limiter("http://x", clock, server=server), Limiter("http://x", SystemClock(), server=server)
+    account = bucket_of(limiter).account
+    flying = [entered(limiter) for _ in range(20)]
+    loop = asyncio.new_event_loop()
+
+    async def begun() -> asyncio.Task[Any]:
+        call = asyncio.create_task(other.enter(attempt(queue=60.0)))
+        await asyncio.sleep(0.01)
+        return call
+
+    lost = loop.run_until_complete(begun())
+    loop.close()
+    assert account.waiting == 1
+    good(flying.pop())
+
+    assert account.waiting == 0
+    assert not lost.done()
+    with suppress(RuntimeError):  # nothing can be cancelled on a loop that is closed
+        cast("Coroutine[Any, Any, Any]", lost.get_coro()).close()
+    cast("Any", lost)._log_destroy_pending = False
+    for granted in [*flying, entered(limiter)]:
+        good(granted)
+    assert all_over(account)

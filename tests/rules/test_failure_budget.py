@@ -130,15 +130,6 @@ def test_failures_one_after_another_never_exceed_the_budget_whatever_succeeds_be
     assert all(sum(1 for other in failures if time <= other <= time + 30) <= 20 for time in failures)
 
 
-def test_once_something_failed_no_requests_are_reserved_in_blocks() -> None:
-    budget = FailureBudget()
-    end(budget, sent(budget, 0.0, 10), 1.0, failed=False)
-    assert budget.spare(1.0) == 60
-    end(budget, sent(budget, 1.0, 1), 1.0, failed=True)
-
-    assert budget.spare(2.0) == 0
-
-
 def refused(status: int = 400, text: str = "no") -> APIError:
     return APIError(text, status_code=status)
 

@@ -364,7 +364,7 @@ def test_headers_that_leave_the_whole_limit_are_believed() -> None:
 
 def test_a_limit_of_which_nothing_but_its_size_is_known_is_counted_by_own_requests() -> None:
     limiter = RateLimiter()
-    limiter.requests.named_limit(3)
+    limiter.named(RateLimits(limit_requests=3))
     assert len(sent(limiter, 0.0)) == 3
 
     assert wait(limiter, 0.5) == Wait(60.75, "requests a minute")
@@ -396,7 +396,7 @@ def test_of_the_resets_that_replies_name_the_earliest_is_waited_for(resets: tupl
 
 def test_a_block_of_requests_is_as_small_as_the_tokens_that_remain_for_them_want() -> None:
     limiter = RateLimiter()
-    limiter.tokens.named_limit(10_000)
+    limiter.named(RateLimits(limit_tokens=10_000))
 
     assert limiter.spare(0.0, 100) == 10_000 / 100 / 8
     flight = limiter.reserve(0.0, 100, 4)

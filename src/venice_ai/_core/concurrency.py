@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
@@ -15,6 +14,7 @@ from typing import Generic, TypeVar
 
 from ..exceptions import InvalidArgumentError
 from .first_use import Task
+from .waiter import Wakeup
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -106,18 +106,16 @@ async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) ->
 
 async def in_thread(call: Callable[[], R]) -> R:
     """What a call that blocks gives, from a thread of its own (one for each call) that sees the caller's context variables."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
+    done = Wakeup()
     task = Task(partial(copy_context().run, call))
 
     def work() -> None:
         task.run()
-        with suppress(RuntimeError):  # the loop is gone, and so is whoever asked
-            loop.call_soon_threadsafe(done.set)
+        done.wake()
 
     # Threads cannot be stopped: when the caller is cancelled it is left alone, and does not keep the program from ending.
     threading.Thread(target=work, name="venice_ai tool", daemon=True).start()
-    await done.wait()
+    await done.woken()
     return task.outcome()
 
 

@@ -251,7 +251,7 @@ class Connection:
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         gates: list[CallGate] = []
         if self.budget is not None:
-            from .._limits.budget import BudgetGate
+            from .budget_gate import BudgetGate
 
             # Before the limiter: whoever waits for money, or for the catalogue, is to keep no place of those who could be sent.
             gates.append(BudgetGate(self.budget, self._find_model, clock))

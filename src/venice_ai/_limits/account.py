@@ -17,32 +17,33 @@ from contextlib import nullcontext
 from functools import partial
 from math import inf
 from operator import length_hint
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from .._core.ports import Attempt, Pass
+from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
 from .._core.shared_file import is_busy
-from ..exceptions import APIConnectionError, APIError, VeniceError
+from .._core.waiter import Waiter
+from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.limits import LimitsSnapshot, ModelLimits
 from ..types.rate_limits import RateLimits, rate_limits
 from .failure_budget import FailureBudget, Refusals, RetryBudget, Wait
 from .rate_limiter import Flight, RateLimiter
-from .waiter import QueuedCall
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import ResponseMeta
     from .rate_share import RateShare
 
-T = TypeVar("T")
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
-MIN_BLOCK, MAX_BLOCK = 4, 256
+MAX_BLOCK = 256
+LONGEST_WAIT_SECONDS = (
+    90.0  # one that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it
+)
 POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
 LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
-MOST_LOOKS = 3_000  # and how often: for half a minute
+PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
-LEARNING = 0.1
-DEVIATIONS = 3  # so much above the average is reserved for an answer, or the last ones before a limit pass it together
+FADING = 0.05  # what a smaller call takes away of what is reserved above its own tokens
 logger = logging.getLogger("venice_ai")
 
 
@@ -59,6 +60,44 @@ _NO_WAIT = Wait(None, "")
 _NO_BLOCK = Block(Flight(0, 0, 0, 0), iter(range(0)), -inf, 0)
 
 
+class QueuedCall(Waiter):
+    """A call in the queue of a bucket."""
+
+    def __init__(self, clock: Clock, model: str, attempt: Attempt, *, fail_fast: bool) -> None:
+        queue = attempt.request.timeout.queue
+        super().__init__(clock, attempt.due, queue)
+        self._model = model or "the API"
+        self.attempt = attempt
+        self.tokens = 0  # what it is likely to use
+        self._fail_fast = fail_fast
+        self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
+        self.result: Pass | None = None
+        self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
+        self.told = False
+
+    def refusal(self, wait: Wait, now: float) -> APIError | None:
+        """The error for a call of which it is known that it will not be let through in time; None if it may be."""
+        seconds, circuit = (wait.until or now) - now, wait.why.startswith("circuit")
+        too_long = wait.until is not None and (wait.until > self.due or seconds > self._patience)
+        if not too_long and not (circuit and self._fail_fast):
+            return None
+        if self.attempt.failure is not None:
+            return self.attempt.failure  # waiting past the deadline would only turn a clear error into a late one
+        if circuit:
+            return CircuitOpenError(
+                f"not sent: most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s",
+                retry_after_seconds=seconds,
+            )
+        clock = self.due_clock if self.due < inf else "queue"
+        word = wait.why.partition(" ")[0]
+        return RateLimitError(
+            f"not sent: requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
+            f"waits; allow more with timeout=Timeout({clock}=...), here or on the client",
+            retry_after_seconds=seconds,
+            kind=word if word in {"requests", "tokens", "failures"} else "unknown",
+        )
+
+
 class Bucket:
     """The limits of one model, and the queue in front of them."""
 
@@ -68,61 +107,46 @@ class Bucket:
         self.rate = RateLimiter()
         self.queue: list[QueuedCall] = []
         self.wait = _NO_WAIT  # of the first of the queue
-        self.unchecked: list[QueuedCall] = []  # calls that may not want to wait that long
         self.told = False  # whether the log has a line about this queue, since it was empty last
         self.block = _NO_BLOCK
         self.unheard = False  # whether no reply was read since the block was reserved
-        self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
         self.good: list[tuple[float, Flight, ResponseMeta]] = []  # the tally: good replies, and when they came;
-        self.ended: list[tuple[int, int, Request, ChatUsage | None]] = []  # of what has ended, the tokens reserved and used
-        self._learnt = 0
-        self._more_tokens, self._deviation = 256.0, 0.0  # beside those of a body's bytes: the average, and that of what differs
+        self.ended: list[tuple[int, int, Request, int]] = []  # what has ended: tokens reserved, used, and told by the answer
+        self._most_more: float | None = None  # the most tokens that a call used lately beside those of its body's bytes
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
         if request.chat is None or self.rate.tokens.limit is None:
             return 1
-        return max(int(_tokens_of_bytes(request) + self._more_tokens + DEVIATIONS * self._deviation), 0) + 1
+        more = 256.0 if self._most_more is None else self._most_more
+        return max(int(len(request.body or b"") * TOKENS_PER_BYTE + more), 0) + 1
 
-    def _learn(self, request: Request, usage: ChatUsage | None) -> None:
-        if request.chat is not None and (total := _tokens_of(usage)):
-            self._learnt += 1
-            weight = max(1 / self._learnt, LEARNING)
-            self._more_tokens += weight * (total - _tokens_of_bytes(request) - self._more_tokens)
-            apart = abs(total - _tokens_of_bytes(request) - self._more_tokens)
-            self._deviation += weight * (apart - self._deviation)
-
-    def arrive(self, call: QueuedCall, now: float) -> None:
+    def arrive(self, call: QueuedCall, _: float) -> None:
         """A call wants to be sent."""
-        account, request = self.account, call.attempt.request
-        account.end_blocks()  # of other models, too: what nobody took would count as in flight
-        if refusal := account.refusals.last(hash(request.body), now):
-            self.end(call, refusal)
-            return
-        call.tokens = self.tokens(request)
+        self.account.end_blocks()  # of other models, too: what nobody took would count as in flight
+        call.tokens = self.tokens(call.attempt.request)
         insort(self.queue, call, key=lambda each: each.attempt.began)
-        self.unchecked.append(call)
-        account.waiting += 1
+        self.account.waiting += 1
 
     def pump(self, now: float) -> None:
-        """Lets those pass who may, in the order in which their calls began; sends away who does not want to wait that long."""
+        """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
         while self.queue:
             first = self.queue[0]
-            if wait := self._wait(first.tokens, now):
-                break
-            self.end(first, self._reserve(first, now))
-        else:
-            self.unchecked.clear()
-            return
-        if wait != self.wait:
-            self.wait, self.unchecked = wait, [*self.queue]
-        for call in self.unchecked:
-            if call.result is None and (error := call.refusal(wait, now)):
-                self.end(call, error)
-        self.unchecked.clear()
-        if self.queue and self.queue[0].watched != wait:
-            self.queue[0].watched = wait
-            self.queue[0].wake()
+            wait = self._wait(first.tokens, now)
+            if wait is None:
+                self.leave(first)
+                first.result = self._reserve(first, now)
+            elif wait != self.wait:
+                self.wait = wait
+                for call in self.queue:
+                    if call.refusal(wait, now):
+                        call.wake()
+            elif first.watched == wait:
+                return
+            first.watched = wait
+            if not first.wake():  # its event loop was closed
+                self.leave(first)
+        self.wait = _NO_WAIT
 
     def _wait(self, tokens: int, now: float) -> Wait | None:
         """How long the first of the queue waits; None: it may be sent."""
@@ -136,17 +160,17 @@ class Bucket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
         account, request, tokens = self.account, call.attempt.request, call.tokens
         count, largest = 1, inf
-        if account.waiting == 1 and not account.refusals.bodies:
-            count = int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK))
-        if count < MIN_BLOCK:
-            count = 1
-        elif self.rate.tokens.limit is not None:
+        if not (account.waiting or account.refusals.bodies or account.failures.failed(now)):  # else each is looked at
+            count = max(int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK)), 1)
+        if count > 1 and self.rate.tokens.limit is not None:
             largest, tokens = 2 * len(request.body or b""), 2 * tokens
         flight = self.rate.reserve(now, tokens, count)
         account.failures.flying += count
-        self.open += count
-        self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
-        self.unheard = True
+        if count > 1:
+            self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
+            self.unheard = True
+            if account.share is not None:  # other processes may need what nobody takes
+                account.later(BLOCK_SECONDS, partial(self._expire, self.block))
         return Ticket(self, call.attempt, flight)
 
     def answered(self, count: int = 1) -> None:
@@ -170,45 +194,32 @@ class Bucket:
             account.failures.hear(at, limits)
             rate.replied(flight, at, meta.status_code, limits, None)
             self.unheard = False
-            if rate.spare(at, flight.tokens) < 1:
-                self.end_block()
         if count := len(self.ended):
-            held, used, requests, usages = zip(*self.ended[:count], strict=True)
+            held, used, requests, told = zip(*self.ended[:count], strict=True)
             del self.ended[:count]
-            self.open -= count
             rate.settled(now, sum(held), sum(used), count)
-            self._learn(requests[-1], usages[-1])
-
-    def stir(self) -> None:
-        """Has what was tallied counted at once if that may change what others do."""
-        account = self.account
-        if account.waiting or self.unheard or self.block is _NO_BLOCK or (account.share is not None and self._is_idle):
-            account.act(self, self.rest)
-
-    @property
-    def _is_idle(self) -> bool:
-        """Whether all requests of this process have ended."""
-        return self.open - length_hint(self.block.seats) == len(self.ended)
-
-    def rest(self, _: float) -> None:
-        """Gives back what other processes may need, if this one has nothing under way."""
-        if self.account.share is not None and self._is_idle:
+            if told[-1]:
+                more = told[-1] - len(requests[-1].body or b"") * TOKENS_PER_BYTE
+                most = more if self._most_more is None else self._most_more
+                self._most_more = max(more, most + FADING * (more - most))
+        if now >= self.block.until or rate.spare(now, self.block.flight.tokens) < 1:
             self.end_block()
 
-    def end_block(self) -> None:
+    def stir(self, now: float) -> None:
+        """Has what was tallied counted at once if that may change what others do."""
+        if self.unheard or now >= self.block.until or self.account.waiting:
+            self.account.act(self, self.settle)
+
+    def end_block(self, _: float = 0.0) -> None:
         """Gives back what nobody took of the block."""
         block, self.block = self.block, _NO_BLOCK
         if left := len(list(block.seats)):
             self.answered(left)
             self.rate.cancelled(block.flight, left)
-            self.open -= left
 
-    def end(self, call: QueuedCall, result: Ticket | VeniceError) -> None:
-        """A call waits no more."""
-        self.leave(call)
-        call.result = result
-        if not call.wake():  # its event loop was closed
-            self.leave(call)
+    def _expire(self, block: Block) -> None:
+        if self.block is block:
+            self.account.act(self, self.end_block)
 
     def leave(self, call: QueuedCall, _: float = 0.0) -> None:
         """Takes a call out of the queue; if it had its turn, and its caller left, that is the next one's."""
@@ -221,7 +232,7 @@ class Bucket:
 
     def snapshot(self, now: float) -> ModelLimits:
         circuit = "open" if self.rate.is_circuit_open else "closed"
-        wait, since = (self.wait, now - self.queue[0].since) if self.queue else (_NO_WAIT, None)
+        wait, since = self.wait, now - self.queue[0].since if self.queue else None
         until = None if wait.until is None else max(wait.until - now, 0.0)
         return ModelLimits(self.model, self.rate.snapshot(now), circuit, len(self.queue), wait.why, since, until)
 
@@ -241,7 +252,6 @@ class Account:
         self.buckets: dict[str, Bucket] = {}
         self.waiting = 0  # calls in queues
         self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
-        self._looks = 0  # how often in a row another process had the file of the share
         self._looks_again = False
 
     def bucket(self, model: str) -> Bucket:
@@ -253,6 +263,12 @@ class Account:
         """Has something done about a bucket, or all: now, or by whoever has the lock next. It neither waits nor raises."""
         self._acts.append((bucket, act, self.now()))
         self._catch_up()
+
+    def later(self, seconds: float, do: Callable[[], object]) -> None:
+        """By a timer, for it may be that nobody else comes."""
+        timer = threading.Timer(seconds, do)
+        timer.daemon = True
+        timer.start()
 
     def _catch_up(self, *, again: bool = False) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
@@ -267,20 +283,16 @@ class Account:
     def _step(self, acts: list[tuple[Bucket | None, Callable[[float], object], float]]) -> None:
         """Does what was written down, and lets pass who may, with rules that are up to date."""
         about = {bucket for bucket, _, _ in acts}
-        buckets = [each for each in [*self.buckets.values()] if each.queue or each.open or not about.isdisjoint((each, None))]
-        rules: dict[str, FailureBudget | RateLimiter] = {f"rate {self.name} {each.model}": each.rate for each in buckets}
-        rules[f"failures {self.name}"] = self.failures
+        known = [*self.buckets.values()]
+        buckets = [each for each in known if each.queue or each.block is not _NO_BLOCK or about & {each, None}]
+        rules = {f"rate {self.name} {each.model}": each.rate for each in buckets} | {f"failures {self.name}": self.failures}
         try:
             with nullcontext() if self.share is None else self.share._current(rules):  # noqa: SLF001  # of the same room
                 self._work(buckets, len(acts))
-            self._looks = 0
         except VeniceError as error:
-            self._looks += 1
-            self._looks_again = is_busy(error) and self._looks < MOST_LOOKS
-            if self._looks_again:  # by a timer, for it may be that nobody else comes
-                timer = threading.Timer(LOOK_AGAIN_SECONDS, self._catch_up, kwargs={"again": True})
-                timer.daemon = True
-                timer.start()
+            if is_busy(error) and self.now() < acts[0][2] + PATIENCE_SECONDS:
+                self._looks_again = True
+                self.later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
             else:
                 logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
                 self._work(buckets, min(len(acts), len(self._acts)))
@@ -295,19 +307,15 @@ class Account:
         for each in sorted((each for each in buckets if each.queue), key=lambda each: each.queue[0].attempt.began):
             each.pump(now)
 
-    def look(self, look: Callable[[], T]) -> T:
-        """What something gives under the lock."""
-        try:
-            with self.lock:
-                return look()
-        finally:
-            self._catch_up()  # what others have written down meanwhile
-
     def snapshot(self) -> LimitsSnapshot:
         """What is known of all buckets; only by this process, while another one has the file of the share."""
         self.act(None, lambda _: self.end_blocks())
-        now, buckets = self.now(), [*self.buckets.values()]
-        return self.look(lambda: LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets)))
+        try:
+            with self.lock:
+                now, buckets = self.now(), [*self.buckets.values()]
+                return LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets))
+        finally:
+            self._catch_up()  # what others have written down meanwhile
 
     def end_blocks(self) -> None:
         for each in [*self.buckets.values()]:
@@ -323,17 +331,18 @@ class Ticket(Pass):
         self._flight = flight
         self._answered = False  # whether it has a reply, or will have none
         self._refused = False  # whether it used no tokens
-        self._over = False  # whether it was given back
+        self._unsent = False  # whether it was given back
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         bucket, answered = self._bucket, self._answered
         self._answered = True
         if not isinstance(found, BaseException):
-            bucket.good.append((bucket.account.now(), self._flight, found))
-            bucket.stir()
+            now = bucket.account.now()
+            bucket.good.append((now, self._flight, found))
+            bucket.stir(now)
             return
         if isinstance(found, APIError):
-            self._over = getattr(found, "unsent", False)
+            self._unsent = getattr(found, "unsent", False)
             self._refused = (found.counts_as or 0) >= 400
             if found.counts_as == 429:
                 under_way = bucket.rate.open - length_hint(bucket.block.seats) - len(bucket.ended)
@@ -341,24 +350,21 @@ class Ticket(Pass):
         bucket.account.act(bucket, partial(self._failed, found, answered))
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
-        if self._over:
+        if self._unsent:
             return
         if not self._answered:
             self.replied(GeneratorExit())  # the caller left before
-        held = self._flight.tokens
-        self._bucket.ended.append((held, 0 if self._refused else _tokens_of(usage) or held, self._attempt.request, usage))
-        self._bucket.stir()
+        bucket, held, total = self._bucket, self._flight.tokens, getattr(usage, "total_tokens", None)
+        told = total if isinstance(total, int) else 0
+        bucket.ended.append((held, 0 if self._refused else told or held, self._attempt.request, told))
+        bucket.stir(bucket.account.now())
 
     def cancel(self) -> None:
         """Gives it back unused, under the lock."""
-        if not self._over:
-            self._over = True
+        if not self._unsent:
+            self._unsent = True
             self._bucket.answered()
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._bucket.rate.cancelled(self._flight)
-        self._bucket.open -= 1
+            self._bucket.rate.cancelled(self._flight)
 
     def _failed(self, error: BaseException, answered: bool, now: float) -> None:
         bucket, account = self._bucket, self._bucket.account
@@ -371,22 +377,11 @@ class Ticket(Pass):
             account.retries.called()
         limits = RateLimits() if error.meta is None else rate_limits(error.meta.headers, error.meta.received_at)
         status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
-        if self._over:
-            status = 0
-            self._give_back()
+        if self._unsent:
+            bucket.rate.cancelled(self._flight)
         account.failures.hear(now, limits)
         if status:  # else the server knows of no failure
             account.failures.failures.add(now)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(hash(self._attempt.request.body), now, error)
-
-
-def _tokens_of(usage: ChatUsage | None) -> int:
-    """How many tokens an answer used; 0 if it does not say so in a whole number."""
-    total = getattr(usage, "total_tokens", None)
-    return total if isinstance(total, int) else 0
-
-
-def _tokens_of_bytes(request: Request) -> float:
-    return len(request.body or b"") * TOKENS_PER_BYTE

@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from .._core.json_values import items, members
-from .._core.ports import Attempt, CallGate, Clock, Pass
-from .._core.request import Request
+from .._core.ports import Pass
 from .._core.shared_file import SharedFile
-from .._wire.json_text import decode
-from ..costs import NANO, Chat, nano_usd
-from ..exceptions import APIError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
+from .._core.waiter import Waiter
+from ..costs import NANO, Chat, Spending, may_be_billed, nano_usd
+from ..exceptions import BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
-from ..types.api.models import ModelResponse
-from .waiter import Waiter
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -49,19 +44,6 @@ _ACCOUNT: Final = """SELECT  -- spent, reserved, and the highest cap under which
 _RESERVE: Final = "INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)"
 _SPEND: Final = """INSERT INTO spending SELECT day, model, ?, 1 FROM reserved WHERE id = ?
   ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
-
-
-class Spending(NamedTuple):
-    """What the answers of one model cost on one day."""
-
-    day: date
-    """The day, in UTC, as Venice counts."""
-    model: str
-    """The id of the model."""
-    usd: Decimal
-    """US dollars."""
-    calls: int
-    """Requests that were, or may have been, billed."""
 
 
 class Budget:
@@ -95,7 +77,6 @@ class Budget:
             raise InvalidArgumentError(f"usd={usd!r} must be an amount in US dollars from 0 to {_MOST_USD:,}")
         self._cap = cap
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
-        self._look_again_seconds = inf if path is None else _LOOK_AGAIN_SECONDS
         self._waiting: list[Waiter] = []
 
     @property
@@ -132,7 +113,7 @@ class Budget:
                 waiter.renew()
                 if self._waiting[0] is waiter and (reservation := self._reserved(chat, now)):
                     return reservation
-                await waiter.wait("room in its budget", inf, self._look_again_seconds)
+                await waiter.wait("room in its budget", inf, inf if self._file.path is None else _LOOK_AGAIN_SECONDS)
         finally:
             self._waiting.remove(waiter)
             self._wake()
@@ -196,14 +177,6 @@ def _spend(database: Connection, row: int, nano: int) -> bool:
     return bool(database.execute("DELETE FROM reserved WHERE id = ?", (row,)).rowcount)
 
 
-class _Free(Pass):
-    """The pass of what costs nothing."""
-
-    def replied(self, found: object) -> None: ...
-
-    def done(self, usage: object, cost: float | None) -> None: ...
-
-
 @dataclass(eq=False)
 class Reservation(Pass):
     """What is reserved for one attempt to send a chat, until it is over."""
@@ -219,48 +192,6 @@ class Reservation(Pass):
 
     def done(self, usage: object, cost: float | None) -> None:
         """The answer cost so much, or by its usage; if neither is known, all that was reserved, unless nothing was billed."""
-        usage = usage if isinstance(usage, ChatUsage) else None
-        charged = nano_usd(cost)
-        if charged is None:
-            charged = self.chat.cost(usage) if usage is not None else self.most * self.billed
+        if (charged := nano_usd(cost)) is None:
+            charged = self.chat.cost(usage) if isinstance(usage, ChatUsage) else self.most * self.billed
         self.budget.settle(self, charged)
-
-
-@dataclass(eq=False)
-class BudgetGate(CallGate):
-    """One client's way into a budget; `find` finds the catalogue's entry of a model, a trait or an alias."""
-
-    budget: Budget
-    find: Callable[[str], Awaitable[ModelResponse]]
-    clock: Clock
-    waiting: set[Waiter] = field(default_factory=set[Waiter])
-
-    async def enter(self, attempt: Attempt) -> Pass:
-        """Reserves the most that a chat can cost; what is no chat is free."""
-        request = attempt.request
-        if request.chat is None:
-            return _Free()
-        chat = await self._chat(request)
-        waiter = Waiter(self.clock, attempt.due, request.timeout.queue)
-        self.waiting.add(waiter)
-        try:
-            return await self.budget.reserve(chat, self.clock.time(), waiter)
-        finally:
-            self.waiting.discard(waiter)
-
-    def close(self) -> None:
-        for waiter in list(self.waiting):
-            waiter.close()
-
-    async def _chat(self, request: Request) -> Chat:
-        body = members(decode(request.body or b""))
-        others = [members(each).get("model") for each in items(body.get("fallbacks"))]
-        names = [body["model"], *(name for name in others if isinstance(name, str))]
-        return Chat([await self.find(name) for name in names], body, len(request.body or b""))
-
-
-def may_be_billed(failure: BaseException) -> bool:
-    """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
-    if getattr(failure, "unsent", False) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
-        return False
-    return not isinstance(failure, APIError) or failure.counts_as in {None, 200, 504}

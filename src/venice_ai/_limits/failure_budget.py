@@ -27,8 +27,9 @@ WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0
 """A second longer than the server's window, because the server dates a failure by when it refused, and we by when we heard."""
 FLIGHTS_PER_SUCCESS = 4
 MAX_REFUSALS = 3
-NEVER_VALID = frozenset({400, 413, 415, 422})
-"""Refusals of the body itself. 401 to 404 are not: keys, credit and catalogues change."""
+NEVER_VALID = frozenset(
+    {400, 413, 415, 422}
+)  # refusals of the body itself; 401 to 404 are not: keys, credit, catalogues change
 
 
 class Wait(NamedTuple):
@@ -49,11 +50,12 @@ class FailureBudget(Struct, array_like=True):
 
     def wait(self, now: float) -> Wait | None:
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
-        failed = self.failed(now)
-        if failed >= MAX_FAILURES:
-            leaves = self.failures.when(self.failures.total - MAX_FAILURES + 1)
-            return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0), "failures")
-        return None if self.flying < self._most_flying(now, failed) else Wait(None, "failures")
+        if self.spare(now) > 0:
+            return None
+        if self.failed(now) < MAX_FAILURES:
+            return Wait(None, "failures")
+        leaves = self.failures.when(self.failures.total - MAX_FAILURES + 1)
+        return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0), "failures")
 
     def failed(self, now: float) -> int:
         """Failures in the window, or those that the server has counted, if more."""
@@ -61,13 +63,11 @@ class FailureBudget(Struct, array_like=True):
         return max(failed, MAX_FAILURES - self.told) if now < self.told_until else failed
 
     def spare(self, now: float) -> int:
-        """How many more requests may be sent now; 0 if something has failed, so that each is to be looked at."""
-        return 0 if self.failed(now) else self._most_flying(now, 0) - self.flying
-
-    def _most_flying(self, now: float, failed: int) -> int:
-        succeeded = int(self.successes.count(now))
-        allowed = MAX_FAILURES - failed + FLIGHTS_PER_SUCCESS * succeeded
-        return min(allowed, (MAX_FAILURES - failed) * (failed + succeeded) // failed) if failed else allowed
+        """How many more requests may be sent now, if they fail as often as those before."""
+        failed, succeeded = self.failed(now), int(self.successes.count(now))
+        left = MAX_FAILURES - failed
+        allowed = left + FLIGHTS_PER_SUCCESS * succeeded
+        return (min(allowed, left * (failed + succeeded) // failed) if failed else allowed) - self.flying
 
     def hear(self, now: float, limits: RateLimits) -> None:
         """What the headers of a reply say of failures."""
@@ -85,20 +85,21 @@ class Refusals:
     """Bodies that the server refused as invalid: the fourth identical one in 30 s is not sent."""
 
     def __init__(self) -> None:
-        self.bodies: dict[Hashable, tuple[Window, APIError]] = {}
+        self.bodies: dict[
+            Hashable, tuple[tuple[float, ...], APIError]
+        ] = {}  # when they were refused last, and the last refusal
 
     def add(self, body: Hashable, now: float, error: APIError) -> None:
         """The server refused this body, of which `body` is a digest; only statuses of `NEVER_VALID` count."""
         if error.status_code in NEVER_VALID:
-            times = self.bodies[body][0] if body in self.bodies else Window(FAILURE_BLOCK_SECONDS)
-            times.add(now)
-            self.bodies[body] = times, copy.copy(error)  # which has no traceback
-            self.bodies = {key: each for key, each in self.bodies.items() if each[0].count(now)}
+            times, _ = self.bodies.get(body, ((), None))
+            refused = self.bodies | {body: ((*times, now)[-MAX_REFUSALS:], copy.copy(error))}  # a copy has no traceback
+            self.bodies = {key: each for key, each in refused.items() if each[0][-1] > now - FAILURE_BLOCK_SECONDS}
 
     def last(self, body: Hashable, now: float) -> APIError | None:
         """The last refusal of this body, as `replayed`, if it was refused three times in the last 30 s."""
-        times, error = self.bodies.get(body, (None, None))
-        if times is None or error is None or times.count(now) < MAX_REFUSALS:
+        times, error = self.bodies.get(body, ((), None))
+        if error is None or len(times) < MAX_REFUSALS or times[0] <= now - FAILURE_BLOCK_SECONDS:
             return None
         error = copy.copy(error)
         error.replayed = True

@@ -15,15 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request, SystemClock
-from ..exceptions import VeniceError
-from ..types.limits import LimitsSnapshot, WaitNotice
-from .account import Account, Bucket, Ticket
-from .waiter import QueuedCall
+from ..types.limits import WaitNotice
+from ..types.rate_limits import RateLimits
+from .account import Account, Bucket, QueuedCall, Ticket
 
 if TYPE_CHECKING:
     from .rate_share import RateShare
@@ -39,9 +38,8 @@ _limiters: WeakSet[Limiter] = WeakSet()
 
 def _begin_anew() -> None:
     """The child of a fork knows nothing: another thread of its parent may hold any of the locks."""
-    global _accounts, _lock  # noqa: PLW0603  # a fork takes the whole process along
-    _accounts = WeakValueDictionary()
-    _lock = threading.Lock()
+    global _accounts, _lock  # a fork takes the whole process along
+    _accounts, _lock = WeakValueDictionary(), threading.Lock()
     for limiter in _limiters:
         limiter.begin()
 
@@ -76,54 +74,53 @@ class Limiter(CallGate):
         request, chat = attempt.request, attempt.request.chat
         model = "" if chat is None else chat.model
         bucket = self._buckets.get((request.headers.get("Authorization"), model)) or self._bucket(request, model)
-        block = bucket.block
-        if self._now() < block.until and attempt.failure is None:
+        block, now = bucket.block, self._now()
+        if now < block.until and attempt.failure is None:
             small = block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest)
             if small and next(block.seats, 0):
                 return Ticket(bucket, attempt, block.flight)
+        if refusal := bucket.account.refusals.last(hash(request.body), now):
+            raise refusal
         fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
         call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)
         self._waiting.add(call)
         try:
             bucket.account.act(bucket, partial(bucket.arrive, call))
-            if call.result is None:
-                await self._turn(bucket, call)
+            return call.result or await self._turn(bucket, call)
         except BaseException:
             bucket.account.act(bucket, partial(bucket.leave, call))
             raise
         finally:
             self._waiting.discard(call)
-        if isinstance(call.result, VeniceError):
-            raise call.result
-        return cast("Pass", call.result)
 
-    async def _turn(self, bucket: Bucket, call: QueuedCall) -> None:
-        """Waits until it is known what becomes of a call."""
-        call.renew()
-        while call.result is None:
-            until, now = bucket.wait.until if bucket.queue[:1] == [call] else None, self._now()
-            known = inf if until is None else max(until - now, _LEAST_SECONDS)
-            self._tell(bucket, call, known, now)
-            told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
-            await call.wait(f"its turn ({bucket.wait.why})", known, max(told_in, _LEAST_SECONDS))
+    async def _turn(self, bucket: Bucket, call: QueuedCall) -> Pass:
+        """Waits until a call may be sent; an APIError if it is known that this takes too long."""
+        while True:
             call.renew()
+            wait, now = bucket.wait, self._now()
+            if call.result is not None:
+                return call.result
+            if refusal := call.refusal(wait, now):
+                raise refusal
+            until = wait.until if bucket.queue[:1] == [call] else None
+            known = inf if until is None else max(until - now, _LEAST_SECONDS)
+            if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
+                self._tell(bucket, call, wait.why, known)
+            told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
+            await call.wait(f"its turn ({wait.why})", known, max(told_in, _LEAST_SECONDS))
             if known < inf and call.result is None:
-                bucket.account.act(bucket, bucket.rest)
-        self._tell(bucket, call, 0.0, self._now())
+                bucket.account.act(bucket, bucket.settle)
 
-    def _tell(self, bucket: Bucket, call: QueuedCall, known: float, now: float) -> None:
-        """Tells once that a call waits for more than a second."""
-        if call.told or max(now - call.since, 0.0 if known == inf else known) < TOLD_AFTER_SECONDS:
-            return
+    def _tell(self, bucket: Bucket, call: QueuedCall, why: str, known: float) -> None:
+        """Tells that a call waits for more than a second."""
         call.told = True
-        wait = bucket.wait
         if not bucket.told:
             bucket.told = True
             seconds = "until requests in flight have ended" if known == inf else f"for {known:.1f} s"
             level = logging.WARNING if LONG_SECONDS <= known < inf else logging.INFO
-            logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, wait.why)
+            logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, why)
         if self.on_wait is not None:
-            self.on_wait(WaitNotice(bucket.model, wait.why, None if known == inf else known))
+            self.on_wait(WaitNotice(bucket.model, why, None if known == inf else known))
 
     @property
     def held(self) -> int:
@@ -131,36 +128,28 @@ class Limiter(CallGate):
         return len(self._waiting)
 
     def may_retry(self, attempt: Attempt) -> bool:
-        """Whether the retry budget has one more retry, which is then spent."""
-        account = self._account(attempt.request)
-        return account.look(lambda: account.retries.spend(self._now()))
+        """Whether the retry budget has one more retry, which is then spent; two threads at once may have the same."""
+        return self.account(attempt.request).retries.spend(self._now())
 
     def close(self) -> None:
-        """Ends the waits of this client's calls."""
+        """Ends the waits of this client's calls, and gives back what was reserved for others to come."""
         for call in self._waiting.copy():
             call.close()
-
-    def snapshot(self, request: Request) -> LimitsSnapshot:
-        """What is known of the account that a request would use."""
-        return self._account(request).snapshot()
+        for bucket in self._buckets.values():
+            bucket.account.act(bucket, bucket.end_block)
 
     def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
-        bucket = self._bucket(request, model)
-
-        def learn(_: float) -> None:
-            bucket.rate.requests.named_limit(requests)
-            bucket.rate.tokens.named_limit(tokens)
-
-        bucket.account.act(bucket, learn)
+        bucket, limits = self._bucket(request, model), RateLimits(limit_requests=requests, limit_tokens=tokens)
+        bucket.account.act(bucket, lambda _: bucket.rate.named(limits))
 
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""
-        bucket = self._account(request).bucket(model)
+        bucket = self.account(request).bucket(model)
         self._buckets[request.headers.get("Authorization") or request.secret, model] = bucket
         return bucket
 
-    def _account(self, request: Request) -> Account:
+    def account(self, request: Request) -> Account:
         """The account of a request's key, which others may use, too."""
         place = (self.base_url, id(self.server), self._now, self.share, hash(request.secret))
         with _lock:

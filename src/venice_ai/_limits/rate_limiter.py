@@ -38,14 +38,9 @@ GROWTH = 1.15
 PACE = 1.5  # a learnt limit is not used up faster than this times its rate
 FAR = 0.5  # requests are reserved in blocks while more than this part of each limit is left
 BLOCK_PART = 0.125  # the part of what is left that a block takes
-REFUSED = frozenset({429, 503, 529})
+CIRCUIT_SECONDS = 10.0
 MIN_FAILURES = 5
-MAX_FAILURE_RATE = 0.5
 CIRCUIT_OPEN = "circuit open"
-
-
-def _last_10_s() -> Window:
-    return Window(10.0, 1.0)
 
 
 class Flight(NamedTuple):
@@ -78,12 +73,9 @@ class Quota(Struct, array_like=True):
     grown_at: float = -inf
     paced_at: float = -inf
 
-    def named_limit(self, limit: int | None) -> None:
+    def with_limit(self, limit: int | None) -> Quota:
         """A header names the limit. If it is another one, the policy has changed, and only the own requests are still known."""
-        if limit is not None and limit != self.named:
-            fresh = Quota(limit, limit, self.used, self.flying, self.held)
-            for name in self.__struct_fields__:
-                setattr(self, name, getattr(fresh, name))
+        return self if limit in {None, self.named} else Quota(limit, limit, self.used, self.flying, self.held)
 
     def learn(self, now: float, limit: float, *, told: bool = False) -> None:
         """The headers are missing or wrong; this is the limit as far as own requests show it."""
@@ -171,8 +163,8 @@ class RateLimiter(Struct, array_like=True):
     requests: Quota = field(default_factory=Quota)
     tokens: Quota = field(default_factory=Quota)
     open: int = 0  # requests that were sent and have not ended
-    failures: Window = field(default_factory=_last_10_s)  # of the server, or of the way to it
-    successes: Window = field(default_factory=_last_10_s)
+    failures: Window = field(default_factory=lambda: Window(CIRCUIT_SECONDS, 1.0))  # of the server, or of the way to it
+    successes: Window = field(default_factory=lambda: Window(CIRCUIT_SECONDS, 1.0))
     pause: float = 0.0  # seconds of the last pause, unless the server named them; 0: none, or a request after it was answered
     paused_at: float = -inf
     paused_until: float = -inf
@@ -212,6 +204,11 @@ class RateLimiter(Struct, array_like=True):
         before = count - 1  # the counts are those of the first of them
         return Flight(now, tokens, requests.own - before, used.own - before * tokens)
 
+    def named(self, limits: RateLimits) -> None:
+        """Takes in the limits themselves, as headers or the API name them."""
+        self.requests = self.requests.with_limit(limits.limit_requests)
+        self.tokens = self.tokens.with_limit(limits.limit_tokens)
+
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
     ) -> None:
@@ -219,18 +216,16 @@ class RateLimiter(Struct, array_like=True):
 
         An overload says nothing of limits.
         """
-        self.requests.named_limit(limits.limit_requests)
-        self.tokens.named_limit(limits.limit_tokens)
+        self.named(limits)
         exceeded = status == 429 and not overload
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
         explained = exceeded and (limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0)
         if explained:  # by the headers
             self.requests.challenged_at = self.tokens.challenged_at = inf
-        own, used = flight.own_requests, flight.own_tokens
-        self.requests.hear(now, flight.sent, own, limits.remaining_requests, limits.reset_requests_seconds)
-        self.tokens.hear(now, flight.sent, used, limits.remaining_tokens, limits.reset_tokens_seconds)
+        self.requests.hear(now, flight.sent, flight.own_requests, limits.remaining_requests, limits.reset_requests_seconds)
+        self.tokens.hear(now, flight.sent, flight.own_tokens, limits.remaining_tokens, limits.reset_tokens_seconds)
         new = flight.sent >= self.paused_at or not self.pause  # what was sent before a pause says nothing new but a longer time
-        why = f"paused by a {status}" if status == 429 or (status in REFUSED and retry_after is not None) else ""
+        why = f"paused by a {status}" if status == 429 or (status in {503, 529} and retry_after is not None) else ""
         if exceeded:
             self.requests.used.remove(flight.sent, 1)  # the server did not count it
             if not explained:
@@ -240,7 +235,7 @@ class RateLimiter(Struct, array_like=True):
         elif not why:
             self.successes.add(now)
             if new:
-                self.pause, self.failures = 0.0, _last_10_s()
+                self.pause, self.failures = 0.0, Window(CIRCUIT_SECONDS, 1.0)
                 self.requests.apart -= 2.0 if self.requests.told else 0.0  # it was accepted, so that two more may be sent
         if why and new:
             most = MAX_OPEN_SECONDS if why == CIRCUIT_OPEN else MAX_PAUSE_SECONDS
@@ -260,8 +255,7 @@ class RateLimiter(Struct, array_like=True):
         if self.is_circuit_open:
             return True
         self.failures.add(now)
-        failures = self.failures.count(now)
-        return failures >= max(MIN_FAILURES, MAX_FAILURE_RATE * (failures + self.successes.count(now)))
+        return self.failures.count(now) >= max(MIN_FAILURES, self.successes.count(now))
 
     def _learn(self, now: float, *, new: bool, told: bool) -> None:
         """The headers left room, so the limit is what was accepted, or less than it was if that was refused, too."""

@@ -22,7 +22,7 @@ class Limits(APIResource[Connection]):
 
         It is about all clients of this process that use the same key and base URL.
         """
-        return self._client.limiter.snapshot(self._client.build_request("GET", "/api_keys/rate_limits"))
+        return self._client.limiter.account(self._client.build_request("GET", "/api_keys/rate_limits")).snapshot()
 
     async def refresh(self) -> LimitsSnapshot:
         """Asks for the limits (`GET /api_keys/rate_limits`), and gives what is known then; an APIError if it fails."""

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ..._core.concurrency import check_plain, without_locals
 from ..._core.ports import Attempt, CallGate, Pass
-from ..._limits.budget import Budget, BudgetGate, may_be_billed
+from ..._http.budget_gate import BudgetGate
+from ..._limits.budget import Budget
 from ..._limits.limiter import Limiter
 from ..._structured.typed_dicts import object_of_schema
 from ...batches.identity import Identity, as_it_is, canonical, split
 from ...batches.items import BatchItem, BatchProgress, is_for_good
 from ...batches.journal import Entry, Journal, State, record
 from ...batches.pace import Pace
-from ...costs import NANO, Chat
+from ...costs import NANO, Chat, may_be_billed
 from ...exceptions import APIError, BudgetExceededError, ConnectError, InvalidArgumentError, OutputError, VeniceError
 from ...tee.sealing import hashed
 from ...types.api.chat import ChatCompletionResponse, ChatUsage
