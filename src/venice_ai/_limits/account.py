@@ -19,7 +19,7 @@ from math import inf
 from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from .._core.ports import Attempt, Pass
+from .._core.ports import Pass
 from .._core.request import Request
 from .._core.shared_file import is_busy
 from ..exceptions import APIConnectionError, APIError, VeniceError
@@ -73,8 +73,11 @@ class Bucket:
         self.block = _NO_BLOCK
         self.unheard = False  # whether no reply was read since the block was reserved
         self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
-        self.good: list[tuple[float, Flight, ResponseMeta]] = []  # the tally: good replies, and when they came;
-        self.ended: list[tuple[int, int, Request, ChatUsage | None]] = []  # of what has ended, the tokens reserved and used
+        # The tally. It keeps no reply but the last: with hundreds of them no call finds its memory in the processor's cache.
+        self.good: list[int] = []  # of good replies, the tokens reserved; of what has ended, these and those used
+        self.ended: list[tuple[int, int]] = []
+        self.newest: tuple[float, Flight, ResponseMeta]  # of the good replies, and when it came
+        self.used: tuple[float, int] | None = None  # what the last one used, beside what its body's bytes stand for
         self._learnt = 0
         self._more_tokens, self._deviation = 256.0, 0.0  # beside those of a body's bytes: the average, and that of what differs
 
@@ -84,13 +87,11 @@ class Bucket:
             return 1
         return max(int(_tokens_of_bytes(request) + self._more_tokens + DEVIATIONS * self._deviation), 0) + 1
 
-    def _learn(self, request: Request, usage: ChatUsage | None) -> None:
-        if request.chat is not None and (total := _tokens_of(usage)):
-            self._learnt += 1
-            weight = max(1 / self._learnt, LEARNING)
-            self._more_tokens += weight * (total - _tokens_of_bytes(request) - self._more_tokens)
-            apart = abs(total - _tokens_of_bytes(request) - self._more_tokens)
-            self._deviation += weight * (apart - self._deviation)
+    def _learn(self, of_bytes: float, total: int) -> None:
+        self._learnt += 1
+        weight = max(1 / self._learnt, LEARNING)
+        self._more_tokens += weight * (total - of_bytes - self._more_tokens)
+        self._deviation += weight * (abs(total - of_bytes - self._more_tokens) - self._deviation)
 
     def arrive(self, call: QueuedCall, now: float) -> None:
         """A call wants to be sent."""
@@ -147,7 +148,7 @@ class Bucket:
         self.open += count
         self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
         self.unheard = True
-        return Ticket(self, call.attempt, flight)
+        return Ticket(self, request, flight, first=call.attempt.failure is None)
 
     def answered(self, count: int = 1) -> None:
         """So many requests have a reply, or will have none. Each has one such moment."""
@@ -158,14 +159,15 @@ class Bucket:
         """Counts what was tallied. What was not read of these replies may have said that less remains."""
         account, rate = self.account, self.rate
         if count := len(self.good):
-            *unread, (at, flight, meta) = self.good[:count]
+            unread = self.good[: count - 1]
             del self.good[:count]  # others may add to it meanwhile
+            at, flight, meta = self.newest
             self.answered(count)
             account.failures.successes.add(at, count)
             account.retries.called(count)
             rate.successes.add(at, count - 1)
             rate.requests.lowest -= count - 1
-            rate.tokens.lowest -= sum(each.tokens for _, each, _ in unread)
+            rate.tokens.lowest -= sum(unread)
             limits = rate_limits(meta.headers, meta.received_at)
             account.failures.hear(at, limits)
             rate.replied(flight, at, meta.status_code, limits, None)
@@ -173,11 +175,13 @@ class Bucket:
             if rate.spare(at, flight.tokens) < 1:
                 self.end_block()
         if count := len(self.ended):
-            held, used, requests, usages = zip(*self.ended[:count], strict=True)
+            held, used = zip(*self.ended[:count], strict=True)
             del self.ended[:count]
             self.open -= count
             rate.settled(now, sum(held), sum(used), count)
-            self._learn(requests[-1], usages[-1])
+            if self.used is not None:
+                self._learn(*self.used)
+                self.used = None
 
     def stir(self) -> None:
         """Has what was tallied counted at once if that may change what others do."""
@@ -317,19 +321,22 @@ class Account:
 class Ticket(Pass):
     """The pass of one attempt."""
 
-    def __init__(self, bucket: Bucket, attempt: Attempt, flight: Flight) -> None:
+    _answered = False  # whether it has a reply, or will have none
+    _refused = False  # whether it used no tokens
+    _over = False  # whether it was given back
+
+    def __init__(self, bucket: Bucket, request: Request, flight: Flight, *, first: bool = True) -> None:
         self._bucket = bucket
-        self._attempt = attempt
+        self._request = request
         self._flight = flight
-        self._answered = False  # whether it has a reply, or will have none
-        self._refused = False  # whether it used no tokens
-        self._over = False  # whether it was given back
+        self._first = first  # whether its call begins with it
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         bucket, answered = self._bucket, self._answered
         self._answered = True
         if not isinstance(found, BaseException):
-            bucket.good.append((bucket.account.now(), self._flight, found))
+            bucket.newest = bucket.account.now(), self._flight, found
+            bucket.good.append(self._flight.tokens)
             bucket.stir()
             return
         if isinstance(found, APIError):
@@ -345,8 +352,10 @@ class Ticket(Pass):
             return
         if not self._answered:
             self.replied(GeneratorExit())  # the caller left before
-        held = self._flight.tokens
-        self._bucket.ended.append((held, 0 if self._refused else _tokens_of(usage) or held, self._attempt.request, usage))
+        held, used, request = self._flight.tokens, _tokens_of(usage), self._request
+        if used and request.chat is not None:
+            self._bucket.used = _tokens_of_bytes(request), used
+        self._bucket.ended.append((held, 0 if self._refused else used or held))
         self._bucket.stir()
 
     def cancel(self) -> None:
@@ -367,7 +376,7 @@ class Ticket(Pass):
             bucket.answered()
         if not isinstance(error, APIError):  # the caller left
             return
-        if self._attempt.failure is None:
+        if self._first:
             account.retries.called()
         limits = RateLimits() if error.meta is None else rate_limits(error.meta.headers, error.meta.received_at)
         status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
@@ -379,7 +388,7 @@ class Ticket(Pass):
             account.failures.failures.add(now)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
-        account.refusals.add(hash(self._attempt.request.body), now, error)
+        account.refusals.add(hash(self._request.body), now, error)
 
 
 def _tokens_of(usage: ChatUsage | None) -> int:
