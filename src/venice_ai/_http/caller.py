@@ -207,8 +207,7 @@ class Call:
 
     def _judged(self, reply: Reply, body: bytes, sent: float) -> object:
         """What `read` makes of a good reply; raises the APIError that a refusal is, or that it finds."""
-        caller = self.caller
-        clock = caller.clock
+        caller, clock = self.caller, self.caller.clock
         meta = ResponseMeta(
             status_code=reply.status,
             headers=reply.headers,

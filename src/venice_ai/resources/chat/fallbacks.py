@@ -53,6 +53,7 @@ class Fallbacks:
         self.tried: list[str] = [body["model"]]
 
     def call(self, request: Request, remake: Callable[[dict[str, Any]], Awaitable[Request]]) -> Call:
+        """A call that goes on with these models."""
         return FallbackCall(self._client.caller, request, self, remake)
 
     def may_follow(self, failure: APIError) -> bool:
