@@ -101,6 +101,19 @@ def test_far_from_limits_a_call_needs_no_lock_and_its_end_waits_for_none() -> No
     assert account.failures.successes.total == 11
 
 
+def test_far_from_limits_a_pass_is_there_at_once_but_not_after_a_failure() -> None:
+    limiter, request = limiter_of(), attempt().request
+    assert limiter.at_once(request, None) is None, "nothing is reserved yet"
+    warm(limiter)
+    left = seats(limiter)
+
+    assert limiter.at_once(request, APIError("no")) is None
+    assert seats(limiter) == left
+    good(limiter.at_once(request, None))
+    assert seats(limiter) == left - 1
+    assert all_over(bucket_of(limiter).account)
+
+
 def test_near_a_limit_each_request_is_decided_alone() -> None:
     limiter = limiter_of()
     for left in range(504, 494, -1):
@@ -287,18 +300,18 @@ def test_threads_that_call_at_once_leave_nothing_reserved() -> None:
     assert account.failures.successes.total == 4010
 
 
-def queued_calls() -> int:
+def alive(kind: type) -> int:
     gc.collect()
-    return sum(isinstance(each, QueuedCall) for each in gc.get_objects())
+    return sum(isinstance(each, kind) for each in gc.get_objects())
 
 
 def test_nothing_of_a_call_is_kept_once_it_is_over() -> None:
-    limiter, before = limiter_of(), queued_calls()
+    limiter, before = limiter_of(), alive(QueuedCall)
     for number in range(20):
         good(entered(limiter, b"x" * number), requests=100 - number)
     assert not seats(limiter), "each of them was decided alone"
 
-    assert queued_calls() == before
+    assert alive(QueuedCall) == before
     assert not bucket_of(limiter).good
     assert not bucket_of(limiter).ended
 
@@ -314,6 +327,17 @@ class SlowClock(SystemClock):
             looks, self.looks = self.looks, None
             looks()
         return super().now()
+
+
+def test_of_replies_that_are_not_counted_yet_only_the_last_is_kept() -> None:
+    limiter = limiter_of()
+    warm(limiter)
+    tallied, before = len(bucket_of(limiter).good), (alive(ResponseMeta), alive(Request))
+    for number in range(5):
+        good(entered(limiter), ChatUsage(prompt_tokens=1, completion_tokens=number, total_tokens=number + 1))
+
+    assert len(bucket_of(limiter).good) == tallied + 5
+    assert (alive(ResponseMeta), alive(Request)) == before
 
 
 def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_has_looked() -> None:

@@ -9,6 +9,7 @@ from .request import Attempt as Attempt  # noqa: PLC0414  # gates find it here
 from .request import Request
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
+    from ..exceptions import APIError
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import Headers, ResponseMeta
 
@@ -91,6 +92,10 @@ class CallGate(Protocol):
             VeniceError: it may not, or not in time.
         """
         ...
+
+    def at_once(self, request: Request, failure: APIError | None) -> Pass | None:
+        """A pass for an attempt that need not wait, after what the one before failed with; None: `enter` is to be asked."""
+        return None
 
     def may_retry(self, attempt: Attempt) -> bool:
         """Whether a call may try again after an attempt that failed, as far as this gate is concerned."""

@@ -96,18 +96,18 @@ class Attempt(NamedTuple):
 class WholeReply:
     """A `Reply` (`ports.py`) of which nothing more comes."""
 
-    __slots__ = ("_body", "headers", "status")
+    __slots__ = ("body", "headers", "status")
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         self.status: int = status
         self.headers: Headers = headers
-        self._body = body
+        self.body: bytes = body
 
     async def read(self) -> bytes:
-        return self._body
+        return self.body
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        yield self._body
+        yield self.body
 
     async def drain(self) -> None: ...
 
@@ -122,13 +122,10 @@ class SystemClock:
     def __init__(self) -> None:
         self._sleepers: set[tuple[AbstractEventLoop, Future[None]]] = set()
 
-    def now(self) -> float:
-        """Seconds on a clock that only goes forward."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Unix time in seconds."""
-        return time.time()
+    now = staticmethod(time.monotonic)
+    """Seconds on a clock that only goes forward."""
+    time = staticmethod(time.time)
+    """Unix time in seconds."""
 
     async def sleep(self, seconds: float) -> None:
         """Waits, at most until `wake`."""

@@ -11,7 +11,7 @@ from functools import partial
 from http.cookies import BaseCookie
 from inspect import CORO_CREATED, getcoroutinestate
 from math import inf
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 import aiohttp
@@ -23,7 +23,7 @@ from .._core.ports import Reply
 from .._wire.content_coding import ACCEPTED
 from ..exceptions import InvalidRequestError
 from .routes import KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
-from .timers import Deadlines
+from .timers import Deadlines, Limit
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -35,9 +35,8 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: ?(\d{1,9})\r\n", re.IGNORECA
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 
 
-@dataclass(slots=True, repr=False)
-class Call:
-    """What our own session's parts tell of one request: how far it got, and on what."""
+class Call(Limit):
+    """What our own session's parts tell of one request, within its limit of time: how far it got, and on what."""
 
     connected: bool = False
     kept: bool = False  # whether the connection has served before
@@ -92,14 +91,14 @@ class _HeadFirst(ResponseHandler):
     """Reads the head of a reply by itself, for aiohttp gives out nothing of a packet that has a head and then a fault."""
 
     def data_received(self, data: bytes) -> None:
-        while data.startswith(b"HTTP/") and 4 <= (end := data.find(b"\r\n\r\n") + 4) < len(data):
+        while data[:5] == b"HTTP/" and 4 <= (end := data.find(b"\r\n\r\n") + 4) < len(data):
             length = _CONTENT_LENGTH.search(data, 0, end) if data[9:12] == b"200" else None
             if length is not None and int(length[1]) == len(data) - end:
                 break  # a whole reply, as most are: no fault can come after its head
             super().data_received(data[:end])
             data = data[end:]
         if data and not data.startswith(b"HTTP/"):
-            cast(ResponseHandler, self).__class__ = ResponseHandler  # until the next reply: each packet would cost a call more
+            self.__class__ = ResponseHandler  # type: ignore[assignment]  # until the next reply: each packet would cost a call more
         ResponseHandler.data_received(self, data)
 
 
@@ -115,11 +114,11 @@ class Connector(aiohttp.TCPConnector):
 
     async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         """A new connection, or a kept one on which nothing has arrived since."""
-        call = CURRENT_CALL.get() or Call()
+        call = CURRENT_CALL.get() or Call(Deadlines(), None)
         call.connected = False
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = cast(ResponseHandler, connection.protocol)
+            protocol: Any = connection.protocol
             state = self._states.get(protocol)
             kept = state is not None
             if state is None:
@@ -128,7 +127,7 @@ class Connector(aiohttp.TCPConnector):
             try:
                 # That aiohttp gave it says that it is connected.
                 ready = state.served > 1 and self._now() - state.rested < state.seconds and not protocol.should_close
-                if (ready and _is_quiet(state, protocol)) or await self._serves_again(state, protocol):
+                if (ready and state.look is not None and not state.look()) or await self._serves_again(state, protocol):
                     break
             except BaseException:
                 connection.close()

@@ -22,7 +22,7 @@ from ..exceptions import APIConnectionError, APIError, ConnectTimeoutError, Veni
 from ..types.response_meta import Headers
 from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_CALL, Call, ConnectionState, Pool, Pools
 from .routes import CLOSED, KEPT_SECONDS, MOST_ROUTES, Routes, kept_seconds
-from .timers import Limit, Watch, shortest
+from .timers import Watch, shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted, without_proxy
 
 _LARGE_BYTES = 2**20
@@ -42,60 +42,51 @@ class AiohttpTransport:
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
         loop = asyncio.get_running_loop()
-        if (
-            (pool := self._pools.get(loop)) is None
-            or pool.states.closed
-            or (self._session is not None and self._session.closed)
-        ):
+        pool = self._pools.get(loop)
+        if pool is None or pool.states.closed or (self._session is not None and self._session.closed):
             pool = await self._pools.opened(loop)
         route = self._route(request.url)
-        clock, seconds = shortest(request)
-        started = loop.time()
-        call = Call()
+        seconds, started = shortest(request)[1], loop.time()
+        call = Call(pool.deadlines, None if seconds is None else started + seconds)
         before = CURRENT_CALL.set(call)
         response: aiohttp.ClientResponse | None = None
         # An error of aiohttp's holds the request's headers, and so the key. So ours is raised where that one is forgotten.
         try:
-            with Limit(pool.deadlines, None if seconds is None else started + seconds):
-                while response is None:  # over as many kept connections as are dead, and at last over a new one
-                    try:
-                        response = await pool.session.request(
-                            request.method,
-                            route.url,
-                            # Large bytes as a file, from which aiohttp sends piece by piece.
-                            data=BytesIO(request.body) if request.body and len(request.body) > _LARGE_BYTES else request.body,
-                            headers=request.headers if self._session is None else _with_codings(request.headers),
-                            allow_redirects=False,
-                            raise_for_status=False,
-                            auto_decompress=False,
-                            timeout=_limit(request.timeout.connect),
-                            max_line_size=HEADER_BYTES,
-                            max_field_size=HEADER_BYTES,
-                            proxy=route.proxy,
-                            ssl=route.tls,
-                        )
-                    except aiohttp.ClientError:
-                        if not (call.unsent and call.kept):
-                            raise
-                headers = _ResponseHeaders(response)
-                _note_answer(call.state, response, headers, pool)
-                return await _reply(response, headers, request, pool, started)
-        except VeniceError:
-            raise
-        except TimeoutError as error:
-            late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
-            failure: APIError = late(request, "connect", ConnectTimeoutError) if late_to_connect else late(request, clock)
-            if pool.states.closed:
-                failure = APIConnectionError(CLOSED)
-        except _FAULTS as error:
-            proxied = route.proxy is not None
-            # A proxy may break off while it is asked to connect; then nothing of ours was sent.
-            connected = not call.unsent and (call.connected or not proxied)
-            failure = _failure(error, request.url, request.method, connected=connected, proxied=proxied)
+            while response is None:  # over as many kept connections as are dead, and at last over a new one
+                try:
+                    response = await pool.session.request(
+                        request.method,
+                        route.url,
+                        # Large bytes as a file, from which aiohttp sends piece by piece.
+                        data=BytesIO(request.body) if request.body and len(request.body) > _LARGE_BYTES else request.body,
+                        headers=request.headers if self._session is None else _with_codings(request.headers),
+                        allow_redirects=False,
+                        raise_for_status=False,
+                        auto_decompress=False,
+                        timeout=_limit(request.timeout.connect),
+                        max_line_size=HEADER_BYTES,
+                        max_field_size=HEADER_BYTES,
+                        proxy=route.proxy,
+                        ssl=route.tls,
+                    )
+                except aiohttp.ClientError:
+                    if not (call.unsent and call.kept):
+                        raise
+            headers = _ResponseHeaders(response)
+            if call.state is not None:
+                _note_answer(call.state, headers, pool)
+            plain = not request.stream and 200 <= response.status < 300 and "Content-Encoding" not in headers.found
+            if plain and response.content.is_eof():  # A small answer comes with its headers. If a recorder read it, it has it.
+                return WholeReply(response.status, headers, response.content.read_nowait() or await response.read())
+            return await _reply(response, headers, request, pool, started)
+        except BaseException as error:
+            call.abort() if response is None else _release_or_abort(response)
+            failure = _failure_of(error, request, call, pool, proxied=route.proxy is not None)
+            if failure is None:
+                raise
         finally:
             CURRENT_CALL.reset(before)
-            if response is None:
-                call.abort()
+            call.end()
         raise failure
 
     async def aclose(self) -> None:
@@ -108,13 +99,24 @@ class _Route:
     __slots__ = ("proxy", "tls", "url")
 
     def __init__(self, routes: Routes | None, url: str) -> None:
+        found = None if routes is None else routes.find(url)
         self.url = URL(url)
-        self.proxy: URL | None = None
-        self.tls: ssl.SSLContext | bool = True  # what the session's connector says
-        if routes is not None:
-            found = routes.find(url)
-            self.tls = found.tls or True
-            self.proxy = URL(found.proxy) if found.proxy else None
+        self.proxy = URL(found.proxy) if found is not None and found.proxy else None
+        self.tls: ssl.SSLContext | bool = (found is not None and found.tls) or True  # True: what the session's connector says
+
+
+def _failure_of(error: BaseException, request: Request, call: Call, pool: Pool, *, proxied: bool) -> APIError | None:
+    """The error for a request that failed, perhaps because its time was over; None if what was raised says it itself."""
+    if isinstance(error, TimeoutError) or (isinstance(error, asyncio.CancelledError) and call.is_late()):
+        if pool.states.closed:
+            return APIConnectionError(CLOSED)
+        late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
+        return late(request, "connect", ConnectTimeoutError) if late_to_connect else late(request, shortest(request)[0])
+    if isinstance(error, VeniceError) or not isinstance(error, _FAULTS):
+        return None
+    # A proxy may break off while it is asked to connect; then nothing of ours was sent.
+    connected = not call.unsent and (call.connected or not proxied)
+    return _failure(error, request.url, request.method, connected=connected, proxied=proxied)
 
 
 @lru_cache(maxsize=100)
@@ -123,29 +125,28 @@ def _limit(connect: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
-def _note_answer(state: ConnectionState | None, response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> None:
+def _note_answer(state: ConnectionState, headers: _ResponseHeaders, pool: Pool) -> None:
     """Takes note of an answer on a connection of our own, and of how long that may be kept."""
-    if state is not None:
-        state.served += 1
-        state.seconds = kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS
-        if state.served == 2:
-            pool.states.habits.learn(state.place, keeps=True)
+    state.served += 1
+    state.seconds = kept_seconds(headers) if "Keep-Alive" in headers.found else KEPT_SECONDS
+    if state.served == 2:
+        pool.states.habits.learn(state.place, keeps=True)
 
 
 class _ResponseHeaders(Headers):
     """The headers of a response, in which aiohttp finds names sooner than Python code does."""
 
-    __slots__ = ("_found",)
+    __slots__ = ("found",)
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._pairs = response.raw_headers
-        self._found = response.headers
+        self.found = response.headers
 
     def _values(self, name: str) -> list[str]:
-        return self._found.getall(name, [])
+        return self.found.getall(name, [])
 
     def has_any(self, names: frozenset[str]) -> bool:
-        return any(map(self._found.__contains__, names))
+        return any(map(self.found.__contains__, names))
 
     def __reduce__(self) -> tuple[type[Headers], tuple[object]]:
         return Headers, (self._pairs,)  # aiohttp's own cannot be pickled, and errors hold this
@@ -218,19 +219,10 @@ async def _reply(
     response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, started: float
 ) -> WholeReply | _StreamedReply:
     """The reply that a response is the beginning of: a stream, or the whole of anything else."""
-    good, coding, content = 200 <= response.status < 300, headers.get("content-encoding"), response.content
-    try:
-        if good and request.stream:
-            return _StreamedReply(response, headers, request, pool, started)
-        if good and coding is None and content.is_eof():  # a small answer comes with its headers
-            # A recorder of requests may have read it before us: then it stands in the response.
-            body = content.read_nowait() or await response.read()
-        else:
-            body = await _body(response, coding, pool, refusal=not good)
-        return WholeReply(response.status, headers, body)
-    except BaseException:
-        _release_or_abort(response)
-        raise
+    if (good := 200 <= response.status < 300) and request.stream:
+        return _StreamedReply(response, headers, request, pool, started)
+    body = await _body(response, headers.get("content-encoding"), pool, refusal=not good)
+    return WholeReply(response.status, headers, body)
 
 
 async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool, *, refusal: bool) -> bytes:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .._core.json_values import without
 from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
-from .._core.request import Request, SystemClock
+from .._core.request import Request, SystemClock, WholeReply
 from .._wire.notices import Notices
 from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
@@ -56,48 +56,33 @@ class Caller:
             gate.close()
         await self.transport.aclose()
 
-    async def call(self, request: Request) -> Answer:
-        """The first good reply; an APIError once it may not be tried again."""
-        call = Call(self, request)
-        answer = await call.answer()
-        call.done(None)
-        return answer
-
-    async def read(
-        self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError], call: Call | None = None
-    ) -> T:
+    async def read(self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError]) -> T:
         """What `read` takes from the first good reply; an error that it gives counts as the status that it stands for."""
-        call = Call(self, request) if call is None else call
-        answer = await call.answer()
-        while True:
-            found = read(answer.body, answer.meta, request.secret)
-            if not isinstance(found, APIError):
-                call.done(found)
-                return found
-            del answer  # a traceback may show what it holds
-            try:
-                answer = await call.again(found)
-            finally:
-                del found  # its traceback refers to this frame
+        call = Call(self, request)
+        call.read = lambda body, meta, request: read(body, meta, request.secret)
+        found: T = await call.answer()
+        return found
 
 
 class Call:
     """One request with all its attempts, which share a deadline and a number of retries."""
 
     span: OpenSpan | None = None  # it is told how each attempt went
+    read: Callable[[bytes, ResponseMeta, Request], object] | None = None  # makes an answer, or an error, of a whole reply
+    fail_fast: bool | None = None  # whether it fails rather than waits while a circuit is open; None: as its client
+    abandoned: bool = False  # whether nobody waits for it any more: then nothing more is sent
+    _attempts = 0
+    _logs = False
+    _learnt = False
+    _sent: float | None = None  # when the attempt that is under way was sent
+    _meta: ResponseMeta | None = None
 
     def __init__(self, caller: Caller, request: Request) -> None:
         self.caller = caller
         self._request = request
         self._began = caller.clock.now()
-        self._attempts = 0
         self._passes: list[Pass] = []
-        self._learnt = False
         self._since = self._began  # when the attempt before was over
-        self._sent: float | None = None  # when the attempt that is under way was sent
-        self._meta: ResponseMeta | None = None
-        self.fail_fast: bool | None = None  # whether it fails rather than waits while a circuit is open; None: as its client
-        self.abandoned: bool = False  # whether nobody waits for it any more: then nothing more is sent
 
     def elapsed(self) -> float:
         """Seconds since it began."""
@@ -107,22 +92,28 @@ class Call:
         """Whether another model may be asked after this failure of a reply that has not begun."""
         return False
 
-    async def answer(self, failure: APIError | None = None) -> Answer:
-        """The next good reply, after this failure if there was one, or an APIError. Whoever gets it calls `done` at its end."""
+    async def answer(self, failure: APIError | None = None) -> Any:
+        """What `read` makes of the next good reply, or an APIError; else an `Answer`, at whose end `done` is to be called."""
         caller, request = self.caller, self._request
         while True:
             self._attempts += 1
-            if caller.gates:
-                await self._enter(failure)
+            gates = caller.gates
+            while gates and (granted := gates[0].at_once(request, failure)) is not None:
+                self._passes.append(granted)
+                gates = gates[1:]
+            if gates:
+                await self._enter(failure, gates)
             if request.timeout.deadline is not None:
                 request.deadline_seconds = request.timeout.left(self.elapsed())
             reply, body, sent = None, b"", caller.clock.now()
             self._sent, self._meta = sent, None
-            attempts_logger.debug("attempt %d: sending %d bytes", self._attempts, len(request.body or b""))
+            self._logs = attempts_logger.isEnabledFor(logging.INFO)
+            if self._logs:
+                attempts_logger.debug("attempt %d: sending %d bytes", self._attempts, len(request.body or b""))
             try:
                 reply = await caller.transport.send(request)
                 if not request.stream or not 200 <= reply.status < 300:
-                    body = await reply.read()
+                    body = reply.body if isinstance(reply, WholeReply) else await reply.read()
                 return self._judged(reply, body, sent)
             except BaseException as error:
                 body = b""  # a traceback may show it, and the server may repeat the key in it
@@ -132,7 +123,7 @@ class Call:
                     raise
                 failure = cast("APIError", error)
 
-    async def again(self, failure: APIError) -> Answer:
+    async def again(self, failure: APIError) -> Any:
         """The next good reply, after one that turned out to be a failure, which is raised if it may not be tried again."""
         try:
             if not await self._goes_on(failure):
@@ -150,7 +141,7 @@ class Call:
             counts.learn(request.chat.model, request.body, getattr(usage, "prompt_tokens", None))
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
-        if self._sent is not None and (self.span is not None or attempts_logger.isEnabledFor(logging.INFO)):
+        if self._sent is not None and (self.span is not None or self._logs):
             self._report(self._sent, usage, failure)
 
     def _report(self, sent: float, usage: object, failure: str | None) -> None:
@@ -167,7 +158,7 @@ class Call:
             told["error.type"] = failure
         if self.span is not None:
             self.span.attempted(told)
-        if not attempts_logger.isEnabledFor(logging.INFO):
+        if not self._logs:
             return
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
         how = " ".join(str(told[name]) for name in ("http.response.status_code", "error.type") if name in told) or "left"
@@ -176,13 +167,13 @@ class Call:
         numbers = self._attempts, told.get("venice.attempt.request_id", "-"), 1000 * (now - sent), tokens, 1000 * waited
         attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
 
-    async def _enter(self, failure: APIError | None) -> None:
-        """Waits until every gate lets the next attempt pass."""
-        caller, deadline = self.caller, self._request.timeout.deadline
+    async def _enter(self, failure: APIError | None, gates: tuple[CallGate, ...]) -> None:
+        """Waits until these gates let the next attempt pass."""
+        deadline = self._request.timeout.deadline
         due = None if deadline is None else self._began + deadline
         attempt = Attempt(self._request, self._attempts, self._began, due, failure, self.fail_fast)
         try:
-            for gate in caller.gates:
+            for gate in gates:
                 self._passes.append(await gate.enter(attempt))
             self._check_wanted(failure)
         except BaseException:
@@ -214,10 +205,9 @@ class Call:
             what = "client" if self.caller.lifetime.closed else "stream"
             raise APIConnectionError(f"the {what} was closed before it tried again") from failure
 
-    def _judged(self, reply: Reply, body: bytes, sent: float) -> Answer:
-        """A good reply with its body, unless it is a stream; raises the APIError that a refusal is."""
-        caller = self.caller
-        clock = caller.clock
+    def _judged(self, reply: Reply, body: bytes, sent: float) -> object:
+        """What `read` makes of a good reply; raises the APIError that a refusal is, or that it finds."""
+        caller, clock = self.caller, self.caller.clock
         meta = ResponseMeta(
             status_code=reply.status,
             headers=reply.headers,
@@ -226,16 +216,24 @@ class Call:
             attempts=self._attempts,
         )
         self._meta = meta
-        if not 200 <= meta.status_code < 300:
-            failure = refusal(body, meta, secret=self._request.secret)
-            body = b""  # a traceback may show it, and the server may have repeated the key
-            raise failure
-        for granted in self._passes:
-            granted.replied(meta)
-        if meta.headers.has_any(DEPRECATION_HEADERS):
-            model = None if self._request.chat is None else self._request.chat.model
-            caller.notices.deprecation(model, meta, self._request.secret)
-        return Answer(reply, meta, body)
+        if good := 200 <= meta.status_code < 300:
+            for granted in self._passes:
+                granted.replied(meta)
+            if meta.headers.has_any(DEPRECATION_HEADERS):
+                model = None if self._request.chat is None else self._request.chat.model
+                caller.notices.deprecation(model, meta, self._request.secret)
+            if self.read is None:
+                return Answer(reply, meta, body)
+        request, read = self._request, self.read if good else None
+        found = refusal(body, meta, secret=request.secret) if read is None else read(body, meta, request)
+        body = b""  # a traceback may show it, and the server may have repeated the key
+        if isinstance(found, APIError):
+            try:
+                raise found
+            finally:
+                del found  # its traceback refers to this frame
+        self.done(found)
+        return found
 
     def _delay(self, failure: APIError) -> float | None:
         if self.caller.lifetime.closed:

@@ -198,7 +198,7 @@ class Connection:
         span: OpenSpan | None = None,
     ) -> Request:
         """A request with this client's headers and clocks, checked; with `anonymous`, nothing in it stands for the account."""
-        if self.closed:
+        if self._lifetime.closed:
             raise VeniceError("this client was closed; make a new one, or enter it again (by `with` if it is synchronous)")
         if self.min_privacy is not None and method != "GET":
             refuse_below(self.min_privacy, privacy)

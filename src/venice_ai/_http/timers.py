@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
-from types import TracebackType
-from typing import Any, Self
 
 from .._core.request import Request
 from ..exceptions import APITimeoutError
@@ -14,7 +12,7 @@ from .transport_errors import late
 
 
 class Deadlines:
-    """Time limits for many calls of one event loop: `with Limit(deadlines, due)` raises TimeoutError when it is over."""
+    """Time limits for many calls of one event loop; a `Limit` is that of one."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -40,15 +38,18 @@ class Deadlines:
 
 
 class Limit:
-    """One call's limit: a context manager, as `asyncio.timeout` is one."""
+    """One call's limit, from now on until `end`."""
 
     __slots__ = ("_cancels", "_deadlines", "_expired", "_task", "due")
 
     def __init__(self, deadlines: Deadlines, due: float | None) -> None:
         self._deadlines, self.due = deadlines, due
-        self._task: asyncio.Task[Any] | None = None
-        self._cancels = 0
+        self._task = asyncio.current_task()
+        self._cancels = 0 if self._task is None else self._task.cancelling()
         self._expired = False
+        deadlines.limits.add(self)
+        if due is not None and due < deadlines.due:
+            deadlines.look_at(due)
 
     def expire(self) -> None:
         """Time is over, or the client was closed: cancels what the call waits for."""
@@ -56,21 +57,14 @@ class Limit:
             self._expired = True
             self._task.cancel()
 
-    def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
-        if self._task is not None:
-            self._cancels = self._task.cancelling()
-        self._deadlines.limits.add(self)
-        if self.due is not None and self.due < self._deadlines.due:
-            self._deadlines.look_at(self.due)
-        return self
+    def is_late(self) -> bool:
+        """Whether it has expired. Not if somebody else has cancelled the task as well: then it is cancelled, not late."""
+        return self._expired and self._task is not None and self._task.cancelling() - 1 <= self._cancels
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def end(self) -> None:
         self._deadlines.limits.discard(self)
-        # Somebody else may have cancelled the task as well; then it is cancelled, not late.
-        is_late = self._expired and self._task is not None and self._task.uncancel() <= self._cancels
-        if is_late and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+        if self._expired and self._task is not None:
+            self._task.uncancel()
 
 
 class Watch:

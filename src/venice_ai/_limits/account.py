@@ -110,9 +110,12 @@ class Bucket:
         self.told = False  # whether the log has a line about this queue, since it was empty last
         self.block = _NO_BLOCK
         self.unheard = False  # whether no reply was read since the block was reserved
-        self.good: list[tuple[float, Flight, ResponseMeta]] = []  # the tally: good replies, and when they came;
-        self.ended: list[tuple[int, int, Request, int]] = []  # what has ended: tokens reserved, used, and told by the answer
-        self._most_more: float | None = None  # the most tokens that a call used lately beside those of its body's bytes
+        # The tally. It keeps no reply but the last: with hundreds of them no call finds its memory in the processor's cache.
+        self.good: list[int] = []  # of good replies, the tokens reserved; of what has ended, these and those used
+        self.ended: list[tuple[int, int]] = []
+        self.newest: tuple[float, Flight, ResponseMeta]  # of the good replies, and when it came
+        self.more: float | None = None  # what the last one used beside the tokens of its body's bytes
+        self._most_more: float | None = None  # the most of these lately
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
@@ -171,7 +174,7 @@ class Bucket:
             self.unheard = True
             if account.share is not None:  # other processes may need what nobody takes
                 account.later(BLOCK_SECONDS, partial(self._expire, self.block))
-        return Ticket(self, call.attempt, flight)
+        return Ticket(self, request, flight, first=call.attempt.failure is None)
 
     def answered(self, count: int = 1) -> None:
         """So many requests have a reply, or will have none. Each has one such moment."""
@@ -182,26 +185,26 @@ class Bucket:
         """Counts what was tallied. What was not read of these replies may have said that less remains."""
         account, rate = self.account, self.rate
         if count := len(self.good):
-            *unread, (at, flight, meta) = self.good[:count]
+            unread = self.good[: count - 1]
             del self.good[:count]  # others may add to it meanwhile
+            at, flight, meta = self.newest
             self.answered(count)
             account.failures.successes.add(at, count)
             account.retries.called(count)
             rate.successes.add(at, count - 1)
             rate.requests.lowest -= count - 1
-            rate.tokens.lowest -= sum(each.tokens for _, each, _ in unread)
+            rate.tokens.lowest -= sum(unread)
             limits = rate_limits(meta.headers, meta.received_at)
             account.failures.hear(at, limits)
             rate.replied(flight, at, meta.status_code, limits, None)
             self.unheard = False
         if count := len(self.ended):
-            held, used, requests, told = zip(*self.ended[:count], strict=True)
+            held, used = zip(*self.ended[:count], strict=True)
             del self.ended[:count]
             rate.settled(now, sum(held), sum(used), count)
-            if told[-1]:
-                more = told[-1] - len(requests[-1].body or b"") * TOKENS_PER_BYTE
+            if (more := self.more) is not None:
                 most = more if self._most_more is None else self._most_more
-                self._most_more = max(more, most + FADING * (more - most))
+                self._most_more, self.more = max(more, most + FADING * (more - most)), None
         if now >= self.block.until or rate.spare(now, self.block.flight.tokens) < 1:
             self.end_block()
 
@@ -325,20 +328,23 @@ class Account:
 class Ticket(Pass):
     """The pass of one attempt."""
 
-    def __init__(self, bucket: Bucket, attempt: Attempt, flight: Flight) -> None:
+    _answered = False  # whether it has a reply, or will have none
+    _refused = False  # whether it used no tokens
+    _unsent = False  # whether it was given back
+
+    def __init__(self, bucket: Bucket, request: Request, flight: Flight, *, first: bool = True) -> None:
         self._bucket = bucket
-        self._attempt = attempt
+        self._request = request
         self._flight = flight
-        self._answered = False  # whether it has a reply, or will have none
-        self._refused = False  # whether it used no tokens
-        self._unsent = False  # whether it was given back
+        self._first = first  # whether its call begins with it
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         bucket, answered = self._bucket, self._answered
         self._answered = True
         if not isinstance(found, BaseException):
             now = bucket.account.now()
-            bucket.good.append((now, self._flight, found))
+            bucket.newest = now, self._flight, found
+            bucket.good.append(self._flight.tokens)
             bucket.stir(now)
             return
         if isinstance(found, APIError):
@@ -355,8 +361,10 @@ class Ticket(Pass):
         if not self._answered:
             self.replied(GeneratorExit())  # the caller left before
         bucket, held, total = self._bucket, self._flight.tokens, getattr(usage, "total_tokens", None)
-        told = total if isinstance(total, int) else 0
-        bucket.ended.append((held, 0 if self._refused else told or held, self._attempt.request, told))
+        used = total if isinstance(total, int) else 0
+        if used and self._request.chat is not None:
+            bucket.more = used - len(self._request.body or b"") * TOKENS_PER_BYTE
+        bucket.ended.append((held, 0 if self._refused else used or held))
         bucket.stir(bucket.account.now())
 
     def cancel(self) -> None:
@@ -373,7 +381,7 @@ class Ticket(Pass):
             bucket.answered()
         if not isinstance(error, APIError):  # the caller left
             return
-        if self._attempt.failure is None:
+        if self._first:
             account.retries.called()
         limits = RateLimits() if error.meta is None else rate_limits(error.meta.headers, error.meta.received_at)
         status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
@@ -384,4 +392,4 @@ class Ticket(Pass):
             account.failures.failures.add(now)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
-        account.refusals.add(hash(self._attempt.request.body), now, error)
+        account.refusals.add(hash(self._request.body), now, error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
-from .._core.request import Request, SystemClock
+from .._core.request import Request
+from ..exceptions import APIError
 from ..types.limits import WaitNotice
 from ..types.rate_limits import RateLimits
 from .account import Account, Bucket, QueuedCall, Ticket
@@ -60,8 +60,7 @@ class Limiter(CallGate):
     share: RateShare | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        # A clock of its own counts another time: what is shared has the same.
-        self._now = time.monotonic if type(self.clock).now is SystemClock.now else self.clock.now
+        self._now = self.clock.now  # a clock of its own counts another time: what is shared has the same
         _limiters.add(self)
         self.begin()
 
@@ -69,17 +68,22 @@ class Limiter(CallGate):
         self._buckets: dict[tuple[object, str], Bucket] = {}
         self._waiting: set[QueuedCall] = set()
 
+    def at_once(self, request: Request, failure: APIError | None) -> Pass | None:
+        """A pass of the block that is reserved, while every limit is far."""
+        model = "" if (chat := request.chat) is None else chat.model
+        bucket = self._buckets.get((request.headers.get("Authorization"), model)) or self._bucket(request, model)
+        block = bucket.block
+        far = failure is None and self._now() < block.until
+        small = far and (block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest))
+        return Ticket(bucket, request, block.flight) if small and next(block.seats, 0) else None
+
     async def enter(self, attempt: Attempt) -> Pass:
         """A pass, once there is room; an APIError if that takes too long, or the body was refused three times."""
         request, chat = attempt.request, attempt.request.chat
-        model = "" if chat is None else chat.model
-        bucket = self._buckets.get((request.headers.get("Authorization"), model)) or self._bucket(request, model)
-        block, now = bucket.block, self._now()
-        if now < block.until and attempt.failure is None:
-            small = block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest)
-            if small and next(block.seats, 0):
-                return Ticket(bucket, attempt, block.flight)
-        if refusal := bucket.account.refusals.last(hash(request.body), now):
+        if (granted := self.at_once(request, attempt.failure)) is not None:
+            return granted
+        bucket = self._bucket(request, "" if chat is None else chat.model)
+        if refusal := bucket.account.refusals.last(hash(request.body), self._now()):
             raise refusal
         fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
         call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)

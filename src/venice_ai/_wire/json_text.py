@@ -17,10 +17,11 @@ _encode = msgspec.json.Encoder(enc_hook=vars).encode
 def json_in(body: bytes) -> Any:
     """The JSON in a body, after which some servers say that a stream is done; `NOT_JSON` if it is not JSON."""
     try:
-        return decode(body)  # nearly always
-    except ValueError:
-        with suppress(ValueError):
-            return decode(body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:"))
+        return strict_decode(body)  # nearly always
+    except NOT_STRICT:
+        for text in (body, body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:")):
+            with suppress(ValueError):
+                return decode(text)
     return NOT_JSON
 
 

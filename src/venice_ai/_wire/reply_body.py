@@ -13,6 +13,7 @@ from typing import Any, cast
 from .._core.json_values import without
 from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, error_for, reported, without_errors
 from ..types._base import Model
+from ..types._view import adopted
 from ..types.api.chat import ChatCompletionResponse
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
@@ -29,7 +30,7 @@ def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatComp
         return unusable(body, meta, secret, "JSON that is no completion")
     if error is not None and not data.get("choices"):
         return error
-    response = ChatCompletionResponse._adopt(data if error is None else without_errors(data))  # noqa: SLF001  # the JSON is ours
+    response: ChatCompletionResponse | Any = adopted(ChatCompletionResponse, data if error is None else without_errors(data))
     attach(response, meta)
     if error is None:
         return response

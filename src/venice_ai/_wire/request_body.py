@@ -56,7 +56,7 @@ def chat_body(
     if stream:
         body["stream"] = True
         given.setdefault("stream_options", {"include_usage": True})
-    return {**body, **given, **added}
+    return {**body, **given, **added} if given or added else body
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
@@ -108,7 +108,7 @@ def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
 
 def _message(message: Any, index: int, *, echo: bool) -> Any:
     if message.__class__ is dict and _TEXTS.issuperset(map(type, message)) and _TEXTS.issuperset(map(type, message.values())):
-        return dict(cast("dict[str, str]", message))  # most messages by far: there is nothing else to look at
+        return message.copy()  # most messages by far: there is nothing else to look at
     if isinstance(message, ChatMessage):  # a model's, and not the caller's to put right
         return turn_to_send(message)
     copy: Any = plain(message)

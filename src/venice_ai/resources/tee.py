@@ -24,7 +24,7 @@ from .._core.concurrency import SingleFlight
 from .._core.json_values import members
 from .._core.machine import cache_folder, is_loopback
 from .._core.settings import Timeout
-from .._http.caller import Caller
+from .._http.caller import Call, Caller
 from .._http.retry import RetryPolicy
 from .._http.transport_errors import within
 from .._resource import APIResource
@@ -371,7 +371,9 @@ class Tee(APIResource["Connection"]):
         limits = Timeout(connect=connect, first_chunk=seconds, idle=seconds, deadline=seconds)
         request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=limits, anonymous=True)
         request.stream = True
-        answer = await self._once.call(request)
+        call = Call(self._once, request)
+        answer = await call.answer()
+        call.done(None)
         with closing(answer.reply):
             if answer.meta.status_code != 200:
                 raise unusable(b"", answer.meta)

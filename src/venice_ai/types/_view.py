@@ -41,8 +41,8 @@ def certainly(name: str, kind: type[View], *, of_many: bool) -> property:
 
     def many(self: View) -> Any:
         """Always a list of objects: an empty one where the JSON has none."""
-        items = self.__dict__.get(name)
-        if not is_array(items):
+        items: Any = self.__dict__.get(name)
+        if items.__class__ is not list:
             return []
         for item in items:
             if not isinstance(item, kind):

@@ -123,41 +123,38 @@ class ChatCalls(APIResource[ClientT]):
 
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
         """
-        wrap, stream = _wrapper(stream, stream_cls), bool(stream)
-        _check_switch("fail_fast", fail_fast)
+        client, usual = self._client, stream is False and stream_cls is None and fail_fast is None  # there is nothing to check
+        wrap, stream = None if usual else _wrapper(stream, stream_cls, fail_fast), bool(stream)
         body: dict[str, Any] = {}
         span: OpenSpan | None = None
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
-            body = chat_body(
-                model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
-            )
+            echoes = self._echoes(given) if given or client.min_privacy else True
+            body = chat_body(model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=echoes)
             every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
-            await self._preflight(body)
-            sealed = _is_sealed(self._client, body, e2ee)
-            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
-            telemetry, caller = self._client.telemetry, self._client.caller
-            span = None if telemetry is None else telemetry.chat(body, self._client.base_url, stream=stream, private=sealed)
+            if client.preflight:
+                await self._preflight(body)
+            sealed = _is_sealed(client, body, e2ee)
+            names = client.fallback_models if fallback_models is None else fallback_models
+            fallbacks = None if names == () else self._fallbacks(body, names, streams=stream, sealed=sealed)
+            telemetry, caller = client.telemetry, client.caller
+            span = None if telemetry is None else telemetry.chat(body, client.base_url, stream=stream, private=sealed)
             if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                chat = SealedChat(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+                chat = SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
                 opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast, span=span)
                 answering: Any = chat.answer(opens, fallbacks, collect=not stream)
             else:
                 how: dict[str, Any] = {"stream": stream, "timeout": timeout, "extra_headers": extra_headers, "span": span}
-                asked = await self._request(body, **how)
-                if fallbacks is None:
-                    call = Call(caller, asked)
-                else:
-                    from .fallbacks import FallbackCall
-
-                    call = FallbackCall(caller, asked, fallbacks, partial(self._request, **how))
+                asked = await self._attested(body, **how) if client.min_privacy == "tee" else self._request(body, **how)
+                call = Call(caller, asked) if fallbacks is None else fallbacks.call(asked, partial(self._attested, **how))
                 call.fail_fast, call.span = fail_fast, span
                 if stream:
                     answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
                 else:
-                    answering = caller.read(asked, partial(_read, asked), call)
+                    call.read = _read
+                    answering = call.answer()
         except BaseException as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             if span is not None:
@@ -167,14 +164,15 @@ class ChatCalls(APIResource[ClientT]):
         del messages, params, body, given, extra_body  # nor later
         source: Any = await (answering if span is None else span.follow(answering, opens=stream))
         if not stream:
-            caller.notices.substitution(model, source.get("model"), source.meta, caller.clock)
+            if caller.notices.names:
+                caller.notices.substitution(model, source.get("model"), source.meta, caller.clock)
             caller.notices.spent(source)
             return source
         source.reader.span = span
         if wrap is None:
-            return source.stream(self._client)
+            return source.stream(client)
         try:
-            return wrap(source, self._client)
+            return wrap(source, client)
         except BaseException:
             await source.aclose()
             raise
@@ -209,29 +207,27 @@ class ChatCalls(APIResource[ClientT]):
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
         return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
-    async def _request(self, body: dict[str, Any], *, timeout: float | Timeout | None, stream: bool, **how: Any) -> Request:
+    async def _attested(self, body: dict[str, Any], **how: Any) -> Request:
         """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
-        client, privacy = self._client, None
-        if client.min_privacy == "tee":
+        if self._client.min_privacy == "tee":
             from .encrypted import attested
 
-            privacy = await attested(client, body, timeout, stream=stream)
-        how |= {"timeout": timeout, "stream": stream, "needs_key": True, "privacy": privacy}
-        request = client.build_request("POST", CHAT_PATH, body=encode(body), **how)
+            how["privacy"] = await attested(self._client, body, how["timeout"], stream=how["stream"])
+        return self._request(body, **how)
+
+    def _request(self, body: dict[str, Any], **how: Any) -> Request:
+        request = self._client.build_request("POST", CHAT_PATH, body=encode(body), needs_key=True, **how)
         request.chat = chat_size(body)
         return request
 
     async def _preflight(self, body: Mapping[str, Any]) -> None:
-        """Refuses what the model would refuse, by the catalogue, if the client is to."""
-        if not self._client.preflight:
-            return
+        """Refuses what the model would refuse, by the catalogue."""
         from ..models import Models, refusals_of  # what most chats do not need, they do not load
 
         if found := await refusals_of(self._client.resource(Models), body):
             raise InvalidRequestError(f"not sent, because the model would refuse it: {'; '.join(map(str, found))}")
 
-    def _fallbacks(self, body: dict[str, Any], names: Sequence[str] | None, *, streams: bool, sealed: bool) -> Fallbacks | None:
-        names = self._client.fallback_models if names is None else names
+    def _fallbacks(self, body: dict[str, Any], names: Sequence[str], *, streams: bool, sealed: bool) -> Fallbacks | None:
         if not names and isinstance(names, (tuple, list)):
             return None
         from ..._http.client_parts import checked_names  # rarely given
@@ -270,9 +266,11 @@ class ChatCalls(APIResource[ClientT]):
         return ChunkSource(reader)
 
 
-def _wrapper(stream: object, stream_cls: StreamClass | None) -> Callable[[ChunkSource, Connection], Any] | None:
+def _wrapper(stream: object, stream_cls: StreamClass | None, fail_fast: object) -> Callable[..., Any] | None:
     """What makes a stream of the caller's own of chunks and a client; None where a `ChatStream`, or an answer, is wanted."""
-    _check_switch("stream", stream)
+    for name, switch in (("stream", stream), ("fail_fast", fail_fast)):
+        if switch is not None and not isinstance(switch, bool):
+            raise InvalidRequestError(f"{name}={switch!r} is not allowed: expected True or False")
     if stream_cls is None:
         return None
     if not stream:
@@ -307,11 +305,6 @@ def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -
     return of_objects
 
 
-def _check_switch(name: str, value: object) -> None:
-    if value is not None and not isinstance(value, bool):
-        raise InvalidRequestError(f"{name}={value!r} is not allowed: expected True or False")
-
-
 def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions) -> bool:
     """Whether a chat is end-to-end encrypted; an InvalidRequestError if it must be, and is not."""
     if e2ee is not None and not isinstance(e2ee, bool):
@@ -331,9 +324,11 @@ def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions
     return False
 
 
-def _read(request: Request, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
+def _read(body: bytes, meta: ResponseMeta, request: Request) -> ChatCompletionResponse | APIError:
     """The completion in the body of a plain call, also where it is a stream of events; or the error that it is or holds."""
-    found = completion(body, meta, secret)
+    found = completion(body, meta)
+    if isinstance(found, APIError):
+        found = completion(body, meta, request.secret)  # made again without the key, which the server may repeat
     if isinstance(found, APIResponseProcessingError) and is_framed(body):
         return _answer_in_stream(body, meta, request) or found
     return found

@@ -52,6 +52,10 @@ class Fallbacks:
         self._privacy: Privacy | None = privacy
         self.tried: list[str] = [body["model"]]
 
+    def call(self, request: Request, remake: Callable[[dict[str, Any]], Awaitable[Request]]) -> Call:
+        """A call that goes on with these models."""
+        return FallbackCall(self._client.caller, request, self, remake)
+
     def may_follow(self, failure: APIError) -> bool:
         """Whether there may be another model after this failure."""
         return bool(self._left) and calls_for_another(failure, streams=self._streams)
