@@ -124,9 +124,7 @@ class ChunkReader:
                     events = await self._next_events()
                     untold = watch_progress  # content has come when its bytes did, so it is told once
                     for event in events:
-                        untyped = type(event) is bytes
-                        usual = untyped and not assembly.halved
-                        if usual and patterns and (chunk := repeated(event)) is not None:
+                        if patterns and event.__class__ is bytes and (chunk := repeated(event)) is not None:
                             if untold:
                                 untold = False
                                 progressed()
@@ -134,6 +132,7 @@ class ChunkReader:
                                 self.event = event
                                 yield chunk
                             continue
+                        untyped = event.__class__ is bytes
                         try:
                             found = decode(event)
                         except json_text.NOT_STRICT:
@@ -142,7 +141,7 @@ class ChunkReader:
                             untyped
                             and found.__class__ is dict
                             and found.get("choices") is not None
-                            and event.find(b'"error') < 0  # sooner than `in`, which first tries to read it as a number
+                            and event.rfind(b'"error') < 0  # sooner than `find`, and several times sooner than `in`
                         ):
                             taken = adopt(found)  # what `meaning` comes to for nearly every event that is left
                         else:
@@ -164,7 +163,7 @@ class ChunkReader:
                             if untold:
                                 untold = False
                                 progressed()
-                        if usual and repeats.worthwhile and self._begun:
+                        if untyped and repeats.worthwhile and self._begun:
                             assembly.learn(event)
                         if every_chunk or taken.choices:
                             self.event = event

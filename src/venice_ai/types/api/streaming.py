@@ -78,10 +78,13 @@ class ChatCompletionChunk(BaseCompletion):
             choices[0] = typed = _new(ChatChunkChoice)
             typed.__dict__ = choice
             if data.keys() != CHUNK_KEYS:
-                for name, kind in _BESIDE:
-                    beside: Any = data.get(name)
-                    if beside.__class__ is dict:
-                        data[name] = adopted(kind, beside)
+                for name, kind, inner in _BESIDE:
+                    if name in data and (beside := data[name]).__class__ is dict:
+                        if inner.isdisjoint(beside):
+                            data[name] = typed = _new(kind)
+                            typed.__dict__ = beside
+                        else:
+                            data[name] = adopted(kind, beside)
             self = _new(cls)
             self.__dict__ = data
             return self
@@ -89,4 +92,4 @@ class ChatCompletionChunk(BaseCompletion):
 
 
 _new = object.__new__
-_BESIDE = [(name, kind) for name, kind in ChatCompletionChunk._nested.items() if name != "choices"]  # noqa: SLF001
+_BESIDE = [(name, kind, kind._nested.keys()) for name, kind in ChatCompletionChunk._nested.items() if name != "choices"]  # noqa: SLF001
