@@ -38,7 +38,7 @@ class Assembly:
         self._expected = expected
         self._sealed = sealed
         self._choices: dict[int, Choice] = {}
-        self._finished: set[int] = set()  # which of them have a finish reason
+        self._unfinished = 0  # how many of them have no finish reason
         self._fields: dict[str, Any] = {}
         self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)  # learns from events
         self.patterns: list[Pattern] = self.repeats.patterns  # what it has learnt; without any, `repeated` need not be asked
@@ -48,7 +48,7 @@ class Assembly:
 
     @property
     def finished(self) -> bool:
-        return len(self._choices) >= self._expected and len(self._choices) == len(self._finished)
+        return len(self._choices) >= self._expected and not self._unfinished
 
     def missing(self, *, done: bool) -> list[int]:
         """The indices of choices that did not come, or have no finish reason; none after `[DONE]` if no choice has one."""
@@ -127,9 +127,7 @@ class Assembly:
         if self.chunks == 1 or fields.keys() != CHUNK_KEYS:
             keep(self._fields, fields)
         choices: Any = fields.get("choices")
-        content = False
-        odd = type(choices) is not list
-        position = -1
+        content, odd, position = False, type(choices) is not list, -1
         for choice in () if odd else choices:
             position += 1  # sooner than `enumerate`, for one choice
             if not isinstance(choice, Model):
@@ -139,10 +137,11 @@ class Assembly:
             key = index if (index := given.get("index")).__class__ is int else position
             if (found := self._choices.get(key)) is None:
                 found = self._choices[key] = Choice()
+                self._unfinished += 1
+            goes_on = found.finish_reason is None
             if found.add(given):
                 content = self.begun = True
-            if found.finish_reason is not None:
-                self._finished.add(key)
+            self._unfinished -= goes_on and found.finish_reason is not None
             if found.halves:
                 self.patterns.clear()  # the next text is not the whole of what its chunk will say
         if odd and choices is not None:
@@ -240,6 +239,9 @@ class Choice:
                 else:
                     self._hold(key, text)
                 content = content or text != ""
+            elif type(value) is str:
+                if value or self.message.get(key) is None:
+                    self.message[key] = value  # who says it, mostly: some servers repeat it in every chunk
             else:
                 self._hold(key, value)
                 content = content or (key not in SAID_ONCE and _says_something(value))

@@ -8,7 +8,6 @@ that are appended, or with names of calls, make no pattern. Patterns are learnt 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
@@ -98,7 +97,7 @@ class Repeats:
         self._opened = opened
         self.patterns: list[Pattern] = []  # what events may be like, the newest first
         self.worthwhile: bool = True  # whether to learn on: not where many events were no earlier one's with another text
-        self._recent: deque[bytes] = deque(maxlen=_RECENT)
+        self._recent: list[bytes] = []  # an open stream costs half a kilobyte more with a deque
         self._fruitless = 0
 
     def learn(self, event: bytes, pieces: Callable[[Pattern], list[Any] | None]) -> None:
@@ -116,7 +115,7 @@ class Repeats:
             self.patterns.insert(0, found)
             del self.patterns[_RECENT:]
             self._fruitless = 0
-        self._recent.append(event)
+        self._recent = [*self._recent[1 - _RECENT :], event]
 
     def _pattern(self, event: bytes) -> Pattern | None:
         parts = _TEXT.split(event)  # what stands between texts, and at odd places the texts
