@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HEAD_BYTES, _START_BYTES = 2**20, 64
+_adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
 
 
 class ChunkReader:
@@ -110,7 +111,6 @@ class ChunkReader:
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._request.timeout.progress is not None
         decode = json_text.strict_decode if self.session is None else partial(opened, self.session)
-        adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
         found: Any = None
         taken: ChatCompletionChunk | APIError | None
         event, events, taken = b"", list[bytes](), None
@@ -143,7 +143,7 @@ class ChunkReader:
                             and found.get("choices") is not None
                             and event.rfind(b'"error') < 0  # sooner than `find`, and several times sooner than `in`
                         ):
-                            taken = adopt(found)  # what `meaning` comes to for nearly every event that is left
+                            taken = _adopt(found)  # what `meaning` comes to for nearly every event that is left
                         else:
                             if event.strip() == b"[DONE]":
                                 await self.reply.drain()
