@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from venice_ai import ChatCompletionChunk
 from venice_ai._wire.assembly import Assembly
 from venice_ai._wire.json_text import NOT_STRICT, decode, strict_decode
+from venice_ai.types._base import Model
 from venice_ai.types._surrogates import without_half
+from venice_ai.types._view import adopted
 
 from ..fakes import chunk as fake
 
@@ -26,18 +29,21 @@ def made(text: str, *, index: int = 0) -> dict[str, Any]:
 
 def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
     """The chunk in an event, and the way on which it was read; the ways of `streaming.ChunkReader.chunks`."""
-    if not assembly.halved and (found := assembly.repeated(event)) is not None:
+    if (found := assembly.repeated(event)) is not None:
         return found, "repeated"
     try:
         data = strict_decode(event)
     except NOT_STRICT:
         data = decode(event)
-    usual = not assembly.halved
     typed = ChatCompletionChunk._adopt(data)
     assembly.add(typed)
-    if usual:
-        assembly.learn(event)
+    assembly.learn(event)
     return typed, "any"
+
+
+def is_halved(assembly: Assembly) -> bool:
+    """Whether half of a letter waits for the other."""
+    return any(choice.halves for choice in assembly.choices)
 
 
 def events_of(texts: list[str]) -> list[bytes]:
@@ -50,7 +56,9 @@ def ways(events: list[bytes]) -> list[str]:
     return [read(assembly, event)[1] for event in events]
 
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(['"', "\\", '\\"', '","', '"content":"', "\ud83d"])
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(
+    ['"', "\\", '\\"', '","', '"content":"', "\ud83d", "\ude00"]
+)
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
 
 
@@ -71,17 +79,43 @@ def test_every_chunk_is_what_its_event_says(
         event = made(text, index=index) | extra
         event["choices"][0]["delta"] |= deltas
         written = json.dumps(event, ensure_ascii=ascii_only, separators=None if spaces else (",", ":"))
-        halved = assembly.halved
+        halved = is_halved(assembly)
         found, _ = read(assembly, written.encode("utf-8", "surrogatepass"))
         expected = decode(written.encode("utf-8", "surrogatepass"))
 
-        if not (halved or assembly.halved):
+        if not (halved or is_halved(assembly)):
             assert found == ChatCompletionChunk.model_validate(expected)
             assert json.dumps(found.model_dump()) == json.dumps(expected)  # in the same order
         said.setdefault(index, []).append(expected["choices"][0]["delta"]["content"])
     contents = {choice.index: choice.message.content for choice in assembly.response().choices}
     for index, parts in said.items():
         assert str(contents[index] or "") == without_half("".join(parts))[0]
+
+
+def kinds(value: Any) -> Any:
+    """Of which classes a value and all in it are."""
+    if isinstance(value, list):
+        return [kinds(each) for each in value]
+    fields = vars(value) if isinstance(value, Model) else value
+    return (type(value), {key: kinds(inner) for key, inner in fields.items()} if isinstance(fields, dict) else None)
+
+
+CALL = {"index": 0, "function": {"arguments": "{"}}
+DELTAS = st.none() | st.just("odd") | st.fixed_dictionaries({}, optional={"content": TEXTS, "tool_calls": st.just([CALL])})
+CHOICES = st.lists(st.fixed_dictionaries({"index": st.integers(0, 3)}, optional={"delta": DELTAS}) | st.just("odd"), max_size=3)
+DETAILS = {"total_tokens": 3, "prompt_tokens_details": {"cached_tokens": 0}}
+BESIDE = {"usage": st.sampled_from([None, {"total_tokens": 3}, DETAILS, 5]), "cost": st.just({"usd": 1}), "x": VALUES}
+
+
+@given(choices=CHOICES | st.sampled_from([None, {}, "odd"]), beside=st.fixed_dictionaries({}, optional=BESIDE))
+def test_a_chunk_is_made_of_the_objects_that_the_general_way_makes(choices: Any, beside: dict[str, Any]) -> None:
+    data = {**made(""), "choices": choices, **beside}
+    general = adopted(ChatCompletionChunk, deepcopy(data))
+
+    found = ChatCompletionChunk._adopt(deepcopy(data))
+
+    assert found == general
+    assert kinds(found) == kinds(general)
 
 
 def test_what_differs_in_its_text_alone_is_repeated() -> None:
@@ -116,7 +150,7 @@ def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle:
     found, way = read(assembly, event)
 
     assert way != "repeated" or middle == b'"c" '  # blanks around a text are JSON's
-    assert assembly.halved or found == ChatCompletionChunk.model_validate(decode(event))
+    assert is_halved(assembly) or found == ChatCompletionChunk.model_validate(decode(event))
 
 
 def test_what_is_too_short_to_hold_a_text_is_not_repeated() -> None:
@@ -225,6 +259,27 @@ def test_what_would_change_more_than_a_text_is_read_whole(delta: dict[str, Any])
 
     assert {read(assembly, event)[1] for event in events} == {"any"}
     assert assembly.response() == general.response()
+
+
+def test_half_a_letter_ends_what_was_learnt_also_in_an_event_that_is_not_compared() -> None:
+    assembly = Assembly()
+    for event in events_of(["a", "b"]):
+        read(assembly, event)
+
+    assembly.add(ChatCompletionChunk._adopt(made("\ud83d")))  # of an event whose type the server named
+
+    found = [read(assembly, event) for event in events_of(["c", "d", "e"])]
+    assert [(chunk.text, way) for chunk, way in found] == [("\ud83dc", "any"), ("d", "repeated"), ("e", "repeated")]
+    assert assembly.response().text == "ab\ud83dcde"
+
+
+def test_half_a_letter_of_one_choice_does_not_hold_up_another() -> None:
+    assembly = Assembly(2)
+    texts = [(0, "\ud83d"), (1, "a"), (1, "b"), (1, "c"), (0, "\ude00")]
+    events = [json.dumps(fake(text, index=index), separators=(",", ":")).encode() for index, text in texts]
+
+    assert [read(assembly, event)[1] for event in events] == ["any", "any", "any", "repeated", "any"]
+    assert [choice.message.content for choice in assembly.response().choices] == ["\U0001f600", "abc"]
 
 
 def test_choices_that_come_in_turn_have_a_pattern_each() -> None:

@@ -39,13 +39,11 @@ class Assembly:
         self._sealed = sealed
         self._choices: dict[int, Choice] = {}
         self._unfinished = 0  # how many of them have no finish reason
-        self._halved: set[int] = set()  # which of them have half a letter
         self._fields: dict[str, Any] = {}
         self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)  # learns from events
         self.patterns: list[Pattern] = self.repeats.patterns  # what it has learnt; without any, `repeated` need not be asked
         self.chunks: int = 0
         self.begun: bool = False
-        self.halved: bool = False  # whether half a letter is kept for the chunk that brings the other: give that one to `add`
         self.unseen: bool = False  # whether nobody looks at the chunks: then `repeated` makes no objects of them
 
     @property
@@ -85,28 +83,29 @@ class Assembly:
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
         for pattern in self.patterns:
-            token = event[pattern.text]
-            if pattern.before + token + pattern.after == event:
+            token = event.removeprefix(pattern.before).removesuffix(pattern.after)
+            if len(event) - len(token) != pattern.around:
+                continue
+            try:
+                text = decode_text(token)
+            except NOT_STRICT:
+                continue
+            if not text:
+                return None
+            if self._sealed is not None:
                 try:
-                    text = decode_text(token)
-                except NOT_STRICT:
-                    continue
-                if not text:
-                    return None
-                if self._sealed is not None:
-                    try:
-                        text = self._sealed.open_text(pattern.name, text)
-                    except TeeEncryptionError as error:
-                        del event, text, token  # it may be in clear, here and in the frames of what raised
-                        raise error.with_traceback(None) from None
-                self.chunks += 1
-                pattern.pieces.append(text)
-                if self.unseen:
-                    return _UNSEEN
-                chunk = pattern.chunk(text)
-                if self._sealed is not None:
-                    mark_private(chunk)
-                return chunk
+                    text = self._sealed.open_text(pattern.name, text)
+                except TeeEncryptionError as error:
+                    del event, text, token  # it may be in clear, here and in the frames of what raised
+                    raise error.with_traceback(None) from None
+            self.chunks += 1
+            pattern.pieces.append(text)
+            if self.unseen:
+                return _UNSEEN
+            chunk = pattern.chunk(text)
+            if self._sealed is not None:
+                mark_private(chunk)
+            return chunk
         return None
 
     def learn(self, event: bytes) -> None:
@@ -128,34 +127,27 @@ class Assembly:
         if self.chunks == 1 or fields.keys() != CHUNK_KEYS:
             keep(self._fields, fields)
         choices: Any = fields.get("choices")
-        content = False
-        odd = type(choices) is not list
-        for position, choice in enumerate(() if odd else choices):
-            if isinstance(choice, Model):
-                content |= self._add(position, choice.__dict__)
-            else:
+        content, odd, position = False, type(choices) is not list, -1
+        for choice in () if odd else choices:
+            position += 1  # sooner than `enumerate`, for one choice
+            if not isinstance(choice, Model):
                 odd = True
+                continue
+            given = choice.__dict__
+            key = index if (index := given.get("index")).__class__ is int else position
+            if (found := self._choices.get(key)) is None:
+                found = self._choices[key] = Choice()
+                self._unfinished += 1
+            goes_on = found.finish_reason is None
+            if found.add(given):
+                content = self.begun = True
+            self._unfinished -= goes_on and found.finish_reason is not None
+            if found.halves:
+                self.patterns.clear()  # the next text is not the whole of what its chunk will say
         if odd and choices is not None:
             fields["choices"] = [choice for choice in choices if isinstance(choice, Model)] if is_array(choices) else []
         if self._sealed is not None:
             mark_private(chunk)
-        if content:
-            self.begun = True
-        return content
-
-    def _add(self, position: int, given: dict[str, Any]) -> bool:
-        index = given.get("index")
-        key = index if type(index) is int else position
-        if (found := self._choices.get(key)) is None:
-            found = self._choices[key] = Choice()
-            self._unfinished += 1
-        was_finished = found.finish_reason is not None
-        content = found.add(given)
-        if not was_finished and found.finish_reason is not None:
-            self._unfinished -= 1
-        if found.halves or self._halved:
-            (self._halved.add if found.halves else self._halved.discard)(key)
-            self.halved = bool(self._halved)
         return content
 
     def response(self) -> ChatCompletionResponse:
@@ -247,6 +239,9 @@ class Choice:
                 else:
                     self._hold(key, text)
                 content = content or text != ""
+            elif type(value) is str:
+                if value or self.message.get(key) is None:
+                    self.message[key] = value  # who says it, mostly: some servers repeat it in every chunk
             else:
                 self._hold(key, value)
                 content = content or (key not in SAID_ONCE and _says_something(value))

@@ -8,7 +8,6 @@ that are appended, or with names of calls, make no pattern. Patterns are learnt 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
@@ -38,7 +37,7 @@ class Pattern:
         self.before = before
         self.after = after
         self.path = path  # where the text is in a delta
-        self.text: slice = slice(len(before), -len(after))  # where it is in the bytes, in its quotation marks
+        self.around: int = len(before) + len(after)  # how many bytes of an event are not the text in its quotation marks
         self.pieces: list[Any] = []  # where the texts go
         chunk = ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
         self._chunk: dict[str, Any] = fields_of(chunk)
@@ -72,8 +71,9 @@ class Pattern:
                 continue
             fields = given.copy()
             fields[name] = held
-            held = fields if kind is dict else _new(kind)
+            held = fields
             if kind is not dict:
+                held = _new(kind)
                 held.__dict__ = fields
         # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
         delta: Any = _new(ChatDelta)
@@ -97,7 +97,7 @@ class Repeats:
         self._opened = opened
         self.patterns: list[Pattern] = []  # what events may be like, the newest first
         self.worthwhile: bool = True  # whether to learn on: not where many events were no earlier one's with another text
-        self._recent: deque[bytes] = deque(maxlen=_RECENT)
+        self._recent: list[bytes] = []  # an open stream costs half a kilobyte more with a deque
         self._fruitless = 0
 
     def learn(self, event: bytes, pieces: Callable[[Pattern], list[Any] | None]) -> None:
@@ -115,11 +115,12 @@ class Repeats:
             self.patterns.insert(0, found)
             del self.patterns[_RECENT:]
             self._fruitless = 0
-        self._recent.append(event)
+        self._recent = [*self._recent[1 - _RECENT :], event]
 
     def _pattern(self, event: bytes) -> Pattern | None:
+        parts = _TEXT.split(event)  # what stands between texts, and at odd places the texts
         for other in reversed(self._recent):
-            if (token := _differing_text(event, other)) is not None:
+            if (token := _differing_text(parts, _TEXT.split(other))) is not None:
                 before, after = event[: token.start], event[token.stop :]
                 try:
                     found = strict_decode(before + b'""' + after)
@@ -131,9 +132,8 @@ class Repeats:
         return None
 
 
-def _differing_text(event: bytes, other: bytes) -> slice | None:
-    """Where the one JSON text is in which an event differs from another; None if they differ in anything else."""
-    one, two = _TEXT.split(event), _TEXT.split(other)  # what stands between texts, and at odd places the texts
+def _differing_text(one: list[bytes], two: list[bytes]) -> slice | None:
+    """Where the one JSON text is in which an event differs from another, by their parts; None if anything else differs."""
     places = [place for place, (mine, its) in enumerate(zip(one, two, strict=False)) if mine != its]
     if len(one) != len(two) or len(places) != 1 or not places[0] % 2:
         return None

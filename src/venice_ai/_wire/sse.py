@@ -11,6 +11,7 @@ from ..types.response_meta import ResponseMeta
 from .content_coding import EVENT_BYTES
 
 _BOM = b"\xef\xbb\xbf"
+_LF, _CR = b"\n\r"  # numbers are looked for several times sooner than bytes
 _FIELDS, _OTHERS = (b"data:", b"event:", b"id:", b"retry:", b":"), (b"id", b"retry", b"")
 
 
@@ -32,32 +33,32 @@ class EventParser:
         self._searched = 0  # what was searched of the buffer is not searched again
         self._started = False
         self._half_ending = False  # whether a CR came last, which may be the first half of a CRLF
+        self._clear = False  # whether nothing is kept of what came: a piece then begins with an event
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The events that this piece completes; an EventTooLongError if the one that it goes on with is too long."""
-        buffer = self._buffer
+        if self._clear and piece[-2:] == b"\n\n" and _CR not in piece:  # nearly always
+            return _events(piece)
+        buffer, self._clear = self._buffer, False
         if len(buffer) > EVENT_BYTES:
             self._buffer = bytearray()
             raise EventTooLongError(f"an event has no end within {EVENT_BYTES // 2**20} MiB, which is more than is read of one")
-        if self._half_ending or b"\r" in piece:
+        if self._half_ending or _CR in piece:
             piece = self._with_line_feeds(piece)
+        buffer += piece
         if not self._started:
-            buffer += piece
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
                 return []
             self._started = True
             if buffer.startswith(_BOM):
                 del buffer[: len(_BOM)]
-        elif not buffer and piece.endswith(b"\n\n"):
-            return _events(piece)
-        else:
-            buffer += piece
         if (end := buffer.rfind(b"\n\n", max(self._searched - 1, 0)) + 2) < 2:
             self._searched = len(buffer)
             return []
         whole = bytes(buffer[:end])
         del buffer[:end]
         self._searched = len(buffer)
+        self._clear = not buffer and not self._half_ending
         return _events(whole)
 
     def finish(self) -> list[bytes]:
@@ -72,12 +73,15 @@ class EventParser:
         return piece[: len(piece) - self._half_ending].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _events(whole: bytes) -> list[bytes]:
+def _events(whole: bytes) -> list[bytes]:  # noqa: C901  # a line for each rule
     """The events in lines that end with LF, the last of them blank."""
-    if whole.startswith(b"data: "):
-        run = whole[6:-2].split(b"\n\ndata: ")
-        # Two line feeds for each event, and no other: none has a second line.
-        if whole.count(b"\n") == 2 * len(run):
+    if whole[:6] == b"data: ":
+        text = whole[6:-2]
+        if _LF not in text:
+            return [text]
+        run = text.split(b"\n\ndata: ")
+        # Two line feeds between two events, and no other: none has a second line.
+        if text.count(b"\n") == 2 * len(run) - 2:
             return run
     events: list[bytes] = []
     data, damaged, kind = list[bytes](), list[bytes](), b""

@@ -66,26 +66,28 @@ class ChatCompletionChunk(BaseCompletion):
 
     @classmethod
     def _adopt(cls, data: dict[str, Any]) -> Self:
-        # A chunk of one choice, spelled out for streams whose every chunk differs. It gives what the general way would.
+        # Spelled out for streams whose every chunk differs. It gives what the general way would.
         choices: Any = data.get("choices")
-        if choices.__class__ is list and len(choices) == 1 and choices[0].__class__ is dict:
-            choice: Any = choices[0]
-            delta: Any = choice.get("delta")
-            if delta.__class__ is dict:
-                typed: Any = _new(ChatDelta)
-                typed.__dict__ = delta
-                choice["delta"] = typed if delta.get("tool_calls") is None else adopted(ChatDelta, delta)
-            choices[0] = typed = _new(ChatChunkChoice)
-            typed.__dict__ = choice
-            if data.keys() != CHUNK_KEYS:
-                for name, kind in _BESIDE:
-                    beside: Any = data.get(name)
-                    if beside.__class__ is dict:
-                        data[name] = adopted(kind, beside)
-            self = _new(cls)
-            self.__dict__ = data
-            return self
-        return super()._adopt(data)
+        if choices.__class__ is not list:
+            return super()._adopt(data)
+        place = -1
+        for choice in choices:
+            place += 1  # sooner than `enumerate`, for one choice
+            if choice.__class__ is dict:
+                delta: Any = choice.get("delta")
+                if delta.__class__ is dict:
+                    typed: Any = _new(ChatDelta)
+                    typed.__dict__ = delta
+                    choice["delta"] = typed if delta.get("tool_calls") is None else adopted(ChatDelta, delta)
+                choices[place] = typed = _new(ChatChunkChoice)
+                typed.__dict__ = choice
+        if data.keys() != CHUNK_KEYS:
+            for name, kind in _BESIDE:
+                if name in data and (beside := data[name]).__class__ is dict:
+                    data[name] = adopted(kind, beside)
+        self = _new(cls)
+        self.__dict__ = data
+        return self
 
 
 _new = object.__new__
