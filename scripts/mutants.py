@@ -100,6 +100,9 @@ NEAREST: dict[str, str] = {
         "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
         "tee/test_session.py tee/test_e2ee_calls.py"
     ),
+    "batches/identity.py": "batches/test_journal.py batches/test_batch_iter.py",
+    "batches/items.py": "batches/test_pace.py batches/test_batch_iter.py",
+    "batches/pace.py": "batches/test_pace.py",
     "costs.py": "rules/test_costs.py rules/test_budget.py client/test_budget.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
@@ -107,8 +110,13 @@ NEAREST: dict[str, str] = {
         "client/test_fallbacks.py client/test_notices.py tee/test_e2ee_calls.py client/test_telemetry.py "
         "emulator/test_enclave.py"
     ),
+    "types/_base.py": (
+        "client/test_completion_fixtures.py client/test_messages.py client/test_returned.py client/test_meta.py "
+        "client/test_formats.py client/test_models_data.py client/test_notebook_views.py batches/test_journal.py"
+    ),
     "types/_html.py": "client/test_notebook_views.py",
     "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
+    "types/_view.py": "client/test_completion_fixtures.py client/test_models_data.py client/test_messages.py",
     "types/api/returned.py": "client/test_returned.py client/test_messages.py",
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from venice_ai import InvalidArgumentError, Journal, VeniceError
-from venice_ai.batches.identity import Identity, canonical, identity
+from venice_ai.batches.identity import Identity, canonical, identity, split
 from venice_ai.batches.journal import Entry, State, record
 from venice_ai.types.api.chat import ChatCompletionResponse
 
@@ -179,6 +179,21 @@ def test_a_body_is_the_same_however_it_is_written_down() -> None:
     one = canonical({"model": "m", "temperature": 0.5, "top_p": None, "messages": [{"role": "user", "content": "a"}]})
     other = canonical({"messages": ({"content": "a", "role": "user"},), "model": "m", "extra_body": {"temperature": 0.5}})
     assert one == other
+
+
+def test_a_text_is_the_message_that_it_stands_for() -> None:
+    text, message = (
+        split({"model": "m", "messages": "a"}),
+        split({"model": "m", "messages": [{"role": "user", "content": "a"}]}),
+    )
+    assert text == message
+    assert split({"model": "m", "messages": ""}) == (None, {"model": "m", "messages": ""}), "refused later, as it was given"
+
+
+@pytest.mark.parametrize("custom_id", ["", 0, 7, True, b"a", ["a"]])
+def test_an_id_is_a_text_that_is_not_empty(custom_id: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^custom_id=.* must be a text that is not empty"):
+        split({"model": "m", "messages": "a", "custom_id": custom_id})
 
 
 def test_how_a_request_is_sent_is_no_part_of_its_identity() -> None:
