@@ -175,9 +175,10 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignor
 # -- identity ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_body_is_the_same_however_it_is_written_down() -> None:
-    one = canonical({"model": "m", "temperature": 0.5, "top_p": None, "messages": [{"role": "user", "content": "a"}]})
-    other = canonical({"messages": ({"content": "a", "role": "user"},), "model": "m", "extra_body": {"temperature": 0.5}})
+@pytest.mark.parametrize("text", ["a", "\ud83d"], ids=ascii)
+def test_a_body_is_the_same_however_it_is_written_down(text: str) -> None:
+    one = canonical({"model": "m", "temperature": 0.5, "top_p": None, "messages": [{"role": "user", "content": text}]})
+    other = canonical({"messages": ({"content": text, "role": "user"},), "model": "m", "extra_body": {"temperature": 0.5}})
     assert one == other
 
 

@@ -188,6 +188,22 @@ def test_what_a_model_counts_of_each_kind_of_sign_is_found_out_for_short_and_lon
     assert found.tokens == pytest.approx(9 + times * PRICES[unit], rel=0.07)
 
 
+@pytest.mark.parametrize("quarter", range(4))
+@pytest.mark.parametrize("size", [9_000, 9_001, 9_002])
+def test_each_quarter_of_a_long_text_counts_for_what_is_learnt(quarter: int, size: int) -> None:
+    counts, step = TokenCounts(), 750
+    for number in range(24):
+        kinds, length = ["a"] * 4, (size + number * step) // 4
+        kinds[quarter] = "7" if number % 2 else "a"
+        text = "".join(kind * length for kind in kinds) + "a" * (size % 4)
+        counts.learn("m", body(text), round(9 + 0.1 * text.count("a") + 2 * text.count("7")))
+
+    found = counts.tokens("m", body("7" * 1_000))
+
+    assert found is not None
+    assert found.tokens == pytest.approx(2_009, rel=0.1)
+
+
 def test_blanks_between_letters_beyond_ascii_are_counted_as_blanks() -> None:
     counts = TokenCounts()
     for length in range(50, 290, 10):
@@ -269,6 +285,11 @@ def test_models_are_learnt_apart_and_few_chats_teach_nothing() -> None:
 )
 def test_chats_that_are_more_than_text_teach_nothing_of_text(more: dict[str, Any]) -> None:
     assert learnt(body("hi", **more)).tokens("m", body("hi")) is None
+
+
+def test_text_in_parts_teaches_as_ever() -> None:
+    parts = [{"type": "text", "text": "hi"}, {"type": "text", "text": "you"}]
+    assert learnt(body("", messages=[{"role": "user", "content": parts}])).tokens("m", body("hi")) is not None
 
 
 @pytest.mark.parametrize("switches", [{"strip_thinking_response": True}, {"include_venice_system_prompt": True}])
