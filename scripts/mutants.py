@@ -100,8 +100,8 @@ NEAREST: dict[str, str] = {
         "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
         "tee/test_session.py tee/test_e2ee_calls.py"
     ),
-    "batches/identity.py": "batches/test_journal.py batches/test_batch_iter.py",
-    "batches/items.py": "batches/test_pace.py batches/test_batch_iter.py",
+    "batches/identity.py": "batches/test_journal.py",
+    "batches/items.py": "batches/test_items.py",
     "batches/pace.py": "batches/test_pace.py",
     "costs.py": "rules/test_costs.py rules/test_budget.py client/test_budget.py",
     "streaming.py": (

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from pydantic import create_model
 
-from venice_ai import InvalidArgumentError, Journal, VeniceError
-from venice_ai.batches.identity import Identity, canonical, identity, split
+from venice_ai import InvalidArgumentError, InvalidRequestError, Journal, VeniceError
+from venice_ai.batches.identity import Identity, canonical, differences, identity, split
 from venice_ai.batches.journal import Entry, State, record
 from venice_ai.types.api.chat import ChatCompletionResponse
 
@@ -215,6 +216,37 @@ def test_an_id_is_not_the_body_of_the_same_letters() -> None:
 def test_half_a_surrogate_pair_has_an_identity() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "\ud83d"}]}
     assert identity("\ud83d", body).key
+
+
+@pytest.mark.parametrize(("length", "is_told"), [(119, True), (120, False)])
+def test_what_differs_is_told_with_its_values_where_they_are_short(length: int, is_told: bool) -> None:
+    value = "x" * (length - len("user was 'a', is ''"))
+    now = canonical({"model": "m", "messages": [{"role": "user", "content": "b"}], "user": value, "seed": 7})
+    told = differences({"model": "m", "messages": [{"role": "user", "content": "a"}], "user": "a", "top_p": 1}, now)
+    user = f"user was 'a', is {value!r}" if is_told else "user"
+    assert told == f"messages, seed was None, is 7, top_p was 1, is None, {user}"
+
+
+def test_a_class_is_part_of_a_request_as_the_schema_that_it_asks_for() -> None:
+    fields: list[dict[str, Any]] = [{"a": int}, {"a": int}, {"b": int}]
+    made = [canonical({"model": "m", "response_format": create_model("Answer", **each)}) for each in fields]
+    assert made[0] == made[1] != made[2]
+    assert b'"type":"json_schema"' in made[0]
+
+
+def endless() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "value", [endless(), {1: "a", "b": 2}, object()], ids=["holds itself", "keys of two kinds", "an object"]
+)
+@pytest.mark.parametrize("before", ["a", "\ud83d"], ids=ascii)
+def test_what_is_no_json_has_no_identity(value: Any, before: str) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^the request cannot be written as JSON: "):
+        canonical({"model": "m", "messages": [before, value]})
 
 
 # -- the file ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai import APIConnectionError, BatchItem, BatchProgress, InvalidArgumentError, Journal
+from venice_ai import APIConnectionError, BatchProgress, InvalidArgumentError, Journal
 from venice_ai._core.request import SystemClock
 from venice_ai._limits.failure_budget import FLIGHTS_PER_SUCCESS, MAX_FAILURES
 from venice_ai._limits.limiter import Limiter
@@ -162,10 +162,3 @@ async def test_without_limits_a_refusal_slows_the_batch_down() -> None:
     found = await items(client_of(transport), numbered(30), on_progress=told.append)
     assert sum(item.error is not None for item in found) == 8
     assert min(progress.max_concurrency for progress in told) < 8
-
-
-def test_an_item_can_be_made_of_its_parametrised_class() -> None:
-    item = BatchItem[Any](0, "a", parsed=7)
-    assert (item.parsed, item.kept) == (7, False)
-    with pytest.raises(AttributeError):
-        item.kept = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
