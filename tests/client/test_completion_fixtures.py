@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from venice_ai import AssistantMessage, ChatCompletionChunk, ChatCompletionResponse, ToolCall
+from venice_ai.types._base import mark_private
 from venice_ai.types.api import ChatChoice, ChatMessage
 
 from ..fakes import DONE, HI, JSON, TEXT, ScriptedReply, answer, chunk, client_of, completion, envelope, event, stream
@@ -246,6 +247,26 @@ async def test_a_copy_keeps_the_meta() -> None:
     for other in (copy.copy(response), copy.deepcopy(response), pickle.loads(pickle.dumps(response))):
         assert other.meta.status_code == 200
         assert other.meta.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_an_object_of_another_class_stays_as_private_as_it_was(private: bool) -> None:
+    message = ChatMessage.model_validate({"role": "assistant", "content": "words"})
+    if private:
+        mark_private(message)
+
+    for other in (AssistantMessage.model_validate(message), copy.copy(message), pickle.loads(pickle.dumps(message))):
+        assert ("words" in repr(other)) is not private
+        assert (repr(other) == f"{type(other).__name__}(<end-to-end encrypted, not shown>)") is private
+    assert "words" in repr(AssistantMessage.model_validate({"role": "assistant", "content": "words"}))
+
+
+def test_json_of_an_answer_keeps_its_letters_and_is_indented_if_asked() -> None:
+    message = ChatMessage.model_validate({"content": "Grüße", "name": None})
+
+    assert message.model_dump_json() == '{"content": "Grüße", "name": null}'
+    assert message.model_dump_json(exclude_none=True) == '{"content": "Grüße"}'
+    assert message.model_dump_json(indent=2) == '{\n  "content": "Grüße",\n  "name": null\n}'
 
 
 @every_completion
