@@ -111,8 +111,8 @@ NEAREST: dict[str, str] = {
         "emulator/test_enclave.py"
     ),
     "types/_base.py": (
-        "client/test_completion_fixtures.py client/test_messages.py client/test_returned.py client/test_meta.py "
-        "client/test_formats.py client/test_models_data.py client/test_notebook_views.py batches/test_journal.py"
+        "client/test_completion_fixtures.py client/test_messages.py client/test_returned.py client/test_requests.py "
+        "client/test_meta.py client/test_formats.py client/test_models_data.py client/test_notebook_views.py"
     ),
     "types/_html.py": "client/test_notebook_views.py",
     "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",

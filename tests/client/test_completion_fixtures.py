@@ -261,6 +261,19 @@ def test_an_object_of_another_class_stays_as_private_as_it_was(private: bool) ->
     assert "words" in repr(AssistantMessage.model_validate({"role": "assistant", "content": "words"}))
 
 
+def test_no_part_of_a_private_answer_is_shown() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "secret", "arguments": "secret"}}
+    message = {"role": "assistant", "content": "secret", "tool_calls": [call]}
+    answer = ChatCompletionResponse.model_validate({"choices": [{"message": message}, {"message": message}]})
+    chunk = ChatCompletionChunk.model_validate({"choices": [{"delta": message}]})
+    for whole in (answer, chunk):
+        assert repr(whole).count("secret") >= 3
+        mark_private(whole)
+        parts = [part for _, part, data in nodes(whole, whole.model_dump()) if isinstance(data, dict)]
+        assert len(parts) == 1 + 4 * len(whole.choices)
+        assert "secret" not in repr(parts)
+
+
 def test_json_of_an_answer_keeps_its_letters_and_is_indented_if_asked() -> None:
     message = ChatMessage.model_validate({"content": "Grüße", "name": None})
 
@@ -373,6 +386,11 @@ def test_a_schema_can_be_made_of_a_model_with_an_answer() -> None:
         schema = TypeAdapter(Holder).json_schema(mode=mode)
 
         assert schema["properties"].keys() == {"answer", "others", "note"}
+        assert schema["properties"]["answer"] == {
+            "type": "object",
+            "title": "ChatCompletionResponse",
+            "additionalProperties": True,  # what the server adds is kept
+        }
 
 
 @every_completion
