@@ -49,8 +49,8 @@ SLOWER, SECONDS_MORE = 4, 10
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": (
-        "rules/test_without_locals.py rules/test_hooks.py client/test_batch.py client/test_run_with_tools.py "
-        "client/test_models_data.py sync/test_sync.py"
+        "rules/test_without_locals.py rules/test_hooks.py client/test_batch.py client/test_on_result.py "
+        "client/test_run_with_tools.py client/test_models_data.py sync/test_sync.py"
     ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
