@@ -649,15 +649,14 @@ async def test_no_loop_complains_of_a_failure_that_came_when_all_who_asked_had_l
     asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
 
     async def fail() -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         raise LookupError
 
     asked = asyncio.ensure_future(SingleFlight[None]().share("the same", fail))
     await asyncio.sleep(0)
     asked.cancel()
     del asked
-    while len(asyncio.all_tasks()) > 1:
-        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
     gc.collect()
 
     assert troubles == []
