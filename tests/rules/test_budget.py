@@ -49,8 +49,8 @@ def test_an_image_is_so_many_tokens_however_many_bytes_it_has() -> None:
     )
     linked = chat(content=[{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}])
     assert small.most() == large.most()
-    assert small.most() > 16_384 * 1_000 + 100_000 * 1_000
-    assert linked.most() > 16_384 * 1_000 + 100_000 * 1_000
+    assert linked.most() == (linked.size + 64 + 16_384 + 100_000) * 1_000
+    assert small.most() == (small.size - len("data:image/png;base64,") - 40 + 64 + 16_384 + 100_000) * 1_000
 
 
 def test_a_model_without_any_limit_is_bounded_by_what_is_asked_for() -> None:
