@@ -49,8 +49,8 @@ SLOWER, SECONDS_MORE = 4, 10
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": (
-        "rules/test_without_locals.py rules/test_hooks.py client/test_batch.py client/test_run_with_tools.py "
-        "client/test_models_data.py sync/test_sync.py"
+        "rules/test_without_locals.py rules/test_hooks.py client/test_batch.py client/test_on_result.py "
+        "client/test_run_with_tools.py client/test_models_data.py sync/test_sync.py"
     ),
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
@@ -100,6 +100,9 @@ NEAREST: dict[str, str] = {
         "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
         "tee/test_session.py tee/test_e2ee_calls.py"
     ),
+    "batches/identity.py": "batches/test_journal.py",
+    "batches/items.py": "batches/test_items.py",
+    "batches/pace.py": "batches/test_pace.py",
     "costs.py": "rules/test_costs.py rules/test_budget.py client/test_budget.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
@@ -107,8 +110,13 @@ NEAREST: dict[str, str] = {
         "client/test_fallbacks.py client/test_notices.py tee/test_e2ee_calls.py client/test_telemetry.py "
         "emulator/test_enclave.py"
     ),
+    "types/_base.py": (
+        "client/test_completion_fixtures.py client/test_messages.py client/test_returned.py client/test_requests.py "
+        "client/test_meta.py client/test_formats.py client/test_models_data.py client/test_notebook_views.py"
+    ),
     "types/_html.py": "client/test_notebook_views.py",
     "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
+    "types/_view.py": "client/test_completion_fixtures.py client/test_models_data.py client/test_messages.py",
     "types/api/returned.py": "client/test_returned.py client/test_messages.py",
     "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",

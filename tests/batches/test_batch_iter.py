@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,7 +22,6 @@ from venice_ai import (
     BatchProgress,
     Budget,
     BudgetExceededError,
-    ChatCompletionResponse,
     ConnectError,
     InvalidArgumentError,
     InvalidRequestError,
@@ -948,54 +947,6 @@ def test_leaving_the_loop_of_the_synchronous_client_keeps_what_is_in_flight(tmp_
 # -- batch ---------------------------------------------------------------------------------------------------------------
 
 
-async def test_batch_tells_each_result_at_once() -> None:
-    told: dict[int, Any] = {}
-    requests = [ask("a"), ask("b"), ask("c")]
-    results = await client_of(watched(echo(), error(404))).chat.completions.batch(requests, on_result=told.__setitem__)
-    assert [told[index] for index in range(3)] == results
-
-
-async def test_the_error_of_a_batch_carries_what_was_answered() -> None:
-    told: dict[int, Any] = {}
-    requests = [ask("a"), ask("b"), ask("c"), ask("d")]
-    with pytest.raises(NotFoundError) as caught:
-        await client_of(watched(echo(), echo(), error(404))).chat.completions.batch(
-            requests, max_concurrency=1, return_exceptions=False, on_result=told.__setitem__
-        )
-    assert {index: response.text for index, response in caught.value.results.items()} == {0: "a", 1: "b"}
-    assert told == {0: caught.value.results[0], 1: caught.value.results[1], 2: caught.value}
-
-
-@pytest.mark.parametrize("wrong", [LookupError("mine"), VeniceError("mine, too")], ids=["any", "ours"])
-async def test_what_came_before_and_with_a_hook_that_raises_is_in_its_error(wrong: Exception) -> None:
-    transport, told = watched(seconds=BUSY_SECONDS), list[int]()
-
-    def broken(index: int, _: object) -> None:
-        told.append(index)
-        if index == 1:
-            raise wrong
-
-    with pytest.raises(type(wrong), match="mine") as caught:
-        await client_of(transport).chat.completions.batch([ask(n) for n in range(20)], max_concurrency=3, on_result=broken)
-    sent = sum(transport.prompts.values())
-    results: dict[int, ChatCompletionResponse] = cast("Any", caught.value).results
-    assert {index: response.text for index, response in results.items()} == {index: f"{index}" for index in range(sent)}
-    assert told == [0, 1], "it is not called again"
-    assert sent <= 4, "nothing begins after it has raised"
-
-
-async def test_a_hook_that_raises_lets_what_is_in_flight_come() -> None:
-    transport = watched(text("first"), always=text("slow", delay=BUSY_SECONDS))
-
-    def broken(*_: object) -> None:
-        raise LookupError("mine")
-
-    with pytest.raises(LookupError) as caught:
-        await client_of(transport).chat.completions.batch([ask(n) for n in range(9)], max_concurrency=3, on_result=broken)
-    assert sorted(cast("Any", caught.value).results) == [0, 1, 2]
-    assert sum(transport.prompts.values()) == 3
-
-
 @pytest.mark.parametrize("hook", [5, "print"])
 async def test_what_is_no_function_is_no_hook(hook: Any) -> None:
     transport = watched()
@@ -1005,38 +956,6 @@ async def test_what_is_no_function_is_no_hook(hook: Any) -> None:
     with pytest.raises(TypeError, match=r"on_result=.* cannot be called: give a function"):
         await client.chat.completions.batch([ask("one")], on_result=hook)
     assert not transport.prompts
-
-
-async def test_a_cancelled_batch_has_told_everything_that_was_answered() -> None:
-    transport, told = watched(), dict[int, Any]()
-    transport.held = asyncio.Event()
-    transport.held.set()
-
-    def note(index: int, result: ChatCompletionResponse | BaseException) -> None:
-        told[index] = result
-        if len(told) == 5:
-            assert transport.held is not None
-            transport.held.clear()
-
-    running = client_of(transport).chat.completions.batch([ask(n) for n in range(20)], max_concurrency=2, on_result=note)
-    task = asyncio.ensure_future(running)
-    while len(told) < 5 or transport.now < 2:
-        await asyncio.sleep(0.001)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert all(isinstance(told[index], ChatCompletionResponse) for index in range(5))
-
-
-async def test_batch_sends_the_requests_as_they_were_given() -> None:
-    transport, requests = watched(), [ask("a"), ask("b")]
-
-    def change(*_: object) -> None:
-        for request in requests:
-            request["messages"][0]["content"] = "changed"
-
-    await client_of(transport).chat.completions.batch(requests, max_concurrency=1, on_result=change)
-    assert transport.prompts == {"a": 1, "b": 1}
 
 
 async def test_a_generator_may_use_the_same_mapping_for_each_request() -> None:

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from pydantic import create_model
 
-from venice_ai import InvalidArgumentError, Journal, VeniceError
-from venice_ai.batches.identity import Identity, canonical, identity
+from venice_ai import InvalidArgumentError, InvalidRequestError, Journal, VeniceError
+from venice_ai.batches.identity import Identity, canonical, differences, identity, split
 from venice_ai.batches.journal import Entry, State, record
 from venice_ai.types.api.chat import ChatCompletionResponse
 
@@ -175,10 +176,26 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignor
 # -- identity ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_body_is_the_same_however_it_is_written_down() -> None:
-    one = canonical({"model": "m", "temperature": 0.5, "top_p": None, "messages": [{"role": "user", "content": "a"}]})
-    other = canonical({"messages": ({"content": "a", "role": "user"},), "model": "m", "extra_body": {"temperature": 0.5}})
+@pytest.mark.parametrize("text", ["a", "\ud83d"], ids=ascii)
+def test_a_body_is_the_same_however_it_is_written_down(text: str) -> None:
+    one = canonical({"model": "m", "temperature": 0.5, "top_p": None, "messages": [{"role": "user", "content": text}]})
+    other = canonical({"messages": ({"content": text, "role": "user"},), "model": "m", "extra_body": {"temperature": 0.5}})
     assert one == other
+
+
+def test_a_text_is_the_message_that_it_stands_for() -> None:
+    text, message = (
+        split({"model": "m", "messages": "a"}),
+        split({"model": "m", "messages": [{"role": "user", "content": "a"}]}),
+    )
+    assert text == message
+    assert split({"model": "m", "messages": ""}) == (None, {"model": "m", "messages": ""}), "refused later, as it was given"
+
+
+@pytest.mark.parametrize("custom_id", ["", 0, 7, True, b"a", ["a"]])
+def test_an_id_is_a_text_that_is_not_empty(custom_id: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^custom_id=.* must be a text that is not empty"):
+        split({"model": "m", "messages": "a", "custom_id": custom_id})
 
 
 def test_how_a_request_is_sent_is_no_part_of_its_identity() -> None:
@@ -199,6 +216,37 @@ def test_an_id_is_not_the_body_of_the_same_letters() -> None:
 def test_half_a_surrogate_pair_has_an_identity() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "\ud83d"}]}
     assert identity("\ud83d", body).key
+
+
+@pytest.mark.parametrize(("length", "is_told"), [(119, True), (120, False)])
+def test_what_differs_is_told_with_its_values_where_they_are_short(length: int, is_told: bool) -> None:
+    value = "x" * (length - len("user was 'a', is ''"))
+    now = canonical({"model": "m", "messages": [{"role": "user", "content": "b"}], "user": value, "seed": 7})
+    told = differences({"model": "m", "messages": [{"role": "user", "content": "a"}], "user": "a", "top_p": 1}, now)
+    user = f"user was 'a', is {value!r}" if is_told else "user"
+    assert told == f"messages, seed was None, is 7, top_p was 1, is None, {user}"
+
+
+def test_a_class_is_part_of_a_request_as_the_schema_that_it_asks_for() -> None:
+    fields: list[dict[str, Any]] = [{"a": int}, {"a": int}, {"b": int}]
+    made = [canonical({"model": "m", "response_format": create_model("Answer", **each)}) for each in fields]
+    assert made[0] == made[1] != made[2]
+    assert b'"type":"json_schema"' in made[0]
+
+
+def endless() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "value", [endless(), {1: "a", "b": 2}, object()], ids=["holds itself", "keys of two kinds", "an object"]
+)
+@pytest.mark.parametrize("before", ["a", "\ud83d"], ids=ascii)
+def test_what_is_no_json_has_no_identity(value: Any, before: str) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^the request cannot be written as JSON: "):
+        canonical({"model": "m", "messages": [before, value]})
 
 
 # -- the file ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai import APIConnectionError, BatchItem, BatchProgress, Journal
+from venice_ai import APIConnectionError, BatchProgress, InvalidArgumentError, Journal
 from venice_ai._core.request import SystemClock
 from venice_ai._limits.failure_budget import FLIGHTS_PER_SUCCESS, MAX_FAILURES
 from venice_ai._limits.limiter import Limiter
@@ -22,6 +22,12 @@ def ended(pace: Pace, rounds: int, *, status: int | None = None, latency: float 
     for _ in range(rounds):
         for _ in range(pace.most):
             pace.ended(status, latency, now)
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 1.0, 2.5, "8", "Auto", None])
+def test_what_is_no_number_of_requests_is_refused(number: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^max_concurrency=.* must be a whole number from 1, or 'auto'"):
+        Pace(number, None)
 
 
 def test_a_number_is_obeyed_whatever_happens() -> None:
@@ -39,7 +45,7 @@ def test_each_round_of_answers_adds_one_up_to_the_most() -> None:
     ended(pace, 1)
     assert pace.most in {8, 9}
     ended(pace, 300)
-    assert pace.most == MOST
+    assert pace.most == MOST == 256
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -52,6 +58,35 @@ def test_a_refusal_takes_a_quarter_away_once_for_all_that_was_under_way(status: 
     for now in range(3, 200, 2):
         pace.ended(status, 1.0, float(now))
     assert pace.most == 1
+
+
+def test_a_refusal_counts_from_the_first_moment_of_a_clock_on() -> None:
+    pace = Pace("auto", None)
+    pace.ended(429, 1.0, 0.0)
+    assert pace.most == 6
+
+
+def steady(first: float, then: float) -> Pace:
+    """One whose first answers took so many seconds, and those of later so many."""
+    pace = Pace("auto", None)
+    ended(pace, 30, latency=first, now=1.0)
+    ended(pace, 30, latency=then, now=10.0)
+    return pace
+
+
+@pytest.mark.parametrize(("times", "falls"), [(2.9, False), (3.1, True)])
+def test_three_times_as_late_as_at_first_is_much_later(times: float, falls: bool) -> None:
+    before = steady(0.1, 0.1).most
+    assert (steady(0.1, 0.1 * times).most < before) is falls
+
+
+def test_a_server_that_stays_slower_is_the_normal_one_after_a_while() -> None:
+    pace, most = steady(0.1, 0.85), list[int]()
+    for now in (20.0, 30.0):
+        ended(pace, 3, latency=0.85, now=now)
+        most.append(pace.most)
+    assert most[0] < steady(0.1, 0.85).most, "0.85 is more than three times 0.2"
+    assert most[1] > most[0], "and less than three times 0.4"
 
 
 def test_answers_that_come_much_later_take_a_quarter_away() -> None:
@@ -127,10 +162,3 @@ async def test_without_limits_a_refusal_slows_the_batch_down() -> None:
     found = await items(client_of(transport), numbered(30), on_progress=told.append)
     assert sum(item.error is not None for item in found) == 8
     assert min(progress.max_concurrency for progress in told) < 8
-
-
-def test_an_item_can_be_made_of_its_parametrised_class() -> None:
-    item = BatchItem[Any](0, "a", parsed=7)
-    assert (item.parsed, item.kept) == (7, False)
-    with pytest.raises(AttributeError):
-        item.kept = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from venice_ai import ChatCompletionResponse, InvalidArgumentError, InvalidRequestError, NotFoundError, VeniceClient
-from venice_ai._core.concurrency import bounded_map
+from venice_ai._core.concurrency import as_completed, bounded_map
 from venice_ai.emulator import Emulator, echo, text, usual
 from venice_ai.resources.chat import ChatCompletions
 from venice_ai.transport import Request
@@ -222,6 +223,30 @@ async def test_create_that_gives_no_response_is_a_type_error() -> None:
     assert isinstance(result, TypeError)
     with pytest.raises(TypeError, match="create gave dict"):
         await completions.batch([ask("a")], return_exceptions=False)
+
+
+async def all_of(call: Callable[[int], Awaitable[None]]) -> list[None]:
+    return [each async for each in as_completed(call, range(3))]
+
+
+@pytest.mark.parametrize("run", [partial(bounded_map, items=range(3), limit=3), all_of], ids=["in order", "as they come"])
+async def test_a_failure_is_raised_once_the_others_have_ended_whatever_becomes_of_them(run: Any) -> None:
+    ended: list[int] = []
+
+    async def call(item: int) -> None:
+        try:
+            await asyncio.sleep(0 if item == 1 else 10)
+            raise LookupError("the first")
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)
+            ended.append(item)
+            if item == 0:
+                raise OSError("while it ended") from None
+            raise
+
+    with pytest.raises(LookupError, match="the first"):
+        await run(call)
+    assert sorted(ended) == [0, 2]
 
 
 async def test_cancelling_the_caller_cancels_all() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from venice_ai import AssistantMessage, ChatCompletionChunk, ChatCompletionResponse, ToolCall
+from venice_ai.types._base import mark_private
 from venice_ai.types.api import ChatChoice, ChatMessage
 
 from ..fakes import DONE, HI, JSON, TEXT, ScriptedReply, answer, chunk, client_of, completion, envelope, event, stream
@@ -248,6 +249,39 @@ async def test_a_copy_keeps_the_meta() -> None:
         assert other.meta.headers["Content-Type"] == "application/json"
 
 
+@pytest.mark.parametrize("private", [False, True])
+def test_an_object_of_another_class_stays_as_private_as_it_was(private: bool) -> None:
+    message = ChatMessage.model_validate({"role": "assistant", "content": "words"})
+    if private:
+        mark_private(message)
+
+    for other in (AssistantMessage.model_validate(message), copy.copy(message), pickle.loads(pickle.dumps(message))):
+        assert ("words" in repr(other)) is not private
+        assert (repr(other) == f"{type(other).__name__}(<end-to-end encrypted, not shown>)") is private
+    assert "words" in repr(AssistantMessage.model_validate({"role": "assistant", "content": "words"}))
+
+
+def test_no_part_of_a_private_answer_is_shown() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "secret", "arguments": "secret"}}
+    message = {"role": "assistant", "content": "secret", "tool_calls": [call]}
+    answer = ChatCompletionResponse.model_validate({"choices": [{"message": message}, {"message": message}]})
+    chunk = ChatCompletionChunk.model_validate({"choices": [{"delta": message}]})
+    for whole in (answer, chunk):
+        assert repr(whole).count("secret") >= 3
+        mark_private(whole)
+        parts = [part for _, part, data in nodes(whole, whole.model_dump()) if isinstance(data, dict)]
+        assert len(parts) == 1 + 4 * len(whole.choices)
+        assert "secret" not in repr(parts)
+
+
+def test_json_of_an_answer_keeps_its_letters_and_is_indented_if_asked() -> None:
+    message = ChatMessage.model_validate({"content": "Grüße", "name": None})
+
+    assert message.model_dump_json() == '{"content": "Grüße", "name": null}'
+    assert message.model_dump_json(exclude_none=True) == '{"content": "Grüße"}'
+    assert message.model_dump_json(indent=2) == '{\n  "content": "Grüße",\n  "name": null\n}'
+
+
 @every_completion
 async def test_a_dump_is_independent_of_the_answer(case: dict[str, Any]) -> None:
     response = await received(case["body"])
@@ -352,6 +386,11 @@ def test_a_schema_can_be_made_of_a_model_with_an_answer() -> None:
         schema = TypeAdapter(Holder).json_schema(mode=mode)
 
         assert schema["properties"].keys() == {"answer", "others", "note"}
+        assert schema["properties"]["answer"] == {
+            "type": "object",
+            "title": "ChatCompletionResponse",
+            "additionalProperties": True,  # what the server adds is kept
+        }
 
 
 @every_completion

@@ -256,6 +256,19 @@ def test_a_message_is_made_with_keywords_and_misses_what_it_needs(kind: Any) -> 
         kind()
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_message_keeps_the_calls_it_is_made_of_and_copies_what_stands_for_one(kind: Any) -> None:
+    call, raw = ToolCall(id="a", function=ToolCallFunction(name="f", arguments="{}")), {"id": "b", "function": {"name": "g"}}
+    given = [call, raw]
+    message = AssistantMessage(tool_calls=kind(given))
+    given.clear()
+    raw["id"] = "changed"
+
+    made: Any = message.tool_calls
+    assert made[0] is call
+    assert [(each.id, each.function.name) for each in made] == [("a", "f"), ("b", "g")]
+
+
 def test_a_message_whose_content_may_be_left_out_says_what_to_write_too() -> None:
     kind: Any = AssistantMessage
     with pytest.raises(TypeError, match=r"write AssistantMessage\(content=\.\.\.\)"):

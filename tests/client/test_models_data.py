@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import pickle
 from collections.abc import Iterator
 from typing import Any, cast
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError, VeniceClient
+from venice_ai._core.concurrency import SingleFlight
 from venice_ai.types.api import ModelResponse, ModelsListResponse
 
 from ..fakes import HI, JSON, KEY, UNIX, RecordingClock, ScriptedReply, ScriptedTransport, answer, client_of
@@ -640,6 +642,24 @@ async def test_a_failure_is_told_to_all_who_asked_at_once() -> None:
 
     assert [type(outcome).__name__ for outcome in outcomes] == ["InternalServerError"] * 3
     assert len(transport.requests) == 1
+
+
+async def test_no_loop_complains_of_a_failure_that_came_when_all_who_asked_had_left() -> None:
+    troubles: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+
+    async def fail() -> None:
+        await asyncio.sleep(0.01)
+        raise LookupError
+
+    asked = asyncio.ensure_future(SingleFlight[None]().share("the same", fail))
+    await asyncio.sleep(0)
+    asked.cancel()
+    del asked
+    await asyncio.sleep(0.05)
+    gc.collect()
+
+    assert troubles == []
 
 
 def test_a_catalogue_that_was_had_on_one_loop_serves_another() -> None:

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -917,6 +919,30 @@ async def test_a_tool_that_takes_too_long_is_told_to_the_model(emulator: Emulato
         "Error calling stuck: ToolTimeoutError: no result within 0.05 s",
         "2",
     ]
+
+
+STUCK = """
+import asyncio, time
+from venice_ai import VeniceClient
+from venice_ai.emulator import Emulator, text, tool_call
+
+def stuck() -> None:
+    time.sleep(60)
+
+async def ask():
+    emulator = Emulator()
+    emulator.script(tool_call("stuck", {}), text("sorry"))
+    chats = VeniceClient(api_key="any", transport=emulator.transport()).chat.completions
+    print((await chats.run_with_tools(model="default", messages="hi", tools=[stuck], tool_timeout=0.05)).text)
+
+asyncio.run(ask())
+"""
+
+
+def test_a_tool_that_never_ends_does_not_keep_the_program_from_ending() -> None:
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, encoding="utf-8", timeout=30, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "sorry\n"), done.stderr[-2000:]
 
 
 async def test_a_tool_may_have_a_time_limit_of_its_own(emulator: Emulator, client: VeniceClient) -> None:

@@ -302,6 +302,21 @@ def test_an_address_that_cannot_be_one_is_refused_when_the_client_is_made(url: s
 
 
 @pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ftp://user:p@secret@host.example/api", "'***@host.example/api'"),
+        ("http://user:secret@host:port/", "'***@host:port/'"),
+        ("ftp://host", "'ftp://host'"),
+    ],
+)
+def test_a_refused_address_is_shown_without_the_password_in_it(url: str, shown: str) -> None:
+    with pytest.raises(InvalidRequestError, match="not an absolute http") as caught:
+        VeniceClient(api_key=KEY, base_url=url)
+
+    assert f"base_url={shown} is not" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "[::1]", "localhost", "a_b.example", "xn--bcher-kva.example", "bücher.example", "a.", f"{'a' * 63}.example"],
 )

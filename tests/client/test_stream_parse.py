@@ -16,6 +16,7 @@ import pytest
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    AliasPath,
     BaseModel,
     ConfigDict,
     Field,
@@ -363,6 +364,12 @@ class Aliased:
     second: str = Field(validation_alias=AliasChoices("Second", "2nd"))
 
 
+class Renamed(BaseModel):
+    path: str = Field(validation_alias=AliasPath("one step"))
+    choice: str = Field(validation_alias=AliasChoices("one choice"))
+    choices: str = Field(validation_alias=AliasChoices(AliasPath("two", "steps"), "another"))
+
+
 class Movie(TypedDict, total=False):
     title: str
     year: Annotated[int, Field(alias="Year")]
@@ -444,6 +451,8 @@ def test_a_dataclass_grows() -> None:
 
 def test_keys_are_those_of_the_json() -> None:
     assert [vars(seen) for seen in grown(Aliased, {"First": "a", "2nd": "b"})][-1] == {"first": "a", "second": "b"}
+    seen = grown(Renamed, {"one step": "a", "one choice": "b", "another": "c"})[-1]
+    assert vars(seen) == {"path": "a", "choice": "b", "choices": "c"}
     assert grown(Movie, {"title": "N", "Year": 1922, "points": []})[-1] == {"title": "N", "year": 1922, "points": []}
 
 

@@ -32,6 +32,7 @@ from .spending import NOON, answered, chat, costing, model, reserved, used
 def test_the_bound_is_the_bytes_of_the_body_64_tokens_a_message_and_the_longest_answer() -> None:
     assert chat(size=1_000, max_completion_tokens=500).most() == (1_000 + 64 + 500) * 1_000
     assert chat(size=1_000).most() == (1_000 + 64 + 100_000) * 1_000, "the catalogue's maximum"
+    assert chat(size=1_000, max_completion_tokens=100_001).most() == chat(size=1_000).most(), "no model gives more than that"
     assert chat(size=1_000, max_completion_tokens=500, n=3).most() == (1_000 + 64 + 3 * 500) * 1_000
 
 
@@ -48,8 +49,8 @@ def test_an_image_is_so_many_tokens_however_many_bytes_it_has() -> None:
     )
     linked = chat(content=[{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}])
     assert small.most() == large.most()
-    assert small.most() > 16_384 * 1_000 + 100_000 * 1_000
-    assert linked.most() > 16_384 * 1_000 + 100_000 * 1_000
+    assert linked.most() == (linked.size + 64 + 16_384 + 100_000) * 1_000
+    assert small.most() == (small.size - len("data:image/png;base64,") - 40 + 64 + 16_384 + 100_000) * 1_000
 
 
 def test_a_model_without_any_limit_is_bounded_by_what_is_asked_for() -> None:
@@ -100,6 +101,8 @@ def test_usage_is_priced_with_what_the_cache_saved() -> None:
     entry = model(prices={"cache_input": {"usd": 0.1}, "cache_write": {"usd": 1.5}})
     cached = used(1_000, 100, cache_read_input_tokens=600, cache_creation_input_tokens=200)
     assert chat(entry).cost(cached) == (200 * 1_000) + (600 * 100) + (200 * 1_500) + (100 * 1_000)
+    odd = used(700, 0, cache_read_input_tokens=600, cache_creation_input_tokens=200)
+    assert chat(entry).cost(odd) == (600 * 100) + (200 * 1_500), "more than the prompt, so that nothing of it is left"
 
 
 def test_a_model_without_prices_has_no_bound() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 
@@ -26,3 +28,49 @@ def test_a_module_that_is_missing_is_an_error_each_time() -> None:
 
 def test_the_work_is_done_on_a_thread_of_its_own() -> None:
     assert whole(threading.get_ident) != threading.get_ident()
+
+
+FORKED = """
+import importlib.util, os, sys, threading
+import venice_ai._core.first_use
+
+class Slow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return importlib.util.spec_from_loader(name, Slow) if name in {"colorsys", "tabnanny", "of_others"} else None
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        begun.set()
+        go.wait(5 if module.__name__ == "of_others" else 0.3)
+        ended.set()
+
+def fork():
+    begun.wait()
+    child = os.fork()
+    if child:
+        print("after" if ended.is_set() else "before")
+        go.set()
+        os.waitpid(child, 0)
+    else:
+        os._exit(0)
+
+sys.meta_path.insert(0, Slow)
+for name, here in ("colorsys", fork), ("of_others", fork), ("tabnanny", lambda: __import__("tabnanny")):
+    begun, ended, go = threading.Event(), threading.Event(), threading.Event()
+    there = threading.Thread(target=lambda: __import__(name)) if here is fork else threading.Thread(target=fork)
+    there.start()
+    here()
+    there.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_a_fork_waits_for_an_import_of_any_other_thread_that_the_child_may_need() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, encoding="utf-8", timeout=60, check=False)
+
+    assert (done.stdout.split(), done.returncode) == (["after", "before", "after"], 0), done.stderr[-2000:]

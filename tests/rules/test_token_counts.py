@@ -10,7 +10,7 @@ import warnings
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,31 @@ def test_a_kind_of_text_that_no_chat_held_yet_is_counted_as_models_usually_count
         assert 0.5 < found.tokens / (7 + len(encoding.encode(UNSEEN[kind]))) < 2
 
 
+# How many tokens 1,000 of a kind usually are, from what models differ in least to what they differ in most.
+USUAL = {"a": 150, "7": 500, "!": 400, "é": 500, "\n": 850, "  ": 100, "----": 100}
+
+
+def of_1_000(counts: TokenCounts, unit: str) -> float:
+    """What so many of a kind add to the tokens of an empty chat."""
+    many, none = (counts.tokens("m", body(text)) for text in (unit * 1_000, ""))
+    assert many is not None
+    assert none is not None
+    return many.tokens - none.tokens
+
+
+@pytest.mark.parametrize("unit", USUAL, ids=ascii)
+def test_chats_of_the_expected_tokens_change_nothing_of_what_other_kinds_cost(unit: str) -> None:
+    counts = learnt(body("a" * 100), tokens=30)
+    assert of_1_000(counts, unit) == pytest.approx(USUAL[unit], rel=0.02)
+
+
+@pytest.mark.parametrize(("less", "more"), list(pairwise(USUAL)), ids=ascii)
+def test_tokens_more_than_expected_are_put_down_to_what_models_differ_in_most(less: str, more: str) -> None:
+    counts = learnt(body((less * 20 + more * 20) * 20), tokens=5_000)
+    surplus = {unit: of_1_000(counts, unit) - USUAL[unit] for unit in (less, more)}
+    assert surplus[more] > 1.2 * surplus[less] > 0
+
+
 # What a model might count by, and a text of nothing else. A byte of a body that is no text's costs nothing here.
 PRICES = {
     "a": 0.3, " ": 0.2, "7": 0.5, "=.": 0.9, "\n": 1.1, "é": 0.6, "----": 0.25, "  ": 0.1, "A": 0.4, "!": 0.8, "~": 0.7,
@@ -161,6 +186,22 @@ def test_what_a_model_counts_of_each_kind_of_sign_is_found_out_for_short_and_lon
 
     assert found is not None
     assert found.tokens == pytest.approx(9 + times * PRICES[unit], rel=0.07)
+
+
+@pytest.mark.parametrize("quarter", range(4))
+@pytest.mark.parametrize("size", [9_000, 9_001, 9_002])
+def test_each_quarter_of_a_long_text_counts_for_what_is_learnt(quarter: int, size: int) -> None:
+    counts, step = TokenCounts(), 750
+    for number in range(24):
+        kinds, length = ["a"] * 4, (size + number * step) // 4
+        kinds[quarter] = "7" if number % 2 else "a"
+        text = "".join(kind * length for kind in kinds) + "a" * (size % 4)
+        counts.learn("m", body(text), round(9 + 0.1 * text.count("a") + 2 * text.count("7")))
+
+    found = counts.tokens("m", body("7" * 1_000))
+
+    assert found is not None
+    assert found.tokens == pytest.approx(2_009, rel=0.1)
 
 
 def test_blanks_between_letters_beyond_ascii_are_counted_as_blanks() -> None:
@@ -246,16 +287,36 @@ def test_chats_that_are_more_than_text_teach_nothing_of_text(more: dict[str, Any
     assert learnt(body("hi", **more)).tokens("m", body("hi")) is None
 
 
+def test_text_in_parts_teaches_as_ever() -> None:
+    parts = [{"type": "text", "text": "hi"}, {"type": "text", "text": "you"}]
+    assert learnt(body("", messages=[{"role": "user", "content": parts}])).tokens("m", body("hi")) is not None
+
+
 @pytest.mark.parametrize("switches", [{"strip_thinking_response": True}, {"include_venice_system_prompt": True}])
 def test_switches_that_add_nothing_to_a_prompt_teach_as_ever(switches: dict[str, bool]) -> None:
     assert learnt(body("hi", venice_parameters=switches)).tokens("m", body("hi")) is not None
 
 
-def test_after_the_first_24_chats_one_of_64_is_counted() -> None:
+def test_after_the_first_24_chats_one_of_64_is_counted_and_64_wait_at_most() -> None:
     counts = TokenCounts()
     for _ in range(1_024):
         counts.learn("m", body("hi"), 5)
     assert len(counts._models["m"].waiting) == 24 + 16
+    for _ in range(3_072):
+        counts.learn("m", body("hi"), 5)
+    assert len(counts._models["m"].waiting) == 64, "no more wait until somebody asks for an estimate"
+
+
+def test_older_chats_count_less_as_models_change_behind_their_names() -> None:
+    counts = TokenCounts()
+    for tokens in (100, 110):
+        for number in range(200 * 64):
+            counts.learn("m", body("hi"), tokens)
+            if number % 2_000 == 0:
+                counts.tokens("m", body("hi"))
+    found = counts.tokens("m", body("hi"))
+    assert found is not None
+    assert 106 < found.tokens < 110
 
 
 @pytest.mark.parametrize("tokens", [None, 0, -3, "7", 1.5])

@@ -987,6 +987,19 @@ def test_classes_within_the_class_of_a_method_in_texts(function: Any) -> None:
     assert call(Kiosk().total, {"numbers": [1, 2]}) == 3
 
 
+class Mall:
+    class Floor:
+        class Shelf(BaseModel):
+            width: int
+
+        def put(self, shelf: Shelf) -> int:
+            return shelf.width
+
+
+def test_classes_within_a_class_that_is_within_another_in_texts() -> None:
+    assert call(Mall.Floor().put, {"shelf": {"width": 3}}) == 3
+
+
 def test_classes_within_a_local_class_in_texts() -> None:
     class Local(BaseModel):
         a: int

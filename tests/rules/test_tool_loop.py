@@ -280,6 +280,8 @@ def test_calls_without_ids_of_their_own_get_them(ids: list[Any]) -> None:
     turn_, first, second = loop.history[-3:]
 
     assert len({call.id for call in calls}) == 2
+    assert all(isinstance(call.id, str) and call.id for call in calls)
+    assert ("a" in {call.id for call in calls}) is ("a" in ids), "an id is kept where it is the first of its kind"
     assert [call["id"] for call in turn_["tool_calls"]] == [first["tool_call_id"], second["tool_call_id"]]
     assert (first["content"], second["content"]) == ("1", "2")
 

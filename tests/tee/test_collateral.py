@@ -197,6 +197,7 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
     ("given", "now", "told"),
     [
         pytest.param(INTEL.collateral(fmspc="112233445566"), NOW, False, id="wrong within its time"),
+        pytest.param(INTEL.collateral(fmspc="112233445566", issued=NOW), NOW, False, id="wrong at its beginning"),
         pytest.param(INTEL.collateral(issued=NOW, expires=NOW + 10), NOW + 10, True, id="at its end"),
         pytest.param(INTEL.collateral(issued=NOW + 1), NOW, True, id="before its beginning"),
     ],

@@ -37,7 +37,9 @@ def test_a_compose_file_that_asks_for_gpus_promises_their_evidence_however_it_is
     "harmless", ["image: nginx", "capabilities: [SYS_NICE]", "environment:\n      - num_gpus: 0", "gpu: no"]
 )
 def test_a_compose_file_that_asks_for_none_does_not(harmless: str) -> None:
-    assert not asks(f"services:\n  model:\n    {harmless}\n")
+    services = f"services:\n  model:\n    {harmless}\n"
+    assert not asks(services)
+    assert not asks_for_gpus(json.dumps({"gpu_tee": "none", "docker_compose_file": services}))
 
 
 @pytest.mark.parametrize("piece", ["capabilities:", "runtime:  ", "driver\\\\", "gpus", "capabilities: gp ", "\u2028"])

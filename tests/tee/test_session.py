@@ -466,6 +466,17 @@ def test_what_is_not_sealed_is_an_error_in_chunks_like_earlier_ones_too(change: 
         frame = frame.tb_next
 
 
+def test_chunks_that_differ_in_a_name_which_is_never_sealed_are_read_one_by_one() -> None:
+    opened = session()
+    assembly = Assembly(1, opened)
+    events = [envelope(choices=[{"index": 0, "delta": {"stop_reason": f"n{number}"}}]) for number in range(5)]
+
+    chunks, repeated = zip(*(read(assembly, opened, event) for event in events), strict=True)
+
+    assert repeated == (False,) * 5
+    assert [made.choices[0].delta["stop_reason"] for made in chunks] == [f"n{number}" for number in range(5)]
+
+
 def test_a_sealed_text_that_is_empty_is_opened_once() -> None:
     opened = session()
     assembly = Assembly(1, opened)
