@@ -29,7 +29,7 @@ _SPREADS: Final = (600.0, 8.0, 0.05, 0.2, 0.2, 0.15, 0.2, 0.2, 0.3, 0.12)
 _NOISE: Final = 0.04  # the relative error that no weights take away
 _MEMORY: Final = 0.995  # older chats count less, for models change behind their names
 _LEARNT: Final = 5
-_KEPT: Final = 64  # counts that wait for an estimate to be asked for
+_MOST_WAITING: Final = 64  # counts that wait for an estimate to be asked for
 Features: TypeAlias = tuple[float, ...]
 
 
@@ -44,7 +44,7 @@ class Weights:
     """What was learnt of one model; `waiting` are the chats that were counted since the last estimate."""
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[Features, int]] = deque(maxlen=_KEPT)
+        self.waiting: deque[tuple[Features, int]] = deque(maxlen=_MOST_WAITING)
         self._weights = list(_USUAL)
         self._covariance: list[list[float]] = []  # of no chats yet, as the first calls have no time for it
         self._errors: deque[float] = deque(maxlen=50)

@@ -22,12 +22,12 @@ def fault_of(response: ChatCompletionResponse, *, with_tools: bool = False) -> s
 
 def _in_one_line(failure: BaseException | None) -> str:
     """A failure; of an answer that does not fit, with the places where."""
-    said, errors = str(failure), list[Any]
+    message, errors = str(failure), list[Any]
     if isinstance(failure, OutputError):
-        said = re.sub("(`partial` and )?`(raw_text|response)`", "raw_answer", failure.message)  # where the answer is
+        message = re.sub("(`partial` and )?`(raw_text|response)`", "raw_answer", failure.message)  # where the answer is
         errors = errors if failure.private else getattr(failure, "errors", errors)
     places = "; ".join(f"{'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}" for line in errors())
-    return f"{type(failure).__name__}: {said} {places}".rstrip()
+    return f"{type(failure).__name__}: {message} {places}".rstrip()
 
 
 class AnswerColumns:

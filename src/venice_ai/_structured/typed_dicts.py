@@ -51,7 +51,7 @@ def changed_inside(annotation: Any, change: Callable[[Any], Any]) -> Any:
 def unqualified(annotation: Any, *, required: bool = True) -> tuple[Any, bool]:
     """The type of a key, and whether the key must be there; `required` if the annotation does not say."""
     while (qualifier := typing_extensions.get_origin(annotation)) in _QUALIFIERS:
-        required = required if (said := _QUALIFIERS[qualifier]) is None else said
+        required = required if (by_qualifier := _QUALIFIERS[qualifier]) is None else by_qualifier
         (annotation,) = typing_extensions.get_args(annotation)
     return annotation, required
 

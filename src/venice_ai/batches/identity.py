@@ -80,8 +80,8 @@ def differences(before: Mapping[str, Any], now: bytes) -> str:
     """Which fields of two bodies differ, with the values of those that are short and no conversation."""
     new: dict[str, Any] = json.loads(now)
     names = sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name))
-    told = {name: f"{name} was {before.get(name)!r}, is {new.get(name)!r}" for name in names if name != "messages"}
-    return ", ".join(told[name] if len(told.get(name, "")) in range(1, 120) else name for name in names)
+    changes = {name: f"{name} was {before.get(name)!r}, is {new.get(name)!r}" for name in names if name != "messages"}
+    return ", ".join(changes[name] if len(changes.get(name, "")) in range(1, 120) else name for name in names)
 
 
 def _plain(value: Any) -> Any:

@@ -284,8 +284,8 @@ class OutputError(VeniceError, ValueError):
 
 
 def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
-    kept = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
-    return type(response).model_validate(kept).with_attestation(response.attestation)
+    fields = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
+    return type(response).model_validate(fields).with_attestation(response.attestation)
 
 
 class OutputMissingError(OutputError):

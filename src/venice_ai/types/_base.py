@@ -204,12 +204,12 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
 
     @fixed
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _restored, (type(self), dict(vars(self)), _kept(self))
+        return _restored, (type(self), dict(vars(self)), _slot_values(self))
 
     @fixed
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         fields = {key: deepcopy(value, memo) for key, value in vars(self).items()}
-        return cast("Self", _restored(type(self), fields, _kept(self)))
+        return cast("Self", _restored(type(self), fields, _slot_values(self)))
 
     def __repr__(self) -> str:
         if is_private(self):
@@ -285,7 +285,7 @@ def _slot(value: Model, name: str) -> Any:
         return None
 
 
-def _kept(value: Model) -> dict[str, Any]:
+def _slot_values(value: Model) -> dict[str, Any]:
     return {name: held for name in _SLOTS if (held := _slot(value, name)) is not None}
 
 
@@ -294,10 +294,10 @@ def is_private(value: Model) -> bool:
     return bool(_slot(value, "_private"))
 
 
-def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) -> Model:
+def _restored(cls: type[Model], fields: dict[str, Any], slots: dict[str, Any]) -> Model:
     self = object.__new__(cls)
     self.__dict__ = fields
-    for name, held in kept.items():
+    for name, held in slots.items():
         setattr(self, name, held)
     return self
 
