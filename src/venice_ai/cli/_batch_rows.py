@@ -75,8 +75,8 @@ class OpenAIBatch:
             request_id = None if item.replayed else item.response.meta.request_id
             replied = {"status_code": 200, "request_id": request_id, "body": decode(encode(item.response))}  # as from a journal
         elif isinstance(error, APIError) and error.status_code is not None:
-            told = {"message": str(error), "type": type(error).__name__, "code": error.code}
-            replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": told}}
+            details = {"message": str(error), "type": type(error).__name__, "code": error.code}
+            replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": details}}
         else:
             failed = {"code": type(error).__name__, "message": str(error)}
         # The id follows from that of the request, so that the same command makes the same file.

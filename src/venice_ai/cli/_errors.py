@@ -89,9 +89,9 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
 )
 
 
-def in_our_words(said: object) -> str:
+def in_our_words(message: object) -> str:
     """What the library says, in an error or a warning, with remedies that can be typed."""
-    text = str(said)
+    text = str(message)
     for theirs, ours in _IN_OUR_WORDS:
         text = re.sub(theirs, ours, text)
     return text

@@ -53,8 +53,8 @@ def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int
     """Tells of an error, as a line of JSON if that is wanted, with the text that came; gives its exit code."""
     fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id", "partial")}
     fields["partial"] = getattr(fields["partial"], "text", fields["partial"])
-    told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
-    print(json.dumps(told), file=sys.stderr) if as_json else note(message)
+    record = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
+    print(json.dumps(record), file=sys.stderr) if as_json else note(message)
     return code
 
 
