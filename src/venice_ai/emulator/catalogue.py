@@ -161,8 +161,8 @@ _SUFFIXABLE = VeniceSwitches.__annotations__.keys() - {"enable_e2ee", "enable_x_
 def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
     """A model name without its feature suffix, and what that sets: `m:enable_web_search=on&disable_thinking=true`."""
     name, _, suffix = model.partition(":")
-    said = parse_qsl(suffix, keep_blank_values=True)
-    return name, {key: {"true": True, "false": False}.get(text, text) for key, text in said if key in _SUFFIXABLE}
+    pairs = parse_qsl(suffix, keep_blank_values=True)
+    return name, {key: {"true": True, "false": False}.get(text, text) for key, text in pairs if key in _SUFFIXABLE}
 
 
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
@@ -172,8 +172,8 @@ def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
     if end := spec.deprecation:
         instead = f" Use {end.replacementModelId} instead." if end.replacementModelId else ""
         warning = f"The model {model.id} is deprecated and will be retired.{instead}"
-        told = {"warning": warning, "date": end.removesAt or end.date}
-        retirement = {f"x-venice-model-deprecation-{name}": text for name, text in told.items() if text}
+        notice = {"warning": warning, "date": end.removesAt or end.date}
+        retirement = {f"x-venice-model-deprecation-{name}": text for name, text in notice.items() if text}
     return {
         "x-venice-model-id": model.id,
         "x-venice-model-name": spec.name or model.id,

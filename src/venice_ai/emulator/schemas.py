@@ -259,8 +259,8 @@ class _Maker:
         properties: dict[str, Any] = schema.get("properties", {})
         required: list[str] = schema.get("required", [])
         few = depth >= _DEEP or "maxProperties" in schema
-        wanted = (name for name, inner in properties.items() if name in required or not (few or inner is False))
-        names = dict.fromkeys([*wanted, *required])
+        chosen = (name for name, inner in properties.items() if name in required or not (few or inner is False))
+        names = dict.fromkeys([*chosen, *required])
         missing = min(schema.get("minProperties", 0), _LARGEST) - len(names)
         further = (name for name in chain(properties, map("key{}".format, range(_LARGEST))) if name not in names)
         return {

@@ -86,7 +86,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HTTPReply:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Body = ()
@@ -119,5 +119,5 @@ async def closed(body: object) -> None:
             await close()
 
 
-def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, merged({"content-type": JSON_TYPE}, headers or {}), (encode_json(content),))
+def json_reply(status: int, content: Any, headers: Mapping[str, str] | None = None) -> HTTPReply:
+    return HTTPReply(status, merged({"content-type": JSON_TYPE}, headers or {}), (encode_json(content),))

@@ -137,8 +137,8 @@ def _stand_ins(cassette: Cassette) -> dict[bytes, bytes]:
     hidden: dict[bytes, bytes] = {}
     for each in cassette.exchanges:
         for name, value in [*each.sent_headers.items(), *each.headers.items()]:
-            said = value.partition(";")[0] if name.lower() == "set-cookie" else value if _SECRET.search(name) else ""
-            for word in re.findall(r"[^\s;,=]{8,}", said):
+            text = value.partition(";")[0] if name.lower() == "set-cookie" else value if _SECRET.search(name) else ""
+            for word in re.findall(r"[^\s;,=]{8,}", text):
                 if re.search(r"[^\d.*]", word):  # shorter words, and plain numbers, are other things elsewhere
                     hidden[word.encode()] = b"*" * len(word.encode())
         for kind, rest in _ID.findall(each.content) if "/models" not in each.request else ():

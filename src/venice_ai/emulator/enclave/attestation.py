@@ -86,12 +86,12 @@ class Domain:
 
 
 def event(name: str, payload: bytes) -> Event:
-    said = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
-    return {**_event(3, RUNTIME_EVENT, said), "event": name, "event_payload": payload.hex()}
+    data = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
+    return {**_event(3, RUNTIME_EVENT, data), "event": name, "event_payload": payload.hex()}
 
 
-def _event(register: int, kind: int, said: bytes) -> Event:
-    return {"imr": register, "event_type": kind, "digest": hashlib.sha384(said).hexdigest(), "event": "", "event_payload": ""}
+def _event(register: int, kind: int, data: bytes) -> Event:
+    return {"imr": register, "event_type": kind, "digest": hashlib.sha384(data).hexdigest(), "event": "", "event_payload": ""}
 
 
 def provenance(key: EnclaveKey, model: str) -> dict[str, str]:
@@ -193,7 +193,7 @@ class Draft:
     def _claims(self, quote: Quote) -> dict[str, Any]:
         data = quote.report_data.hex()
         expiry, now = (f"{when:%Y-%m-%dT%H:%M:%S}.000Z" for when in (VALID_UNTIL, datetime.now(UTC)))
-        measurements = {said: getattr(quote, name).hex() for said, name in CLAIMED.items()}
+        measurements = {claim: getattr(quote, name).hex() for claim, name in CLAIMED.items()}
         good = dict.fromkeys(("valid", "signatureValid", "certificateChainValid", "rootCaPinned", "attestationKeyMatch"), True)
         chain = {"valid": True, "intermediatePinned": True, "leafCertExpiry": expiry}
         return {
