@@ -76,7 +76,7 @@ class LoopThread:
         except VeniceError:
             work.close()
             raise
-        call = _Call(work, self)
+        call = _LoopCall(work, self)
         try:
             self._loop.call_soon_threadsafe(call.start)
             call.wait()
@@ -141,7 +141,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=LoopThread.after_fork)
 
 
-class _Call(Outcome[T]):
+class _LoopCall(Outcome[T]):
     """A coroutine that runs on the loop for a thread that waits. All but `wait` and `outcome` happens on the loop."""
 
     def __init__(self, work: Coroutine[Any, Any, T], thread: LoopThread) -> None:

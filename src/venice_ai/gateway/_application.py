@@ -33,7 +33,7 @@ from ..types._base import is_array, is_object, plain
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
-from ._errors import body_of, headers_of, status_of, told_by
+from ._errors import body_of, headers_of, reply_headers, status_of
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
@@ -148,7 +148,7 @@ class Gateway:
         self._note(_tokens(response.usage))
         if asked.calling is not None:
             response = with_calls(response, asked.calling, broken=False)
-        return _json(response, 200, told_by(response.meta, response.attestation))
+        return _json(response, 200, reply_headers(response.meta, response.attestation))
 
     async def _wait_for_turn(self) -> None:
         """Lets at most `rpm` chats begin in any minute. The others wait, in order."""
@@ -184,7 +184,7 @@ class Gateway:
             chunks = aiter(stream) if asked.calling is None else _with_calls(stream, asked.calling)
             chunk, clear, usage = await anext(chunks, None), stream.attestation is None, asked.usage
             headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-            response = web.StreamResponse(headers={**headers, **told_by(stream.meta, stream.attestation)})
+            response = web.StreamResponse(headers={**headers, **reply_headers(stream.meta, stream.attestation)})
             await response.prepare(request)
             try:
                 while chunk is not None:
@@ -195,8 +195,8 @@ class Gateway:
                 await self._in_time(response.write_eof(b"data: [DONE]\n\n" if reader.done else b""), request)
             except (Exception, asyncio.CancelledError) as error:
                 if not transport.is_closing():
-                    told = sse.encode(encode({"error": body_of(_known(error))["error"]}))
-                    await self._in_time(response.write(told), request)
+                    frame = sse.encode(encode({"error": body_of(_known(error))["error"]}))
+                    await self._in_time(response.write(frame), request)
                     transport.close()  # before the end of the body
                 self._note(f", broken off: {type(error).__name__}")
                 if not isinstance(error, VeniceError):
@@ -324,8 +324,8 @@ async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncItera
             texts.append(content_text(choice.delta.content) or "")
             vars(choice.delta)["content"] = prose.feed(texts[-1])
             if choice.finish_reason:
-                said, calls = read_turn("".join(texts), conversation, chunk.id, broken=False)
-                vars(choice.delta)["content"] += said[prose.shown :]
+                text, calls = read_turn("".join(texts), conversation, chunk.id, broken=False)
+                vars(choice.delta)["content"] += text[prose.shown :]
                 if calls:
                     vars(choice.delta)["tool_calls"] = [{"index": index, **plain(call)} for index, call in enumerate(calls)]
                     vars(choice)["finish_reason"] = "tool_calls"

@@ -47,22 +47,22 @@ def status_of(error: Exception) -> int:
 def body_of(error: Exception) -> dict[str, Any]:
     status, body = status_of(error), getattr(error, "body", None)
     beside = dict(members(body))
-    said = beside.pop("error", None)
-    said = {"message": said} if isinstance(said, str) and said else members(said)
+    own = beside.pop("error", None)
+    own = {"message": own} if isinstance(own, str) and own else members(own)
     found: dict[str, Any] = {
         "message": str(error),
         "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error"),
         "param": None,
         "code": getattr(error, "code", None),
     }
-    found |= {name: each for name, each in said.items() if each is not None}
+    found |= {name: each for name, each in own.items() if each is not None}
     if (report := getattr(error, "report", None)) is not None:
         beside["report"] = report.to_dict()
     return {"error": found, **beside}
 
 
 def headers_of(error: Exception) -> dict[str, str]:
-    headers = told_by(getattr(error, "meta", None))
+    headers = reply_headers(getattr(error, "meta", None))
     if seconds := getattr(error, "retry_after_seconds", None):
         headers["Retry-After"] = str(ceil(seconds))
     if isinstance(error, exceptions.TeeError):
@@ -70,7 +70,7 @@ def headers_of(error: Exception) -> dict[str, str]:
     return headers
 
 
-def told_by(meta: ResponseMeta | None, attestation: AttestationReport | None = None) -> dict[str, str]:
+def reply_headers(meta: ResponseMeta | None, attestation: AttestationReport | None = None) -> dict[str, str]:
     """The headers that tell of Venice's answer, and of the enclave that it was sealed by."""
     headers: dict[str, str] = {}
     if meta is not None:

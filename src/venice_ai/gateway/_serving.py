@@ -91,9 +91,9 @@ class _Connection(web.RequestHandler):
     def handle_error(self, *given: Any, **named: Any) -> web.StreamResponse:
         """The answer to it."""
         status = super().handle_error(*given, **named).status  # which logs it
-        told = refusal(APIError("this is not HTTP as it is to be, or a header is too long", status_code=status))
-        told.force_close()
-        return told
+        reply = refusal(APIError("this is not HTTP as it is to be, or a header is too long", status_code=status))
+        reply.force_close()
+        return reply
 
 
 async def _drain(gateway: Gateway, seconds: float) -> None:

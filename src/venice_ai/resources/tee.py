@@ -75,7 +75,7 @@ class Tee(APIResource["Connection"]):
         self._once = Caller(caller.transport, caller.clock, RetryPolicy(retries=0))
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
         self._single_flight: SingleFlight[AttestationReport] = SingleFlight()
-        self._warned: deque[Any] = deque(maxlen=100)  # a server can word each warning anew
+        self._given_warnings: deque[Any] = deque(maxlen=100)  # a server can word each warning anew
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
         client.on_close.append(self.forget)
@@ -102,8 +102,8 @@ class Tee(APIResource["Connection"]):
 
     async def verified(self, model: str, options: TeeOptions) -> AttestationReport:
         """The same for options that are `effective`; from memory, if it was verified under such options a short while ago."""
-        if (kept := self.remembered(model := _checked(model), options)) is not None:
-            return kept
+        if (report := self.remembered(model := _checked(model), options)) is not None:
+            return report
         attest = partial(self._attested, model, options)
         alone = options.nonce is not None or not options.attestation_ttl
         report = await (attest() if alone else self._single_flight.share(_key(model, options), attest))
@@ -127,7 +127,7 @@ class Tee(APIResource["Connection"]):
 
     def forget(self, report: AttestationReport | None = None) -> None:
         """Takes nothing from memory any more that this report is about; without a report, nothing at all."""
-        self._reports = {key: kept for key, kept in self._reports.items() if report is not None and kept[0] is not report}
+        self._reports = {key: pair for key, pair in self._reports.items() if report is not None and pair[0] is not report}
 
     async def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
         """The reply of `GET /tee/attestation` as it came. Nothing in it is verified; `attest` does that.
@@ -262,7 +262,7 @@ class Tee(APIResource["Connection"]):
         self._shown[report.model] = self._shown.get(report.model, frozenset()) | attestation.shown(report)
         if options.nonce is not None or not options.attestation_ttl:
             return
-        self._reports = {key: kept for key, kept in self._reports.items() if kept[1].clock() < kept[0].expires_at}
+        self._reports = {key: pair for key, pair in self._reports.items() if pair[1].clock() < pair[0].expires_at}
         while len(self._reports) >= _MOST_REPORTS:
             del self._reports[next(iter(self._reports))]
         self._reports[_key(report.model, options)] = report, options
@@ -271,16 +271,16 @@ class Tee(APIResource["Connection"]):
 
     def warn_of_limits(self, report: AttestationReport) -> None:
         """Says, before the first request at a level is sent, what was reached and what that does not protect from."""
-        if report.level not in self._warned:
+        if report.level not in self._given_warnings:
             warn(f"end-to-end encryption: {reached(report)} {_NOT_COVERED}")
-            self._warned.append(report.level)
+            self._given_warnings.append(report.level)
 
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
-        if (said := reached(report)) not in self._warned:
-            warn(f"{said} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
-            self._warned.append(said)  # after the warning: where warnings are errors, each call raises it
+        if (warning := reached(report)) not in self._given_warnings:
+            warn(f"{warning} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
+            self._given_warnings.append(warning)  # after the warning: where warnings are errors, each call raises it
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 

@@ -134,12 +134,12 @@ class _Case(workload.Software):
             return b""
         return b"" if raw is None and "quote" in self.given.shown_before else raw
 
-    def _state(self, name: str, said: object, wanted: str, *, by_name: bool = True) -> str:
+    def _state(self, name: str, stated: object, expected: str, *, by_name: bool = True) -> str:
         """Compares what the reply says; without a quote, and (`by_name`) where `server` was asked for, it may say nothing."""
-        if said is None and (self._raw is None or (by_name and self.options.verification == "server")):
-            raise CheckWarning(f"the reply does not say its {name}, which would be {wanted}")
-        fail_if(said != wanted, f"{name} is {said!r:.100}, not {wanted!r}")
-        return wanted
+        if stated is None and (self._raw is None or (by_name and self.options.verification == "server")):
+            raise CheckWarning(f"the reply does not say its {name}, which would be {expected}")
+        fail_if(stated != expected, f"{name} is {stated!r:.100}, not {expected!r}")
+        return expected
 
     def model(self) -> str:
         return f"{self._state('model', self.reply.get('model'), self.given.model)} (unsigned)"
@@ -171,8 +171,8 @@ class _Case(workload.Software):
         raise ValueError("the reply has no key that belongs to its signing_address")
 
     def _signing_address(self) -> object:
-        said = self.reply.get("signing_address")
-        return said.lower() if isinstance(said, str) else said
+        stated = self.reply.get("signing_address")
+        return stated.lower() if isinstance(stated, str) else stated
 
     def key_address(self) -> str:
         return self._state("signing_address", self._signing_address(), self._address or "")
@@ -362,8 +362,8 @@ _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
 """How checks are made for which a case has no method of their name."""
 
 
-def _same(found: bytes, wanted: bytes) -> str:
-    fail_if(not hmac.compare_digest(found, wanted), "the report's data is not what it must be")
+def _same(found: bytes, expected: bytes) -> str:
+    fail_if(not hmac.compare_digest(found, expected), "the report's data is not what it must be")
     return "as it must be"
 
 

@@ -161,9 +161,9 @@ def raise_for(report: AttestationReport, options: TeeOptions) -> None:
 
 def with_custom(report: AttestationReport, answer: object) -> AttestationReport:
     """The report with what the caller's own verifier said: True, and nothing else, accepts."""
-    said = "accepts it" if answer is True else f"gave {type(answer).__name__}, not True"
+    verdict = "accepts it" if answer is True else f"gave {type(answer).__name__}, not True"
     if isinstance(answer, Exception):
-        said = f"raised {type(answer).__name__}"
-    judged = outcome("custom", "pass" if answer is True else "fail", f"the verifier given in TeeOptions {said}")
+        verdict = f"raised {type(answer).__name__}"
+    judged = outcome("custom", "pass" if answer is True else "fail", f"the verifier given in TeeOptions {verdict}")
     spoilt: dict[str, Any] = {} if answer is True else {"ok": False, "level": None, "model_public_key": None}
     return replace(report, checks=(*report.checks, judged), **spoilt)

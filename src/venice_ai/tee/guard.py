@@ -172,12 +172,12 @@ def has_text(value: Any, names: re.Pattern[str] | None = None, keys: re.Pattern[
 def _check_message(path: str, message: Any) -> None:
     if not isinstance(message, Mapping) or cast("Mapping[str, Any]", message).get("role") not in _ROLES:
         raise _refusal(path, f"it is not a message with one of the roles {', '.join(_ROLES)}")
-    said = cast("Mapping[str, Any]", message)
-    for name, value in said.items():
+    fields = cast("Mapping[str, Any]", message)
+    for name, value in fields.items():
         if name not in {"role", "content"} and value not in (None, "", [], {}):
             place = f"{path}.{name}" if name in _OF_MESSAGES else path
             raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
-    content: Any = said.get("content")
+    content: Any = fields.get("content")
     parts = [members(part) for part in items(content)]
     in_parts = is_array(content) and all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in parts)
     if not (content is None or isinstance(content, str) or in_parts):

@@ -305,8 +305,8 @@ class TeeOptions:
         if self.verification == "pinned" and self.pins is None:
             raise InvalidRequestError("verification='pinned' needs pins=MeasurementPins(...): what may run in the enclave")
         if self.verification == "server" and (self.pins is not None or self.gpu in {"require", "nras"}):
-            wanted = f"gpu={self.gpu!r}" if self.pins is None else "pins"
-            raise InvalidRequestError(f"verification='server' looks at no evidence, so {wanted} could not be heeded")
+            option = f"gpu={self.gpu!r}" if self.pins is None else "pins"
+            raise InvalidRequestError(f"verification='server' looks at no evidence, so {option} could not be heeded")
 
     def replace(self, **changes: Any) -> TeeOptions:
         """These options with some fields changed."""

@@ -128,9 +128,9 @@ class ToolLoop:
         calls = _calls_of(turn)
         self.iterations += 1
         self.usage = chat.added_usage(self.usage, response.usage)
-        if not calls and (came := _instead_of_calls(response, turn)):
+        if not calls and (found := _instead_of_calls(response, turn)):
             raise NoToolCallsError(
-                f"the model's turn ends with a tool call, but holds no call: it holds {came}",
+                f"the model's turn ends with a tool call, but holds no call: it holds {found}",
                 state=self.state,
                 last_response=response,
             )

@@ -154,14 +154,14 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
 
 
 def _guessed(parameter: Parameter) -> Any:
-    """A parameter without an annotation is what its default is; without one it is told as a string, and taken as it comes."""
+    """The type of a parameter without an annotation: that of its default, else a string in the schema and any in a call."""
     kind = cast("type[Any]", type(parameter.default))
     if kind in {bool, int, float, str}:
         return kind
     if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
         return Any
-    told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
-    return Annotated[Any, WithJsonSchema(cast("Any", told))]
+    schema = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
+    return Annotated[Any, WithJsonSchema(cast("Any", schema))]
 
 
 def _read_at_once(annotation: Any) -> Any:
