@@ -197,7 +197,7 @@ def _json(text: str, otherwise: Any = None, **how: Any) -> Any:
     """The JSON of a text; `otherwise` if it is not JSON."""
     try:
         return from_json(text, **how)
-    except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
+    except (ValueError, TypeError):  # a TypeError if it has half of a surrogate pair
         return otherwise
 
 

@@ -1,7 +1,8 @@
 """Refuses requests that cannot be end-to-end encrypted as a whole: only the content of messages is encrypted.
 
-The rest travels in clear, so a request is refused, before anything is sent, if the rest says something of the conversation,
-or would have it leave the enclave. An error names the place of what is refused, never its value.
+The rest travels in clear. So a request is refused, before anything is sent, if the rest has tools, a schema, a text that is
+more than a word, a field that is not known, or something that leads out of the enclave. The texts of `stop`, `metadata` and
+`user` pass, unless `min_privacy` is `e2ee`. An error names the place of what is refused, never its value.
 """
 
 from __future__ import annotations
@@ -117,7 +118,6 @@ _HARMLESS: Final[_Rules] = {
     ),
 }
 """Fields of which at most some values say nothing of the conversation: which, and why the others are refused."""
-
 
 _LOOKED_UP = "what is looked up leaves the enclave"
 _SWITCHES: Final[_Rules] = {
