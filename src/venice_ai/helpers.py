@@ -48,7 +48,7 @@ def attachment(source: str | PathLike[str] | bytes, *, name: str | None = None) 
     if isinstance(source, str) and "://" in source:
         kind = mimetypes.guess_type(urlsplit(source).path)[0] or "image/?"  # most addresses without an ending are of images
         if kind.startswith("audio/") or urlsplit(source).scheme not in {"https", "http"}:
-            raise InvalidArgumentError(f"{source}: download it; addresses of http and https are passed on, but none of audio")
+            raise InvalidArgumentError(f"{source} cannot be passed on: only http and https can, and no audio; download it")
         url, called = source, name or source.rpartition("/")[2] or source
     else:
         given = (name or "attachment") if isinstance(source, bytes) else os.fspath(source)

@@ -174,7 +174,7 @@ def _is_host(host: str | None) -> bool:
 
 
 def no_proxy(setting: str) -> InvalidRequestError:
-    """The error for what is no address of a proxy."""
+    """The error for a setting that is not the address of a proxy."""
     return InvalidRequestError(
         f"{setting} must be the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
     )

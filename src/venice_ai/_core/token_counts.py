@@ -41,7 +41,7 @@ class Count(NamedTuple):
 
 
 class Weights:
-    """What was learnt of one model; `waiting` are the chats that were counted since the last estimate."""
+    """The weights learnt for one model; `waiting` are the chats that were counted since the last estimate."""
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[Features, int]] = deque(maxlen=_MOST_WAITING)
@@ -81,7 +81,7 @@ def _product(one: Iterable[float], other: Iterable[float]) -> float:
 
 
 class TokenCounts:
-    """What was learnt of each model."""
+    """Estimates the tokens of a chat's input, by weights that it learns for each model."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, Weights] = OrderedDict()

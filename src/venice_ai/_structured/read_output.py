@@ -300,7 +300,7 @@ def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
 
 
 def new_adapter(annotation: Any) -> TypeAdapter[Any]:
-    """What validates any type, made anew."""
+    """A new validator of a type; `adapter` remembers them."""
     return TypeAdapter(for_pydantic(annotation, {}))
 
 

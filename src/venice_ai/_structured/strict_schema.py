@@ -193,7 +193,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def or_null(node: dict[str, Any]) -> dict[str, Any]:
-    """What fits a node, or null."""
+    """The schema of a node that may also be null."""
     members: Any = node.get("anyOf", [node])
     if None in node.get("enum", ()) or _NULL in members:
         return node

@@ -70,7 +70,7 @@ class LoopThread:
                     continue
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine gives on the loop while this thread waits; what ends the waiting (Ctrl-C) cancels it first."""
+        """The result of a coroutine on the loop while this thread waits; what ends the waiting (Ctrl-C) cancels it first."""
         try:
             self.check()
         except VeniceError:

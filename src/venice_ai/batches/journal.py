@@ -1,4 +1,4 @@
-"""The journal of a batch: what is sent is written down before, and what comes before it is handed over.
+"""The journal of a batch: a request is written down before it is sent, its outcome before it is handed over.
 
 It is one SQLite file (`SharedFile`), in which a request has a row in one of four states: in flight while the process that has
 written down its intent to send it lives, and open after it; answered; failed for good; or open, not sent or at a bad moment.
@@ -52,7 +52,7 @@ State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
 
 
 class Entry(NamedTuple):
-    """What a claim comes to: the state that a request was in (an open one is in flight now), or another body has its id.
+    """The result of a claim: the state that a request was in (an open one is in flight now), or another body has its id.
 
     With what came in it, and the state that it has then, it is what is kept.
     """
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """What a journal knows of one request."""
+    """One request of a journal, with its state and its outcome."""
 
     custom_id: str | None
     """The id that it was given."""
@@ -148,7 +148,7 @@ class Journal:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
+        """The settings it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
         with self._file.transaction() as database:
             return dict(database.execute("SELECT name, value FROM settings WHERE name != 'key'").fetchall())
 
@@ -198,7 +198,7 @@ class Journal:
     def _begin(self, settings: Mapping[str, str], *, private: bool) -> None:
         """A batch with these settings begins; an InvalidArgumentError if the journal has others, or is not for private ones."""
         if private and not self._sealing.secret:
-            raise InvalidArgumentError('min_privacy="e2ee" takes an encrypted journal: Journal(..., key_file=...)')
+            raise InvalidArgumentError('min_privacy="e2ee" needs an encrypted journal: Journal(..., key_file=...)')
         self._made_with(settings)
         self._file.keep_room(_ROOM_BYTES)
         if self._retry_failed:
@@ -206,9 +206,9 @@ class Journal:
                 database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
 
     def _identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
-        """What a request is known by; an InvalidArgumentError if it is not to be kept in clear."""
+        """The identity of a request; an InvalidArgumentError if it must not be kept in clear."""
         if not self._sealing.secret and encryption_requested_in(keywords):
-            raise InvalidArgumentError("what is encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)")
+            raise InvalidArgumentError("an end-to-end encrypted request needs an encrypted journal: Journal(..., key_file=...)")
         return identity(custom_id, keywords, self._sealing.secret)
 
     def _check(self, request: Mapping[str, Any]) -> None:
@@ -220,14 +220,14 @@ class Journal:
             raise self._conflict(found, asked)
 
     def _apply(self, changes: Sequence[Identity | Entry]) -> list[Any]:
-        """What claims of requests come to (`Entry`), and whether what came was kept, all in one transaction."""
+        """Applies changes in one transaction: a claim of a request gives its `Entry`, an outcome whether it was kept."""
         if not self.path.exists() or self.path.stat().st_ino != self._inode:
             raise VeniceError(f"the journal {str(self.path)!r} was removed, moved or replaced while a batch ran")
         with self._file.transaction() as database:
             return [self._keep(database, each) if isinstance(each, Entry) else self._claim(database, each) for each in changes]
 
     def _rescue(self, changes: Sequence[Identity | Entry]) -> list[bool | None]:
-        """After a failure of these changes: whether what came was kept in the room for that. Nothing is claimed."""
+        """After a failure of these changes, keeps outcomes in the room reserved for that; whether each was. Claims nothing."""
         kept = [False if isinstance(each, Entry) else None for each in changes]
         with suppress(VeniceError):
             self._file.keep_room(0)
@@ -237,7 +237,7 @@ class Journal:
         return kept
 
     def _before(self, found: Entry) -> ChatCompletionResponse:
-        """What came of a request before; if an error came, that, in its own class where a message and a status make one."""
+        """The earlier response of a request; an earlier error is raised, in its class where a message and a status make one."""
         response, error = self._read_outcome(found.content, found.row)
         if response is not None:
             return response
@@ -291,7 +291,7 @@ class Journal:
         return kept
 
     def _read_outcome(self, outcome: bytes | None, row: int) -> tuple[ChatCompletionResponse | None, _Error | None]:
-        """What a `record` says. A response of an encrypted journal is not shown in logs."""
+        """The response and the error in a `record`. A response of an encrypted journal is not shown in logs."""
         fields: _Outcome = self._sealing.open(outcome, row, "outcome", _Outcome)
         response = ChatCompletionResponse.model_validate(fields["response"]) if fields["response"] else None
         if response is not None and self._sealing.secret:
@@ -325,7 +325,7 @@ class Journal:
 
 
 def record(response: ChatCompletionResponse | None, error: BaseException | None, before: bytes | None = None) -> bytes:
-    """What came, as the JSON that is kept: with an error also the answer that was paid for, now or in the record `before`."""
+    """An outcome as the JSON to keep: with an error also the answer that was paid for, now or in the record `before`."""
     outcome: dict[str, Any] = {"response": error.response if isinstance(error, OutputError) else response}
     if error is not None:
         outcome["response"] = outcome["response"] or (json.loads(before)["response"] if before else None)

@@ -40,7 +40,7 @@ class Pace:
         return self.under_way < self.most and not (self._limiter is not None and self.under_way and self._limiter.held)
 
     def ended(self, status: int | None, latency: float, now: float) -> None:
-        """One ended: refused with a status (None: it was answered, 0: nothing came), after so many seconds."""
+        """Counts a request that ended: refused with a status (None: answered, 0: nothing came), after so many seconds."""
         if self._limiter is not None and status is None:
             self._places = min(self._places + FLIGHTS_PER_SUCCESS, MOST)
         if not self._learns:

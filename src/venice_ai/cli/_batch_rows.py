@@ -1,4 +1,4 @@
-"""What a row of a batch asks, and what its answer becomes: a table with a prompt, or OpenAI's batch format."""
+"""The rows of a batch as requests and as results: a table with a prompt, or OpenAI's batch format."""
 
 from __future__ import annotations
 

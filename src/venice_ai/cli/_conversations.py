@@ -128,7 +128,7 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What is sent: the last instructions; no tool calls, which nobody answers, nor questions whose answer has no text."""
+        """The messages to send: the last instructions; no tool calls, as no tool runs; no questions without a text answer."""
         sent: list[dict[str, Any]] = []
         for message in (each["message"] for each in self.records):
             if message["role"] != "assistant":

@@ -1,4 +1,4 @@
-"""What goes into a question: the words, what is piped, attachments, and the schema of the answer."""
+"""Reads a question: the words, what is piped, attachments, and the schema of the answer."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class MarkdownPrinter(AnswerPrinter, Live):
         return [] if left else lines
 
     def _final(self, lines: list[list[Segment]], text: str) -> int:
-        """How many of the lines have together just the letters that are next in the text: not those that end within a row."""
+        """How many lines can be printed for good: they end a row, and hold just the next letters and digits of the text."""
         final, place, expected, more = 0, self._printed, _ALNUM.findall(text), Counter[str]()
         for number, here in enumerate((_alnum([line]) for line in lines), 1):
             more.update(here)

@@ -30,7 +30,7 @@ def check_kind(path: Path) -> None:
     if path.suffix == ".parquet":
         _arrow("parquet")
     elif path.suffix not in {".jsonl", ".ndjson", *_DELIMITERS}:
-        raise click.UsageError(f"{str(path)!r} is no table that can be read or written: .jsonl, .csv, .tsv or .parquet")
+        raise click.UsageError(f"{str(path)!r} is not a table that can be read or written: .jsonl, .csv, .tsv or .parquet")
 
 
 def as_text(value: Any) -> str:

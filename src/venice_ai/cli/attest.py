@@ -170,7 +170,7 @@ def _save(args: SimpleNamespace, evidence: CollectedEvidence, report: Attestatio
 
 
 def _write_pin(path: Path, report: AttestationReport | None) -> None:
-    """What is worth pinning: not RTMR0, which varies with the machine's shape, nor RTMR3, which varies with the instance."""
+    """Pins what was measured, but RTMR0, which varies with the machine's shape, and RTMR3, which varies with the instance."""
     if report is None or report.td is None:
         _output.note(f"{path} was not written: only what was verified at the level asked for is worth pinning")
         return

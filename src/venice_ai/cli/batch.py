@@ -226,7 +226,7 @@ class _Table:
                 yield row | result if self.task.columns else result
 
     def finish(self, again: str, *, as_json: bool) -> None:
-        """Writes what came, and tells of it; `again` is the command that goes on."""
+        """Writes OUT with the results, and prints a summary; `again` is the command that goes on."""
         failure: Exception | None = None
         if finished := self.counts.total() - self.counts["replayed"]:
             try:

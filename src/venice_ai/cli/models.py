@@ -118,7 +118,7 @@ def _notes(spec: ModelSpec) -> Iterable[str]:
 
 
 def _prices(model: ModelResponse) -> list[float]:
-    """What a million tokens of input and of output cost in US dollars; without end where the catalogue does not say."""
+    """The prices of a million tokens of input and of output in US dollars; infinite where the catalogue does not say."""
     prices = [rate(spec_of(model).pricing, 0, side) for side in ("input", "output")]
     return [inf if price is None else float(price) for price in prices]
 

@@ -35,7 +35,7 @@ Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]  # wha
 
 
 class ChatBody:
-    """What the body of a request asks for, whatever the model."""
+    """The body of a chat request, with its fields as attributes, whatever the model."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.body = body
@@ -216,7 +216,7 @@ _MEMBERS = {"title": "title", "url": "url", "snippet": "content", "published_at"
 
 
 def _documents(request: IncomingChat) -> tuple[Call, ...]:
-    """What a search found, as a call that nobody is to execute; Venice adds it to the answer on request."""
+    """The results of a search, as a call that nobody is to execute; Venice adds it to the answer on request."""
     if not (request.searches and request.switches["return_search_results_as_documents"]):
         return ()
     pages = enumerate(CITATIONS, start=1)

@@ -1,4 +1,4 @@
-"""The emulator itself: `Emulator.respond` takes a request and gives the answer that Venice would give.
+"""The emulator itself: `Emulator.respond` takes a request and gives the reply that Venice would give.
 
 Address, content type, size, key, JSON and contract are checked in this order. Then the next step of the script answers, or else
 a backend or the emulated model. Nothing here waits, and nothing knows how bytes travel.
@@ -113,7 +113,7 @@ class Emulator:
         self._script.left[path].extend(steps)
 
     def always(self, step: Step | None, *, path: str = CHAT_PATH) -> None:
-        """What to answer whenever the script is at its end; None brings the usual answers back."""
+        """Sets the step that answers whenever the script is at its end; None brings the usual answers back."""
         self._script.always[path] = step
 
     def transport(self) -> EmulatorTransport:
@@ -126,7 +126,7 @@ class Emulator:
             await self._backend.aclose()
 
     async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
-        """The answer to a request; `now` is Unix time."""
+        """The reply to a request; `now` is Unix time."""
         if self._cors and incoming.method == "OPTIONS":
             asked = incoming.headers.get("access-control-request-headers", "*")  # a `*` would not allow `Authorization`
             methods = {"access-control-allow-methods": "GET, POST, DELETE, OPTIONS", "access-control-max-age": "86400"}
@@ -182,7 +182,7 @@ class Emulator:
         return delivery.body({"object": "list", "type": kind, "data": lists.get(path, self._catalogue.aliases)(kind)}, how)
 
     def _administer(self, incoming: Incoming, now: float) -> HTTPReply:
-        """The answer at one of the addresses that the guide to testing lists."""
+        """The reply at one of the addresses that the guide to testing lists."""
         content: dict[str, Any] = {"ok": True}
         try:
             match (incoming.method, incoming.path.removeprefix("/_emulator/")):

@@ -125,7 +125,7 @@ class Catalogue:
         return {alias: id_ for alias, id_ in ALIASES.items() if id_ in self._models} if kind == "text" else {}
 
     def limits(self, now: float) -> dict[str, Any]:
-        """What a key may do, as `GET /api_keys/rate_limits` tells it; the numbers are those of the headers."""
+        """The limits of a key, as `GET /api_keys/rate_limits` gives them; the numbers are those of the headers."""
         midnight = datetime.fromtimestamp((int(now) // 86_400 + 1) * 86_400, UTC)
         kinds = [{"amount": _REQUESTS_A_MINUTE, "type": "RPM"}, {"amount": _TOKENS_A_MINUTE, "type": "TPM"}]
         return {

@@ -51,7 +51,7 @@ MESSAGES = {
 
 
 class WireParams(TypedDict, total=False):
-    """What the body of a request holds beside `ChatParams`, or holds differently."""
+    """The fields of a request's body that `ChatParams` does not have, or has with another type."""
 
     model: str
     stream: bool
@@ -105,7 +105,7 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
 
 
 def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issue]:
-    """What msgspec finds wrong with the one parameter of `value`, which stands at a path."""
+    """The issues that msgspec finds with the one parameter of `value`, which stands at a path."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""Writes an answer in Venice's format, and says how it is sent: delays, pieces, and every fault that can happen on the way.
+"""Writes an answer in Venice's format, and sends it with delays, in pieces, and with every fault that can happen on the way.
 
 Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """

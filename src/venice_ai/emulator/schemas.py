@@ -106,7 +106,7 @@ _RULES: Final[dict[str, dict[str, Rule]]] = {
 
 
 def resolved(root: Any, reference: Any) -> Any:
-    """What a reference within the schema `root` leads to; Unsatisfiable if it leads out of it."""
+    """The schema that a reference within the schema `root` leads to; Unsatisfiable if it leads out of it."""
     if reference != "#" and not str(reference).startswith("#/"):
         raise Unsatisfiable(f"{reference!r} is not a path within the schema")
     node: Any = root
@@ -182,7 +182,7 @@ _LARGEST = 10_000
 
 
 class Hints:
-    """What a conversation has that is worth using where it fits, each once: quoted words, names, numbers."""
+    """Words of a conversation that values use where they fit, each once: quoted words, names, numbers."""
 
     def __init__(self, text: str = "") -> None:
         text = text[:2_000]

@@ -1,6 +1,6 @@
-"""Requests and answers inside the emulator: an answer's body is a list of acts for the transport.
+"""Requests and replies inside the emulator: a reply's body is a list of acts for the transport.
 
-The answer says what happens; the two transports (`transport.py` in process, `server.py` on a socket) only do it.
+The reply says what happens; the two transports (`transport.py` in process, `server.py` on a socket) only do it.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class HTTPReply:
     failure: Exception | None = None  # raised in process; on a socket it is answered as it is
 
     def with_defaults(self, headers: Mapping[str, str]) -> Self:
-        """With these headers where it has none of its own."""
+        """The reply with these headers where it has none of its own."""
         return self if self.verbatim else replace(self, headers=merged(headers, self.headers))
 
 

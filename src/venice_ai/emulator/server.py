@@ -41,7 +41,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """What to give a client as its `base_url`."""
+        """The `base_url` for a client."""
         return f"{origin(self.host, self.port)}{PREFIX}"
 
 

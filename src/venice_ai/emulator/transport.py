@@ -53,12 +53,12 @@ class VirtualClock:
 
 
 class Responder(Protocol):
-    """What answers requests, on its own clock: an `Emulator`, or something else that `serve` is to put on a socket."""
+    """Answers requests, on its own clock: an `Emulator`, or something else that `serve` is to put on a socket."""
 
     clock: Clock
 
     async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
-        """The answer to a request; `now` is Unix time."""
+        """The reply to a request; `now` is Unix time."""
         ...
 
 

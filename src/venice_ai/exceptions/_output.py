@@ -12,7 +12,7 @@ from ._tree import OutputError, OutputRefusedError, ToolCallInsteadError
 
 
 class Mismatch(OutputError, ValidationError):
-    """What all errors have in common that are pydantic's, too: `errors()` and the rest say where it does not fit."""
+    """The base of the errors that are pydantic's, too: `errors()` and the rest say where an answer does not fit."""
 
     reason: str = ""
 

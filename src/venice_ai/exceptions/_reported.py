@@ -1,4 +1,4 @@
-"""Which error an answer of the server stands for: by its status, or by what a 200 reply or an event of a stream reports."""
+"""Which error a reply stands for: by its status, or by what a 200 reply or an event of a stream reports."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def without_errors(reply: Any) -> Any:
 
 
 def _error_members(part: Any) -> list[Any]:
-    """What the members of a part hold that report an error."""
+    """The values of those members of a part that report an error."""
     members = cast("Mapping[str, Any]", part).items() if isinstance(part, Mapping) else ()
     return [value for name, value in members if name.startswith("error") and value]
 

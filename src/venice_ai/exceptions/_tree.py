@@ -43,7 +43,7 @@ class VeniceError(Exception):
         return type(self), self.args, self.state_to_keep()
 
     def state_to_keep(self) -> dict[str, Any]:
-        """What a pickle holds. What came end-to-end encrypted stays out of what workers and trackers write down."""
+        """The state for a pickle. What came end-to-end encrypted stays out of what workers and trackers write down."""
         state = dict(vars(self))
         for name in ("partial", "last_response", "tool_loop", "state"):
             if getattr(state.get(name), "_private", False):
@@ -278,7 +278,7 @@ class OutputError(VeniceError, ValueError):
         return self.response.attestation is not None
 
     def state_to_keep(self) -> dict[str, Any]:
-        """What a pickle holds: nothing of an answer that came end-to-end encrypted."""
+        """The state for a pickle: nothing of an answer that came end-to-end encrypted."""
         hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
         return super().state_to_keep() | (hidden if self.private else {})
 

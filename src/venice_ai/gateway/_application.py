@@ -1,4 +1,4 @@
-"""The aiohttp application: each request of a program becomes a call of one client, and what comes of it the answer.
+"""The aiohttp application: each request of a program becomes a call of one client, and its outcome the reply.
 
 A stream is answered when its first chunk is here, so that what fails before has a status. What fails later is an `error` event,
 after which the body breaks off without its end and without `[DONE]`. Chunks in clear are passed on as the bytes that came.
@@ -49,7 +49,7 @@ logger = logging.getLogger("venice_ai.gateway")
 
 
 class Gateway:
-    """What answers. `under_way` has the tasks of the requests that are being answered, and what to log of each."""
+    """Handles the requests of programs. `under_way` has the tasks of those that are being answered, and what to log of each."""
 
     def __init__(self, client: VeniceClient, token: str | None, options: Options) -> None:
         if unknown := [*options.keys() - Options.__annotations__.keys()]:
@@ -75,7 +75,7 @@ class Gateway:
 
     @web.middleware
     async def answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Lets a request in, or not; makes an answer of whatever is raised; and logs one line, without content."""
+        """Checks and answers a request; makes a reply of whatever is raised; and logs one line, without content."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         began, outcome = loop.time(), "left"
         self.under_way[task] = ""
@@ -113,14 +113,14 @@ class Gateway:
         host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         name = "" if host is None else host[1] or host[2]
         if not (is_loopback(name) or name in self._names):
-            raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
+            raise APIError("unknown name in the Host header; add it to allow_hosts", status_code=403, code="host_not_allowed")
         if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
-            raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
+            raise APIError("requests from pages in a browser are refused", status_code=403, code="origin_not_allowed")
         if self._token is not None and request.path != "/healthz":
             scheme, _, given = headers.get("Authorization", "").partition(" ")
             same = compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
             if not (same and scheme.lower() == "bearer"):
-                raise APIError("the token of this gateway is the API key to give", status_code=401, code="invalid_api_key")
+                raise APIError("the API key must be the token of this gateway", status_code=401, code="invalid_api_key")
 
     async def _in_time(self, writing: Awaitable[None], request: web.Request) -> None:
         """Drops the connection of a program that does not read what it is sent."""
@@ -163,7 +163,7 @@ class Gateway:
         if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
             raise APIError("the body must be application/json, and not compressed", status_code=415)
         if (request.content_length or 0) > _MAX_BODY_BYTES:
-            raise APIError(f"the body may have {_MAX_BODY_BYTES} bytes", status_code=413)
+            raise APIError(f"the body is larger than {_MAX_BODY_BYTES} bytes", status_code=413)
         try:
             async with asyncio.timeout(self.patience):
                 found = strict_decode(await request.read())
@@ -231,7 +231,7 @@ GATEWAY: Final = web.AppKey("GATEWAY", Gateway)
 
 
 class Options(TypedDict, total=False):
-    """How a gateway answers."""
+    """The options of a gateway."""
 
     allow_hosts: Collection[str]
     """Names, besides those of loopback, by which programs may call it. They need a token."""
@@ -281,7 +281,7 @@ class _Asked(NamedTuple):
 
 
 def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_request: bool, sealed_tools: bool) -> _Asked:
-    """What the body of a request asks for. What is wrong with it, `create` says.
+    """The arguments of `create` for the body of a request. What is wrong with them, `create` says.
 
     Models with end-to-end encryption are asked with it, and an InvalidRequestError is raised for what would leave in clear,
     also if the client seals the messages of some roles alone; unless `clear_on_request` lets `enable_e2ee: false` decide.

@@ -1,4 +1,4 @@
-"""The answer that an error becomes: a status, and a body in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`.
+"""The reply that an error becomes: a status, and a body in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`.
 
 What Venice says beside its `error`, such as `issues` and `details`, stays beside it.
 """
@@ -71,7 +71,7 @@ def headers_of(error: Exception) -> dict[str, str]:
 
 
 def reply_headers(meta: ResponseMeta | None, attestation: AttestationReport | None = None) -> dict[str, str]:
-    """The headers that tell of Venice's answer, and of the enclave that it was sealed by."""
+    """The headers of Venice's reply that are passed on, and those that name the enclave's attestation."""
     headers: dict[str, str] = {}
     if meta is not None:
         headers = {name: value for name, value in meta.headers.items() if name.startswith(_PASSED_ON) and value.isprintable()}

@@ -85,10 +85,10 @@ class Models(APIResource["Connection"]):
         return found
 
     async def check(self, request: ChatRequest | UntypedMapping) -> builtins.list[Refusal]:
-        """What of a request its model would refuse, by the catalogue: nothing is sent but for that.
+        """The parameters of a request that its model would refuse, by the catalogue, which is all that is asked for.
 
-        Told are media, tools, schemas and log probabilities that the model does not support, reasoning efforts that it does not
-        list (`none` is always allowed), answers that are longer than its, and messages that surely pass its context. What the
+        These are media, tools, schemas and log probabilities that the model does not support, reasoning efforts that it does
+        not list (`none` is always allowed), longer answers than its, and messages that surely pass its context. What the
         catalogue does not say, and a model that it does not have, is taken to be right. `VeniceClient(preflight=True)` checks
         each chat so.
 
@@ -214,7 +214,7 @@ class Models(APIResource["Connection"]):
 
 
 async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
-    """What its model would refuse of the body of a request, by the catalogue."""
+    """The parameters in the body of a request that its model would refuse, by the catalogue."""
     try:
         return refusals(await models.find(body["model"]), body)
     except NoMatchingModelError:

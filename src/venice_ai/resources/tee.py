@@ -120,13 +120,13 @@ class Tee(APIResource["Connection"]):
         return report
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
-        """What holds for a call with these options."""
+        """The options that hold for a call that is given these: the stricter of them, the client's and the environment's."""
         chosen = effective(given, self._client.tee_options, os.environ)
         check_floor(self._client.min_privacy, chosen)
         return chosen
 
     def forget(self, report: AttestationReport | None = None) -> None:
-        """Takes nothing from memory any more that this report is about; without a report, nothing at all."""
+        """Drops a report, so that the next call attests anew; without a report, drops all of them."""
         self._reports = {key: pair for key, pair in self._reports.items() if report is not None and pair[0] is not report}
 
     async def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
@@ -379,7 +379,7 @@ class Tee(APIResource["Connection"]):
 
 
 def _judged(failure: APIError, asked: CollectedEvidence) -> Exception:
-    """A refusal as it is, unless it is an answer about the evidence."""
+    """The error for a refused attestation: a TeeAttestationError if the refusal is about the evidence, else itself."""
     status, body = failure.status_code or 0, members(failure.body)
     if 200 <= status < 300:
         return _refused(asked, "transport", f"the attestation came with the status {status}, not 200")
@@ -396,7 +396,7 @@ def _refused(asked: CollectedEvidence, check: Literal["transport", "server_verif
 
 
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
-    """What a rule says of a reply; in a thread if that is long, for the loop must not wait for it."""
+    """The result of a rule about a reply; in a thread if that is long, for the loop must not wait for it."""
     return rule() if len(reply) <= _OFF_THE_LOOP_BYTES else await asyncio.to_thread(rule)
 
 
@@ -418,7 +418,7 @@ async def _read(kind: type[R], body: bytes) -> R:
 
 
 def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:
-    """What a verified attestation is good for: this process, this model, and the same demands."""
+    """The cache key of a verified attestation: it is good for this process, this model, and the same demands."""
     # Objects by identity; the options are kept with the report, so that no other object takes the place of these.
     objects = {"verifier": identity(options.verifier), "collateral": id(options.collateral), "clock": id(options.clock)}
     demands = (name for name in TeeOptions.__slots__ if name not in {"encrypt_roles", "verify_signature"})

@@ -58,7 +58,7 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
 
 
 class _KeysetChecks:
-    """What a gateway states of its keys, and the checks of that, each by its name."""
+    """The checks of what a gateway states of its keys, each by its name."""
 
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self.reply = reply

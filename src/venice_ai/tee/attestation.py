@@ -50,7 +50,7 @@ def refused(asked: CollectedEvidence, check: Literal["transport", "server_verifi
 
 
 def evidence(collected: CollectedEvidence) -> Evidence:
-    """What a custom verifier is given, after `verify` found nothing wrong; then `with_custom(report, answer)`."""
+    """The evidence for a custom verifier, after `verify` found nothing wrong; then `with_custom(report, answer)`."""
     return Evidence(_object(collected.reply), collected.nonce.hex(), collected.model)
 
 
@@ -63,7 +63,7 @@ def shown(report: AttestationReport) -> frozenset[str]:
 
 
 def subjects(reply: bytes) -> tuple[tuple[str, str] | None, object]:
-    """What Intel is asked about (FMSPC and CA of the quote; None also without dcap-qvl), and NVIDIA: the evidence of GPUs."""
+    """The platform to ask Intel about (FMSPC and CA of the quote; None also without dcap-qvl), and the GPUs for NVIDIA."""
     payload = None
     try:
         payload = (found := _object(reply)).get("nvidia_payload")
@@ -185,7 +185,7 @@ class _Case(workload.Software):
         return workload.check_claims(self.reply.get("server_verification"), quote, self.report_data().hex())
 
     def report_data(self) -> bytes:
-        """What the report's data must be: the key's address, twelve zero bytes, our nonce."""
+        """The bytes that the report's data must be: the key's address, twelve zero bytes, our nonce."""
         own = b"" if self._address is None else bytes.fromhex(self._address[2:])
         return own + bytes(12) + self.given.nonce
 

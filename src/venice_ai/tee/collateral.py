@@ -64,7 +64,7 @@ class _Refused(ValueError):
 
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
-    """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
+    """The findings of dcap-qvl, if it accepts the quote and every part of the collateral is valid now."""
     from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it has types
 
     fail_if(not 0 <= now < END_OF_TIME, f"{now!r} is not a time that collateral could be valid at")

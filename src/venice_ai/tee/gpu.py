@@ -69,7 +69,7 @@ def check(payload: object, nonce: bytes, options: TeeOptions, *, expected: int |
 
 @dataclass(slots=True)
 class _Findings:
-    """What is wrong, by check, what is not shown, and which GPU has which device's key."""
+    """The findings about GPUs: errors by check, what is not shown, and which GPU has which device's key."""
 
     problems: dict[str, list[str]]
     doubts: dict[str, str] = field(default_factory=dict[str, str])

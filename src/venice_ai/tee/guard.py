@@ -90,7 +90,7 @@ def _check_model(model: str) -> None:
 
 
 def _knows(value: Mapping[str, Any], known: type) -> bool:
-    """Whether what an object says is said in fields that are known, whose values are few."""
+    """Whether an object says nothing outside of the fields of a known type, whose values are few."""
     return not any(_says_something(each) for name, each in value.items() if name not in known.__annotations__)
 
 

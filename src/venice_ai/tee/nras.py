@@ -30,7 +30,7 @@ _SKEW_SECONDS = 60
 
 
 def question(payload: object) -> bytes:
-    """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text)."""
+    """The request to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text)."""
     if isinstance(payload, str) and payload:
         return payload.encode()
     if isinstance(payload, Mapping):
@@ -84,7 +84,7 @@ def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
 
 
 def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> Mapping[str, Any]:
-    """What a token claims, if NVIDIA signed it, it is valid now, and it answers our nonce."""
+    """The claims of a token, if NVIDIA signed it, it is valid now, and it answers our nonce."""
     import jwt
     from jwt.utils import base64url_decode
 

@@ -136,7 +136,7 @@ class TeeSession(InMemory):
         return chunk
 
     def end(self, *, done: bool) -> str | None:
-        """What the answer lacks, if it is over now; None if it is whole. `done`: `[DONE]` came.
+        """The part that an answer lacks, if it is over now; None if it is whole. `done`: `[DONE]` came.
 
         Raises:
             TeeEncryptionError: tokens were counted, but nothing encrypted came.
@@ -208,7 +208,7 @@ class TeeSession(InMemory):
             self._choices.setdefault(key, False)
 
     def _look_at_identity(self, chunk: dict[str, Any]) -> None:
-        """What a chunk says that it is: names, and the model is the one that was attested, by whatever name it calls itself."""
+        """Checks that a chunk's `model` and `object` are names, and gives it the name of the model that was attested."""
         for name in ("model", "object"):
             stated: Any = chunk.get(name)
             if stated is not None and (stated.__class__ is not str or _IDENTITY.fullmatch(stated) is None):

@@ -31,7 +31,7 @@ def hashes(text: str) -> tuple[str, str] | None:
 
 
 def digest(text: str) -> bytes:
-    """What is signed for a text: Keccak-256 of it behind the prefix of EIP-191."""
+    """The digest that is signed for a text: Keccak-256 of it behind the prefix of EIP-191."""
     raw = text.encode()
     return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(raw)).encode() + raw)
 

@@ -150,7 +150,7 @@ def asks_for_gpus(compose: str) -> bool:
 
 
 def action_line(action: object) -> str:
-    """What a manager of containers says that it did, in one line."""
+    """One action in the log of a manager of containers, in one line."""
     stated = dict(members(action))
     first = [str(stated.pop(name)) for name in ("timestamp", "action") if name in stated]
     rest = [f"{name}={value}" for name, value in stated.items()]
@@ -169,7 +169,7 @@ class Software:
 
     @cached_property
     def displays(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the reply displays of what was measured: `info.tcb_info`, and a gateway's evidence."""
+        """The values that the reply displays of what was measured: `info.tcb_info`, and a gateway's evidence."""
         return member(member(self.reply, "info"), "tcb_info"), member(member(self.reply, "attestation"), "evidence")
 
     @cached_property
@@ -279,7 +279,7 @@ class Software:
         return f"{', '.join(pinned)} as pinned"
 
     def described(self) -> Workload:
-        """What the measured log says is running; the image's name alone is unsigned."""
+        """The software that runs by the measured log; the image's name alone is unsigned."""
         payloads, name = self._payloads, self.machine.get("image")
         return Workload(
             **{field: payloads[event].hex() for field, event in _SHOWN.items() if event in payloads},  # type: ignore[arg-type]  # no tuple

@@ -25,7 +25,7 @@ class Piece(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     @staticmethod
     def of(data: bytes, *, gap_ms: float = 0.0) -> Piece:
-        """These bytes."""
+        """A piece with these bytes."""
         shown: dict[str, Any] = {"base64": data}
         with suppress(*NOT_STRICT):
             shown = {"text": data.decode()}
@@ -133,7 +133,7 @@ def redact(cassette: Cassette) -> None:
 
 
 def _stand_ins(cassette: Cassette) -> dict[bytes, bytes]:
-    """What is to be replaced, and by what. Ids are numbered, so that a conversation that repeats them holds together."""
+    """The texts to replace, and by what. Ids are numbered, so that a conversation that repeats them holds together."""
     hidden: dict[bytes, bytes] = {}
     for each in cassette.exchanges:
         for name, value in [*each.sent_headers.items(), *each.headers.items()]:

@@ -1,4 +1,4 @@
-"""`Recorder`: what goes over the wire as a cassette, between a client and a server."""
+"""`Recorder`: writes what a client and a server say to each other into a cassette."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         await self._inner.aclose()
 
     async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
-        """The answer of the upstream server, which is recorded as it is read."""
+        """The reply of the upstream server, which is recorded as it is read."""
         query, began = f"?{urlencode(incoming.query)}" if incoming.query else "", self.clock.now()
         headers, url = _end_to_end(incoming.headers), f"{self._upstream}{path_of(incoming.path)}{query}"
         asked = f"{incoming.method} {path_of(incoming.path + query)}"

@@ -1,4 +1,4 @@
-"""What answers the requests that a test foresaw, and fails the test otherwise: `Replay` and `ScriptedEmulator`."""
+"""Answers the requests that a test foresaw, and fails the test for any other: `Replay` and `ScriptedEmulator`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Replay(_Foreseen):
         return EmulatorTransport(self)
 
     async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
-        """The recorded answer."""
+        """The recorded reply."""
         asked = _lines(f"{incoming.method} {path_of(f'{incoming.path}?{urlencode(incoming.query)}')}", incoming.body)
         for place, (lines, each) in enumerate(self._left):
             if lines == asked:
@@ -106,7 +106,7 @@ class ScriptedEmulator(_Foreseen, Emulator):
         self.always(_UNSCRIPTED)
 
     async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
-        """The answer of the next step."""
+        """The reply of the next step."""
         reply = await super().respond(incoming, now=now)
         return self._judged(incoming, "nobody scripted this chat" if _MARK in reply.headers else reply)
 

@@ -32,7 +32,7 @@ from .parameters import Argument, own_name
 
 
 class Signature:
-    """What a model is told of a callable's arguments, and what becomes of those it gives; a `context` is not shown."""
+    """The schema of a callable's arguments for a model, and the call that a model's arguments make; `context` is left out."""
 
     def __init__(self, function: Callable[..., Any], *, context: type, strict: bool) -> None:
         target = parameters.underlying(function)
@@ -169,7 +169,7 @@ def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -
             where = f"'s parameter {argument.parameter!r}"
             break
     return ToolSignatureError(
-        f"{own_name(function)}{where} cannot be told to a model: {_first_line(error)}. Give it an annotation that JSON can "
+        f"{own_name(function)}{where} has no JSON schema: {_first_line(error)}. Give it an annotation that JSON can "
         "express, bind it with functools.partial, or take it from a ToolContext"
     )
 
@@ -211,11 +211,11 @@ class _StrictGenerator(_Generator):
 
 
 def _warn(function: Any, described: Mapping[str, str], known: set[str], blanks: list[str]) -> None:
-    """Warns of descriptions that belong to no parameter, and of parameters of which a model is told nothing."""
+    """Warns of descriptions that belong to no parameter, and of parameters that nothing describes to a model."""
     if strangers := [name for name in described if name not in known]:
         warn(
             f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, but its parameters "
-            f"are others ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
+            f"are others ({', '.join(sorted(known)) or 'it has none'}), so that no model sees it; correct the name"
         )
     if blanks:
         warn(

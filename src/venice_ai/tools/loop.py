@@ -221,7 +221,7 @@ def _turn(response: ChatCompletionResponse) -> chat.AssistantMessage:
 
 
 def _instead_of_calls(response: ChatCompletionResponse, turn: chat.AssistantMessage) -> str | None:
-    """What came in place of the calls that a turn without calls says it makes; None if it is an answer."""
+    """Names what came in place of the calls that a turn without calls says it makes; None if it is an answer."""
     if legacy := turn.get("function_call"):
         return f"function_call={plain(legacy)!r:.200}, which no longer is how tools are called"
     if chat.content_text(turn.content):

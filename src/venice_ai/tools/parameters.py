@@ -54,7 +54,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def without_bound(function: Any) -> Any:
-    """What a partial calls; another callable itself."""
+    """The callable that a partial calls; another callable itself."""
     while isinstance(function, functools.partial):
         function = cast("Any", function).func
     return function
@@ -242,7 +242,7 @@ def _local_names(target: Any) -> dict[str, Any]:
 
 
 def own_name(function: Any) -> str:
-    """What a callable is called: its own name, else its class's."""
+    """The name of a callable: its own, else its class's."""
     called = without_bound(function)
     return name if isinstance(name := getattr(called, "__name__", None), str) else type(called).__name__
 
@@ -253,6 +253,6 @@ def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:
 
 
 def _key(name: str, annotation: Any, default: Any) -> str:
-    """What the argument is called in JSON: the alias that a `Field` gives, else the parameter's name."""
+    """The key of an argument in JSON: the alias that a `Field` gives, else the parameter's name."""
     aliases = [alias for info in field_infos(annotation, default) for alias in (info.validation_alias, info.alias)]
     return next((alias for alias in aliases if isinstance(alias, str)), name)

@@ -113,7 +113,7 @@ def with_calls(response: ChatCompletionResponse, conversation: Iterable[Any], *,
 
 
 def read_turn(text: str, conversation: Iterable[Any], origin: object, *, broken: bool = True) -> tuple[str, list[ToolCall]]:
-    """What a model says in the text of a turn beside its calls; and the calls, with ids made of the response's id, `origin`.
+    """The words of a turn beside its calls; and the calls, with ids made of the response's id, `origin`.
 
     What was to be of the form and is not, stays in the text; if `broken`, it is also the argument of a call of `UNREADABLE`.
     `conversation` is what the turn answers, as `sealed_messages` made it.

@@ -43,7 +43,7 @@ class _Fixed(property):
 
 
 class _FieldsAsSignature:
-    """What `inspect.signature` shows of a class: its fields as keywords, those without a default first."""
+    """Has `inspect.signature` show the fields of a class as keywords, those without a default first."""
 
     def __get__(self, instance: object | None, owner: type[Model]) -> Signature:
         if instance is not None:
@@ -260,7 +260,7 @@ class Response(Model):
 
     @property
     def attestation(self) -> AttestationReport | None:
-        """What the enclave proved before the request was sealed to it; None if the call was not end-to-end encrypted."""
+        """The report on the enclave that the request was sealed to; None if the call was not end-to-end encrypted."""
         return cast("AttestationReport | None", _slot(self, "_attestation"))
 
     def with_attestation(self, report: AttestationReport | None) -> Self:
@@ -271,7 +271,7 @@ class Response(Model):
 
     @property
     def signature(self) -> SignatureReport | None:
-        """What the enclave's signature of the answer came to; None unless `TeeOptions(verify_signature=...)` asked for it."""
+        """The report on the enclave's signature of the answer; None unless `TeeOptions(verify_signature=...)` asked for it."""
         return cast("SignatureReport | None", _slot(self, "_signature"))
 
 

@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: tables, and texts as they are.
+"""HTML of objects for notebooks: tables, and texts as they are.
 
 Everything is escaped: what a model wrote could otherwise load an image from somewhere, and so tell what was said.
 """

@@ -85,12 +85,12 @@ class ResponseMeta:
 
     @property
     def request_id(self) -> str | None:
-        """What to tell Venice's support: the `CF-RAY` header, else the completion's id."""
+        """The id to give Venice's support: the `CF-RAY` header, else the completion's id."""
         return self.headers.get("cf-ray") or self.body_id
 
     @property
     def rate_limits(self) -> RateLimits:
-        """What is left of the rate limits, and when they reset (seconds from `received_at`)."""
+        """The rest of the rate limits, and when they reset (seconds from `received_at`)."""
         return rate_limits(self.headers, self.received_at)
 
     @property

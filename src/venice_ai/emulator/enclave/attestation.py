@@ -1,4 +1,4 @@
-"""What an enclave attests: its key, its domain (event log and registers), and the reply to `/tee/attestation` about both.
+"""The evidence of the emulated enclave: its key, its domain (event log and registers), and the reply to `/tee/attestation`.
 
 The reply is made step by step, so that a fault (`faults.py`) can change the result of each step.
 """
@@ -95,7 +95,7 @@ def _event(register: int, kind: int, data: bytes) -> Event:
 
 
 def provenance(key: EnclaveKey, model: str) -> dict[str, str]:
-    """What both the attestation and the signatures of answers say of the enclave."""
+    """The members about the enclave that both the attestation and the signatures of answers have."""
     signer = {"signing_address": key.address, "signing_algo": "ecdsa", "model": model, "upstream_model": f"emulator/{model}"}
     return {**signer, "tee_hardware": "intel-tdx", "tee_provider": "phala"}
 

@@ -47,7 +47,7 @@ class Channel:
         return sent
 
     def leave(self, reply: HTTPReply) -> HTTPReply:
-        """The answer, of whose bytes the hash is from now on, if bytes are signed."""
+        """The reply, whose bytes are hashed while they are sent, if bytes are signed."""
         return replace(reply, body=self._noted(reply.body)) if self._signs_bytes else reply
 
     async def _noted(self, body: Body) -> AsyncIterator[Act]:
@@ -61,7 +61,7 @@ class Channel:
 
     @property
     def hashes(self) -> str:
-        """What is signed of the exchange: the hash of the request, and that of the answer as far as it was sent."""
+        """The hashes that are signed: of the request, and of the answer as far as it was sent."""
         return f"{self._request.hexdigest()}:{self._response.hexdigest()}"
 
     def _choice(self, choice: Mapping[str, Any], sealer: Sealer) -> dict[str, Any]:

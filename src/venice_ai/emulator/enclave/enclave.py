@@ -22,7 +22,7 @@ from .hardware import Intel, Nvidia
 
 
 class Enclave:
-    """What `/tee/...` answers, and the key that chats are sealed to.
+    """An emulated enclave: its replies to `/tee/...`, and the key that chats are sealed to.
 
     Its certificates are made anew for each enclave. A client accepts it only with its options::
 
@@ -74,7 +74,7 @@ class Enclave:
         return TeeOptions(trust=self.trust, collateral=self, os_images=(image,)).replace(**changes)
 
     def to_dict(self, now: float) -> dict[str, Any]:
-        """What a client in another process needs to accept this enclave: `trust`, and `collateral` of that time."""
+        """The options with which a client in another process accepts this enclave: `trust`, and `collateral` of that time."""
         roots = {"intel_root_der": self.intel.root.der.hex(), "nvidia_root_sha256": self.nvidia.root.sha256}
         return {"trust": roots, "collateral": self.get(self.intel.fmspc, "platform", now)}
 

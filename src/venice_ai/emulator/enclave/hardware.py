@@ -145,7 +145,7 @@ class Intel:
         return signed + sized(self.attestation.sign(signed) + public + b"\x06\0" + sized(inner, 4), 4)
 
     def collateral(self, now: float, **changes: Any) -> dict[str, str]:
-        """What Intel would publish about the platform at a time; what is to be otherwise says `Published`."""
+        """The collateral that Intel would publish about the platform at a time; arguments of `Published` change parts of it."""
         return Published(self, now, **changes).documents()
 
 

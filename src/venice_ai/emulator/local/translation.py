@@ -192,7 +192,7 @@ class EngineAnswer:
             yield _chunk(rest, finish_reason="tool_calls" if is_whole else reason)
 
     def _delta(self, text: str) -> Delta:
-        """What a chunk's `delta` says of the engine's text, of a call its name and arguments; empty if it is nothing yet."""
+        """The `delta` for more of the engine's text, of a call its name and arguments; empty if it is nothing yet."""
         self._text += text
         visible = self._text.strip() if self._form == "words" else self._text
         # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
