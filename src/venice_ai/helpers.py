@@ -39,7 +39,7 @@ def attachment(source: str | PathLike[str] | bytes, *, name: str | None = None) 
     Args:
         source: the path of a file, or its bytes, of 1 byte to 25 MiB. A text with `http://` or `https://` in front is a public
             address, which Venice loads: of an image, unless it ends as those of videos and documents do.
-        name: what the model is told that a text or a document is called; by default the last part of the path or address.
+        name: the name of a text or a document for the model; by default the last part of the path or address.
 
     Raises:
         InvalidArgumentError: the file is not there, empty, too large, cut off or of another kind; or the address is of audio or

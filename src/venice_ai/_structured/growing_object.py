@@ -185,7 +185,7 @@ class _Shape:
 
     @cached_property
     def _fields(self) -> dict[str, tuple[str, _Shape]]:
-        """Those of an object, by the keys that they have in JSON, with their names."""
+        """The shapes of an object's fields, by the keys that they have in JSON, with their names."""
         node, fields = self.node, list[tuple[str, dict[str, Any]]]()
         while not (fields := fields_of(node)) and "schema" in node:
             node = node["schema"]

@@ -282,7 +282,7 @@ def unfinished_json(text: str, default: R) -> Any | R:
 
 
 def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
-    """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
+    """The function with a cache of limited size, by type: classes made on the fly do not stay for ever."""
 
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
     @lru_cache

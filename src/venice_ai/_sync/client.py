@@ -273,7 +273,7 @@ class SyncChatCompletions(SyncResource):
     def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> SyncToolStream:
-        """The same loop, as a stream of its events; see `ChatCompletions.stream_with_tools`.
+        """Runs the loop of `run_with_tools`, and yields its events; see `ChatCompletions.stream_with_tools`.
 
         The loop goes on as its events are read: the next tool runs once the event before it was taken.
         """

@@ -97,7 +97,7 @@ class LoopThread:
             )
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs a coroutine beside what runs; to be called on the loop."""
+        """Runs a coroutine at the same time as others; to be called on the loop."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

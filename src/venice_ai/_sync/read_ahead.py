@@ -73,7 +73,7 @@ class ReadAhead(Outcome[None], Generic[T]):
             self.thread.run(self._close())
 
     def abandon(self) -> None:
-        """The same without waiting."""
+        """Has the loop close the source, without waiting for that."""
         if not self.ended:
             self.thread.soon(lambda: self.thread.begin(self._close()))
 

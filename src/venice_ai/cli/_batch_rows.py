@@ -39,7 +39,7 @@ class Prompts:
 
     def request(self, row: Row) -> dict[str, Any]:
         if missing := set[str]().union(*map(named_in, self.templates.values())) - row.keys():
-            raise ValueError(f"there is no column {min(missing)!r}, but {', '.join(map(repr, row))}; for a brace, write two")
+            raise ValueError(f"there is no column {min(missing)!r} among {', '.join(map(repr, row))}; for a brace, write two")
         if taken := row.keys() & set(self.columns):
             raise ValueError(f"the answer would overwrite the column {min(taken)!r}; rename it")
         messages = [{"role": role, "content": filled(text, row)} for role, text in self.templates.items()]

@@ -31,7 +31,7 @@ def sessions() -> None:
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the last N that were used.")
 @_options.json
 def list_(limit: int | None, as_json: bool) -> None:
-    """List the sessions, the last one that was used first. COST counts what was taken back, too; '?' is what nobody told."""
+    """List the sessions, the last one that was used first. COST counts what was taken back, too; '?' is a cost not known."""
     with closing(SessionStore()) as store:
         found = store.sessions()[:limit]
     for each in () if as_json else found:

@@ -96,7 +96,7 @@ _TOKEN = re.compile(r"\s?\w{1,6}|\s?[^\w\s]|\s+")
 
 
 def token_pieces(text: str) -> list[str]:
-    """A text in tokens by a simple rule, which is near enough: up to six letters with the blank before them, or one sign."""
+    """A text in tokens by a simple rule, which is near enough: a blank and up to six word characters, or one sign."""
     return _TOKEN.findall(text)
 
 

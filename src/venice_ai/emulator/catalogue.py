@@ -166,7 +166,7 @@ def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
 
 
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
-    """The headers of a model's answers at a Unix time. Rate limits are never used up: whoever wants to meet one scripts it."""
+    """The headers of a model's answers at a Unix time. Rate limits are never used up: script a step to meet one."""
     minute_ends, spec = (int(now) // 60 + 1) * 60, model.model_spec
     retirement: dict[str, str] = {}
     if end := spec.deprecation:

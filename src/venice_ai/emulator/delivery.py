@@ -76,7 +76,7 @@ class Delivery(TypedDict, total=False):
     roles: Count
     """How many chunks of a choice say the role; 1 unless given."""
     huge_event: Count
-    """The text begins with so many letters in one event."""
+    """The text begins with so many characters in one event."""
     usage: Literal["own", "finish", "never"]
     """Where a stream has its usage, if it was asked for: in a chunk of its own, with the finish reason, or nowhere."""
     citations: Literal["first", "last", "never"]

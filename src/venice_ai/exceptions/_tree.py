@@ -332,11 +332,11 @@ class UnknownToolError(VeniceError, ValueError):
 
 
 class ToolArgumentsError(VeniceError, ValueError):
-    """The arguments of a tool call are not JSON, or not what the tool takes. A tool error: by default the model is told."""
+    """The arguments of a tool call are not JSON, or not what the tool takes. A tool error: by default the model gets it."""
 
 
 class ToolTimeoutError(VeniceError, TimeoutError):
-    """A tool did not answer in time. A tool error: by default the model is told."""
+    """A tool did not answer in time. A tool error: by default the model gets it."""
 
 
 class MaxIterationsExceededError(VeniceError):
@@ -352,7 +352,7 @@ class MaxIterationsExceededError(VeniceError):
     last_response: ChatCompletionResponse = cast("ChatCompletionResponse", None)
     """The last answer; None only if the error was made without, like `state`."""
     usage: ChatUsage | None = None
-    """Tokens of all round trips together; None if no answer told any."""
+    """Tokens of all round trips together; None if no answer had any."""
     pending_calls: list[ToolCall]
     """The calls of the last answer. None of them was run."""
     state: ToolLoopState = cast("ToolLoopState", None)

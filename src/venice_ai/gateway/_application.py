@@ -333,7 +333,7 @@ async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncItera
 
 
 def event_of(chunk: ChatCompletionChunk, event: bytes | None, *, usage: bool) -> bytes:
-    """The event to pass a chunk on with: the one that it came as, if it is given. Empty for usage that nobody asked for."""
+    """The event to pass a chunk on with: as it came, if that is given. Empty for usage that was not requested."""
     fields = vars(chunk)
     if not usage and fields.get("usage") is not None:
         if not fields.get("choices"):

@@ -39,7 +39,7 @@ _PASSED_ON: Final = ("x-ratelimit-", "x-venice-model-")
 
 def status_of(error: Exception) -> int:
     own = getattr(error, "counts_as", None) or getattr(error, "status_code", None) or 0
-    if 400 <= own <= 599 and own != 407:  # a proxy on the way that asks who the client is, is no matter of a program
+    if 400 <= own <= 599 and own != 407:  # 407 is for whoever set the proxy, not for a program
         return int(own)
     return next((status for kinds, status in _STATUSES if isinstance(error, kinds)), 500)
 

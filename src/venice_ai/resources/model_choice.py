@@ -121,7 +121,7 @@ def entries(models: object) -> Iterator[ModelResponse]:
 
 
 def without_suffix(model: str) -> str:
-    """A model's name without its feature suffix; an InvalidArgumentError for what is no name."""
+    """A model's name without its feature suffix; an InvalidArgumentError for a value that is not one."""
     if not isinstance(model, str) or not model.strip():
         raise InvalidArgumentError(f"model={model!r} is not a model id; client.models.list() shows all")
     return model.strip().partition(":")[0]

@@ -101,7 +101,7 @@ class Tee(APIResource["Connection"]):
         return report
 
     async def verified(self, model: str, options: TeeOptions) -> AttestationReport:
-        """The same for options that are `effective`; from memory, if it was verified under such options a short while ago."""
+        """The report on an attestation under `effective` options; the remembered one, if it is fresh."""
         if (report := self.remembered(model := _checked(model), options)) is not None:
             return report
         attest = partial(self._attested, model, options)
@@ -112,7 +112,7 @@ class Tee(APIResource["Connection"]):
         return report
 
     def remembered(self, model: str, options: TeeOptions) -> AttestationReport | None:
-        """The report that is in memory, if it is fresh. None answers a nonce of the caller's."""
+        """The report that is in memory, if it is fresh; none for options with a nonce of the caller's."""
         report, _ = self._reports.get(_key(model, options), (None, None)) if options.nonce is None else (None, None)
         if report is None or not report.fetched_at <= options.clock() < report.expires_at:
             return None

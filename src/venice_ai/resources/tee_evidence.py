@@ -217,7 +217,7 @@ async def read_at_most(reply: Reply, most: int) -> bytes:
 
 
 async def ask_nras(transport: Transport, payload: object) -> Documents | str:
-    """The answer of NVIDIA's service about the evidence of a reply; why, if there is none. The service learns of these GPUs."""
+    """The answer of NVIDIA's service about the evidence of a reply; why, if it gave none. The service learns of these GPUs."""
     try:
         (answer, _), (keys, _) = await _fetched(transport, (nras.ATTEST_URL, nras.question(payload)), (nras.KEYS_URL, None))
     except (APIConnectionError, ValueError) as error:

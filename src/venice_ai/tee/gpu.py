@@ -98,7 +98,7 @@ class _Payload(msgspec.Struct):
 
 
 def same_nonce(claimed: object, nonce: bytes) -> bool:
-    """Whether what somebody claims in hex is this nonce, in either case of letters."""
+    """Whether a claim is this nonce in hex, in upper or lower case."""
     return isinstance(claimed, str) and hmac.compare_digest(claimed.lower().encode("utf-8", "replace"), nonce.hex().encode())
 
 

@@ -61,7 +61,7 @@ class ToolLoop:
         self.iterations: int = 0
         """How many responses were received."""
         self.usage: ChatUsage | None = None
-        """Tokens of all responses; None if no response told its usage."""
+        """Tokens of all responses; None if no response had a usage."""
         self.sealed: bool = False
         """Whether it is end-to-end encrypted."""
         self.waiting: list[str] = []

@@ -163,7 +163,7 @@ def _blocks(text: str) -> list[tuple[int, int, list[dict[str, Any]] | None]]:
 
 
 class Prose:
-    """The text of a turn while it is written: what surely is no call is shown at once."""
+    """The text of a turn while it is written: it shows at once what cannot be part of a call."""
 
     def __init__(self) -> None:
         self.shown: int = 0

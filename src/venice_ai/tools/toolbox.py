@@ -43,7 +43,7 @@ class ToolContext(Generic[Deps]):
     messages: tuple[Message, ...]
     """The conversation up to the turn with the call."""
     usage: ChatUsage | None
-    """Tokens of the round trips so far; None if no response told its usage."""
+    """Tokens of the round trips so far; None if no response had a usage."""
 
 
 class FunctionTool:
@@ -88,7 +88,7 @@ class FunctionTool:
         self.definition: Tool = definition(
             named(name, function), description or self._signature.description, self._signature.parameters, strict=strict
         )
-        """What the model is told."""
+        """The description for the model."""
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext[Any]) -> Callable[[], Any]:
         """A function without parameters that makes the call; a ToolArgumentsError if a model's arguments do not fit."""
@@ -166,7 +166,7 @@ class Toolbox:
 
 
 def prepared(tools: Iterable[Any]) -> list[FunctionTool | Tool | Mapping[str, Any]]:
-    """The same tools with every function's signature read: here, where local classes that it names can be seen."""
+    """The tools with every function's signature read: here, where local classes that it names can be seen."""
     box = Toolbox(tools)
     return [box.functions.get(tool_name(definition) or "", definition) for definition in box.definitions]
 
@@ -221,7 +221,7 @@ def as_text(value: object) -> str:
     return object.__repr__(value)
 
 
-# Deeper JSON than this is written by nobody; what holds itself is as deep as one looks.
+# Results have no deeper JSON than this; a value that holds itself has no end.
 _DEEPEST = 100
 
 

@@ -192,7 +192,7 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
 
     @fixed
     def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
-        """The same as JSON text."""
+        """The object as JSON text; see `model_dump`."""
         return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent, ensure_ascii=False)
 
     def __eq__(self, other: object) -> bool:
@@ -366,7 +366,7 @@ def _dumped(value: Any) -> Any:
 
 
 def _unset(value: Any) -> dict[Any, Any]:
-    """The fields that are None, as pydantic's `exclude` wants them told: `exclude_none` would leave out a TypedDict's, too."""
+    """The fields that are None, in the form of pydantic's `exclude`: `exclude_none` would leave out a TypedDict's, too."""
     fields: Any = getattr(cast("Any", type(value)), "model_fields", ("root",))
     if is_model := "root" not in fields:
         value = {name: getattr(value, name, None) for name in fields}

@@ -37,7 +37,7 @@ class WaitNotice(NamedTuple):
     """A call that waits in the queue, as `on_wait` gets it."""
 
     model: str
-    """The model that is asked for; empty for what is no chat."""
+    """The model that is asked for; empty for requests other than chats."""
     why: str
     """What is waited for, such as `requests a minute`, `paused by a 429`, `failures` or `circuit open`."""
     seconds: float | None
@@ -49,7 +49,7 @@ class ModelLimits:
     """The known limits of one model, and the calls that wait for them."""
 
     model: str
-    """The model; empty for what is no chat."""
+    """The model; empty for requests other than chats."""
     limits: BucketSnapshot
     """Its limits of requests and tokens."""
     circuit: str

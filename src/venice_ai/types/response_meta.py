@@ -81,7 +81,7 @@ class ResponseMeta:
     models_tried: tuple[str, ...] = ()
     """The models that were asked, in order, the last of which answered; empty where there were no `fallback_models`."""
     body_id: str | None = None
-    """The completion's id; None before it is known, and for what is no completion."""
+    """The completion's id; None before it is known, and for replies other than completions."""
 
     @property
     def request_id(self) -> str | None:

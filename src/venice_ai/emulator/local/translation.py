@@ -352,7 +352,7 @@ def _number(schema: Schema) -> Schema:
 
 
 def _between(schema: Schema, largest: int | None = None) -> Schema:
-    """With two ends, as far apart as `largest` where one is missing; if that is not given, as an integer's."""
+    """A schema of numbers with both bounds, as far apart as `largest`, or as an integer's, where one is missing."""
     largest = largest or (LARGEST_NUMBER if schema.keys() & BOUNDS else LARGEST_INTEGER)
     high = schema.get("maximum")
     low = schema.get("minimum", min(-largest, (high or 0) - largest))

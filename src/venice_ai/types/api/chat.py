@@ -104,7 +104,7 @@ class File(Model):
     file_data: str
     """The document: `data:...;base64,...`, or a public address."""
     filename: str | None = None
-    """Its name, as the model is told it."""
+    """Its name, for the model."""
 
 
 class FileContent(BasePart):
@@ -660,7 +660,7 @@ class ParsedChatCompletion(BaseResult, Generic[T]):
 
     @property
     def total_usage(self) -> ChatUsage | None:
-        """Tokens of all attempts together; None if no answer told any."""
+        """Tokens of all attempts together; None if no answer had any."""
         return summed_usage(self.attempts or (self.response,))
 
     def __repr__(self) -> str:
@@ -669,7 +669,7 @@ class ParsedChatCompletion(BaseResult, Generic[T]):
 
 
 def summed_usage(responses: Iterable[ChatCompletionResponse]) -> ChatUsage | None:
-    """The tokens of some answers together; None if no answer told any."""
+    """The tokens of some answers together; None if no answer had any."""
     return reduce(added_usage, (response.usage for response in responses), cast("ChatUsage | None", None))
 
 
@@ -697,7 +697,7 @@ class ToolLoopResult(BaseResult):
     iterations: int
     """Round trips that were made."""
     total_usage: ChatUsage | None = None
-    """Tokens of all round trips together; None if no answer told any."""
+    """Tokens of all round trips together; None if no answer had any."""
 
     @property
     def text(self) -> str | None:
