@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from venice_ai import SyncVeniceClient, Timeout, UserMessage, VeniceClient
 from venice_ai.emulator import Account, Emulator, Step, echo, error, overloaded, refused, serve
-from venice_ai.emulator.sending import Answer, Incoming
+from venice_ai.emulator.sending import HTTPReply, Incoming
 from venice_ai.exceptions import StreamTimeoutError, VeniceError
 
 MODEL = "llama-3.3-70b"
@@ -60,7 +60,7 @@ class FaultyEmulator(Emulator):
         self._chance = random.Random(seed)  # noqa: S311
         self.always(echo())
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
         """The answer, or a fault in its place."""
         if self._chance.uniform(0, 100) < FAULTS_PERCENT:
             self.script(self._chance.choice(FAULTS))

@@ -1,4 +1,4 @@
-"""What a completion is likely to cost; the most that it can cost, and what its answer did cost.
+"""The cost of a completion: an estimate, the most that it can be, and what its answer did cost.
 
 The documented fields of an estimate follow the API document: words times a factor, at the catalogue's prices for 1,000,000
 tokens. It is a simple rule that is easy to check by hand. `low` and `high` say how far off it may be.
@@ -208,7 +208,7 @@ class Chat(NamedTuple):
         return max(self._most_with(entry) for entry in self.entries)
 
     def cost(self, usage: ChatUsage) -> int:
-        """What an answer with this usage cost, in nano-USD."""
+        """The cost of an answer with this usage, in nano-USD."""
         fees = self._fees()
         return max(_nano(_priced(entry, usage) + fees) for entry in self.entries)
 
@@ -233,7 +233,7 @@ class Chat(NamedTuple):
         return _nano(tokens * into + answer * (_count(self.body.get("n")) or 1) * out + self._fees())
 
     def _fees(self) -> Decimal:
-        """What is charged beside tokens, in nano-USD."""
+        """The charges beside tokens, in nano-USD."""
         suffix = (part.partition("=") for part in str(self.body.get("model")).partition(":")[2].split("&"))
         switches = {**switches_in(self.body), **{name: value for name, _, value in suffix}}
         on = (fee for name, fee in _FEES.items() if switches.get(name) not in (None, False, "off", "false"))
@@ -248,7 +248,7 @@ def may_be_billed(failure: BaseException) -> bool:
 
 
 def nano_usd(dollars: object) -> int | None:
-    """An amount in US dollars as nano-USD, rounded up; None for what is no amount."""
+    """An amount in US dollars as nano-USD, rounded up; None for a value that is not an amount."""
     if isinstance(dollars, bool) or not isinstance(dollars, (int, float, Decimal)):
         return None
     amount = Decimal(str(dollars))  # through text, because 0.1 as a binary fraction is not 0.1

@@ -39,7 +39,7 @@ def attachment(source: str | PathLike[str] | bytes, *, name: str | None = None) 
     Args:
         source: the path of a file, or its bytes, of 1 byte to 25 MiB. A text with `http://` or `https://` in front is a public
             address, which Venice loads: of an image, unless it ends as those of videos and documents do.
-        name: what the model is told that a text or a document is called; by default the last part of the path or address.
+        name: the name of a text or a document for the model; by default the last part of the path or address.
 
     Raises:
         InvalidArgumentError: the file is not there, empty, too large, cut off or of another kind; or the address is of audio or
@@ -48,7 +48,7 @@ def attachment(source: str | PathLike[str] | bytes, *, name: str | None = None) 
     if isinstance(source, str) and "://" in source:
         kind = mimetypes.guess_type(urlsplit(source).path)[0] or "image/?"  # most addresses without an ending are of images
         if kind.startswith("audio/") or urlsplit(source).scheme not in {"https", "http"}:
-            raise InvalidArgumentError(f"{source}: download it; addresses of http and https are passed on, but none of audio")
+            raise InvalidArgumentError(f"{source} cannot be passed on: only http and https can, and no audio; download it")
         url, called = source, name or source.rpartition("/")[2] or source
     else:
         given = (name or "attachment") if isinstance(source, bytes) else os.fspath(source)

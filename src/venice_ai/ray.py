@@ -20,7 +20,7 @@ from .exceptions import InvalidArgumentError
 
 
 class _Request(dict[str, Any]):
-    """What to send for a row, with the future that waits for it."""
+    """A row's request to send, with the future that waits for it."""
 
     answer: asyncio.Future[BatchItem[Any]]
 

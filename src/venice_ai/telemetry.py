@@ -25,7 +25,7 @@ from .types.api.chat import ChatUsage, content_text
 T = TypeVar("T")
 Conventions: TypeAlias = Literal["genai-0.1", "semconv-1.41", "semconv-1.36"]
 VERSIONS: Final = ("genai-0.1", "semconv-1.41", "semconv-1.36")
-# The names that differ between versions of OpenTelemetry's conventions, a column each; what is `-` is not told. The code uses
+# The names that differ between versions of OpenTelemetry's conventions, a column each; `-` is left out. The code uses
 # the first. They are those of https://github.com/open-telemetry/semantic-conventions, since 1.41 of `...-genai` there.
 TABLE: Final = """
 gen_ai.provider.name                              gen_ai.provider.name                          gen_ai.system
@@ -48,7 +48,7 @@ _METRICS: Final = {
     "gen_ai.usage.input_tokens": ("gen_ai.client.inference.operation.input_tokens", *_COUNTS),
     "gen_ai.usage.output_tokens": ("gen_ai.client.inference.operation.output_tokens", *_COUNTS),
 }
-# The parameters of a chat that are told; none holds content.
+# The parameters of a chat that become attributes; none holds content.
 _SAME = ("temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")
 _OTHERS = {"max_completion_tokens": "gen_ai.request.max_tokens", "n": "gen_ai.request.choice.count"}
 _PARAMETERS: Final = {name: f"gen_ai.request.{name}" for name in _SAME} | _OTHERS
@@ -63,7 +63,7 @@ class Telemetry:
         meter_provider: where metrics go, likewise.
         conventions: the version of OpenTelemetry's conventions whose names are used; the current one, if not given.
         capture_content: how many characters of the messages, and of the answer, the span of a chat may hold; 0 for none. No
-            content of an end-to-end encrypted chat is ever told.
+            content of an end-to-end encrypted chat is ever recorded.
 
     Raises:
         ImportError: the extra is not installed.
@@ -87,43 +87,43 @@ class Telemetry:
         self._tracer = trace.get_tracer("venice_ai", __version__, tracer_provider)
         meter = metrics.get_meter("venice_ai", __version__, meter_provider)
         self.meters: list[tuple[str, metrics.Histogram, dict[str, Any]]] = []
-        """What is measured, in what, and with which attributes besides those of a chat."""
-        for told, (metric, unit, bounds) in _METRICS.items():
+        """Each measured value with its histogram, and the attributes that it has besides those of the chat."""
+        for key, (metric, unit, bounds) in _METRICS.items():
             if (name := self._names[metric]) != "-":
-                kind = told.removeprefix("gen_ai.usage.").removesuffix("_tokens")  # where input and output are one metric
+                kind = key.removeprefix("gen_ai.usage.").removesuffix("_tokens")  # where input and output are one metric
                 more = {"gen_ai.token.type": kind} if name == "gen_ai.client.token.usage" else {}
-                self.meters.append((told, meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds), more))
-        self._common = lru_cache(maxsize=256)(self._common_told)
+                self.meters.append((key, meter.create_histogram(name, unit, explicit_bucket_boundaries_advisory=bounds), more))
+        self._common = lru_cache(maxsize=256)(self._common_attributes)
 
     def chat(self, body: Mapping[str, Any], base_url: str, *, stream: bool, private: bool) -> OpenSpan:
-        """The span of a chat that begins now; of a private one no content is told."""
+        """Begins the span of a chat; of a private one it records no content."""
         common = self._common(base_url, body["model"])
-        told = common | {_PARAMETERS[name]: value for name, value in body.items() if name in _PARAMETERS}
+        attributes = common | {_PARAMETERS[name]: value for name, value in body.items() if name in _PARAMETERS}
         if (limit := 0 if private else self._limit) or stream:
             more: dict[str, Any] = {"gen_ai.request.stream": True} if stream else {}
             if limit:
                 more["gen_ai.input.messages"] = _content(body["messages"], limit)
-            told |= self.named(more)
-        return OpenSpan(self, self._tracer.start_span(f"chat {body['model']}", None, _CLIENT, told), common, limit)
+            attributes |= self.named(more)
+        return OpenSpan(self, self._tracer.start_span(f"chat {body['model']}", None, _CLIENT, attributes), common, limit)
 
     def step(self, operation: str, name: str | None = None, identity: str | None = None) -> OpenSpan:
-        """The span of a tool (`execute_tool`), or of a tool loop (`invoke_agent`), that begins now."""
+        """Begins the span of a tool (`execute_tool`) or of a tool loop (`invoke_agent`)."""
         more = {"gen_ai.tool.name": name, "gen_ai.tool.type": name and "function", "gen_ai.tool.call.id": identity}
-        told = {"gen_ai.operation.name": operation} | {key: said for key, said in more.items() if said is not None}
-        return OpenSpan(self, self._tracer.start_span(f"{operation} {name or ''}".strip(), attributes=self.named(told)))
+        attributes = {"gen_ai.operation.name": operation} | {key: value for key, value in more.items() if value is not None}
+        return OpenSpan(self, self._tracer.start_span(f"{operation} {name or ''}".strip(), attributes=self.named(attributes)))
 
-    def named(self, told: dict[str, Any]) -> dict[str, Any]:
-        """What is told, by its names; what has none is left out."""
+    def named(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Attributes under the names that the chosen version of the conventions has; those that it lacks are left out."""
         if not self._renames:
-            return told
-        return {name: said for key, said in told.items() if (name := self._names.get(key, key)) != "-"}
+            return attributes
+        return {name: value for key, value in attributes.items() if (name := self._names.get(key, key)) != "-"}
 
     def join(self, headers: Mapping[str, str]) -> None:
-        """Makes the trace that a request's headers tell the one that this task goes on with."""
+        """Continues, in this task, the trace that a request's `traceparent` header names."""
         context.attach(TraceContextTextMapPropagator().extract(headers, context.Context()))
 
     def add_headers(self, headers: dict[str, str], span: OpenSpan | None = None) -> None:
-        """Adds the headers that tell a request's span, else the current one. No baggage, which may hold anything."""
+        """Adds the trace headers of a span, or of the current one. No baggage, which may hold anything."""
         current = trace.get_current_span() if span is None else span.span
         trace_id, span_id, _, flags, state, valid = current.get_span_context()
         if valid:  # OpenTelemetry's own propagator takes several times as long
@@ -131,15 +131,15 @@ class Telemetry:
             if state:
                 headers["tracestate"] = state.to_header()
 
-    def _common_told(self, base_url: str, model: str) -> dict[str, Any]:
+    def _common_attributes(self, base_url: str, model: str) -> dict[str, Any]:
         server = urlsplit(base_url)
-        told = {"server.address": server.hostname, "server.port": server.port or (443 if server.scheme == "https" else 80)}
-        told |= {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "venice", "gen_ai.request.model": model}
-        return self.named(told)
+        port = server.port or (443 if server.scheme == "https" else 80)
+        attributes = {"server.address": server.hostname, "server.port": port, "gen_ai.operation.name": "chat"}
+        return self.named(attributes | {"gen_ai.provider.name": "venice", "gen_ai.request.model": model})
 
 
 class OpenSpan:
-    """A span that ends once, at the latest when nobody has it any more; a chat's, which has metrics, tells of its answer."""
+    """A span that ends once, at the latest when it is collected. That of a chat also records its answer and the metrics."""
 
     __slots__ = ("_began", "_common", "_context", "_limit", "_over", "_telemetry", "_token", "span")
 
@@ -150,7 +150,7 @@ class OpenSpan:
         self._token = None if common is None else context.attach(self._context)  # a chat's is the current span from now on
 
     async def follow(self, work: Coroutine[Any, Any, T], *, opens: bool = False) -> T:
-        """What a coroutine gives, with this as the current span. Then the span ends, unless it only `opens` what goes on."""
+        """Awaits a coroutine with this as the current span. Then the span ends, unless the coroutine only `opens` a stream."""
         token, self._token = self._token or context.attach(self._context), None
         try:
             found = await work
@@ -163,9 +163,9 @@ class OpenSpan:
             self.end(found)
         return found
 
-    def attempted(self, told: Mapping[str, Any]) -> None:
-        """An attempt is over."""
-        self.span.add_event("venice.attempt", told)
+    def attempted(self, attributes: Mapping[str, Any]) -> None:
+        """Records an attempt that is over as an event of the span."""
+        self.span.add_event("venice.attempt", attributes)
 
     def end(self, answer: Any = None, failure: str | None = None, first_chunk: float | None = None) -> None:
         """Ends the span, with what was answered or the class of what it failed with, whose message may repeat content."""
@@ -174,20 +174,20 @@ class OpenSpan:
         self._over = True
         if self._token is not None:
             context.detach(self._token)
-        told: dict[str, Any] = {}
-        measured = dict(self._common or told)
+        attributes: dict[str, Any] = {}
+        measured = dict(self._common or attributes)
         if self._common is not None:
-            told = self._telemetry.named(_answered(answer, self._limit, first_chunk))
-            if model := told.get("gen_ai.response.model"):
+            attributes = self._telemetry.named(_answered(answer, self._limit, first_chunk))
+            if model := attributes.get("gen_ai.response.model"):
                 measured["gen_ai.response.model"] = model
         if failure is not None and failure not in {"GeneratorExit", "StopAsyncIteration"}:  # not left, and not at its end
             self.span.set_status(trace.StatusCode.ERROR)
-            told["error.type"] = measured["error.type"] = failure
-        self.span.set_attributes(told)
+            attributes["error.type"] = measured["error.type"] = failure
+        self.span.set_attributes(attributes)
         if self._common is not None:
-            told["seconds"] = perf_counter() - self._began
+            attributes["seconds"] = perf_counter() - self._began
             for name, meter, more in self._telemetry.meters:
-                if (value := told.get(name)) is not None:
+                if (value := attributes.get(name)) is not None:
                     meter.record(value, measured | more if more else measured)
         self.span.end()
 
@@ -198,36 +198,36 @@ class OpenSpan:
 
 
 def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, Any]:
-    """What a span tells of an answer, any part of which may be missing or odd, with so many characters of content."""
-    told: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
+    """The attributes of an answer, any part of which may be missing or odd, with at most `limit` characters of content."""
+    attributes: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
     if isinstance(model := getattr(answer, "model", None), str):
-        told["gen_ai.response.model"] = model
+        attributes["gen_ai.response.model"] = model
     if isinstance(identity := getattr(answer, "id", None), str):
-        told["gen_ai.response.id"] = identity
+        attributes["gen_ai.response.id"] = identity
     choices = getattr(answer, "choices", ())
     if reasons := [found for choice in choices if isinstance(found := getattr(choice, "finish_reason", None), str)]:
-        told["gen_ai.response.finish_reasons"] = reasons
+        attributes["gen_ai.response.finish_reasons"] = reasons
     if isinstance(usage := getattr(answer, "usage", None), ChatUsage):
-        told |= _tokens(usage)
+        attributes |= _tokens(usage)
     if limit and answer is not None:
         whole = answer.response() if isinstance(answer, Assembly) else answer
-        if said := [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]:
-            told["gen_ai.output.messages"] = _content(said, limit)
-    return told
+        if messages := [members(choice).get("message") for choice in items(whole.model_dump().get("choices"))]:
+            attributes["gen_ai.output.messages"] = _content(messages, limit)
+    return attributes
 
 
 def _tokens(usage: ChatUsage) -> dict[str, Any]:
-    told: dict[str, Any] = {"gen_ai.usage.input_tokens": usage.prompt_tokens}
-    told["gen_ai.usage.output_tokens"] = usage.completion_tokens
+    attributes: dict[str, Any] = {"gen_ai.usage.input_tokens": usage.prompt_tokens}
+    attributes["gen_ai.usage.output_tokens"] = usage.completion_tokens
     if len(vars(usage)) > 3:  # else there are only the sums
-        told["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
-        told["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens or None
-    return {name: tokens for name, tokens in told.items() if tokens.__class__ is int}
+        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
+        attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens or None
+    return {name: tokens for name, tokens in attributes.items() if tokens.__class__ is int}
 
 
 def _content(messages: Iterable[Any], left: int) -> str:
-    """Messages in the JSON of the conventions, with so many characters of what they say."""
-    told: list[dict[str, Any]] = []
+    """Messages in the JSON of the conventions, with at most `left` characters of content."""
+    converted: list[dict[str, Any]] = []
     for message in map(members, messages):
         parts: list[dict[str, Any]] = [{"type": "text", "content": content_text(message.get("content")) or ""}]
         for call in items(message.get("tool_calls")):
@@ -237,5 +237,5 @@ def _content(messages: Iterable[Any], left: int) -> str:
             cut = "arguments" if "arguments" in part else "content"
             part[cut] = part[cut][:left]
             left -= len(part[cut])
-        told.append({"role": message.get("role"), "parts": parts})
-    return json.dumps(told, ensure_ascii=False)
+        converted.append({"role": message.get("role"), "parts": parts})
+    return json.dumps(converted, ensure_ascii=False)

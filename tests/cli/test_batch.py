@@ -227,7 +227,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param(["reviews.csv", "-p", "{text}"], "--prompt needs --model", id="no model"),
         pytest.param(["reviews.csv"], "or --prompt for a table", id="no prompt"),
         pytest.param(["reviews.csv", "-s", "Be kind."], "add --prompt", id="instructions alone"),
-        pytest.param(["reviews.csv", "out.xlsx", *CLASSIFY], "no table that can be read or written", id="an unknown kind"),
+        pytest.param(["reviews.csv", "out.xlsx", *CLASSIFY], "not a table that can be read or written", id="an unknown kind"),
         pytest.param(
             ["reviews.csv", "other.csv", *CLASSIFY], "is there already, and not as this batch wrote it", id="another file"
         ),

@@ -86,7 +86,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, name: str, content: bytes, said:
 
 @pytest.mark.parametrize("name", ["table.xlsx", "table", "table.CSV.gz"])
 def test_files_of_other_kinds_are_refused(name: str) -> None:
-    with pytest.raises(click.UsageError, match="no table that can be read or written"):
+    with pytest.raises(click.UsageError, match="not a table that can be read or written"):
         check_kind(Path(name))
 
 

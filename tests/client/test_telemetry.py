@@ -38,7 +38,7 @@ from venice_ai import (
     VeniceError,
 )
 from venice_ai.emulator import Emulator, busy, error, overloaded, refused, run_in_thread, text, tool_call, tool_calls
-from venice_ai.emulator.sending import Act, Answer, Incoming
+from venice_ai.emulator.sending import Act, HTTPReply, Incoming
 from venice_ai.telemetry import VERSIONS, Conventions
 
 from ..enclaves import enclave_with_shared_certificates
@@ -65,7 +65,7 @@ class BillingEmulator(Emulator):
         super().__init__(**settings)
         self.billed: dict[int, tuple[int, int]] = {}
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
         answer = await super().respond(incoming, now=now)
         return replace(answer, body=self._counting(len(self.requests), cast("Iterable[Act]", answer.body)))
 

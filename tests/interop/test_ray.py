@@ -18,7 +18,7 @@ import pytest
 
 import venice_ai
 from venice_ai.emulator import Emulator, run_in_thread, usual
-from venice_ai.emulator.sending import Answer, Incoming
+from venice_ai.emulator.sending import HTTPReply, Incoming
 
 from .environments import CLIENTS, PythonEnvironment, environment, python_env
 
@@ -39,7 +39,7 @@ class Counting(Emulator):
         super().__init__()
         self.prompts: list[tuple[float, str]] = []
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
         if incoming.method == "POST":
             self.prompts.append((monotonic(), json.loads(incoming.body)["messages"][0]["content"]))
         return await super().respond(incoming, now=now)

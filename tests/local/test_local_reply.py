@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from venice_ai.emulator.local import LocalModelError, UnsupportedInput
-from venice_ai.emulator.local.translation import Form, Reply
+from venice_ai.emulator.local.translation import EngineAnswer, Form
 
 CALL = '{"name":"add","arguments":{"a":1,"b":"}"}}'
 
@@ -25,8 +25,8 @@ def engine_chunks(pieces: list[str], finish_reason: str = "stop") -> list[dict[s
     return [{**chunk, **own} for chunk in (first, {**first, "prompt_progress": {"total": 3}}, *texts, last, usage)]
 
 
-def reply(form: Form) -> Reply:
-    return Reply(form, "call_1", top_logprobs=1)
+def reply(form: Form) -> EngineAnswer:
+    return EngineAnswer(form, "call_1", top_logprobs=1)
 
 
 def read(form: Form, pieces: list[str], finish_reason: str = "stop") -> list[dict[str, Any]]:

@@ -1106,7 +1106,7 @@ def test_the_first_of_the_keys_that_two_arguments_share_is_named() -> None:
 
 
 def test_the_error_repeats_the_first_line_of_what_pydantic_says() -> None:
-    with pytest.raises(ToolSignatureError, match=r"cannot be told to a model: \S.*[^.]\. Give it an annotation") as caught:
+    with pytest.raises(ToolSignatureError, match=r"has no JSON schema: \S.*[^.]\. Give it an annotation") as caught:
         tool_from_function(of_a_class)
 
     assert str(caught.value.__cause__).partition("\n")[0].rstrip(".") in str(caught.value)

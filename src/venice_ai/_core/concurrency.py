@@ -37,7 +37,7 @@ async def bounded_map(
     results: dict[int, R] | None = None,
     on_result: Callable[[int, R | Exception], object] | None = None,
 ) -> list[R]:
-    """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest.
+    """Calls `call` for each item, at most `limit` at a time; the results in order. An exception or a cancellation ends it.
 
     What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure. What it raises is
     raised once what is under way has come: nothing else begins, and it is not called again.
@@ -93,7 +93,7 @@ def without_locals(error: E) -> E:
 
 
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:
-    """What `call` gives for all items at once, as they are done; the first exception, or leaving early, cancels the rest."""
+    """Calls `call` for all items at once, and yields results as they come; an exception, or leaving early, cancels the rest."""
     tasks = [asyncio.ensure_future(call(item)) for item in items]
     try:
         for done in asyncio.as_completed(tasks):
@@ -105,7 +105,7 @@ async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) ->
 
 
 async def in_thread(call: Callable[[], R]) -> R:
-    """What a call that blocks gives, from a thread of its own (one for each call) that sees the caller's context variables."""
+    """The result of a call that blocks, made in a thread of its own that sees the caller's context variables."""
     done = Wakeup()
     task = Task(partial(copy_context().run, call))
 
@@ -126,7 +126,7 @@ class SingleFlight(Generic[T]):
         self._tasks: dict[tuple[Hashable, asyncio.AbstractEventLoop], asyncio.Task[T]] = {}
 
     async def share(self, key: Hashable, start: Callable[[], Awaitable[T]]) -> T:
-        """What `start` gives, or what it gives to those who asked before and still wait."""
+        """The result of `start`; of one that runs already, if others asked for the same key and still wait."""
         flight = (key, asyncio.get_running_loop())
         if (task := self._tasks.get(flight)) is None:
             task = self._tasks[flight] = asyncio.ensure_future(start())

@@ -1,4 +1,4 @@
-"""What a process does once and must not leave half done: the imports of a first call, and the start of the loop's thread.
+"""Work that a process does once and must not leave half done: the imports of a first call, the start of the loop's thread.
 
 Ctrl-C amid an import leaves extension modules that cannot be imported again; a fork copies import locks that other threads
 hold. So this runs on a thread of its own, which no signal interrupts, and a fork waits for it.
@@ -37,7 +37,7 @@ def load(*names: str) -> None:
 
 
 def whole(work: Callable[[], T]) -> T:
-    """What some work gives that is done to its end, whatever interrupts the thread that waits for it."""
+    """The result of some work that is done to its end, whatever interrupts the thread that waits for it."""
     task = Task(work)
 
     def run() -> None:
@@ -57,13 +57,13 @@ def whole(work: Callable[[], T]) -> T:
 
 
 class Outcome(Generic[T]):
-    """What was returned or raised in one thread, for another one."""
+    """The result or the exception of work in one thread, for another thread."""
 
     result: T | None = None
     error: BaseException | None = None
 
     def outcome(self) -> T:
-        """What came of it, once."""
+        """Returns the result, or raises the exception; the exception once."""
         error, self.error = self.error, None
         try:
             if error is not None:
@@ -74,7 +74,7 @@ class Outcome(Generic[T]):
 
 
 class Task(Outcome[T]):
-    """What a thread of ours does for another one, which waits until it is `done`."""
+    """Work that a thread of ours does for another one, which waits until it is `done`."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work

@@ -1,4 +1,4 @@
-"""JSON of unknown shape: what may be an object, what may be an array, and any of it without a secret."""
+"""Reads JSON of unknown shape: as an object, as an array, or without a secret."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _LEAST_SECRET: Final = 8  # characters; a shorter key is a word such as "any", a
 
 
 def members(value: object) -> dict[str, Any]:
-    """The members of an object; none of anything else."""
+    """The members of an object; an empty mapping for anything else."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def items(value: object) -> list[Any]:
-    """The items of an array; none of anything else."""
+    """The items of an array; an empty list for anything else."""
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 

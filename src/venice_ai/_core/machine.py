@@ -1,4 +1,4 @@
-"""This machine: which hosts are it, what a server of ours listens on, and where its user keeps what can be had again."""
+"""This machine: which hosts name it, the sockets that our servers listen on, and its user's cache folder."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def listening(
 
 
 def cache_folder() -> Path | None:
-    """The user's folder for what can be had again; None without platformdirs, which comes with the extras."""
+    """The user's folder for files that can be made again; None without platformdirs, which comes with the extras."""
     try:
         from platformdirs import user_cache_path
     except ImportError:

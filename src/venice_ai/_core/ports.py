@@ -1,4 +1,4 @@
-"""The ports to the outside, public as `venice_ai.transport`: what sends requests, what waits are slept on, what lets pass."""
+"""The ports to the outside, public as `venice_ai.transport`: what sends requests, the clock, the gates they pass."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Pass(Protocol):
 
 
 class CallGate(Protocol):
-    """What decides when a request may be sent: a rate limiter, or a budget. A client asks its gates in order."""
+    """Decides when a request may be sent: a rate limiter, or a budget. A client asks its gates in order."""
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Waits until the attempt may be sent.
@@ -121,7 +121,7 @@ class Clock(Protocol):
 
 
 def drive(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns or raises whose ports never suspend, without an event loop; a RuntimeError if it suspends."""
+    """The result of a coroutine whose ports never suspend, run without an event loop; a RuntimeError if it suspends."""
     try:
         work.send(None)
     except StopIteration as done:

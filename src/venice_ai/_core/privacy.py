@@ -55,13 +55,13 @@ def encryption_requested_in(params: Mapping[str, Any]) -> bool:
 
 
 def switches_in(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What `venice_parameters` says; nothing if it is no object."""
+    """The switches in `venice_parameters`; none if it is not an object."""
     switches = body.get("venice_parameters")
     return cast("Mapping[str, Any]", switches) if switches and isinstance(switches, Mapping) else {}
 
 
 def search_in(body: Mapping[str, Any]) -> str | None:
-    """What of a request has the conversation leave the enclave that answers it: a suffix of the model, a switch or a tool."""
+    """The part of a request that would search outside of the enclave: a suffix of the model, a switch or a tool."""
     for part in body["model"].partition(":")[2].replace(":", "&").split("&"):
         name, _, value = part.partition("=")
         off = name in _SEARCHES and value.lower() in {"off", "false"}

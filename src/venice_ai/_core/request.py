@@ -1,4 +1,4 @@
-"""What goes through the ports (`ports.py`): a request, its attempts, a reply that is here; and the clock of this machine."""
+"""The values that go through the ports (`ports.py`): a request, its attempts, a whole reply; and the clock of this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET_HEADERS = KEY_HEADERS | {"proxy-authorization", "cookie"}
 
 
 class ChatSize(NamedTuple):
-    """What a chat request asks for, as far as limits and budgets need to know it."""
+    """The size of a chat request, for limits and budgets: its model, messages, output tokens and answers."""
 
     model: str
     """The model that is asked for, as the caller named it."""
@@ -94,7 +94,7 @@ class Attempt(NamedTuple):
 
 
 class WholeReply:
-    """A `Reply` (`ports.py`) of which nothing more comes."""
+    """A `Reply` (`ports.py`) whose whole body is here."""
 
     __slots__ = ("body", "headers", "status")
 

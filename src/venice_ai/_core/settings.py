@@ -22,9 +22,9 @@ _PLAIN_SECONDS = 300.0
 # Some clocks of operating systems do not count much further.
 _ENDLESS_SECONDS = 1e9
 _CONTROLS = frozenset(map(chr, [*range(32), 127])) - {"\t"}
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_HOST_LETTERS = _LETTERS | set("-._")
-_TOKEN_LETTERS = _LETTERS | set("!#$%&'*+-.^_`|~")  # RFC 9110, 5.6.2
+_ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_HOST_CHARACTERS = _ALPHANUMERIC | set("-._")
+_TOKEN_CHARACTERS = _ALPHANUMERIC | set("!#$%&'*+-.^_`|~")  # RFC 9110, 5.6.2
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -110,8 +110,8 @@ def timeout_for(value: float | Timeout | None, default: Timeout = DEFAULT_TIMEOU
         return value
     seconds = _seconds("timeout", value)
     if stream:
-        kept = {"connect": default.connect, "deadline": default.deadline, "queue": default.queue}
-        return Timeout(**kept, first_chunk=seconds, idle=seconds, progress=seconds)
+        unchanged = {"connect": default.connect, "deadline": default.deadline, "queue": default.queue}
+        return Timeout(**unchanged, first_chunk=seconds, idle=seconds, progress=seconds)
     return default.with_deadline(seconds)
 
 
@@ -164,7 +164,7 @@ def _is_host(host: str | None) -> bool:
         return True
     name = host if host.isascii() else host.encode("idna").decode()
     labels = name.removesuffix(".").split(".")
-    if not (_HOST_LETTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
+    if not (_HOST_CHARACTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
         return False
     if labels[-1].isdigit():  # numbers alone are no name, and short forms of addresses are read by some resolvers only
         from ipaddress import IPv4Address
@@ -174,7 +174,7 @@ def _is_host(host: str | None) -> bool:
 
 
 def no_proxy(setting: str) -> InvalidRequestError:
-    """The error for what is no address of a proxy."""
+    """The error for a setting that is not the address of a proxy."""
     return InvalidRequestError(
         f"{setting} must be the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
     )
@@ -193,7 +193,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         raise InvalidRequestError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
     checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not name or not _TOKEN_LETTERS.issuperset(name):
+        if not isinstance(name, str) or not name or not _TOKEN_CHARACTERS.issuperset(name):
             raise InvalidRequestError(f"{name!r} is not the name of an HTTP header")
         if name.lower() in _FRAMING:
             raise InvalidRequestError(f"the header {name!r} follows from the request's body, and cannot be set")
@@ -206,20 +206,20 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def merged(*headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers from several sources; of one name, in whatever letters, the last counts."""
+    """Headers from several sources; of one name, in whatever case, the last counts."""
     return dict({name.lower(): (name, value) for source in headers for name, value in source.items()}.values())
 
 
 def start_log() -> None:
     """Heeds `VENICE_LOG`: what the package logs goes to stderr, or to the handlers that the program has set up."""
-    if not (wanted := os.environ.get(LOG_VARIABLE, "").strip().lower()):
+    if not (level := os.environ.get(LOG_VARIABLE, "").strip().lower()):
         return
     import logging  # start-up: most programs ask for no log here
 
-    if wanted not in {"info", "debug"}:
-        raise InvalidRequestError(f"{LOG_VARIABLE}={wanted!r} must be 'info' or 'debug'")
+    if level not in {"info", "debug"}:
+        raise InvalidRequestError(f"{LOG_VARIABLE}={level!r} must be 'info' or 'debug'")
     logger = logging.getLogger("venice_ai")
-    logger.setLevel(wanted.upper())
+    logger.setLevel(level.upper())
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

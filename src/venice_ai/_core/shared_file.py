@@ -70,7 +70,7 @@ class SharedFile:
                 raise sqlite3.OperationalError("disk is full")
 
     def ended(self, owners: set[str]) -> list[str]:
-        """Those of some owners whose processes are gone. The files that they had locked are removed."""
+        """The owners among these whose processes have ended. The files that they had locked are removed."""
         return [owner for owner in owners if owner != self.owner and self._has_ended(owner)]
 
     def _has_ended(self, owner: str) -> bool:

@@ -29,7 +29,7 @@ _SPREADS: Final = (600.0, 8.0, 0.05, 0.2, 0.2, 0.15, 0.2, 0.2, 0.3, 0.12)
 _NOISE: Final = 0.04  # the relative error that no weights take away
 _MEMORY: Final = 0.995  # older chats count less, for models change behind their names
 _LEARNT: Final = 5
-_KEPT: Final = 64  # counts that wait for an estimate to be asked for
+_MOST_WAITING: Final = 64  # counts that wait for an estimate to be asked for
 Features: TypeAlias = tuple[float, ...]
 
 
@@ -41,10 +41,10 @@ class Count(NamedTuple):
 
 
 class Weights:
-    """What was learnt of one model; `waiting` are the chats that were counted since the last estimate."""
+    """The weights learnt for one model; `waiting` are the chats that were counted since the last estimate."""
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[Features, int]] = deque(maxlen=_KEPT)
+        self.waiting: deque[tuple[Features, int]] = deque(maxlen=_MOST_WAITING)
         self._weights = list(_USUAL)
         self._covariance: list[list[float]] = []  # of no chats yet, as the first calls have no time for it
         self._errors: deque[float] = deque(maxlen=50)
@@ -81,7 +81,7 @@ def _product(one: Iterable[float], other: Iterable[float]) -> float:
 
 
 class TokenCounts:
-    """What was learnt of each model."""
+    """Estimates the tokens of a chat's input, by weights that it learns for each model."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, Weights] = OrderedDict()

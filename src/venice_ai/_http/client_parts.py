@@ -20,7 +20,7 @@ _PORTS: Final = {
     "on_wait": ("must be a function", "__call__"),
     "telemetry": ("must be a Telemetry", "chat", "step"),
 }
-"""What each port must be, and the attributes by which that is told."""
+"""What each port must be, and the attributes that it must have for that."""
 
 
 def check_parts(http: Mapping[str, Any], tee: object, floor: Privacy | None, ports: Mapping[str, object]) -> None:
@@ -32,7 +32,7 @@ def check_parts(http: Mapping[str, Any], tee: object, floor: Privacy | None, por
             raise InvalidRequestError(f"{name}={port!r} {demand}")
     others = [name for name in ("proxy", "ssl_context", "ca_bundle") if http[name] is not None]
     if ports["session"] is not None and others:
-        raise InvalidRequestError(f"session and {others[0]} cannot both be given: it is the session's own matter")
+        raise InvalidRequestError(f"session and {others[0]} cannot both be given: set {others[0]} in the session itself")
     if inspect.iscoroutinefunction(on_wait := ports["on_wait"]):
         raise InvalidRequestError(f"on_wait={on_wait!r} must not be an async function: nobody awaits it")
     if tee is not None:

@@ -11,7 +11,7 @@ from ..types.api.chat import ChatCompletionResponse
 
 
 def fault_of(response: ChatCompletionResponse, *, with_tools: bool = False) -> str | None:
-    """What is wrong with an answer that came: it has no choices, was cut off, or is empty and, `with_tools`, no tool call."""
+    """Why an answer cannot be used: it has no choices, was cut off, or is empty and, `with_tools`, no tool call; else None."""
     if not response.choices:
         return "the answer has no choices"
     good = {"stop", "None", "tool_calls" if with_tools else "stop"}
@@ -21,13 +21,13 @@ def fault_of(response: ChatCompletionResponse, *, with_tools: bool = False) -> s
 
 
 def _in_one_line(failure: BaseException | None) -> str:
-    """A failure; of an answer that does not fit, with the places where."""
-    said, errors = str(failure), list[Any]
+    """The message of a failure; for an answer that does not fit, with the places where it does not."""
+    message, errors = str(failure), list[Any]
     if isinstance(failure, OutputError):
-        said = re.sub("(`partial` and )?`(raw_text|response)`", "raw_answer", failure.message)  # where the answer is
+        message = re.sub("(`partial` and )?`(raw_text|response)`", "raw_answer", failure.message)  # where the answer is
         errors = errors if failure.private else getattr(failure, "errors", errors)
     places = "; ".join(f"{'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}" for line in errors())
-    return f"{type(failure).__name__}: {said} {places}".rstrip()
+    return f"{type(failure).__name__}: {message} {places}".rstrip()
 
 
 class AnswerColumns:
@@ -43,11 +43,11 @@ class AnswerColumns:
                 asked, self._wrapped = requested_format(response_format)
             self._fields = list(asked["json_schema"]["schema"]["properties"])
             if taken := {"error", "raw_answer"}.intersection(self._fields):
-                raise InvalidArgumentError(f"the column {min(taken)!r} tells of errors; rename the schema's field")
+                raise InvalidArgumentError(f"the column {min(taken)!r} is for errors; rename the schema's field {min(taken)!r}")
         self.names: list[str] = [*self._fields, "error", "raw_answer"] if self._fields else ["answer", "error"]
 
     def of(self, response: ChatCompletionResponse | None, parsed: Any, failure: BaseException | None) -> dict[str, Any]:
-        """The values for what came; what is not there is None. An answer that is not whole has an `error`, too."""
+        """The values of one row; missing ones are None. An answer that is not whole has an `error`, too."""
         values, error = dict[str, Any](), None
         if response is None:
             values, error = {"raw_answer": getattr(failure, "raw_text", None)}, _in_one_line(failure)

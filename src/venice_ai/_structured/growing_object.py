@@ -46,7 +46,7 @@ class Growing(Generic[T]):
         self.current: T | None = None  # the object as of the last reading; None if there was none to see
 
     def feed(self, text: str) -> T | None:
-        """Takes more text in. The object, if it is time to look and it has changed; else None."""
+        """Takes more text in. Returns the object if it was looked at and has changed, else None."""
         self._pieces.append(text)
         self._length += len(text)
         return self.look() if self._length - self._read_length > self._read_length // _FRACTION else None
@@ -69,7 +69,7 @@ class Growing(Generic[T]):
 
 
 class _Frame:
-    """What is known of a value that still grows: what of it is whole, and the frame of its last part."""
+    """The state of a value that still grows: the parts of it that are whole, and the frame of its last part."""
 
     def __init__(self) -> None:
         self.value: Any = _ABSENT  # the unfinished value; the same object as long as nothing of it changes
@@ -185,7 +185,7 @@ class _Shape:
 
     @cached_property
     def _fields(self) -> dict[str, tuple[str, _Shape]]:
-        """Those of an object, by the keys that they have in JSON, with their names."""
+        """The shapes of an object's fields, by the keys that they have in JSON, with their names."""
         node, fields = self.node, list[tuple[str, dict[str, Any]]]()
         while not (fields := fields_of(node)) and "schema" in node:
             node = node["schema"]
@@ -240,7 +240,7 @@ class _Shape:
         return self.made(_present({key: self.part(key).whole(inner) for key, inner in pairs}))
 
     def unfinished(self, data: Any) -> Any:
-        """What can be shown of a value without parts that may still grow: a text, also where it may be something else."""
+        """The value to show of an unfinished one that has no parts: a text, also where it may be something else."""
         text = isinstance(data, str) and any(each.kind in _TEXTS for each in (self, *self._members))
         return self.rooted(data) if text or self.kind == "any" else _ABSENT
 

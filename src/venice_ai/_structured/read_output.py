@@ -49,9 +49,9 @@ _LEFT_OUT: dict[Wrapping, str] = {
 }
 
 
-def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
+def _error(kind: Any, problem: str, text: str, raw: str) -> ValidationError:
     return ValidationError.from_exception_data(
-        _name(kind), [InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", said)), loc=(), input=text)]
+        _name(kind), [InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", text)), loc=(), input=raw)]
     )
 
 
@@ -68,8 +68,8 @@ def _found(kind: type[T], response: ChatCompletionResponse, index: int, wrapped:
     try:
         choice = choice_at(response, index)
     except ValueError:
-        said = f"the response has no choice {index}, so there is no {_name(kind)}"
-        return _failed(OutputMissingError, said, kind, response, None, None)
+        why = f"the response has no choice {index}, so there is no {_name(kind)}"
+        return _failed(OutputMissingError, why, kind, response, None, None)
     message, finish_reason = choice.message, choice.finish_reason
     text = paired(message.text) if message.text else message.text
     refused = finish_reason == "content_filter" or bool(message.refusal)
@@ -83,20 +83,20 @@ def _found(kind: type[T], response: ChatCompletionResponse, index: int, wrapped:
             for wrapping in reversed(unwrapped):
                 _log.info(_LEFT_OUT[wrapping])
             return ParsedChatCompletion(response, parsed, (response,), unwrapped)
-    why, said = _reason(_name(kind), choice, text)
-    failure = _failed(why, said, kind, response, text, cause)
+    cls, why = _reason(_name(kind), choice, text)
+    failure = _failed(cls, why, kind, response, text, cause)
     if isinstance(failure, OutputRefusedError) and isinstance(message.refusal, str):
         failure.refusal = message.refusal
     return failure
 
 
 def _reason(name: str, choice: ChatChoice, text: str | None) -> tuple[type[OutputError], str]:
-    spoken = bool(text and text.strip())
+    has_text = bool(text and text.strip())
     finish_reason, refusal = choice.finish_reason, choice.message.refusal
     if refusal or finish_reason == "content_filter":
         who = f"the model refused: {refusal!r:.200}" if refusal else "a content filter stopped the answer"
         remedy = "Change the prompt, or choose another model" + ("" if refusal else "; what had come is in `raw_text`")
-        return RefusedInWordsError if spoken else OutputRefusedError, f"{who}, so there is no {name}. {remedy}."
+        return RefusedInWordsError if has_text else OutputRefusedError, f"{who}, so there is no {name}. {remedy}."
     if finish_reason in _CUT_OFF:
         return OutputTruncatedError, (
             f"the answer was cut off after {len(text or '')} characters (finish_reason {finish_reason!r}), so there is no "
@@ -104,25 +104,25 @@ def _reason(name: str, choice: ChatChoice, text: str | None) -> tuple[type[Outpu
             "`raw_text`."
         )
     if choice.message.tool_calls:
-        said = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
-        return ToolCallWithWordsError if spoken else ToolCallInsteadError, said
-    what = "does not fit" if spoken else "has no text to fit"
+        why = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
+        return ToolCallWithWordsError if has_text else ToolCallInsteadError, why
+    what = "does not fit" if has_text else "has no text to fit"
     return OutputMissingError if text is None else OutputInvalidError, f"the answer {what} {name}; it is in `response`."
 
 
 def _failed(
-    cls: type[OutputError], said: str, kind: Any, response: ChatCompletionResponse, text: str | None, cause: Exception | None
+    cls: type[OutputError], why: str, kind: Any, response: ChatCompletionResponse, text: str | None, cause: Exception | None
 ) -> OutputError:
     partial = partial_data(text) if text else None
     state: dict[str, Any] = {"response": response, "raw_text": text, "partial": partial, "attempts": (response,)}
     state["total_usage"] = response.usage
     if not issubclass(cls, Mismatch):
-        error = cls(said, **state)
+        error = cls(why, **state)
     else:
         hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
         nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
         lines = cause.errors(include_url=False) if isinstance(cause, ValidationError) else [nothing]
-        error = mismatch(cls, _name(kind), lines, said=said, hide_input=hide, **state)
+        error = mismatch(cls, _name(kind), lines, reason=why, hide_input=hide, **state)
     error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
     return error
 
@@ -197,7 +197,7 @@ def _json(text: str, otherwise: Any = None, **how: Any) -> Any:
     """The JSON of a text; `otherwise` if it is not JSON."""
     try:
         return from_json(text, **how)
-    except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
+    except (ValueError, TypeError):  # a TypeError if it has half of a surrogate pair
         return otherwise
 
 
@@ -282,7 +282,7 @@ def unfinished_json(text: str, default: R) -> Any | R:
 
 
 def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
-    """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
+    """The function with a cache of limited size, by type: classes made on the fly do not stay for ever."""
 
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
     @lru_cache
@@ -300,7 +300,7 @@ def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
 
 
 def new_adapter(annotation: Any) -> TypeAdapter[Any]:
-    """What validates any type, made anew."""
+    """A new validator of a type; `adapter` remembers them."""
     return TypeAdapter(for_pydantic(annotation, {}))
 
 

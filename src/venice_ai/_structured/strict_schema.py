@@ -193,7 +193,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def or_null(node: dict[str, Any]) -> dict[str, Any]:
-    """What fits a node, or null."""
+    """The schema of a node that may also be null."""
     members: Any = node.get("anyOf", [node])
     if None in node.get("enum", ()) or _NULL in members:
         return node
@@ -207,21 +207,21 @@ def _are_json(values: Iterable[object]) -> bool:
 
 def _name(kind: Any) -> str:
     """A name that servers take: letters, digits, `_` and `-`, at most 64. `list[Person]` is `list_Person`."""
-    spoken = _spoken(kind)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", _ENDS_NOT_ALLOWED.sub("", spoken)) or "answer"
+    type_name = _type_name(kind)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", _ENDS_NOT_ALLOWED.sub("", type_name)) or "answer"
     # Two long names that begin alike stay two.
-    return name if len(name) <= 64 else f"{name[:55]}_{sha256(spoken.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    return name if len(name) <= 64 else f"{name[:55]}_{sha256(type_name.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
-def _spoken(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     origin = get_origin(kind)
     if origin is None:
         return str(getattr(kind, "__name__", kind))
     if origin is Annotated:
-        return _spoken(kind.__origin__)
+        return _type_name(kind.__origin__)
     if origin in {Union, UnionType}:
-        return "_or_".join(map(_spoken, get_args(kind)))
-    return "_".join([str(getattr(origin, "__name__", "")), *map(_spoken, get_args(kind))])
+        return "_or_".join(map(_type_name, get_args(kind)))
+    return "_".join([str(getattr(origin, "__name__", "")), *map(_type_name, get_args(kind))])
 
 
 class _Strict:

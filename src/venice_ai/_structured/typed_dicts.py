@@ -21,7 +21,7 @@ _QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired
 
 
 def object_of_schema(response_format: Mapping[str, Any]) -> Any:
-    """What an answer to a JSON schema is read as: an object with the keys that the schema requires, and maybe others."""
+    """The type that an answer to a JSON schema is read as: an object with the keys that it requires, and maybe others."""
     schema = response_format.get("json_schema", {}).get("schema", {})
     kind = new_typed_dict("Answer", dict.fromkeys(schema.get("required", ()), Any))
     kind.__pydantic_config__ = {"extra": "allow"}
@@ -51,13 +51,13 @@ def changed_inside(annotation: Any, change: Callable[[Any], Any]) -> Any:
 def unqualified(annotation: Any, *, required: bool = True) -> tuple[Any, bool]:
     """The type of a key, and whether the key must be there; `required` if the annotation does not say."""
     while (qualifier := typing_extensions.get_origin(annotation)) in _QUALIFIERS:
-        required = required if (said := _QUALIFIERS[qualifier]) is None else said
+        required = required if (by_qualifier := _QUALIFIERS[qualifier]) is None else by_qualifier
         (annotation,) = typing_extensions.get_args(annotation)
     return annotation, required
 
 
 def of_key(annotation: Any, *, required: bool) -> Any:
-    """The same, put together."""
+    """The annotation of a key, marked `NotRequired` unless it is required."""
     return annotation if required else cast("Any", typing_extensions.NotRequired)[annotation]
 
 

@@ -155,7 +155,7 @@ class SyncChatCompletions(SyncResource):
         return self._stream(opening, wrap)
 
     def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
-        """What a call gives that is one request after the other: here if that can be, else on the event loop."""
+        """The result of a call that sends one request after another: in this thread if that can be, else on the event loop."""
         here = self._client._for_this_thread(given)  # noqa: SLF001  # of the same package
         call = getattr(self._async if here is None else here.chat.completions, method)(**given)
         given.clear()  # the caller's, too
@@ -218,7 +218,7 @@ class SyncChatCompletions(SyncResource):
     def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
-        """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`."""
+        """The likely cost of a completion, before it is sent; see `ChatCompletions.estimate_cost`."""
         return self._run(self._async.estimate_cost(**given_arguments(locals())))
 
     def batch(
@@ -273,7 +273,7 @@ class SyncChatCompletions(SyncResource):
     def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> SyncToolStream:
-        """The same loop, told as it happens; see `ChatCompletions.stream_with_tools`.
+        """Runs the loop of `run_with_tools`, and yields its events; see `ChatCompletions.stream_with_tools`.
 
         The loop goes on as its events are read: the next tool runs once the event before it was taken.
         """

@@ -1,4 +1,4 @@
-"""What the parts of the synchronous client share: settings, and the client that makes a call, here or on the loop's thread."""
+"""The synchronous client's settings, and the asynchronous client that makes a call, in this thread or on the loop's."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class SyncConnection:
         return found
 
     def _made(self, **ports: Any) -> VeniceClient:
-        """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
+        """A new client, closed if the others are; all of them share the catalogue's names, warnings given, and token counts."""
         client = VeniceClient(**{**self._settings, **ports})
         client.notices, client.token_counts = self._template.notices, self._template.token_counts
         if self._template.closed:
@@ -236,5 +236,5 @@ class SyncResource(APIResource[SyncConnection]):
 
     @staticmethod
     def _run(work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns or raises."""
+        """The result of a coroutine, run on the loop's thread."""
         return loop_thread().run(work)

@@ -70,13 +70,13 @@ class LoopThread:
                     continue
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine gives on the loop while this thread waits; what ends the waiting (Ctrl-C) cancels it first."""
+        """The result of a coroutine on the loop while this thread waits; what ends the waiting (Ctrl-C) cancels it first."""
         try:
             self.check()
         except VeniceError:
             work.close()
             raise
-        call = _Call(work, self)
+        call = _LoopCall(work, self)
         try:
             self._loop.call_soon_threadsafe(call.start)
             call.wait()
@@ -97,7 +97,7 @@ class LoopThread:
             )
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs a coroutine beside what runs; to be called on the loop."""
+        """Runs a coroutine at the same time as others; to be called on the loop."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -141,7 +141,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=LoopThread.after_fork)
 
 
-class _Call(Outcome[T]):
+class _LoopCall(Outcome[T]):
     """A coroutine that runs on the loop for a thread that waits. All but `wait` and `outcome` happens on the loop."""
 
     def __init__(self, work: Coroutine[Any, Any, T], thread: LoopThread) -> None:

@@ -1,7 +1,7 @@
 """Reading ahead: an asynchronous stream is read on the event loop thread into a buffer that other threads take from.
 
-A trip to the loop for each chunk would cost more than the chunk. So the loop reads on until the buffer is full; the calling
-thread takes what is there without a lock, and waits only when there is nothing.
+A trip to the loop for each chunk would cost more than the chunk. So the loop reads until the buffer is full, and reads on once
+it is empty and a thread waits. That thread takes what is there without a lock, and waits only when there is nothing.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ReadAhead(Outcome[None], Generic[T]):
             self.thread.run(self._close())
 
     def abandon(self) -> None:
-        """The same without waiting."""
+        """Has the loop close the source, without waiting for that."""
         if not self.ended:
             self.thread.soon(lambda: self.thread.begin(self._close()))
 

@@ -56,7 +56,7 @@ class SyncLimits(SyncResource):
     _part = "limits"
 
     def snapshot(self) -> LimitsSnapshot:
-        """What is known now of each model, and what waits; see `Limits.snapshot`."""
+        """The known limits of each model, and the calls that wait; see `Limits.snapshot`."""
         return self._connected.limits.snapshot()
 
     refresh = Blocking(Limits.refresh)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class SyncSource(Iterator[T]):
-    """What an asynchronous stream gives, taken on other threads; it holds its `owner`, whose connections it is read on."""
+    """The items of an asynchronous stream, taken on other threads; it holds its `owner`, whose connections it is read on."""
 
     made_of: Callable[[T], Any] | None = None  # what makes the objects that come in place of items
 
@@ -71,7 +71,7 @@ class SyncSource(Iterator[T]):
         return VeniceError(f"the stream broke off: {why}")
 
     def collect(self) -> Any:
-        """What the stream collects; what was not taken yet is read and dropped."""
+        """The whole that the stream collects; items that were not taken yet are read and dropped."""
         self.read_ahead.thread.check()
         if not self.ended:
             self.ended = True
@@ -106,7 +106,7 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
         return cast("ChatCompletionResponse", super().collect())
 
     def partial(self) -> ChatCompletionResponse:
-        """What has come so far."""
+        """The answer as far as it has come."""
 
         async def look() -> ChatCompletionResponse:
             return self.stream.partial
@@ -174,7 +174,7 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
 
     @property
     def partial(self) -> ChatCompletionResponse:
-        """What has come so far, also what was not taken yet."""
+        """The answer as far as it has come, also what was not taken yet."""
         return self._source.partial()
 
 

@@ -1,4 +1,4 @@
-"""What makes two requests of a batch the same: the id that the caller gave, else the body that would be sent.
+"""When two requests of a batch are the same: by the id that the caller gave, else by the body that would be sent.
 
 The body is the JSON of what was asked for, with sorted keys and without what is None; how it is sent (time limits, headers,
 hooks) is no part of it. In an encrypted journal its hash takes a key, because whoever can guess a short prompt knows its hash.
@@ -24,7 +24,7 @@ _HOW: Final = frozenset(
 
 
 class Identity(NamedTuple):
-    """What a journal knows a request by."""
+    """The hashes by which a journal finds a request again, with its id and its body."""
 
     key: bytes  # the hash of its id, or of its body if it has none
     digest: bytes  # the hash of its body
@@ -80,12 +80,12 @@ def differences(before: Mapping[str, Any], now: bytes) -> str:
     """Which fields of two bodies differ, with the values of those that are short and no conversation."""
     new: dict[str, Any] = json.loads(now)
     names = sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name))
-    told = {name: f"{name} was {before.get(name)!r}, is {new.get(name)!r}" for name in names if name != "messages"}
-    return ", ".join(told[name] if len(told.get(name, "")) in range(1, 120) else name for name in names)
+    changes = {name: f"{name} was {before.get(name)!r}, is {new.get(name)!r}" for name in names if name != "messages"}
+    return ", ".join(changes[name] if len(changes.get(name, "")) in range(1, 120) else name for name in names)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know, as what it does: objects of ours and of pydantic; classes as the schemas that they ask for."""
+    """A value that is not JSON as one that is: of objects of ours and of pydantic their fields, of a class its schema."""
     if (found := plain(value)) is not value:
         return found
     from .._structured.strict_schema import requested_format  # needs pydantic, which a chat does not

@@ -1,4 +1,4 @@
-"""What a batch gives for each request, and what it tells of its progress."""
+"""The items that a batch yields, one for each request, and the progress that it reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_for_good(error: BaseException, attempts: int) -> bool:
 
 @dataclass(frozen=True)  # with slots, BatchItem[Any](...) would be a TypeError before Python 3.12
 class BatchItem(Generic[ParsedT]):
-    """What came of one request of `batch_iter`: a response or an error."""
+    """The outcome of one request of `batch_iter`: a response or an error."""
 
     index: int
     """Its place among the requests, from 0."""

@@ -1,4 +1,4 @@
-"""The journal of a batch: what is sent is written down before, and what comes before it is handed over.
+"""The journal of a batch: a request is written down before it is sent, its outcome before it is handed over.
 
 It is one SQLite file (`SharedFile`), in which a request has a row in one of four states: in flight while the process that has
 written down its intent to send it lives, and open after it; answered; failed for good; or open, not sent or at a bad moment.
@@ -52,7 +52,7 @@ State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
 
 
 class Entry(NamedTuple):
-    """What a claim comes to: the state that a request was in (an open one is in flight now), or another body has its id.
+    """The result of a claim: the state that a request was in (an open one is in flight now), or another body has its id.
 
     With what came in it, and the state that it has then, it is what is kept.
     """
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """What a journal knows of one request."""
+    """One request of a journal, with its state and its outcome."""
 
     custom_id: str | None
     """The id that it was given."""
@@ -148,7 +148,7 @@ class Journal:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
+        """The settings it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
         with self._file.transaction() as database:
             return dict(database.execute("SELECT name, value FROM settings WHERE name != 'key'").fetchall())
 
@@ -170,15 +170,15 @@ class Journal:
         while page:
             with self._file.transaction() as database:
                 page = database.execute(f"{_ROWS} id > ? ORDER BY id LIMIT 200", (last,)).fetchall()
-            for last, kept, owner, billed, attempts, cost, request, outcome, _ in page:
-                asked, response, state = _Request(custom_id=None, body={}), None, self._state(kept, owner)
+            for last, stored, owner, billed, attempts, cost, request, outcome, _ in page:
+                asked, response, state = _Request(custom_id=None, body={}), None, self._state(stored, owner)
                 try:
                     asked = self._sealing.open(request, last, "request", _Request)
-                    response, error = (None, None) if outcome is None else self._came(outcome, last)
-                    said = error and f"{error['type']}: {error['message']}"
+                    response, error = (None, None) if outcome is None else self._read_outcome(outcome, last)
+                    message = error and f"{error['type']}: {error['message']}"
                 except VeniceError as damage:
-                    state, said = "failed", f"VeniceError: {damage}"
-                yield JournalRow(asked["custom_id"], state, asked["body"], response, said, attempts, cost, bool(billed))
+                    state, message = "failed", f"VeniceError: {damage}"
+                yield JournalRow(asked["custom_id"], state, asked["body"], response, message, attempts, cost, bool(billed))
 
     def close(self) -> None:
         """Closes the file, at the end of the batches that use it; then every use is a VeniceError. May be called often."""
@@ -198,7 +198,7 @@ class Journal:
     def _begin(self, settings: Mapping[str, str], *, private: bool) -> None:
         """A batch with these settings begins; an InvalidArgumentError if the journal has others, or is not for private ones."""
         if private and not self._sealing.secret:
-            raise InvalidArgumentError('min_privacy="e2ee" takes an encrypted journal: Journal(..., key_file=...)')
+            raise InvalidArgumentError('min_privacy="e2ee" needs an encrypted journal: Journal(..., key_file=...)')
         self._made_with(settings)
         self._file.keep_room(_ROOM_BYTES)
         if self._retry_failed:
@@ -206,9 +206,9 @@ class Journal:
                 database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
 
     def _identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
-        """What a request is known by; an InvalidArgumentError if it is not to be kept in clear."""
+        """The identity of a request; an InvalidArgumentError if it must not be kept in clear."""
         if not self._sealing.secret and encryption_requested_in(keywords):
-            raise InvalidArgumentError("what is encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)")
+            raise InvalidArgumentError("an end-to-end encrypted request needs an encrypted journal: Journal(..., key_file=...)")
         return identity(custom_id, keywords, self._sealing.secret)
 
     def _check(self, request: Mapping[str, Any]) -> None:
@@ -220,14 +220,14 @@ class Journal:
             raise self._conflict(found, asked)
 
     def _apply(self, changes: Sequence[Identity | Entry]) -> list[Any]:
-        """What claims of requests come to (`Entry`), and whether what came was kept, all in one transaction."""
+        """Applies changes in one transaction: a claim of a request gives its `Entry`, an outcome whether it was kept."""
         if not self.path.exists() or self.path.stat().st_ino != self._inode:
             raise VeniceError(f"the journal {str(self.path)!r} was removed, moved or replaced while a batch ran")
         with self._file.transaction() as database:
             return [self._keep(database, each) if isinstance(each, Entry) else self._claim(database, each) for each in changes]
 
     def _rescue(self, changes: Sequence[Identity | Entry]) -> list[bool | None]:
-        """After a failure of these changes: whether what came was kept in the room for that. Nothing is claimed."""
+        """After a failure of these changes, keeps outcomes in the room reserved for that; whether each was. Claims nothing."""
         kept = [False if isinstance(each, Entry) else None for each in changes]
         with suppress(VeniceError):
             self._file.keep_room(0)
@@ -237,8 +237,8 @@ class Journal:
         return kept
 
     def _before(self, found: Entry) -> ChatCompletionResponse:
-        """What came of a request before; if an error came, that, in its own class where a message and a status make one."""
-        response, error = self._came(found.content, found.row)
+        """The earlier response of a request; an earlier error is raised, in its class where a message and a status make one."""
+        response, error = self._read_outcome(found.content, found.row)
         if response is not None:
             return response
         if error is None:
@@ -251,8 +251,8 @@ class Journal:
     def _conflict(self, found: Entry, now: Identity) -> InvalidArgumentError:
         """The error that says how a request differs from the one that was sent under its id."""
         how = differences(self._sealing.open(found.content, found.row, "request", _Request)["body"], now.body)
-        said = f"custom_id={now.custom_id!r} was used for another request before: {how}"
-        return InvalidArgumentError(f"{said}. Give it another id, or the batch another journal")
+        problem = f"custom_id={now.custom_id!r} was used for another request before: {how}"
+        return InvalidArgumentError(f"{problem}. Give it another id, or the batch another journal")
 
     def _claim(self, database: Connection, asked: Identity) -> Entry:
         made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
@@ -281,22 +281,22 @@ class Journal:
             return Entry(what, row, bool(billed or state == "in_flight"), attempts, cost, content)
         return None
 
-    def _keep(self, database: Connection, came: Entry) -> bool:
+    def _keep(self, database: Connection, entry: Entry) -> bool:
         """Whether it was kept: only what this process has in flight can be."""
-        values = came.what, came.attempts, came.cost_usd, came.maybe_billed, came.row, self._file.owner
+        values = entry.what, entry.attempts, entry.cost_usd, entry.maybe_billed, entry.row, self._file.owner
         kept = database.execute(_KEEP, values).rowcount == 1
-        if kept and came.content is not None:
-            content = self._sealing.seal(came.content, came.row, "outcome")
-            database.execute("UPDATE contents SET outcome = ? WHERE id = ?", (content, came.row))
+        if kept and entry.content is not None:
+            content = self._sealing.seal(entry.content, entry.row, "outcome")
+            database.execute("UPDATE contents SET outcome = ? WHERE id = ?", (content, entry.row))
         return kept
 
-    def _came(self, outcome: bytes | None, row: int) -> tuple[ChatCompletionResponse | None, _Error | None]:
-        """What a `record` says. A response of an encrypted journal is not shown in logs."""
-        kept: _Outcome = self._sealing.open(outcome, row, "outcome", _Outcome)
-        response = ChatCompletionResponse.model_validate(kept["response"]) if kept["response"] else None
+    def _read_outcome(self, outcome: bytes | None, row: int) -> tuple[ChatCompletionResponse | None, _Error | None]:
+        """The response and the error in a `record`. A response of an encrypted journal is not shown in logs."""
+        fields: _Outcome = self._sealing.open(outcome, row, "outcome", _Outcome)
+        response = ChatCompletionResponse.model_validate(fields["response"]) if fields["response"] else None
         if response is not None and self._sealing.secret:
             mark_private(response)
-        return response, kept.get("error")
+        return response, fields.get("error")
 
     def _state(self, state: State, owner: str) -> State:
         """The state that a row is in now: what an owner had in flight that has ended is open."""
@@ -320,15 +320,15 @@ class Journal:
         for name, (was, value) in other.items():
             key = f"is encrypted{' with another key' if value else ''}: give its own key or key_file"
             key = key if was else "is not encrypted: open it without a key, or give another file to what is to be"
-            said = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
-            raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}")
+            problem = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"
+            raise InvalidArgumentError(f"the journal {str(self.path)!r} {problem}")
 
 
 def record(response: ChatCompletionResponse | None, error: BaseException | None, before: bytes | None = None) -> bytes:
-    """What came, as the JSON that is kept: with an error also the answer that was paid for, now or in the record `before`."""
-    kept: dict[str, Any] = {"response": error.response if isinstance(error, OutputError) else response}
+    """An outcome as the JSON to keep: with an error also the answer that was paid for, now or in the record `before`."""
+    outcome: dict[str, Any] = {"response": error.response if isinstance(error, OutputError) else response}
     if error is not None:
-        kept["response"] = kept["response"] or (json.loads(before)["response"] if before else None)
+        outcome["response"] = outcome["response"] or (json.loads(before)["response"] if before else None)
         fields = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
-        kept["error"] = {"type": type(error).__name__, "message": str(error), **fields}
-    return encode(kept)
+        outcome["error"] = {"type": type(error).__name__, "message": str(error), **fields}
+    return encode(outcome)

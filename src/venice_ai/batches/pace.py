@@ -1,8 +1,8 @@
-"""How many requests of a batch may be under way at once: a number, or `"auto"`, as long as the client's limiter holds nobody.
+"""How many requests of a batch may be under way at once: a fixed number, or `"auto"`, which adapts it, up to 256.
 
-It begins with as many as may fail, and each answer allows more. Where the limiter is off, the number grows by one for each
-answered round, and falls to three quarters where the server refuses (429, 503) or answers much later than at first: additive
-increase, multiplicative decrease, as TCP does.
+With the client's limiter, `"auto"` begins at 20, as many as may fail in 30 s; each answer allows four more, and none begins
+while the limiter holds one back. Without it, it begins at 8, adds one for each round of answers, and falls to three quarters
+where the server refuses (429, 503) or takes over three times its shortest time: additive increase, multiplicative decrease.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Pace:
         return self.under_way < self.most and not (self._limiter is not None and self.under_way and self._limiter.held)
 
     def ended(self, status: int | None, latency: float, now: float) -> None:
-        """One ended: refused with a status (None: it was answered, 0: nothing came), after so many seconds."""
+        """Counts a request that ended: refused with a status (None: answered, 0: nothing came), after so many seconds."""
         if self._limiter is not None and status is None:
             self._places = min(self._places + FLIGHTS_PER_SUCCESS, MOST)
         if not self._learns:

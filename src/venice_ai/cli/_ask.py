@@ -23,7 +23,7 @@ _ENDINGS = {
     "content_filter": "the answer was cut off by a content filter",
     "tool_calls": "the model asks for tools; --json shows the calls",
 }
-_KEPT = "'venice-chat sessions show' shows what is kept of it, and --json prints all of it"
+_REMEDY = "'venice-chat sessions show' shows what is kept of it, and --json prints all of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
 
 def _tell(response: ChatCompletionResponse, options: AskOptions) -> None:
     if not options.as_json and options.schema is None:
-        if (came := len(response.choices)) > 1 and "n" not in options.params:
-            _output.note(f"one answer was asked for, and {came} came; {_KEPT}")
+        if (count := len(response.choices)) > 1 and "n" not in options.params:
+            _output.note(f"one answer was asked for, and {count} came; {_REMEDY}")
         if not (response.text or response.tool_calls or response.finish_reason in _ENDINGS):
             _output.note("the answer is empty")
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
@@ -128,7 +128,7 @@ def _validated(response: ChatCompletionResponse, options: AskOptions) -> Any:
         wrong = [f"{at}: Input should fit {part}" for at, part in parts if at not in value or not fits(value[at], part, schema)]
     except OutputInvalidError as error:
         wrong = [f"{'.'.join(map(str, each['loc'])) or 'all of it'}: {each['msg']}" for each in error.errors()]
-    raise VeniceError(f"the answer does not fit --schema: {'; '.join(wrong) or 'as a whole'}; {_KEPT}")
+    raise VeniceError(f"the answer does not fit --schema: {'; '.join(wrong) or 'as a whole'}; {_REMEDY}")
 
 
 def bill(response: ChatCompletionResponse) -> str:

@@ -1,4 +1,4 @@
-"""What a row of a batch asks, and what its answer becomes: a table with a prompt, or OpenAI's batch format."""
+"""The rows of a batch as requests and as results: a table with a prompt, or OpenAI's batch format."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Prompts:
 
     def request(self, row: Row) -> dict[str, Any]:
         if missing := set[str]().union(*map(named_in, self.templates.values())) - row.keys():
-            raise ValueError(f"there is no column {min(missing)!r}, but {', '.join(map(repr, row))}; for a brace, write two")
+            raise ValueError(f"there is no column {min(missing)!r} among {', '.join(map(repr, row))}; for a brace, write two")
         if taken := row.keys() & set(self.columns):
             raise ValueError(f"the answer would overwrite the column {min(taken)!r}; rename it")
         messages = [{"role": role, "content": filled(text, row)} for role, text in self.templates.items()]
@@ -75,8 +75,8 @@ class OpenAIBatch:
             request_id = None if item.replayed else item.response.meta.request_id
             replied = {"status_code": 200, "request_id": request_id, "body": decode(encode(item.response))}  # as from a journal
         elif isinstance(error, APIError) and error.status_code is not None:
-            told = {"message": str(error), "type": type(error).__name__, "code": error.code}
-            replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": told}}
+            details = {"message": str(error), "type": type(error).__name__, "code": error.code}
+            replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": details}}
         else:
             failed = {"code": type(error).__name__, "message": str(error)}
         # The id follows from that of the request, so that the same command makes the same file.

@@ -80,9 +80,9 @@ class SessionStore:
             last = database.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()[0]
             for row, each in enumerate(records, last + 1):
                 text = "" if encrypted else content_text(each["message"].get("content")) or ""
-                told = (each.get(column) for column in ("at", "asked", "model", "tokens", "cost_usd"))
+                columns = (each.get(column) for column in ("at", "asked", "model", "tokens", "cost_usd"))
                 record = sealing.seal(json.dumps(each).encode(), row, "record")
-                values = row, name, encrypted, *told, text.encode("utf-8", "replace").decode(), record
+                values = row, name, encrypted, *columns, text.encode("utf-8", "replace").decode(), record
                 database.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def delete(self, name: str, last: int = -1) -> None:
@@ -117,7 +117,7 @@ class Conversation:
     """The messages of a conversation. Each is a record: `message`, `at` (Unix time), and of an answer what is known of it."""
 
     def __init__(self, store: SessionStore | None, name: str | None, records: list[dict[str, Any]], *, private: bool) -> None:
-        self.store, self.records, self.private, self._kept = store, records, private, len(records)
+        self.store, self.records, self.private, self._stored = store, records, private, len(records)
         self.taken_back = store.taken_back(name) if store and name else []  # answers that were paid, too
         self.name = name or f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
 
@@ -128,7 +128,7 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What is sent: the last instructions; no tool calls, which nobody answers, nor questions whose answer has no text."""
+        """The messages to send: the last instructions; no tool calls, as no tool runs; no questions without a text answer."""
         sent: list[dict[str, Any]] = []
         for message in (each["message"] for each in self.records):
             if message["role"] != "assistant":
@@ -136,8 +136,8 @@ class Conversation:
             elif not content_text(message.get("content")):
                 sent.pop()
             else:  # of a private message only what can be encrypted is sent back
-                kept = {"role", "content"} if self.private else message.keys() - {"tool_calls"}
-                sent.append({name: value for name, value in message.items() if name in kept})
+                names = {"role", "content"} if self.private else message.keys() - {"tool_calls"}
+                sent.append({name: value for name, value in message.items() if name in names})
         last = [each for each in sent if each["role"] == "system"][-1:]
         return [each for each in sent if each["role"] != "system" or (each is last[0] and each["content"])]
 
@@ -150,21 +150,21 @@ class Conversation:
         if response is None or not any(message.get(part) for part in ("content", "tool_calls", "reasoning_content")):
             self.records.pop()
             return False
-        told = {"level": response.attestation and response.attestation.level, "cost_usd": getattr(response.cost, "usd", None)}
-        told["tokens"] = response.usage and response.usage.total_tokens
-        told["finish_reason"] = response.finish_reason or ("stopped" if stopped else None)
-        told["others"] = [choice.message.model_dump() for choice in response.choices[1:]]  # the first is sent again
+        facts = {"level": response.attestation and response.attestation.level, "cost_usd": getattr(response.cost, "usd", None)}
+        facts["tokens"] = response.usage and response.usage.total_tokens
+        facts["finish_reason"] = response.finish_reason or ("stopped" if stopped else None)
+        facts["others"] = [choice.message.model_dump() for choice in response.choices[1:]]  # the first is sent again
         record = {"message": message | {"role": "assistant"}, "at": time.time(), "asked": asked, "model": response.model}
-        self.records.append(record | told)
+        self.records.append(record | facts)
         self.keep()
         return True
 
     def keep(self) -> None:
         """Writes what is not in the file yet; a file that cannot be written costs no answer."""
-        if self.store is not None and len(self.records) > self._kept:
+        if self.store is not None and len(self.records) > self._stored:
             try:
-                self.store.append(self.name, self.records[self._kept :], encrypted=self.private)
-                self._kept = len(self.records)
+                self.store.append(self.name, self.records[self._stored :], encrypted=self.private)
+                self._stored = len(self.records)
             except VeniceError as error:
                 _output.note(f"this is not kept: {in_our_words(error)}")
 
@@ -173,9 +173,9 @@ class Conversation:
         answer = max((place for place, each in enumerate(self.records) if "asked" in each), default=0)
         if not answer:
             return None
-        if self.store is not None and self._kept > answer:  # instructions after it are kept again, with the next answer
-            self.store.delete(self.name, self._kept - answer + 1)
-            self._kept = answer - 1
+        if self.store is not None and self._stored > answer:  # instructions after it are kept again, with the next answer
+            self.store.delete(self.name, self._stored - answer + 1)
+            self._stored = answer - 1
         self.taken_back.append(self.records.pop(answer))
         return self.records.pop(answer - 1)["message"]["content"]
 
@@ -209,9 +209,9 @@ def opened(given: Mapping[str, Any], *, sealed: bool) -> Conversation:
             if goes_on or save:
                 raise
             _output.note(f"this is not kept: {in_our_words(error)}")
-    system, kept = given["system"], store if keeps else None
+    system, destination = given["system"], store if keeps else None
     if store is None or before is None:
-        conversation = Conversation(kept, name, [], private=private)
+        conversation = Conversation(destination, name, [], private=private)
         if system is not None:
             conversation.add("system", system)
         return conversation
@@ -220,4 +220,4 @@ def opened(given: Mapping[str, Any], *, sealed: bool) -> Conversation:
         why = "is encrypted; add --e2ee or --min-privacy" if is_encrypted else "is not encrypted; begin another one"
         why = why if is_encrypted != private else "has begun; --system is for the beginning of a session"
         raise click.UsageError(f"the session {known!r} {why}")
-    return Conversation(kept, known, store.records(known), private=private)
+    return Conversation(destination, known, store.records(known), private=private)

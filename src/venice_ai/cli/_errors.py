@@ -1,4 +1,4 @@
-"""What errors are at the command line: an exit code, and a message that advises options where the library advises Python."""
+"""Errors at the command line: an exit code, and a message that advises options where the library advises Python."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def code_of(kind: type[BaseException]) -> int:
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """What may have been meant by a name that nothing has, as the end of a sentence."""
+    """Suggests the known names that are like a wrong one, as the end of a sentence."""
     names = {name.lower(): name for name in known}
     begun = [name for name in names if given and name.startswith(given.lower())]
     return "".join(f"; did you mean {names[name]!r}?" for name in (begun or get_close_matches(given.lower(), names))[:1])
@@ -89,9 +89,9 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
 )
 
 
-def in_our_words(said: object) -> str:
-    """What the library says, in an error or a warning, with remedies that can be typed."""
-    text = str(said)
+def in_our_words(message: object) -> str:
+    """The text of a library's error or warning, with remedies that can be typed."""
+    text = str(message)
     for theirs, ours in _IN_OUR_WORDS:
         text = re.sub(theirs, ours, text)
     return text

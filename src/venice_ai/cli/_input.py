@@ -1,4 +1,4 @@
-"""What goes into a question: the words, what is piped, attachments, and the schema of the answer."""
+"""Reads a question: the words, what is piped, attachments, and the schema of the answer."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def part_of(given: str, *, sealed: bool = False) -> dict[str, Any]:
     return dict(part.model_dump())
 
 
-def with_parts(said: str | list[dict[str, Any]], parts: Collection[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    return [*([{"type": "text", "text": said}] * bool(said) if isinstance(said, str) else said), *parts] if parts else said
+def with_parts(text: str | list[dict[str, Any]], parts: Collection[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    return [*([{"type": "text", "text": text}] * bool(text) if isinstance(text, str) else text), *parts] if parts else text
 
 
 def needs_of(parts: Iterable[dict[str, Any]]) -> dict[str, bool]:

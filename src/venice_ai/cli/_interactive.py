@@ -34,16 +34,16 @@ from ._ask import AskOptions, ask, best_printer, chosen_model
 from ._conversations import Conversation, SessionStore
 from ._errors import did_you_mean, in_our_words
 from ._input import needs_of, part_of, with_parts
-from ._options import Connection
+from ._options import Endpoint
 from .sessions import markdown
 
 _COMMAND = re.compile(r"(/\S*)[ \t]*([^\n]*)\Z")  # several lines are never one, nor is what begins with a blank
 
 
-def converse(connection: Connection, options: AskOptions, conversation: Conversation, parts: dict[str, Any]) -> None:
+def converse(endpoint: Endpoint, options: AskOptions, conversation: Conversation, parts: dict[str, Any]) -> None:
     """Asks what is typed, until /quit or the end of stdin. An error of an answer, or Ctrl-C, ends that answer alone."""
     with _output.quiet(sys.stdin), asyncio.Runner() as runner, contextlib.suppress(EOFError):
-        client = connection.client(floor=options.floor)
+        client = endpoint.client(floor=options.floor)
         try:
             options = replace(options, model=runner.run(chosen_model(client, options)))
             _Talk(runner, client, options, conversation, parts).go_on()
@@ -65,8 +65,8 @@ class _Talk:
         with contextlib.suppress(VeniceError):  # they are for completion alone
             models = [str(model.id) for model in self.runner.run(self.client.models.list()).data]
         session = _session(models, keeps=self.conversation.store is not None and not self.conversation.private)
-        kept = f"session {self.conversation.name}" if self.conversation.store else "not kept"
-        _output.note(f"this is {self.options.model}, {kept}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
+        stored_as = f"session {self.conversation.name}" if self.conversation.store else "not kept"
+        _output.note(f"this is {self.options.model}, {stored_as}; /help lists commands, Ctrl-D ends, Ctrl-C stops an answer")
         for each in self.conversation.records[-2:] if self.conversation.answers else ():
             _output.aside(f"{each['message']['role']}: {shorten(content_text(each['message'].get('content')) or '', 200)}\n")
         if self.parts:
@@ -91,9 +91,9 @@ class _Talk:
             marking.disable_bracketed_paste()
             marking.flush()
 
-    def _ask(self, said: Any, parts: dict[str, Any]) -> None:
+    def _ask(self, content: Any, parts: dict[str, Any]) -> None:
         """Asks something with attachments; without any answer these are attached to the next message again."""
-        self.conversation.add("user", with_parts(said, parts.values()), [*parts])
+        self.conversation.add("user", with_parts(content, parts.values()), [*parts])
         screen, self.failed = best_printer(reasoning=self.options.reasoning), None
         self.parts, stopped = {} if parts is self.parts else self.parts, False
         try:
@@ -103,22 +103,22 @@ class _Talk:
             _output.note(in_our_words(error) or "stopped")  # Ctrl-C says nothing of itself
         finally:
             if not self.conversation.settle(screen.response, screen.asked, stopped=stopped):
-                self.failed, self.parts = said, parts | self.parts
+                self.failed, self.parts = content, parts | self.parts
         if self.failed is not None and self.parts:
             _output.note(self.attach(""))
 
     def _obey(self, name: str, rest: str) -> None:
         words, act = _COMMANDS.get(name, ("", None))
-        told = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
+        text = f"there is no {name}; /help lists commands. To send a line that begins so, put a blank before it"
         try:
             if act and rest and words[0].islower():
-                told = f"{name} takes nothing after it, so nothing was done; leave out {rest!r}"
+                text = f"{name} takes nothing after it, so nothing was done; leave out {rest!r}"
             else:
-                told = act(self, rest) if act else told + did_you_mean(name, _COMMANDS)
+                text = act(self, rest) if act else text + did_you_mean(name, _COMMANDS)
         except (VeniceError, OSError, click.UsageError) as error:
-            told = in_our_words(error)
-        if told:
-            _output.note(told)
+            text = in_our_words(error)
+        if text:
+            _output.note(text)
 
     def help(self, _: str) -> str:
         _output.line("\n".join(f"{name:<8} {words}" for name, (words, _) in _COMMANDS.items()))
@@ -135,8 +135,8 @@ class _Talk:
     def system(self, text: str) -> str:
         if text:
             self.conversation.add("system", "" if text == "none" else text)
-        told = next((each["content"] for each in self.conversation.messages if each["role"] == "system"), "none")
-        return f"the instructions from here on: {told}"
+        instructions = next((each["content"] for each in self.conversation.messages if each["role"] == "system"), "none")
+        return f"the instructions from here on: {instructions}"
 
     def attach(self, given: str) -> str:
         if given == "none":
@@ -146,13 +146,13 @@ class _Talk:
                 with contextlib.suppress(ValueError):  # a quote that is not closed
                     given = " ".join(shlex.split(given))  # a terminal into which a file is dropped quotes its name
             self.parts[given] = part_of(given, sealed=self.conversation.private and self.options.floor != "tee")
-        told, model = f"attached to the next message: {', '.join(self.parts) or 'nothing'}", self.options.model
+        note, model = f"attached to the next message: {', '.join(self.parts) or 'nothing'}", self.options.model
         if needs := needs_of(self.parts.values()):
-            wanted = replace(self.options, model=None, needs={"preferred_models": [model], **needs})
+            alternative = replace(self.options, model=None, needs={"preferred_models": [model], **needs})
             with contextlib.suppress(VeniceError):  # it is a hint alone
-                if (able := self.runner.run(chosen_model(self.client, wanted))) != model:
-                    told += f"; {model} cannot take it, '/model {able}' can"
-        return told
+                if (able := self.runner.run(chosen_model(self.client, alternative))) != model:
+                    note += f"; {model} cannot take it, '/model {able}' can"
+        return note
 
     def save(self, name: str) -> str:
         if not self.conversation.answers:
@@ -180,10 +180,10 @@ class _Talk:
         return "copied, if the terminal allows it"
 
     def again(self, _: str) -> str:
-        said, parts = (self.conversation.undo(), {}) if self.failed is None else (self.failed, self.parts)
-        if said is not None:
-            self._ask(said, parts)
-        return "there is nothing to ask again" if said is None else ""
+        question, parts = (self.conversation.undo(), {}) if self.failed is None else (self.failed, self.parts)
+        if question is not None:
+            self._ask(question, parts)
+        return "there is nothing to ask again" if question is None else ""
 
     def undo(self, _: str) -> str:
         return "took the last question and its answer back" if self.conversation.undo() else "there is nothing to take back"
@@ -191,9 +191,9 @@ class _Talk:
     def cost(self, _: str) -> str:
         back, paid = len(self.conversation.taken_back), [*self.conversation.answers, *self.conversation.taken_back]
         tokens, cost = (sum(each[what] or 0 for each in paid) for what in ("tokens", "cost_usd"))
-        told = f"{len(paid)} answer{'s' * (len(paid) != 1)}{f' ({back} of them taken back)' * bool(back)}, {tokens:,} tokens"
+        totals = f"{len(paid)} answer{'s' * (len(paid) != 1)}{f' ({back} of them taken back)' * bool(back)}, {tokens:,} tokens"
         unknown = sum(each["cost_usd"] is None for each in paid)
-        return f"{told}, ${cost:.6f}" + f"; without the cost of {unknown}, which did not tell it" * bool(unknown)
+        return f"{totals}, ${cost:.6f}" + f"; without the cost of {unknown}, which did not tell it" * bool(unknown)
 
     def end(self, _: str) -> str:
         raise EOFError

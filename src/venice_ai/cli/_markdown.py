@@ -23,7 +23,7 @@ from rich.text import Text
 from . import _output
 from ._output import AnswerPrinter
 
-_LETTER = re.compile(r"[^\W_]")
+_ALNUM = re.compile(r"[^\W_]")
 _FENCED = r"^(?:[ >]|[-*+] |\d+[.)] )*(```+(?![^\n]*`)|~~~+).*?(?:^[ >]*\1[`~]*[ \t]*$|\Z)"
 _PARTS = re.compile(rf"{_FENCED}|\n\s*\n(?=\S)", re.MULTILINE | re.DOTALL)
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable(["reference", "autolink"])
@@ -61,15 +61,15 @@ class _Markdown(markdown.Markdown):
 class MarkdownPrinter(AnswerPrinter, Live):
     """Prints an answer as rendered Markdown, and draws what is not final while it grows."""
 
-    _text, _printed = "", 0  # what is not printed for good, but for so many letters of it
+    _text, _printed = "", 0  # what is not printed for good, but for so many letters and digits
 
     def __init__(self, *, reasoning: bool) -> None:
         AnswerPrinter.__init__(self, reasoning=reasoning)
         Live.__init__(self, console=Console(), transient=True, refresh_per_second=8)
-        self._came = deque[str]()  # what is to be drawn, by another thread
+        self._pending = deque[str]()  # what is to be drawn, by another thread
 
     def write(self, text: str) -> None:
-        self._came.append(text.translate(_output.CONTROLS))
+        self._pending.append(text.translate(_output.CONTROLS))
         self.start()
 
     def end(self) -> None:
@@ -82,22 +82,22 @@ class MarkdownPrinter(AnswerPrinter, Live):
 
     def refresh(self) -> None:
         """Prints for good what is whole or finds no room, and draws the rest."""
-        while self._came:
-            self._text += self._came.popleft()
+        while self._pending:
+            self._text += self._pending.popleft()
         done = list[list[Segment]]()
         if end := whole_blocks(self._text):
             done = [*self._rest(self._text[:end]), []]
             self._text, self._printed = self._text[end:], 0
         rest, room = self._rest(self._text), max(self.console.height - 1, 1)
-        gone = max(self._final(rest[:-room], text) for text in (self._text, unescape(self._text)))
-        self._printed += len(_letters(rest[:gone]))
-        if gone and (opening := re.match(r"(?:```|~~~).*\n", self._text)):
+        final = max(self._final(rest[:-room], text) for text in (self._text, unescape(self._text)))
+        self._printed += len(_alnum(rest[:final]))
+        if final and (opening := re.match(r"(?:```|~~~).*\n", self._text)):
             # Of long code only the lines that are left are drawn again.
-            left = max(self._text.rfind("\n", 0, [*_LETTER.finditer(self._text)][self._printed - 1].start()) + 1, opening.end())
-            self._printed -= len(_LETTER.findall(self._text, opening.end(), left))
+            left = max(self._text.rfind("\n", 0, [*_ALNUM.finditer(self._text)][self._printed - 1].start()) + 1, opening.end())
+            self._printed -= len(_ALNUM.findall(self._text, opening.end(), left))
             self._text = opening[0] + self._text[left:]
         with self.console:  # in one write
-            for drawn, over in ([], [*done, *rest[:gone]]), (rest[gone:][-room:], []):
+            for drawn, over in ([], [*done, *rest[:final]]), (rest[final:][-room:], []):
                 self.update(SegmentLines(drawn, new_lines=True))
                 super().refresh()
                 if over:
@@ -105,11 +105,11 @@ class MarkdownPrinter(AnswerPrinter, Live):
 
     def _rest(self, text: str) -> list[list[Segment]]:
         lines = self.console.render_lines(_Markdown(text), pad=False)
-        if Counter(_LETTER.findall(unescape(text))) - Counter(_letters(lines)):  # Markdown would hide some of it
+        if Counter(_ALNUM.findall(unescape(text))) - Counter(_alnum(lines)):  # Markdown would hide some of it
             lines = self.console.render_lines(Text(text), pad=False)
         left = self._printed
         for index, line in enumerate(lines if left else ()):
-            here = len(_letters([line]))
+            here = len(_alnum([line]))
             if here >= left:  # the end is within the line when the width is another one than before
                 text = re.sub(rf"(?:[\W_]*[^\W_]){{{left}}}", "", "".join(each.text for each in line), count=1)
                 return [*([[Segment(text)]] if here > left else ()), *lines[index + 1 :]]
@@ -117,15 +117,15 @@ class MarkdownPrinter(AnswerPrinter, Live):
         return [] if left else lines
 
     def _final(self, lines: list[list[Segment]], text: str) -> int:
-        """How many of the lines have together just the letters that are next in the text: not those that end within a row."""
-        final, place, letters, more = 0, self._printed, _LETTER.findall(text), Counter[str]()
-        for number, here in enumerate((_letters([line]) for line in lines), 1):
+        """How many lines can be printed for good: they end a row, and hold just the next letters and digits of the text."""
+        final, place, expected, more = 0, self._printed, _ALNUM.findall(text), Counter[str]()
+        for number, here in enumerate((_alnum([line]) for line in lines), 1):
             more.update(here)
-            more.subtract(letters[place : place + len(here)])
+            more.subtract(expected[place : place + len(here)])
             place += len(here)
             final = number if here and not any(more.values()) else final
         return final
 
 
-def _letters(lines: Iterable[Iterable[Segment]]) -> list[str]:
-    return _LETTER.findall("".join(segment.text for line in lines for segment in line))
+def _alnum(lines: Iterable[Iterable[Segment]]) -> list[str]:
+    return _ALNUM.findall("".join(segment.text for line in lines for segment in line))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class Endpoint:
     """The address of Venice and the time limit; the key comes from the environment only, because arguments are public."""
 
     base_url: str | None
@@ -97,7 +97,7 @@ port = functools.partial(click.option, "--port", type=click.IntRange(0, 65535), 
 host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
 
-def with_connection(command: Callable[Concatenate[Connection, ...], Any]) -> Callable[..., Any]:
+def with_endpoint(command: Callable[Concatenate[Endpoint, ...], Any]) -> Callable[..., Any]:
     """Gives a command, which may be a coroutine, its options `--base-url`, `--timeout`, `--debug`, and its first argument."""
 
     @click.option("--base-url", metavar="URL", help=f"Root of the API.  [default: {BASE_URL_VARIABLE}, or Venice]")
@@ -107,7 +107,7 @@ def with_connection(command: Callable[Concatenate[Connection, ...], Any]) -> Cal
     def connected(base_url: str | None, timeout: float | None, **options: Any) -> Any:
         import asyncio  # `sessions` does without it
 
-        done = command(Connection(base_url, timeout), **options)
+        done = command(Endpoint(base_url, timeout), **options)
         return asyncio.run(done) if asyncio.iscoroutine(done) else done
 
     return connected

@@ -56,8 +56,8 @@ def tell(error: BaseException, message: str, code: int, *, as_json: bool) -> int
     """Tells of an error, as a line of JSON if that is wanted, with the text that came; gives its exit code."""
     fields = {name: getattr(error, name, None) for name in ("status_code", "code", "request_id", "partial")}
     fields["partial"] = getattr(fields["partial"], "text", fields["partial"])
-    told = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
-    print(json.dumps(told), file=sys.stderr) if as_json else note(message)
+    record = {"error": {"type": type(error).__name__, "message": message, **fields}, "exit_code": code}
+    print(json.dumps(record), file=sys.stderr) if as_json else note(message)
     return code
 
 
@@ -152,16 +152,16 @@ class AnswerPrinter:
         self.asked, self.shows, self.shown = "", True, False  # the model; whether to print; whether a text was printed
         self._reasoning, self._thinking, self._in_line = reasoning, False, False
 
-    def show(self, said: Any) -> None:
+    def show(self, piece: Any) -> None:
         """Shows the first choice of a chunk, or all choices of an answer that came whole, apart from each other."""
-        for number, choice in enumerate(said.choices if self.shows else (), 1):
+        for number, choice in enumerate(piece.choices if self.shows else (), 1):
             delta = getattr(choice, "delta", None)
             part = getattr(choice, "message", None) if delta is None else delta
             if part is delta and (index := getattr(choice, "index", 0)) != vars(self).setdefault("_first", index):
                 continue  # nobody asked for it
-            if part is not delta and len(said.choices) > 1:
+            if part is not delta and len(piece.choices) > 1:
                 line(end="\n" * (number > 1))
-                aside(f"answer {number} of {len(said.choices)}:\n")
+                aside(f"answer {number} of {len(piece.choices)}:\n")
             thought = getattr(part, "reasoning_content", None)
             if isinstance(thought, str) and thought and self._reasoning:
                 if getattr(self, "is_started", False):  # what is drawn would take it for a part of itself

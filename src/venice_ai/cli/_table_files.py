@@ -30,7 +30,7 @@ def check_kind(path: Path) -> None:
     if path.suffix == ".parquet":
         _arrow("parquet")
     elif path.suffix not in {".jsonl", ".ndjson", *_DELIMITERS}:
-        raise click.UsageError(f"{str(path)!r} is no table that can be read or written: .jsonl, .csv, .tsv or .parquet")
+        raise click.UsageError(f"{str(path)!r} is not a table that can be read or written: .jsonl, .csv, .tsv or .parquet")
 
 
 def as_text(value: Any) -> str:
@@ -123,13 +123,13 @@ def write(path: Path, columns: Sequence[str], rows: Rows, like: Path, seen: Call
 
 def write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -> None:
     arrow, parquet = _arrow("lib"), _arrow("parquet")
-    kept = {field.name: field for field in (parquet.read_schema(like) if like.suffix == ".parquet" else ())}
+    known = {field.name: field for field in (parquet.read_schema(like) if like.suffix == ".parquet" else ())}
     try:
-        parts = ([{name: row.get(name) for name in columns if name not in kept} for row in chunk] for chunk in _chunks(rows))
+        parts = ([{name: row.get(name) for name in columns if name not in known} for row in chunk] for chunk in _chunks(rows))
         schemas = [arrow.schema([]), *(arrow.Table.from_pylist(each).schema for each in parts)]
         found = arrow.unify_schemas(schemas, promote_options="permissive")
         added = [field.with_type(arrow.string()) if field.type == arrow.null() else field for field in found]  # no value
-        schema = arrow.schema([*kept.values(), *added])
+        schema = arrow.schema([*known.values(), *added])
         with parquet.ParquetWriter(part, schema) as writer:
             for chunk in _chunks(rows):
                 writer.write_table(arrow.Table.from_pylist(chunk, schema))

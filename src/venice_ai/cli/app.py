@@ -79,7 +79,7 @@ def run(arguments: list[str]) -> int:
     if "--debug" in arguments:
         logging.getLogger("venice_ai").setLevel(logging.INFO)
     if not sys.warnoptions:
-        warnings.showwarning = lambda said, *_: _output.note(f"warning: {in_our_words(said)}")  # pyright: ignore[reportUnknownLambdaType]
+        warnings.showwarning = lambda warning, *_: _output.note(f"warning: {in_our_words(warning)}")  # pyright: ignore[reportUnknownLambdaType]
     if arguments[:1] in (["help"], ["version"]):
         arguments = [*arguments[1:], f"--{arguments[0]}"]
     try:
@@ -109,11 +109,11 @@ def _failed(error: Exception, arguments: list[str]) -> int:
 
     if isinstance(error, click.ClickException):
         context = error.ctx if isinstance(error, click.UsageError) else None
-        code, said = error.exit_code, error.format_message()
+        code, text = error.exit_code, error.format_message()
         if isinstance(error, click.NoSuchOption) and context:
             known = (name for each in context.command.params for name in each.opts)
-            said = f"there is no option {error.option_name!r}{did_you_mean(error.option_name, known)}"
-        message = in_our_words(said) + (f"\nTry '{context.command_path} --help'." if context else "")
+            text = f"there is no option {error.option_name!r}{did_you_mean(error.option_name, known)}"
+        message = in_our_words(text) + (f"\nTry '{context.command_path} --help'." if context else "")
     elif isinstance(error, (VeniceError, OSError)):
         if "--debug" in arguments:
             traceback.print_exc()

@@ -69,8 +69,8 @@ venice-chat batch requests.jsonl results.jsonl
 @click.option("--journal", type=_FILE, metavar="FILE", help="Where answers are kept.  [default: OUT.journal]")
 @click.option("--status", type=_FILE, metavar="FILE", help="Tell what is in a journal, or in the one beside OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@_options.with_connection
-def batch(connection: _options.Connection, /, source: Path | None, target: Path | None, **given: Any) -> int:
+@_options.with_endpoint
+def batch(endpoint: _options.Endpoint, /, source: Path | None, target: Path | None, **given: Any) -> int:
     """Answer each row of IN, and write the rows with their answers to OUT.
 
     IN and OUT are JSONL, CSV, TSV or Parquet (extra 'batch'). With --prompt, each row fills it. Without, IN is a file of
@@ -102,7 +102,7 @@ def batch(connection: _options.Connection, /, source: Path | None, target: Path 
         table = _Table(source, target, journal.with_name(f"{journal.name}.out"), given["limit"], task, spool)
         _signals.handle(_signals.stop)
         try:
-            asyncio.run(_send(connection, table, journal, answers, given))
+            asyncio.run(_send(endpoint, table, journal, answers, given))
         finally:
             table.finish(_again(given["budget"]), as_json=given["as_json"])
     return FAILED_ROWS if table.counts["failed"] or table.counts["unusable"] else 0
@@ -136,7 +136,7 @@ def _task(given: Mapping[str, Any], answers: Any) -> _Task:
     return OpenAIBatch(params)
 
 
-async def _send(connection: _options.Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
+async def _send(endpoint: _options.Endpoint, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
     from .._limits.budget import Budget
 
     fatal = (ConnectError, *OF_THE_ACCOUNT, *(OF_THE_MODEL if len(table.models) == 1 else ()))  # as every other row
@@ -148,7 +148,7 @@ async def _send(connection: _options.Connection, table: _Table, path: Path, answ
         if budget is not None:
             with budget._file.transaction() as database:  # noqa: SLF001  # no caller of a budget has spent without it
                 database.execute(_COUNT_RUNS_WITHOUT, (round(journal.counts().cost_usd * 1e9),))
-        async with connection.client() as client:
+        async with endpoint.client() as client:
             options: dict[str, Any] = {"journal": journal, "budget": budget, "response_format": answers, "on_progress": show}
             options["max_concurrency"] = given["max_concurrency"] or "auto"
             try:
@@ -159,7 +159,7 @@ async def _send(connection: _options.Connection, table: _Table, path: Path, answ
                         table.put(item)
             finally:  # by now, what was on its way when the batch stopped is in the journal
                 with suppress(VeniceError):
-                    table.kept = journal.counts().answered
+                    table.stored = journal.counts().answered
 
 
 class _Table:
@@ -175,7 +175,7 @@ class _Table:
         self.total, self.models, self._cost, self._columns = 0, set[str](), 0.0, dict[str, None]()
         self.counts = Counter(answered=0, failed=0, unusable=0, open=0, replayed=0)
         self._faults = dict[str, list[Any]]()  # by kind: how many rows have such an error, and the first one
-        self.kept: int | None = None  # how many answers the journal has at the end
+        self.stored: int | None = None  # how many answers the journal has at the end
         self._noted, seen = Counter[str](), dict[bytes, tuple[bytes, int]]()  # what the user is told of; bodies by id
         for row, line in islice(_table_files.numbered(source), limit):
             self.total += 1
@@ -226,22 +226,22 @@ class _Table:
                 yield row | result if self.task.columns else result
 
     def finish(self, again: str, *, as_json: bool) -> None:
-        """Writes what came, and tells of it; `again` is the command that goes on."""
+        """Writes OUT with the results, and prints a summary; `again` is the command that goes on."""
         failure: Exception | None = None
-        if came := self.counts.total() - self.counts["replayed"]:
+        if finished := self.counts.total() - self.counts["replayed"]:
             try:
                 with ExitStack() as turn:  # in which no other run with the same journal writes OUT
                     with suppress(OSError, ImportError):  # nothing can be written beside the journal, or this is Windows
                         import fcntl
 
                         fcntl.flock(turn.enter_context(self._mark.open("a")), fcntl.LOCK_EX)
-                    self._write(came)
+                    self._write(finished)
             except (click.ClickException, OSError) as error:  # no longer wrong usage: something was sent
                 failure = click.ClickException(error.format_message()) if isinstance(error, click.UsageError) else error
         elif not isinstance(sys.exception(), (KeyboardInterrupt, click.exceptions.Exit, BudgetExceededError)):
             return
-        self.counts["open"] = self.total - came
-        self._tell(again, str(self._target) if came and not failure else None, failure, as_json=as_json)
+        self.counts["open"] = self.total - finished
+        self._tell(again, str(self._target) if finished and not failure else None, failure, as_json=as_json)
         if failure and sys.exception() is None:
             raise failure
         if failure:  # beside what ended the run
@@ -250,14 +250,14 @@ class _Table:
     def _tell(self, again: str, output: str | None, failure: Exception | None, *, as_json: bool) -> None:
         errors, seconds = sorted(self._faults.values(), reverse=True), monotonic() - self._began
         if as_json:
-            told = {"rows": self.total, **self.counts, "cost_usd": None if isnan(self._cost) else round(self._cost, 9)}
-            more = {"seconds": seconds, "output": output, "answers_in_journal": self.kept}
-            _output.line(json.dumps({**told, "errors": [{"rows": rows, "first": first} for rows, first in errors], **more}))
+            record = {"rows": self.total, **self.counts, "cost_usd": None if isnan(self._cost) else round(self._cost, 9)}
+            more = {"seconds": seconds, "output": output, "answers_in_journal": self.stored}
+            _output.line(json.dumps({**record, "errors": [{"rows": rows, "first": first} for rows, first in errors], **more}))
         else:
             words = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
             cost = f"${self._cost:.4f}".replace("$nan", "cost not known") + f" in {seconds:.1f} s"
-            kept = f"; answers in the journal: {self.kept:,}" if self.counts["open"] and self.kept else ""
-            _output.note(f"{self.total:,} row{'s' * (self.total != 1)}: {words}; {cost}{f'; {output}' if output else ''}{kept}")
+            held = f"; answers in the journal: {self.stored:,}" if self.counts["open"] and self.stored else ""
+            _output.note(f"{self.total:,} row{'s' * (self.total != 1)}: {words}; {cost}{f'; {output}' if output else ''}{held}")
             for rows, first in errors[:_MOST_KINDS_SHOWN]:
                 _output.note(f"{rows:,} x {textwrap.shorten(first, 300)}")
         if unkept := self._noted["unkept"]:
@@ -271,14 +271,14 @@ class _Table:
             paid = f" (pays again for {paid:,} of them)" if (paid := self._noted["paid"]) else ""
             _output.note(f"try the failed rows again{paid} with: {again} {_RETRY}")
 
-    def _write(self, came: int) -> None:
+    def _write(self, finished: int) -> None:
         if self._source.stat().st_mtime_ns != self._version:
             raise click.ClickException(f"{self._source} was changed meanwhile; the same command reads it anew")
         self._check_target("was written by somebody else meanwhile")
         had = sum(1 for _ in _table_files.read(self._target)) if self._target.exists() else 0
-        stays = had > came and (came < self.total or self._limit)
-        if had > came:
-            why = "stays as it is, for it has more rows" if stays else f"had {had:,} rows, and has {came:,} now"
+        stays = had > finished and (finished < self.total or self._limit)
+        if had > finished:
+            why = "stays as it is, for it has more rows" if stays else f"had {had:,} rows, and has {finished:,} now"
             _output.note(f"{self._target} {why}; the journal has all answers")
         if not stays:
             _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source, self._put_mark)
@@ -331,11 +331,11 @@ def _show_status(file: Path, *, as_json: bool) -> None:
                 asked = textwrap.shorten(as_text((row.request.get("messages") or [dict[str, Any]()])[-1].get("content")), 80)
                 failures.append({"custom_id": row.custom_id, "asked": asked, "error": wrong})
     errors, cost = sorted(faults.values(), reverse=True), f"cost usd: {usd:.6f}".replace("nan", "not known")
-    told = [", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()) + f", {cost}"]
-    told += [f"{rows:,} x {textwrap.shorten(first, 200)}" for rows, first in errors[:_MOST_KINDS_SHOWN] if rows > 1]
-    told += [in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}") for each in failures]
+    text = [", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()) + f", {cost}"]
+    text += [f"{rows:,} x {textwrap.shorten(first, 200)}" for rows, first in errors[:_MOST_KINDS_SHOWN] if rows > 1]
+    text += [in_our_words(f"{each['custom_id'] or each['asked']}: {textwrap.shorten(each['error'], 200)}") for each in failures]
     if more := counts["failed"] + counts["unusable"] - len(failures):
-        told.append(f"... and {more:,} more; --json shows all")
+        text.append(f"... and {more:,} more; --json shows all")
     found = {**counts, "cost_usd": None if isnan(usd) else round(usd, 9), "failures": failures}
     found["errors"] = [{"rows": rows, "first": first} for rows, first in errors]
-    _output.line(json.dumps(found) if as_json else "\n".join(told))
+    _output.line(json.dumps(found) if as_json else "\n".join(text))

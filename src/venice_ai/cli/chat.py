@@ -50,8 +50,8 @@ venice-chat chat -c --web-search on --usage "And today?"
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
 @click.option("--usage", is_flag=True, help="Tell tokens and cost on stderr.")
 @click.option("--reasoning", is_flag=True, help="Show the model's reasoning.")
-@_options.with_connection
-def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: Any) -> None:
+@_options.with_endpoint
+def chat(endpoint: _options.Endpoint, /, prompt: tuple[str, ...], **given: Any) -> None:
     """Ask a model and print its answer as it comes.
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands. At a
@@ -85,10 +85,10 @@ def chat(connection: _options.Connection, /, prompt: tuple[str, ...], **given: A
     if text is None:
         from ._interactive import converse
 
-        converse(connection, options, conversation, parts)
+        converse(endpoint, options, conversation, parts)
     else:
         conversation.add("user", with_parts(text, parts.values()), [*parts])
-        _answer(connection, options, conversation)
+        _answer(endpoint, options, conversation)
 
 
 def _sent(given: dict[str, Any]) -> dict[str, Any]:
@@ -100,10 +100,10 @@ def _sent(given: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
-def _answer(connection: _options.Connection, options: AskOptions, conversation: Conversation) -> None:
+def _answer(endpoint: _options.Endpoint, options: AskOptions, conversation: Conversation) -> None:
     printer = best_printer(reasoning=options.reasoning)
-    blocking = None if conversation.private else connection.blocking_client()  # encryption asks several servers at once
-    client = blocking or connection.client(floor=options.floor)
+    blocking = None if conversation.private else endpoint.blocking_client()  # encryption asks several servers at once
+    client = blocking or endpoint.client(floor=options.floor)
 
     async def asked() -> None:
         async with client:

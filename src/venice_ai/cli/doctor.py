@@ -32,13 +32,13 @@ class Finding(NamedTuple):
 
 @click.command()
 @_options.json
-@_options.with_connection
-async def doctor(connection: _options.Connection, as_json: bool) -> int:
+@_options.with_endpoint
+async def doctor(endpoint: _options.Endpoint, as_json: bool) -> int:
     """Check the installation, the key and the connection. Sends no prompt and never shows the key.
 
     The exit code is 1 if there is a problem.
     """
-    found = await _examine(_options.Connection(connection.base_url, connection.timeout or 10.0))
+    found = await _examine(_options.Endpoint(endpoint.base_url, endpoint.timeout or 10.0))
     well = not any(finding.remedy for finding in found.values())
     if as_json:
         findings = {name: {"ok": not finding.remedy, **finding._asdict()} for name, finding in found.items()}
@@ -49,9 +49,9 @@ async def doctor(connection: _options.Connection, as_json: bool) -> int:
     return 0 if well else 1
 
 
-async def _examine(connection: _options.Connection) -> dict[str, Finding]:
-    (where, tls), rivals = _address(connection), packages.rivals()
-    key = await _key(connection, ask=not where.remedy)
+async def _examine(endpoint: _options.Endpoint) -> dict[str, Finding]:
+    (where, tls), rivals = _address(endpoint), packages.rivals()
+    key = await _key(endpoint, ask=not where.remedy)
     mixed = f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up"
     return {
         "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
@@ -61,19 +61,19 @@ async def _examine(connection: _options.Connection) -> dict[str, Finding]:
         "key": key,
         "base URL": where,
         "TLS": tls,
-        "Venice": Finding("not asked") if where.remedy else await _reach(connection),
-        "e2ee": Finding("not tried") if where.remedy or key.remedy else await _encrypts(connection),
+        "Venice": Finding("not asked") if where.remedy else await _reach(endpoint),
+        "e2ee": Finding("not tried") if where.remedy or key.remedy else await _encrypts(endpoint),
     }
 
 
 def extras(lacking: dict[str, list[str]]) -> str:
     """Which extras are complete."""
     lacks = "{0} without {1} (pip install '" + packages.DISTRIBUTION + "[{0}]')"
-    told = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
-    return "; ".join(told) or "unknown, because the package itself is not installed"
+    states = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
+    return "; ".join(states) or "unknown, because the package itself is not installed"
 
 
-async def _key(connection: _options.Connection, *, ask: bool) -> Finding:
+async def _key(endpoint: _options.Endpoint, *, ask: bool) -> Finding:
     """Whether there is a key, and Venice accepts it. It asks for the rate limits, because the catalogue needs no key."""
     try:
         if not resolve_key(None):
@@ -83,7 +83,7 @@ async def _key(connection: _options.Connection, *, ask: bool) -> Finding:
     if not ask:
         return Finding(f"{KEY_VARIABLE} is set")
     try:
-        async with connection.client(max_retries=0) as client:
+        async with endpoint.client(max_retries=0) as client:
             request = client.build_request("GET", "/api_keys/rate_limits", needs_key=True)
             account = await client.caller.read(request, json_object)
     except (AuthenticationError, PaymentRequiredError) as error:
@@ -94,9 +94,9 @@ async def _key(connection: _options.Connection, *, ask: bool) -> Finding:
     return Finding(f"{KEY_VARIABLE} is set and accepted{''.join(f'; {fact}' for fact in account_facts(account))}")
 
 
-def account_facts(told: Any) -> Iterable[str]:
+def account_facts(reply: Any) -> Iterable[str]:
     """The tier, the balances and the limits of a key, as far as `/api_keys/rate_limits` tells them."""
-    data = members(members(told).get("data"))
+    data = members(members(reply).get("data"))
     if tier := members(data.get("apiTier")).get("id"):
         yield f"tier {tier}"
     if balances := members(data.get("balances")):
@@ -108,10 +108,10 @@ def account_facts(told: Any) -> Iterable[str]:
             yield f"{kind} {min(known):,}" + (f" to {max(known):,} by model" if len(known) > 1 else "")
 
 
-async def _encrypts(connection: _options.Connection) -> Finding:
+async def _encrypts(endpoint: _options.Endpoint) -> Finding:
     """Whether an enclave proves itself and its key takes messages: all of end-to-end encryption but the prompt."""
     try:
-        async with connection.client(max_retries=0) as client:
+        async with endpoint.client(max_retries=0) as client:
             model = await client.models.resolve_chat(require_e2ee=True)
             session = await client.tee.open_session(model=model, options=TeeOptions(verification="hardware"))
             session.close()
@@ -122,11 +122,11 @@ async def _encrypts(connection: _options.Connection) -> Finding:
     return Finding(f"{model} was verified at level {session.attestation.level}; nothing was sent to it")
 
 
-def _address(connection: _options.Connection) -> tuple[Finding, Finding]:
-    given = connection.base_url is not None
+def _address(endpoint: _options.Endpoint) -> tuple[Finding, Finding]:
+    given = endpoint.base_url is not None
     source = "--base-url" if given else BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
     try:
-        parts = urlsplit(url := resolve_base_url(connection.base_url))
+        parts = urlsplit(url := resolve_base_url(endpoint.base_url))
     except VeniceError as error:
         return Finding(f"{source} cannot be used", in_our_words(error)), Finding("not checked")
     tls = Finding("none: key and prompts travel unencrypted", "use an https address")
@@ -137,10 +137,10 @@ def _address(connection: _options.Connection) -> tuple[Finding, Finding]:
     return Finding(f"{url} ({source})"), tls
 
 
-async def _reach(connection: _options.Connection) -> Finding:
+async def _reach(endpoint: _options.Endpoint) -> Finding:
     began = monotonic()
     try:
-        async with connection.client(max_retries=0) as client, _options.finding(client):
+        async with endpoint.client(max_retries=0) as client, _options.finding(client):
             kinds = [getattr(model, "type", None) for model in (await client.models.list(type="all")).data]
     except (VeniceError, click.UsageError) as error:
         return Finding("no catalogue of models", in_our_words(error))

@@ -36,8 +36,8 @@ _EXAMPLES = "\b\nvenice-chat gateway --min-privacy e2ee\nvenice-chat gateway --b
 @click.option("--sealed-tools", is_flag=True, help="Let encrypted chats have tools, in sealed messages.")
 @click.option("--rpm", type=click.IntRange(1), metavar="N", help="How many chats may begin in a minute.")
 @_options.json
-@_options.with_connection
-def gateway(connection: _options.Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
+@_options.with_endpoint
+def gateway(endpoint: _options.Endpoint, /, token: str | None, no_token: bool, **given: Any) -> None:
     """Serve an OpenAI-compatible API on this machine: verified end-to-end encryption, limits and budgets for any program.
 
     Its address, a new token and a line for shells are printed on stdout. Ctrl-C, or SIGTERM, ends it after its last answer.
@@ -51,16 +51,16 @@ def gateway(connection: _options.Connection, /, token: str | None, no_token: boo
     _options.need_key()
     logging.getLogger("venice_ai.gateway").setLevel(logging.INFO)
     try:
-        until_stopped(_run(connection, None if no_token else token or True, **given))
+        until_stopped(_run(endpoint, None if no_token else token or True, **given))
     except (InvalidRequestError, InvalidArgumentError) as error:
         raise click.UsageError(str(error)) from None
 
 
-async def _run(connection: _options.Connection, token: Any, **given: Any) -> None:
+async def _run(endpoint: _options.Endpoint, token: Any, **given: Any) -> None:
     from .. import gateway as served
 
     pins = None if given["pin"] is None else MeasurementPins.from_dict(read_object(given["pin"]))
-    client = connection.client(
+    client = endpoint.client(
         tee=TeeOptions(verification=given["level"], pins=pins),
         min_privacy=None if given["min_privacy"] == "none" else given["min_privacy"],
         budget=None if given["budget"] is None else Budget(usd=given["budget"]),

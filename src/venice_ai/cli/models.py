@@ -39,43 +39,43 @@ venice-chat models --resolve --capability function-calling
 @click.option("--cheapest", is_flag=True, help="The same as --sort price; with --resolve, take the cheapest.")
 @click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
 @_options.json
-@_options.with_connection
-async def models(connection: _options.Connection, /, words: Sequence[str], **wanted: Any) -> None:
+@_options.with_endpoint
+async def models(endpoint: _options.Endpoint, /, words: Sequence[str], **options: Any) -> None:
     """List the models whose ids or names have all of the TEXT, or 'show' all that is known of one.
 
     Prices are US dollars for 1,000,000 tokens; no key is needed.
     """
-    if not (wanted["max_price"] or 0) >= 0:  # NaN is neither
-        raise click.UsageError(f"--max-price {wanted['max_price']} is not an amount of 0 or more US dollars")
-    if wanted["cheapest"] and wanted["sort"] not in {None, "price"}:
-        raise click.UsageError(f"--cheapest is --sort price, not --sort {wanted['sort']}")
-    if wanted["resolve"] and (words or any(wanted[name] is not None for name in ("kind", "max_price", "sort"))):
+    if not (options["max_price"] or 0) >= 0:  # NaN is neither
+        raise click.UsageError(f"--max-price {options['max_price']} is not an amount of 0 or more US dollars")
+    if options["cheapest"] and options["sort"] not in {None, "price"}:
+        raise click.UsageError(f"--cheapest is --sort price, not --sort {options['sort']}")
+    if options["resolve"] and (words or any(options[name] is not None for name in ("kind", "max_price", "sort"))):
         raise click.UsageError("--resolve prints the id of a text model; it goes with --capability, --private and --cheapest")
     if words == ("list",) or (words[:1] == ("show",) and len(words) != 2):
         raise click.UsageError("'models show' takes the id of a model; 'models' alone lists all")
-    async with connection.client() as client, _options.finding(client, *words[1:2]):
-        if wanted["resolve"]:
-            wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in wanted["capabilities"]}
-            wishes |= {"prefer": "cheapest" if wanted["cheapest"] else None, "require_private": wanted["private"]}
+    async with endpoint.client() as client, _options.finding(client, *words[1:2]):
+        if options["resolve"]:
+            wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in options["capabilities"]}
+            wishes |= {"prefer": "cheapest" if options["cheapest"] else None, "require_private": options["private"]}
             chosen = await client.models.resolve_chat(**wishes)
-            _output.write_json({"id": chosen}) if wanted["as_json"] else _output.line(chosen)
+            _output.write_json({"id": chosen}) if options["as_json"] else _output.line(chosen)
             return
         if words[:1] == ("show",):
-            model, as_json = await client.models.retrieve(words[1]), wanted["as_json"]
+            model, as_json = await client.models.retrieve(words[1]), options["as_json"]
             retires = next((note for note in _notes(spec_of(model)) if note.startswith("retires")), None)
             if retires and not as_json:
                 _output.line(f"!! DEPRECATED: {model.id} {retires}")
             facts = model.model_dump() if as_json else [*_facts(model.model_dump())]
             _output.table(facts, {"WHAT": "{what}", "VALUE": "{value}"}, as_json=as_json)
             return
-        listed = (await client.models.list(type=wanted["kind"])).data
+        listed = (await client.models.list(type=options["kind"])).data
     # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
-    found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, wanted)]
-    if order := "price" if wanted["cheapest"] else wanted["sort"]:
+    found = [each for each in listed if isinstance(each, ModelResponse) and _fits(each, words, options)]
+    if order := "price" if options["cheapest"] else options["sort"]:
         found.sort(key=lambda each: {"price": sum(_prices(each)), "context": -_context(each), "name": str(each.id)}[order])
-    rows = [each.model_dump() if wanted["as_json"] else _row(each) for each in found]
+    rows = [each.model_dump() if options["as_json"] else _row(each) for each in found]
     leave_out = ("CAPABILITIES", "NOTES", "PRIVACY", "CONTEXT", "IN $/1M")
-    _output.table(rows, _COLUMNS, leave_out, as_json=wanted["as_json"], empty="no model of the catalogue has all that")
+    _output.table(rows, _COLUMNS, leave_out, as_json=options["as_json"], empty="no model of the catalogue has all that")
 
 
 def _facts(entry: Any, path: str = "") -> Iterable[dict[str, str]]:
@@ -87,13 +87,13 @@ def _facts(entry: Any, path: str = "") -> Iterable[dict[str, str]]:
         yield {"what": path, "value": entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)}
 
 
-def _fits(model: ModelResponse, words: Sequence[str], wanted: Mapping[str, Any]) -> bool:
+def _fits(model: ModelResponse, words: Sequence[str], options: Mapping[str, Any]) -> bool:
     spec = spec_of(model)
     return (
         all(word.lower() in f"{model.id} {spec.name}".lower() for word in words)
-        and set(wanted["capabilities"]) <= set(_abilities(model))
-        and (not wanted["private"] or spec.privacy == "private")
-        and (wanted["max_price"] is None or max(_prices(model)) <= wanted["max_price"])
+        and set(options["capabilities"]) <= set(_abilities(model))
+        and (not options["private"] or spec.privacy == "private")
+        and (options["max_price"] is None or max(_prices(model)) <= options["max_price"])
     )
 
 
@@ -118,7 +118,7 @@ def _notes(spec: ModelSpec) -> Iterable[str]:
 
 
 def _prices(model: ModelResponse) -> list[float]:
-    """What a million tokens of input and of output cost in US dollars; without end where the catalogue does not say."""
+    """The prices of a million tokens of input and of output in US dollars; infinite where the catalogue does not say."""
     prices = [rate(spec_of(model).pricing, 0, side) for side in ("input", "output")]
     return [inf if price is None else float(price) for price in prices]
 
@@ -132,12 +132,12 @@ def _context(model: ModelResponse) -> int:
 @_options.model
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
 @_options.json
-@_options.with_connection
-async def cost(connection: _options.Connection, /, prompt: Sequence[str], model: str | None, **given: Any) -> None:
+@_options.with_endpoint
+async def cost(endpoint: _options.Endpoint, /, prompt: Sequence[str], model: str | None, **given: Any) -> None:
     """Estimate the cost of an answer, without sending the prompt, which is given as that of 'chat'. No key is needed."""
     if (text := prompt_from(prompt)) is None:
         raise click.UsageError("give the prompt as arguments or on stdin")
-    async with connection.client() as client, _options.finding(client, model or ""):
+    async with endpoint.client() as client, _options.finding(client, model or ""):
         entry = await client.models.find(await client.models.resolve_chat() if model is None else model)
         ask = client.chat.completions.estimate_cost
         estimate = await ask(model=str(entry.id), messages=text, expected_completion_tokens=given["expected"])

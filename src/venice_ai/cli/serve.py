@@ -20,7 +20,7 @@ from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..emulator import Account, Emulator
 from ..emulator import serve as listen
-from ..emulator.sending import Act, Answer, Incoming, Recorded, acts_of, closed
+from ..emulator.sending import Act, HTTPReply, Incoming, Recorded, acts_of, closed
 from ..exceptions import InvalidRequestError
 from . import _options, _output, _signals
 
@@ -109,33 +109,33 @@ class _LoggingEmulator(Emulator):
 
     latency, as_json = 0.0, False
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
         began = time.monotonic()
-        answer = await super().respond(incoming, now=now)
-        answer = replace(answer, delay=answer.delay + self.latency)
-        if not isinstance(answer.body, tuple):
-            body = self._logged(incoming, answer, began)
+        reply = await super().respond(incoming, now=now)
+        reply = replace(reply, delay=reply.delay + self.latency)
+        if not isinstance(reply.body, tuple):
+            body = self._logged(incoming, reply, began)
             await anext(body)  # what has begun is told of, also when the caller leaves before its first event
-            return replace(answer, body=body)
-        self._tell(incoming, answer, [act for act in answer.body if isinstance(act, bytes)], began - answer.delay)
-        return answer
+            return replace(reply, body=body)
+        self._tell(incoming, reply, [act for act in reply.body if isinstance(act, bytes)], began - reply.delay)
+        return reply
 
-    async def _logged(self, incoming: Incoming, answer: Answer, began: float) -> AsyncIterator[Act]:
-        told = list[bytes]()
+    async def _logged(self, incoming: Incoming, reply: HTTPReply, began: float) -> AsyncIterator[Act]:
+        with_usage = list[bytes]()
         try:
             yield 0.0
-            async for act in acts_of(answer.body):
+            async for act in acts_of(reply.body):
                 if isinstance(act, bytes) and b"total_tokens" in act:
-                    told = [act]
+                    with_usage = [act]
                 yield act
         finally:  # also when the caller left
-            await closed(answer.body)
-            self._tell(incoming, answer, told, began)
+            await closed(reply.body)
+            self._tell(incoming, reply, with_usage, began)
 
-    def _tell(self, incoming: Incoming, answer: Answer, said: list[bytes], began: float) -> None:
+    def _tell(self, incoming: Incoming, reply: HTTPReply, with_usage: list[bytes], began: float) -> None:
         model = members(Recorded.of(incoming).body).get("model")
-        tokens = max(map(int, _TOKENS.findall(b"".join(said))), default=0)
-        told: dict[str, Any] = {"time": time.strftime("%H:%M:%S"), "path": incoming.path, "model": model}
-        told |= {"status": answer.status, "tokens": tokens, "ms": round((time.monotonic() - began) * 1000)}
-        line = "{time} {path} {model} {status} {tokens} tokens {ms} ms".format_map(told | {"model": model or "-"})
-        _output.aside((json.dumps(told) if self.as_json else line) + "\n")
+        tokens = max(map(int, _TOKENS.findall(b"".join(with_usage))), default=0)
+        record: dict[str, Any] = {"time": time.strftime("%H:%M:%S"), "path": incoming.path, "model": model}
+        record |= {"status": reply.status, "tokens": tokens, "ms": round((time.monotonic() - began) * 1000)}
+        line = "{time} {path} {model} {status} {tokens} tokens {ms} ms".format_map(record | {"model": model or "-"})
+        _output.aside((json.dumps(record) if self.as_json else line) + "\n")

@@ -31,7 +31,7 @@ def sessions() -> None:
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the last N that were used.")
 @_options.json
 def list_(limit: int | None, as_json: bool) -> None:
-    """List the sessions, the last one that was used first. COST counts what was taken back, too; '?' is what nobody told."""
+    """List the sessions, the last one that was used first. COST counts what was taken back, too; '?' is a cost not known."""
     with closing(SessionStore()) as store:
         found = store.sessions()[:limit]
     for each in () if as_json else found:
@@ -91,8 +91,8 @@ def spend(days: int, as_json: bool) -> None:
     with closing(SessionStore()) as store:
         found = store.spent((datetime.now().astimezone() - timedelta(days - 1)).date().isoformat())
     sums = {name: sum(row[name] for row in found) for name in ("answers", "tokens", "cost_usd", "without_cost")}
-    told = {"total_usd": round(sums["cost_usd"], 9), "rows": found}
-    rows = told if as_json else [*found, {"day": "total", "model": "", **sums}]
+    totals = {"total_usd": round(sums["cost_usd"], 9), "rows": found}
+    rows = totals if as_json else [*found, {"day": "total", "model": "", **sums}]
     columns = {"DAY": "{day}", "MODEL": "{model}", "ANSWERS": "{answers:,}", "TOKENS": "{tokens:,}", "COST": "${cost_usd:.6f}"}
     _output.table(rows, columns, ("TOKENS", "ANSWERS"), as_json=as_json)
     if sums["without_cost"] and not as_json:
@@ -101,15 +101,15 @@ def spend(days: int, as_json: bool) -> None:
 
 def markdown(record: dict[str, Any]) -> str:
     """A message as a section of a Markdown document."""
-    told = [record["message"]["role"], _time(record["at"])]
+    heading = [record["message"]["role"], _time(record["at"])]
     if asked := record.get("asked"):
         model, cost, level, end = (record[name] for name in ("model", "cost_usd", "level", "finish_reason"))
-        told += [asked if model in {None, asked} else f"{model} (asked: {asked})", "" if cost is None else f"${cost:.6f}"]
-        told += [level and f"enclave verified: {level}", "" if end == "stop" else f"ended: {end or 'broke off'}"]
+        heading += [asked if model in {None, asked} else f"{model} (asked: {asked})", "" if cost is None else f"${cost:.6f}"]
+        heading += [level and f"enclave verified: {level}", "" if end == "stop" else f"ended: {end or 'broke off'}"]
     parts = [*_parts(record["message"]), *(f"[attached: {name}]" for name in record.get("attached", ()))]
     for number, other in enumerate(record.get("others", ()), 2):
         parts += [f"### answer {number}", *_parts(other)]
-    return "## {}\n\n{}\n".format(", ".join(filter(None, told)), "\n\n".join(parts))
+    return "## {}\n\n{}\n".format(", ".join(filter(None, heading)), "\n\n".join(parts))
 
 
 def _parts(message: dict[str, Any]) -> Iterable[str]:

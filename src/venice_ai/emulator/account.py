@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from . import contract
-from .sending import Answer
+from .sending import HTTPReply
 
 _MINUTE = 60.0
 _TOTAL = re.compile(rb'"total_tokens":\s*(\d+)')
@@ -31,7 +31,7 @@ class Account:
             after it was sent; or a `"bucket"` that fills steadily.
         burst: how many seconds of filling the bucket holds.
         headers: `"honest"`; `"lying"`, which always say that nearly everything is left; or `"missing"`.
-        unit: how the resets are told: `"seconds"` from now, `"unix"` seconds, or `"milliseconds"` of Unix time.
+        unit: how the resets are given: `"seconds"` from now, `"unix"` seconds, or `"milliseconds"` of Unix time.
         retry_after: what a refusal asks to wait, in seconds; True: as long as is needed; False: it does not say.
         max_failures: failed requests in 30 s after which everything is refused for 30 s; None: no such block.
     """
@@ -52,7 +52,7 @@ class Account:
     _used: defaultdict[str, deque[tuple[float, float]]] = field(default_factory=lambda: defaultdict(deque), init=False)
     _full_at: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float), init=False)  # a bucket, if unused
 
-    def admit(self, now: float) -> Answer | None:
+    def admit(self, now: float) -> HTTPReply | None:
         """The refusal of a request that arrives now; None: it may be answered."""
         if now < self.blocked_until:
             return self._refuse(now, self.blocked_until - now, _BLOCKED.format(self.max_failures))
@@ -63,36 +63,36 @@ class Account:
         self._use("requests", now, 1)
         return None
 
-    def counted(self, answer: Answer, now: float) -> Answer:
-        """An answer with the headers of this account, which counts its tokens and whether it failed."""
-        body = answer.body
+    def counted(self, reply: HTTPReply, now: float) -> HTTPReply:
+        """A reply with the headers of this account, which counts its tokens and whether it failed."""
+        body = reply.body
         if not isinstance(body, AsyncIterator):  # a backend's answer counts no tokens
             body = tuple(body)
-            said = b"".join(act for act in body if isinstance(act, bytes))
-            self._use("tokens", now, max(map(int, _TOTAL.findall(said)), default=0))
-        if answer.status >= 400:  # an error
+            sent = b"".join(act for act in body if isinstance(act, bytes))
+            self._use("tokens", now, max(map(int, _TOTAL.findall(sent)), default=0))
+        if reply.status >= 400:  # an error
             self._fail(now)
-        kept = {name: value for name, value in answer.headers.items() if not name.lower().startswith("x-ratelimit-")}
-        return replace(answer, headers={**kept, **self.told(now)}, body=body)
+        others = {name: value for name, value in reply.headers.items() if not name.lower().startswith("x-ratelimit-")}
+        return replace(reply, headers={**others, **self.rate_limit_headers(now)}, body=body)
 
-    def told(self, now: float) -> dict[str, str]:
-        """The headers of an answer."""
-        told: dict[str, str] = {}
+    def rate_limit_headers(self, now: float) -> dict[str, str]:
+        """The `x-ratelimit-*` headers of a reply that is sent now."""
+        headers: dict[str, str] = {}
         for name, limit in self._limits() if self.headers != "missing" else ():
             left = limit - 1 if self.headers == "lying" else max(self._left(name, limit, now), 0)
             at = self._wait(name, limit, now) + (0.0 if self.unit == "seconds" else now)
             reset = f"{at * 1000:.0f}" if self.unit == "milliseconds" else f"{at:.3f}"
             values = {"limit": limit, "remaining": int(left), "reset": reset}
-            told |= {f"x-ratelimit-{what}-{name}": str(value) for what, value in values.items()}
-        return told
+            headers |= {f"x-ratelimit-{what}-{name}": str(value) for what, value in values.items()}
+        return headers
 
     def _limits(self) -> list[tuple[str, int]]:
         return [(name, limit) for name, limit in (("requests", self.rpm), ("tokens", self.tpm)) if limit is not None]
 
-    def _refuse(self, now: float, wait: float, words: str) -> Answer:
+    def _refuse(self, now: float, wait: float, words: str) -> HTTPReply:
         self.refused.append(now)
         self._fail(now)
-        headers = self.told(now)
+        headers = self.rate_limit_headers(now)
         if self.retry_after is not False:
             headers["retry-after"] = f"{wait if self.retry_after is True else self.retry_after:.3f}"
         return contract.refused(429, words, headers=headers)

@@ -35,7 +35,7 @@ Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]  # wha
 
 
 class ChatBody:
-    """What the body of a request asks for, whatever the model."""
+    """The body of a chat request, with its fields as attributes, whatever the model."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.body = body
@@ -49,11 +49,11 @@ class ChatBody:
         self.schema: Any = members(wrapper).get("schema", wrapper)  # that the answer is to fit; None if none was given
         self.functions: list[dict[str, Any]] = [tool["function"] for tool in items(body.get("tools")) if "function" in tool]
         self.effort: str | None = body.get("reasoning_effort") or members(body.get("reasoning")).get("effort")
-        said = (text_of(message) for message in reversed(self.messages) if message["role"] == "user")
-        self.question: str = next(said, "")
+        questions = (text_of(message) for message in reversed(self.messages) if message["role"] == "user")
+        self.question: str = next(questions, "")
 
 
-class ChatRequest(ChatBody):
+class IncomingChat(ChatBody):
     """The body of a request, the model it is for, and Venice's switches in force."""
 
     def __init__(self, body: dict[str, Any], model: ModelResponse, leaving: Leaving) -> None:
@@ -68,8 +68,8 @@ class ChatRequest(ChatBody):
         asked = body.get("max_completion_tokens") or max(body.get("max_tokens", 0), 0)
         self.cap: int = min(asked or own, own)  # the most completion tokens of one answer
         # `auto` searches too: nothing here could judge whether it is worth it.
-        is_wanted = self.switches["enable_web_search"] in {"on", "auto"}
-        self.searches: bool = is_wanted and self.capabilities.supportsWebSearch is not False
+        is_requested = self.switches["enable_web_search"] in {"on", "auto"}
+        self.searches: bool = is_requested and self.capabilities.supportsWebSearch is not False
         switched_off = self.effort is None and members(body.get("reasoning")).get("enabled") is False
         off = self.effort == "none" or switched_off or self.switches["disable_thinking"]
         self.thinks: bool = self.capabilities.supportsReasoning is True and not off
@@ -77,9 +77,9 @@ class ChatRequest(ChatBody):
     @cached_property
     def prompt_tokens(self) -> int:
         """Tokens of all that the model is given, Venice's own system prompt included."""
-        said = sum(_message_tokens(message) for message in self.messages)
+        of_messages = sum(_message_tokens(message) for message in self.messages)
         tools = token_count(json.dumps(self.body["tools"])) if self.body.get("tools") else 0
-        return said + tools + (_SYSTEM_PROMPT_TOKENS if self.switches["include_venice_system_prompt"] else 0)
+        return of_messages + tools + (_SYSTEM_PROMPT_TOKENS if self.switches["include_venice_system_prompt"] else 0)
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -96,7 +96,7 @@ _TOKEN = re.compile(r"\s?\w{1,6}|\s?[^\w\s]|\s+")
 
 
 def token_pieces(text: str) -> list[str]:
-    """A text in tokens by a simple rule, which is near enough: up to six letters with the blank before them, or one sign."""
+    """A text in tokens by a simple rule, which is near enough: a blank and up to six word characters, or one sign."""
     return _TOKEN.findall(text)
 
 
@@ -134,7 +134,7 @@ class Turn:
         return token_count(self.reasoning or "")
 
 
-def answer(request: ChatRequest, index: int = 0) -> Turn:
+def answer(request: IncomingChat, index: int = 0) -> Turn:
     """The turn for one choice of a request; Unsatisfiable if nothing fits its schema, or that of a tool's arguments."""
     turn = _unlimited(request, index)
     stops = [place for place in map(turn.text.find, request.stops) if place >= 0]
@@ -152,9 +152,9 @@ def call_id(*salt: object) -> str:
     return f"call_{repeatable.hexes(24, *salt)}"
 
 
-def _unlimited(request: ChatRequest, index: int) -> Turn:
-    said = [(message["role"], text_of(message)) for message in request.messages]
-    salt = (request.model.id, said, request.body.get("seed"), request.body.get("temperature"), index)
+def _unlimited(request: IncomingChat, index: int) -> Turn:
+    transcript = [(message["role"], text_of(message)) for message in request.messages]
+    salt = (request.model.id, transcript, request.body.get("seed"), request.body.get("temperature"), index)
     subject = repeatable.pick(("the question", "what was said", "the last message"), "reasoning", salt)
     thought = f"Let me look at {subject}. It has {len(request.question.split())} words. I will answer it in a few sentences."
     reasoning = thought if request.thinks else None
@@ -183,7 +183,7 @@ _CLOSINGS = (
 )
 
 
-def _prose(request: ChatRequest, salt: tuple[object, ...]) -> str:
+def _prose(request: IncomingChat, salt: tuple[object, ...]) -> str:
     greeting = repeatable.pick(_GREETINGS, "greeting", salt).format(model=request.model.model_spec.name or request.model.id)
     closing = repeatable.pick(_CLOSINGS, "closing", salt)
     if results := _results(request):
@@ -195,7 +195,7 @@ def _prose(request: ChatRequest, salt: tuple[object, ...]) -> str:
     return f"{greeting} {echo}{cited} {closing}"
 
 
-def _results(request: ChatRequest) -> str:
+def _results(request: IncomingChat) -> str:
     names = {call["id"]: call["function"]["name"] for call in _earlier_calls(request)}
     last = [*takewhile(lambda message: message["role"] == "tool", reversed(request.messages))]
     answers = ((names.get(message["tool_call_id"], "The tool"), text_of(message)) for message in reversed(last))
@@ -215,12 +215,12 @@ CITATIONS = [
 _MEMBERS = {"title": "title", "url": "url", "snippet": "content", "published_at": "date"}
 
 
-def _documents(request: ChatRequest) -> tuple[Call, ...]:
-    """What a search found, as a call that nobody is to execute; Venice adds it to the answer on request."""
+def _documents(request: IncomingChat) -> tuple[Call, ...]:
+    """The results of a search, as a call that nobody is to execute; Venice adds it to the answer on request."""
     if not (request.searches and request.switches["return_search_results_as_documents"]):
         return ()
     pages = enumerate(CITATIONS, start=1)
-    found = [{"id": str(number), **{name: page[said] for name, said in _MEMBERS.items()}} for number, page in pages]
+    found = [{"id": str(number), **{name: page[member] for name, member in _MEMBERS.items()}} for number, page in pages]
     return (tool_call("web_search_call", "web_search", json.dumps({"documents": found})),)
 
 
@@ -230,7 +230,7 @@ _COMMON_VERBS = {
 }
 
 
-def called_tools(request: ChatRequest) -> list[dict[str, Any]]:
+def called_tools(request: IncomingChat) -> list[dict[str, Any]]:
     """The functions that the model calls: those that the user's last message mentions, and none after a tool's result.
 
     With `tool_choice="required"` that is at least one: the first that was not called yet, else the last.
@@ -254,20 +254,20 @@ def called_tools(request: ChatRequest) -> list[dict[str, Any]]:
 
 def mentioned(function: dict[str, Any], text: str) -> bool:
     """Whether a text has the words of a function's name, common verbs aside, or is a question with two of its description."""
-    said = set(_words(text))
+    words = set(_words(text))
     name = _words(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", function["name"]))
     telling = [word for word in name if word not in _COMMON_VERBS] or name
-    if telling and said.issuperset(telling):
+    if telling and words.issuperset(telling):
         return True
     described = {word for word in _words(function.get("description", "")) if len(word) >= 5}
-    return text.rstrip().endswith("?") and len(said & described) >= 2
+    return text.rstrip().endswith("?") and len(words & described) >= 2
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
-def _calls(functions: list[dict[str, Any]], request: ChatRequest, salt: tuple[object, ...]) -> tuple[Call, ...]:
+def _calls(functions: list[dict[str, Any]], request: IncomingChat, salt: tuple[object, ...]) -> tuple[Call, ...]:
     hints, turn = Hints(request.question), len(request.messages)
     schemas = [function.get("parameters") or {"type": "object"} for function in functions]
     arguments = [json.dumps(instance(schema, salt=(salt, index), hints=hints)) for index, schema in enumerate(schemas)]
@@ -275,7 +275,7 @@ def _calls(functions: list[dict[str, Any]], request: ChatRequest, salt: tuple[ob
     return tuple(tool_call(call_id(salt, index, turn), function["name"], text) for index, (function, text) in made)
 
 
-def _earlier_calls(request: ChatRequest) -> list[dict[str, Any]]:
+def _earlier_calls(request: IncomingChat) -> list[dict[str, Any]]:
     """The tool calls in the conversation that have an id and a name; what a request holds there may be anything."""
     calls = [members(call) for message in request.messages for call in items(message.get("tool_calls"))]
     names = [members(call.get("function")).get("name") for call in calls]

@@ -1,4 +1,4 @@
-"""The emulator itself: `Emulator.respond` takes a request and gives the answer that Venice would give.
+"""The emulator itself: `Emulator.respond` takes a request and gives the reply that Venice would give.
 
 Address, content type, size, key, JSON and contract are checked in this order. Then the next step of the script answers, or else
 a backend or the emulated model. Nothing here waits, and nothing knows how bytes travel.
@@ -20,14 +20,14 @@ from venice_ai.types.api.params import CHAT_PATH
 
 from . import contract, delivery, repeatable
 from .account import Account
-from .answer import ChatRequest, Leaving, Turn, answer, call_id, tool_call
+from .answer import IncomingChat, Leaving, Turn, answer, call_id, tool_call
 from .backend import Backend, relayed
 from .catalogue import TYPES, Catalogue, model_headers, split_suffix, text_model
 from .contract import Issue
 from .delivery import Completion, Delivery
 from .schemas import Unsatisfiable
-from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Script, Spoken, Step, Text, Unspoken, Usual, Whole
-from .sending import PREFIX, Answer, Incoming, Recorded, decode, json_answer
+from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, ReplyStep, Script, Step, Text, TurnStep, Usual, Whole
+from .sending import PREFIX, HTTPReply, Incoming, Recorded, decode, json_reply
 from .transport import EmulatorTransport, VirtualClock
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Emulator:
         self._script.left[path].extend(steps)
 
     def always(self, step: Step | None, *, path: str = CHAT_PATH) -> None:
-        """What to answer whenever the script is at its end; None brings the usual answers back."""
+        """Sets the step that answers whenever the script is at its end; None brings the usual answers back."""
         self._script.always[path] = step
 
     def transport(self) -> EmulatorTransport:
@@ -125,23 +125,23 @@ class Emulator:
         if self._backend is not None:
             await self._backend.aclose()
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The answer to a request; `now` is Unix time."""
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
+        """The reply to a request; `now` is Unix time."""
         if self._cors and incoming.method == "OPTIONS":
             asked = incoming.headers.get("access-control-request-headers", "*")  # a `*` would not allow `Authorization`
             methods = {"access-control-allow-methods": "GET, POST, DELETE, OPTIONS", "access-control-max-age": "86400"}
-            return Answer(204, {**ANY_ORIGIN, **methods, "access-control-allow-headers": asked})
+            return HTTPReply(204, {**ANY_ORIGIN, **methods, "access-control-allow-headers": asked})
         if self._has_admin and incoming.path.startswith("/_emulator/"):
-            answer = self._administer(incoming, now)
+            reply = self._administer(incoming, now)
         else:
             self._count += 1
             self.requests.append(Recorded.of(incoming))
             del self.requests[:-1_000]
             headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
-            answer = (await self._routed(incoming, self._count, now)).with_defaults(headers)
-        return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
+            reply = (await self._routed(incoming, self._count, now)).with_defaults(headers)
+        return reply.with_defaults(ANY_ORIGIN) if self._cors else reply
 
-    async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
+    async def _routed(self, incoming: Incoming, number: int, now: float) -> HTTPReply:
         path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""
         method = _METHODS.get(path)
         if method is None:
@@ -150,17 +150,17 @@ class Emulator:
             return contract.refused(405, headers={"allow": method})
         if path == CHAT_PATH:
             refusal = self.account.admit(now) if self.account else None
-            answer = refusal or await self._chat_answer(incoming, number, now)
-            return self.account.counted(answer, now) if self.account and not refusal else answer
+            reply = refusal or await self._chat_reply(incoming, number, now)
+            return self.account.counted(reply, now) if self.account and not refusal else reply
         step = self._script.take(path) or Usual()
-        if isinstance(step, Unspoken):
-            return _unspoken(step)
+        if isinstance(step, ReplyStep):
+            return _reply_of(step)
         if path == "/api_keys/rate_limits":
             return _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
         is_tee, query = path.startswith("/tee/"), incoming.query
-        return self._evidence(path, query) if is_tee else self._catalogue_answer(path, query, step.how)
+        return self._evidence(path, query) if is_tee else self._catalogue_reply(path, query, step.how)
 
-    def _evidence(self, path: str, query: Mapping[str, str]) -> Answer:
+    def _evidence(self, path: str, query: Mapping[str, str]) -> HTTPReply:
         name = query.get("model", "")
         if self.enclave is None:
             return contract.refused(
@@ -172,7 +172,7 @@ class Emulator:
             return contract.refused(400, f"The model {name} does not support TEE attestation")
         return (self.enclave.attest if path == "/tee/attestation" else self.enclave.signature)(name, query)
 
-    def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
+    def _catalogue_reply(self, path: str, query: Mapping[str, str], how: Delivery) -> HTTPReply:
         kind = query.get("type", "text")
         allowed = (*TYPES, "all", "code") if path == "/models" else TYPES
         if kind not in allowed:
@@ -181,33 +181,33 @@ class Emulator:
         lists: dict[str, Any] = {"/models": self._catalogue.listed, "/models/traits": self._catalogue.traits}
         return delivery.body({"object": "list", "type": kind, "data": lists.get(path, self._catalogue.aliases)(kind)}, how)
 
-    def _administer(self, incoming: Incoming, now: float) -> Answer:
-        """The answer at one of the addresses that the guide to testing lists."""
-        said: dict[str, Any] = {"ok": True}
+    def _administer(self, incoming: Incoming, now: float) -> HTTPReply:
+        """The reply at one of the addresses that the guide to testing lists."""
+        content: dict[str, Any] = {"ok": True}
         try:
             match (incoming.method, incoming.path.removeprefix("/_emulator/")):
                 case ("GET", "requests"):
-                    said = {"data": [request.json() for request in self.requests]}
+                    content = {"data": [request.json() for request in self.requests]}
                 case ("DELETE", "requests"):
                     self.requests.clear()
                 case ("DELETE", "script"):
                     self._script = Script()
                 case ("POST", "script"):
-                    said["steps"] = self._script.extend(members(decode(incoming.body)))
+                    content["steps"] = self._script.extend(members(decode(incoming.body)))
                 case ("GET", "tee") if self.enclave is not None:
-                    said = {**self.enclave.to_dict(now), "fault": self.enclave.fault}
+                    content = {**self.enclave.to_dict(now), "fault": self.enclave.fault}
                 case ("POST", "tee") if self.enclave is not None:
                     _play(members(decode(incoming.body)), self.enclave)
-                    said["fault"] = self.enclave.fault
+                    content["fault"] = self.enclave.fault
                 case (_, "tee") if self.enclave is not None:
                     return contract.refused(405, headers={"allow": "GET, POST"})
                 case _:
                     return contract.refused(404, f"{incoming.method} {incoming.path} was not found")
         except ValueError as reason:
             return contract.refused(400, str(reason))
-        return json_answer(200, said)
+        return json_reply(200, content)
 
-    async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
+    async def _chat_reply(self, incoming: Incoming, number: int, now: float) -> HTTPReply:
         is_json = incoming.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
         if not is_json or len(incoming.body) > contract.MAX_BODY_BYTES:
             return contract.refused(413 if is_json else 415)
@@ -222,49 +222,49 @@ class Emulator:
         able = self._catalogue.capabilities(split_suffix(body["model"])[0])
         enclave = self.enclave if able.supportsTeeAttestation else None
         entered = (body, None) if enclave is None else enclave.enter(able, incoming, body)
-        if isinstance(entered, Answer):
+        if isinstance(entered, HTTPReply):
             return entered
         read, channel = entered
-        answered = await self._answer(read, self._script.take(CHAT_PATH), channel or (lambda chunk: (chunk,)), number, now)
+        answered = await self._reply(read, self._script.take(CHAT_PATH), channel or (lambda chunk: (chunk,)), number, now)
         return channel.leave(answered) if channel else answered
 
-    async def _answer(self, body: dict[str, Any], step: Step | None, leaving: Leaving, number: int, now: float) -> Answer:
+    async def _reply(self, body: dict[str, Any], step: Step | None, leaving: Leaving, number: int, now: float) -> HTTPReply:
         name, switches = split_suffix(body["model"])
         if switches:
             body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
             if issues := [*contract.issues(body)]:
                 return contract.invalid(issues)
         model = self._catalogue.find(name)
-        request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)), leaving)
+        request = IncomingChat(body, model or ModelResponse.model_validate(text_model(name)), leaving)
         identity = f"chatcmpl-{repeatable.hexes(32, request.model.id, number)}"
-        unsaid = Completion(request, (), identity, int(now))
-        if isinstance(step, Unspoken):
-            answered = _unspoken(step)
-        elif isinstance(step, Spoken):
-            answered = delivery.said(unsaid, [_turn(step, request)] * request.choices, step.how)
+        shell = Completion(request, (), identity, int(now))
+        if isinstance(step, ReplyStep):
+            answered = _reply_of(step)
+        elif isinstance(step, TurnStep):
+            answered = delivery.chat(shell, [_turn(step, request)] * request.choices, step.how)
         elif model is None:
             return contract.refused(404, f"Specified model not found: {name}")
         else:
-            answered = contract.refusal(request, identity) or await self._usual(unsaid, step.how if step else {})
+            answered = contract.refusal(request, identity) or await self._usual(shell, step.how if step else {})
         return answered.with_defaults(model_headers(request.model, now))
 
-    async def _usual(self, unsaid: Completion, how: Delivery) -> Answer:
-        request = unsaid.request
+    async def _usual(self, shell: Completion, how: Delivery) -> HTTPReply:
+        request = shell.request
         if self._backend is not None and request.model.id == self._backend.model_id:
-            return await relayed(self._backend, unsaid)
+            return await relayed(self._backend, shell)
         if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
             return contract.too_long(request.prompt_tokens, limit)
         try:
-            return delivery.said(unsaid, [answer(request, index) for index in range(request.choices)], how)
+            return delivery.chat(shell, [answer(request, index) for index in range(request.choices)], how)
         except Unsatisfiable as reason:
-            return contract.refused(400, f"Invalid schema: {reason}", request_id=unsaid.id)
+            return contract.refused(400, f"Invalid schema: {reason}", request_id=shell.id)
 
 
 _READ = ("/models", "/models/traits", "/models/compatibility_mapping", "/api_keys/rate_limits")
 _METHODS = {CHAT_PATH: "POST", **dict.fromkeys((*_READ, "/tee/attestation", "/tee/signature"), "GET")}
 
 
-def _stranger(incoming: Incoming) -> Answer | None:
+def _stranger(incoming: Incoming) -> HTTPReply | None:
     """The refusal of a request without credentials; `None` if it has some."""
     headers = incoming.headers
     if headers.get("sign-in-with-x") or headers.get("x-sign-in-with-x"):
@@ -284,7 +284,7 @@ def _play(order: dict[str, Any], enclave: Enclave) -> None:
         enclave.rotate()
 
 
-def _unspoken(step: Unspoken) -> Answer:
+def _reply_of(step: ReplyStep) -> HTTPReply:
     how = step.how
     match step:
         case Failure():
@@ -299,10 +299,10 @@ def _unspoken(step: Unspoken) -> Answer:
         case Pieces():
             return delivery.sent(200, {"content-type": delivery.EVENTS_TYPE}, step.pieces, how, events=True)
         case Refused():
-            return Answer(0, delay=how.get("delay", 0.0), refused=True, verbatim=True)
+            return HTTPReply(0, delay=how.get("delay", 0.0), refused=True, verbatim=True)
 
 
-def _turn(step: Spoken, request: ChatRequest) -> Turn:
+def _turn(step: TurnStep, request: IncomingChat) -> Turn:
     match step:
         case Text():
             return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=step.deltas)

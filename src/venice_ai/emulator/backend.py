@@ -13,9 +13,9 @@ from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import contract
-from .answer import ChatRequest
+from .answer import IncomingChat
 from .delivery import DONE, EVENTS_TYPE, Completion, event
-from .sending import Answer, closed, json_answer
+from .sending import HTTPReply, closed, json_reply
 
 _logger = logging.getLogger(__name__)
 Chunk: TypeAlias = dict[str, Any]
@@ -58,11 +58,11 @@ class Backend(Protocol):
         ...
 
 
-async def relayed(backend: Backend, shell: Completion) -> Answer:
+async def relayed(backend: Backend, shell: Completion) -> HTTPReply:
     chunks = _chunks(backend, shell)
     try:
         if not shell.request.streams:
-            return json_answer(200, await _whole(chunks, shell))
+            return json_reply(200, await _whole(chunks, shell))
         # What the backend cannot take shows with the first chunk, while there still is a status to say so.
         first = await anext(chunks, None)
     except UnsupportedInput as reason:
@@ -70,19 +70,19 @@ async def relayed(backend: Backend, shell: Completion) -> Answer:
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
         return contract.refused(500)
-    return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks, shell.request))
+    return HTTPReply(200, {"content-type": EVENTS_TYPE}, _events(first, chunks, shell.request))
 
 
 async def _whole(chunks: AsyncGenerator[Chunk], shell: Completion) -> dict[str, Any]:
-    assembly, said = Assembly(shell.request.choices), shell.body()
+    assembly, completion = Assembly(shell.request.choices), shell.body()
     async with aclosing(chunks):
         async for chunk in chunks:
-            said |= {name: chunk[name] for name in ("usage", "cost") if name in chunk}
+            completion |= {name: chunk[name] for name in ("usage", "cost") if name in chunk}
             assembly.add(ChatCompletionChunk.model_validate(chunk))
-    return {**said, "choices": [{"logprobs": None, **choice} for choice in assembly.response().model_dump()["choices"]]}
+    return {**completion, "choices": [{"logprobs": None, **choice} for choice in assembly.response().model_dump()["choices"]]}
 
 
-async def _events(chunk: Chunk | None, chunks: AsyncGenerator[Chunk], request: ChatRequest) -> AsyncIterator[bytes]:
+async def _events(chunk: Chunk | None, chunks: AsyncGenerator[Chunk], request: IncomingChat) -> AsyncIterator[bytes]:
     try:
         while chunk is not None:
             for each in request.leaving(chunk) if chunk["choices"] or request.wants_usage else ():

@@ -125,7 +125,7 @@ class Catalogue:
         return {alias: id_ for alias, id_ in ALIASES.items() if id_ in self._models} if kind == "text" else {}
 
     def limits(self, now: float) -> dict[str, Any]:
-        """What a key may do, as `GET /api_keys/rate_limits` tells it; the numbers are those of the headers."""
+        """The limits of a key, as `GET /api_keys/rate_limits` gives them; the numbers are those of the headers."""
         midnight = datetime.fromtimestamp((int(now) // 86_400 + 1) * 86_400, UTC)
         kinds = [{"amount": _REQUESTS_A_MINUTE, "type": "RPM"}, {"amount": _TOKENS_A_MINUTE, "type": "TPM"}]
         return {
@@ -161,19 +161,19 @@ _SUFFIXABLE = VeniceSwitches.__annotations__.keys() - {"enable_e2ee", "enable_x_
 def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
     """A model name without its feature suffix, and what that sets: `m:enable_web_search=on&disable_thinking=true`."""
     name, _, suffix = model.partition(":")
-    said = parse_qsl(suffix, keep_blank_values=True)
-    return name, {key: {"true": True, "false": False}.get(text, text) for key, text in said if key in _SUFFIXABLE}
+    pairs = parse_qsl(suffix, keep_blank_values=True)
+    return name, {key: {"true": True, "false": False}.get(text, text) for key, text in pairs if key in _SUFFIXABLE}
 
 
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
-    """The headers of a model's answers at a Unix time. Rate limits are never used up: whoever wants to meet one scripts it."""
+    """The headers of a model's answers at a Unix time. Rate limits are never used up: script a step to meet one."""
     minute_ends, spec = (int(now) // 60 + 1) * 60, model.model_spec
     retirement: dict[str, str] = {}
     if end := spec.deprecation:
         instead = f" Use {end.replacementModelId} instead." if end.replacementModelId else ""
         warning = f"The model {model.id} is deprecated and will be retired.{instead}"
-        told = {"warning": warning, "date": end.removesAt or end.date}
-        retirement = {f"x-venice-model-deprecation-{name}": text for name, text in told.items() if text}
+        notice = {"warning": warning, "date": end.removesAt or end.date}
+        retirement = {f"x-venice-model-deprecation-{name}": text for name, text in notice.items() if text}
     return {
         "x-venice-model-id": model.id,
         "x-venice-model-name": spec.name or model.id,

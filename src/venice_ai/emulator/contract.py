@@ -24,8 +24,8 @@ from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
 
-from .answer import ChatRequest
-from .sending import Answer, encode_json, json_answer
+from .answer import IncomingChat
+from .sending import HTTPReply, encode_json, json_reply
 
 MAX_BODY_BYTES = 35 * 1024 * 1024
 MAX_FILE_BYTES = 25 * 1024 * 1024
@@ -51,7 +51,7 @@ MESSAGES = {
 
 
 class WireParams(TypedDict, total=False):
-    """What the body of a request holds beside `ChatParams`, or holds differently."""
+    """The fields of a request's body that `ChatParams` does not have, or has with another type."""
 
     model: str
     stream: bool
@@ -105,7 +105,7 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
 
 
 def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issue]:
-    """What msgspec finds wrong with the one parameter of `value`, which stands at a path."""
+    """The issues that msgspec finds with the one parameter of `value`, which stands at a path."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -134,15 +134,15 @@ def _is_address(url: str) -> bool:
     return bool(parts.scheme and (parts.netloc or parts.path)) and not re.search(r"\s", url)
 
 
-def refusal(request: ChatRequest, identity: str) -> Answer | None:
+def refusal(request: IncomingChat, identity: str) -> HTTPReply | None:
     """Why a request that the contract allows is refused, by Venice or by its model's provider; None if it is not."""
     model = request.model
     if model.model_spec.offline:
         return refused(503, "The model is currently offline. Please try another model.")
     lacking = [(name, path) for name, path in needed_capabilities(request.body) if getattr(request.capabilities, name) is False]
     if lacking:
-        said = f"is not supported by model {model.id}"
-        return invalid(Issue(path, f"{'.'.join(map(str, path))} {said} ({name})") for name, path in lacking)
+        problem = f"is not supported by model {model.id}"
+        return invalid(Issue(path, f"{'.'.join(map(str, path))} {problem} ({name})") for name, path in lacking)
     parts = [part for message in request.messages for part in items(message.get("content")) if part.get("type") == "file"]
     if any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for part in parts):
         return refused(413, "File exceeds the maximum allowed size of 25 MB.")
@@ -153,7 +153,7 @@ def refusal(request: ChatRequest, identity: str) -> Answer | None:
     return refused(400, reason, request_id=identity) if reason else None
 
 
-def _of_the_provider(request: ChatRequest) -> str | None:
+def _of_the_provider(request: IncomingChat) -> str | None:
     body, effort, names = request.body, request.effort, [function["name"] for function in request.functions]
     longest, most = request.model.model_spec.maxCompletionTokens or inf, body.get("max_completion_tokens", 0)
     efforts = request.capabilities.reasoningEffortOptions or []
@@ -182,12 +182,12 @@ def body_for(status: int) -> dict[str, Any]:
     return {"error": MESSAGES.get(status, "Unknown error"), **({"code": "PAYLOAD_TOO_LARGE"} if status == 413 else {})}
 
 
-def refused(status: int, error: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any) -> Answer:
+def refused(status: int, error: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any) -> HTTPReply:
     """A refusal in the common shape, `{"error": text}`."""
-    return json_answer(status, {**body_for(status), **({"error": error} if error else {}), **members}, headers)
+    return json_reply(status, {**body_for(status), **({"error": error} if error else {}), **members}, headers)
 
 
-def invalid(issues: Iterable[Issue]) -> Answer:
+def invalid(issues: Iterable[Issue]) -> HTTPReply:
     """400 with every reason, as a tree by field and as a list."""
     listed: list[dict[str, Any]] = []
     details: dict[str, Any] = {"_errors": []}
@@ -198,17 +198,17 @@ def invalid(issues: Iterable[Issue]) -> Answer:
         for step in issue.path:
             node = node.setdefault(str(step), {"_errors": []})
         node["_errors"].append(issue.message)
-    return json_answer(400, {"error": MESSAGES[400], "details": details, "issues": listed})
+    return json_reply(400, {"error": MESSAGES[400], "details": details, "issues": listed})
 
 
-def too_long(prompt_tokens: int, context_tokens: int) -> Answer:
+def too_long(prompt_tokens: int, context_tokens: int) -> HTTPReply:
     message = f"This model's maximum context length is {context_tokens} tokens, but your messages have {prompt_tokens} tokens."
     error = {"message": message, "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
-    return json_answer(400, {"error": error})
+    return json_reply(400, {"error": error})
 
 
-def no_key(url: str) -> Answer:
+def no_key(url: str) -> HTTPReply:
     """402: without credentials Venice says how to pay, or where to get a key (https://www.x402.org)."""
     content = json.loads(files("venice_ai.emulator").joinpath("payment_required.json").read_bytes())
     content["resource"] = {"url": url, **content["resource"]}
-    return json_answer(402, content, {"payment-required": base64.b64encode(encode_json(content)).decode()})
+    return json_reply(402, content, {"payment-required": base64.b64encode(encode_json(content)).decode()})

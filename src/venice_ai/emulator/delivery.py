@@ -1,4 +1,4 @@
-"""Writes an answer in Venice's format, and says how it is sent: delays, pieces, and every fault that can happen on the way.
+"""Writes an answer in Venice's format, and sends it with delays, in pieces, and with every fault that can happen on the way.
 
 Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """
@@ -21,8 +21,8 @@ from venice_ai._wire.sse import encode
 from venice_ai.costs import rate
 
 from . import repeatable
-from .answer import CITATIONS, Call, ChatRequest, Turn, token_pieces
-from .sending import JSON_TYPE, Act, Answer, encode_json
+from .answer import CITATIONS, Call, IncomingChat, Turn, token_pieces
+from .sending import JSON_TYPE, Act, HTTPReply, encode_json
 
 DONE = encode(b"[DONE]")
 EVENTS_TYPE = "text/event-stream; charset=utf-8"
@@ -76,7 +76,7 @@ class Delivery(TypedDict, total=False):
     roles: Count
     """How many chunks of a choice say the role; 1 unless given."""
     huge_event: Count
-    """The text begins with so many letters in one event."""
+    """The text begins with so many characters in one event."""
     usage: Literal["own", "finish", "never"]
     """Where a stream has its usage, if it was asked for: in a chunk of its own, with the finish reason, or nowhere."""
     citations: Literal["first", "last", "never"]
@@ -87,7 +87,7 @@ class Delivery(TypedDict, total=False):
 class Completion:
     """The turns that answer a request, with the id and the time of the answer."""
 
-    request: ChatRequest
+    request: IncomingChat
     turns: Sequence[Turn]
     id: str
     created: int
@@ -132,8 +132,8 @@ class Completion:
         return {"usage": usage, "cost": {"usd": float((prompt * into + completion * out) / 1_000_000), "diem": 0.0}}
 
     def _choice(self, index: int, turn: Turn) -> dict[str, Any]:
-        said = {"content": turn.text, "reasoning_content": self._reasoning(turn), "tool_calls": [*turn.calls] or None}
-        message = {"role": "assistant", **said}
+        parts = {"content": turn.text, "reasoning_content": self._reasoning(turn), "tool_calls": [*turn.calls] or None}
+        message = {"role": "assistant", **parts}
         logprobs = self._logprobs(turn.deltas)
         if logprobs and logprobs["content"]:
             # The published schema has the members of one token here, the wire a list of all: this is both.
@@ -176,27 +176,27 @@ def _logprob(piece: str, top: int) -> dict[str, Any]:
     return {**tokens[0], "top_logprobs": tokens[:top]}
 
 
-def effective_parameters(request: ChatRequest) -> dict[str, Any]:
+def effective_parameters(request: IncomingChat) -> dict[str, Any]:
     """Venice's switches in force, and the pages that a web search found."""
     return {**request.switches, "web_search_citations": CITATIONS if request.searches else []}
 
 
-def body(content: Any, how: Delivery) -> Answer:
+def body(content: Any, how: Delivery) -> HTTPReply:
     return sent(200, {"content-type": JSON_TYPE}, [encode_json(content)], how)
 
 
-def said(completion: Completion, turns: Iterable[Turn], how: Delivery) -> Answer:
+def chat(completion: Completion, turns: Iterable[Turn], how: Delivery) -> HTTPReply:
     completion = replace(completion, turns=[_dressed(turn, how) for turn in turns])
     if not completion.request.streams or how.get("json_instead"):
         return body(completion.body(), how)
     return events(chain.from_iterable(map(completion.request.leaving, _with_tail(completion, how))), how)
 
 
-def events(chunks: Iterable[Any], how: Delivery) -> Answer:
+def events(chunks: Iterable[Any], how: Delivery) -> HTTPReply:
     return sent(200, {"content-type": EVENTS_TYPE}, _event_frames(chunks, how), how, events=True)
 
 
-def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: Delivery, *, events: bool = False) -> Answer:
+def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: Delivery, *, events: bool = False) -> HTTPReply:
     if how.get("html_instead"):
         headers, frames, events = {"content-type": "text/html; charset=utf-8"}, [_PAGE], False
     size = how.get("piece_bytes", maxsize)
@@ -209,7 +209,7 @@ def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: 
     if "reset_at" in how:
         acts = _until(acts, how["reset_at"], ("reset",))
     # What is ready is given as a whole, so that its length can be told beforehand.
-    return Answer(status, merged(headers, how.get("headers", {})), acts if events else tuple(acts), how.get("delay", 0.0))
+    return HTTPReply(status, merged(headers, how.get("headers", {})), acts if events else tuple(acts), how.get("delay", 0.0))
 
 
 def _dressed(turn: Turn, how: Delivery) -> Turn:

@@ -106,7 +106,7 @@ _RULES: Final[dict[str, dict[str, Rule]]] = {
 
 
 def resolved(root: Any, reference: Any) -> Any:
-    """What a reference within the schema `root` leads to; Unsatisfiable if it leads out of it."""
+    """The schema that a reference within the schema `root` leads to; Unsatisfiable if it leads out of it."""
     if reference != "#" and not str(reference).startswith("#/"):
         raise Unsatisfiable(f"{reference!r} is not a path within the schema")
     node: Any = root
@@ -182,7 +182,7 @@ _LARGEST = 10_000
 
 
 class Hints:
-    """What a conversation has that is worth using where it fits, each once: quoted words, names, numbers."""
+    """Words of a conversation that values use where they fit, each once: quoted words, names, numbers."""
 
     def __init__(self, text: str = "") -> None:
         text = text[:2_000]
@@ -259,8 +259,8 @@ class _Maker:
         properties: dict[str, Any] = schema.get("properties", {})
         required: list[str] = schema.get("required", [])
         few = depth >= _DEEP or "maxProperties" in schema
-        wanted = (name for name, inner in properties.items() if name in required or not (few or inner is False))
-        names = dict.fromkeys([*wanted, *required])
+        chosen = (name for name, inner in properties.items() if name in required or not (few or inner is False))
+        names = dict.fromkeys([*chosen, *required])
         missing = min(schema.get("minProperties", 0), _LARGEST) - len(names)
         further = (name for name in chain(properties, map("key{}".format, range(_LARGEST))) if name not in names)
         return {

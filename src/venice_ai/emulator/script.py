@@ -84,9 +84,9 @@ class Pieces(_Step, tag="pieces", frozen=True):
 class Refused(_Step, tag="refused", frozen=True): ...
 
 
-Spoken: TypeAlias = Echo | Text | Calls  # steps in which the model speaks, so that they answer chat requests alone
-Unspoken: TypeAlias = Whole | Failure | Raw | Chunks | Pieces | Refused  # steps that are the whole answer, whatever was asked
-Step: TypeAlias = Usual | Spoken | Unspoken
+TurnStep: TypeAlias = Echo | Text | Calls  # steps in which the model speaks, so that they answer chat requests alone
+ReplyStep: TypeAlias = Whole | Failure | Raw | Chunks | Pieces | Refused  # steps that are the whole answer, whatever was asked
+Step: TypeAlias = Usual | TurnStep | ReplyStep
 AnyStep = TypeVar("AnyStep", bound=_Step)
 
 
@@ -146,8 +146,8 @@ def error(status: int, body: Any = None, **how: Unpack[Delivery]) -> Failure:
 
 def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Failure:
     """Answers 429, the model is overloaded; with `Retry-After` if given (seconds, or any text)."""
-    said = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after
-    directive = {} if said is None else {"retry-after": said}
+    value = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after
+    directive = {} if value is None else {"retry-after": value}
     return _step(Failure, {**how, "headers": {**directive, **how.get("headers", {})}}, status=429)
 
 

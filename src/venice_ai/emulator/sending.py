@@ -1,6 +1,6 @@
-"""Requests and answers inside the emulator: an answer's body is a list of acts for the transport.
+"""Requests and replies inside the emulator: a reply's body is a list of acts for the transport.
 
-The answer says what happens; the two transports (`transport.py` in process, `server.py` on a socket) only do it.
+The reply says what happens; the two transports (`transport.py` in process, `server.py` on a socket) only do it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HTTPReply:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Body = ()
@@ -97,7 +97,7 @@ class Answer:
     failure: Exception | None = None  # raised in process; on a socket it is answered as it is
 
     def with_defaults(self, headers: Mapping[str, str]) -> Self:
-        """With these headers where it has none of its own."""
+        """The reply with these headers where it has none of its own."""
         return self if self.verbatim else replace(self, headers=merged(headers, self.headers))
 
 
@@ -119,5 +119,5 @@ async def closed(body: object) -> None:
             await close()
 
 
-def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, merged({"content-type": JSON_TYPE}, headers or {}), (encode_json(content),))
+def json_reply(status: int, content: Any, headers: Mapping[str, str] | None = None) -> HTTPReply:
+    return HTTPReply(status, merged({"content-type": JSON_TYPE}, headers or {}), (encode_json(content),))

@@ -21,7 +21,7 @@ from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES, refused
-from .sending import PREFIX, Act, Answer, Incoming, acts_of, closed
+from .sending import PREFIX, Act, HTTPReply, Incoming, acts_of, closed
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -41,7 +41,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """What to give a client as its `base_url`."""
+        """The `base_url` for a client."""
         return f"{origin(self.host, self.port)}{PREFIX}"
 
 
@@ -108,29 +108,29 @@ async def _handled(emulator: Responder, request: web.BaseRequest) -> web.StreamR
         body = whole.partial
     incoming = Incoming(request.method, request.path, dict(request.query), Headers(request.headers.items()), body)
     try:
-        answer = await emulator.respond(incoming, now=_CLOCK.time())
+        reply = await emulator.respond(incoming, now=_CLOCK.time())
     except Exception:  # a fault of the emulator's must not look like one of HTTP
         _logger.exception("the emulator failed")
-        answer = refused(500)
-    await _CLOCK.sleep(answer.delay)
-    response = web.StreamResponse(status=answer.status or 200, headers=answer.headers)
-    if answer.refused:
+        reply = refused(500)
+    await _CLOCK.sleep(reply.delay)
+    response = web.StreamResponse(status=reply.status or 200, headers=reply.headers)
+    if reply.refused:
         _abort(request)
         return response
     try:
         with suppress(ConnectionResetError):  # the caller left
-            await _send(request, response, answer)
+            await _send(request, response, reply)
     finally:
-        await closed(answer.body)
+        await closed(reply.body)
     return response
 
 
-async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
+async def _send(request: web.BaseRequest, response: web.StreamResponse, reply: HTTPReply) -> None:
     from aiohttp import HttpVersion11
 
-    known: Sequence[Act] = answer.body if isinstance(answer.body, tuple) else (inf,)  # else it comes bit by bit
+    known: Sequence[Act] = reply.body if isinstance(reply.body, tuple) else (inf,)  # else it comes bit by bit
     sizes = [len(act) for act in known if isinstance(act, bytes)]
-    if len(sizes) == len(known) and "content-length" not in answer.headers:
+    if len(sizes) == len(known) and "content-length" not in reply.headers:
         response.content_length = sum(sizes)
         _compress(request, response, sum(sizes))
     elif request.version < HttpVersion11:  # there the end of the connection is the end of the body
@@ -138,7 +138,7 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: 
     elif "content-length" not in response.headers:
         response.enable_chunked_encoding()
     await response.prepare(request)
-    async for act in acts_of(answer.body):
+    async for act in acts_of(reply.body):
         if isinstance(act, bytes):
             await response.write(act)
         elif act == "reset":

@@ -18,7 +18,7 @@ from venice_ai._http.timers import Watch
 from venice_ai.exceptions import APIConnectionError, ConnectError
 from venice_ai.types.response_meta import Headers
 
-from .sending import Act, Answer, Body, Incoming, closed
+from .sending import Act, Body, HTTPReply, Incoming, closed
 
 T = TypeVar("T")
 EPOCH = 1_780_000_000.0  # Unix time at which an emulator's clock starts: fixed, so that runs are alike
@@ -53,12 +53,12 @@ class VirtualClock:
 
 
 class Responder(Protocol):
-    """What answers requests, on its own clock: an `Emulator`, or something else that `serve` is to put on a socket."""
+    """Answers requests, on its own clock: an `Emulator`, or something else that `serve` is to put on a socket."""
 
     clock: Clock
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The answer to a request; `now` is Unix time."""
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
+        """The reply to a request; `now` is Unix time."""
         ...
 
 
@@ -106,13 +106,13 @@ class EmulatorReply:
         watched = cast("asyncio.AbstractEventLoop", self._time or loop)  # a watch uses nothing else of it
         self._watch: Watch = Watch(request, watched.time(), self._break, watched)
 
-    async def begin(self, answering: Awaitable[Answer]) -> None:
-        answer = await self._until(answering)
-        self.status, self.headers, self._body = answer.status, Headers(answer.headers.items()), answer.body
-        await self._wait(answer.delay)
-        if answer.failure is not None:
-            raise answer.failure
-        if answer.refused:
+    async def begin(self, answering: Awaitable[HTTPReply]) -> None:
+        reply = await self._until(answering)
+        self.status, self.headers, self._body = reply.status, Headers(reply.headers.items()), reply.body
+        await self._wait(reply.delay)
+        if reply.failure is not None:
+            raise reply.failure
+        if reply.refused:
             raise ConnectError("the emulator refused the connection, as its script says")
 
     async def read(self) -> bytes:

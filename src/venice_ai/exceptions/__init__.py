@@ -53,7 +53,7 @@
 
 After the semicolon stands what else the class is: `except ValueError` catches a ValueError. Every `APIError` carries
 `status_code`, `counts_as`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`; each may be None.
-This package writes no prompt and no key into a message; a key of eight letters or more is taken out of Venice's own words, too.
+This package writes no prompt and no key into a message; a key of eight characters or more is taken out of Venice's words, too.
 A server that repeats the prompt in its error has it in the message.
 """
 

@@ -12,9 +12,9 @@ from ._tree import OutputError, OutputRefusedError, ToolCallInsteadError
 
 
 class Mismatch(OutputError, ValidationError):
-    """What all errors have in common that are pydantic's, too: `errors()` and the rest say where it does not fit."""
+    """The base of the errors that are pydantic's, too: `errors()` and the rest say where an answer does not fit."""
 
-    said: str = ""
+    reason: str = ""
 
     def __init__(self, *details: Any) -> None:
         """Nothing is left to do: pydantic has made the error of these, and gives them once more."""
@@ -22,13 +22,13 @@ class Mismatch(OutputError, ValidationError):
     @property
     def message(self) -> str:
         """What happened and what to do."""
-        return self.said
+        return self.reason
 
     def __str__(self) -> str:
-        return self.said
+        return self.reason
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.said!r})" if self.private else ValidationError.__repr__(self)
+        return f"{type(self).__name__}({self.reason!r})" if self.private else ValidationError.__repr__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # pydantic's own forgets what an object was given beside the errors.
@@ -49,7 +49,7 @@ class OutputInvalidError(Mismatch):
     def __str__(self) -> str:
         # Not only the values, the names of fields and what validators say may be part of the answer, too.
         lines = "" if self.private else f"\n{ValidationError.__str__(self)}"
-        return f"{self.said}{lines}"
+        return f"{self.reason}{lines}"
 
 
 class OutputTruncatedError(Mismatch):

@@ -1,4 +1,4 @@
-"""Which error an answer of the server stands for: by its status, or by what a 200 reply or an event of a stream reports."""
+"""Which error a reply stands for: by its status, or by what a 200 reply or an event of a stream reports."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def without_errors(reply: Any) -> Any:
 
 
 def _error_members(part: Any) -> list[Any]:
-    """What the members of a part hold that report an error."""
+    """The values of those members of a part that report an error."""
     members = cast("Mapping[str, Any]", part).items() if isinstance(part, Mapping) else ()
     return [value for name, value in members if name.startswith("error") and value]
 
@@ -81,19 +81,19 @@ def error_for(status: int, headers: Mapping[str, str], body: Any, **fields: Any)
     What else it carries are `fields`: `meta`, `retry_after_seconds`, `partial`.
     """
     found = reported(cast("Any", body)) if status < 300 and isinstance(body, Mapping) else None
-    said: Any = found or cast("Any", body)
-    places = (_member(said, "error"), *_error_members(said), said)
+    part: Any = found or cast("Any", body)
+    places = (_member(part, "error"), *_error_members(part), part)
     code = next(filter(None, (_text(_member(each, name)) for name in ("code", "error_code") for each in places)), None)
-    name = code or _type(said)
+    name = code or _type(part)
     counts_as = status if status >= 300 else _status_of(name, status)
     # An unknown code is not tried again; the type still tells what kind of error it is.
-    means = _status_of(_type(said), status) if counts_as < 300 else counts_as
+    means = _status_of(_type(part), status) if counts_as < 300 else counts_as
     kind = _BY_STATUS.get(means, errors.InternalServerError if means >= 500 else errors.APIError)
-    if counts_as == 402 and _member(said, "x402Version") is not None:
+    if counts_as == 402 and _member(part, "x402Version") is not None:
         kind = errors.AuthenticationError  # Venice's way to say that no credentials were sent
     elif counts_as == 503 and status < 300 and "overloaded" in (name or "").lower():
         kind = errors.ModelOverloadedError
-    detail = _detail(said, headers).strip()
+    detail = _detail(part, headers).strip()
     detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."  # `body` has it all
     remedy = "" if "/settings/api" in detail and "/settings/api" in kind.remedy else kind.remedy  # the server has said it
     if issubclass(kind, errors.RateLimitError) and (wait := fields.get("retry_after_seconds")):
@@ -152,10 +152,10 @@ def _detail(body: Any, headers: Mapping[str, str]) -> str:
         is_page = text and ("html" in headers.get("content-type", "") or text[0] == "<")
         return "an HTML page, not JSON" if is_page else text[:200] or "an empty body"
     places = (_member(body, "error"), _member(body, "error_message"), body, *_error_members(body))
-    said = next(filter(None, map(_message, places)), "no reason was given")
-    told = [f"{path}: {text}" if path else text for path, text in _reasons(body) if text]
-    reasons = list(dict.fromkeys(reason for reason in told if reason not in said))[:10]
-    return f"{said} ({'; '.join(reasons)})" if reasons else said
+    message = next(filter(None, map(_message, places)), "no reason was given")
+    with_paths = [f"{path}: {text}" if path else text for path, text in _reasons(body) if text]
+    reasons = list(dict.fromkeys(reason for reason in with_paths if reason not in message))[:10]
+    return f"{message} ({'; '.join(reasons)})" if reasons else message
 
 
 def _message(error: Any) -> str | None:

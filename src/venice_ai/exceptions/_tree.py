@@ -43,7 +43,7 @@ class VeniceError(Exception):
         return type(self), self.args, self.state_to_keep()
 
     def state_to_keep(self) -> dict[str, Any]:
-        """What a pickle holds. What came end-to-end encrypted stays out of what workers and trackers write down."""
+        """The state for a pickle. What came end-to-end encrypted stays out of what workers and trackers write down."""
         state = dict(vars(self))
         for name in ("partial", "last_response", "tool_loop", "state"):
             if getattr(state.get(name), "_private", False):
@@ -278,14 +278,14 @@ class OutputError(VeniceError, ValueError):
         return self.response.attestation is not None
 
     def state_to_keep(self) -> dict[str, Any]:
-        """What a pickle holds: nothing of an answer that came end-to-end encrypted."""
+        """The state for a pickle: nothing of an answer that came end-to-end encrypted."""
         hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
         return super().state_to_keep() | (hidden if self.private else {})
 
 
 def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
-    kept = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
-    return type(response).model_validate(kept).with_attestation(response.attestation)
+    fields = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
+    return type(response).model_validate(fields).with_attestation(response.attestation)
 
 
 class OutputMissingError(OutputError):
@@ -332,11 +332,11 @@ class UnknownToolError(VeniceError, ValueError):
 
 
 class ToolArgumentsError(VeniceError, ValueError):
-    """The arguments of a tool call are not JSON, or not what the tool takes. A tool error: by default the model is told."""
+    """The arguments of a tool call are not JSON, or not what the tool takes. A tool error: by default the model gets it."""
 
 
 class ToolTimeoutError(VeniceError, TimeoutError):
-    """A tool did not answer in time. A tool error: by default the model is told."""
+    """A tool did not answer in time. A tool error: by default the model gets it."""
 
 
 class MaxIterationsExceededError(VeniceError):
@@ -352,7 +352,7 @@ class MaxIterationsExceededError(VeniceError):
     last_response: ChatCompletionResponse = cast("ChatCompletionResponse", None)
     """The last answer; None only if the error was made without, like `state`."""
     usage: ChatUsage | None = None
-    """Tokens of all round trips together; None if no answer told any."""
+    """Tokens of all round trips together; None if no answer had any."""
     pending_calls: list[ToolCall]
     """The calls of the last answer. None of them was run."""
     state: ToolLoopState = cast("ToolLoopState", None)

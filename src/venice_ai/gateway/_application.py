@@ -1,4 +1,4 @@
-"""The aiohttp application: each request of a program becomes a call of one client, and what comes of it the answer.
+"""The aiohttp application: each request of a program becomes a call of one client, and its outcome the reply.
 
 A stream is answered when its first chunk is here, so that what fails before has a status. What fails later is an `error` event,
 after which the body breaks off without its end and without `[DONE]`. Chunks in clear are passed on as the bytes that came.
@@ -33,7 +33,7 @@ from ..types._base import is_array, is_object, plain
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
-from ._errors import body_of, headers_of, status_of, told_by
+from ._errors import body_of, headers_of, reply_headers, status_of
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
@@ -49,7 +49,7 @@ logger = logging.getLogger("venice_ai.gateway")
 
 
 class Gateway:
-    """What answers. `under_way` has the tasks of the requests that are being answered, and what to log of each."""
+    """Handles the requests of programs. `under_way` has the tasks of those that are being answered, and what to log of each."""
 
     def __init__(self, client: VeniceClient, token: str | None, options: Options) -> None:
         if unknown := [*options.keys() - Options.__annotations__.keys()]:
@@ -75,7 +75,7 @@ class Gateway:
 
     @web.middleware
     async def answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Lets a request in, or not; makes an answer of whatever is raised; and logs one line, without content."""
+        """Checks and answers a request; makes a reply of whatever is raised; and logs one line, without content."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         began, outcome = loop.time(), "left"
         self.under_way[task] = ""
@@ -113,14 +113,14 @@ class Gateway:
         host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
         name = "" if host is None else host[1] or host[2]
         if not (is_loopback(name) or name in self._names):
-            raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
+            raise APIError("unknown name in the Host header; add it to allow_hosts", status_code=403, code="host_not_allowed")
         if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
-            raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
+            raise APIError("requests from pages in a browser are refused", status_code=403, code="origin_not_allowed")
         if self._token is not None and request.path != "/healthz":
             scheme, _, given = headers.get("Authorization", "").partition(" ")
             same = compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
             if not (same and scheme.lower() == "bearer"):
-                raise APIError("the token of this gateway is the API key to give", status_code=401, code="invalid_api_key")
+                raise APIError("the API key must be the token of this gateway", status_code=401, code="invalid_api_key")
 
     async def _in_time(self, writing: Awaitable[None], request: web.Request) -> None:
         """Drops the connection of a program that does not read what it is sent."""
@@ -148,7 +148,7 @@ class Gateway:
         self._note(_tokens(response.usage))
         if asked.calling is not None:
             response = with_calls(response, asked.calling, broken=False)
-        return _json(response, 200, told_by(response.meta, response.attestation))
+        return _json(response, 200, reply_headers(response.meta, response.attestation))
 
     async def _wait_for_turn(self) -> None:
         """Lets at most `rpm` chats begin in any minute. The others wait, in order."""
@@ -163,7 +163,7 @@ class Gateway:
         if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
             raise APIError("the body must be application/json, and not compressed", status_code=415)
         if (request.content_length or 0) > _MAX_BODY_BYTES:
-            raise APIError(f"the body may have {_MAX_BODY_BYTES} bytes", status_code=413)
+            raise APIError(f"the body is larger than {_MAX_BODY_BYTES} bytes", status_code=413)
         try:
             async with asyncio.timeout(self.patience):
                 found = strict_decode(await request.read())
@@ -184,7 +184,7 @@ class Gateway:
             chunks = aiter(stream) if asked.calling is None else _with_calls(stream, asked.calling)
             chunk, clear, usage = await anext(chunks, None), stream.attestation is None, asked.usage
             headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-            response = web.StreamResponse(headers={**headers, **told_by(stream.meta, stream.attestation)})
+            response = web.StreamResponse(headers={**headers, **reply_headers(stream.meta, stream.attestation)})
             await response.prepare(request)
             try:
                 while chunk is not None:
@@ -195,8 +195,8 @@ class Gateway:
                 await self._in_time(response.write_eof(b"data: [DONE]\n\n" if reader.done else b""), request)
             except (Exception, asyncio.CancelledError) as error:
                 if not transport.is_closing():
-                    told = sse.encode(encode({"error": body_of(_known(error))["error"]}))
-                    await self._in_time(response.write(told), request)
+                    frame = sse.encode(encode({"error": body_of(_known(error))["error"]}))
+                    await self._in_time(response.write(frame), request)
                     transport.close()  # before the end of the body
                 self._note(f", broken off: {type(error).__name__}")
                 if not isinstance(error, VeniceError):
@@ -231,7 +231,7 @@ GATEWAY: Final = web.AppKey("GATEWAY", Gateway)
 
 
 class Options(TypedDict, total=False):
-    """How a gateway answers."""
+    """The options of a gateway."""
 
     allow_hosts: Collection[str]
     """Names, besides those of loopback, by which programs may call it. They need a token."""
@@ -281,7 +281,7 @@ class _Asked(NamedTuple):
 
 
 def _asked_by(body: Mapping[str, Any], tee: TeeOptions | None, *, clear_on_request: bool, sealed_tools: bool) -> _Asked:
-    """What the body of a request asks for. What is wrong with it, `create` says.
+    """The arguments of `create` for the body of a request. What is wrong with them, `create` says.
 
     Models with end-to-end encryption are asked with it, and an InvalidRequestError is raised for what would leave in clear,
     also if the client seals the messages of some roles alone; unless `clear_on_request` lets `enable_e2ee: false` decide.
@@ -324,8 +324,8 @@ async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncItera
             texts.append(content_text(choice.delta.content) or "")
             vars(choice.delta)["content"] = prose.feed(texts[-1])
             if choice.finish_reason:
-                said, calls = read_turn("".join(texts), conversation, chunk.id, broken=False)
-                vars(choice.delta)["content"] += said[prose.shown :]
+                text, calls = read_turn("".join(texts), conversation, chunk.id, broken=False)
+                vars(choice.delta)["content"] += text[prose.shown :]
                 if calls:
                     vars(choice.delta)["tool_calls"] = [{"index": index, **plain(call)} for index, call in enumerate(calls)]
                     vars(choice)["finish_reason"] = "tool_calls"
@@ -333,7 +333,7 @@ async def _with_calls(stream: ChatStream, conversation: list[Any]) -> AsyncItera
 
 
 def event_of(chunk: ChatCompletionChunk, event: bytes | None, *, usage: bool) -> bytes:
-    """The event to pass a chunk on with: the one that it came as, if it is given. Empty for usage that nobody asked for."""
+    """The event to pass a chunk on with: as it came, if that is given. Empty for usage that was not requested."""
     fields = vars(chunk)
     if not usage and fields.get("usage") is not None:
         if not fields.get("choices"):

@@ -1,4 +1,4 @@
-"""The answer that an error becomes: a status, and a body in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`.
+"""The reply that an error becomes: a status, and a body in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`.
 
 What Venice says beside its `error`, such as `issues` and `details`, stays beside it.
 """
@@ -39,7 +39,7 @@ _PASSED_ON: Final = ("x-ratelimit-", "x-venice-model-")
 
 def status_of(error: Exception) -> int:
     own = getattr(error, "counts_as", None) or getattr(error, "status_code", None) or 0
-    if 400 <= own <= 599 and own != 407:  # a proxy on the way that asks who the client is, is no matter of a program
+    if 400 <= own <= 599 and own != 407:  # 407 is for whoever set the proxy, not for a program
         return int(own)
     return next((status for kinds, status in _STATUSES if isinstance(error, kinds)), 500)
 
@@ -47,22 +47,22 @@ def status_of(error: Exception) -> int:
 def body_of(error: Exception) -> dict[str, Any]:
     status, body = status_of(error), getattr(error, "body", None)
     beside = dict(members(body))
-    said = beside.pop("error", None)
-    said = {"message": said} if isinstance(said, str) and said else members(said)
+    own = beside.pop("error", None)
+    own = {"message": own} if isinstance(own, str) and own else members(own)
     found: dict[str, Any] = {
         "message": str(error),
         "type": _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error"),
         "param": None,
         "code": getattr(error, "code", None),
     }
-    found |= {name: each for name, each in said.items() if each is not None}
+    found |= {name: each for name, each in own.items() if each is not None}
     if (report := getattr(error, "report", None)) is not None:
         beside["report"] = report.to_dict()
     return {"error": found, **beside}
 
 
 def headers_of(error: Exception) -> dict[str, str]:
-    headers = told_by(getattr(error, "meta", None))
+    headers = reply_headers(getattr(error, "meta", None))
     if seconds := getattr(error, "retry_after_seconds", None):
         headers["Retry-After"] = str(ceil(seconds))
     if isinstance(error, exceptions.TeeError):
@@ -70,8 +70,8 @@ def headers_of(error: Exception) -> dict[str, str]:
     return headers
 
 
-def told_by(meta: ResponseMeta | None, attestation: AttestationReport | None = None) -> dict[str, str]:
-    """The headers that tell of Venice's answer, and of the enclave that it was sealed by."""
+def reply_headers(meta: ResponseMeta | None, attestation: AttestationReport | None = None) -> dict[str, str]:
+    """The headers of Venice's reply that are passed on, and those that name the enclave's attestation."""
     headers: dict[str, str] = {}
     if meta is not None:
         headers = {name: value for name, value in meta.headers.items() if name.startswith(_PASSED_ON) and value.isprintable()}

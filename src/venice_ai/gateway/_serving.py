@@ -31,7 +31,7 @@ class Running:
 
     @property
     def url(self) -> str:
-        """What to give a program as the base URL of OpenAI's API; it ends in `/v1`."""
+        """The base URL of OpenAI's API for a program; it ends in `/v1`."""
         return f"{origin(self.host, self.port)}/v1"
 
 
@@ -62,7 +62,7 @@ async def serve(
     """
     if not (is_loopback(host) or options.get("allow_hosts")):
         raise InvalidRequestError(
-            f"host={host!r} can be reached from other machines; name in allow_hosts how they call it, or take host='127.0.0.1'"
+            f"host={host!r} can be reached from other machines; give its names there as allow_hosts, or take host='127.0.0.1'"
         )
     token = secrets.token_urlsafe(32) if token is True else token
     application = app(client, token=token, **options)
@@ -84,16 +84,16 @@ async def serve(
 
 
 class _Connection(web.RequestHandler):
-    """A connection of a program. What is no HTTP is refused in OpenAI's shape, too, and not repeated."""
+    """A connection of a program. Bytes that are not HTTP are refused in OpenAI's shape, too, and not repeated."""
 
     __slots__ = ()
 
     def handle_error(self, *given: Any, **named: Any) -> web.StreamResponse:
-        """The answer to it."""
+        """The refusal of bytes that are not HTTP."""
         status = super().handle_error(*given, **named).status  # which logs it
-        told = refusal(APIError("this is not HTTP as it is to be, or a header is too long", status_code=status))
-        told.force_close()
-        return told
+        reply = refusal(APIError("the request is not valid HTTP, or a header is too long", status_code=status))
+        reply.force_close()
+        return reply
 
 
 async def _drain(gateway: Gateway, seconds: float) -> None:
@@ -106,7 +106,7 @@ async def _drain(gateway: Gateway, seconds: float) -> None:
 
 
 def _without_details(record: logging.LogRecord) -> bool:
-    """What is no HTTP is logged without the error, which repeats it: there may be a token in it."""
+    """Takes the error out of a log record about bytes that are not HTTP: it repeats them, and there may be a token in it."""
     record.exc_info = None
     return True
 

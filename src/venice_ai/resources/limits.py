@@ -1,4 +1,4 @@
-"""`client.limits`: what is known of the account's limits, and what waits for them."""
+"""`client.limits`: the account's limits as far as they are known, and the calls that wait for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Limits(APIResource[Connection]):
     """The limits of requests and tokens of this client's key, as far as they are known."""
 
     def snapshot(self) -> LimitsSnapshot:
-        """What is known now of each model, and what waits. Nothing is asked for, so what no reply has said is not in it.
+        """The known limits of each model, and the calls that wait. Sends nothing, so what no reply has said is not in it.
 
         It is about all clients of this process that use the same key and base URL.
         """

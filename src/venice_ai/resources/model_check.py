@@ -1,4 +1,4 @@
-"""What a model would refuse of a request, by its entry in the catalogue; and whether it can stand in for another one.
+"""The parameters of a request that a model would refuse, by its catalogue entry; and whether it can stand in for another.
 
 Where the catalogue says nothing, nothing is refused. See https://docs.venice.ai/api-reference/endpoint/chat/completions.
 """
@@ -36,7 +36,7 @@ class Refusal(NamedTuple):
 
 
 def refusals(entry: ModelResponse, body: Mapping[str, Any]) -> list[Refusal]:
-    """What of a request's body the model would refuse; nothing if all is well, or not known."""
+    """The parameters of a request's body that the model would refuse; none if all is well, or not known."""
     spec = spec_of(entry)
     lacking = [
         Refusal(parameter, f"model {entry.id!r} does not support it ({flag})")
@@ -84,7 +84,7 @@ def _uses(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _beyond(entry: ModelResponse, body: Mapping[str, Any]) -> Iterator[Refusal]:
-    """What is beyond a model's limits."""
+    """The parameters that are beyond a model's limits."""
     spec = spec_of(entry)
     name, effort = _effort(body)
     efforts = items(getattr(spec.capabilities, "reasoningEffortOptions", None))

@@ -50,8 +50,8 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
             f"{len(listed)} models are listed, none says what it can do; name one: preferred_models=[{listed[0].id!r}]"
         )
     if not ordinary:
-        told = {name: wish for name, wish in wishes.items() if wish and name not in {"prefer", "exclude_beta"}}
-        demands = ", ".join(f"{name}={wish!r}" for name, wish in told.items())
+        criteria = {name: wish for name, wish in wishes.items() if wish and name not in {"prefer", "exclude_beta"}}
+        demands = ", ".join(f"{name}={wish!r}" for name, wish in criteria.items())
         lack = f"no chat model fits {demands}. Ask for less" if demands else "no chat model is online. Try again later"
         raise NoMatchingModelError(f"{lack}, or see client.models.list()")
     if wishes.get("prefer") == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
@@ -121,7 +121,7 @@ def entries(models: object) -> Iterator[ModelResponse]:
 
 
 def without_suffix(model: str) -> str:
-    """A model's name without its feature suffix; an InvalidArgumentError for what is no name."""
+    """A model's name without its feature suffix; an InvalidArgumentError for a value that is not one."""
     if not isinstance(model, str) or not model.strip():
         raise InvalidArgumentError(f"model={model!r} is not a model id; client.models.list() shows all")
     return model.strip().partition(":")[0]

@@ -39,7 +39,7 @@ class Models(APIResource["Connection"]):
 
     def __init__(self, client: Connection) -> None:
         super().__init__(client)
-        self._kept: dict[str, tuple[float, Any]] = {}
+        self._cache: dict[str, tuple[float, Any]] = {}
         self._single_flight: SingleFlight[Any] = SingleFlight()
 
     async def list(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelsListResponse:  # noqa: A002
@@ -85,10 +85,10 @@ class Models(APIResource["Connection"]):
         return found
 
     async def check(self, request: ChatRequest | UntypedMapping) -> builtins.list[Refusal]:
-        """What of a request its model would refuse, by the catalogue: nothing is sent but for that.
+        """The parameters of a request that its model would refuse, by the catalogue, which is all that is asked for.
 
-        Told are media, tools, schemas and log probabilities that the model does not support, reasoning efforts that it does not
-        list (`none` is always allowed), answers that are longer than its, and messages that surely pass its context. What the
+        These are media, tools, schemas and log probabilities that the model does not support, reasoning efforts that it does
+        not list (`none` is always allowed), longer answers than its, and messages that surely pass its context. What the
         catalogue does not say, and a model that it does not have, is taken to be right. `VeniceClient(preflight=True)` checks
         each chat so.
 
@@ -189,9 +189,9 @@ class Models(APIResource["Connection"]):
         if model_type not in {None, "text", "chat"}:  # text is what the server takes if nothing is said; they share an answer
             path = f"{path}?type={model_type}"
         now = self._client.caller.clock.now
-        at, kept = self._kept.get(path, (0.0, None))
-        if kept is not None and not refresh and now() - at < CACHE_SECONDS:
-            return _own_copy(cast("R", kept))
+        at, cached = self._cache.get(path, (0.0, None))
+        if cached is not None and not refresh and now() - at < CACHE_SECONDS:
+            return _own_copy(cast("R", cached))
 
         async def fetch() -> R:
             def read(body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
@@ -203,7 +203,7 @@ class Models(APIResource["Connection"]):
                 return reply
 
             reply = await self._client.caller.read(self._client.build_request("GET", path), read)
-            self._kept[path] = now(), reply
+            self._cache[path] = now(), reply
             # What names stand for: a model's id for itself, a trait or an alias for an id.
             held: Any = reply.get("data")
             names: Any = cast("Any", held) if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
@@ -214,16 +214,16 @@ class Models(APIResource["Connection"]):
 
 
 async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
-    """What its model would refuse of the body of a request, by the catalogue."""
+    """The parameters in the body of a request that its model would refuse, by the catalogue."""
     try:
         return refusals(await models.find(body["model"]), body)
     except NoMatchingModelError:
         return []
 
 
-def _own_copy(kept: R) -> R:
+def _own_copy(reply: R) -> R:
     """Another reply around the same entries: what its holder takes out of it, or puts in, is not missed by others."""
-    given = copy(kept)
+    given = copy(reply)
     held = given.get("data")
     if isinstance(held, (list, dict)):
         vars(given)["data"] = cast("list[Any] | dict[str, Any]", held).copy()

@@ -75,7 +75,7 @@ class Tee(APIResource["Connection"]):
         self._once = Caller(caller.transport, caller.clock, RetryPolicy(retries=0))
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
         self._single_flight: SingleFlight[AttestationReport] = SingleFlight()
-        self._warned: deque[Any] = deque(maxlen=100)  # a server can word each warning anew
+        self._given_warnings: deque[Any] = deque(maxlen=100)  # a server can word each warning anew
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
         client.on_close.append(self.forget)
@@ -101,9 +101,9 @@ class Tee(APIResource["Connection"]):
         return report
 
     async def verified(self, model: str, options: TeeOptions) -> AttestationReport:
-        """The same for options that are `effective`; from memory, if it was verified under such options a short while ago."""
-        if (kept := self.remembered(model := _checked(model), options)) is not None:
-            return kept
+        """The report on an attestation under `effective` options; the remembered one, if it is fresh."""
+        if (report := self.remembered(model := _checked(model), options)) is not None:
+            return report
         attest = partial(self._attested, model, options)
         alone = options.nonce is not None or not options.attestation_ttl
         report = await (attest() if alone else self._single_flight.share(_key(model, options), attest))
@@ -112,7 +112,7 @@ class Tee(APIResource["Connection"]):
         return report
 
     def remembered(self, model: str, options: TeeOptions) -> AttestationReport | None:
-        """The report that is in memory, if it is fresh. None answers a nonce of the caller's."""
+        """The report that is in memory, if it is fresh; none for options with a nonce of the caller's."""
         report, _ = self._reports.get(_key(model, options), (None, None)) if options.nonce is None else (None, None)
         if report is None or not report.fetched_at <= options.clock() < report.expires_at:
             return None
@@ -120,14 +120,14 @@ class Tee(APIResource["Connection"]):
         return report
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
-        """What holds for a call with these options."""
+        """The options that hold for a call that is given these: the stricter of them, the client's and the environment's."""
         chosen = effective(given, self._client.tee_options, os.environ)
         check_floor(self._client.min_privacy, chosen)
         return chosen
 
     def forget(self, report: AttestationReport | None = None) -> None:
-        """Takes nothing from memory any more that this report is about; without a report, nothing at all."""
-        self._reports = {key: kept for key, kept in self._reports.items() if report is not None and kept[0] is not report}
+        """Drops a report, so that the next call attests anew; without a report, drops all of them."""
+        self._reports = {key: pair for key, pair in self._reports.items() if report is not None and pair[0] is not report}
 
     async def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
         """The reply of `GET /tee/attestation` as it came. Nothing in it is verified; `attest` does that.
@@ -262,7 +262,7 @@ class Tee(APIResource["Connection"]):
         self._shown[report.model] = self._shown.get(report.model, frozenset()) | attestation.shown(report)
         if options.nonce is not None or not options.attestation_ttl:
             return
-        self._reports = {key: kept for key, kept in self._reports.items() if kept[1].clock() < kept[0].expires_at}
+        self._reports = {key: pair for key, pair in self._reports.items() if pair[1].clock() < pair[0].expires_at}
         while len(self._reports) >= _MOST_REPORTS:
             del self._reports[next(iter(self._reports))]
         self._reports[_key(report.model, options)] = report, options
@@ -271,16 +271,16 @@ class Tee(APIResource["Connection"]):
 
     def warn_of_limits(self, report: AttestationReport) -> None:
         """Says, before the first request at a level is sent, what was reached and what that does not protect from."""
-        if report.level not in self._warned:
+        if report.level not in self._given_warnings:
             warn(f"end-to-end encryption: {reached(report)} {_NOT_COVERED}")
-            self._warned.append(report.level)
+            self._given_warnings.append(report.level)
 
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
-        if (said := reached(report)) not in self._warned:
-            warn(f"{said} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
-            self._warned.append(said)  # after the warning: where warnings are errors, each call raises it
+        if (warning := reached(report)) not in self._given_warnings:
+            warn(f"{warning} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
+            self._given_warnings.append(warning)  # after the warning: where warnings are errors, each call raises it
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 
@@ -381,7 +381,7 @@ class Tee(APIResource["Connection"]):
 
 
 def _judged(failure: APIError, asked: CollectedEvidence) -> Exception:
-    """A refusal as it is, unless it is an answer about the evidence."""
+    """The error for a refused attestation: a TeeAttestationError if the refusal is about the evidence, else itself."""
     status, body = failure.status_code or 0, members(failure.body)
     if 200 <= status < 300:
         return _refused(asked, "transport", f"the attestation came with the status {status}, not 200")
@@ -398,7 +398,7 @@ def _refused(asked: CollectedEvidence, check: Literal["transport", "server_verif
 
 
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
-    """What a rule says of a reply; in a thread if that is long, for the loop must not wait for it."""
+    """The result of a rule about a reply; in a thread if that is long, for the loop must not wait for it."""
     return rule() if len(reply) <= _OFF_THE_LOOP_BYTES else await asyncio.to_thread(rule)
 
 
@@ -420,7 +420,7 @@ async def _read(kind: type[R], body: bytes) -> R:
 
 
 def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:
-    """What a verified attestation is good for: this process, this model, and the same demands."""
+    """The cache key of a verified attestation: it is good for this process, this model, and the same demands."""
     # Objects by identity; the options are kept with the report, so that no other object takes the place of these.
     objects = {"verifier": identity(options.verifier), "collateral": id(options.collateral), "clock": id(options.clock)}
     demands = (name for name in TeeOptions.__slots__ if name not in {"encrypt_roles", "verify_signature"})

@@ -58,7 +58,7 @@ _SOURCES: Final = {
 _Document: TypeAlias = tuple[bytes, Mapping[str, str]]
 
 
-class _Kept(NamedTuple):
+class _Collateral(NamedTuple):
     collateral: Mapping[str, str]
     begins: float
     ends: float
@@ -84,13 +84,13 @@ class Fetcher:
         name = f"{fmspc.upper()}-{ca}"
         if not re.fullmatch("[0-9A-F]{12}-(platform|processor)", name):
             return None
-        kept = self._valid(name, now)
-        rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
+        cached = self._valid(name, now)
+        rest = _REST_SECONDS if cached is None else _LONG_REST_SECONDS
         failed_lately = self._clock.now() - self._failed.get(name, -inf) < rest
         # What was revoked since yesterday is not in it.
-        if failed_lately or (kept is not None and 0 <= now - kept.fetched < 86_400):
-            return kept.collateral if kept else None
-        return await self._single_flight.share(name, partial(self._renewed, name, now, kept))
+        if failed_lately or (cached is not None and 0 <= now - cached.fetched < 86_400):
+            return cached.collateral if cached else None
+        return await self._single_flight.share(name, partial(self._renewed, name, now, cached))
 
     def forget(self, fmspc: str, ca: str) -> None:
         """Drops what is kept of a platform, for it turned out to be no good."""
@@ -124,18 +124,18 @@ class Fetcher:
             return
         self._write("evaluation", {"evaluation": evaluation, "revocation_lists": lists})
 
-    async def _renewed(self, name: str, now: float, before: _Kept | None) -> Mapping[str, str] | None:
+    async def _renewed(self, name: str, now: float, before: _Collateral | None) -> Mapping[str, str] | None:
         fallback: Mapping[str, str] | None = None
         fmspc, ca = name.split("-")
         for origin, root_crl in _SOURCES.items():
             urls = [*(origin + path.format(fmspc=fmspc, ca=ca) for path in _PATHS), root_crl]
             try:
                 found = _assembled(*await _fetched(self._transport, *((url, None) for url in urls)))
-                kept = _Kept(found, *window(found), now)
+                cached = _Collateral(found, *window(found), now)
             except (APIConnectionError, ValueError) as error:
                 logger.info("no collateral from %s: %s", origin, error)
                 continue
-            if kept.valid(now) and (before is None or kept.begins >= before.begins):
+            if cached.valid(now) and (before is None or cached.begins >= before.begins):
                 self._failed.pop(name, None)
                 self._write(name, {**found, "fetched": float(now)})
                 return found
@@ -144,13 +144,13 @@ class Fetcher:
             self._failed[name] = self._clock.now()
         return fallback if before is None else before.collateral
 
-    def _valid(self, name: str, now: float) -> _Kept | None:
+    def _valid(self, name: str, now: float) -> _Collateral | None:
         fields = dict(members(self._read(name)))
         fetched = fields.pop("fetched", 0.0)
         with suppress(ValueError):
             if fields.keys() == {*FIELDS}:
-                kept = _Kept(shaped(fields, dict[str, str], name), *window(fields), shaped(fetched, float, "fetched"))
-                return kept if kept.valid(now) else None
+                cached = _Collateral(shaped(fields, dict[str, str], name), *window(fields), shaped(fetched, float, "fetched"))
+                return cached if cached.valid(now) else None
         return None
 
     def _file(self, name: str) -> Path | None:
@@ -217,7 +217,7 @@ async def read_at_most(reply: Reply, most: int) -> bytes:
 
 
 async def ask_nras(transport: Transport, payload: object) -> Documents | str:
-    """What NVIDIA's service answers about the evidence of a reply; why, if it does not. It learns of these GPUs."""
+    """The answer of NVIDIA's service about the evidence of a reply; why, if it gave none. The service learns of these GPUs."""
     try:
         (answer, _), (keys, _) = await _fetched(transport, (nras.ATTEST_URL, nras.question(payload)), (nras.KEYS_URL, None))
     except (APIConnectionError, ValueError) as error:

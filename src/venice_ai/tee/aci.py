@@ -46,7 +46,7 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
     """The checks on a reply of the shape aci/1, else none. What it does not state is skipped. Never raises."""
     if not is_aci(reply):
         return []
-    case = _Case(reply)
+    case = _KeysetChecks(reply)
     # They are counted before any is verified.
     for name, keys in {**case.keyset, "key_custody": case.custody}.items():
         if (number := len(items(keys))) > MOST_KEYS:
@@ -57,8 +57,8 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
     return [run(name, getattr(case, name)) for name in ACI]
 
 
-class _Case:
-    """What a gateway states of its keys, and the checks of that, each by its name."""
+class _KeysetChecks:
+    """The checks of what a gateway states of its keys, each by its name."""
 
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self.reply = reply

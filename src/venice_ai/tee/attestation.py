@@ -50,7 +50,7 @@ def refused(asked: CollectedEvidence, check: Literal["transport", "server_verifi
 
 
 def evidence(collected: CollectedEvidence) -> Evidence:
-    """What a custom verifier is given, after `verify` found nothing wrong; then `with_custom(report, answer)`."""
+    """The evidence for a custom verifier, after `verify` found nothing wrong; then `with_custom(report, answer)`."""
     return Evidence(_object(collected.reply), collected.nonce.hex(), collected.model)
 
 
@@ -63,7 +63,7 @@ def shown(report: AttestationReport) -> frozenset[str]:
 
 
 def subjects(reply: bytes) -> tuple[tuple[str, str] | None, object]:
-    """What Intel is asked about (FMSPC and CA of the quote; None also without dcap-qvl), and NVIDIA: the evidence of GPUs."""
+    """The platform to ask Intel about (FMSPC and CA of the quote; None also without dcap-qvl), and the GPUs for NVIDIA."""
     payload = None
     try:
         payload = (found := _object(reply)).get("nvidia_payload")
@@ -134,12 +134,12 @@ class _Case(workload.Software):
             return b""
         return b"" if raw is None and "quote" in self.given.shown_before else raw
 
-    def _state(self, name: str, said: object, wanted: str, *, by_name: bool = True) -> str:
+    def _state(self, name: str, stated: object, expected: str, *, by_name: bool = True) -> str:
         """Compares what the reply says; without a quote, and (`by_name`) where `server` was asked for, it may say nothing."""
-        if said is None and (self._raw is None or (by_name and self.options.verification == "server")):
-            raise CheckWarning(f"the reply does not say its {name}, which would be {wanted}")
-        fail_if(said != wanted, f"{name} is {said!r:.100}, not {wanted!r}")
-        return wanted
+        if stated is None and (self._raw is None or (by_name and self.options.verification == "server")):
+            raise CheckWarning(f"the reply does not say its {name}, which would be {expected}")
+        fail_if(stated != expected, f"{name} is {stated!r:.100}, not {expected!r}")
+        return expected
 
     def model(self) -> str:
         return f"{self._state('model', self.reply.get('model'), self.given.model)} (unsigned)"
@@ -171,8 +171,8 @@ class _Case(workload.Software):
         raise ValueError("the reply has no key that belongs to its signing_address")
 
     def _signing_address(self) -> object:
-        said = self.reply.get("signing_address")
-        return said.lower() if isinstance(said, str) else said
+        stated = self.reply.get("signing_address")
+        return stated.lower() if isinstance(stated, str) else stated
 
     def key_address(self) -> str:
         return self._state("signing_address", self._signing_address(), self._address or "")
@@ -185,7 +185,7 @@ class _Case(workload.Software):
         return workload.check_claims(self.reply.get("server_verification"), quote, self.report_data().hex())
 
     def report_data(self) -> bytes:
-        """What the report's data must be: the key's address, twelve zero bytes, our nonce."""
+        """The bytes that the report's data must be: the key's address, twelve zero bytes, our nonce."""
         own = b"" if self._address is None else bytes.fromhex(self._address[2:])
         return own + bytes(12) + self.given.nonce
 
@@ -362,8 +362,8 @@ _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
 """How checks are made for which a case has no method of their name."""
 
 
-def _same(found: bytes, wanted: bytes) -> str:
-    fail_if(not hmac.compare_digest(found, wanted), "the report's data is not what it must be")
+def _same(found: bytes, expected: bytes) -> str:
+    fail_if(not hmac.compare_digest(found, expected), "the report's data is not what it must be")
     return "as it must be"
 
 

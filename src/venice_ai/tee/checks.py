@@ -1,4 +1,4 @@
-"""What is checked: every check with the attack that it stops, how a rule becomes one, and the level that checks reach.
+"""The checks of an attestation, each with the attack that it stops; how a rule becomes a check; the level that checks reach.
 
 A rule returns what it found, or raises: a ValueError for what is wrong, `CheckWarning` or `CheckSkipped`. A level is reached
 if all checks of its table passed.
@@ -141,7 +141,7 @@ def level_of(checks: Sequence[Check]) -> Level | None:
 
 
 def attained(level: Level, checks: Sequence[Check]) -> str:
-    """What a level is, and why it is no higher one, in words that promise no more: `verified` is said from `quote` up."""
+    """Describes a level, and why it is no higher one, in words that promise no more: `verified` is said from `quote` up."""
     lowering = (each for each in checks if each.status == "skip" or (each.id == "transport" and each.status == "warn"))
     why = "; ".join(dict.fromkeys(each.detail for each in lowering))
     if level == "server":
@@ -150,7 +150,7 @@ def attained(level: Level, checks: Sequence[Check]) -> str:
 
 
 def reached(report: AttestationReport) -> str:
-    """What was reached with which model."""
+    """A sentence that says which level a model's attestation reached, or that it was refused."""
     return f"{report.model!r} {'REFUSED' if report.level is None else f'is {attained(report.level, report.checks)}'}"
 
 
@@ -160,10 +160,10 @@ def raise_for(report: AttestationReport, options: TeeOptions) -> None:
 
 
 def with_custom(report: AttestationReport, answer: object) -> AttestationReport:
-    """The report with what the caller's own verifier said: True, and nothing else, accepts."""
-    said = "accepts it" if answer is True else f"gave {type(answer).__name__}, not True"
+    """The report with the verdict of the caller's own verifier: True, and nothing else, accepts."""
+    verdict = "accepts it" if answer is True else f"gave {type(answer).__name__}, not True"
     if isinstance(answer, Exception):
-        said = f"raised {type(answer).__name__}"
-    judged = outcome("custom", "pass" if answer is True else "fail", f"the verifier given in TeeOptions {said}")
+        verdict = f"raised {type(answer).__name__}"
+    judged = outcome("custom", "pass" if answer is True else "fail", f"the verifier given in TeeOptions {verdict}")
     spoilt: dict[str, Any] = {} if answer is True else {"ok": False, "level": None, "model_public_key": None}
     return replace(report, checks=(*report.checks, judged), **spoilt)

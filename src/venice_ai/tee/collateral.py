@@ -64,7 +64,7 @@ class _Refused(ValueError):
 
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
-    """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
+    """The findings of dcap-qvl, if it accepts the quote and every part of the collateral is valid now."""
     from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it has types
 
     fail_if(not 0 <= now < END_OF_TIME, f"{now!r} is not a time that collateral could be valid at")
@@ -121,8 +121,8 @@ def _binary(name: str, value: Any) -> bytes:
     raise ValueError(f"the collateral has no {name}, or it is neither hex nor base64")
 
 
-def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
-    reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
+def _refusal(message: str, collateral: Mapping[str, Any], now: float) -> _Refused:
+    reason = " ".join(message.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
     if "CertRevoked" in reason:
         return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")
     if (found := _STATUS_TROUBLE.search(reason)) is None:
@@ -176,8 +176,8 @@ def _status(tcb: Tcb, enclave: str, statuses: Collection[str]) -> str:
             continue
         remedy = "nothing can allow it"
         if status in TCB_STATUSES:
-            wanted = ", ".join(map(repr, sorted({*statuses, status})))
-            remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{wanted}}}), or --allow-status {status}"
+            allowed = ", ".join(map(repr, sorted({*statuses, status})))
+            remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{allowed}}}), or --allow-status {status}"
         accepted = " and ".join(sorted(statuses))
         raise ValueError(f"Intel's status of {whose} is {status} ({advisories}), and accepted is {accepted}; {remedy}")
     return f"{tcb.status}, {advisories}"

@@ -24,7 +24,7 @@ HEAD_BYTES = POINT_BYTES + NONCE_BYTES
 MIN_ENVELOPE_DIGITS = 2 * (HEAD_BYTES + TAG_BYTES)
 
 _HEX = re.compile(r"[0-9a-fA-F]*")
-_KEPT_KEYS = 8
+_CACHED_KEYS = 8
 
 
 class EnvelopeError(ValueError):
@@ -76,7 +76,7 @@ class Opener(InMemory):
     def __init__(self, private: PrivateKey | None = None) -> None:
         own = Key() if private is None else private
         self.public_key: bytes = own.public_key  # the key to seal to, 65 bytes
-        self._cipher_of = lru_cache(maxsize=_KEPT_KEYS)(partial(_cipher, own))  # many senders reuse their key
+        self._cipher_of = lru_cache(maxsize=_CACHED_KEYS)(partial(_cipher, own))  # many senders reuse their key
         self._opened: set[bytes] = set()
 
     def open(self, envelope: str) -> bytes:

@@ -56,7 +56,7 @@ class OpenSslKey(InMemory):
 
 
 class CoincurveKey(InMemory):
-    """The same by the package `coincurve`."""
+    """A private key of the package `coincurve`; see `OpenSslKey`."""
 
     __slots__ = ("_secret", "public_key")
 

@@ -25,7 +25,7 @@ class PayloadError(ValueError):
     """A runtime event that is not what its digest says, or that occurs twice."""
 
 
-class Replay(NamedTuple):
+class ReplayedLog(NamedTuple):
     """The result of a replay: the four registers, the payloads of the boot's runtime events by name, and later events."""
 
     rtmrs: tuple[bytes, ...]
@@ -45,7 +45,7 @@ _Log: TypeAlias = Annotated[list[_Event], msgspec.Meta(min_length=1, max_length=
 learn(_Event)
 
 
-def replay(log: object) -> Replay:
+def replay(log: object) -> ReplayedLog:
     """The registers after every event of a log: a list of events, or its JSON text. It ends after the boot."""
     registers = [bytes(_DIGEST_BYTES)] * 4
     payloads: dict[str, bytes] = {}
@@ -69,7 +69,7 @@ def replay(log: object) -> Replay:
         registers[event.imr] = hashlib.sha384(registers[event.imr] + digest).digest()
     if _LAST_OF_BOOT not in payloads:
         raise PayloadError(f"the event log has no {_LAST_OF_BOOT}, so that nothing tells the boot from what containers add")
-    return Replay(tuple(registers), payloads, tuple(later))
+    return ReplayedLog(tuple(registers), payloads, tuple(later))
 
 
 def _runtime_digest(name: str, payload: bytes, given: bytes, *, later: bool) -> bytes:

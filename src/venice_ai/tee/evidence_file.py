@@ -39,19 +39,19 @@ def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None)
     if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
         found = {}
     reply = found["attestation"].encode() if found else raw
-    said = {name: parse(text) for name, text in found.items() if name != "attestation"}
-    nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
+    context = {name: parse(text) for name, text in found.items() if name != "attestation"}
+    nonce = options.nonce or (context["_client_nonce"] if isinstance(context.get("_client_nonce"), str) else None)
     if nonce is None:
         return None
-    numbers = {name: each for name, each in said.items() if type(each) in {int, float} and 0 <= each < END_OF_TIME}
-    lists = {name: number for name, number in members(said.get("_revocation_lists")).items() if type(number) is int}
+    numbers = {name: each for name, each in context.items() if type(each) in {int, float} and 0 <= each < END_OF_TIME}
+    lists = {name: number for name, number in members(context.get("_revocation_lists")).items() if type(number) is int}
     return CollectedEvidence(
         model=model,
         nonce=bytes.fromhex(TeeOptions(nonce=nonce).nonce or ""),
         reply=reply,
         now=now if now is not None else float(numbers.get("_capture_epoch", options.clock())),
         collateral=cast("Mapping[str, Any] | None", options.collateral),
-        nras=_documents(said["_nras"]) if "_nras" in said else None,
+        nras=_documents(context["_nras"]) if "_nras" in context else None,
         seen=Seen(int(numbers.get("_min_tcb_eval", 0)), lists),
     )
 

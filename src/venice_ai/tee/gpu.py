@@ -69,7 +69,7 @@ def check(payload: object, nonce: bytes, options: TeeOptions, *, expected: int |
 
 @dataclass(slots=True)
 class _Findings:
-    """What is wrong, by check, what is not shown, and which GPU has which device's key."""
+    """The findings about GPUs: errors by check, what is not shown, and which GPU has which device's key."""
 
     problems: dict[str, list[str]]
     doubts: dict[str, str] = field(default_factory=dict[str, str])
@@ -98,7 +98,7 @@ class _Payload(msgspec.Struct):
 
 
 def same_nonce(claimed: object, nonce: bytes) -> bool:
-    """Whether what somebody claims in hex is this nonce, in either case of letters."""
+    """Whether a claim is this nonce in hex, in upper or lower case."""
     return isinstance(claimed, str) and hmac.compare_digest(claimed.lower().encode("utf-8", "replace"), nonce.hex().encode())
 
 

@@ -1,7 +1,8 @@
 """Refuses requests that cannot be end-to-end encrypted as a whole: only the content of messages is encrypted.
 
-The rest travels in clear, so a request is refused, before anything is sent, if the rest says something of the conversation,
-or would have it leave the enclave. An error names the place of what is refused, never its value.
+The rest travels in clear. So a request is refused, before anything is sent, if the rest has tools, a schema, a text that is
+more than a word, a field that is not known, or something that leads out of the enclave. The texts of `stop`, `metadata` and
+`user` pass, unless `min_privacy` is `e2ee`. An error names the place of what is refused, never its value.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _check_model(model: str) -> None:
 
 
 def _knows(value: Mapping[str, Any], known: type) -> bool:
-    """Whether what an object says is said in fields that are known, whose values are few."""
+    """Whether an object says nothing outside of the fields of a known type, whose values are few."""
     return not any(_says_something(each) for name, each in value.items() if name not in known.__annotations__)
 
 
@@ -117,7 +118,6 @@ _HARMLESS: Final[_Rules] = {
     ),
 }
 """Fields of which at most some values say nothing of the conversation: which, and why the others are refused."""
-
 
 _LOOKED_UP = "what is looked up leaves the enclave"
 _SWITCHES: Final[_Rules] = {
@@ -172,12 +172,12 @@ def has_text(value: Any, names: re.Pattern[str] | None = None, keys: re.Pattern[
 def _check_message(path: str, message: Any) -> None:
     if not isinstance(message, Mapping) or cast("Mapping[str, Any]", message).get("role") not in _ROLES:
         raise _refusal(path, f"it is not a message with one of the roles {', '.join(_ROLES)}")
-    said = cast("Mapping[str, Any]", message)
-    for name, value in said.items():
+    fields = cast("Mapping[str, Any]", message)
+    for name, value in fields.items():
         if name not in {"role", "content"} and value not in (None, "", [], {}):
             place = f"{path}.{name}" if name in _OF_MESSAGES else path
             raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
-    content: Any = said.get("content")
+    content: Any = fields.get("content")
     parts = [members(part) for part in items(content)]
     in_parts = is_array(content) and all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in parts)
     if not (content is None or isinstance(content, str) or in_parts):

@@ -30,7 +30,7 @@ _SKEW_SECONDS = 60
 
 
 def question(payload: object) -> bytes:
-    """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text)."""
+    """The request to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text)."""
     if isinstance(payload, str) and payload:
         return payload.encode()
     if isinstance(payload, Mapping):
@@ -50,10 +50,10 @@ def _attested(documents: Documents | str, payload: object, nonce: bytes, now: fl
     count = _verified(parse(documents.answer), keys, nonce, now)
     there = len(items(members(parse(payload) if isinstance(payload, (str, bytes)) else payload).get("evidence_list")))
     fail_if(count != there, f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
-    said = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
+    verdict = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
     if not trusted:  # anybody can have written them
-        raise CheckWarning(f"{said}, if the keys are NVIDIA's: the keys are the file's own")
-    return said
+        raise CheckWarning(f"{verdict}, if the keys are NVIDIA's: the keys are the file's own")
+    return verdict
 
 
 def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
@@ -84,7 +84,7 @@ def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
 
 
 def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> Mapping[str, Any]:
-    """What a token claims, if NVIDIA signed it, it is valid now, and it answers our nonce."""
+    """The claims of a token, if NVIDIA signed it, it is valid now, and it answers our nonce."""
     import jwt
     from jwt.utils import base64url_decode
 

@@ -97,8 +97,8 @@ def parse(raw: bytes) -> Quote:
     def number(offset: int, size: int) -> int:
         return int.from_bytes(raw[offset : offset + size], "little")
 
-    def expect(what: str, offset: int, size: int, wanted: int) -> None:
-        fail_if((found := number(offset, size)) != wanted, f"{what} is {found}, not {wanted}")
+    def expect(what: str, offset: int, size: int, expected: int) -> None:
+        fail_if((found := number(offset, size)) != expected, f"{what} is {found}, not {expected}")
 
     expect("the quote's version", 0, 2, 4)
     expect("the type of its attestation key", 2, 2, 2)

@@ -100,10 +100,10 @@ class TeeSession(InMemory):
         return sealed
 
     def _sealed(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {name: message[name] for name in ("role", "content") if name in message}
-        if (content := kept.get("content")) is not None and (self._roles == "all" or kept["role"] in self._roles):
-            kept["content"] = seal(self._model_key, (content_text(content) or "").encode())
-        return kept
+        sealed = {name: message[name] for name in ("role", "content") if name in message}
+        if (content := sealed.get("content")) is not None and (self._roles == "all" or sealed["role"] in self._roles):
+            sealed["content"] = seal(self._model_key, (content_text(content) or "").encode())
+        return sealed
 
     def answered(self, response: ChatCompletionResponse) -> ChatCompletionResponse:
         """The whole answer, put together of opened chunks, with what the enclave proved; its `repr` shows nothing of it."""
@@ -125,8 +125,8 @@ class TeeSession(InMemory):
             if chunk.get("error"):
                 return chunk
             self._note(chunk)
-        said = chunk.get("model"), chunk.get("object"), chunk.get("created").__class__
-        if said != (self.attestation.model, "chat.completion.chunk", int):
+        stated = chunk.get("model"), chunk.get("object"), chunk.get("created").__class__
+        if stated != (self.attestation.model, "chat.completion.chunk", int):
             self._look_at_identity(chunk)
         if choices := chunk.get("choices"):
             if choices.__class__ is not list:
@@ -136,7 +136,7 @@ class TeeSession(InMemory):
         return chunk
 
     def end(self, *, done: bool) -> str | None:
-        """What the answer lacks, if it is over now; None if it is whole. `done`: `[DONE]` came.
+        """The part that an answer lacks, if it is over now; None if it is whole. `done`: `[DONE]` came.
 
         Raises:
             TeeEncryptionError: tokens were counted, but nothing encrypted came.
@@ -208,10 +208,10 @@ class TeeSession(InMemory):
             self._choices.setdefault(key, False)
 
     def _look_at_identity(self, chunk: dict[str, Any]) -> None:
-        """What a chunk says that it is: names, and the model is the one that was attested, by whatever name it calls itself."""
+        """Checks that a chunk's `model` and `object` are names, and gives it the name of the model that was attested."""
         for name in ("model", "object"):
-            said: Any = chunk.get(name)
-            if said is not None and (said.__class__ is not str or _IDENTITY.fullmatch(said) is None):
+            stated: Any = chunk.get(name)
+            if stated is not None and (stated.__class__ is not str or _IDENTITY.fullmatch(stated) is None):
                 self._refuse(f"{name!r} is not a name")
         if "model" in chunk:
             chunk["model"] = self.attestation.model
@@ -274,8 +274,8 @@ class TeeSession(InMemory):
     def _fail(self, why: str) -> NoReturn:
         if self._spoilt is not None:
             self._spoilt()
-        said = f"{why}. The rest of the answer was not read, and nothing of this was delivered."
-        raise TeeEncryptionError(said, report=self.attestation) from None
+        message = f"{why}. The rest of the answer was not read, and nothing of this was delivered."
+        raise TeeEncryptionError(message, report=self.attestation) from None
 
     def __repr__(self) -> str:
         return f"<TeeSession with {self.attestation.model!r}>"

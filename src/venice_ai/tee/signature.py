@@ -31,7 +31,7 @@ def hashes(text: str) -> tuple[str, str] | None:
 
 
 def digest(text: str) -> bytes:
-    """What is signed for a text: Keccak-256 of it behind the prefix of EIP-191."""
+    """The digest that is signed for a text: Keccak-256 of it behind the prefix of EIP-191."""
     raw = text.encode()
     return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(raw)).encode() + raw)
 
@@ -100,8 +100,8 @@ def _signer(reply: Mapping[str, Any], public_key: bytes) -> str:
 
 
 def _request(reply: Mapping[str, Any], request_id: str) -> str:
-    said = reply.get("requested_request_id"), members(reply.get("receipt")).get("chat_id")
-    named = [each for each in said if each is not None]
+    ids = reply.get("requested_request_id"), members(reply.get("receipt")).get("chat_id")
+    named = [each for each in ids if each is not None]
     if wrong := [each for each in named if each != request_id]:
         raise ValueError(f"it is about the answer {wrong[0]!r:.100}, not {request_id!r}")
     if not named:

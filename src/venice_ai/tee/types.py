@@ -94,7 +94,7 @@ def _each(name: str, value: Any, otherwise: str | None = None) -> tuple[Any, ...
 
 @dataclass(frozen=True, slots=True)
 class TrustRoots:
-    """What certificate chains must end in. Anything but the default is for tests, and reports say `custom`.
+    """The root certificates that chains must end in. Anything but the default is for tests, and reports say `custom`.
 
     Args:
         intel_root_der: the root certificate of the quotes, DER; None is the pinned Intel SGX Root CA.
@@ -305,8 +305,8 @@ class TeeOptions:
         if self.verification == "pinned" and self.pins is None:
             raise InvalidRequestError("verification='pinned' needs pins=MeasurementPins(...): what may run in the enclave")
         if self.verification == "server" and (self.pins is not None or self.gpu in {"require", "nras"}):
-            wanted = f"gpu={self.gpu!r}" if self.pins is None else "pins"
-            raise InvalidRequestError(f"verification='server' looks at no evidence, so {wanted} could not be heeded")
+            option = f"gpu={self.gpu!r}" if self.pins is None else "pins"
+            raise InvalidRequestError(f"verification='server' looks at no evidence, so {option} has no effect; leave one out")
 
     def replace(self, **changes: Any) -> TeeOptions:
         """These options with some fields changed."""
@@ -315,7 +315,7 @@ class TeeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a `QuoteVerifier` is given: the reply as Venice sent it, and the nonce that was asked with.
+    """The evidence for a `QuoteVerifier`: the reply as Venice sent it, and the nonce that was asked with.
 
     Nothing here but `sent_nonce` and `sent_model` is more than a claim; the built-in checks have run before.
     """
@@ -336,7 +336,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What Intel's collateral had in numbers before. It never goes back to a lower one."""
+    """The numbers that Intel's collateral had before. It never goes back to a lower one."""
 
     tcb_eval: int = 0
     revocation_lists: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -345,12 +345,12 @@ class Seen:
 
     @property
     def words(self) -> str:
-        """What errors add about a number that was seen before: the file that it is stored in."""
+        """A clause for errors about a number that was seen before: the file that it is stored in."""
         return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
 
 
 class Documents(NamedTuple):
-    """What NVIDIA's service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
+    """The answer of NVIDIA's service about some evidence, and the keys that it publishes: JSON, byte by byte."""
 
     answer: bytes
     keys: bytes
@@ -360,7 +360,7 @@ class Documents(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectedEvidence:
-    """What was asked, what came, when, and what was known before."""
+    """The evidence that an attestation is judged by: request, reply, time, and what was known before."""
 
     model: str
     nonce: bytes  # the 32 bytes that were asked with

@@ -19,7 +19,7 @@ from .._core.json_values import members
 from ..types.attestation import Workload, one_line
 from .canonical import as_object, parse, shaped
 from .checks import CheckSkipped, CheckWarning, fail_if
-from .eventlog import PayloadError, Replay, replay
+from .eventlog import PayloadError, ReplayedLog, replay
 from .quote import Quote
 from .types import OS_PINS, CollectedEvidence, OsImage, TeeOptions
 
@@ -64,12 +64,12 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
         good = isinstance(value, dict) or (value is not (name == "revoked") and (name != "valid" or value is True))
         fail_if(not good, f"Venice says itself that {path} is not good")
     tdx = member(stated, "tdx")
-    said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
+    stated = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data}
     if quote is not None:
         known = {name: getattr(quote, field).hex() for name, field in {**CLAIMED, "reportData": "report_data"}.items()}
     for name, value in known.items():
-        if said.get(name) is not None and str(said[name]).lower().removeprefix("0x") != value:
+        if stated.get(name) is not None and str(stated[name]).lower().removeprefix("0x") != value:
             raise ValueError(f"Venice reports another {name} than the evidence has")
     return "Venice's own verification agrees"
 
@@ -150,10 +150,10 @@ def asks_for_gpus(compose: str) -> bool:
 
 
 def action_line(action: object) -> str:
-    """What a manager of containers says that it did, in one line."""
-    said = dict(members(action))
-    first = [str(said.pop(name)) for name in ("timestamp", "action") if name in said]
-    rest = [f"{name}={value}" for name, value in said.items()]
+    """One action in the log of a manager of containers, in one line."""
+    stated = dict(members(action))
+    first = [str(stated.pop(name)) for name in ("timestamp", "action") if name in stated]
+    rest = [f"{name}={value}" for name, value in stated.items()]
     return one_line(" ".join([*first, *rest]) if isinstance(action, dict) else str(action))
 
 
@@ -169,7 +169,7 @@ class Software:
 
     @cached_property
     def displays(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the reply displays of what was measured: `info.tcb_info`, and a gateway's evidence."""
+        """The values that the reply displays of what was measured: `info.tcb_info`, and a gateway's evidence."""
         return member(member(self.reply, "info"), "tcb_info"), member(member(self.reply, "attestation"), "evidence")
 
     @cached_property
@@ -185,7 +185,7 @@ class Software:
         return next(filter(None, (member(holder, "vm_config") for holder in holders)), dict[str, Any]())
 
     @cached_property
-    def logs(self) -> list[Replay]:
+    def logs(self) -> list[ReplayedLog]:
         """The event logs of the reply, replayed."""
         found = [replay(log) for holder in (*self.displays, self.reply) if (log := holder.get("event_log")) is not None]
         fail_if(not found, "the reply has no event log")
@@ -279,7 +279,7 @@ class Software:
         return f"{', '.join(pinned)} as pinned"
 
     def described(self) -> Workload:
-        """What the measured log says is running; the image's name alone is unsigned."""
+        """The software that runs by the measured log; the image's name alone is unsigned."""
         payloads, name = self._payloads, self.machine.get("image")
         return Workload(
             **{field: payloads[event].hex() for field, event in _SHOWN.items() if event in payloads},  # type: ignore[arg-type]  # no tuple

@@ -25,7 +25,7 @@ class Piece(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     @staticmethod
     def of(data: bytes, *, gap_ms: float = 0.0) -> Piece:
-        """These bytes."""
+        """A piece with these bytes."""
         shown: dict[str, Any] = {"base64": data}
         with suppress(*NOT_STRICT):
             shown = {"text": data.decode()}
@@ -133,12 +133,12 @@ def redact(cassette: Cassette) -> None:
 
 
 def _stand_ins(cassette: Cassette) -> dict[bytes, bytes]:
-    """What is to be replaced, and by what. Ids are numbered, so that a conversation that repeats them holds together."""
+    """The texts to replace, and by what. Ids are numbered, so that a conversation that repeats them holds together."""
     hidden: dict[bytes, bytes] = {}
     for each in cassette.exchanges:
         for name, value in [*each.sent_headers.items(), *each.headers.items()]:
-            said = value.partition(";")[0] if name.lower() == "set-cookie" else value if _SECRET.search(name) else ""
-            for word in re.findall(r"[^\s;,=]{8,}", said):
+            text = value.partition(";")[0] if name.lower() == "set-cookie" else value if _SECRET.search(name) else ""
+            for word in re.findall(r"[^\s;,=]{8,}", text):
                 if re.search(r"[^\d.*]", word):  # shorter words, and plain numbers, are other things elsewhere
                     hidden[word.encode()] = b"*" * len(word.encode())
         for kind, rest in _ID.findall(each.content) if "/models" not in each.request else ():

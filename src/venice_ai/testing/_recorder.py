@@ -1,4 +1,4 @@
-"""`Recorder`: what goes over the wire as a cassette, between a client and a server."""
+"""`Recorder`: writes what a client and a server say to each other into a cassette."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._core.ports import Clock, Reply, Transport
 from .._core.request import Request, SystemClock
 from .._core.settings import Timeout, resolve_base_url
 from ..emulator import EmulatorTransport
-from ..emulator.sending import Act, Answer, Incoming
+from ..emulator.sending import Act, HTTPReply, Incoming
 from ..exceptions import APIConnectionError, ConnectError
 from ..transport import http_transport
 from ..types.response_meta import Headers
@@ -59,8 +59,8 @@ class Recorder(AbstractContextManager["Recorder"]):
         """Closes the connections to the server, as closing a client does that has the `transport()`."""
         await self._inner.aclose()
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The answer of the upstream server, which is recorded as it is read."""
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
+        """The reply of the upstream server, which is recorded as it is read."""
         query, began = f"?{urlencode(incoming.query)}" if incoming.query else "", self.clock.now()
         headers, url = _end_to_end(incoming.headers), f"{self._upstream}{path_of(incoming.path)}{query}"
         asked = f"{incoming.method} {path_of(incoming.path + query)}"
@@ -72,11 +72,11 @@ class Recorder(AbstractContextManager["Recorder"]):
             reply = await self._inner.send(request)
         except APIConnectionError as error:
             exchange.broken = not isinstance(error, ConnectError)
-            return Answer(0, refused=True, failure=error)
+            return HTTPReply(0, refused=True, failure=error)
         finally:
             exchange.delay_ms = round((self.clock.now() - began) * 1_000, 3)
         exchange.status, exchange.headers = reply.status, _end_to_end(reply.headers)
-        return Answer(reply.status, dict(exchange.headers), self._acts(reply, exchange))
+        return HTTPReply(reply.status, dict(exchange.headers), self._acts(reply, exchange))
 
     async def _acts(self, reply: Reply, exchange: Exchange) -> AsyncIterator[Act]:
         before = self.clock.now()

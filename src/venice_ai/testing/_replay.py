@@ -1,4 +1,4 @@
-"""What answers the requests that a test foresaw, and fails the test otherwise: `Replay` and `ScriptedEmulator`."""
+"""Answers the requests that a test foresaw, and fails the test for any other: `Replay` and `ScriptedEmulator`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from .._core.ports import Clock
 from .._wire.json_text import decode
 from ..emulator import Emulator, EmulatorTransport, Step, VirtualClock, error, steps_to_json
-from ..emulator.sending import Act, Answer, Incoming, json_answer
+from ..emulator.sending import Act, HTTPReply, Incoming, json_reply
 from ._cassette import Cassette, Exchange, path_of
 
 
@@ -28,15 +28,15 @@ class _Foreseen:
         self._unused = unused  # what was foreseen, and did not come, in lines
         self._log: list[str] = []
 
-    def _judged(self, incoming: Incoming, answer: Answer | str) -> Answer:
+    def _judged(self, incoming: Incoming, reply: HTTPReply | str) -> HTTPReply:
         """The answer; if it says why none was foreseen, that is raised in this process, and answered on a socket."""
         line = f"{incoming.method} {incoming.path} {incoming.body.decode('utf-8', 'replace'):.100}".rstrip()
-        if not isinstance(answer, str):
+        if not isinstance(reply, str):
             self._log.append(f"  {line}")
-            return answer
-        self._log.append(f"+ {line}\n{answer}")
-        refusal = json_answer(501, {"error": {"message": answer}}, {"x-should-retry": "false"})
-        return replace(refusal, failure=ScriptMismatchError(answer))
+            return reply
+        self._log.append(f"+ {line}\n{reply}")
+        refusal = json_reply(501, {"error": {"message": reply}}, {"x-should-retry": "false"})
+        return replace(refusal, failure=ScriptMismatchError(reply))
 
     def __enter__(self) -> Self:
         return self
@@ -69,15 +69,15 @@ class Replay(_Foreseen):
         """A transport for a client in this process."""
         return EmulatorTransport(self)
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The recorded answer."""
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
+        """The recorded reply."""
         asked = _lines(f"{incoming.method} {path_of(f'{incoming.path}?{urlencode(incoming.query)}')}", incoming.body)
         for place, (lines, each) in enumerate(self._left):
             if lines == asked:
                 del self._left[place]
                 status, delay = each.status or 200, each.delay_ms / 1_000 / self._speed
                 refused = not (each.status or each.broken)
-                return self._judged(incoming, Answer(status, each.headers, self._acts(each), delay, refused))
+                return self._judged(incoming, HTTPReply(status, each.headers, self._acts(each), delay, refused))
         return self._judged(incoming, self._difference(asked))
 
     def _acts(self, each: Exchange) -> Iterator[Act]:
@@ -105,10 +105,10 @@ class ScriptedEmulator(_Foreseen, Emulator):
         self.script(*steps)
         self.always(_UNSCRIPTED)
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The answer of the next step."""
-        answer = await super().respond(incoming, now=now)
-        return self._judged(incoming, "nobody scripted this chat" if _MARK in answer.headers else answer)
+    async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
+        """The reply of the next step."""
+        reply = await super().respond(incoming, now=now)
+        return self._judged(incoming, "nobody scripted this chat" if _MARK in reply.headers else reply)
 
 
 _shown = json.JSONEncoder(ensure_ascii=False).encode

@@ -36,7 +36,7 @@ def _lines(doc: str) -> list[str]:
 
 
 class Documentation:
-    """What a docstring says of a function with these parameters; with `attributes`, of a class with these attributes."""
+    """The texts of a function's docstring, for it and for these parameters; with `attributes`, those of a class."""
 
     def __init__(self, doc: str | None, names: Iterable[str], *, attributes: bool = False) -> None:
         self._names = frozenset(names)

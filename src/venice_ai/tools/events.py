@@ -1,4 +1,4 @@
-"""What happens in a tool loop, as objects: the events that `stream_with_tools` yields, and the decision about a call."""
+"""The events of a tool loop, as `stream_with_tools` yields them, and the decision about a call."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from .parameters import Argument, own_name
 
 
 class Signature:
-    """What a model is told of a callable's arguments, and what becomes of those it gives; a `context` is not shown."""
+    """The schema of a callable's arguments for a model, and the call that a model's arguments make; `context` is left out."""
 
     def __init__(self, function: Callable[..., Any], *, context: type, strict: bool) -> None:
         target = parameters.underlying(function)
@@ -40,22 +40,22 @@ class Signature:
         self._signature = parameters.inspected(function)
         names = parameters.names_around(target)
         self._arguments = parameters.sorted_parameters(function, self._signature, names, context)
-        told = [argument for argument in self._arguments if argument.role not in {"context", "keyword rest"}]
+        shown = [argument for argument in self._arguments if argument.role not in {"context", "keyword rest"}]
         rest = next((argument.annotation for argument in self._arguments if argument.role == "keyword rest"), None)
         # A default of a `Field`'s is known to pydantic only, and not to the function.
-        defaults = {each.key: each.default for each in told if each.default is not Parameter.empty}
+        defaults = {each.key: each.default for each in shown if each.default is not Parameter.empty}
         self._own_defaults = {key for key, default in defaults.items() if not isinstance(default, FieldInfo)}
-        known = {name for each in told for name in (each.key, each.parameter)}
+        known = {name for each in shown for name in (each.key, each.parameter)}
         with suppress(TypeError, ValueError, NameError):
             known |= inspect.signature(target).parameters.keys()  # also those that are bound
         docs = Documentation(_doc(function), known)
         self.description: str | None = docs.description  # what the documentation says of the callable as a whole
-        fields = {argument.key: _field(argument, docs.parameters) for argument in told}
+        fields = {argument.key: _field(argument, docs.parameters) for argument in shown}
         further: dict[str, Any] = {"closed": True} if rest is None else {"extra_items": rest}
         try:
-            self._adapter, schema = _told(new_typed_dict("Arguments", fields, **further), names, strict=strict)
-        except _UNTELLABLE as error:
-            raise _inexpressible(told, function, error) from error
+            self._adapter, schema = _schema_with_nulls(new_typed_dict("Arguments", fields, **further), names, strict=strict)
+        except _INEXPRESSIBLE as error:
+            raise _inexpressible(shown, function, error) from error
         self.parameters: dict[str, Any] = schema  # the JSON schema of the arguments
         unannotated = (each.name for each in self._signature.parameters.values() if each.annotation is Parameter.empty)
         blanks = [name for name in unannotated if schema["properties"].get(name) == {"type": "string"}]
@@ -90,18 +90,18 @@ class Signature:
             try:
                 return given, self._adapter.validate_json(text)
             except ValidationError as error:
-                told = error.errors()
+                problems = error.errors()
                 given = json.loads(text)
-                texts = (each for each in told if _CONTAINER_WANTED.fullmatch(each["type"]))
+                texts = (each for each in problems if _CONTAINER_EXPECTED.fullmatch(each["type"]))
                 read = [_read_in_place(given, each["loc"]) for each in texts]
                 optional = optional_keys(self._adapter.core_schema, with_defaults=True)
                 if not remove_nulls(given, error, optional) and not any(read):
-                    reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in told)
+                    reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}".removeprefix(": ") for each in problems)
                     raise ToolArgumentsError("; ".join(reasons)) from error
 
 
 # What pydantic calls a text, a number and the like where it wants a container.
-_CONTAINER_WANTED = re.compile(
+_CONTAINER_EXPECTED = re.compile(
     "(list|deque|set|frozen_set|tuple|named_tuple|dict|ordered_dict|counter|mapping|iterable|model|model_attributes|dataclass)_type"
 )
 
@@ -117,11 +117,11 @@ def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
     return False
 
 
-_UNTELLABLE = (PydanticUserError, TypeError, NameError, RecursionError)
+_INEXPRESSIBLE = (PydanticUserError, TypeError, NameError, RecursionError)
 
 
-def _told(kind: Any, names: dict[str, Any], *, strict: bool = False) -> tuple[TypeAdapter[Any], dict[str, Any]]:
-    """What validates an object, and the JSON schema of it that a model is told."""
+def _schema_with_nulls(kind: Any, names: dict[str, Any], *, strict: bool = False) -> tuple[TypeAdapter[Any], dict[str, Any]]:
+    """The validator of a class, and the JSON schema that is sent for it; if `strict`, what may be left out may be null."""
     adapter = TypeAdapter[Any](kind)
     adapter.rebuild(_types_namespace=names)
     schema = written_out(adapter.json_schema(schema_generator=_StrictGenerator if strict else _Generator))
@@ -132,8 +132,8 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict."""
     try:
         names = parameters.names_around(cls)
-        _, schema = _told(for_pydantic(cls, names), names)
-    except _UNTELLABLE as error:
+        _, schema = _schema_with_nulls(for_pydantic(cls, names), names)
+    except _INEXPRESSIBLE as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
@@ -150,8 +150,8 @@ def _field(argument: Argument, docs: Mapping[str, str]) -> Any:
     settings: dict[str, Any] = {}
     if not any(info.description for info in parameters.field_infos(annotation, default)):
         notes = (getattr(note, "documentation", note) for note in getattr(annotation, "__metadata__", ()))  # of Doc("...")
-        said = next((text for text in notes if isinstance(text, str)), None)
-        settings["description"] = said or docs.get(argument.key) or docs.get(argument.parameter)
+        description = next((text for text in notes if isinstance(text, str)), None)
+        settings["description"] = description or docs.get(argument.key) or docs.get(argument.parameter)
     if isinstance(default, FieldInfo):
         annotation = Annotated[annotation, default]
     elif default is not Parameter.empty and argument.role == "named":
@@ -169,7 +169,7 @@ def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -
             where = f"'s parameter {argument.parameter!r}"
             break
     return ToolSignatureError(
-        f"{own_name(function)}{where} cannot be told to a model: {_first_line(error)}. Give it an annotation that JSON can "
+        f"{own_name(function)}{where} has no JSON schema: {_first_line(error)}. Give it an annotation that JSON can "
         "express, bind it with functools.partial, or take it from a ToolContext"
     )
 
@@ -211,11 +211,11 @@ class _StrictGenerator(_Generator):
 
 
 def _warn(function: Any, described: Mapping[str, str], known: set[str], blanks: list[str]) -> None:
-    """Warns of descriptions that belong to no parameter, and of parameters of which a model is told nothing."""
+    """Warns of descriptions that belong to no parameter, and of parameters that nothing describes to a model."""
     if strangers := [name for name in described if name not in known]:
         warn(
             f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, but its parameters "
-            f"are others ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
+            f"are others ({', '.join(sorted(known)) or 'it has none'}), so that no model sees it; correct the name"
         )
     if blanks:
         warn(

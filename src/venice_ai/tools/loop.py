@@ -61,7 +61,7 @@ class ToolLoop:
         self.iterations: int = 0
         """How many responses were received."""
         self.usage: ChatUsage | None = None
-        """Tokens of all responses; None if no response told its usage."""
+        """Tokens of all responses; None if no response had a usage."""
         self.sealed: bool = False
         """Whether it is end-to-end encrypted."""
         self.waiting: list[str] = []
@@ -128,9 +128,9 @@ class ToolLoop:
         calls = _calls_of(turn)
         self.iterations += 1
         self.usage = chat.added_usage(self.usage, response.usage)
-        if not calls and (came := _instead_of_calls(response, turn)):
+        if not calls and (found := _instead_of_calls(response, turn)):
             raise NoToolCallsError(
-                f"the model's turn ends with a tool call, but holds no call: it holds {came}",
+                f"the model's turn ends with a tool call, but holds no call: it holds {found}",
                 state=self.state,
                 last_response=response,
             )
@@ -221,7 +221,7 @@ def _turn(response: ChatCompletionResponse) -> chat.AssistantMessage:
 
 
 def _instead_of_calls(response: ChatCompletionResponse, turn: chat.AssistantMessage) -> str | None:
-    """What came in place of the calls that a turn without calls says it makes; None if it is an answer."""
+    """Names what came in place of the calls that a turn without calls says it makes; None if it is an answer."""
     if legacy := turn.get("function_call"):
         return f"function_call={plain(legacy)!r:.200}, which no longer is how tools are called"
     if chat.content_text(turn.content):

@@ -54,7 +54,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def without_bound(function: Any) -> Any:
-    """What a partial calls; another callable itself."""
+    """The callable that a partial calls; another callable itself."""
     while isinstance(function, functools.partial):
         function = cast("Any", function).func
     return function
@@ -154,14 +154,14 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
 
 
 def _guessed(parameter: Parameter) -> Any:
-    """A parameter without an annotation is what its default is; without one it is told as a string, and taken as it comes."""
+    """The type of a parameter without an annotation: that of its default, else a string in the schema and any in a call."""
     kind = cast("type[Any]", type(parameter.default))
     if kind in {bool, int, float, str}:
         return kind
     if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
         return Any
-    told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
-    return Annotated[Any, WithJsonSchema(cast("Any", told))]
+    schema = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
+    return Annotated[Any, WithJsonSchema(cast("Any", schema))]
 
 
 def _read_at_once(annotation: Any) -> Any:
@@ -242,7 +242,7 @@ def _local_names(target: Any) -> dict[str, Any]:
 
 
 def own_name(function: Any) -> str:
-    """What a callable is called: its own name, else its class's."""
+    """The name of a callable: its own, else its class's."""
     called = without_bound(function)
     return name if isinstance(name := getattr(called, "__name__", None), str) else type(called).__name__
 
@@ -253,6 +253,6 @@ def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:
 
 
 def _key(name: str, annotation: Any, default: Any) -> str:
-    """What the argument is called in JSON: the alias that a `Field` gives, else the parameter's name."""
+    """The key of an argument in JSON: the alias that a `Field` gives, else the parameter's name."""
     aliases = [alias for info in field_infos(annotation, default) for alias in (info.validation_alias, info.alias)]
     return next((alias for alias in aliases if isinstance(alias, str)), name)

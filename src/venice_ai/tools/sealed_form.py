@@ -82,14 +82,14 @@ def _described(tool: Any) -> str:
 
 
 def _with_calls_in_text(message: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
-    kept = {name: value for name, value in message.items() if name not in _NOT_SENT_BACK}
+    turn = {name: value for name, value in message.items() if name not in _NOT_SENT_BACK}
     functions = [members(call.get("function")) for call in calls]
     readable = [each for each in functions if each.get("name") != UNREADABLE]  # whose text stands in the content
     if not readable:
-        return kept
+        return turn
     written = [f'{{"name": {_json(each.get("name"))}, "arguments": {_text(each.get("arguments"))}}}' for each in readable]
-    texts = (content_text(kept.get("content")), f'{{"tool_calls": [{", ".join(written)}]}}')
-    return {**kept, "content": "\n".join(filter(None, texts))}
+    texts = (content_text(turn.get("content")), f'{{"tool_calls": [{", ".join(written)}]}}')
+    return {**turn, "content": "\n".join(filter(None, texts))}
 
 
 def _text(arguments: Any) -> str:
@@ -102,23 +102,23 @@ def _json(value: Any) -> str:
 
 def with_calls(response: ChatCompletionResponse, conversation: Iterable[Any], *, broken: bool = True) -> ChatCompletionResponse:
     """A response with the calls in its first choice's text as calls; itself if there is no call. See `read_turn`."""
-    said, calls = read_turn(response.text or "", conversation, response.id, broken=broken)
+    words, calls = read_turn(response.text or "", conversation, response.id, broken=broken)
     if not calls:
         return response
     changed = deepcopy(response)
     vars(changed.choices[0])["finish_reason"] = "tool_calls"
-    vars(changed.choices[0].message).update(content=said, tool_calls=calls)
+    vars(changed.choices[0].message).update(content=words, tool_calls=calls)
     mark_private(changed)
     return changed
 
 
 def read_turn(text: str, conversation: Iterable[Any], origin: object, *, broken: bool = True) -> tuple[str, list[ToolCall]]:
-    """What a model says in the text of a turn beside its calls; and the calls, with ids made of the response's id, `origin`.
+    """The words of a turn beside its calls; and the calls, with ids made of the response's id, `origin`.
 
     What was to be of the form and is not, stays in the text; if `broken`, it is also the argument of a call of `UNREADABLE`.
     `conversation` is what the turn answers, as `sealed_messages` made it.
     """
-    said, calls, position = "", list[ToolCall](), 0
+    words, calls, position = "", list[ToolCall](), 0
     if blocks := _blocks(text):
         others = [message for message in map(members, conversation) if message.get("role") != "assistant"]
         quoted = _bare("\n".join(content_text(message.get("content")) or "" for message in others))
@@ -126,14 +126,14 @@ def read_turn(text: str, conversation: Iterable[Any], origin: object, *, broken:
     for start, end, found in blocks:
         if found is not None:
             fence = _OPENING_FENCE.search(text, position, start)
-            said += text[position : fence.start() if fence else start]
+            words += text[position : fence.start() if fence else start]
             closing = _CLOSING_FENCE.match(text, end)
             position = closing.end() if closing else end
         unreadable = [{"name": UNREADABLE, "arguments": text[start:end]}] if broken else []
         for call in unreadable if found is None else found:
             function = ToolCallFunction(name=sendable(call["name"]), arguments=_text(call.get("arguments")))
             calls.append(ToolCall(id=f"{SEALED_ID}{str(origin)[-24:]}_{len(calls)}", function=function))
-    return said + text[position:], calls
+    return words + text[position:], calls
 
 
 def _blocks(text: str) -> list[tuple[int, int, list[dict[str, Any]] | None]]:
@@ -163,7 +163,7 @@ def _blocks(text: str) -> list[tuple[int, int, list[dict[str, Any]] | None]]:
 
 
 class Prose:
-    """The text of a turn while it is written: what surely is no call is shown at once."""
+    """The text of a turn while it is written: it shows at once what cannot be part of a call."""
 
     def __init__(self) -> None:
         self.shown: int = 0

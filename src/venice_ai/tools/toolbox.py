@@ -29,7 +29,7 @@ Deps = TypeVar("Deps")
 
 @dataclass(frozen=True, slots=True)
 class ToolContext(Generic[Deps]):
-    """What a tool can read about the loop that runs it.
+    """The state of the loop that runs a tool, for the tool to read.
 
     A parameter annotated `ToolContext` or `ToolContext[Deps]` is given one, and the model does not see it.
     """
@@ -43,7 +43,7 @@ class ToolContext(Generic[Deps]):
     messages: tuple[Message, ...]
     """The conversation up to the turn with the call."""
     usage: ChatUsage | None
-    """Tokens of the round trips so far; None if no response told its usage."""
+    """Tokens of the round trips so far; None if no response had a usage."""
 
 
 class FunctionTool:
@@ -88,7 +88,7 @@ class FunctionTool:
         self.definition: Tool = definition(
             named(name, function), description or self._signature.description, self._signature.parameters, strict=strict
         )
-        """What the model is told."""
+        """The description for the model."""
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext[Any]) -> Callable[[], Any]:
         """A function without parameters that makes the call; a ToolArgumentsError if a model's arguments do not fit."""
@@ -100,7 +100,7 @@ class FunctionTool:
 
 
 def definition(name: str, description: str | None, parameters: dict[str, Any], *, strict: bool) -> Tool:
-    """What the model is told of a tool."""
+    """The definition of a tool for the model."""
     schema = strict_schema(parameters) if strict else parameters
     return Tool(function=ToolFunction(name=name, description=description, parameters=schema, strict=strict or None))
 
@@ -166,7 +166,7 @@ class Toolbox:
 
 
 def prepared(tools: Iterable[Any]) -> list[FunctionTool | Tool | Mapping[str, Any]]:
-    """The same tools with every function's signature read: here, where local classes that it names can be seen."""
+    """The tools with every function's signature read: here, where local classes that it names can be seen."""
     box = Toolbox(tools)
     return [box.functions.get(tool_name(definition) or "", definition) for definition in box.definitions]
 
@@ -197,7 +197,7 @@ def call_arguments(call: ToolCall) -> dict[str, Any]:
 
 
 def result_text(value: Any) -> str:
-    """What a model is told of a tool's result: a text as it is, anything else as JSON, and what JSON does not know by `str`.
+    """A tool's result as the text for the model: a text as it is, anything else as JSON, and what JSON does not know by `str`.
 
     Bytes that are not all text are base64. What no request can hold, such as half of a surrogate pair, is a mark in its place.
     """
@@ -221,7 +221,7 @@ def as_text(value: object) -> str:
     return object.__repr__(value)
 
 
-# Deeper JSON than this is written by nobody; what holds itself is as deep as one looks.
+# Results have no deeper JSON than this; a value that holds itself has no end.
 _DEEPEST = 100
 
 
@@ -255,7 +255,7 @@ def _json_text(value: Any) -> str:
 
 
 def _json_of(result: Any, value: Any) -> Any:
-    """What pydantic does not know at sight: this package's views, other mappings, msgspec's structs, types with a schema."""
+    """JSON of a value that pydantic does not know: our views, other mappings, msgspec's structs, types with a schema."""
     if isinstance(value, (Model, Mapping)):
         return plain(value)
     with suppress(TypeError):
@@ -263,5 +263,5 @@ def _json_of(result: Any, value: Any) -> Any:
     with suppress(Exception):  # what a class of the caller's may raise
         return TypeAdapter[Any](cast("Any", type(value))).dump_python(value, mode="json", warnings=False)
     if value is result:
-        raise TypeError(f"JSON does not know {type(value).__name__}")
+        raise TypeError(f"a value of the type {type(value).__name__} cannot be written as JSON")
     return as_text(value)

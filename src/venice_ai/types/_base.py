@@ -43,7 +43,7 @@ class _Fixed(property):
 
 
 class _FieldsAsSignature:
-    """What `inspect.signature` shows of a class: its fields as keywords, those without a default first."""
+    """Has `inspect.signature` show the fields of a class as keywords, those without a default first."""
 
     def __get__(self, instance: object | None, owner: type[Model]) -> Signature:
         if instance is not None:
@@ -192,7 +192,7 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
 
     @fixed
     def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
-        """The same as JSON text."""
+        """The object as JSON text; see `model_dump`."""
         return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent, ensure_ascii=False)
 
     def __eq__(self, other: object) -> bool:
@@ -204,12 +204,12 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
 
     @fixed
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _restored, (type(self), dict(vars(self)), _kept(self))
+        return _restored, (type(self), dict(vars(self)), _slot_values(self))
 
     @fixed
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         fields = {key: deepcopy(value, memo) for key, value in vars(self).items()}
-        return cast("Self", _restored(type(self), fields, _kept(self)))
+        return cast("Self", _restored(type(self), fields, _slot_values(self)))
 
     def __repr__(self) -> str:
         if is_private(self):
@@ -260,7 +260,7 @@ class Response(Model):
 
     @property
     def attestation(self) -> AttestationReport | None:
-        """What the enclave proved before the request was sealed to it; None if the call was not end-to-end encrypted."""
+        """The report on the enclave that the request was sealed to; None if the call was not end-to-end encrypted."""
         return cast("AttestationReport | None", _slot(self, "_attestation"))
 
     def with_attestation(self, report: AttestationReport | None) -> Self:
@@ -271,7 +271,7 @@ class Response(Model):
 
     @property
     def signature(self) -> SignatureReport | None:
-        """What the enclave's signature of the answer came to; None unless `TeeOptions(verify_signature=...)` asked for it."""
+        """The report on the enclave's signature of the answer; None unless `TeeOptions(verify_signature=...)` asked for it."""
         return cast("SignatureReport | None", _slot(self, "_signature"))
 
 
@@ -285,7 +285,7 @@ def _slot(value: Model, name: str) -> Any:
         return None
 
 
-def _kept(value: Model) -> dict[str, Any]:
+def _slot_values(value: Model) -> dict[str, Any]:
     return {name: held for name in _SLOTS if (held := _slot(value, name)) is not None}
 
 
@@ -294,10 +294,10 @@ def is_private(value: Model) -> bool:
     return bool(_slot(value, "_private"))
 
 
-def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) -> Model:
+def _restored(cls: type[Model], fields: dict[str, Any], slots: dict[str, Any]) -> Model:
     self = object.__new__(cls)
     self.__dict__ = fields
-    for name, held in kept.items():
+    for name, held in slots.items():
         setattr(self, name, held)
     return self
 
@@ -366,7 +366,7 @@ def _dumped(value: Any) -> Any:
 
 
 def _unset(value: Any) -> dict[Any, Any]:
-    """The fields that are None, as pydantic's `exclude` wants them told: `exclude_none` would leave out a TypedDict's, too."""
+    """The fields that are None, in the form of pydantic's `exclude`: `exclude_none` would leave out a TypedDict's, too."""
     fields: Any = getattr(cast("Any", type(value)), "model_fields", ("root",))
     if is_model := "root" not in fields:
         value = {name: getattr(value, name, None) for name in fields}

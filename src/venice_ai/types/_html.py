@@ -1,4 +1,4 @@
-"""What a notebook shows of an object: tables, and texts as they are.
+"""HTML of objects for notebooks: tables, and texts as they are.
 
 Everything is escaped: what a model wrote could otherwise load an image from somewhere, and so tell what was said.
 """
@@ -17,9 +17,9 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> str:
     return f"<table><caption>{escape(caption)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
-def text(said: str, summary: str = "") -> str:
+def text(content: str, summary: str = "") -> str:
     """A text with its line breaks; behind its summary, if it has one."""
-    shown = f'<pre style="white-space: pre-wrap">{escape(said)}</pre>'
+    shown = f'<pre style="white-space: pre-wrap">{escape(content)}</pre>'
     return f"<details><summary>{escape(summary)}</summary>{shown}</details>" if summary else shown
 
 

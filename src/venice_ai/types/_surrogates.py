@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 def is_whole(text: str) -> bool:
-    """Whether the text has no half of a pair, so that it can be written as UTF-8."""
+    """Whether the text has no half of a surrogate pair, so that it can be written as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -17,18 +17,18 @@ def is_whole(text: str) -> bool:
 
 
 def paired(text: str) -> str:
-    """The text with its pairs as letters. A half that has no other stays as it is."""
+    """The text with each surrogate pair as the character it stands for. Half of a pair stays as it is."""
     return text if is_whole(text) else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def without_half(text: str) -> tuple[str, str]:
-    """The text with its pairs as letters, and apart from it the first half of one at its end, whose other may still come."""
+    """The text with its pairs as characters; and the first half of a pair at its end, whose second half may still come."""
     text = paired(text)
     return (text[:-1], text[-1]) if "\ud800" <= text[-1:] <= "\udbff" else (text, "")
 
 
 def before_half(text: str) -> str:
-    """The text as far as it goes without a half."""
+    """The text before the first half of a pair whose other half is missing."""
     text = paired(text)
     try:
         text.encode()
@@ -38,5 +38,5 @@ def before_half(text: str) -> str:
 
 
 def sendable(text: str) -> str:
-    """The text with a mark in place of every half."""
+    """The text with U+FFFD, the replacement character, for each half of a pair whose other half is missing."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -41,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Tcb:
-    """What Intel's collateral says about the platform."""
+    """The state of the platform, as Intel's collateral has it."""
 
     status: str
     """`UpToDate`, or what is missing."""
@@ -73,7 +73,7 @@ class Td:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What runs in the trust domain, from its event log up to the end of the boot.
+    """The software that runs in the trust domain, from its event log up to the end of the boot.
 
     The operating system writes the log, so it proves something only if `mrtd`, `rtmr1` and `rtmr2` are known;
     `image_name` is only a claim.

@@ -1,4 +1,4 @@
-"""What `client.limits.snapshot()` and `on_wait=` tell: what is known of the limits, and what waits for them."""
+"""The types of `client.limits.snapshot()` and `on_wait=`: known limits, and calls that wait for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class BucketSnapshot:
-    """What is known of one bucket: an API key, a base URL and a model. Times are seconds from now; None: not known."""
+    """The known limits of one bucket: an API key, a base URL and a model. Times are seconds from now; None: not known."""
 
     in_flight: int
     """Requests that were sent and have not ended."""
@@ -34,10 +34,10 @@ class BucketSnapshot:
 
 
 class WaitNotice(NamedTuple):
-    """What `on_wait` is told of a call that waits in the queue."""
+    """A call that waits in the queue, as `on_wait` gets it."""
 
     model: str
-    """The model that is asked for; empty for what is no chat."""
+    """The model that is asked for; empty for requests other than chats."""
     why: str
     """What is waited for, such as `requests a minute`, `paused by a 429`, `failures` or `circuit open`."""
     seconds: float | None
@@ -46,10 +46,10 @@ class WaitNotice(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """What is known of the limits of one model, and what waits for them."""
+    """The known limits of one model, and the calls that wait for them."""
 
     model: str
-    """The model; empty for what is no chat."""
+    """The model; empty for requests other than chats."""
     limits: BucketSnapshot
     """Its limits of requests and tokens."""
     circuit: str
@@ -66,7 +66,7 @@ class ModelLimits:
 
 @dataclass(frozen=True)
 class LimitsSnapshot:
-    """What is known of the limits of an API key at a base URL."""
+    """The known limits of an API key at a base URL."""
 
     failures: int
     """Requests that were answered with an error in the last 30 s, with whatever status; once it is 20, nothing is sent."""

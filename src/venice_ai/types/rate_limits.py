@@ -1,4 +1,4 @@
-"""What the rate-limit headers say, in seconds from now.
+"""Reads the rate-limit headers, as seconds from now.
 
 Venice's sources give the reset headers in three units: seconds from now, Unix seconds, Unix milliseconds. The magnitude
 tells them apart. `Retry-After` is RFC 9110, section 10.2.3 (seconds or a date); fractions of seconds are seen too.

@@ -25,8 +25,8 @@ class Headers(Mapping[str, str]):
 
     def _values(self, name: str) -> list[str]:
         # Few headers of few replies are ever looked at, so they stay as they came.
-        wanted, size = name.lower(), len(name)
-        return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
+        lowered, size = name.lower(), len(name)
+        return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == lowered]
 
     def __getitem__(self, name: str) -> str:
         if values := self._values(name):
@@ -81,16 +81,16 @@ class ResponseMeta:
     models_tried: tuple[str, ...] = ()
     """The models that were asked, in order, the last of which answered; empty where there were no `fallback_models`."""
     body_id: str | None = None
-    """The completion's id; None before it is known, and for what is no completion."""
+    """The completion's id; None before it is known, and for replies other than completions."""
 
     @property
     def request_id(self) -> str | None:
-        """What to tell Venice's support: the `CF-RAY` header, else the completion's id."""
+        """The id to give Venice's support: the `CF-RAY` header, else the completion's id."""
         return self.headers.get("cf-ray") or self.body_id
 
     @property
     def rate_limits(self) -> RateLimits:
-        """What is left of the rate limits, and when they reset (seconds from `received_at`)."""
+        """The rest of the rate limits, and when they reset (seconds from `received_at`)."""
         return rate_limits(self.headers, self.received_at)
 
     @property
@@ -107,9 +107,9 @@ class ResponseMeta:
     def deprecation_warning(self) -> str | None:
         """Venice's warning that the model will be retired, with the date and the successor where it gives them."""
         warning, date = self._first(_WARNINGS), self.deprecation_date
-        said = f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
+        message = f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
         successor = self.headers.get("x-venice-deprecated-replacement")
-        return f"{said} Successor: {successor}" if said and successor and successor not in said else said
+        return f"{message} Successor: {successor}" if message and successor and successor not in message else message
 
     @property
     def deprecation_date(self) -> str | None:

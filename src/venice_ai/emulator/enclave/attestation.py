@@ -1,4 +1,4 @@
-"""What an enclave attests: its key, its domain (event log and registers), and the reply to `/tee/attestation` about both.
+"""The evidence of the emulated enclave: its key, its domain (event log and registers), and the reply to `/tee/attestation`.
 
 The reply is made step by step, so that a fault (`faults.py`) can change the result of each step.
 """
@@ -86,16 +86,16 @@ class Domain:
 
 
 def event(name: str, payload: bytes) -> Event:
-    said = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
-    return {**_event(3, RUNTIME_EVENT, said), "event": name, "event_payload": payload.hex()}
+    data = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
+    return {**_event(3, RUNTIME_EVENT, data), "event": name, "event_payload": payload.hex()}
 
 
-def _event(register: int, kind: int, said: bytes) -> Event:
-    return {"imr": register, "event_type": kind, "digest": hashlib.sha384(said).hexdigest(), "event": "", "event_payload": ""}
+def _event(register: int, kind: int, data: bytes) -> Event:
+    return {"imr": register, "event_type": kind, "digest": hashlib.sha384(data).hexdigest(), "event": "", "event_payload": ""}
 
 
 def provenance(key: EnclaveKey, model: str) -> dict[str, str]:
-    """What both the attestation and the signatures of answers say of the enclave."""
+    """The members about the enclave that both the attestation and the signatures of answers have."""
     signer = {"signing_address": key.address, "signing_algo": "ecdsa", "model": model, "upstream_model": f"emulator/{model}"}
     return {**signer, "tee_hardware": "intel-tdx", "tee_provider": "phala"}
 
@@ -193,7 +193,7 @@ class Draft:
     def _claims(self, quote: Quote) -> dict[str, Any]:
         data = quote.report_data.hex()
         expiry, now = (f"{when:%Y-%m-%dT%H:%M:%S}.000Z" for when in (VALID_UNTIL, datetime.now(UTC)))
-        measurements = {said: getattr(quote, name).hex() for said, name in CLAIMED.items()}
+        measurements = {claim: getattr(quote, name).hex() for claim, name in CLAIMED.items()}
         good = dict.fromkeys(("valid", "signatureValid", "certificateChainValid", "rootCaPinned", "attestationKeyMatch"), True)
         chain = {"valid": True, "intermediatePinned": True, "leafCertExpiry": expiry}
         return {

@@ -17,7 +17,7 @@ from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 from venice_ai.types._base import is_array
 from venice_ai.types.api.models import ModelCapabilities
 
-from ..sending import Act, Answer, Body, acts_of, closed, encode_json
+from ..sending import Act, Body, HTTPReply, acts_of, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
 Change: TypeAlias = Callable[[Chunk, "Channel"], Iterable[Chunk]]
@@ -46,9 +46,9 @@ class Channel:
             self._response.update(encode_json(each))
         return sent
 
-    def leave(self, answer: Answer) -> Answer:
-        """The answer, of whose bytes the hash is from now on, if bytes are signed."""
-        return replace(answer, body=self._noted(answer.body)) if self._signs_bytes else answer
+    def leave(self, reply: HTTPReply) -> HTTPReply:
+        """The reply, whose bytes are hashed while they are sent, if bytes are signed."""
+        return replace(reply, body=self._noted(reply.body)) if self._signs_bytes else reply
 
     async def _noted(self, body: Body) -> AsyncIterator[Act]:
         try:
@@ -61,7 +61,7 @@ class Channel:
 
     @property
     def hashes(self) -> str:
-        """What is signed of the exchange: the hash of the request, and that of the answer as far as it was sent."""
+        """The hashes that are signed: of the request, and of the answer as far as it was sent."""
         return f"{self._request.hexdigest()}:{self._response.hexdigest()}"
 
     def _choice(self, choice: Mapping[str, Any], sealer: Sealer) -> dict[str, Any]:

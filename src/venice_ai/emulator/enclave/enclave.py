@@ -14,7 +14,7 @@ from venice_ai.types.api.models import ModelCapabilities
 
 from .. import contract
 from ..contract import Issue
-from ..sending import JSON_TYPE, Answer, Incoming, encode_json, json_answer
+from ..sending import JSON_TYPE, HTTPReply, Incoming, encode_json, json_reply
 from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey, provenance
 from .channel import Channel, opened
 from .faults import FAULTS, Fault
@@ -22,7 +22,7 @@ from .hardware import Intel, Nvidia
 
 
 class Enclave:
-    """What `/tee/...` answers, and the key that chats are sealed to.
+    """An emulated enclave: its replies to `/tee/...`, and the key that chats are sealed to.
 
     Its certificates are made anew for each enclave. A client accepts it only with its options::
 
@@ -74,7 +74,7 @@ class Enclave:
         return TeeOptions(trust=self.trust, collateral=self, os_images=(image,)).replace(**changes)
 
     def to_dict(self, now: float) -> dict[str, Any]:
-        """What a client in another process needs to accept this enclave: `trust`, and `collateral` of that time."""
+        """The options with which a client in another process accepts this enclave: `trust`, and `collateral` of that time."""
         roots = {"intel_root_der": self.intel.root.der.hex(), "nvidia_root_sha256": self.nvidia.root.sha256}
         return {"trust": roots, "collateral": self.get(self.intel.fmspc, "platform", now)}
 
@@ -86,14 +86,14 @@ class Enclave:
         """Takes a new key, as an enclave does that starts anew."""
         self.key = EnclaveKey()
 
-    def attest(self, model: str, query: Mapping[str, str]) -> Answer:
+    def attest(self, model: str, query: Mapping[str, str]) -> HTTPReply:
         """The answer to `/tee/attestation` about a model."""
         given = query.get("nonce")
         if given and not re.fullmatch(r"[0-9a-fA-F]{64}", given):
             return contract.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
         if self._fault.answered is not None:
             return self._fault.answered
-        return Answer(200, {"content-type": JSON_TYPE}, (self.attestation(model, bytes.fromhex(given) if given else None),))
+        return HTTPReply(200, {"content-type": JSON_TYPE}, (self.attestation(model, bytes.fromhex(given) if given else None),))
 
     def attestation(self, model: str, nonce: bytes | None) -> bytes:
         """The reply about a model that answers a nonce (32 bytes); without one, a nonce of the server's own."""
@@ -109,14 +109,14 @@ class Enclave:
 
     def enter(
         self, able: ModelCapabilities, incoming: Incoming, body: dict[str, Any]
-    ) -> tuple[dict[str, Any], Channel] | Answer:
+    ) -> tuple[dict[str, Any], Channel] | HTTPReply:
         """A chat as it is read in the enclave, and the way its answer takes; an answer if it is refused, or a fault has one."""
         if self._fault.chat_answered is not None:
             return self._fault.chat_answered
         try:
             read, key = opened(body, incoming.headers, able, self.key.private)
         except InvalidRequestError as reason:
-            return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
+            return json_reply(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
             return contract.invalid(issues)
         signed = incoming.body if self._signs_bytes else encode_json(read)
@@ -124,7 +124,7 @@ class Enclave:
         self._channels = [*self._channels[-999:], used]
         return read, used
 
-    def signature(self, model: str, query: Mapping[str, str]) -> Answer:
+    def signature(self, model: str, query: Mapping[str, str]) -> HTTPReply:
         """The answer to `/tee/signature`: what the key signed about a streamed answer."""
         request_id = query.get("request_id", "")
         found = next((each for each in reversed(self._channels) if each.id == request_id), None)
@@ -134,4 +134,4 @@ class Enclave:
         reply = {"text": text, "signature": self.key.sign(text), "requested_request_id": request_id}
         reply |= provenance(self.key, model)
         self._fault.attested(reply)
-        return json_answer(200, reply)
+        return json_reply(200, reply)

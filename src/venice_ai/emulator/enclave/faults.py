@@ -21,7 +21,7 @@ from venice_ai.tee.crypto import seal
 from venice_ai.tee.curve import compressed
 from venice_ai.tee.quote import LAYOUT
 
-from ..sending import Answer
+from ..sending import HTTPReply
 from .attestation import Domain, Draft, EnclaveKey, Event, compose, event
 from .channel import Change, Channel, Chunk
 from .hardware import Intel, Nvidia
@@ -40,9 +40,9 @@ class Fault:
     measured: Callable[[Draft], object] = lambda _: None  # to what the quote signs
     replied: Callable[[Draft], object] = lambda _: None  # to the reply
     written: Callable[[Draft], bytes] = Draft.written  # the bytes of the reply
-    answered: Answer | None = None  # what comes instead of the attestation
+    answered: HTTPReply | None = None  # what comes instead of the attestation
     published: Callable[[Intel, float], dict[str, str]] = Intel.collateral  # the collateral
-    chat_answered: Answer | None = None  # what comes instead of a chat's answer
+    chat_answered: HTTPReply | None = None  # what comes instead of a chat's answer
     sealed: Change | None = None  # what is sent for a chunk of a sealed answer
     attested: Callable[[dict[str, Any]], object] = lambda _: None  # to the signature of an answer
     signed: Callable[[str], str] = str  # what is signed of an answer
@@ -213,7 +213,7 @@ _CODE: Final[dict[str, Fault]] = {
     "keys_beside": Fault(replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)),
     "duplicate_members": Fault(written=lambda draft: b'{"verified":false,' + draft.written()[1:]),
     "other_spelling": Fault(replied=_other_spelling),
-    "redirect": Fault(answered=Answer(302, {"location": ELSEWHERE})),
+    "redirect": Fault(answered=HTTPReply(302, {"location": ELSEWHERE})),
     "quote_flipped": Fault(replied=lambda draft: draft.show_quote(_flipped(draft.quote, LAYOUT["mrtd"][0]))),
     "trailing_garbage": Fault(replied=lambda draft: draft.show_quote(draft.quote + b"garbage")),
     "truncated_quote": Fault(replied=lambda draft: draft.show_quote(draft.quote[:-100])),
@@ -233,7 +233,7 @@ _CODE: Final[dict[str, Fault]] = {
     "gpu_two_keys": Fault(replied=_gpus(lambda shown, draft: [*shown[:1], draft.nvidia.again(0, draft.nonce)])),
     "forged_collateral": Fault(published=lambda _, now: Intel("somebody else").collateral(now)),
     "edited_tcb_info": Fault(published=_edited_tcb_info),
-    "chat_redirect": Fault(chat_answered=Answer(307, {"location": ELSEWHERE})),
+    "chat_redirect": Fault(chat_answered=HTTPReply(307, {"location": ELSEWHERE})),
     "plaintext_chunk": Fault(sealed=_envelope(lambda _, channel: channel.last)),
     "plaintext_reply": Fault(sealed=lambda chunk, own: (own.delta != {} and own.delta.update(content=own.last)) or (chunk,)),
     "plaintext_choice": Fault(sealed=_second(_second_choice)),

@@ -145,7 +145,7 @@ class Intel:
         return signed + sized(self.attestation.sign(signed) + public + b"\x06\0" + sized(inner, 4), 4)
 
     def collateral(self, now: float, **changes: Any) -> dict[str, str]:
-        """What Intel would publish about the platform at a time; what is to be otherwise says `Published`."""
+        """The collateral that Intel would publish about the platform at a time; arguments of `Published` change parts of it."""
         return Published(self, now, **changes).documents()
 
 
@@ -176,9 +176,9 @@ class Published:
     def documents(self) -> dict[str, str]:
         intel = self.intel
         signer: Authority = getattr(intel, self.signed_by)
-        said = {"tcb_info": self._tcb_info(), "qe_identity": self._identity()}
+        bodies = {"tcb_info": self._tcb_info(), "qe_identity": self._identity()}
         dates = {"issueDate": self._stamp(self.issued), "nextUpdate": self._stamp(self.expires)}
-        signed = {name: json.dumps({**each, **dates}, separators=(",", ":")) for name, each in said.items()}
+        signed = {name: json.dumps({**each, **dates}, separators=(",", ":")) for name, each in bodies.items()}
         return {
             "pck_crl_issuer_chain": pem(intel.ca, intel.root),
             "root_ca_crl": self._revocations(intel.root, "ca", "signer"),

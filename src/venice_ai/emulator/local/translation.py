@@ -112,8 +112,8 @@ def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:
 def _prompt(messages: Sequence[Message], form: Form, tools: Sequence[Message], schema: Message, *, plain: bool) -> list[Turn]:
     """The turns that ask for a form; UnsupportedInput if a message holds more than text."""
     rules = [_text(message) for message in messages if message["role"] in {"system", "developer"}]
-    said = (each for each in messages if each["role"] == "user" or (each["role"] == "assistant" and not each.get("tool_calls")))
-    turns: list[Turn] = [{"role": message["role"], "content": _text(message)} for message in said]
+    chat = (each for each in messages if each["role"] == "user" or (each["role"] == "assistant" and not each.get("tool_calls")))
+    turns: list[Turn] = [{"role": message["role"], "content": _text(message)} for message in chat]
     examples: tuple[Turn, ...] = ()
     system = [*rules, *_facts(messages)]
     named = ", ".join(members(schema.get("properties"))) if form == "json" else ""
@@ -154,7 +154,7 @@ def _text(message: Message) -> str:
     return "".join(str(part["text"]) for part in parts)
 
 
-class Reply:
+class EngineAnswer:
     """One answer: engine chunks are fed in, the backend's chunks come out."""
 
     def __init__(self, form: Form, call_id: str, *, top_logprobs: int = 0) -> None:
@@ -177,7 +177,7 @@ class Reply:
     def _choice(self, choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
         given, reason = choice["delta"], choice["finish_reason"]
         thought = {"reasoning_content": given["reasoning_content"]} if given.get("reasoning_content") else {}
-        delta = {**thought, **self._said(given.get("content") or "")}
+        delta = {**thought, **self._delta(given.get("content") or "")}
         logprobs = _logprobs(choice.get("logprobs"), self._top)
         if not (delta or reason or logprobs):
             return
@@ -191,8 +191,8 @@ class Reply:
             rest = {} if is_whole or self._form != "call" else _fragment(self._text.partition(_ARGUMENTS)[2][-1:])
             yield _chunk(rest, finish_reason="tool_calls" if is_whole else reason)
 
-    def _said(self, text: str) -> Delta:
-        """What a chunk's `delta` says of the engine's text, of a call its name and arguments; empty if it is nothing yet."""
+    def _delta(self, text: str) -> Delta:
+        """The `delta` for more of the engine's text, of a call its name and arguments; empty if it is nothing yet."""
         self._text += text
         visible = self._text.strip() if self._form == "words" else self._text
         # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
@@ -352,7 +352,7 @@ def _number(schema: Schema) -> Schema:
 
 
 def _between(schema: Schema, largest: int | None = None) -> Schema:
-    """With two ends, as far apart as `largest` where one is missing; if that is not given, as an integer's."""
+    """A schema of numbers with both bounds, as far apart as `largest`, or as an integer's, where one is missing."""
     largest = largest or (LARGEST_NUMBER if schema.keys() & BOUNDS else LARGEST_INTEGER)
     high = schema.get("maximum")
     low = schema.get("minimum", min(-largest, (high or 0) - largest))

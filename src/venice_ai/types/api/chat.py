@@ -35,7 +35,7 @@ class CacheControl(Model):
 
 
 class BasePart(Model):
-    """What all parts of a content are."""
+    """The base of all parts of a content."""
 
     cache_control: CacheControl | Mapping[str, Any] | None = None
     """Marks the end of a prompt prefix worth caching."""
@@ -104,7 +104,7 @@ class File(Model):
     file_data: str
     """The document: `data:...;base64,...`, or a public address."""
     filename: str | None = None
-    """Its name, as the model is told it."""
+    """Its name, for the model."""
 
 
 class FileContent(BasePart):
@@ -122,7 +122,7 @@ TextPart: TypeAlias = TextContent | Mapping[str, Any]
 
 
 class BaseMessage(Model):
-    """What all kinds of messages are. To mypy, `[SystemMessage(...), UserMessage(...)]` is a list of these."""
+    """The base of all kinds of messages. To mypy, `[SystemMessage(...), UserMessage(...)]` is a list of these."""
 
     name: str | None = None
     """Name of who speaks, where several have the role."""
@@ -145,7 +145,7 @@ class DeveloperMessage(BaseMessage):
 
 
 class UserMessage(BaseMessage):
-    """What the user says: text, or parts of text, images, audio, video and files."""
+    """A message of the user: text, or parts of text, images, audio, video and files."""
 
     content: str | Sequence[ContentPart]
     """A text, or a list of parts."""
@@ -215,7 +215,7 @@ class ToolCall(Model):
 
 
 class AssistantMessage(BaseMessage):
-    """What the model said earlier. Send it back as it came: signatures and reasoning details matter to some models."""
+    """An earlier turn of the model. Send it back as it came: signatures and reasoning details matter to some models."""
 
     content: str | Sequence[TextPart] | None = None
     """A text, parts of text, or None beside tool calls."""
@@ -249,7 +249,7 @@ class AssistantMessage(BaseMessage):
 
 
 class ToolMessage(BaseMessage):
-    """What a tool answered to the call `tool_call_id`."""
+    """The result of the tool call `tool_call_id`, for the model."""
 
     content: str
     """The result as text."""
@@ -466,7 +466,7 @@ class ChatUsage(Model):
 
 
 class Cost(Model):
-    """What the call was charged, in US dollars and in DIEM."""
+    """The charge for the call, in US dollars and in DIEM."""
 
     usd: float | None = None
     """US dollars."""
@@ -534,7 +534,7 @@ class ChatChoice(Model):
 
 
 class BaseCompletion(Model):
-    """What a finished answer and each chunk of a stream have in common."""
+    """The base of finished answers and of the chunks of a stream."""
 
     id: str
     """Identifies the completion; the same in every chunk of a stream."""
@@ -628,7 +628,7 @@ class ChatCompletionResponse(BaseCompletion, Response):
 
 
 class Partial(Generic[T_co]):  # noqa: PLW1641  # to type checkers alone it has methods
-    """What `stream_parse` yields, for type checkers: an object of a class, any field of which may not be there yet.
+    """The type of the objects that `stream_parse` yields, for type checkers: any field of the class may not be there yet.
 
     At run time it is an instance of that class, made without validation. A field that has not come is None, also where the
     class says otherwise, so type checkers ask for a guard before a field is used: `if recipe.title is not None`. Beyond that
@@ -653,7 +653,7 @@ class Partial(Generic[T_co]):  # noqa: PLW1641  # to type checkers alone it has 
 
 @dataclass(frozen=True)
 class BaseResult:
-    """What the results of calls that may take several answers have in common: the last answer, as it came."""
+    """The base of results that may take several answers: the last answer, as it came."""
 
     response: ChatCompletionResponse
     """The last answer."""
@@ -682,7 +682,7 @@ class ParsedChatCompletion(BaseResult, Generic[T]):
 
     @property
     def total_usage(self) -> ChatUsage | None:
-        """Tokens of all attempts together; None if no answer told any."""
+        """Tokens of all attempts together; None if no answer had any."""
         return summed_usage(self.attempts or (self.response,))
 
     def __repr__(self) -> str:
@@ -691,7 +691,7 @@ class ParsedChatCompletion(BaseResult, Generic[T]):
 
 
 def summed_usage(responses: Iterable[ChatCompletionResponse]) -> ChatUsage | None:
-    """The tokens of some answers together; None if no answer told any."""
+    """The tokens of some answers together; None if no answer had any."""
     return reduce(added_usage, (response.usage for response in responses), cast("ChatUsage | None", None))
 
 
@@ -719,7 +719,7 @@ class ToolLoopResult(BaseResult):
     iterations: int
     """Round trips that were made."""
     total_usage: ChatUsage | None = None
-    """Tokens of all round trips together; None if no answer told any."""
+    """Tokens of all round trips together; None if no answer had any."""
 
     @property
     def text(self) -> str | None:

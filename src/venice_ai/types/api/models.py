@@ -42,14 +42,14 @@ class ExtendedPricing(Rates):
 
 
 class ModelPricing(Rates):
-    """What a model costs. Text models have `input` and `output`; other kinds keep their own fields."""
+    """The prices of a model. Text models have `input` and `output`; other kinds keep their own fields."""
 
     extended: ExtendedPricing | None = None
     """Rates for long inputs."""
 
 
 class ModelCapabilities(Model):
-    """What a text model can do; absent means it was not said."""
+    """The capabilities of a text model; absent means it was not said."""
 
     optimizedForCode: bool | None = None  # noqa: N815  # the wire's own names, here and below
     """Made for code."""

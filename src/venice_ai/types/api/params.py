@@ -1,4 +1,4 @@
-"""What a chat request may say: every optional parameter once, with its type and its range, and the shape of messages.
+"""The parameters of a chat request: every optional one once, with its type and its range, and the shape of messages.
 
 The client checks a request against this before it is sent, the emulator when it arrives. Source: Venice's OpenAPI document,
 `ChatCompletionRequest` (https://docs.venice.ai/api-reference/endpoint/chat/completions); ranges that only its prose closes are
@@ -100,7 +100,7 @@ class Reasoning(TypedDict, total=False):
 
 
 class StreamSwitches(TypedDict, total=False):
-    """What a stream carries beside content; see `StreamOptions`."""
+    """The options of a stream; see `StreamOptions`."""
 
     include_usage: bool
 

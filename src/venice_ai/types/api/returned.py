@@ -1,4 +1,4 @@
-"""What of a model's message can be sent back: the one place that mends an answer for the next request.
+"""Makes a message that a model sent fit to be sent back: the one place that mends an answer for the next request.
 
 Venice refuses some of what a reply may hold: content parts that are no text, fields of another type, what JSON cannot write.
 Such a value is mended where that keeps its meaning, else left out. What Venice takes goes back byte for byte as it came.
@@ -30,10 +30,10 @@ def turn_to_send(message: Mapping[str, Any] | Model) -> dict[str, Any]:
     for key, value in (vars(message) if isinstance(message, Model) else message).items():
         name = _writable(key, "a member's name", changes, 1)
         turn[name] = _writable(value, name, changes, 1)
-    role, told = turn.get("role"), isinstance(turn.get("content"), str)
+    role, has_text = turn.get("role"), isinstance(turn.get("content"), str)
     # What somebody else said stays as it is where it can be sent.
     of_another = role in ("user", "system", "developer") or (role == "tool" and isinstance(turn.get("tool_call_id"), str))
-    if role != "assistant" and not (of_another and told):
+    if role != "assistant" and not (of_another and has_text):
         turn["role"] = "assistant"
         changes["the role is the assistant's"] = None
     for name, rule in _RULES.items():

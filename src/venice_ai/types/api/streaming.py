@@ -19,7 +19,7 @@ class ChunkModelFactory(Protocol[T_co]):
 
 
 class ChatDelta(Model):
-    """What one chunk adds to a message. Absent and null both mean: nothing."""
+    """The part of a message that one chunk adds. Absent and null both mean: nothing."""
 
     role: str | None = None
     """Who speaks; in the first chunk."""

@@ -1,4 +1,4 @@
-"""What Venice answers about enclaves. Every field is a claim until it was verified."""
+"""Venice's replies about enclaves. Every field is a claim until it was verified."""
 
 from __future__ import annotations
 
