@@ -263,7 +263,7 @@ async def test_only_the_first_choice_is_read() -> None:
     assert [car async for car in cars][-1] == WHOLE
 
 
-async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> None:
+async def test_an_unusable_response_format_is_refused_before_anything_is_sent() -> None:
     client, emulator = scripted()
     completions = client.chat.completions
 
@@ -291,7 +291,7 @@ def grown(kind: Any, answer: str | dict[str, Any], *, pieces: Iterable[str] | No
     return [seen for piece in pieces or whole if (seen := growing.feed(piece)) is not None]
 
 
-def test_what_has_not_come_is_none_and_values_show_once_the_next_begins() -> None:
+def test_missing_fields_are_none_and_values_show_once_the_next_begins() -> None:
     seen = grown(Car, CAR)
 
     assert seen[0] == constructed()
@@ -329,7 +329,7 @@ class Guarded(BaseModel):
         raise RuntimeError("it is not called")
 
 
-def test_the_class_is_not_asked_and_what_does_not_fit_does_not_show() -> None:
+def test_partial_objects_skip_validation_and_hide_values_that_do_not_fit() -> None:
     seen = grown(Guarded, {"text": "ab", "number": -1, "last": "x"})
 
     assert [(guarded.text, guarded.number, guarded.last) for guarded in seen][-1] == ("ab", None, "x")
@@ -434,7 +434,7 @@ HALVES = [
 Texts = TypeAliasType("Texts", list[str])
 
 
-def test_a_dataclass_grows() -> None:
+def test_a_dataclass_is_filled_field_by_field() -> None:
     seen = grown(Point, {"x": 1, "label": "a", "tags": ["b", "c"]})
 
     assert [type(point) for point in seen] == [Point] * len(seen)
@@ -487,7 +487,7 @@ class Holding(BaseModel):
     last: str
 
 
-def test_a_comparison_of_the_class_that_is_not_made_for_what_has_not_come_does_no_harm() -> None:
+def test_an_eq_of_the_class_that_fails_on_missing_fields_does_no_harm() -> None:
     seen = grown(Holding, {"held": {"name": "ab", "size": 1}, "last": "x"})
 
     assert [each.held.name for each in seen if each.held][:4] == [None, "", "a", "ab"]
@@ -539,11 +539,11 @@ def test_a_class_that_holds_itself_and_a_root_that_is_a_union_grow_too() -> None
 
 
 @pytest.mark.parametrize("answer", ['{"name": "a\ud83d', '{"name": "a\ud83d", "colour": "red"'])
-def test_half_a_letter_does_not_show(answer: str) -> None:
+def test_half_of_a_surrogate_pair_is_not_shown(answer: str) -> None:
     assert grown(Car, answer)[-1].name == "a"
 
 
-async def test_the_halves_of_a_letter_in_two_deltas_are_one() -> None:
+async def test_a_surrogate_pair_split_between_two_deltas_is_one_character() -> None:
     client, _ = client_of(stream(*HALVES, FINISH, DONE))
     async with await client.chat.completions.stream_parse(model="m", messages=HI, response_format=Wheel) as wheels:
         seen = [wheel async for wheel in wheels]
@@ -553,7 +553,7 @@ async def test_the_halves_of_a_letter_in_two_deltas_are_one() -> None:
     assert result.response.text == '{"size": 1, "maker": "M 😀"}'
 
 
-def test_in_a_typed_dict_what_has_not_come_is_absent() -> None:
+def test_missing_keys_of_a_typed_dict_are_absent() -> None:
     seen = grown(Movie, {"title": "N", "points": [{"x": 1, "label": "p", "tags": []}]})
 
     assert seen[:3] == [{}, {"title": ""}, {"title": "N"}]
@@ -569,7 +569,7 @@ def test_a_member_of_a_union_shows_once_it_is_clear_which_it_is() -> None:
     assert seen[-1].tagged == Cat(kind="cat", name="Tom")
 
 
-def test_every_other_container_grows_too() -> None:
+def test_every_other_container_is_filled_item_by_item() -> None:
     answer = {
         "names": ["a", "b"],
         "pair": [1, "two"],
@@ -629,7 +629,7 @@ def test_every_other_container_grows_too() -> None:
         pytest.param(Movie, '{"title": "N", "odd": {"a": [1]}}', [{}, {"title": ""}, {"title": "N"}], id="a key too many"),
     ],
 )
-def test_other_roots(kind: Any, answer: str, values: list[Any] | None) -> None:
+def test_a_root_that_is_not_an_object_is_filled_piece_by_piece(kind: Any, answer: str, values: list[Any] | None) -> None:
     seen = grown(kind, answer)
 
     if values is not None:
@@ -706,7 +706,7 @@ def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
     assert len(growing.current.wheels) > 490
 
 
-def test_what_is_whole_is_made_once() -> None:
+def test_a_finished_inner_object_is_made_once() -> None:
     growing: Growing[Any] = Growing(Car, wrapped=False)
     growing.feed('{"name": "x", "wheels": [{"size": 1, "maker": "a"}, {')
     first = cast("Any", growing.current).wheels[0]
