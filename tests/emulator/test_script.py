@@ -69,7 +69,7 @@ def test_a_step_survives_json(step: Step) -> None:
         pytest.param(5, id="a number"),
     ],
 )
-def test_json_that_is_no_script(steps: Any) -> None:
+def test_json_that_is_not_a_script_is_refused(steps: Any) -> None:
     with pytest.raises(InvalidRequestError, match="not a list of steps"):
         steps_from_json(steps)
 
@@ -107,12 +107,12 @@ def test_a_step_that_cannot_be_sent_is_refused_when_it_is_scripted(make: Callabl
     ],
     ids=str,
 )
-def test_the_same_holds_for_steps_from_outside(step: Any) -> None:
+def test_a_step_that_cannot_be_sent_is_refused_by_the_admin_address(step: Any) -> None:
     with pytest.raises(InvalidRequestError):
         steps_from_json([step])
 
 
-async def test_a_script_from_outside() -> None:
+async def test_a_script_can_be_posted_to_the_admin_address() -> None:
     async with in_process(Emulator(admin=True)) as ask:
         order = {"steps": steps_to_json([text("one"), busy(1)])}
         assert (await ask(order, path="/_emulator/script", headers=JSON)).json == {"ok": True, "steps": 2}
@@ -128,7 +128,7 @@ async def test_the_last_of_several_steps_is_always_answered_after_the_others() -
         assert [(await ask(HELLO)).text for _ in range(4)] == ["one", "two", "three", "three"]
 
 
-async def test_what_is_always_answered_and_other_paths_from_outside() -> None:
+async def test_always_and_other_paths_can_be_set_by_the_admin_address() -> None:
     async with in_process(Emulator(admin=True)) as ask:
         always = {"steps": [{"answer": "error", "status": 500}], "always": True, "path": "/models"}
         await ask(always, path="/_emulator/script")
@@ -138,12 +138,12 @@ async def test_what_is_always_answered_and_other_paths_from_outside() -> None:
 
 
 @pytest.mark.parametrize("body", [{"steps": 5}, {"steps": [], "step": 1}, [], b"{"])
-async def test_an_order_that_is_none(body: Any) -> None:
+async def test_a_malformed_admin_request_is_a_400(body: Any) -> None:
     async with in_process(Emulator(admin=True)) as ask:
         assert (await ask(body, path="/_emulator/script")).status == 400
 
 
-async def test_the_requests_so_far() -> None:
+async def test_the_admin_address_lists_the_requests_so_far() -> None:
     emulator = Emulator(admin=True)
     async with in_process(emulator) as ask:
         await ask(HELLO)

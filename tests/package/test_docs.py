@@ -106,12 +106,12 @@ def collected(request: pytest.FixtureRequest) -> list[str]:
     return [line for line in found.stdout.splitlines() if "::" in line]
 
 
-def test_the_attackers_are_those_that_are_known() -> None:
+def test_the_page_lists_fourteen_attackers() -> None:
     assert len(ATTACKERS) == 14
 
 
 @pytest.mark.parametrize("attacker", ATTACKERS)
-def test_each_attacker_is_stopped_by_tests_that_are_there(attacker: str, collected: list[str]) -> None:
+def test_each_attacker_is_stopped_by_tests_that_exist(attacker: str, collected: list[str]) -> None:
     said = ATTACKERS[attacker]
     files = FILE.findall(said)
     there = [test for test in collected if test.partition("::")[0] in {file for file, _ in files}]
@@ -133,7 +133,7 @@ def test_a_page_that_asks_the_emulators_own_model_says_that_venice_has_none_of_i
     assert ("`venice-1` exists only in the emulator" in text) is ("venice-1" in text)
 
 
-def test_the_page_on_programs_has_the_lines_that_are_counted() -> None:
+def test_the_page_on_programs_has_the_counted_lines() -> None:
     assert table() in (ROOT / "docs" / "explanations" / "programs.md").read_text("utf-8")
 
 
@@ -166,7 +166,7 @@ NAMED = sorted(set(re.findall(r"`((?:tests/|src/)?[\w/]+(?:\.py|\.json|/))`", AR
 
 
 @pytest.mark.parametrize("path", NAMED)
-def test_each_file_that_the_page_on_architecture_names_is_there(path: str) -> None:
+def test_each_file_that_the_page_on_architecture_names_exists(path: str) -> None:
     if path not in {"local/", "enclave/", "chat/completions.py"}:  # within the room of their row
         assert (PACKAGE / path).exists() or (ROOT / path).exists()
 
