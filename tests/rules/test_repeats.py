@@ -84,7 +84,7 @@ def test_every_chunk_is_what_its_event_says(
         assert str(contents[index] or "") == without_half("".join(parts))[0]
 
 
-def test_what_differs_in_its_text_alone_is_repeated() -> None:
+def test_events_that_differ_in_one_text_take_the_shortcut() -> None:
     assert ways(events_of(["a", "b", "c", "d"])) == ["any", "any", "repeated", "repeated"]
 
 
@@ -107,7 +107,7 @@ BEFORE, AFTER = (part for part in USUAL[1].split(b'"b"'))
         b'"a\nb"',
     ],
 )
-def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle: bytes) -> None:
+def test_bytes_in_place_of_the_text_that_are_no_json_string_are_parsed_in_full(middle: bytes) -> None:
     assembly = Assembly()
     for event in USUAL:
         read(assembly, event)
@@ -119,7 +119,7 @@ def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle:
     assert assembly.halved or found == ChatCompletionChunk.model_validate(decode(event))
 
 
-def test_what_is_too_short_to_hold_a_text_is_not_repeated() -> None:
+def test_events_too_short_to_hold_a_text_are_parsed_in_full() -> None:
     assembly = Assembly()
     for event in USUAL:
         read(assembly, event)
@@ -162,7 +162,7 @@ def test_values_that_can_be_changed_are_not_shared() -> None:
         found["x"][0]["a"].append("mine")
 
 
-def test_what_differs_from_time_to_time_is_learnt_anew() -> None:
+def test_a_pattern_is_learnt_again_when_other_members_change() -> None:
     events = [json.dumps(made(text) | {"created": second}).encode() for second in range(6) for text in "abc"]
     assert ways(events) == ["any", "any", "repeated"] * 6
 
@@ -187,7 +187,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("delta", "beside"), SHAPES)
-def test_whatever_text_changes_is_taken_by_itself(delta: dict[str, Any], beside: dict[str, Any]) -> None:
+def test_the_shortcut_applies_to_whichever_text_changes(delta: dict[str, Any], beside: dict[str, Any]) -> None:
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
     events = [json.dumps(fake(tool_calls=[call])).encode(), *shaped("abcdefgh", delta, **beside)]
     assembly, general = Assembly(), Assembly()
@@ -217,7 +217,7 @@ UNFIT = [
 
 
 @pytest.mark.parametrize("delta", UNFIT)
-def test_what_would_change_more_than_a_text_is_read_whole(delta: dict[str, Any]) -> None:
+def test_deltas_that_change_more_than_a_text_are_parsed_in_full(delta: dict[str, Any]) -> None:
     events = shaped("abcdef", delta)
     assembly, general = Assembly(), Assembly()
     for event in events:

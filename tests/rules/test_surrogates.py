@@ -27,7 +27,9 @@ HIGH, LOW = "\ud83d", "\ude00"
         *(pytest.param(edge, edge, edge, "", edge, edge, id=f"{edge!a}, no half") for edge in ("\ud7ff", "\ue000")),
     ],
 )
-def test_halves_of_a_letter(text: str, letters: str, kept: str, half: str, before: str, sent: str) -> None:
+def test_each_function_on_surrogate_pairs_gives_its_documented_text(
+    text: str, letters: str, kept: str, half: str, before: str, sent: str
+) -> None:
     assert paired(text) == letters
     assert without_half(text) == (kept, half)
     assert before_half(text) == before
@@ -35,7 +37,7 @@ def test_halves_of_a_letter(text: str, letters: str, kept: str, half: str, befor
     assert is_whole(text) is (text == sent)
 
 
-def test_json_with_half_a_letter_is_written_with_an_escape_and_read_again() -> None:
+def test_json_with_half_of_a_surrogate_pair_is_written_with_an_escape_and_read_back() -> None:
     chunk = ChatCompletionChunk.model_validate({"id": f"é{HIGH}", "choices": [{"index": 0, "delta": {"content": LOW}}]})
     written = encode([chunk, 1])
 

@@ -287,6 +287,6 @@ async def outcome(call: Any, server: Server) -> Any:
 
 
 @pytest.mark.parametrize("steps", ROWS)
-async def test_both_transports_come_to_the_same(steps: list[Step]) -> None:
+async def test_both_transports_give_the_same_response_or_class_of_error(steps: list[Step]) -> None:
     async with serving(steps) as server:
         assert await outcome(by_blocking, server) == await outcome(by_awaiting, server)
