@@ -133,7 +133,9 @@ async def test_every_text_of_the_answer_is_sealed_on_the_wire(emulator: Emulator
     assert SAID[:8].encode() not in got.content
 
 
-async def test_it_holds_over_a_socket_and_for_the_synchronous_client(emulator: Emulator, enclave: Enclave) -> None:
+async def test_an_encrypted_chat_works_over_a_socket_and_for_the_synchronous_client(
+    emulator: Emulator, enclave: Enclave
+) -> None:
     async with (
         serve(emulator) as server,
         VeniceClient(api_key="any", base_url=server.url, tee=enclave.options(verification="hardware")) as client,
@@ -549,7 +551,7 @@ def shape(value: Any) -> Any:
     return {name: shape(each) for name, each in cast("dict[str, Any]", value).items()}
 
 
-def test_it_says_of_its_own_verification_what_venice_says() -> None:
+def test_the_emulators_server_verification_has_the_shape_of_venices() -> None:
     recorded = shared("tee/attestation_gemma.json")["server_verification"]
     told = json.loads(Enclave().attestation(MODEL, bytes(32)))["server_verification"]
 

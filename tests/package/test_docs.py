@@ -81,9 +81,10 @@ def attackers() -> dict[str, str]:
 
 ATTACKERS = attackers()
 FILE = re.compile(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`")
-ROWS = re.compile(r"\b(\d+)(?: to (\d+))?\b")
-# A test says in its name which row of the table of attacks it plays, or else in the id of each of its cases.
-PLAYED = re.compile(r"::test_(?:row_)?0*(\d+)_|\[(?:.*-)?row (\d+):|\[(\d+)[ -]")
+NUMBERS = re.compile(r"\b(\d+)(?: to (\d+))?\b")
+# A test says in a mark which attack of docs/explanations/attacks.md it plays, or else in the id of each of its cases.
+MARKED = re.compile(r"^@pytest\.mark\.attack\((\d+)\)\n(?:async )?def (\w+)", re.MULTILINE)
+PLAYED = re.compile(r"\[(?:.*-)?row (\d+):|\[(\d+)[ -]")
 
 
 @pytest.fixture(scope="module")
@@ -112,18 +113,21 @@ def test_the_page_lists_fourteen_attackers() -> None:
 
 @pytest.mark.parametrize("attacker", ATTACKERS)
 def test_each_attacker_is_stopped_by_tests_that_exist(attacker: str, collected: list[str]) -> None:
-    said = ATTACKERS[attacker]
-    files = FILE.findall(said)
-    there = [test for test in collected if test.partition("::")[0] in {file for file, _ in files}]
-    wanted: set[object] = {name for _, name in files if name}
-    for first, last in ROWS.findall(FILE.sub("", said)):
-        wanted |= {*range(int(first), int(last or first) + 1)}
+    cell = ATTACKERS[attacker]
+    named = FILE.findall(cell)
+    files = {file for file, _ in named}
+    tests = [test for test in collected if test.partition("::")[0] in files]
+    expected: set[object] = {name for _, name in named if name}
+    for first, last in NUMBERS.findall(FILE.sub("", cell)):
+        expected |= {*range(int(first), int(last or first) + 1)}
 
-    names = {test.partition("::")[2].partition("[")[0] for test in there}
-    played = {int(next(filter(None, found.groups()))) for found in map(PLAYED.search, there) if found}
+    names = {test.partition("::")[2].partition("[")[0] for test in tests}
+    marked = [mark for file in files for mark in MARKED.findall((ROOT / file).read_text("utf-8"))]
+    played = {int(number) for number, name in marked if name in names}
+    played |= {int(next(filter(None, found.groups()))) for found in map(PLAYED.search, tests) if found}
 
-    assert wanted
-    assert wanted - names - played == set()
+    assert expected
+    assert expected - names - played == set()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "scoreboard"], ids=lambda page: page.name)

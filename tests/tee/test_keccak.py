@@ -24,13 +24,13 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("data", "digest"), KNOWN)
-def test_known_answers(data: bytes, digest: str) -> None:
+def test_keccak_256_gives_the_known_answers(data: bytes, digest: str) -> None:
     assert keccak256(data).hex() == digest
 
 
-def test_it_is_not_sha3() -> None:
+def test_keccak_256_is_not_sha3_256() -> None:
     assert keccak256(b"").hex() != "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a"
 
 
-def test_any_bytes_will_do() -> None:
+def test_keccak_256_hashes_any_bytes() -> None:
     assert keccak256(bytearray(b"abc")) == keccak256(memoryview(b"abc")) == keccak256(b"abc")
