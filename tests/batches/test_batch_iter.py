@@ -1,4 +1,4 @@
-"""`batch_iter`: any number of requests, what comes as it comes, and with a journal nothing twice."""
+"""`batch_iter`: any number of requests, each answer as soon as it arrives, and with a journal none is sent twice."""
 
 from __future__ import annotations
 

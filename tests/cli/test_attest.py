@@ -1,4 +1,4 @@
-"""`venice-chat attest`: offline with what was captured, and online with a server that replays it."""
+"""`venice-chat attest`: offline with captured evidence, and online with a server that replays it."""
 
 from __future__ import annotations
 
@@ -206,9 +206,9 @@ def test_malformed_evidence_is_an_error_without_a_traceback(here: Here, tmp_path
         pytest.param(["m", "--level", "pinned"], id="no pins"),
         pytest.param(["m", "--nonce", "12"], id="a short nonce"),
         pytest.param(["m", "--allow-status", "Revoked"], id="a status that cannot be accepted"),
-        pytest.param(["m", "--collateral", __file__], id="collateral that is none"),
-        pytest.param(["m", "--pin", path("attestation")], id="pins that are none"),
-        pytest.param(["m", "--now", "today"], id="a time that is none"),
+        pytest.param(["m", "--collateral", __file__], id="malformed collateral"),
+        pytest.param(["m", "--pin", path("attestation")], id="malformed pins"),
+        pytest.param(["m", "--now", "today"], id="not a time"),
         pytest.param(["m", "--now", "nan"], id="no number"),
         pytest.param(["m", "--now", "1e30"], id="beyond the calendar"),
         pytest.param(["m", "--base-url", "nowhere"], id="no address"),

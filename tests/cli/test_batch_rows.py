@@ -1,4 +1,4 @@
-"""What a row of a batch asks, and what its answer becomes."""
+"""How a row of a table becomes a request, and its answer becomes columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exit codes: what a script can tell."""
+"""The exit code of each kind of failure."""
 
 from __future__ import annotations
 

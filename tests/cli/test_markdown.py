@@ -1,4 +1,4 @@
-"""The Markdown of an answer on a terminal: all words of it, once, while it comes and in what can be scrolled back to."""
+"""Markdown on a terminal while an answer streams: every word is drawn once, on the screen and in the scrollback."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Window:
         return "\n".join("".join(row[column].data for column in range(self._screen.columns)).rstrip() for row in rows)
 
 
-def letters(text: str) -> str:
+def without_blanks(text: str) -> str:
     return "".join(re.findall(r"[^\W_]", text))
 
 
@@ -134,7 +134,7 @@ def _written(console: Console) -> str:
 def test_every_word_is_on_the_screen_once_and_in_its_place(lines: list[str], size: int, rows: int, wider: int) -> None:
     source = "\n".join(lines)
     pieces = [source[place : place + size] for place in range(0, len(source), size)] or [""]
-    assert letters(seen(pieces, rows=rows, columns=78, wider=wider)) == letters(source)
+    assert without_blanks(seen(pieces, rows=rows, columns=78, wider=wider)) == without_blanks(source)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_rows_of_a_table_that_are_wrapped_scroll_out_of_the_window_whole(cell: s
     assert re.findall(r"item(\d+)", window.text()) == [str(number) for number in range(20)]
     screen.end()
     window.shows(_written(console))
-    assert letters(window.text()).count("word") == 40 * cell.count("word")
+    assert without_blanks(window.text()).count("word") == 40 * cell.count("word")
 
 
 @pytest.mark.parametrize("what", LONG)

@@ -1,6 +1,6 @@
-"""What only a process of its own can show: signals, pipes, encodings, and an installation that lacks something.
+"""The command in a process of its own: signals, pipes, encodings, and an installation that lacks something.
 
-A fork is one where neither the start nor the end of Python is the subject.
+Where neither the start nor the end of Python is the subject, the process is a fork of this one.
 """
 
 from __future__ import annotations

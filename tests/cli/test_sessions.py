@@ -1,4 +1,4 @@
-"""What `chat` keeps, `sessions` and `spend`."""
+"""Conversations that `chat` keeps in a file, and the commands `sessions` and `spend`."""
 
 from __future__ import annotations
 

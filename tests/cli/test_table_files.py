@@ -1,4 +1,4 @@
-"""Tables as files: what is read is what was written, and what is wrong is named with its line."""
+"""Reading and writing tables as files: rows survive unchanged, and errors name the line."""
 
 from __future__ import annotations
 

@@ -112,18 +112,18 @@ def _raw(terminal: Terminal) -> str:
 def screen_of(written: str) -> list[str]:
     """The lines that stand on a terminal with room for all of them, after what was written."""
     lines, row, column = [""], 0, 0
-    for code, letter in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", written):
+    for code, character in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", written):
         if code == "\x1b[2K":
             lines[row] = ""
         elif code.endswith("A"):
             row = max(row - int(code[2:-1] or 1), 0)
-        elif letter == "\r":
+        elif character == "\r":
             column = 0
-        elif letter == "\n":
+        elif character == "\n":
             row += 1
             lines += [""] * (row == len(lines))
-        elif letter:
-            lines[row] = lines[row].ljust(column)[:column] + letter + lines[row][column + 1 :]
+        elif character:
+            lines[row] = lines[row].ljust(column)[:column] + character + lines[row][column + 1 :]
             column += 1
     return [line.rstrip() for line in lines]
 

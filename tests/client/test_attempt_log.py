@@ -1,4 +1,4 @@
-"""`VENICE_LOG` and the line of each attempt: what it tells, and what it never shows."""
+"""The log line of each attempt, and `VENICE_LOG`: what a line holds, and that it never shows the key or a text."""
 
 from __future__ import annotations
 

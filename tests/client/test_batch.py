@@ -1,4 +1,4 @@
-"""`batch`: many calls, a bound, the order kept, nothing sent after a failure that stops it."""
+"""`batch`: many calls with a bound on how many run at once, results in order, nothing sent after a failure that ends it."""
 
 from __future__ import annotations
 

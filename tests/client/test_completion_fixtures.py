@@ -1,4 +1,4 @@
-"""A paid answer is never lost: completions as Venice sends them, and with any field turned odd, are read and kept whole."""
+"""A paid answer is never lost: completions as Venice sends them, and with any field malformed, are read and kept whole."""
 
 from __future__ import annotations
 

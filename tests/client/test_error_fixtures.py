@@ -1,4 +1,4 @@
-"""Refusals as Venice sends them, through a real client: class, code, words, and whether it is worth another try.
+"""Refusals as Venice sends them, through a real client: class, code, message, and whether it is retried.
 
 The last part is about bodies that no document names; whatever comes, the caller gets an `APIError` that says what came.
 """

@@ -1,4 +1,4 @@
-"""Fallback models: when another model is asked, and which; and what is told of it. And warnings before a model goes."""
+"""Fallback models: when another model is asked, which one, and what `meta` records of it; and deprecation warnings."""
 
 from __future__ import annotations
 

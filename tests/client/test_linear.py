@@ -1,4 +1,4 @@
-"""Twice as much of anything costs about twice as much: no server can make a client slow with an odd stream."""
+"""Twice as much of anything costs about twice as much: no server can make a client slow with an unusual stream."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fragments(count: int, *, name: str, arguments: str) -> Iterator[dict[str, An
     yield chunk(tool_calls=[{"index": 0, "function": {"arguments": '"}'}}])
 
 
-@pytest.mark.parametrize("arguments", ["abcdefgh", "}{}}", "\\\\\\\\"], ids=["letters", "brackets in a text", "backslashes"])
+@pytest.mark.parametrize("arguments", ["abcdefgh", "}{}}", "\\\\\\\\"], ids=["text", "brackets in a text", "backslashes"])
 def test_tool_call_fragments_that_repeat_their_name_take_linear_time(arguments: str) -> None:
     began = process_time()
 

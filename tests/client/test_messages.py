@@ -358,7 +358,7 @@ async def test_messages_are_a_text_or_any_series_of_messages(given: Any) -> None
         pytest.param(
             {"role": "user", "content": "a", "odd": [float("nan")]},
             "messages.0.odd.0=nan is not allowed: JSON has no such number",
-            id="a number that is none",
+            id="not a number",
         ),
         pytest.param(
             {"role": "user", "content": "a", "odd": object()},

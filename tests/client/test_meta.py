@@ -1,4 +1,4 @@
-"""What an HTTP exchange said beside its body: the same for answers, streams and errors, whatever the headers hold."""
+"""`meta`: status, headers, times and attempts, the same for answers, streams and errors, whatever the headers hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of models: as Venice publishes it, with entries nobody expects, and which model is taken from it."""
+"""The catalogue of models: as Venice publishes it, with malformed entries, and which model `resolve_chat` takes from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller is told beside an answer, once: another model answered; the budget went into reasoning."""
+"""Warnings beside an answer, each given once: another model answered; all its tokens went into reasoning."""
 
 from __future__ import annotations
 

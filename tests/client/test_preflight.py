@@ -1,4 +1,4 @@
-"""What a model would refuse, told from the catalogue before anything is sent: never what the server would take."""
+"""`preflight`: by the catalogue, requests that a model would refuse are not sent; none is refused that the server accepts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def requests() -> dict[str, dict[str, Any]]:
         **{
             f"{count} words": {"messages": [{"role": "user", "content": "word " * count}]} for count in (5_000, 20_000, 300_000)
         },
-        "letters": {"messages": [{"role": "user", "content": "a " * 120_000}]},
+        "a long text": {"messages": [{"role": "user", "content": "a " * 120_000}]},
         "chinese": {"messages": [{"role": "user", "content": "你好世界" * 40_000}]},
     }
     names = ("image", "tools", "schema", "logprobs", "effort high", "at most 8192")

@@ -579,7 +579,7 @@ async def test_infinity_in_a_pydantic_object_is_no_null() -> None:
     ("method", "wrong"),
     [
         pytest.param("create", {"stream_cls": list}, id="a stream class without a stream"),
-        pytest.param("stream", {"stream": False}, id="a stream that is none"),
+        pytest.param("stream", {"stream": False}, id="stream=False"),
         pytest.param("stream", {"stream": "yes"}, id="a word"),
         pytest.param("stream", {"stream_cls": list}, id="a stream of another class"),
         pytest.param("parse", {"stream": True, "response_format": dict}, id="a parsed stream"),

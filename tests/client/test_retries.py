@@ -1,4 +1,4 @@
-"""What is tried again, how often, and after how long. No test here waits: the clock records what it was asked."""
+"""Retries: of which failures, how often, and after which wait. No test here waits: the clock records each wait."""
 
 from __future__ import annotations
 

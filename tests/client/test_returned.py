@@ -1,4 +1,4 @@
-"""Whatever a model answered can be sent back: what no request may hold is mended or left out, and logged."""
+"""Whatever a model answered can be sent back: members that no request may hold are repaired or left out, and logged."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ MENDED = [
     pytest.param(
         {"reasoning_details": [None, "x", {"text": "no type"}, {**DETAIL, "id": None, "index": "0", "data": 7}]},
         {"reasoning_details": [{key: value for key, value in DETAIL.items() if key != "index"}]},
-        id="details that are none",
+        id="malformed details",
     ),
     pytest.param({"reasoning_details": [7]}, {}, id="no detail that is one"),
     pytest.param({"thought_signature": {"a": 1}}, {}, id="a signature that is no text"),

@@ -1,4 +1,4 @@
-"""`run_with_tools`: asks, runs what is called, asks again."""
+"""`run_with_tools`: asks the model, runs the tools that it calls, and asks again with their results."""
 
 from __future__ import annotations
 

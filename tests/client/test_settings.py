@@ -1,4 +1,4 @@
-"""Keys, headers, clocks and lifetime: what a client is told when it is made, and for one call."""
+"""Settings of a client and of one call: keys, headers, time limits; and the lifetime of a client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stream_cls`: a stream of the caller's own, or chunks of the caller's own; neither can lie."""
+"""`stream_cls`: the caller's own class for a stream or for its chunks; with either, a cut stream is an error."""
 
 from __future__ import annotations
 

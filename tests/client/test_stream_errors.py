@@ -1,4 +1,4 @@
-"""Errors that a server reports inside a 200 reply: what is one, what it counts as, and what it never takes along."""
+"""Errors inside a reply with status 200: which objects are errors, which status they count as, and that none shows a key."""
 
 from __future__ import annotations
 

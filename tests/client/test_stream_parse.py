@@ -90,8 +90,8 @@ async def opened(answer: Step, kind: Any = Car, **kwargs: Any) -> ParsedChatStre
     return await client.chat.completions.stream_parse(model="default", messages=HI, response_format=kind, **kwargs)
 
 
-def letters(answer: str, **how: Any) -> Step:
-    """The answer, a delta for each letter."""
+def one_character_a_delta(answer: str, **how: Any) -> Step:
+    """The answer, one delta for each character."""
     return text(answer, deltas=list(answer), **how)
 
 
@@ -99,7 +99,7 @@ def letters(answer: str, **how: Any) -> Step:
 
 
 async def test_objects_come_while_the_answer_streams_and_the_last_is_validated() -> None:
-    client, emulator = scripted(letters(json.dumps(CAR)))
+    client, emulator = scripted(one_character_a_delta(json.dumps(CAR)))
     seen: list[Any] = []
 
     async with await client.chat.completions.stream_parse(model="default", messages=HI, response_format=Car) as cars:
@@ -121,7 +121,7 @@ async def test_objects_come_while_the_answer_streams_and_the_last_is_validated()
 
 
 async def test_no_two_objects_in_a_row_are_the_same_until_the_validated_one() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         seen = [car async for car in cars]
 
     told = [(car.model_fields_set, car) for car in seen[:-1]]
@@ -146,7 +146,7 @@ class Pair(BaseModel):
 
 async def test_an_inner_object_that_is_finished_is_the_validated_one() -> None:
     pair = {"first": {"size": 2, "unit": "cm"}, "second": {"size": 3, "unit": "cm"}}
-    async with await opened(letters(json.dumps(pair)), Pair) as pairs:
+    async with await opened(one_character_a_delta(json.dumps(pair)), Pair) as pairs:
         seen = [pair async for pair in pairs]
 
     begun = [pair.first for pair in seen[:-1] if pair.second is not None]
@@ -155,14 +155,14 @@ async def test_an_inner_object_that_is_finished_is_the_validated_one() -> None:
 
 
 async def test_collect_alone_gives_the_object() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         assert cars.partial is None
         assert (await cars.collect()).parsed == WHOLE
         assert (await cars.collect()).parsed is cars.partial
 
 
 async def test_collect_reads_what_is_left() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         async for car in cars:
             if car.name == "Duck":
                 assert cars.partial == car
@@ -171,7 +171,7 @@ async def test_collect_reads_what_is_left() -> None:
 
 
 async def test_a_loop_may_be_left_and_gone_on_with() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         first = await anext(cars)
         async for _ in cars:
             break
@@ -181,7 +181,7 @@ async def test_a_loop_may_be_left_and_gone_on_with() -> None:
 
 
 async def test_a_stream_is_read_once() -> None:
-    cars = await opened(letters(json.dumps(CAR)))
+    cars = await opened(one_character_a_delta(json.dumps(CAR)))
     assert [car async for car in cars][-1] == WHOLE
 
     with pytest.raises(StreamConsumedError):
@@ -191,7 +191,7 @@ async def test_a_stream_is_read_once() -> None:
 
 
 async def test_leaving_closes_the_connection_and_collecting_then_is_an_error() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         await anext(cars)
 
     with pytest.raises(StreamInterruptedError):
@@ -202,7 +202,7 @@ async def test_leaving_closes_the_connection_and_collecting_then_is_an_error() -
 
 async def test_json_in_a_fence_and_after_thoughts_grows_too() -> None:
     answer = f"<think>{{a car}}</think>\n```json\n{json.dumps(CAR)}\n```"
-    async with await opened(letters(answer)) as cars:
+    async with await opened(one_character_a_delta(answer)) as cars:
         seen = [car async for car in cars]
         result = await cars.collect()
 
@@ -212,7 +212,7 @@ async def test_json_in_a_fence_and_after_thoughts_grows_too() -> None:
 
 
 async def test_an_invalid_answer_is_an_error_where_the_validated_object_would_be() -> None:
-    async with await opened(letters('{"name": "x"}')) as cars:
+    async with await opened(one_character_a_delta('{"name": "x"}')) as cars:
         seen: list[Any] = []
         with pytest.raises(OutputInvalidError) as caught:
             async for car in cars:
@@ -228,7 +228,7 @@ async def test_an_invalid_answer_is_an_error_where_the_validated_object_would_be
 
 
 async def test_an_answer_that_is_cut_off_is_an_error_with_what_came() -> None:
-    async with await opened(letters('{"name": "Du', finish_reason="length")) as cars:
+    async with await opened(one_character_a_delta('{"name": "Du', finish_reason="length")) as cars:
         with pytest.raises(OutputTruncatedError) as caught:
             await cars.collect()
 
@@ -285,7 +285,7 @@ async def test_an_error_of_the_server_is_raised_at_once() -> None:
 
 
 def grown(kind: Any, answer: str | dict[str, Any], *, pieces: Iterable[str] | None = None) -> list[Any]:
-    """What is seen of an answer that comes letter by letter."""
+    """What is seen of an answer that comes character by character."""
     whole = answer if isinstance(answer, str) else json.dumps(answer)
     growing: Growing[Any] = Growing(kind, wrapped=is_wrapped(kind))
     return [seen for piece in pieces or whole if (seen := growing.feed(piece)) is not None]
@@ -644,8 +644,8 @@ def test_a_root_that_is_not_an_object_is_filled_piece_by_piece(kind: Any, answer
 )
 def test_nothing_of_a_draft_in_the_reasoning_is_left_in_the_answer(draft: str, thoughts: str) -> None:
     growing: Growing[Wheel] = Growing(Wheel, wrapped=False)
-    for letter in f'{thoughts}\n```json\n{draft}\n```\n</think>{{"size": 2, "maker": "B", "more": {{':
-        growing.feed(letter)
+    for character in f'{thoughts}\n```json\n{draft}\n```\n</think>{{"size": 2, "maker": "B", "more": {{':
+        growing.feed(character)
     growing.look()
 
     assert vars(growing.current) == {"size": 2, "maker": "B"}
@@ -696,8 +696,8 @@ def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
             return super().look()
 
     growing = Counted(Car, wrapped=False)
-    for letter in answer:
-        growing.feed(letter)
+    for character in answer:
+        growing.feed(character)
 
     assert len(answer) > 20_000
     assert 256 < len(lengths) < 256 + 256 * 6
@@ -717,7 +717,7 @@ def test_a_finished_inner_object_is_made_once() -> None:
 
 
 async def test_the_stream_is_an_async_iterator() -> None:
-    cars = await opened(letters(json.dumps(CAR)))
+    cars = await opened(one_character_a_delta(json.dumps(CAR)))
 
     assert isinstance(cars, AsyncIterator)
     await cars.close()

@@ -1,4 +1,4 @@
-"""`stream_with_tools`: the same loop, told as it happens."""
+"""`stream_with_tools`: the loop of `run_with_tools` as a stream of events."""
 
 from __future__ import annotations
 

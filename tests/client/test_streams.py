@@ -1,4 +1,4 @@
-"""Streams that cannot lie: each ends in exactly one way, and every way of reading one tells the same."""
+"""Streams: a cut one is never taken for a whole one, and every way of reading gives the same text."""
 
 from __future__ import annotations
 
@@ -934,7 +934,7 @@ HIGH, LOW = "\ud83d", "\ude00"
 
 
 def escaped(data: Any) -> bytes:
-    """An event in which letters beyond ASCII are escapes, as servers write halves of them."""
+    """An event in which characters beyond ASCII are escapes, as servers write halves of them."""
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 

@@ -1,4 +1,4 @@
-"""Telemetry: what spans tell of any call adds up to the bill, every span ends, and none shows what was said."""
+"""Telemetry: every span ends, tokens and costs of all spans add up to the bill, and none shows a prompt or an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was warned of is remembered, but not for ever."""
+"""Warnings that are given once: how many are remembered, and which line a warning names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real model behind the emulator's front."""
+"""A backend, such as a real model, that answers for the emulator."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Parrot:
         self.closed = False
 
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-        for letter in self._said(body):
-            yield {"id": "own", "choices": [{"index": 0, "delta": {"content": letter}, "finish_reason": None}]}
-            if letter == "!":
+        for character in self._said(body):
+            yield {"id": "own", "choices": [{"index": 0, "delta": {"content": character}, "finish_reason": None}]}
+            if character == "!":
                 raise RuntimeError("the parrot fell")
         yield {"id": "own", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         yield {"id": "own", "choices": [], "usage": USAGE}

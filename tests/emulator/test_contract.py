@@ -40,7 +40,7 @@ def image(url: str) -> list[dict[str, Any]]:
             hello(messages=[{"role": "function", "content": "x"}]), ["messages", 0, "role"], "invalid_enum_value", id="role"
         ),
         pytest.param(hello(messages=[{"content": "x"}]), ["messages", 0], "invalid_type", id="no role"),
-        pytest.param(hello(messages=["x"]), ["messages", 0], "invalid_type", id="a message that is none"),
+        pytest.param(hello(messages=["x"]), ["messages", 0], "invalid_type", id="not a message"),
         pytest.param(saying(None), ["messages", 0, "content"], "invalid_type", id="content null"),
         pytest.param(
             saying([{"type": "text", "text": ""}]), ["messages", 0, "content", 0, "text"], "too_small", id="an empty text part"
@@ -134,7 +134,7 @@ def image(url: str) -> list[dict[str, Any]]:
             hello(tools=[tool(name="f", parameters=None)]), ["tools", 0, "function", "parameters"], "invalid_type", id="null"
         ),
         pytest.param(hello(tool_choice={"type": "function", "name": "f"}), ["tool_choice"], "invalid_type", id="a flat choice"),
-        pytest.param(hello(tool_choice="perhaps"), ["tool_choice"], "invalid_enum_value", id="a choice that is none"),
+        pytest.param(hello(tool_choice="perhaps"), ["tool_choice"], "invalid_enum_value", id="not a choice"),
         pytest.param(hello(response_format={"type": "xml"}), ["response_format", "type"], "invalid_enum_value", id="format"),
         pytest.param(
             hello(response_format={"type": "text", "a": 1}), ["response_format"], "unrecognized_keys", id="format with more"
@@ -165,7 +165,7 @@ async def test_a_request_against_the_contract_is_a_400_with_path_and_code(ask: A
         pytest.param({"stop_token_ids": [1, 2.5]}, id="stop tokens"),
         pytest.param({"top_logprobs": 2}, id="top_logprobs without logprobs"),
         pytest.param({"user": "u", "store": True, "include": ["a"], "metadata": {"a": "b"}}, id="what is dropped"),
-        pytest.param({"messages": [{"role": "assistant", "tool_calls": [None, 5]}]}, id="tool calls that are none"),
+        pytest.param({"messages": [{"role": "assistant", "tool_calls": [None, 5]}]}, id="malformed tool calls"),
         pytest.param(
             {"messages": [{"role": "user", "content": list[Any](), "mood": "calm"}]}, id="no parts, and a key of one's own"
         ),
@@ -284,7 +284,7 @@ async def test_no_key_is_answered_as_venice_does(ask_both: Asker) -> None:
     ("headers", "status"),
     [
         pytest.param({"Authorization": "Bearer x"}, 200, id="any key"),
-        pytest.param({"Authorization": "bearer x"}, 200, id="small letters"),
+        pytest.param({"Authorization": "bearer x"}, 200, id="lower case"),
         pytest.param({"Authorization": "Bearer "}, 402, id="an empty key"),
         pytest.param({"Authorization": "Basic eDp5"}, 401, id="another scheme"),
         pytest.param({"SIGN-IN-WITH-X": "x"}, 200, id="a wallet"),

@@ -622,7 +622,7 @@ async def test_a_text_that_the_enclave_cannot_decrypt_is_refused(
     [
         pytest.param({ALGORITHM: "ed25519"}, "Unsupported signing algorithm", id="another algorithm"),
         pytest.param({CLIENT_KEY: "04" + "00" * 64}, "Invalid E2EE headers", id="a client key off the curve"),
-        pytest.param({CLIENT_KEY: "ab"}, "Invalid E2EE headers", id="a client key that is none"),
+        pytest.param({CLIENT_KEY: "ab"}, "Invalid E2EE headers", id="not a client key"),
         pytest.param({MODEL_KEY: Opener().public_key.hex()}, "e2ee_model_key_mismatch", id="another model key"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Scripts as JSON, sent by others, and what was asked."""
+"""Scripts as JSON, the admin addresses that set them, and the recorded requests."""
 
 from __future__ import annotations
 
@@ -77,19 +77,19 @@ def test_json_that_is_not_a_script_is_refused(steps: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        pytest.param(lambda: usual(cut_at=cast("Any", "a")), "how.cut_at", id="a place that is none"),
-        pytest.param(lambda: usual(delay=cast("Any", "soon")), "how.delay", id="a time that is none"),
+        pytest.param(lambda: usual(cut_at=cast("Any", "a")), "how.cut_at", id="a position that is not a number"),
+        pytest.param(lambda: usual(delay=cast("Any", "soon")), "how.delay", id="not a time"),
         pytest.param(lambda: usual(call_index=cast("Any", "odd")), "how.call_index", id="no such choice"),
         pytest.param(lambda: usual(chunk_delay=-1), "how.chunk_delay", id="a time that is over"),
         pytest.param(lambda: usual(piece_bytes=0), "how.piece_bytes", id="packets without bytes"),
-        pytest.param(lambda: usual(headers={"a\nb": "c"}), "a.*is not the name", id="a header that is none"),
-        pytest.param(lambda: usual(headers={"a": "b\nc"}), "value of the header", id="a header's value that is none"),
-        pytest.param(lambda: text(cast("Any", 5)), "text", id="a text that is none"),
-        pytest.param(lambda: error(cast("Any", "x")), "status", id="a status that is none"),
+        pytest.param(lambda: usual(headers={"a\nb": "c"}), "a.*is not the name", id="not a header"),
+        pytest.param(lambda: usual(headers={"a": "b\nc"}), "value of the header", id="not a header's value"),
+        pytest.param(lambda: text(cast("Any", 5)), "text", id="not a text"),
+        pytest.param(lambda: error(cast("Any", "x")), "status", id="not a status"),
         pytest.param(lambda: error(99_999), "status", id="a status beyond HTTP"),
         pytest.param(lambda: raw(42), "status", id="a status below HTTP"),
         pytest.param(lambda: text("hello", deltas=["he", "llo!"]), "do not join", id="deltas of another text"),
-        pytest.param(lambda: tool_call("f", cast("Any", "{}"), id=cast("Any", 5)), "id", id="an id that is none"),
+        pytest.param(lambda: tool_call("f", cast("Any", "{}"), id=cast("Any", 5)), "id", id="not an id"),
     ],
 )
 def test_a_step_that_cannot_be_sent_is_refused_when_it_is_scripted(make: Callable[[], Step], what: str) -> None:

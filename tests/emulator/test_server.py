@@ -101,7 +101,7 @@ async def test_only_plain_answers_are_compressed(body: dict[str, Any]) -> None:
     ("accepted", "coding"),
     [
         pytest.param("gzip;q=0", None, id="refused"),
-        pytest.param("br, GZIP ; Q=0.000", None, id="refused in other letters"),
+        pytest.param("br, GZIP ; Q=0.000", None, id="refused in capitals"),
         pytest.param("*;q=0.5, gzip;q=0", None, id="all but this"),
         pytest.param("br, gzip;q=0.001", "gzip", id="hardly wanted"),
         pytest.param("*", "gzip", id="anything"),

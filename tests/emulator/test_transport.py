@@ -1,4 +1,4 @@
-"""The emulator behind the client's port: time limits, waits that take no time, and leaving."""
+"""The emulator as a client's transport: time limits, virtual time, and calls that are left."""
 
 from __future__ import annotations
 

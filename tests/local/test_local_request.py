@@ -1,4 +1,4 @@
-"""What the engine is asked for a Venice request."""
+"""How a request to Venice becomes a request to the engine."""
 
 from __future__ import annotations
 

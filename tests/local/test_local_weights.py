@@ -1,4 +1,4 @@
-"""Which files are taken for a model, and what is said of the others."""
+"""Which files are accepted as a model, and the errors of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages: what they show is there."""
+"""The pages of the documentation: the programs, tests, files and names that they show exist."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ FILE = re.compile(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`")
 NUMBERS = re.compile(r"\b(\d+)(?: to (\d+))?\b")
 # A test says in a mark which attack of docs/explanations/attacks.md it plays, or else in the id of each of its cases.
 MARKED = re.compile(r"^@pytest\.mark\.attack\((\d+)\)\n(?:async )?def (\w+)", re.MULTILINE)
-PLAYED = re.compile(r"\[(?:.*-)?row (\d+):|\[(\d+)[ -]")
+PLAYED = re.compile(r"\[(?:.*-)?attack (\d+):|\[(\d+)[ -]")
 
 
 @pytest.fixture(scope="module")

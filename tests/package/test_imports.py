@@ -1,4 +1,4 @@
-"""How the package hangs together: imports go down, start-up is cheap, and promised names are where they were promised."""
+"""The structure of the package: no room imports one above it, importing is cheap, documented names can be imported."""
 
 from __future__ import annotations
 

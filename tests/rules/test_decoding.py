@@ -61,7 +61,7 @@ READABLE = {
     "padding of zeros": ("gzip", ZIPPED + bytes(9)),
     "zeros between members": ("gzip", gzip.compress(TEXT[:20]) + bytes(3) + gzip.compress(TEXT[20:])),
     "something after gzip": ("gzip", ZIPPED + b"\x1f" + b"etc"),
-    "one letter after gzip": ("gzip", ZIPPED + b"\x1f"),
+    "one byte after gzip": ("gzip", ZIPPED + b"\x1f"),
     "deflate": ("deflate", zlib.compress(TEXT)),
     "deflate without a header": ("Deflate", bare(TEXT)),
     "deflate of the least compression": ("deflate", zlib.compress(TEXT, 0)),

@@ -1,4 +1,4 @@
-"""What is said of a value that is not allowed: where it is, why, and what is allowed there."""
+"""The error of a value that is not allowed: its place, the reason, and what is allowed there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the machine that the package runs on."""
+"""Which hosts are this machine, and the errors of ports that cannot be listened on."""
 
 from __future__ import annotations
 

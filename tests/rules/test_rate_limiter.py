@@ -1,4 +1,4 @@
-"""What a rate limiter lets through, from headers, refusals and its own sends."""
+"""Which requests a rate limiter lets through, by headers, refusals and its own requests."""
 
 from __future__ import annotations
 

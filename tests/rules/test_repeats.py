@@ -1,4 +1,4 @@
-"""Chunks that repeat the one before them with another text are read by their text alone, and nobody can tell."""
+"""The shortcut for events that differ from an earlier one in one text gives the same chunks as parsing in full."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_events_too_short_to_hold_a_text_are_parsed_in_full() -> None:
         read(assembly, event)
     before = BEFORE + b'"'
 
-    assert assembly.repeated(before + b'"' + AFTER) is None  # a text of no letters brings no content
+    assert assembly.repeated(before + b'"' + AFTER) is None  # an empty text brings no content
     assert assembly.repeated(before + AFTER) is None
     assert assembly.repeated(before + AFTER[1:]) is None
     assert assembly.repeated(before + b'c"' + AFTER) is not None

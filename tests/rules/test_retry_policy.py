@@ -1,4 +1,4 @@
-"""When to try again, and after how long: each bound, default and unit of the policy, as a number."""
+"""The retry policy: which failures, and after which wait; each bound, default and unit as a number."""
 
 from __future__ import annotations
 

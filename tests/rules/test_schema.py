@@ -1,4 +1,4 @@
-"""What a class becomes as a strict schema: a table of constructs, and the path of what cannot be."""
+"""How a class becomes a strict JSON schema: a table of constructs, and the path in the error of one that cannot."""
 
 from __future__ import annotations
 
@@ -518,8 +518,8 @@ def wrapped(node: dict[str, Any], **more: Any) -> dict[str, Any]:
         pytest.param(Literal["a", "b"], wrapped({"enum": ["a", "b"], **STR}), "Literal_a_b", id="literal"),
         pytest.param(Annotated[int, Field(ge=0)], wrapped({"minimum": 0, **INT}), "int", id="constrained number"),
         pytest.param(Strings, wrapped({"type": "array", "items": STR}), "Strings", id="named alias"),
-        pytest.param(create_model("Ünïcode ☃"), closed("Ünïcode ☃"), "n_code", id="name of other letters"),
-        pytest.param(create_model("☃"), closed("☃"), "answer", id="name of no letters"),
+        pytest.param(create_model("Ünïcode ☃"), closed("Ünïcode ☃"), "n_code", id="name with characters beyond ASCII"),
+        pytest.param(create_model("☃"), closed("☃"), "answer", id="name without ASCII characters"),
         pytest.param(create_model("_Hidden__"), closed("_Hidden__"), "_Hidden__", id="name with lines at its ends"),
         pytest.param(create_model("x" * 64), closed("x" * 64), "x" * 64, id="a name that is just short enough"),
     ],

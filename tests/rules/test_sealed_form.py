@@ -1,4 +1,4 @@
-"""Tool calls as text: what a model is told of tools, and which of its words are calls. Anything may stand around them."""
+"""Tool calls as text, for encrypted chats: how tools are described, and which parts of a model's text are calls."""
 
 from __future__ import annotations
 

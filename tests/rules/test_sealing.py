@@ -1,4 +1,4 @@
-"""Encryption of what a file holds: what opens, what does not, and the key in a file of its owner."""
+"""Encryption of stored values: where each opens and where not, and the key in a file of its owner."""
 
 from __future__ import annotations
 

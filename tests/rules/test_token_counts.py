@@ -1,4 +1,4 @@
-"""Estimates that learn from usage: how far off they are after 20 chats, by real tokenizers; and what teaches them nothing."""
+"""Estimates that learn from usage: how far off they are after 20 chats, by real tokenizers; which chats teach nothing."""
 
 from __future__ import annotations
 

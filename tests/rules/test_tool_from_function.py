@@ -1,4 +1,4 @@
-"""Functions as tools: what the model is told of them, and what they are called with."""
+"""Functions as tools: the schema that a model gets, and the arguments that the functions are called with."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_an_answer_without_calls_is_the_last_whatever_the_finish_reason() -> Non
         pytest.param({"content": None, "tool_calls": None}, "tool_calls", "finish_reason='tool_calls'", id="no calls"),
         pytest.param({"content": "", "tool_calls": []}, "tool_calls", "tool_calls=[] and no text", id="an empty list"),
         pytest.param({"content": None}, "function_call", "finish_reason='function_call'", id="an old finish reason"),
-        pytest.param({"content": None, "tool_calls": ["now"]}, "stop", "tool_calls=['now']", id="calls that are none"),
+        pytest.param({"content": None, "tool_calls": ["now"]}, "stop", "tool_calls=['now']", id="malformed calls"),
         pytest.param(
             {"content": "I look.", "function_call": {"name": "now", "arguments": "{}"}},
             "function_call",

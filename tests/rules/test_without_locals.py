@@ -1,4 +1,4 @@
-"""The errors of calls that somebody keeps: their tracebacks say where, and hold none of the values that were there."""
+"""Errors that a caller keeps: their tracebacks have every frame and line, and none of the local values."""
 
 from __future__ import annotations
 

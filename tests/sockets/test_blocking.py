@@ -1,6 +1,6 @@
 """A plain call of the synchronous client is made in the thread that calls, by the standard library's HTTP.
 
-To its user that is no difference: what a server does comes to the same answer, or the same error, as with the other client.
+Its user sees no difference: every reply gives the same answer, or the same error, as with the asynchronous client.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ SITUATIONS: dict[str, list[Step]] = {
     "a header of 20 kB": reply(completion(), headers={"X-Long": "a" * 20_000}),
     "early hints": [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", *ANSWER],
     "go on": [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n", *ANSWER],
-    "a header with letters": [head("200 OK", {"X-Name": "Città d'acqua", **LENGTH}) + RAW],
+    "a header with characters beyond ASCII": [head("200 OK", {"X-Name": "Città d'acqua", **LENGTH}) + RAW],
     "a header with colons and blanks": reply(completion(), headers={"X-One": " a: b,\tc ", "X-Two": ""}),
     "120 headers": reply(completion(), headers={f"X-{number}": "a" for number in range(120)}),
     "a warning": reply(completion(), headers={"x-venice-model-deprecation-warning": "soon"}),

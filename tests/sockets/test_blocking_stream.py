@@ -1,4 +1,4 @@
-"""Streams that are read in the thread that asks, over blocking sockets: what a server does comes to the same as by awaiting."""
+"""Streams read in the calling thread, over blocking sockets: they give the same as awaited streams."""
 
 from __future__ import annotations
 

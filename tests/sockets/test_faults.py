@@ -1,4 +1,4 @@
-"""The faults of the scoreboard, quickly: our own cells are right, and no failing path shows the key or the prompt."""
+"""The faults of the scoreboard, with our own clients: each has the right outcome, and no failure shows key or prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands behind the transport port in life, on real sockets: loops, connections, TLS, proxies, and what servers do."""
+"""The default transport on real sockets: event loops, connections, TLS, proxies, and what servers do."""
 
 from __future__ import annotations
 

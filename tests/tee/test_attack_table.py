@@ -1,4 +1,4 @@
-"""The table of attacks, played row by row against a whole client, and no reply whatever gets anything but a refusal through.
+"""All attacks, played one by one against a whole client; and replies of any shape, which are refused or harmless.
 
 The page docs/explanations/attacks.md lists them by number. Which check refuses what is tested beside the checks; here every
 attack has the outcome that the protocol's description requires.
@@ -346,9 +346,9 @@ async def test_an_attack_that_would_reveal_a_text_has_the_required_outcome(row: 
         await assert_outcome(attack, required)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"row {row}")
-async def test_an_attack_of_the_table_has_the_required_outcome(row: int) -> None:
-    for required, attack in ROWS[row]:
+@pytest.mark.parametrize("number", ROWS, ids=lambda number: f"attack {number}")
+async def test_an_attack_of_the_table_has_the_required_outcome(number: int) -> None:
+    for required, attack in ROWS[number]:
         await assert_outcome(attack, required)
 
 

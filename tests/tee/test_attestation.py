@@ -1,6 +1,6 @@
 """The verification of an attestation: real captures reach their level, and every attack on the evidence is refused.
 
-The numbers in the ids are the rows of the table of attacks in the protocol's description.
+The numbers in ids are those of docs/explanations/attacks.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What nobody may see is nowhere to be seen: no log, no error, no `repr`, no trace, no pickle shows prompt, answer or key."""
+"""No log, error, `repr`, trace or pickle of an encrypted chat shows its prompt, its answer or a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intel's collateral: what it makes of a quote. Numbers in ids are the rows of the table of attacks that this is about."""
+"""The checks of a quote by Intel's collateral. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Envelopes, keys, addresses and signatures, against the published vectors. Row numbers are those of the attack table."""
+"""Envelopes, keys, addresses and signatures, against the published vectors. Numbers: docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_hundred_envelopes_share_no_key_and_no_nonce() -> None:
 # -- what cannot be opened -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"row 43: {case['name']}") for case in VECTORS["negative"]])
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"attack 43: {case['name']}") for case in VECTORS["negative"]])
 def test_a_bad_envelope_is_not_opened(case: dict[str, Any]) -> None:
     with pytest.raises(EnvelopeError):
         model_opener().open(case["hex"])

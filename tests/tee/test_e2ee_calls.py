@@ -1,6 +1,6 @@
 """End-to-end encrypted calls, through a real client to an enclave that opens what it is sent and seals what it answers.
 
-Row numbers are those of the attack table.
+The numbers in ids are those of docs/explanations/attacks.md.
 """
 
 from __future__ import annotations
@@ -321,25 +321,25 @@ async def test_a_stream_that_is_left_early_is_closed() -> None:
 # -- refused before the network ------------------------------------------------------------------------------------------
 
 IMPOSSIBLE: list[Any] = [
-    pytest.param({"model": "m"}, id="row 50: another model"),
-    pytest.param({"model": "e2ee-m:enable_web_search=on"}, id="row 50: a suffix"),
-    pytest.param({"tools": [{"type": "function", "function": {"name": "f"}}]}, id="row 50: tools"),
-    pytest.param({"venice_parameters": {"enable_web_search": "auto"}}, id="row 50: a search"),
-    pytest.param({"venice_parameters": {"enable_web_scraping": True}}, id="row 50: scraping"),
+    pytest.param({"model": "m"}, id="attack 50: another model"),
+    pytest.param({"model": "e2ee-m:enable_web_search=on"}, id="attack 50: a suffix"),
+    pytest.param({"tools": [{"type": "function", "function": {"name": "f"}}]}, id="attack 50: tools"),
+    pytest.param({"venice_parameters": {"enable_web_search": "auto"}}, id="attack 50: a search"),
+    pytest.param({"venice_parameters": {"enable_web_scraping": True}}, id="attack 50: scraping"),
     pytest.param(
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.invalid"}}]}]},
-        id="row 50: an image",
+        id="attack 50: an image",
     ),
-    pytest.param({"venice_parameters": {"enable_e2ee": False}}, id="row 50: enable_e2ee=False"),
-    pytest.param({"logprobs": True}, id="row 50: logprobs"),
-    pytest.param({"fallbacks": [{"model": "m"}]}, id="row 50: fallbacks"),
+    pytest.param({"venice_parameters": {"enable_e2ee": False}}, id="attack 50: enable_e2ee=False"),
+    pytest.param({"logprobs": True}, id="attack 50: logprobs"),
+    pytest.param({"fallbacks": [{"model": "m"}]}, id="attack 50: fallbacks"),
     pytest.param({"response_format": {"type": "json_object"}}, id="a format"),
-    pytest.param({"extra_body": {"messages": HI}}, id="row 51: messages in extra_body"),
-    pytest.param({"extra_body": {"stream": False}}, id="row 51: stream in extra_body"),
-    pytest.param({"extra_headers": {CLIENT_KEY.lower(): "00"}}, id="row 51: a header of the exchange"),
-    pytest.param({"messages": [{"role": "user", "content": "c", "name": "n"}]}, id="row 62: a name"),
+    pytest.param({"extra_body": {"messages": HI}}, id="attack 51: messages in extra_body"),
+    pytest.param({"extra_body": {"stream": False}}, id="attack 51: stream in extra_body"),
+    pytest.param({"extra_headers": {CLIENT_KEY.lower(): "00"}}, id="attack 51: a header of the exchange"),
+    pytest.param({"messages": [{"role": "user", "content": "c", "name": "n"}]}, id="attack 62: a name"),
     pytest.param(
-        {"messages": [*HI, {"role": "assistant", "content": "c", "tool_calls": [{"id": "1"}]}]}, id="row 62: tool calls"
+        {"messages": [*HI, {"role": "assistant", "content": "c", "tool_calls": [{"id": "1"}]}]}, id="attack 62: tool calls"
     ),
     pytest.param({"e2ee": "yes"}, id="e2ee that is no switch"),
     pytest.param({"temperature": 9}, id="a temperature out of range"),
@@ -392,19 +392,19 @@ def with_fault(*events: Callable[[Sealed], Any] | dict[str, Any]) -> Callable[[S
 
 
 BAD: list[Any] = [
-    pytest.param(with_fault(chunk("in clear")), id="row 40: a chunk in clear among sealed ones"),
-    pytest.param(with_fault(chunk(reasoning_content="in clear")), id="row 42: reasoning in clear"),
-    pytest.param(with_fault(chunk("in clear", index=1)), id="row 42: another choice in clear"),
-    pytest.param(with_fault(lambda sealed: chunk(sealed("x")[:-2])), id="row 43: a tag cut short"),
-    pytest.param(with_fault(lambda sealed: chunk("02" + sealed("x")[2:])), id="row 43: a compressed key"),
-    pytest.param(with_fault(lambda _: chunk(seal(Enclave().public_key, b"x"))), id="row 43: sealed to another key"),
-    pytest.param(with_fault(chunk(tool_calls=[{"index": 0, "id": "1"}])), id="row 47: tool calls"),
-    pytest.param(with_fault(chunk(refusal="no")), id="row 47: a refusal"),
+    pytest.param(with_fault(chunk("in clear")), id="attack 40: a chunk in clear among sealed ones"),
+    pytest.param(with_fault(chunk(reasoning_content="in clear")), id="attack 42: reasoning in clear"),
+    pytest.param(with_fault(chunk("in clear", index=1)), id="attack 42: another choice in clear"),
+    pytest.param(with_fault(lambda sealed: chunk(sealed("x")[:-2])), id="attack 43: a tag cut short"),
+    pytest.param(with_fault(lambda sealed: chunk("02" + sealed("x")[2:])), id="attack 43: a compressed key"),
+    pytest.param(with_fault(lambda _: chunk(seal(Enclave().public_key, b"x"))), id="attack 43: sealed to another key"),
+    pytest.param(with_fault(chunk(tool_calls=[{"index": 0, "id": "1"}])), id="attack 47: tool calls"),
+    pytest.param(with_fault(chunk(refusal="no")), id="attack 47: a refusal"),
     pytest.param(
         with_fault(envelope(choices=[{"index": 0, "delta": {}, "logprobs": {"content": [{"token": "t"}]}}])),
-        id="row 47: logprobs",
+        id="attack 47: logprobs",
     ),
-    pytest.param(with_fault(envelope(choices=[], venice_parameters={"enable_e2ee": False})), id="row 48: switched off"),
+    pytest.param(with_fault(envelope(choices=[], venice_parameters={"enable_e2ee": False})), id="attack 48: switched off"),
 ]
 
 
@@ -486,14 +486,16 @@ async def test_a_page_in_place_of_an_answer_is_the_usual_error() -> None:
 @pytest.mark.parametrize(
     "answer_",
     [
-        case(lambda sealed: [chunk(sealed("a"))], id="row 46: nothing of an end"),
-        case(lambda sealed: [chunk(sealed("a"), finish="stop")], id="row 46: no DONE"),
-        case(lambda sealed: [chunk(sealed("a")), DONE], id="row 46: no finish reason"),
+        case(lambda sealed: [chunk(sealed("a"))], id="attack 46: nothing of an end"),
+        case(lambda sealed: [chunk(sealed("a"), finish="stop")], id="attack 46: no DONE"),
+        case(lambda sealed: [chunk(sealed("a")), DONE], id="attack 46: no finish reason"),
         case(
             lambda sealed: [chunk(sealed("a")), chunk(sealed("b"), index=1), chunk(finish="stop", index=1), DONE],
-            id="row 46: no finish reason of a choice",
+            id="attack 46: no finish reason of a choice",
         ),
-        case(lambda sealed: [chunk(sealed("a"), finish="stop"), APIConnectionError("reset")], id="row 46: a reset before DONE"),
+        case(
+            lambda sealed: [chunk(sealed("a"), finish="stop"), APIConnectionError("reset")], id="attack 46: a reset before DONE"
+        ),
         case(lambda sealed: [chunk(sealed("a")), b"data: {half\n\n"], id="an event that is not JSON"),
     ],
 )

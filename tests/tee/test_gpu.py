@@ -1,4 +1,4 @@
-"""NVIDIA's evidence. Numbers in ids are the rows of the table of attacks that this is about."""
+"""The checks of NVIDIA's evidence of GPUs. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 

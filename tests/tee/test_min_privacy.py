@@ -349,7 +349,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a list for an object": {"extra_body": {"reasoning": [SECRET]}},
     "a text for another object": {"extra_body": {"text": SECRET}},
     "a field whose name is a number": {"extra_body": {1: SECRET}},
-    "a number that is none": {"messages": [{"role": "user", "content": SECRET, SECRET: float("inf")}]},
+    "an infinite number": {"messages": [{"role": "user", "content": SECRET, SECRET: float("inf")}]},
 }
 
 

@@ -104,7 +104,7 @@ def case(change: Change, *, name: str) -> Any:
         case(lambda it: it.gpus["GPU-1"].update(eat_nonce="00" * 32), name="another nonce of a GPU"),
         case(lambda it: it.overall.update(iss="https://nras.example"), name="another issuer"),
         case(lambda it: it.overall.update(exp=NOW), name="expired"),
-        case(lambda it: it.overall.update(exp="soon"), name="an end that is none"),
+        case(lambda it: it.overall.update(exp="soon"), name="an expiry that is not a number"),
         case(lambda it: it.overall.pop("exp"), name="no end"),
         case(lambda it: it.overall.update(nbf=NOW + 61), name="not yet valid"),
         case(lambda it: it.gpus["GPU-0"].update(exp=NOW - 1), name="the token of a GPU has expired"),

@@ -1,4 +1,4 @@
-"""What a report says in lines: what was reached, in no more words than were earned, and nothing that evidence wrote."""
+"""The lines of a report: the level that was reached and no more, and never a line that the evidence wrote."""
 
 from __future__ import annotations
 

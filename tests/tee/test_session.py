@@ -1,6 +1,6 @@
 """The encrypted exchange as a state machine: a body in, a body out; events in, events in clear out, or an error.
 
-Row numbers are those of the attack table.
+The numbers in ids are those of docs/explanations/attacks.md.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ REFUSED = [
     pytest.param({"fallbacks": [{"model": "m"}]}, id="fallbacks"),
     *(pytest.param({"response_format": {"type": each}}, id=f"the format {each}") for each in ("json_object", "json_schema")),
     pytest.param({"text": {"format": {"type": "json_schema"}}}, id="a format in text"),
-    pytest.param({"extra_body": {"messages": []}}, id="row 51: extra_body with messages"),
-    pytest.param({"extra_body": {"stream": False}}, id="row 51: extra_body with stream"),
+    pytest.param({"extra_body": {"messages": []}}, id="attack 51: extra_body with messages"),
+    pytest.param({"extra_body": {"stream": False}}, id="attack 51: extra_body with stream"),
     pytest.param({"prediction": {"content": "my secret"}}, id="an unknown object"),
     pytest.param({"instructions": "my secret"}, id="an unknown text"),
     pytest.param({"provider": "p"}, id="a provider"),
@@ -387,26 +387,26 @@ def bent(change: Callable[[str], Any], *, id: str) -> Any:  # noqa: A002  # as p
 
 
 BAD_TEXTS: list[Any] = [
-    bent(lambda _: "an answer in clear", id="row 40: plaintext"),
-    bent(lambda _: "I", id="row 41: a single letter in clear"),
+    bent(lambda _: "an answer in clear", id="attack 40: plaintext"),
+    bent(lambda _: "I", id="attack 41: a single character in clear"),
     bent(lambda _: "deadbeef", id="short hex"),
     bent(lambda sealed: sealed + " ", id="a blank after it"),
     bent(lambda sealed: " " + sealed, id="a blank before it"),
     bent(lambda sealed: sealed + "and more", id="plaintext after it"),
-    bent(lambda _: "\u200b", id="an invisible letter"),
+    bent(lambda _: "\u200b", id="an invisible character"),
     bent(lambda _: ["a", "list"], id="a list"),
     bent(lambda _: {"text": "t"}, id="an object"),
     bent(lambda _: 5, id="a number"),
     bent(lambda _: True, id="true"),
-    bent(lambda sealed: sealed[:184], id="row 43: 92 bytes"),
-    bent(lambda sealed: sealed[:-1], id="row 43: odd hex"),
-    bent(lambda sealed: "02" + sealed[2:], id="row 43: prefix 02"),
-    bent(lambda sealed: "00" + sealed[2:], id="row 43: prefix 00"),
-    bent(flipped(120), id="row 43: off the curve"),
-    bent(flipped(140), id="row 43: nonce flipped"),
-    bent(flipped(155), id="row 43: ciphertext flipped"),
-    bent(lambda sealed: flipped(len(sealed) - 1)(sealed), id="row 43: tag flipped"),
-    bent(lambda _: seal(Key().public_key, b"text"), id="row 43: for another key"),
+    bent(lambda sealed: sealed[:184], id="attack 43: 92 bytes"),
+    bent(lambda sealed: sealed[:-1], id="attack 43: odd hex"),
+    bent(lambda sealed: "02" + sealed[2:], id="attack 43: prefix 02"),
+    bent(lambda sealed: "00" + sealed[2:], id="attack 43: prefix 00"),
+    bent(flipped(120), id="attack 43: off the curve"),
+    bent(flipped(140), id="attack 43: nonce flipped"),
+    bent(flipped(155), id="attack 43: ciphertext flipped"),
+    bent(lambda sealed: flipped(len(sealed) - 1)(sealed), id="attack 43: tag flipped"),
+    bent(lambda _: seal(Key().public_key, b"text"), id="attack 43: for another key"),
     bent(lambda sealed: sealed[:130] + "00" * 60, id="hex of the right shape"),
 ]
 
@@ -522,10 +522,10 @@ def test_a_chunk_that_comes_again_is_an_error() -> None:
 
 NO_TEXTS: list[Any] = [0, False, [], {}]
 IN_CLEAR: list[Any] = [
-    pytest.param({"delta": {"tool_calls": [{"index": 0}]}}, id="row 47: tool calls"),
-    pytest.param({"delta": {"function_call": {"name": "f"}}}, id="row 47: a function call"),
-    pytest.param({"delta": {"refusal": "no"}}, id="row 47: a refusal"),
-    pytest.param({"delta": {}, "logprobs": {"content": [{"token": "t"}]}}, id="row 47: logprobs"),
+    pytest.param({"delta": {"tool_calls": [{"index": 0}]}}, id="attack 47: tool calls"),
+    pytest.param({"delta": {"function_call": {"name": "f"}}}, id="attack 47: a function call"),
+    pytest.param({"delta": {"refusal": "no"}}, id="attack 47: a refusal"),
+    pytest.param({"delta": {}, "logprobs": {"content": [{"token": "t"}]}}, id="attack 47: logprobs"),
     pytest.param({"delta": {"audio": {"data": "00"}}}, id="audio"),
     pytest.param({"delta": {"reasoning_details": [{"text": "t"}]}}, id="details of the reasoning"),
     pytest.param({"delta": {"a_new_field": "text"}}, id="a field of tomorrow"),

@@ -1,4 +1,4 @@
-"""Signatures of answers. Numbers in ids are the rows of the table of attacks that this is about."""
+"""Signatures of answers. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
         pytest.param({"text": PAIR["text"] + " "}, ["signature"], id="60-a longer text"),
         pytest.param({"requested_request_id": "chatcmpl-2"}, ["signature_request"], id="60-the answer of another request"),
         pytest.param({"requested_request_id": "chatcmpl-0"}, ["signature_request"], id="60-the answer of an earlier request"),
-        pytest.param({"requested_request_id": 7}, ["signature_request"], id="60-an id that is none"),
+        pytest.param({"requested_request_id": 7}, ["signature_request"], id="60-not an id"),
         pytest.param({"signature": with_number(0, 0)}, ["signature"], id="60-r is 0"),
         pytest.param({"signature": with_number(1, 0)}, ["signature"], id="60-s is 0"),
         pytest.param({"signature": with_number(0, ORDER)}, ["signature"], id="60-r is n"),
@@ -315,7 +315,7 @@ def test_a_receipt_is_reported_with_a_warning_that_its_signature_proves_nothing(
         pytest.param(
             receipt(event_log=[{"body_hash": "00" * 32}, {"body_hash": 7}, 7]), ["signature_receipt"], id="of another text"
         ),
-        pytest.param(receipt(event_log=None), ["signature_receipt"], id="with a log that is none"),
+        pytest.param(receipt(event_log=None), ["signature_receipt"], id="with a malformed log"),
         pytest.param({}, ["signature_receipt"], id="empty"),
         pytest.param(7, ["signature_receipt"], id="none"),
     ],

@@ -1,4 +1,4 @@
-"""`client.tee`: how evidence is fetched, kept and asked for again. Row numbers are those of the attack table."""
+"""`client.tee`: how evidence is fetched, kept and fetched again. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ async def test_a_model_is_quoted_in_the_address() -> None:
 @pytest.mark.parametrize(
     "bent",
     [
-        pytest.param({"verified": False}, id="row 11: verified is false"),
-        pytest.param({"verified": "true"}, id="row 11: verified is a text"),
-        pytest.param({"nonce": "00" * 32}, id="row 7: another nonce"),
-        pytest.param({"model": "e2ee-other"}, id="row 12: another model"),
-        pytest.param({"signing_public_key": Key().public_key.hex()}, id="row 3: a swapped key"),
+        pytest.param({"verified": False}, id="attack 11: verified is false"),
+        pytest.param({"verified": "true"}, id="attack 11: verified is a text"),
+        pytest.param({"nonce": "00" * 32}, id="attack 7: another nonce"),
+        pytest.param({"model": "e2ee-other"}, id="attack 12: another model"),
+        pytest.param({"signing_public_key": Key().public_key.hex()}, id="attack 3: a swapped key"),
         pytest.param({"signing_public_key": None}, id="no key"),
     ],
 )
@@ -140,7 +140,7 @@ async def test_bad_evidence_is_an_error_with_its_report(bent: dict[str, Any]) ->
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(b'{"verified": false, "verified": true}', id="row 36: a key twice"),
+        pytest.param(b'{"verified": false, "verified": true}', id="attack 36: a key twice"),
         pytest.param(b"<html>", id="a page"),
         pytest.param(b"", id="nothing"),
         pytest.param(b"[]", id="a list"),
