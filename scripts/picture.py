@@ -30,7 +30,7 @@ Links = dict[Item, set[Item]]
 
 _BOX_WIDTH, _BOX_HEIGHT, _LAYER_HEIGHT, _GAP, _MARGIN = 178, 54, 90, 18, 12
 _LETTERS = 27
-"""How many letters of a room's purpose fit on a line of its box."""
+"""How many characters of a room's purpose fit on a line of its box."""
 _STYLE = """
   text { font: 600 14px ui-monospace, Menlo, Consolas, monospace; fill: #134e4a; text-anchor: middle }
   .about { font: 11px system-ui, sans-serif; font-weight: 400; fill: #44615e }

@@ -82,17 +82,17 @@ SCREENSHOTS = [
 class Cell(NamedTuple):
     """A character on the screen, and how it looks."""
 
-    letter: str
+    character: str
     css: str
 
 
 def seen(shot: Screenshot) -> list[list[Cell]]:
     """The rows of the screen, as a person sees them: first the command as it was typed."""
-    typed = [Cell(letter, "typed") for letter in f"$ {' '.join(('venice-chat', *shot.arguments))}"]
+    typed = [Cell(character, "typed") for character in f"$ {' '.join(('venice-chat', *shot.arguments))}"]
     screen: Any = import_module("pyte").Screen(COLUMNS, ROWS)
     import_module("pyte").Stream(screen).feed(written(shot))
     rows = [[cell_of(screen.buffer[row][column]) for column in range(COLUMNS)] for row in range(ROWS)]
-    last = max(number for number, row in enumerate(rows) if any(cell.letter.strip() for cell in row))
+    last = max(number for number, row in enumerate(rows) if any(cell.character.strip() for cell in row))
     return [typed, *rows[: last + 1]]
 
 
@@ -156,10 +156,10 @@ def drawn(title: str, rows: Sequence[Sequence[Cell]]) -> str:
 
 
 def _runs(row: Sequence[Cell], y: int) -> Iterator[str]:
-    """The texts of a row: each run of letters that look alike, as wide as its cells whatever the font."""
+    """The texts of a row: each run of characters of one style, as wide as its cells whatever the font."""
     for css, run in groupby(enumerate(row), key=lambda each: each[1].css):
         cells = list(run)
-        words = "".join(cell.letter for _, cell in cells)
+        words = "".join(cell.character for _, cell in cells)
         shown = words if css else words.strip()
         if shown.strip():
             column = cells[0][0] + (0 if css else len(words) - len(words.lstrip()))

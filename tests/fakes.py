@@ -1,4 +1,4 @@
-"""Stand-ins behind the package's two ports, and the small vocabulary the tests speak.
+"""Stand-ins for the package's two ports, transport and clock, and functions that many tests use.
 
 `ScriptedTransport` answers from a list and keeps what it was sent; `RecordingClock` lets no time pass but its own. Neither
 knows anything of the package but the ports.

@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that says exactly the bytes it is told, when it is told to. For the few tests that need a socket."""
+"""A server on 127.0.0.1 that sends exactly the given bytes at the given moments. For the few tests that need a socket."""
 
 from __future__ import annotations
 

@@ -386,13 +386,13 @@ events = [
     stream(
         "a byte a packet",
         EVENTS,
-        "Each byte comes in a chunk and a packet of its own, so that letters are cut.",
+        "Each byte comes in a chunk and a packet of its own, so that characters are cut.",
         streamed(*bit_by_bit(WHOLE, 0.0)),
     ),
     stream(
         "8 MB in one event",
         EVENTS,
-        "One event holds eight million letters.",
+        "One event holds eight million characters.",
         streamed(ROLE + says("x" * 8_000_000) + STOP + DONE),
         Right(text="x" * 8_000_000, seconds=20),
         parse=False,
@@ -429,14 +429,14 @@ http = [
         right=NOTHING,
     ),
     stream(
-        "a chunk size that is none",
+        "an invalid chunk size",
         HTTP,
         "A chunk's size is no number, in the same packet as text.",
         [OPEN + framed(ROLE + ONE) + b"zz\r\n" + TWO, CLOSE],
         CUT,
     ),
     stream(
-        "a chunk size that is none, later",
+        "an invalid chunk size, later",
         HTTP,
         "A chunk's size is no number, 50 ms after text.",
         [OPEN + framed(ROLE + ONE), 0.05, b"zz\r\n" + TWO, CLOSE],
@@ -456,7 +456,7 @@ http = [
         right=TRAILER,
     ),
     plain(
-        "gzip that is none",
+        "a body that is not gzip",
         HTTP,
         "The body is labelled gzip, and is not.",
         reply(ANSWER, headers={"Content-Encoding": "gzip"}),
@@ -673,7 +673,7 @@ tool_calls = [
     ),
     tools(
         "1,000 fragments",
-        "The arguments come letter by letter, a thousand of them.",
+        "The arguments come character by character, a thousand of them.",
         called(tool(), *(tool(None, None, None, each) for each in '{"at": "' + "R" * 1_000 + '"}')),
         f'tide({{"at":"{"R" * 1_000}"}})',
     ),

@@ -11,7 +11,7 @@ from tests.scripted_server import Step, head, reply, streamed
 PIECES = ('{"city": "Ven', 'ézia 🚤", ', '"boats": 12}')
 FIRST = PIECES[0]
 TEXT = "".join(PIECES)
-"""JSON, so that a class can be asked for, too; with letters of two and of four bytes."""
+"""JSON, so that a class can be asked for, too; with characters of two and of four bytes."""
 SSE = {"Content-Type": "text/event-stream"}
 JSON = {"Content-Type": "application/json"}
 

@@ -1,4 +1,4 @@
-"""`batch_iter`: any number of requests, what comes as it comes, and with a journal nothing twice."""
+"""`batch_iter`: any number of requests, each answer as soon as it arrives, and with a journal none is sent twice."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def test_attempts_count_retries_and_costs_are_added() -> None:
     assert (item.attempts, item.error) == (3, None)
 
 
-async def test_progress_is_told_with_each_item() -> None:
+async def test_on_progress_is_called_after_each_item() -> None:
     told: list[BatchProgress] = []
     await items(client_of(watched(error(404))), numbered(6), on_progress=told.append, max_concurrency=2)
     assert [progress.done for progress in told] == [1, 2, 3, 4, 5, 6]
@@ -186,7 +186,7 @@ async def test_wrong_arguments_are_refused_at_the_call(options: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("requests", [7, "text", {"model": "m"}, None])
-async def test_what_is_no_iterable_of_requests_is_refused(requests: Any) -> None:
+async def test_requests_that_are_not_an_iterable_of_mappings_are_refused(requests: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="requests"):
         client_of(watched()).chat.completions.batch_iter(requests)
 
@@ -211,7 +211,7 @@ async def test_a_request_that_cannot_be_sent_is_an_item_that_names_the_field(
     assert (found[0].attempts, texts(found[1:])) == (0, ["good"])
 
 
-async def test_what_the_iterable_raises_is_raised_after_what_came() -> None:
+async def test_an_error_of_the_iterable_is_raised_after_the_items_before_it() -> None:
     def broken() -> Iterator[dict[str, Any]]:
         yield from numbered(3)
         raise OSError("the disk went away")
@@ -223,7 +223,7 @@ async def test_what_the_iterable_raises_is_raised_after_what_came() -> None:
     assert seen == 3
 
 
-async def test_a_class_is_parsed_and_asked_for_again() -> None:
+async def test_an_answer_is_parsed_as_the_class_and_asked_again_where_it_does_not_fit() -> None:
     class Person(BaseModel):
         name: str
 
@@ -256,7 +256,7 @@ async def test_a_schema_gives_its_json() -> None:
     assert item.parsed == {"a": 1}
 
 
-async def test_with_tools_each_request_is_a_loop() -> None:
+async def test_with_tools_each_request_runs_a_tool_loop() -> None:
     def add(a: int, b: int) -> int:
         return a + b
 
@@ -287,7 +287,7 @@ async def test_other_tools_of_the_same_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("with_journal", [False, True])
-async def test_a_batch_whose_client_is_closed_does_not_end_as_if_it_were_through(tmp_path: Path, with_journal: bool) -> None:
+async def test_closing_the_client_ends_a_running_batch_with_an_error(tmp_path: Path, with_journal: bool) -> None:
     client, found = client_of(watched(seconds=BUSY_SECONDS)), list[BatchItem]()
     closing: list[asyncio.Future[None]] = []
     journal = Journal(tmp_path / "j") if with_journal else None
@@ -301,7 +301,7 @@ async def test_a_batch_whose_client_is_closed_does_not_end_as_if_it_were_through
     assert all(item.response for item in found)
 
 
-async def test_a_batch_whose_client_is_closed_as_it_begins_ends() -> None:
+async def test_closing_the_client_as_a_batch_begins_ends_the_batch() -> None:
     client = client_of(watched())
     running = asyncio.ensure_future(items(client, numbered(3)))
     closing = asyncio.ensure_future(client.close())
@@ -310,7 +310,7 @@ async def test_a_batch_whose_client_is_closed_as_it_begins_ends() -> None:
     await closing
 
 
-async def test_an_overridden_create_is_obeyed() -> None:
+async def test_a_batch_calls_an_overridden_create() -> None:
     client = client_of(watched())
 
     class Shouting(ChatCompletions):
@@ -337,7 +337,7 @@ async def test_a_journal_that_was_closed_is_refused_before_anything_is_sent(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["j"]
 
 
-async def test_a_damaged_row_costs_that_row_alone(tmp_path: Path) -> None:
+async def test_a_damaged_row_of_the_journal_affects_no_other_row(tmp_path: Path) -> None:
     transport = watched()
     with Journal(tmp_path / "j") as journal:
         await items(client_of(transport), numbered(3), journal=journal, max_concurrency=1)
@@ -360,7 +360,7 @@ async def test_a_damaged_row_costs_that_row_alone(tmp_path: Path) -> None:
         "UPDATE contents SET outcome = NULL WHERE id = 2",
     ],
 )
-async def test_a_damaged_entry_costs_that_one_alone_and_is_sent_again_with_retry_failed(tmp_path: Path, damage: str) -> None:
+async def test_a_damaged_entry_affects_no_other_and_is_sent_again_with_retry_failed(tmp_path: Path, damage: str) -> None:
     transport, requests = watched(), [ask(f"question {n}") for n in range(3)]
     with Journal(tmp_path / "j") as journal:
         await items(client_of(transport), requests, journal=journal, max_concurrency=1)
@@ -383,7 +383,7 @@ async def test_a_damaged_entry_costs_that_one_alone_and_is_sent_again_with_retry
 
 
 @pytest.mark.parametrize("column", ["state", "attempts", "cost_usd", "maybe_billed", "owner"])
-async def test_a_column_of_another_type_is_no_other_error_than_ours(tmp_path: Path, column: str) -> None:
+async def test_a_journal_column_of_another_type_raises_only_our_errors(tmp_path: Path, column: str) -> None:
     transport = watched()
     with Journal(tmp_path / "j") as journal:
         await items(client_of(transport), numbered(3), journal=journal, max_concurrency=1)
@@ -406,7 +406,7 @@ async def test_a_damaged_request_under_the_id_of_another_is_an_item_with_an_erro
     assert "entry 2 of the journal cannot be read" in str(found[0].error)
 
 
-async def test_whatever_was_overwritten_a_run_ends_with_no_other_error_than_ours(tmp_path: Path) -> None:
+async def test_a_run_with_an_overwritten_journal_raises_only_our_errors(tmp_path: Path) -> None:
     transport, chance = watched(), random.Random(13)
     with Journal(tmp_path / "j") as journal:
         await items(client_of(transport), numbered(60), journal=journal)
@@ -518,7 +518,7 @@ async def test_parsed_objects_and_their_errors_come_back_from_the_journal(tmp_pa
     assert sum(transport.prompts.values()) == 2
 
 
-async def test_what_failed_for_good_is_tried_again_only_when_asked(tmp_path: Path) -> None:
+async def test_permanent_failures_are_sent_again_only_with_retry_failed(tmp_path: Path) -> None:
     transport = watched(error(422, "poison"))
     with Journal(tmp_path / "j") as journal:
         for replayed in (False, True):
@@ -578,7 +578,7 @@ async def test_an_answer_without_a_field_that_a_json_schema_requires_has_failed(
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404])
-async def test_what_the_account_may_not_send_is_sent_by_the_next_run(tmp_path: Path, status: int) -> None:
+async def test_requests_that_the_account_may_not_send_are_sent_by_the_next_run(tmp_path: Path, status: int) -> None:
     transport = watched(error(status))
     with Journal(tmp_path / "j") as journal:
         (item,) = await items(client_of(transport), numbered(1), journal=journal)
@@ -696,7 +696,7 @@ async def test_a_reply_without_a_cost_costs_what_its_usage_does_by_the_catalogue
     ("model", "usage"),
     [pytest.param("m", False, id="no usage"), pytest.param("of-another-catalogue", True, id="a model without prices")],
 )
-async def test_a_cost_that_nothing_tells_is_none(tmp_path: Path, model: str, *, usage: bool) -> None:
+async def test_an_unknown_cost_is_none_in_the_item(tmp_path: Path, model: str, *, usage: bool) -> None:
     unpriced = text_model("of-another-catalogue")
     del unpriced["model_spec"]["pricing"]
     steps = [without_cost("a", usage=usage), without_cost("b", usage=usage)]
@@ -711,7 +711,7 @@ async def test_a_cost_that_nothing_tells_is_none(tmp_path: Path, model: str, *, 
 # -- leaving -------------------------------------------------------------------------------------------------------------
 
 
-async def test_leaving_the_loop_keeps_what_is_in_flight(tmp_path: Path) -> None:
+async def test_leaving_the_loop_keeps_the_answers_of_requests_in_flight(tmp_path: Path) -> None:
     transport = watched(seconds=BUSY_SECONDS)
     with Journal(tmp_path / "j") as journal:
         batch = client_of(transport).chat.completions.batch_iter(numbered(100), journal=journal, max_concurrency=8)
@@ -727,7 +727,7 @@ async def test_leaving_the_loop_keeps_what_is_in_flight(tmp_path: Path) -> None:
     assert sum(item.replayed for item in found) == sent
 
 
-async def test_cancelling_keeps_what_is_in_flight_and_a_second_cancellation_drops_it(tmp_path: Path) -> None:
+async def test_cancelling_keeps_answers_in_flight_and_a_second_cancellation_drops_them(tmp_path: Path) -> None:
     transport = watched()
     with Journal(tmp_path / "j") as journal:
         for twice in (False, True):
@@ -753,7 +753,7 @@ async def test_cancelling_keeps_what_is_in_flight_and_a_second_cancellation_drop
     assert all(item.maybe_billed_before for item in found)
 
 
-async def test_two_cancellations_that_come_as_one_drop_what_is_in_flight(tmp_path: Path) -> None:
+async def test_two_cancellations_at_once_drop_the_requests_in_flight(tmp_path: Path) -> None:
     transport = watched()
     transport.held = asyncio.Event()
     with Journal(tmp_path / "j") as journal:
@@ -769,7 +769,7 @@ async def test_two_cancellations_that_come_as_one_drop_what_is_in_flight(tmp_pat
         assert (transport.now, journal.counts().open) == (0, 3)
 
 
-async def test_what_does_not_come_in_time_is_dropped_and_told(tmp_path: Path) -> None:
+async def test_requests_longer_in_flight_than_drain_seconds_are_dropped_as_maybe_billed(tmp_path: Path) -> None:
     transport = watched()
     transport.held = asyncio.Event()
     with Journal(tmp_path / "j") as journal:
@@ -914,7 +914,7 @@ async def test_a_server_on_a_socket_is_waited_for_until_it_is_there_again(tmp_pa
 # -- the synchronous client ----------------------------------------------------------------------------------------------
 
 
-def test_the_synchronous_client_does_the_same(tmp_path: Path) -> None:
+def test_a_batch_of_the_synchronous_client_is_replayed_from_its_journal(tmp_path: Path) -> None:
     transport = watched()
     with SyncVeniceClient(api_key="any", transport=transport, limits=False) as client, Journal(tmp_path / "j") as journal:
         for replayed in (False, True):
@@ -935,7 +935,7 @@ def test_the_requests_of_the_synchronous_client_may_call_it() -> None:
     assert [item.response and item.response.text for item in found] == ["about 0", "about 1", "about 2"]
 
 
-def test_leaving_the_loop_of_the_synchronous_client_keeps_what_is_in_flight(tmp_path: Path) -> None:
+def test_leaving_the_loop_of_the_synchronous_client_keeps_answers_in_flight(tmp_path: Path) -> None:
     transport = watched(seconds=BUSY_SECONDS)
     with SyncVeniceClient(api_key="any", transport=transport, limits=False) as client, Journal(tmp_path / "j") as journal:
         batch = client.chat.completions.batch_iter(numbered(100), journal=journal, max_concurrency=5)
@@ -948,7 +948,7 @@ def test_leaving_the_loop_of_the_synchronous_client_keeps_what_is_in_flight(tmp_
 
 
 @pytest.mark.parametrize("hook", [5, "print"])
-async def test_what_is_no_function_is_no_hook(hook: Any) -> None:
+async def test_a_hook_that_cannot_be_called_is_a_type_error(hook: Any) -> None:
     transport = watched()
     client = client_of(transport)
     with pytest.raises(TypeError, match=r"on_progress=.* cannot be called: give a function"):
@@ -976,7 +976,7 @@ async def test_a_generator_may_use_the_same_mapping_for_each_request() -> None:
     assert [item.response and item.response.text for item in found] == asked
 
 
-async def test_a_source_that_is_cancelled_is_no_end() -> None:
+async def test_a_cancelled_iterable_of_requests_is_not_taken_for_its_end() -> None:
     async def requests() -> AsyncIterator[dict[str, Any]]:
         yield ask("one")
         task = asyncio.create_task(asyncio.sleep(10))
@@ -997,7 +997,7 @@ class Shown:
 
 
 @pytest.mark.parametrize("show", [Shown(), Shown().__call__], ids=["a callable object", "a method"])
-async def test_hooks_that_nobody_would_await_are_refused(show: Any) -> None:
+async def test_async_hooks_are_refused(show: Any) -> None:
     async with client_of(watched()) as client:
         with pytest.raises(InvalidArgumentError, match=r"on_progress=.* must not be an async function"):
             client.chat.completions.batch_iter(numbered(1), on_progress=show)
@@ -1022,7 +1022,7 @@ async def test_a_journal_that_is_removed_meanwhile_ends_the_batch(tmp_path: Path
     assert sum(transport.prompts.values()) < 50
 
 
-async def test_a_second_cancellation_ends_a_batch_without_a_word() -> None:
+async def test_a_second_cancellation_ends_a_batch_and_logs_no_unhandled_error() -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     transport = watched(seconds=60)

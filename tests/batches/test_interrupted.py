@@ -95,7 +95,7 @@ async def interrupted(program: str, emulator: Held, path: Path) -> AsyncGenerato
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-async def test_ctrl_c_keeps_what_is_in_flight_and_sends_nothing_more(program: str, tmp_path: Path) -> None:
+async def test_ctrl_c_keeps_answers_in_flight_and_sends_nothing_more(program: str, tmp_path: Path) -> None:
     emulator = Held(free=1 if "sleep" in program else 20)
     async with interrupted(program, emulator, tmp_path / "j") as process:
         sent = sum(emulator.prompts.values())
@@ -111,7 +111,7 @@ async def test_ctrl_c_keeps_what_is_in_flight_and_sends_nothing_more(program: st
 @pytest.mark.parametrize(
     "program", [*PROGRAMS, pytest.param(ASYNCHRONOUS.replace("BODY", BLOCKING), id="while the caller blocks the event loop")]
 )
-async def test_a_second_ctrl_c_drops_what_is_in_flight(program: str, tmp_path: Path) -> None:
+async def test_a_second_ctrl_c_drops_the_requests_in_flight(program: str, tmp_path: Path) -> None:
     emulator = Held(free=1 if "sleep" in program else 20)
     program = program.replace("max_concurrency=6", "max_concurrency=6, drain_seconds=600")
     async with interrupted(program, emulator, tmp_path / "j") as process:
@@ -124,7 +124,7 @@ async def test_a_second_ctrl_c_drops_what_is_in_flight(program: str, tmp_path: P
         assert counts.open == PLACES
 
 
-async def test_a_full_disk_under_the_journal_keeps_every_answer_that_is_in_flight(tmp_path: Path) -> None:
+async def test_a_full_disk_under_the_journal_loses_no_answer_of_a_request_in_flight(tmp_path: Path) -> None:
     emulator, places = Held(free=20), 64
     requests: list[dict[str, Any]]
     requests = [{"model": "default", "messages": f"question {n} {'long ' * 300}", "custom_id": f"{n}"} for n in range(200)]
@@ -152,7 +152,7 @@ async def test_a_full_disk_under_the_journal_keeps_every_answer_that_is_in_fligh
 
 
 @pytest.mark.parametrize(("kills", "amount"), [(10, 400), pytest.param(50, 2_000, marks=pytest.mark.more)])
-async def test_kills_lose_nothing_and_send_twice_at_most_what_was_in_flight(kills: int, amount: int) -> None:
+async def test_sigkill_loses_no_answer_and_only_requests_in_flight_are_sent_twice(kills: int, amount: int) -> None:
     outcome = await plug(kills=kills, amount=amount, processes=1, faults=0.0)
     assert outcome.lost == 0
     assert outcome.corrupt == []

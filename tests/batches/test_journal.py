@@ -48,7 +48,7 @@ def claim(journal: Journal, number: int) -> Entry:
 
 
 @pytest.mark.parametrize("state", ["in_flight", "open", "answered", "failed"])
-def test_another_body_differs_in_every_state(tmp_path: Path, state: State) -> None:
+def test_a_request_with_another_body_differs_in_every_state(tmp_path: Path, state: State) -> None:
     with Journal(tmp_path / "j") as journal:
         found = claim(journal, 1)
         if state != "in_flight":
@@ -57,7 +57,7 @@ def test_another_body_differs_in_every_state(tmp_path: Path, state: State) -> No
         assert again.what == "differs"
 
 
-def test_what_a_dead_owner_had_in_flight_is_sent_again_and_told(tmp_path: Path) -> None:
+def test_requests_in_flight_of_a_dead_owner_are_sent_again_and_marked_maybe_billed(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as dead:
         claim(dead, 1)
     with Journal(tmp_path / "j") as journal:
@@ -208,7 +208,7 @@ def test_another_body_is_another_request(more: dict[str, Any]) -> None:
     assert identity(None, body).key != identity(None, {**body, **more}).key
 
 
-def test_an_id_is_not_the_body_of_the_same_letters() -> None:
+def test_an_id_is_not_taken_for_a_body_with_the_same_text() -> None:
     body = {"model": "m"}
     assert identity(canonical(body).decode(), body).key != identity(None, body).key
 
@@ -271,7 +271,7 @@ def test_a_closed_journal_refuses_to_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
-def test_what_a_killed_process_left_beside_the_journal_is_removed_by_the_next_one(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_beside_the_journal_are_removed_by_the_next(tmp_path: Path) -> None:
     program = "import os, sys; from venice_ai import Journal; journal = Journal(sys.argv[1]); os.kill(os.getpid(), 9)"
     for _ in range(2):
         subprocess.run([sys.executable, "-c", program, str(tmp_path / "j")], check=False)
@@ -280,7 +280,7 @@ def test_what_a_killed_process_left_beside_the_journal_is_removed_by_the_next_on
     assert [path.name for path in tmp_path.iterdir()] == ["j"]
 
 
-def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         for number in range(50):
             claim(journal, number)
@@ -291,7 +291,7 @@ def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:
         Journal(tmp_path / "j").counts()
 
 
-def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "j"
     path.write_text("this is a text and no database at all, but long enough to look at")
     with pytest.raises(InvalidArgumentError, match="something else than the file of a Journal"):
@@ -369,7 +369,7 @@ def test_rows_give_an_entry_that_cannot_be_read_as_failed_among_the_others(tmp_p
 
 
 @pytest.mark.parametrize("column", ["request", "outcome"])
-def test_a_flipped_bit_within_a_text_is_told_and_never_taken_for_what_was_said(tmp_path: Path, column: str) -> None:
+def test_a_flipped_bit_makes_an_entry_failed_and_is_never_taken_for_an_answer(tmp_path: Path, column: str) -> None:
     with Journal(tmp_path / "j") as journal:
         journal._apply([keep(claim(journal, 1), words="7 dollars")])
         with sqlite3.connect(tmp_path / "j") as database:
@@ -478,7 +478,7 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "my secret key", "ab" * 31, "ab" * 33, "g" * 64, "\u20ac"])
-def test_a_file_that_holds_no_key_is_no_key_file_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
+def test_a_file_without_a_key_is_refused_as_key_file_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
     path = tmp_path / "key"
     path.touch(0o600)
     path.write_text(content, encoding="utf-8")

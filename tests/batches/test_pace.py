@@ -30,7 +30,7 @@ def test_what_is_no_number_of_requests_is_refused(number: Any) -> None:
         Pace(number, None)
 
 
-def test_a_number_is_obeyed_whatever_happens() -> None:
+def test_a_fixed_max_concurrency_never_changes() -> None:
     pace = Pace(5, None)
     ended(pace, 10)
     ended(pace, 10, status=429)
@@ -39,7 +39,7 @@ def test_a_number_is_obeyed_whatever_happens() -> None:
     assert not pace.has_room()
 
 
-def test_each_round_of_answers_adds_one_up_to_the_most() -> None:
+def test_each_round_of_answers_adds_one_up_to_the_maximum() -> None:
     pace = Pace("auto", None)
     assert pace.most == 8
     ended(pace, 1)
@@ -49,7 +49,7 @@ def test_each_round_of_answers_adds_one_up_to_the_most() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_refusal_takes_a_quarter_away_once_for_all_that_was_under_way(status: int) -> None:
+def test_a_refusal_takes_a_quarter_away_once_for_all_requests_in_flight(status: int) -> None:
     pace = Pace("auto", None)
     ended(pace, 100, now=1.0)
     before = pace.most
@@ -103,7 +103,7 @@ def test_other_failures_change_nothing_for_the_worse() -> None:
     assert pace.most >= 8
 
 
-def test_where_a_limiter_is_nothing_begins_while_it_holds_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_limiter_no_request_begins_while_a_call_waits_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = Pace("auto", Limiter("https://here", SystemClock()))
     pace.under_way = 100
     ended(pace, 300)
@@ -114,7 +114,7 @@ def test_where_a_limiter_is_nothing_begins_while_it_holds_a_call(monkeypatch: py
     assert pace.has_room()
 
 
-async def test_of_an_unknown_account_as_many_are_begun_as_may_fail_and_each_answer_allows_more(tmp_path: Path) -> None:
+async def test_an_unknown_account_begins_with_20_requests_and_each_answer_allows_more(tmp_path: Path) -> None:
     transport = watched()
     transport.held = asyncio.Event()
     told = list[BatchProgress]()

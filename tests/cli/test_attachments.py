@@ -62,13 +62,13 @@ def test_a_field_may_have_any_name(emulator: Emulator, here: Here, name: str) ->
     assert json.loads(here("chat", "--schema", f"{name}: str", "hi").out) == {name: "x"}
 
 
-def test_what_a_model_must_be_able_to_do() -> None:
+def test_the_model_has_the_capabilities_that_the_attachments_need() -> None:
     image, audio = part_of("https://a.test/b.png"), {"type": "input_audio"}
     assert needs_of([image, audio]) == {"require_vision": True, "require_audio_input": True}
     assert needs_of([image, image])["require_multiple_images"]
 
 
-def test_a_model_that_sees_is_taken_for_an_image(emulator: Emulator, here: Here) -> None:
+def test_an_image_is_sent_to_a_model_with_vision(emulator: Emulator, here: Here) -> None:
     assert here("chat", "-a", "https://a.test/b.png", "What is this?").code == 0
     body = emulator.requests[-1].body
     assert body["model"] == "rialto-vision"
@@ -83,7 +83,7 @@ def test_an_attachment_is_refused_before_anything_is_sent(emulator: Emulator, he
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
-def test_what_is_piped_can_be_attached(emulator: Emulator, here: Here, name: str) -> None:
+def test_piped_input_can_be_attached(emulator: Emulator, here: Here, name: str) -> None:
     assert here("chat", "-a", name, "What is this?", stdin=b"%PDF-1.7").code == 0
     words, file = emulator.requests[-1].body["messages"][0]["content"]
     assert words == {"type": "text", "text": "What is this?"}
@@ -91,7 +91,7 @@ def test_what_is_piped_can_be_attached(emulator: Emulator, here: Here, name: str
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/fd")
-def test_what_a_command_writes_can_be_attached(emulator: Emulator, here: Here) -> None:
+def test_the_output_of_a_shell_command_can_be_attached(emulator: Emulator, here: Here) -> None:
     reading, writing = os.pipe()
     os.write(writing, b"Seven bridges.")
     os.close(writing)
@@ -102,7 +102,7 @@ def test_what_a_command_writes_can_be_attached(emulator: Emulator, here: Here) -
     assert emulator.requests[-1].body["messages"][0]["content"][1]["text"].endswith("Seven bridges.")
 
 
-def test_what_is_piped_is_attached_once(emulator: Emulator, here: Here) -> None:
+def test_piped_input_is_attached_once(emulator: Emulator, here: Here) -> None:
     assert here("chat", "-a", "-", "-a", "/dev/stdin", "-a", "-", "How many?", stdin=b"Seven bridges.").code == 0
     assert len(emulator.requests[-1].body["messages"][0]["content"]) == 2
 
@@ -121,7 +121,7 @@ def test_the_scheme_of_an_address_may_be_in_capitals(emulator: Emulator, here: H
         pytest.param(["-a", "-", "see", "-"], b"text", "cannot be a part of the prompt as well", id="twice"),
     ],
 )
-def test_what_is_piped_and_cannot_be_attached_is_refused(
+def test_piped_input_that_cannot_be_attached_is_refused(
     emulator: Emulator, here: Here, arguments: list[str], stdin: bytes, why: str
 ) -> None:
     outcome = here("chat", *arguments, stdin=stdin)
@@ -145,7 +145,7 @@ def test_fields_are_a_schema_and_the_json_is_validated(emulator: Emulator, here:
 
 
 @pytest.mark.parametrize("answer", ['{"age": "36"}', '{"age": 36, "extra": 1}', '{"age": 36.5}', '{"age": true}', "{}"])
-def test_fields_of_another_type_and_fields_that_nobody_asked_for_do_not_fit(
+def test_an_answer_with_a_field_of_another_type_or_an_extra_field_does_not_fit(
     emulator: Emulator, here: Here, answer: str
 ) -> None:
     emulator.script(text(answer))
@@ -188,6 +188,6 @@ def test_a_class_is_a_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, em
 
 
 @pytest.mark.parametrize("given", ["name", "name: text", "nowhere:Class", "nowhere.json", ""])
-def test_what_is_no_schema_is_refused(given: str) -> None:
+def test_a_schema_argument_that_is_neither_fields_file_nor_class_is_refused(given: str) -> None:
     with pytest.raises(click.UsageError, match="--schema"):
         response_format(given)

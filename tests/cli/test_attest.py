@@ -1,4 +1,4 @@
-"""`venice-chat attest`: offline with what was captured, and online with a server that replays it."""
+"""`venice-chat attest`: offline with captured evidence, and online with a server that replays it."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_changed_evidence_is_refused(here: Here, tmp_path: Path, change: Change,
 
 
 @pytest.mark.parametrize("reply", [b"", b"[]", b"hello", b"\xff", b'{"verified":false,"verified":true}'])
-def test_evidence_that_is_none_is_refused(here: Here, tmp_path: Path, reply: bytes) -> None:
+def test_a_file_that_holds_no_evidence_is_refused(here: Here, tmp_path: Path, reply: bytes) -> None:
     file = tmp_path / "reply"
     file.write_bytes(reply)
 
@@ -180,7 +180,7 @@ def test_evidence_that_is_none_is_refused(here: Here, tmp_path: Path, reply: byt
 
 @pytest.mark.parametrize("epoch", ["NaN", "Infinity", "1e999", "-1", "true", '"today"', "1" + "0" * 400])
 @pytest.mark.parametrize("member", ["_capture_epoch", "_min_tcb_eval", "_revocation_lists", "_nras"])
-def test_what_cannot_be_in_evidence_is_no_traceback(here: Here, tmp_path: Path, member: str, epoch: str) -> None:
+def test_malformed_evidence_is_an_error_without_a_traceback(here: Here, tmp_path: Path, member: str, epoch: str) -> None:
     found = captured()
     about = {"_client_nonce": json.dumps(found["_client_nonce"]), "_capture_epoch": str(JUNE), member: epoch}
     members = {"attestation": json.dumps(found["attestation"]), **about}
@@ -206,9 +206,9 @@ def test_what_cannot_be_in_evidence_is_no_traceback(here: Here, tmp_path: Path, 
         pytest.param(["m", "--level", "pinned"], id="no pins"),
         pytest.param(["m", "--nonce", "12"], id="a short nonce"),
         pytest.param(["m", "--allow-status", "Revoked"], id="a status that cannot be accepted"),
-        pytest.param(["m", "--collateral", __file__], id="collateral that is none"),
-        pytest.param(["m", "--pin", path("attestation")], id="pins that are none"),
-        pytest.param(["m", "--now", "today"], id="a time that is none"),
+        pytest.param(["m", "--collateral", __file__], id="malformed collateral"),
+        pytest.param(["m", "--pin", path("attestation")], id="malformed pins"),
+        pytest.param(["m", "--now", "today"], id="not a time"),
         pytest.param(["m", "--now", "nan"], id="no number"),
         pytest.param(["m", "--now", "1e30"], id="beyond the calendar"),
         pytest.param(["m", "--base-url", "nowhere"], id="no address"),
@@ -216,7 +216,7 @@ def test_what_cannot_be_in_evidence_is_no_traceback(here: Here, tmp_path: Path, 
         pytest.param(["m", "--nras", "--gpu", "off"], id="NVIDIA's word about GPUs that are left out"),
     ],
 )
-def test_wrong_usage(here: Here, arguments: list[str]) -> None:
+def test_wrong_arguments_of_attest_exit_with_2_and_a_message(here: Here, arguments: list[str]) -> None:
     outcome = here("attest", *arguments)
 
     assert (outcome.code, outcome.out) == (2, "")
@@ -255,7 +255,7 @@ def test_every_image_and_every_action_of_a_manager_is_shown(here: Here) -> None:
     assert "compose_down" in actions[0]
 
 
-def test_what_was_demanded_is_in_the_command_that_judges_again(here: Here, tmp_path: Path) -> None:
+def test_the_command_that_verifies_again_repeats_what_was_demanded(here: Here, tmp_path: Path) -> None:
     with replaying(Replay(body())) as replay:
         outcome = online(here, replay, "--gpu", "require", "--refuse-dev-image", "--save-evidence", str(tmp_path / "kept"))
 
@@ -266,7 +266,7 @@ def test_what_was_demanded_is_in_the_command_that_judges_again(here: Here, tmp_p
 # -- pins ----------------------------------------------------------------------------------------------------------------
 
 
-def test_what_runs_there_can_be_pinned(here: Here, tmp_path: Path) -> None:
+def test_the_software_of_an_enclave_can_be_pinned(here: Here, tmp_path: Path) -> None:
     file = tmp_path / "pins.json"
 
     first = offline(here, "--write-pin", str(file))
@@ -359,7 +359,7 @@ def test_online_it_asks_once_without_a_key(here: Here, monkeypatch: pytest.Monke
     assert "authorization" not in headers
 
 
-def test_what_was_kept_comes_to_the_same_verdict_offline(here: Here, tmp_path: Path) -> None:
+def test_kept_evidence_has_the_same_verdict_offline(here: Here, tmp_path: Path) -> None:
     folder = tmp_path / "kept" / "here"
     with replaying(Replay(body())) as replay:
         first = online(here, replay, "--json", "--save-evidence", str(folder))
@@ -385,7 +385,7 @@ def verdict_of(outcome: Outcome) -> tuple[int, list[str]]:
     return outcome.code, [line.split()[1] for line in outcome.out.splitlines() if line.startswith("FAIL")]
 
 
-def test_pins_are_kept_too(here: Here, tmp_path: Path) -> None:
+def test_pins_are_kept_with_the_evidence(here: Here, tmp_path: Path) -> None:
     file = tmp_path / "pins.json"
     offline(here, "--write-pin", str(file))
     level = ["--level", "pinned", "--pin", str(file), "--save-evidence", str(tmp_path / "kept")]
@@ -396,7 +396,7 @@ def test_pins_are_kept_too(here: Here, tmp_path: Path) -> None:
     assert verdict_of(first) == verdict_of(again(here, first)) == (0, [])
 
 
-def test_pins_that_were_not_met_are_not_met_again(here: Here, tmp_path: Path) -> None:
+def test_kept_evidence_fails_pins_offline_as_it_did_online(here: Here, tmp_path: Path) -> None:
     file = tmp_path / "pins.json"
     offline(here, "--write-pin", str(file), name="gemma_3_27b_p")
     with replaying(Replay(body())) as replay:
@@ -408,7 +408,9 @@ def test_pins_that_were_not_met_are_not_met_again(here: Here, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("numbers", "check"), [("20", "tcb_eval"), ('{"evaluation": 19, "revocation_lists": {"root": 2}}', "revocation")]
 )
-def test_the_numbers_that_were_seen_before_are_kept_too(here: Here, tmp_path: Path, numbers: str, check: str) -> None:
+def test_evaluation_numbers_seen_before_are_kept_with_the_evidence(
+    here: Here, tmp_path: Path, numbers: str, check: str
+) -> None:
     remembered = tmp_path / "cache" / "venice-chat" / "collateral-evaluation.json"
     remembered.parent.mkdir(parents=True)
     remembered.write_text(numbers)
@@ -419,7 +421,9 @@ def test_the_numbers_that_were_seen_before_are_kept_too(here: Here, tmp_path: Pa
     assert verdict_of(first) == verdict_of(again(here, first)) == (1, [check])
 
 
-def test_that_nvidia_gave_no_answer_is_kept_too(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_answer_of_nvidia_is_kept_with_the_evidence(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # so that nobody can be reached
     with replaying(Replay(body())) as replay:
         first = online(here, replay, "--nras", "--save-evidence", str(tmp_path / "kept"))
@@ -444,7 +448,7 @@ def nvidia(**claims: Any) -> ScriptedReply:
         pytest.param(nvidia(), ScriptedReply(KEYS, b" " * 2**20), id="too long"),
     ],
 )
-def test_what_nvidia_said_comes_to_the_same_again(
+def test_the_answer_of_nvidia_is_judged_the_same_from_the_file(
     here: Here, tmp_path: Path, answer: ScriptedReply, keys: ScriptedReply
 ) -> None:
     found = asyncio.run(ask_nras(ScriptedTransport(answer, keys), captured()["attestation"]["nvidia_payload"]))
@@ -465,7 +469,7 @@ def test_what_nvidia_said_comes_to_the_same_again(
     assert outcome.code == (0 if said.status == "pass" else 1)
 
 
-def test_a_refused_attestation_is_kept_too(here: Here, tmp_path: Path) -> None:
+def test_evidence_of_a_refused_attestation_is_kept(here: Here, tmp_path: Path) -> None:
     forged = captured()["attestation"] | {"verified": False}
     with replaying(Replay(json.dumps(forged).encode())) as replay:
         first = online(here, replay, "--save-evidence", str(tmp_path))
@@ -475,7 +479,7 @@ def test_a_refused_attestation_is_kept_too(here: Here, tmp_path: Path) -> None:
     assert "FAIL  server_verified" in again.out
 
 
-def test_a_reply_that_is_no_json_is_kept_as_it_came(here: Here, tmp_path: Path) -> None:
+def test_a_reply_that_is_not_json_is_kept_unchanged(here: Here, tmp_path: Path) -> None:
     with replaying(Replay(b'{"verified":false,"verified":true}')) as replay:
         outcome = online(here, replay, "--save-evidence", str(tmp_path))
 
@@ -485,7 +489,7 @@ def test_a_reply_that_is_no_json_is_kept_as_it_came(here: Here, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 502])
-def test_nothing_to_verify(here: Here, status: int) -> None:
+def test_an_error_status_of_the_attestation_exits_with_3(here: Here, status: int) -> None:
     with replaying(Replay(b'{"error":"no"}', status, {"retry-after": "0"})) as replay:
         outcome = online(here, replay)
 
@@ -502,7 +506,7 @@ def test_nothing_to_verify(here: Here, status: int) -> None:
         pytest.param(["--save-evidence", "a_file/x"], id="a folder in a file"),
     ],
 )
-def test_what_cannot_be_kept_is_found_before_asking(
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_sent(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     (tmp_path / "a_file").touch()
@@ -515,7 +519,7 @@ def test_what_cannot_be_kept_is_found_before_asking(
 
 
 @pytest.mark.parametrize(("now", "code"), [(JUNE, 2), (TODAY, 1)])
-def test_what_could_not_be_kept_in_the_end_is_told_after_the_report(here: Here, tmp_path: Path, now: object, code: int) -> None:
+def test_a_failure_to_keep_evidence_is_printed_after_the_report(here: Here, tmp_path: Path, now: object, code: int) -> None:
     (tmp_path / "report.json").mkdir()
 
     outcome = offline(here, "--now", str(now), "--save-evidence", str(tmp_path))
@@ -525,13 +529,13 @@ def test_what_could_not_be_kept_in_the_end_is_told_after_the_report(here: Here, 
     assert "not everything was kept" in outcome.err
 
 
-def test_no_connection(here: Here) -> None:
+def test_attest_without_a_connection_exits_with_3(here: Here) -> None:
     outcome = here("attest", GLM, "--base-url", "http://127.0.0.1:1/api/v1", "--timeout", "1")
 
     assert outcome.code == 3
 
 
-def test_no_answer_in_time(here: Here) -> None:
+def test_attest_without_an_answer_in_time_exits_with_3(here: Here) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v1"
         outcome = here("attest", GLM, "--base-url", url, "--timeout", "0.2")
@@ -565,7 +569,7 @@ def test_help_lists_the_exit_codes(here: Here) -> None:
     assert "attest" in here("--help").out
 
 
-def test_it_runs_in_a_process_of_its_own() -> None:
+def test_attest_runs_in_a_process_of_its_own() -> None:
     outcome = spawn("attest", GLM, "--offline", "--evidence", path("attestation"), "--collateral", path("collateral"))
 
     assert outcome.code == 0, outcome.err

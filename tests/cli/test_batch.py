@@ -84,7 +84,7 @@ def test_half_of_a_surrogate_pair_does_not_keep_the_other_rows_from_being_writte
 
 
 @pytest.mark.parametrize("journal", ["reviews.csv", "out.csv"])
-def test_a_table_is_no_journal(emulator: Emulator, here: Here, journal: str) -> None:
+def test_a_table_is_refused_as_a_journal(emulator: Emulator, here: Here, journal: str) -> None:
     reviews(2)
     outcome = here("batch", "reviews.csv", "out.csv", "--journal", journal, *CLASSIFY)
     assert outcome.code == 2
@@ -103,7 +103,7 @@ def test_the_output_stays_as_private_as_it_was_and_a_link_stays_one(here: Here) 
     assert len(list(read(Path("real.csv")))) == 2
 
 
-def test_the_status_of_what_is_not_there_yet(here: Here) -> None:
+def test_the_status_without_a_batch_is_an_error_and_needs_no_output_file(here: Here) -> None:
     assert here("batch", "--status", "out.csv").code == 2
     reviews(1)
     assert here("batch", "reviews.csv", "out.csv", *CLASSIFY).code == 0
@@ -254,7 +254,9 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
         pytest.param([], "give the file to read", id="no file"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_sent(emulator: Emulator, here: Here, arguments: list[str], said: str) -> None:
+def test_wrong_arguments_and_input_are_refused_before_anything_is_sent(
+    emulator: Emulator, here: Here, arguments: list[str], said: str
+) -> None:
     reviews(3)
     openai_batch(2)
     Path("other.csv").write_text("mine\n", encoding="utf-8")
@@ -298,7 +300,7 @@ def test_a_row_that_fails_has_its_error_and_is_tried_again_when_asked(emulator: 
     assert [row["error"] for row in read(Path("reviews.out.csv"))] == ["", "", ""]
 
 
-def test_an_answer_that_was_cut_off_is_told(emulator: Emulator, here: Here) -> None:
+def test_a_truncated_answer_is_an_error_of_its_row(emulator: Emulator, here: Here) -> None:
     reviews(1)
     emulator.always(text("Goo", finish_reason="length"))
     assert here("batch", "reviews.csv", *CLASSIFY).code == 9
@@ -307,7 +309,7 @@ def test_an_answer_that_was_cut_off_is_told(emulator: Emulator, here: Here) -> N
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 3), (402, 3), (404, 4)])
-def test_what_would_fail_for_every_row_ends_the_batch(emulator: Emulator, here: Here, status: int, code: int) -> None:
+def test_an_error_that_every_row_would_have_ends_the_batch(emulator: Emulator, here: Here, status: int, code: int) -> None:
     reviews(60)
     emulator.always(error(status))
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
@@ -319,7 +321,7 @@ def test_what_would_fail_for_every_row_ends_the_batch(emulator: Emulator, here: 
     assert here("batch", "reviews.csv", *CLASSIFY, "--retry-failed").code == 0
 
 
-def test_a_budget_ends_the_batch_and_a_higher_one_goes_on(emulator: Emulator, here: Here) -> None:
+def test_a_used_up_budget_ends_the_batch_and_a_higher_one_continues_it(emulator: Emulator, here: Here) -> None:
     reviews(30)
     options = (*CLASSIFY, "--max-tokens", "100", "--json")
     outcome = here("batch", "reviews.csv", *options, "--budget", "0.003")
@@ -338,7 +340,7 @@ def test_a_budget_ends_the_batch_and_a_higher_one_goes_on(emulator: Emulator, he
     assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 30
 
 
-def test_a_budget_too_small_for_any_request_is_told_with_what_is_left(emulator: Emulator, here: Here) -> None:
+def test_a_budget_too_small_for_any_request_says_what_would_lower_the_cost(emulator: Emulator, here: Here) -> None:
     reviews(3)
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--budget", "0.00001")
     assert outcome.code == 8
@@ -351,7 +353,7 @@ def test_a_budget_too_small_for_any_request_is_told_with_what_is_left(emulator: 
     assert not Path("reviews.out.csv").exists()
 
 
-def test_errors_are_told_by_kind_with_how_many_rows_have_each_and_the_first(emulator: Emulator, here: Here) -> None:
+def test_errors_are_summed_up_by_kind_with_their_number_and_first_row(emulator: Emulator, here: Here) -> None:
     reviews(5)
     emulator.script(error(422, "poison"), error(422, "poison"), text(""), usual(), error(422, "poison"))
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
@@ -377,7 +379,7 @@ def test_errors_name_the_ids_of_openais_format(emulator: Emulator, here: Here) -
     assert "2 x request-1: UnprocessableEntityError: " in outcome.err
 
 
-def test_what_runs_without_a_budget_cost_counts_for_a_run_with_one(emulator: Emulator, here: Here) -> None:
+def test_the_cost_of_runs_without_a_budget_counts_in_a_run_with_one(emulator: Emulator, here: Here) -> None:
     reviews(30)
     options = (*CLASSIFY, "--max-tokens", "100")
     first = json.loads(here("batch", "reviews.csv", *options, "--limit", "20", "--json").out)
@@ -405,7 +407,7 @@ def test_an_answer_that_does_not_say_its_cost_is_priced_by_the_catalogue(emulato
     assert json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"] == told["cost_usd"]
 
 
-def test_a_cost_that_nothing_tells_is_no_zero(emulator: Emulator, here: Here) -> None:
+def test_an_unknown_cost_is_not_shown_as_zero(emulator: Emulator, here: Here) -> None:
     reviews(2)
     emulator.script(usual(), without_cost(usage=False))
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1")
@@ -418,7 +420,7 @@ def test_a_cost_that_nothing_tells_is_no_zero(emulator: Emulator, here: Here) ->
     assert json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)["cost_usd"] is None
 
 
-def test_costs_are_told_without_the_noise_of_sums(emulator: Emulator, here: Here) -> None:
+def test_sums_of_costs_are_printed_without_floating_point_noise(emulator: Emulator, here: Here) -> None:
     reviews(3)
     answer = {"role": "assistant", "content": "good"}
     emulator.always(completion({"choices": [{"message": answer, "finish_reason": "stop"}], "cost": {"usd": 0.1}}))
@@ -437,7 +439,7 @@ def test_the_status_says_how_many_more_failed_and_how_to_see_them(emulator: Emul
     assert len(json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["failures"]) == 25
 
 
-def test_a_damaged_journal_is_told_with_what_to_do(emulator: Emulator, here: Here) -> None:
+def test_the_error_of_a_damaged_journal_says_what_to_do(emulator: Emulator, here: Here) -> None:
     reviews(30)
     assert here("batch", "reviews.csv", *CLASSIFY).code == 0
     before = Path("reviews.out.csv").read_bytes()
@@ -453,7 +455,7 @@ def test_a_damaged_journal_is_told_with_what_to_do(emulator: Emulator, here: Her
     assert len(prompts_sent(emulator)) == 60
 
 
-def test_an_encrypted_journal_is_told_to_be_one(here: Here) -> None:
+def test_the_command_refuses_an_encrypted_journal_and_says_how_to_read_it(here: Here) -> None:
     Journal("kept.journal", key=os.urandom(32)).close()
     outcome = here("batch", "--status", "kept.journal")
     assert outcome.code == 2
@@ -494,7 +496,7 @@ def until(true: Callable[[], bool]) -> None:
         sleep(0.01)
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(emulator: Emulator) -> None:
+def test_ctrl_c_stops_the_batch_and_the_same_command_continues_it(emulator: Emulator) -> None:
     reviews(60)
     emulator.always(usual(delay=0.1))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
@@ -539,7 +541,7 @@ def test_the_same_command_may_run_several_times_at_once(emulator: Emulator) -> N
     assert not list(Path().glob(".reviews*"))
 
 
-def test_after_a_kill_there_is_no_half_output_and_only_what_was_in_flight_is_sent_again(emulator: Emulator) -> None:
+def test_after_a_kill_no_partial_output_is_left_and_only_requests_in_flight_are_sent_again(emulator: Emulator) -> None:
     reviews(60)
     emulator.always(usual(delay=0.1))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
@@ -555,7 +557,7 @@ def test_after_a_kill_there_is_no_half_output_and_only_what_was_in_flight_is_sen
 
 
 @pytest.mark.usefixtures("emulator")
-def test_a_terminal_sees_how_far_it_is() -> None:
+def test_a_terminal_shows_the_progress() -> None:
     pty = pytest.importorskip("pty", reason="this system has no terminals of this kind")
     reviews(50)
     ours, its = pty.openpty()
@@ -651,7 +653,7 @@ def test_a_piped_stdout_is_refused_as_output_rather_than_waited_for(emulator: Em
     assert emulator.requests == []
 
 
-def test_another_schema_for_the_same_output_is_told_with_what_to_change(here: Here) -> None:
+def test_another_schema_for_the_same_output_is_refused_with_what_to_change(here: Here) -> None:
     reviews(1)
     assert here("batch", "reviews.csv", *CLASSIFY).code == 0
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--schema", "mood: str")
@@ -724,7 +726,7 @@ def test_a_schema_may_be_what_a_program_of_the_shell_writes(emulator: Emulator) 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell is POSIX")
-def test_the_command_that_goes_on_says_that_a_schema_was_a_pipe(emulator: Emulator) -> None:
+def test_the_command_that_continues_says_that_the_schema_was_a_pipe(emulator: Emulator) -> None:
     reviews(1)
     Path("label.json").write_text('{"type": "object", "properties": {"label": {"type": "string"}}}', encoding="utf-8")
     command = shlex.join([*COMMAND, "batch", "reviews.csv", *CLASSIFY, "--budget", "0.00001", "--schema"])
@@ -752,7 +754,9 @@ def test_sigterm_and_a_closed_window_stop_as_ctrl_c_does(emulator: Emulator, num
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_that_goes_on_is_told_also_before_the_first_answer(emulator: Emulator, number: signal.Signals) -> None:
+def test_an_interruption_before_the_first_answer_prints_the_command_that_continues(
+    emulator: Emulator, number: signal.Signals
+) -> None:
     reviews(6)
     emulator.always(usual(delay=0.5))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "2")
@@ -765,7 +769,7 @@ def test_the_command_that_goes_on_is_told_also_before_the_first_answer(emulator:
     assert not Path("reviews.out.csv").exists()
 
 
-def test_a_table_that_changed_meanwhile_is_told_with_the_command_that_goes_on(emulator: Emulator) -> None:
+def test_a_table_that_changed_meanwhile_is_an_error_with_the_command_that_continues(emulator: Emulator) -> None:
     reviews(8)
     emulator.always(usual(delay=0.3))
     arguments = ("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "4")
@@ -793,7 +797,9 @@ def test_a_table_that_changed_meanwhile_is_told_with_the_command_that_goes_on(em
         pytest.param([{"text": "a", "n": dict[str, Any]()}], id="an object without members"),
     ],
 )
-def test_what_parquet_cannot_hold_is_told_before_anything_is_sent(emulator: Emulator, here: Here, rows: list[Any]) -> None:
+def test_rows_that_parquet_cannot_hold_are_refused_before_anything_is_sent(
+    emulator: Emulator, here: Here, rows: list[Any]
+) -> None:
     Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
     outcome = here("batch", "in.jsonl", "out.parquet", *CLASSIFY)
@@ -817,7 +823,7 @@ def test_an_answer_that_parquet_cannot_hold_stays_in_the_journal(emulator: Emula
     assert len(prompts_sent(emulator)) == 2
 
 
-def test_what_came_is_written_though_nothing_can_be_written_beside_the_journal(emulator: Emulator, here: Here) -> None:
+def test_answers_are_written_though_no_file_can_be_made_beside_the_journal(emulator: Emulator, here: Here) -> None:
     reviews(2)
     Path("j.out").symlink_to("/nowhere/j.out")
 
@@ -829,7 +835,7 @@ def test_what_came_is_written_though_nothing_can_be_written_beside_the_journal(e
     assert len(emulator.requests) == 2
 
 
-def test_another_model_under_the_same_ids_is_refused_and_out_stays(emulator: Emulator, here: Here) -> None:
+def test_another_model_under_the_same_ids_is_refused_and_the_output_stays(emulator: Emulator, here: Here) -> None:
     openai_batch(3)
     assert here("batch", "requests.jsonl", "out.jsonl").code == 0
     before = Path("out.jsonl").read_bytes()
@@ -875,7 +881,7 @@ def test_a_reply_without_choices_is_an_error_in_openais_format(emulator: Emulato
     assert here("batch", "--status", "out.jsonl").out.startswith("begun: 2, answered: 1, failed: 0, unusable: 1")
 
 
-def test_where_nothing_can_be_reached_the_batch_ends_with_one_error(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_ends_the_batch_with_one_error(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     reviews(300)
     with monkeypatch.context() as patch, socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
@@ -968,7 +974,7 @@ def test_an_answer_that_does_not_fit_is_counted_apart_and_its_text_is_in_out(emu
     assert len(status) == 3
 
 
-def test_asking_again_for_answers_that_do_not_fit_is_told_to_cost_and_costs_add_up(emulator: Emulator, here: Here) -> None:
+def test_retrying_answers_that_do_not_fit_is_said_to_cost_and_the_costs_add_up(emulator: Emulator, here: Here) -> None:
     reviews(2)
     emulator.script(text(FITS), text("no JSON"))
     outcome = here("batch", "reviews.csv", *LABELLED)
@@ -985,9 +991,7 @@ def test_asking_again_for_answers_that_do_not_fit_is_told_to_cost_and_costs_add_
     assert len(prompts_sent(emulator)) == 3
 
 
-def test_a_field_that_a_json_schema_wants_is_missing_for_the_status_and_for_another_try_too(
-    emulator: Emulator, here: Here
-) -> None:
+def test_a_missing_required_field_counts_in_the_status_and_is_retried(emulator: Emulator, here: Here) -> None:
     reviews(1)
     schema = {"type": "object", "properties": {"label": {"type": "string"}, "stars": {"type": "integer"}}}
     Path("label.json").write_text(json.dumps(schema), encoding="utf-8")
@@ -1000,7 +1004,7 @@ def test_a_field_that_a_json_schema_wants_is_missing_for_the_status_and_for_anot
 
 
 @pytest.mark.parametrize("odd", [text(""), text("Goo", finish_reason="length")])
-def test_an_empty_or_cut_answer_of_openais_format_is_told_and_its_row_is_as_the_api_gave_it(
+def test_an_empty_or_truncated_answer_in_openais_format_is_counted_and_written_as_received(
     emulator: Emulator, here: Here, odd: Any
 ) -> None:
     openai_batch(2)
@@ -1086,7 +1090,7 @@ def test_one_missing_model_of_all_bodies_ends_the_batch_and_the_same_command_goe
     assert here("batch", "requests.jsonl", "out.jsonl").code == 0
 
 
-def test_a_missing_model_of_one_row_is_that_rows_failure_and_asked_for_by_the_next_run(emulator: Emulator, here: Here) -> None:
+def test_a_missing_model_of_one_row_fails_that_row_and_is_sent_by_the_next_run(emulator: Emulator, here: Here) -> None:
     openai_batch(2)
     rows = Path("requests.jsonl").read_text(encoding="utf-8")
     Path("requests.jsonl").write_text(rows.replace("venice-1", "gpt-x", 1), encoding="utf-8")
@@ -1106,7 +1110,7 @@ def test_a_missing_model_of_one_row_is_that_rows_failure_and_asked_for_by_the_ne
 # -- what is advised -----------------------------------------------------------------------------------------------------
 
 
-def test_another_try_is_not_advised_where_it_would_fail_again(emulator: Emulator, here: Here) -> None:
+def test_a_retry_is_not_advised_where_it_would_fail_again(emulator: Emulator, here: Here) -> None:
     reviews(2)
     emulator.script(error(400))
     assert "--retry-failed" not in here("batch", "reviews.csv", *CLASSIFY, "--max-concurrency", "1").err
@@ -1122,7 +1126,7 @@ def test_a_used_up_budget_advises_a_higher_one(here: Here) -> None:
 
 
 @pytest.mark.parametrize("budget", ["0.000001", "1e-9"])
-def test_the_budget_that_is_advised_lets_at_least_one_request_go(here: Here, budget: str) -> None:
+def test_the_advised_budget_is_enough_for_at_least_one_request(here: Here, budget: str) -> None:
     reviews(1)
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--max-tokens", "100", "--budget", budget)
     assert outcome.code == 8
@@ -1131,7 +1135,7 @@ def test_the_budget_that_is_advised_lets_at_least_one_request_go(here: Here, bud
     assert here(*again).code == 0
 
 
-def test_an_interrupted_second_try_goes_on_without_trying_anything_a_third_time(emulator: Emulator, here: Here) -> None:
+def test_an_interrupted_retry_continues_without_a_third_attempt_of_any_row(emulator: Emulator, here: Here) -> None:
     reviews(3)
     emulator.always(text("no JSON"))
     assert here("batch", "reviews.csv", *LABELLED).code == 9
@@ -1147,7 +1151,7 @@ def test_an_interrupted_second_try_goes_on_without_trying_anything_a_third_time(
     assert len(prompts_sent(emulator)) == 3 + 2 + 2
 
 
-def test_rows_that_left_the_input_are_told(emulator: Emulator, here: Here) -> None:
+def test_rows_that_are_no_longer_in_the_input_are_reported(emulator: Emulator, here: Here) -> None:
     reviews(5)
     assert here("batch", "reviews.csv", *CLASSIFY).code == 0
     reviews(3)

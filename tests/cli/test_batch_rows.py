@@ -1,4 +1,4 @@
-"""What a row of a batch asks, and what its answer becomes."""
+"""How a row of a table becomes a request, and its answer becomes columns."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_answer_is_whole_if_each_choice_stopped_and_it_says_something(
         pytest.param("{nothing}", "", id="null"),
     ],
 )
-def test_templates(template: str, text: str) -> None:
+def test_a_template_is_filled_with_the_columns_of_a_row(template: str, text: str) -> None:
     assert filled(template, {"text": "a {b} }}{{ c", "n": 7, "first name": "Ada", "nothing": None}) == text
 
 
@@ -102,7 +102,7 @@ def test_a_row_becomes_a_request() -> None:
         pytest.param({"text": "x", "error": ""}, "would overwrite the column 'error'", id="a column of the answer's"),
     ],
 )
-def test_rows_that_cannot_be_asked(row: dict[str, Any], said: str) -> None:
+def test_a_row_that_the_template_cannot_use_is_refused(row: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         prompts("{text}").request(row)
 
@@ -133,11 +133,11 @@ def item(**outcome: Any) -> BatchItem[Any]:
         ),
     ],
 )
-def test_columns_of_plain_answers(answered: BatchItem[Any], columns: dict[str, Any]) -> None:
+def test_a_plain_answer_has_one_column(answered: BatchItem[Any], columns: dict[str, Any]) -> None:
     assert values(AnswerColumns(), answered) == columns
 
 
-def test_columns_of_a_class() -> None:
+def test_the_fields_of_a_class_are_columns() -> None:
     columns = AnswerColumns(Label)
     assert columns.names == ["label", "why", "error", "raw_answer"]
     assert values(columns, item(response=response("..."), parsed=Label("good", None))) == {
@@ -150,14 +150,14 @@ def test_columns_of_a_class() -> None:
     assert values(columns, item(error=ValueError("x"))) == failed
 
 
-def test_columns_of_a_class_that_is_no_object() -> None:
+def test_a_class_that_is_not_an_object_has_one_column() -> None:
     columns = AnswerColumns(list[str])
     assert columns.names == ["value", "error", "raw_answer"]
     found = values(columns, item(response=response("..."), parsed=["a"]))
     assert found == {"value": ["a"], "error": None, "raw_answer": None}
 
 
-def test_columns_of_a_json_schema() -> None:
+def test_the_properties_of_a_json_schema_are_columns() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
     columns = AnswerColumns({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
     found = values(columns, item(response=response("..."), parsed={"s": "a", "n": 1}))
@@ -182,9 +182,7 @@ def test_columns_of_a_json_schema() -> None:
         ),
     ],
 )
-def test_an_answer_that_does_not_fit_is_told_in_one_line_with_its_text_beside(
-    answer: ChatCompletionResponse, error: str
-) -> None:
+def test_an_answer_that_does_not_fit_has_a_one_line_error_and_its_raw_text(answer: ChatCompletionResponse, error: str) -> None:
     with pytest.raises(OutputError) as caught:
         answer.parse_as(Label)
     found = values(AnswerColumns(Label), item(error=caught.value))
@@ -225,7 +223,7 @@ def test_a_body_is_sent_as_it_is() -> None:
         pytest.param({**LINE, "body": {"messages": []}}, "its body has no 'model'", id="no model"),
     ],
 )
-def test_lines_that_cannot_be_sent(line: dict[str, Any], said: str) -> None:
+def test_lines_that_cannot_be_sent_are_refused(line: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         OpenAIBatch({}).request(line)
 
@@ -263,5 +261,5 @@ def test_results_are_lines_of_openais_format() -> None:
         ),
     ],
 )
-def test_progress_in_words(progress: tuple[Any, ...], text: str) -> None:
+def test_the_progress_is_written_as_a_text(progress: tuple[Any, ...], text: str) -> None:
     assert progress_text(BatchProgress(*progress), 2_000) == text

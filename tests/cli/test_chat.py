@@ -57,7 +57,9 @@ def test_what_is_piped_follows_the_words(emulator: Emulator, here: Here) -> None
         pytest.param(["a", "b", "-", "c", "d"], "text", "a b\n\ntext\n\nc d", id="stdin between"),
     ],
 )
-def test_joining_words_and_stdin(emulator: Emulator, here: Here, words: list[str], stdin: str, prompt: str) -> None:
+def test_words_and_piped_input_are_joined_to_one_prompt(
+    emulator: Emulator, here: Here, words: list[str], stdin: str, prompt: str
+) -> None:
     here("chat", *words, stdin=stdin.encode())
     assert body(emulator)["messages"] == [{"role": "user", "content": prompt}]
 
@@ -69,7 +71,7 @@ def test_nothing_on_stdin_is_no_prompt(here: Here) -> None:
 
 
 @pytest.mark.parametrize("stdin", [pytest.param(b"", id="empty"), pytest.param(b"\xff\xfe", id="not UTF-8")])
-def test_a_prompt_that_is_none_is_wrong_usage(here: Here, stdin: bytes) -> None:
+def test_an_empty_or_unreadable_prompt_is_wrong_usage(here: Here, stdin: bytes) -> None:
     outcome = here("chat", stdin=stdin)
     assert outcome.code == 2
     assert outcome.err.startswith("venice-chat: ")
@@ -132,7 +134,7 @@ def test_several_answers_are_all_shown(emulator: Emulator, here: Here) -> None:
     assert (outcome.out, outcome.err) == ("hi\n\nhi\n", "answer 1 of 2:\nanswer 2 of 2:\n")
 
 
-def test_of_answers_that_nobody_asked_for_the_first_is_shown_and_the_others_are_told(emulator: Emulator, here: Here) -> None:
+def test_of_more_answers_than_requested_the_first_is_shown_and_the_rest_reported(emulator: Emulator, here: Here) -> None:
     said = [(0, "One "), (1, "Two "), (0, "only."), (1, "more.")]
     chunks = [{"choices": [{"index": index, "delta": {"content": words}}]} for index, words in said]
     ends: list[Any] = [{"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]} for index in (0, 1)]
@@ -143,14 +145,14 @@ def test_of_answers_that_nobody_asked_for_the_first_is_shown_and_the_others_are_
     assert "Two more." in here("sessions", "show", "a").out
 
 
-def test_usage_is_told_on_stderr(emulator: Emulator, here: Here) -> None:
+def test_usage_is_printed_on_stderr(emulator: Emulator, here: Here) -> None:
     emulator.script(echo())
     outcome = here("chat", "--usage", "hi")
     assert outcome.out == "hi\n"
     assert "prompt + 1 completion tokens, $0.000" in outcome.err
 
 
-def test_reasoning_is_shown_on_stderr_and_only_when_asked_for(emulator: Emulator, here: Here) -> None:
+def test_reasoning_is_printed_on_stderr_only_with_the_option(emulator: Emulator, here: Here) -> None:
     emulator.script(text("42", reasoning="Let me think."), text("42", reasoning="Let me think."))
     assert here("chat", "hi").err == ""
     outcome = here("chat", "--reasoning", "hi")
@@ -179,7 +181,7 @@ def test_an_answer_that_is_empty_says_so(emulator: Emulator, here: Here, how: li
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "venice-chat: the answer is empty\n")
 
 
-def test_what_came_before_the_break_is_printed(emulator: Emulator, here: Here) -> None:
+def test_a_broken_stream_prints_the_text_that_arrived(emulator: Emulator, here: Here) -> None:
     emulator.script(usual(in_band_error={"message": "the model is overloaded", "code": "model_overloaded"}, error_after=4))
     outcome = here("chat", "hi")
     assert outcome.code == 5
@@ -190,7 +192,7 @@ def test_what_came_before_the_break_is_printed(emulator: Emulator, here: Here) -
 
 
 @pytest.mark.parametrize("how", [["--json"], ["--schema", "name: str"], ["--json", "--schema", "name: str"]], ids=" ".join)
-def test_json_that_broke_off_is_kept_and_told_in_the_error(emulator: Emulator, here: Here, how: list[str]) -> None:
+def test_an_interrupted_json_answer_is_kept_and_is_in_the_error(emulator: Emulator, here: Here, how: list[str]) -> None:
     emulator.script(text("drip " * 50, deltas=["drip "] * 50, no_done=True, cut_at=2000))
     outcome = here("chat", *how, "hi")
     assert (outcome.code, outcome.out) == (7, "")
@@ -267,7 +269,7 @@ def test_nothing_is_sent_to_an_enclave_that_proves_nothing(here: Here, sealing: 
     assert [request for request in sealing.requests if request.method == "POST"] == []
 
 
-def test_who_demands_an_enclave_is_not_told_that_venice_reads_along(here: Here, sealing: Emulator) -> None:
+def test_min_privacy_tee_prints_no_warning_that_the_prompt_leaves_in_clear(here: Here, sealing: Emulator) -> None:
     outcome = here("chat", "--min-privacy", "tee", "hi")
 
     assert (outcome.code, outcome.out) == (1, "")
@@ -320,14 +322,14 @@ def test_bytes_that_are_no_text_are_refused_before_anything_is_asked(
 SEARCH = ["chat", "-m", "llama-3.3-70b", "--web-search", "on", "--no-log"]
 
 
-def test_the_sources_of_an_answer_are_told_with_its_usage_and_never_on_stdout(here: Here) -> None:
+def test_sources_are_printed_with_the_usage_and_never_on_stdout(here: Here) -> None:
     told, plain, bare = (here(*SEARCH, *more, "hi") for more in (["--usage"], [], ["--usage", "--web-search", "off"]))
     assert "[1] Venice, the emulated city, https://example.org/venice\n[2] Lagoons, explained, " in told.err
     assert "example.org" not in told.out + plain.out + plain.err + bare.err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "3"), ("--seed", "0"), ("--max-tokens", "0")])
-def test_a_value_out_of_range_is_told_with_the_option_that_was_typed(
+def test_the_error_of_a_value_out_of_range_names_the_typed_option(
     emulator: Emulator, here: Here, option: str, value: str
 ) -> None:
     outcome = here("chat", option, value, "hi")

@@ -93,7 +93,7 @@ def test_a_misspelt_command_is_answered_with_the_nearest(here: Here) -> None:
         pytest.param(["version"], "venice-chat, version ", id="version"),
     ],
 )
-def test_help_and_version_are_words_too(here: Here, arguments: list[str], beginning: str) -> None:
+def test_help_and_version_are_also_commands(here: Here, arguments: list[str], beginning: str) -> None:
     outcome = here(*arguments)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(beginning)
@@ -129,7 +129,7 @@ def test_with_json_an_error_is_a_line_of_json(here: Here, arguments: list[str], 
 
 @pytest.mark.usefixtures("emulator")
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_a_shell(here: Here, shell: str) -> None:
+def test_the_completion_script_of_a_shell_is_printed(here: Here, shell: str) -> None:
     outcome = here("completion", shell)
     assert outcome.code == 0
     assert "_VENICE_CHAT_COMPLETE" in outcome.out
@@ -146,13 +146,13 @@ def test_the_script_of_a_shell(here: Here, shell: str) -> None:
         pytest.param("venice-chat models --cap", "--capability", id="an option"),
     ],
 )
-def test_a_shell_completes(words: str, found: str) -> None:
+def test_commands_and_options_are_completed(words: str, found: str) -> None:
     assert f"plain,{found}" in completed(words).out.splitlines()
 
 
 @pytest.mark.usefixtures("emulator")
 @pytest.mark.parametrize("words", ["chat -a da", "chat --schema da", "batch da", "batch in.csv da"])
-def test_a_shell_completes_files(words: str) -> None:
+def test_a_shell_completes_file_names(words: str) -> None:
     count = str(len(words.split()))
     variables = {"_VENICE_CHAT_COMPLETE": "bash_complete", "COMP_WORDS": f"venice-chat {words}", "COMP_CWORD": count}
     assert spawn(environment=variables).out.splitlines() == ["file,da"]
@@ -168,7 +168,7 @@ def test_a_shell_completes_the_names_of_sessions(here: Here, words: str) -> None
     assert spawn(environment=variables).out.splitlines() == ["plain,trip"]
 
 
-def test_without_a_catalogue_no_model_is_completed_and_nothing_is_said(emulator: Emulator) -> None:
+def test_without_a_catalogue_completion_gives_no_model_and_no_error(emulator: Emulator) -> None:
     emulator.always(error(500), path="/models")
     outcome = completed("venice-chat chat -m kimi")
     assert (outcome.out.strip(), outcome.err) == ("", "")
@@ -198,7 +198,7 @@ def test_every_shell_takes_the_examples_of_the_help(here: Here, command: str) ->
 # -- serve and doctor ----------------------------------------------------------------------------------------------------
 
 
-def test_serve_tells_each_request_and_simulates_an_account() -> None:
+def test_serve_prints_each_request_and_simulates_an_account() -> None:
     with forked("serve", "--port", "0", "--rpm", "1", "--latency", "0.2") as process:
         url = process.stdout.readline().split()[-1]
         chat = ("chat", "--no-log", "--base-url", url, "-m", "venice-1")
@@ -212,7 +212,7 @@ def test_serve_tells_each_request_and_simulates_an_account() -> None:
     assert int(lines[0][4]) > 0
 
 
-def test_serve_tells_json_lines() -> None:
+def test_serve_prints_requests_as_json_lines() -> None:
     with forked("serve", "--port", "0", "--json") as process:
         url = json.loads(process.stdout.readline())["url"]
         run_forked("models", "--base-url", url)
@@ -221,7 +221,7 @@ def test_serve_tells_json_lines() -> None:
     assert (told["path"], told["status"], told["model"]) == ("/api/v1/models", 200, None)
 
 
-def test_doctor_tells_limits_and_balance_and_tries_an_enclave(here: Here) -> None:
+def test_doctor_prints_limits_and_balance_and_attests_an_enclave(here: Here) -> None:
     out = here("doctor").out
     assert "set and accepted; tier paid; balance 25.0 USD, 0.0 DIEM; RPM 500; TPM 1,000,000" in out
     assert "ok  e2ee" in out
@@ -230,7 +230,7 @@ def test_doctor_tells_limits_and_balance_and_tries_an_enclave(here: Here) -> Non
 @pytest.mark.parametrize(
     "told", [{}, {"data": 5}, {"data": {"rateLimits": [None, {"rateLimits": [{"amount": "many"}]}]}}], ids=str
 )
-def test_an_odd_account_is_told_as_far_as_it_goes(told: object) -> None:
+def test_a_malformed_account_reply_gives_no_facts_and_no_error(told: object) -> None:
     assert list(account_facts(told)) == []
 
 

@@ -73,7 +73,7 @@ def said(emulator: Emulator) -> list[tuple[str, str]]:
 
 
 @terminals
-def test_the_model_is_told_all_that_was_said(emulator: Emulator) -> None:
+def test_the_whole_conversation_is_sent_with_each_message(emulator: Emulator) -> None:
     emulator.script(echo(), text("second answer"))
     with at_terminal("chat", "--system", "Be brief.") as terminal:
         terminal.sees("this is llama-3.3-70b")
@@ -124,7 +124,7 @@ def test_a_question_that_failed_is_taken_back(emulator: Emulator) -> None:
 
 
 @terminals
-def test_a_key_that_is_refused_is_told_and_the_conversation_goes_on(emulator: Emulator) -> None:
+def test_a_refused_key_prints_an_error_and_the_conversation_continues(emulator: Emulator) -> None:
     emulator.script(error(401), text("fine"))
     with at_terminal("chat") as terminal:
         terminal.sees("> ")
@@ -228,7 +228,7 @@ def settled(response: ChatCompletionResponse | None, *, private: bool = False) -
         ),
     ],
 )
-def test_what_the_model_said_is_sent_back_as_it_came(message: dict[str, Any]) -> None:
+def test_the_answer_of_the_model_is_sent_back_unchanged(message: dict[str, Any]) -> None:
     messages = settled(answered(**message)).messages
     assert messages == [{"role": "user", "content": "a"}, {"role": "assistant", **message}]
 
@@ -236,7 +236,7 @@ def test_what_the_model_said_is_sent_back_as_it_came(message: dict[str, Any]) ->
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
 
 
-def test_calls_that_nobody_answers_are_kept_and_not_sent_back() -> None:
+def test_tool_calls_without_results_are_kept_and_not_sent_back() -> None:
     conversation = settled(answered(content="b", tool_calls=[CALL]))
     assert conversation.records[-1]["message"]["tool_calls"] == [CALL]
     assert conversation.messages[-1] == {"role": "assistant", "content": "b"}

@@ -11,7 +11,7 @@ from venice_ai.emulator import Emulator
 from .shell import Here
 
 
-def test_the_estimate_in_words(here: Here) -> None:
+def test_the_estimate_is_printed_as_text(here: Here) -> None:
     outcome = here("cost", "--model", "llama-3.3-70b", "--expected", "1000", "ten", "words", stdin=b"")
     assert outcome.code == 0
     assert outcome.out.startswith("llama-3.3-70b: likely $0.003501 (from $")
@@ -19,14 +19,14 @@ def test_the_estimate_in_words(here: Here) -> None:
     assert "1,000 tokens" in outcome.out
 
 
-def test_what_is_read_first_is_close_to_what_is_billed(here: Here) -> None:
+def test_the_first_estimated_number_is_close_to_the_bill(here: Here) -> None:
     told = here("cost", "-m", "llama-3.3-70b", "--expected", "40", "What is a lagoon?").out
     billed = here("chat", "-m", "llama-3.3-70b", "--usage", "--no-log", "What is a lagoon?").err
     likely, charged = (float(said.partition("$")[2].split()[0]) for said in (told, billed))
     assert abs(likely / charged - 1) < 0.1
 
 
-def test_json_has_numbers(here: Here) -> None:
+def test_json_has_the_estimate_as_numbers(here: Here) -> None:
     estimate = json.loads(here("cost", "--json", "-m", "llama-3.3-70b", stdin=b"one two three four").out)
     assert estimate["total_cost_usd"] == estimate["prompt_cost_usd"] + estimate["completion_cost_usd"]
     assert estimate["prompt_tokens"] == 5
@@ -47,5 +47,5 @@ def test_no_prompt_is_sent_and_no_key_is_needed(emulator: Emulator, here: Here, 
         pytest.param([], 2, id="no prompt"),
     ],
 )
-def test_what_cannot_be_estimated(here: Here, arguments: list[str], code: int) -> None:
+def test_a_model_or_prompt_that_cannot_be_estimated_exits_with_its_code(here: Here, arguments: list[str], code: int) -> None:
     assert here("cost", *arguments).code == code

@@ -16,7 +16,7 @@ from venice_ai.emulator import Emulator, error
 from .shell import Here, spawn
 
 
-def test_all_is_well(here: Here) -> None:
+def test_with_a_key_and_a_server_doctor_finds_no_problem(here: Here) -> None:
     outcome = here("doctor")
     assert (outcome.code, outcome.err) == (0, "")
     assert "(VENICE_BASE_URL)" in outcome.out
@@ -92,7 +92,7 @@ def test_plain_http_to_another_machine_is_a_problem(here: Here) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "[::1]", "LOCALHOST", "venice.localhost"])
-def test_plain_http_to_this_machine_is_none(here: Here, host: str) -> None:
+def test_plain_http_to_this_machine_is_no_problem(here: Here, host: str) -> None:
     outcome = here("doctor", "--base-url", f"http://{host}:1/api/v1", "--timeout", "0.05")
     assert "ok  TLS         none: plain HTTP to this machine" in outcome.out
 
@@ -115,7 +115,7 @@ def test_packages_with_our_import_name_are_a_problem(tmp_path: Path) -> None:
     assert "pip uninstall -y venice-py venice-ai venice-chat" in outcome.out
 
 
-def test_the_distributions_of_each_extra() -> None:
+def test_each_extra_lists_its_distributions() -> None:
     requirements = [
         "aiohttp>=3.11",
         "click>=8.1; extra == 'cli'",

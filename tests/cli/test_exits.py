@@ -1,4 +1,4 @@
-"""Exit codes: what a script can tell."""
+"""The exit code of each kind of failure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def test_each_failure_has_its_code(emulator: Emulator, here: Here, step: Step, c
         pytest.param(usual(stall_after=3), "1", 7, id="within the answer"),
     ],
 )
-def test_running_out_of_time(emulator: Emulator, here: Here, step: Step, seconds: str, code: int) -> None:
+def test_a_command_that_runs_out_of_time_exits_with_its_code(
+    emulator: Emulator, here: Here, step: Step, seconds: str, code: int
+) -> None:
     emulator.always(step)
     outcome = here("chat", "--model", "venice-1", "--timeout", seconds, "hi")
     assert outcome.code == code
@@ -67,21 +69,21 @@ def test_running_out_of_time(emulator: Emulator, here: Here, step: Step, seconds
         pytest.param(["models", "--capability", "levitation"], id="no such capability"),
     ],
 )
-def test_wrong_usage(emulator: Emulator, here: Here, arguments: list[str]) -> None:
+def test_wrong_arguments_exit_with_2_and_send_nothing(emulator: Emulator, here: Here, arguments: list[str]) -> None:
     outcome = here(*arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("venice-chat: ")
     assert not [request for request in emulator.requests if request.method == "POST"]
 
 
-def test_no_key(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_exits_with_3_and_names_the_variable(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VENICE_API_KEY")
     outcome = here("chat", "hi")
     assert outcome.code == 3
     assert "VENICE_API_KEY" in outcome.err
 
 
-def test_without_a_key_nothing_is_asked_for(emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_no_request_is_sent(emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VENICE_API_KEY")
     assert here("chat", "hi").code == 3
     assert emulator.requests == []
@@ -107,7 +109,9 @@ def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said:
 
 
 @pytest.mark.parametrize(("count", "told"), [(1, "1 chunk:"), (2, "2 chunks:")])
-def test_one_chunk_is_one(emulator: Emulator, here: Here, count: int, told: str) -> None:
+def test_an_interruption_after_one_chunk_is_written_in_the_singular(
+    emulator: Emulator, here: Here, count: int, told: str
+) -> None:
     chunk = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
     emulator.always(pieces(*[chunk] * count))
     assert f"the stream broke off after {told}" in here("chat", "-m", "venice-1", "hi").err
@@ -135,11 +139,11 @@ def test_one_chunk_is_one(emulator: Emulator, here: Here, count: int, told: str)
         ),
     ],
 )
-def test_what_the_library_advises_is_said_in_the_words_of_the_command(theirs: str, ours: str) -> None:
+def test_advice_of_the_library_is_rewritten_as_options_of_the_command(theirs: str, ours: str) -> None:
     assert in_our_words(theirs) == ours
 
 
-def test_a_catalogue_that_says_nothing_of_its_models_is_told_with_what_can_be_typed(emulator: Emulator, here: Here) -> None:
+def test_a_catalogue_without_capabilities_asks_the_user_to_name_a_model(emulator: Emulator, here: Here) -> None:
     entries = [{"id": name, "object": "model"} for name in ("a", "b")]
     emulator.always(
         raw(200, json.dumps({"object": "list", "data": entries}).encode(), headers={"content-type": "application/json"}),
@@ -151,18 +155,18 @@ def test_a_catalogue_that_says_nothing_of_its_models_is_told_with_what_can_be_ty
 
 
 @pytest.mark.usefixtures("emulator")
-def test_a_model_without_an_enclave_is_told_with_those_that_have_one(here: Here) -> None:
+def test_the_error_of_a_model_without_an_enclave_lists_models_that_have_one(here: Here) -> None:
     outcome = here("attest", "llama-3.3-70b")
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err == "venice-chat: 'llama-3.3-70b' does not run in an enclave; these models do: e2ee-ponte-chiuso-p\n"
 
 
-def test_no_connection(here: Here) -> None:
+def test_a_failed_connection_exits_with_6(here: Here) -> None:
     outcome = here("models", "--base-url", "http://127.0.0.1:1/api/v1", "--timeout", "0.2")
     assert outcome.code == 6
 
 
-def test_no_model_that_fits(here: Here) -> None:
+def test_a_catalogue_without_a_fitting_model_exits_with_4(here: Here) -> None:
     outcome = here("models", "--resolve", "--capability", "e2ee", "--capability", "vision")
     assert outcome.code == 4
 
@@ -180,7 +184,7 @@ def test_help_lists_the_codes(here: Here) -> None:
 
 
 @pytest.mark.parametrize("command", [[], ["chat"], ["models"], ["cost"], ["serve"], ["doctor"]], ids=" ".join)
-def test_help_is_everywhere(here: Here, command: list[str]) -> None:
+def test_every_command_has_help(here: Here, command: list[str]) -> None:
     assert here(*command, "-h").out == here(*command, "--help").out != ""
 
 

@@ -108,7 +108,9 @@ async def test_sealed_tools_are_an_option(options: list[str], status: int, words
         pytest.param(["--token", "short"], "8 or more", id="a token that can be guessed"),
     ],
 )
-def test_wrong_usage(here: Here, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_arguments_of_gateway_exit_with_2(
+    here: Here, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VENICE_API_KEY", "any")
 
     outcome = here("gateway", *arguments)
@@ -133,7 +135,7 @@ def test_without_a_key_it_does_not_start(here: Here, monkeypatch: pytest.MonkeyP
     assert "VENICE_API_KEY" in outcome.err
 
 
-def test_a_pin_file_that_is_wrong(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_pin_file_exits_with_an_error(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VENICE_API_KEY", "any")
     pin = tmp_path / "pin.json"
     pin.write_text(json.dumps({"mrtd": ["00"]}), encoding="utf-8")

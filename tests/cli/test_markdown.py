@@ -1,4 +1,4 @@
-"""The Markdown of an answer on a terminal: all words of it, once, while it comes and in what can be scrolled back to."""
+"""Markdown on a terminal while an answer streams: every word is drawn once, on the screen and in the scrollback."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Window:
         return "\n".join("".join(row[column].data for column in range(self._screen.columns)).rstrip() for row in rows)
 
 
-def letters(text: str) -> str:
+def without_blanks(text: str) -> str:
     return "".join(re.findall(r"[^\W_]", text))
 
 
@@ -134,7 +134,7 @@ def _written(console: Console) -> str:
 def test_every_word_is_on_the_screen_once_and_in_its_place(lines: list[str], size: int, rows: int, wider: int) -> None:
     source = "\n".join(lines)
     pieces = [source[place : place + size] for place in range(0, len(source), size)] or [""]
-    assert letters(seen(pieces, rows=rows, columns=78, wider=wider)) == letters(source)
+    assert without_blanks(seen(pieces, rows=rows, columns=78, wider=wider)) == without_blanks(source)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_every_word_is_on_the_screen_once_and_in_its_place(lines: list[str], siz
         pytest.param("````md\n```py\na\n\nb\n```\n````\n\nc", "md\n\n ```py\n a\n\n b\n ```\n\n\nc", id="a fence in a fence"),
     ],
 )
-def test_nothing_that_was_said_is_hidden(source: str, shown: str) -> None:
+def test_no_text_of_the_answer_is_hidden(source: str, shown: str) -> None:
     assert seen([source]).rstrip() == shown.rstrip()
     assert seen(list(source)).rstrip() == shown.rstrip()
 
@@ -173,7 +173,7 @@ LONG = {
 
 @pytest.mark.parametrize("what", LONG)
 @pytest.mark.parametrize("delay", [0, 0.03], ids=["at once", "slowly"])
-def test_what_is_taller_than_the_window_is_there_once(emulator: Emulator, what: str, delay: float) -> None:
+def test_a_block_taller_than_the_window_is_printed_once(emulator: Emulator, what: str, delay: float) -> None:
     emulator.always(text(LONG[what], deltas=re.findall(r".+?(?:item|\Z)", LONG[what], re.DOTALL), chunk_delay=delay))
     window = Window(*NARROW)
     with at_terminal("chat", "hi") as terminal:
@@ -195,11 +195,11 @@ def test_rows_of_a_table_that_are_wrapped_scroll_out_of_the_window_whole(cell: s
     assert re.findall(r"item(\d+)", window.text()) == [str(number) for number in range(20)]
     screen.end()
     window.shows(_written(console))
-    assert letters(window.text()).count("word") == 40 * cell.count("word")
+    assert without_blanks(window.text()).count("word") == 40 * cell.count("word")
 
 
 @pytest.mark.parametrize("what", LONG)
-def test_what_is_taller_than_the_window_is_seen_while_it_comes(emulator: Emulator, what: str) -> None:
+def test_a_block_taller_than_the_window_is_seen_while_it_streams(emulator: Emulator, what: str) -> None:
     shown, mark, rest = LONG[what].partition("item40")
     emulator.always(text(shown + mark + rest, deltas=[shown, mark + rest], stall_after=2))
     with at_terminal("chat", "hi") as terminal:

@@ -24,18 +24,18 @@ def test_the_table_has_ids_prices_and_capabilities(here: Here) -> None:
     assert "vision" in line
 
 
-def test_what_keeps_a_model_from_use_is_noted(here: Here) -> None:
+def test_the_table_notes_why_a_model_cannot_be_used(here: Here) -> None:
     notes = here("models").out
     for note in ("offline", "beta", "retires 2099-07-14", "default"):
         assert note in notes
 
 
 @pytest.mark.parametrize("kind", ["all", "image", "code"])
-def test_other_types(here: Here, kind: str) -> None:
+def test_models_of_other_types_are_listed(here: Here, kind: str) -> None:
     assert len(here("models", "--type", kind).out.splitlines()) > 1
 
 
-def test_capabilities_are_all_met(here: Here) -> None:
+def test_every_listed_model_has_all_requested_capabilities(here: Here) -> None:
     rows = here("models", "--capability", "vision", "--capability", "reasoning").out.splitlines()[1:]
     assert {row.split()[0] for row in rows} == {"kimi-k2-5", "serenissima-frontier"}
 
@@ -195,13 +195,13 @@ def test_wrong_usage_is_refused_with_the_right_hint(emulator: Emulator, here: He
         ),
     ],
 )
-def test_what_was_typed_is_never_suggested(here: Here, arguments: list[str], hint: str) -> None:
+def test_the_typed_name_is_never_suggested(here: Here, arguments: list[str], hint: str) -> None:
     outcome = here(*arguments)
     assert (outcome.code, outcome.out) == (4, "")
     assert outcome.err.endswith(hint)
 
 
-def test_a_refusal_of_a_model_that_there_is_suggests_none(emulator: Emulator, here: Here) -> None:
+def test_a_refusal_of_an_existing_model_suggests_no_other(emulator: Emulator, here: Here) -> None:
     emulator.script(error(404, "no route"))
     outcome = here("chat", "-m", "llama-3.3-70b", "hi")
     assert outcome.code == 4
@@ -217,7 +217,7 @@ def test_an_emulator_without_an_enclave_says_so(here: Here) -> None:
     assert "did you mean" not in outcome.err
 
 
-def test_private_models(here: Here) -> None:
+def test_only_private_models_are_listed_with_private(here: Here) -> None:
     entries = json.loads(here("models", "--private", "--json").out)
     assert entries
     assert {entry["model_spec"]["privacy"] for entry in entries} == {"private"}

@@ -1,6 +1,6 @@
-"""What only a process of its own can show: signals, pipes, encodings, and an installation that lacks something.
+"""The command in a process of its own: signals, pipes, encodings, and an installation that lacks something.
 
-A fork is one where neither the start nor the end of Python is the subject.
+Where neither the start nor the end of Python is the subject, the process is a fork of this one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_an_error_is_one_message_and_its_code(emulator: Emulator) -> None:
     assert outcome.err.count("\n") == 1
 
 
-def test_ctrl_c_while_streaming(emulator: Emulator) -> None:
+def test_ctrl_c_while_streaming_prints_one_line_and_ends_the_text_line(emulator: Emulator) -> None:
     emulator.always(text("drip " * 100, chunk_delay=0.05))
     with running("chat", "hi") as process:
         assert process.stdout is not None
@@ -58,7 +58,7 @@ def test_ctrl_c_while_streaming(emulator: Emulator) -> None:
     assert outcome.out.endswith("\n")
 
 
-def test_ctrl_c_while_waiting_for_the_first_word(emulator: Emulator) -> None:
+def test_ctrl_c_while_waiting_for_the_first_chunk_prints_one_line(emulator: Emulator) -> None:
     emulator.always(usual(delay=30))
     with forked("chat", "--model", "venice-1", "hi") as process:
         _until(lambda: bool(emulator.requests))
@@ -77,7 +77,7 @@ def test_sigterm_ends_the_command_at_once(emulator: Emulator) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_came_before_a_signal_is_kept(emulator: Emulator, number: signal.Signals) -> None:
+def test_the_text_before_a_signal_is_kept(emulator: Emulator, number: signal.Signals) -> None:
     emulator.always(text("drip " * 100, chunk_delay=0.05))
     with forked("chat", "hi") as process:
         assert process.stdout.read(4) == "drip"
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_a_loop_of_a_shell(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("how", [["--json"], ["--json", "--schema", "name: str"]], ids=" ".join)
-def test_ctrl_c_with_json_tells_the_text_that_came_and_keeps_it(emulator: Emulator, how: list[str]) -> None:
+def test_ctrl_c_with_json_prints_and_keeps_the_text_so_far(emulator: Emulator, how: list[str]) -> None:
     emulator.always(text("drip " * 100, chunk_delay=0.05))
     with forked("chat", *how, "hi") as process:
         _until(lambda: any(request.method == "POST" for request in emulator.requests))
@@ -127,7 +127,7 @@ def test_sigterm_ends_the_command_as_process_1_too(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["chat hi", "models", "--help"])
-def test_a_reader_that_has_enough_is_no_error(emulator: Emulator, arguments: str) -> None:
+def test_a_pipe_closed_by_its_reader_is_no_error(emulator: Emulator, arguments: str) -> None:
     emulator.always(text("a line\n" * 20_000))
     command = shlex.join([*COMMAND, *arguments.split()])
     piped = subprocess.run(
@@ -171,7 +171,7 @@ def test_warnings_of_the_library_look_like_any_other_message() -> None:
     assert deprecation.startswith("venice-chat: Venice: The model campanile-1902 is deprecated")
 
 
-def test_a_full_disk_is_told_in_one_line() -> None:
+def test_a_full_disk_is_an_error_of_one_line() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     told = subprocess.run(
@@ -209,12 +209,12 @@ ENOUGH = {("chat hi", "2>&-"), ("models", "<&- >&- 2>&-"), ("doctor", ">&-"), ("
         if pair not in {("chat hi", ">&-"), ("chat hi", "<&- >&- 2>&-")}
     ],
 )
-def test_a_stream_that_was_closed_takes_nothing_and_breaks_nothing(arguments: str, closed: str) -> None:
+def test_a_closed_stdout_or_stderr_causes_no_error(arguments: str, closed: str) -> None:
     outcome = _in_bash(f"{shlex.join([*COMMAND, *arguments.split()])} {closed}")
     assert (outcome.code, outcome.err) == (0, "")
 
 
-def test_no_answer_is_paid_that_cannot_be_written(emulator: Emulator) -> None:
+def test_nothing_is_sent_where_the_answer_cannot_be_written(emulator: Emulator) -> None:
     outcome = _in_bash(f"{shlex.join([*COMMAND, 'chat', 'hi'])} >&-")
     assert (outcome.code, outcome.err) == (1, "venice-chat: stdout is closed, and so no answer could be written\n")
     assert not emulator.requests
@@ -253,7 +253,7 @@ def test_serve_runs_without_stdout() -> None:
         pytest.param(["chat", "-s", b"\xff", "hi"], "--system", id="instructions"),
     ],
 )
-def test_an_argument_that_is_no_text_is_named(arguments: list[str | bytes], what: str) -> None:
+def test_an_argument_that_is_not_valid_text_is_named(arguments: list[str | bytes], what: str) -> None:
     done = subprocess.run(
         [*COMMAND, *arguments], capture_output=True, timeout=PATIENCE_SECONDS, check=False, stdin=subprocess.DEVNULL
     )

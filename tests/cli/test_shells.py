@@ -53,7 +53,7 @@ def appears(path: Path) -> bool:
         *(pytest.param(shell, [*LINES], marks=pytest.mark.more, id=f"all in {shell}") for shell in BARE),
     ],
 )
-def test_what_is_completed_is_what_is_run(shell: str, lines: list[str], here: Here, tmp_path: Path) -> None:
+def test_the_completed_command_is_what_the_shell_runs(shell: str, lines: list[str], here: Here, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     for name in ("trip", "my days", "it's"):

@@ -1,4 +1,4 @@
-"""Tables as files: what is read is what was written, and what is wrong is named with its line."""
+"""Reading and writing tables as files: rows survive unchanged, and errors name the line."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_cell_may_be_longer_than_the_csv_module_allows(tmp_path: Path) -> None
         pytest.param("t.parquet", b"PAR1", "t.parquet: ", id="half a Parquet file"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_the_error_of_a_malformed_table_names_the_line(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(click.UsageError) as caught:
@@ -102,7 +102,7 @@ def test_files_of_other_kinds_are_refused(name: str) -> None:
         pytest.param(datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02 00:00:00+00:00", id="a time"),
     ],
 )
-def test_values_as_text(value: Any, text: str) -> None:
+def test_a_value_of_a_cell_is_written_as_text(value: Any, text: str) -> None:
     assert _table_files.as_text(value) == text
 
 
@@ -121,7 +121,7 @@ def test_parquet_keeps_the_types_of_its_columns_and_finds_those_of_new_ones(tmp_
     assert list(read(after)) == rows
 
 
-def test_types_that_differ_from_chunk_to_chunk_are_made_one(tmp_path: Path) -> None:
+def test_columns_whose_type_differs_between_chunks_get_one_type(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     rows: list[Row] = [{"n": None}] * 6_000 + [{"n": 1}] * 6_000 + [{"n": 0.5}]
     write(path, rows)
@@ -140,7 +140,7 @@ def test_rows_that_parquet_cannot_hold_leave_the_old_file(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
-def test_lines_end_as_those_of_the_input_do(tmp_path: Path, kind: str, end: bytes) -> None:
+def test_line_endings_are_those_of_the_input(tmp_path: Path, kind: str, end: bytes) -> None:
     given, path = tmp_path / "in.csv", tmp_path / f"out.{kind}"
     given.write_bytes(end.join([b"id,text", b'1,"two', b'lines"', b""]))
     write(path, [{"id": "1", "text": "two\r\nlines"}], like=given)

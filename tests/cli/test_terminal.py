@@ -112,18 +112,18 @@ def _raw(terminal: Terminal) -> str:
 def screen_of(written: str) -> list[str]:
     """The lines that stand on a terminal with room for all of them, after what was written."""
     lines, row, column = [""], 0, 0
-    for code, letter in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", written):
+    for code, character in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", written):
         if code == "\x1b[2K":
             lines[row] = ""
         elif code.endswith("A"):
             row = max(row - int(code[2:-1] or 1), 0)
-        elif letter == "\r":
+        elif character == "\r":
             column = 0
-        elif letter == "\n":
+        elif character == "\n":
             row += 1
             lines += [""] * (row == len(lines))
-        elif letter:
-            lines[row] = lines[row].ljust(column)[:column] + letter + lines[row][column + 1 :]
+        elif character:
+            lines[row] = lines[row].ljust(column)[:column] + character + lines[row][column + 1 :]
             column += 1
     return [line.rstrip() for line in lines]
 
@@ -142,7 +142,7 @@ def said(emulator: Emulator) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "200x50"])
-def test_a_conversation_with_commands(emulator: Emulator, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_conversation_runs_its_slash_commands(emulator: Emulator, tmp_path: Path, size: tuple[int, int]) -> None:
     emulator.always(echo())
     with at_terminal("chat", "--session", "talk", size=size) as terminal:
         terminal.sees("this is llama-3.3-70b, session talk")
@@ -210,14 +210,14 @@ def test_lines_that_arrive_together_are_messages_and_commands_of_their_own(emula
 
 
 @pytest.mark.parametrize("word", ["exit", "quit"])
-def test_a_word_that_ends_other_programs_ends_a_conversation(emulator: Emulator, word: str) -> None:
+def test_exit_commands_of_other_programs_end_a_conversation(emulator: Emulator, word: str) -> None:
     with at_terminal("chat", "--no-log") as terminal:
         terminal.enters(word)
         assert terminal.leaves() == 0
     assert not [request for request in emulator.requests if request.method == "POST"]
 
 
-def test_commands_tell_what_they_do_not_do(emulator: Emulator, tmp_path: Path) -> None:
+def test_a_command_that_can_do_nothing_says_why(emulator: Emulator, tmp_path: Path) -> None:
     emulator.script(
         completion({"choices": [{"index": 0, "message": {"role": "assistant", "content": "One."}}]}), echo(), echo()
     )
@@ -305,7 +305,7 @@ def test_attachments_and_instructions_can_be_dropped(emulator: Emulator) -> None
     assert emulator.requests[-1].body["messages"] == [{"role": "user", "content": "hello"}]
 
 
-def test_what_is_not_kept_is_kept_by_no_command_but_in_a_file_that_is_named(emulator: Emulator) -> None:
+def test_a_conversation_that_is_not_kept_is_written_only_to_a_named_file(emulator: Emulator) -> None:
     emulator.always(echo())
     with at_terminal("chat", "--no-log", size=WIDE) as terminal:
         terminal.enters("hello")
@@ -338,7 +338,7 @@ def test_notices_break_between_words(emulator: Emulator) -> None:
         assert terminal.leaves() == 0
 
 
-def test_deleting_a_session_is_asked_for(emulator: Emulator) -> None:
+def test_deleting_a_session_asks_for_confirmation(emulator: Emulator) -> None:
     emulator.always(echo())
     run_forked("chat", "--session", "talk", "hi")
     with at_terminal("sessions", "delete", "talk") as terminal:
@@ -354,7 +354,7 @@ def test_deleting_a_session_is_asked_for(emulator: Emulator) -> None:
     assert "talk" not in run_forked("sessions", "list").out
 
 
-def test_what_was_typed_in_an_earlier_run_comes_back(emulator: Emulator) -> None:
+def test_lines_typed_in_an_earlier_run_are_in_the_history(emulator: Emulator) -> None:
     emulator.always(text("seen"))
     with at_terminal("chat") as terminal:
         terminal.enters("remember me")
@@ -370,7 +370,7 @@ def test_what_was_typed_in_an_earlier_run_comes_back(emulator: Emulator) -> None
     assert said(emulator) == ["remember me", "seen", "remember me"]
 
 
-def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> None:
+def test_ctrl_c_stops_an_answer_and_keeps_the_text_so_far(emulator: Emulator) -> None:
     emulator.script(text("drip " * 100, chunk_delay=0.05), text("still here"))
     with at_terminal("chat") as terminal:
         terminal.enters("leak")
@@ -385,7 +385,7 @@ def test_ctrl_c_stops_an_answer_and_what_came_is_kept(emulator: Emulator) -> Non
     assert run_forked("sessions", "show").out.count("ended: stopped") == 1
 
 
-def test_what_is_typed_while_an_answer_comes_stays_separate_lines(emulator: Emulator) -> None:
+def test_lines_typed_during_an_answer_stay_separate_messages(emulator: Emulator) -> None:
     emulator.script(text("drip " * 40, chunk_delay=0.05), echo(), echo())
     with at_terminal("chat", "--no-log") as terminal:
         terminal.enters("leak")
@@ -400,7 +400,7 @@ def test_what_is_typed_while_an_answer_comes_stays_separate_lines(emulator: Emul
     assert said(emulator)[::2] == ["leak", "second", "third"]
 
 
-def test_what_is_pasted_while_an_answer_comes_is_one_message(emulator: Emulator) -> None:
+def test_lines_pasted_during_an_answer_are_one_message(emulator: Emulator) -> None:
     emulator.script(text("drip " * 40, chunk_delay=0.05), echo())
     with at_terminal("chat", "--no-log") as terminal:
         terminal.enters("leak")
@@ -413,7 +413,7 @@ def test_what_is_pasted_while_an_answer_comes_is_one_message(emulator: Emulator)
     assert said(emulator)[2] == "one\ntwo"
 
 
-def test_ctrl_c_keeps_what_was_typed_and_is_not_drawn_into_the_answer(emulator: Emulator) -> None:
+def test_ctrl_c_keeps_typed_text_and_is_not_drawn_into_the_answer(emulator: Emulator) -> None:
     emulator.script(text("drip " * 100, chunk_delay=0.05), echo(), text("drip " * 100, chunk_delay=0.05))
     with at_terminal("chat", "--no-log") as terminal:
         terminal.enters("leak")
@@ -430,7 +430,7 @@ def test_ctrl_c_keeps_what_was_typed_and_is_not_drawn_into_the_answer(emulator: 
     assert said(emulator)[2::2] == ["next", "last"]
 
 
-def test_what_came_is_kept_when_the_window_is_closed(emulator: Emulator) -> None:
+def test_closing_the_window_keeps_the_text_so_far(emulator: Emulator) -> None:
     emulator.script(text("drip " * 100, chunk_delay=0.05))
     with at_terminal("chat") as terminal:
         terminal.enters("leak")
@@ -491,7 +491,7 @@ def test_of_several_answers_each_is_shown_to_its_last_line(
     assert [f"ends with {name}." in " ".join(shown) for name in ("one", "two", "three")] == [True] * 3
 
 
-def test_several_answers_are_kept_with_the_first_to_be_gone_on_with(emulator: Emulator) -> None:
+def test_several_answers_are_kept_and_the_conversation_continues_with_the_first(emulator: Emulator) -> None:
     emulator.script(completion(several("First.", "Second.")), echo())
     run_forked("chat", "--session", "talk", "--param", "n=2", "hi")
     assert "First.\n\n### answer 2\n\nSecond." in run_forked("sessions", "show", "talk").out
@@ -520,7 +520,7 @@ def test_reasoning_that_goes_on_after_text_is_shown_without_codes(emulator: Emul
 
 
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
-def test_any_locale_and_a_dumb_terminal(emulator: Emulator, locale: str) -> None:
+def test_a_conversation_works_in_any_locale_and_on_a_dumb_terminal(emulator: Emulator, locale: str) -> None:
     emulator.always(text("- Città"))
     with at_terminal("chat", "hi", term="dumb", anew=True, LC_ALL=locale) as terminal:
         assert "- Citt" in terminal.sees("Citt")
@@ -558,7 +558,7 @@ def test_an_answer_is_copied_by_the_terminal(emulator: Emulator) -> None:
     "arguments", [["models"], ["sessions", "list"], ["spend"], ["models", "show", "venice-1"]], ids=" ".join
 )
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "200x50"])
-def test_tables_fit(emulator: Emulator, size: tuple[int, int], arguments: list[str]) -> None:
+def test_tables_are_no_wider_than_the_terminal(emulator: Emulator, size: tuple[int, int], arguments: list[str]) -> None:
     emulator.always(echo())
     run_forked("chat", "--session", "a-session-with-a-name-that-is-long", "word " * 60)
     with at_terminal(*arguments, size=size) as terminal:
@@ -575,7 +575,7 @@ def test_tables_fit(emulator: Emulator, size: tuple[int, int], arguments: list[s
         pytest.param(40, "NAME FIRST WORDS", id="40"),
     ],
 )
-def test_sessions_are_told_apart_where_it_is_narrow(emulator: Emulator, columns: int, headings: str) -> None:
+def test_a_narrow_list_of_sessions_still_shows_their_first_words(emulator: Emulator, columns: int, headings: str) -> None:
     emulator.always(echo())
     run_forked("chat", "word " * 60)
     with at_terminal("sessions", "list", size=(50, columns)) as terminal:
@@ -600,14 +600,14 @@ def _all(terminal: Terminal) -> list[str]:
         pytest.param("```\na\n\nb", "", id="a fence from the beginning"),
     ],
 )
-def test_blocks_that_are_whole_stay(text: str, whole: str) -> None:
+def test_the_end_of_the_finished_markdown_blocks_is_found(text: str, whole: str) -> None:
     assert text[: whole_blocks(text)] == whole
 
 
 @pytest.mark.more
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 @pytest.mark.parametrize(("rows", "columns"), [NARROW, WIDE])
-def test_in_tmux(emulator: Emulator, tmp_path: Path, rows: int, columns: int) -> None:
+def test_a_conversation_in_tmux_shows_each_paragraph_once(emulator: Emulator, tmp_path: Path, rows: int, columns: int) -> None:
     emulator.always(text("\n\n".join(f"Paragraph **{number}** " + "word " * 30 for number in range(20))))
     tmux = ["tmux", "-S", str(tmp_path / "tmux")]
     command = ["env", "TERM=screen-256color", *COMMAND, "chat"]
@@ -644,7 +644,7 @@ def test_an_interrupted_one_shot_answer_is_kept(emulator: Emulator) -> None:
     assert "ended: stopped" in shown
 
 
-def test_what_is_logged_begins_a_line_of_its_own(emulator: Emulator) -> None:
+def test_a_log_message_begins_a_line_of_its_own(emulator: Emulator) -> None:
     emulator.always(text("no line break at the end"))
     with at_terminal("chat", "--debug", "--no-log", "-m", "venice-1", "hi", term="dumb") as terminal:
         terminal.sees("at the end\r\nvenice-chat: POST ")
@@ -679,7 +679,7 @@ def test_a_table_has_the_columns_for_which_there_is_room_and_names_the_others(
 
 
 @pytest.mark.usefixtures("emulator")
-def test_the_names_of_what_is_known_of_a_model_are_whole_where_it_is_narrow() -> None:
+def test_property_names_of_a_model_are_not_cut_on_a_narrow_terminal() -> None:
     with at_terminal("models", "show", "llama-3.3-70b", size=(50, 40)) as terminal:
         terminal.sees("capabilities.supportsFunctionCalling")
         terminal.leaves()

@@ -1,4 +1,4 @@
-"""`VENICE_LOG` and the line of each attempt: what it tells, and what it never shows."""
+"""The log line of each attempt, and `VENICE_LOG`: what a line holds, and that it never shows the key or a text."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_a_stream_that_broke_is_cancelled_or_left_has_one_line_each(caplog
     ]
 
 
-async def test_what_failed_without_a_reply_is_told_by_its_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_attempt_without_a_reply_is_logged_with_the_class_of_its_error(caplog: pytest.LogCaptureFixture) -> None:
     emulator = Emulator()
     emulator.always(refused())
     client = VeniceClient(api_key=KEY, transport=emulator.transport(), clock=emulator.clock, max_retries=0)
@@ -103,7 +103,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_for_a_reply_has_its_line(
     assert ": CancelledError, attempt 1, " in lines(caplog)[0]
 
 
-async def test_no_line_shows_the_key_or_what_was_said(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_log_line_shows_the_key_the_prompt_or_the_answer(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "venice_ai")
     headers = {"cf-ray": KEY, "content-type": "application/json"}
     client, _ = client_of(

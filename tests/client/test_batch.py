@@ -1,4 +1,4 @@
-"""`batch`: many calls, a bound, the order kept, nothing sent after a failure that stops it."""
+"""`batch`: many calls with a bound on how many run at once, results in order, nothing sent after a failure that ends it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_failure_stands_in_its_place() -> None:
 
 
 @pytest.mark.parametrize("request_of_another_kind", [7, "words", None])
-async def test_what_is_no_request_is_told_in_its_place(request_of_another_kind: Any) -> None:
+async def test_a_request_that_is_not_a_mapping_is_an_error_in_its_place(request_of_another_kind: Any) -> None:
     (result,) = await client_of(Emulator()).chat.completions.batch([request_of_another_kind])
     assert isinstance(result, InvalidArgumentError)
 
@@ -82,14 +82,14 @@ async def test_a_bound_below_one_is_refused(bound: Any) -> None:
 
 
 @pytest.mark.parametrize("requests", [ask("hi"), "hi", None, iter([ask("hi")])], ids=["one", "text", "none", "generator"])
-async def test_what_is_no_list_of_requests_is_refused(requests: Any) -> None:
+async def test_requests_that_are_not_a_list_are_refused(requests: Any) -> None:
     emulator = Emulator()
     with pytest.raises(InvalidArgumentError, match="requests must be a list"):
         await client_of(emulator).chat.completions.batch(requests)
     assert emulator.requests == []
 
 
-async def test_nothing_to_do_is_done() -> None:
+async def test_a_batch_without_requests_has_no_results() -> None:
     assert await client_of(Emulator()).chat.completions.batch([]) == []
 
 

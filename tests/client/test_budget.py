@@ -73,7 +73,7 @@ async def test_an_answer_is_settled_by_its_cost_else_by_its_usage() -> None:
     assert [(row.model, row.calls) for row in budget.spent()] == [("m", 2)]
 
 
-async def test_what_may_cost_too_much_is_not_sent() -> None:
+async def test_a_request_that_may_exceed_the_budget_is_not_sent() -> None:
     emulator, budget = emulator_of(), Budget(Decimal("0.0005"))
     client = client_of(emulator, budget)
     with pytest.raises(BudgetExceededError, match="not sent"):
@@ -129,7 +129,7 @@ async def test_a_usage_without_sense_loses_no_answer_and_stops_further_sending()
     assert budget.overshoot > 9_000_000
 
 
-async def test_what_the_server_refuses_is_free_and_each_attempt_counts() -> None:
+async def test_a_refused_attempt_is_free_and_each_attempt_reserves() -> None:
     emulator, budget = emulator_of(error(400, "no"), busy(), completion(answered(10, 5))), Budget(1)
     client = client_of(emulator, budget)
     with pytest.raises(InvalidRequestError):
@@ -141,7 +141,7 @@ async def test_what_the_server_refuses_is_free_and_each_attempt_counts() -> None
 
 
 @pytest.mark.parametrize("step", [error(504, "late"), text("hi", cut_at=10)], ids=["a gateway's time ran out", "cut off"])
-async def test_what_may_have_been_billed_is_spent_at_its_bound(step: Any) -> None:
+async def test_an_attempt_that_may_have_been_billed_is_spent_at_its_bound(step: Any) -> None:
     budget = Budget(1)
     with pytest.raises(APIError):
         await ask(client_of(emulator_of(step), budget))
@@ -260,6 +260,6 @@ def test_the_synchronous_client_keeps_a_budget(tmp_path: Path) -> None:
             client.chat.completions.create(model="m", messages=HI, **OWN)
 
 
-def test_what_is_no_budget_is_refused() -> None:
+def test_a_budget_of_another_type_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="must be a Budget"):
         VeniceClient(budget=5)  # type: ignore[arg-type]  # what the test is about

@@ -1,4 +1,4 @@
-"""The clocks of streams over minutes of virtual time: what lives, what each of them ends; and cancelling ends every wait."""
+"""The time limits of streams over minutes of virtual time: which streams go on, which limit ends which; and cancelling."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def test_a_choice_without_delta_reads_as_an_empty_delta(choice: dict[str, 
 
 
 @pytest.mark.parametrize("choices", [None, 7, "text", {"index": 0}, [None], [7, "x"]], ids=repr)
-async def test_the_loop_of_the_document_passes_over_choices_that_are_none(choices: Any) -> None:
+async def test_the_documented_loop_skips_chunks_whose_choices_are_null_or_empty(choices: Any) -> None:
     read = await opened(event(chunk("hel")), event(envelope(choices=choices)), event(chunk("lo")), FINISH, DONE)
 
     assert "".join([piece.choices[0].delta.content or "" async for piece in read]) == "hello"
@@ -158,7 +158,7 @@ def cut(message: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[dict[s
 
 
 @given(MESSAGES, st.integers(0, 2**32))
-def test_what_is_collected_is_the_message_that_was_cut(given_message: dict[str, Any], seed: int) -> None:
+def test_the_collected_message_equals_the_one_that_was_cut_into_deltas(given_message: dict[str, Any], seed: int) -> None:
     message, deltas = cut(given_message, seed)
     assembly = Assembly()
     for delta in deltas:
@@ -215,7 +215,7 @@ def read(data: dict[str, Any]) -> Any:
         ),
     ],
 )
-async def test_the_member_that_is_collected(deltas: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+async def test_each_member_of_a_choice_is_collected_by_its_rule(deltas: list[dict[str, Any]], expected: dict[str, Any]) -> None:
     message = (await collected(*(chunk(**delta) for delta in deltas))).choices[0].message.model_dump()
 
     assert {key: message.get(key) for key in expected} == expected
@@ -285,7 +285,7 @@ async def test_details_of_reasoning_are_joined_by_index_and_type(
     assert whole.choices[0].message.reasoning_details == entries
 
 
-async def test_what_stands_beside_the_choices_is_kept_from_any_chunk() -> None:
+async def test_chunk_members_beside_the_choices_are_kept_from_any_chunk() -> None:
     citations = [{"title": "T", "url": "u"}]
     whole = await collected(
         {**chunk("a"), "usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}, "citations": ["u"]},
@@ -318,7 +318,7 @@ async def test_lists_of_a_choice_add_up() -> None:
     assert (choice["token_ids"], choice["matched"]) == ([1, 2, 3], "x")
 
 
-async def test_of_what_a_choice_says_the_last_word_counts_and_an_empty_one_only_where_there_is_no_other() -> None:
+async def test_the_last_value_of_a_choice_counts_and_an_empty_one_only_where_no_other_came() -> None:
     events = [chunk(text) for text in "abc"]
     for each, said in zip(events, ("x", "y", ""), strict=True):
         each["choices"][0] |= {"matched": said, "empty": [] if said else "", "flag": said == "x"}
@@ -328,7 +328,7 @@ async def test_of_what_a_choice_says_the_last_word_counts_and_an_empty_one_only_
     assert (choice["matched"], choice["empty"], choice["flag"]) == ("y", [], False)
 
 
-async def test_what_is_nested_deeply_is_collected() -> None:
+async def test_deeply_nested_values_are_collected() -> None:
     deep: Any = 1
     for _ in range(300):
         deep = {"a": [deep]}
@@ -361,13 +361,13 @@ async def test_objects_are_joined_sixteen_levels_deep_and_below_that_the_last_on
 @pytest.mark.parametrize(
     ("value", "later", "kept"), [("x", "", "x"), (0, False, False), ([1], [], [1]), ({"a": 1}, {}, {"a": 1})]
 )
-async def test_what_is_empty_takes_nothing_away_and_zero_and_false_are_not_empty(value: Any, later: Any, kept: Any) -> None:
+async def test_an_empty_value_replaces_nothing_and_zero_and_false_are_not_empty(value: Any, later: Any, kept: Any) -> None:
     whole = await collected({**chunk(odd=value), "odd": value}, {**chunk(odd=later), "odd": later})
 
     assert (whole.choices[0].message["odd"], whole["odd"]) == (kept, kept)
 
 
-def test_what_is_collected_is_no_chunk_s() -> None:
+def test_the_collected_response_shares_no_object_with_the_chunks() -> None:
     assembly = Assembly()
     given_chunk = read({**chunk("a", images=[{"a": [1]}], audio={"data": "x"}), "odd": {"a": [1]}})
     assembly.add(given_chunk)

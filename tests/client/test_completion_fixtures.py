@@ -1,4 +1,4 @@
-"""A paid answer is never lost: completions as Venice sends them, and with any field turned odd, are read and kept whole."""
+"""A paid answer is never lost: completions as Venice sends them, and with any field malformed, are read and kept whole."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_attributes_and_items_are_the_same_values(case: dict[str, Any]) ->
 
 
 @every_completion
-async def test_nothing_is_dropped(case: dict[str, Any]) -> None:
+async def test_a_dumped_response_equals_the_received_json(case: dict[str, Any]) -> None:
     response = await received(case["body"])
 
     assert response.model_dump() == case["body"]
@@ -68,7 +68,7 @@ async def test_nothing_is_dropped(case: dict[str, Any]) -> None:
 
 
 @every_completion
-async def test_what_is_in_an_answer_can_be_asked(case: dict[str, Any]) -> None:
+async def test_a_response_is_a_mapping_of_its_json_members(case: dict[str, Any]) -> None:
     response = await received(case["body"])
 
     for key, value in case["body"].items():
@@ -85,7 +85,7 @@ async def test_what_is_in_an_answer_can_be_asked(case: dict[str, Any]) -> None:
         getattr(response, "nothing")  # noqa: B009  # no checker lets it be written otherwise
 
 
-def test_every_declared_field_that_is_missing_reads_as_nothing() -> None:
+def test_a_missing_declared_field_reads_as_none() -> None:
     response = ChatCompletionResponse.model_validate({})
 
     assert response.choices == []
@@ -132,7 +132,7 @@ async def test_usage_is_counted_in_detail() -> None:
     assert (usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens) == (5000, 100, 169)
 
 
-async def test_usage_without_details_counts_none() -> None:
+async def test_usage_without_details_counts_zero_cached_and_reasoning_tokens() -> None:
     usage = (await received(BY_NAME["plain"])).usage
 
     assert usage is not None
@@ -374,7 +374,7 @@ async def test_an_answer_is_a_field_of_a_pydantic_model(case: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("odd", ["text", 7, None, ["list"]], ids=repr)
-def test_what_is_no_object_is_no_answer(odd: Any) -> None:
+def test_a_value_that_is_not_a_json_object_is_not_a_response(odd: Any) -> None:
     with pytest.raises(TypeError):
         ChatCompletionResponse.model_validate(odd)
     with pytest.raises(ValidationError):
@@ -657,7 +657,7 @@ async def test_a_chunk_with_a_key_that_is_named_like_a_method(key: str) -> None:
 
 
 @pytest.mark.parametrize("usage", [[1], "many", 3, True, {"prompt_tokens": "many"}, {"prompt_tokens": -1, "total_tokens": [2]}])
-async def test_an_odd_usage_costs_nobody_a_paid_answer(usage: Any) -> None:
+async def test_a_malformed_usage_does_not_lose_the_answer(usage: Any) -> None:
     client, _ = client_of(answer(completion(usage=usage)))
     whole: ChatCompletionResponse = await client.chat.completions.create(model="m", messages=HI)
     assert whole.text == completion()["choices"][0]["message"]["content"]

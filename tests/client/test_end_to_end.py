@@ -120,7 +120,7 @@ BOUNDS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("params", BOUNDS, ids=" ".join)
-async def test_what_is_allowed_here_is_allowed_there(params: dict[str, Any], emulator: Emulator) -> None:
+async def test_the_emulator_accepts_every_value_that_the_client_allows(params: dict[str, Any], emulator: Emulator) -> None:
     # The emulator refuses what Venice's contract refuses; every bound that the client lets through must pass.
     async with client_of(emulator) as client:
         create: Any = client.chat.completions.create
@@ -129,7 +129,7 @@ async def test_what_is_allowed_here_is_allowed_there(params: dict[str, Any], emu
     assert reply.choices
 
 
-async def test_the_same_on_a_socket(emulator: Emulator) -> None:
+async def test_a_chat_a_stream_and_the_catalogue_work_over_a_socket(emulator: Emulator) -> None:
     emulator.always(echo())
     async with serve(emulator) as server, VeniceClient(api_key="any", base_url=server.url, max_retries=0) as client:
         reply = await client.chat.completions.create(model="default", messages=QUESTION)
@@ -152,7 +152,7 @@ async def test_a_stream_that_is_cut_is_never_taken_for_a_whole_one(emulator: Emu
     assert "one two three four five".startswith(caught.value.partial.text or "")
 
 
-async def test_no_key_is_told_before_anything_is_sent(emulator: Emulator) -> None:
+async def test_a_missing_key_is_an_error_before_anything_is_sent(emulator: Emulator) -> None:
     async with client_of(emulator, api_key=None) as client:
         with pytest.raises(AuthenticationError):
             await client.chat.completions.create(model="default", messages=QUESTION)

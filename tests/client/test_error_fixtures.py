@@ -1,4 +1,4 @@
-"""Refusals as Venice sends them, through a real client: class, code, words, and whether it is worth another try.
+"""Refusals as Venice sends them, through a real client: class, code, message, and whether it is retried.
 
 The last part is about bodies that no document names; whatever comes, the caller gets an `APIError` that says what came.
 """
@@ -84,7 +84,7 @@ async def test_the_class_follows_the_status_and_the_body(case: dict[str, Any]) -
 
 
 @every_refusal
-async def test_an_error_carries_what_the_server_said(case: dict[str, Any]) -> None:
+async def test_an_error_carries_body_code_request_id_and_headers_of_the_reply(case: dict[str, Any]) -> None:
     error = await refused(refusal(case))
 
     body = case["body"]
@@ -155,7 +155,7 @@ async def test_the_message_says_what_to_do(case: dict[str, Any]) -> None:
 
 
 @every_refusal
-async def test_only_what_may_pass_is_tried_again(case: dict[str, Any]) -> None:
+async def test_only_transient_errors_are_retried(case: dict[str, Any]) -> None:
     # A GET, because a POST that may have been billed is not even tried again where another try might help.
     client, transport = client_of(refusal(case), answer({"object": "list", "data": []}), max_retries=1)
 
@@ -180,7 +180,7 @@ async def test_only_what_may_pass_is_tried_again(case: dict[str, Any]) -> None:
         ("bad key", None),
     ],
 )
-async def test_a_wait_is_told_in_seconds(name: str, seconds: float | None) -> None:
+async def test_the_wait_of_an_error_is_in_seconds(name: str, seconds: float | None) -> None:
     (case,) = (case for case in FIXTURES if case["name"] == name)
 
     error = await refused(refusal(case))
@@ -429,7 +429,7 @@ async def test_an_answer_that_calls_itself_text_is_an_answer() -> None:
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308])
-async def test_a_redirect_is_told_and_not_followed(status: int) -> None:
+async def test_a_redirect_is_an_error_with_its_target_and_is_not_followed(status: int) -> None:
     client, transport = client_of(ScriptedReply(b"", status=status, headers={"location": "https://elsewhere.invalid/v1"}))
 
     with pytest.raises(APIError, match=r"https://elsewhere\.invalid/v1.*base_url"):
@@ -491,7 +491,7 @@ async def test_a_key_that_the_server_repeats_is_not_in_the_message() -> None:
         pytest.param("Insufficient balance.", 1, id="by the client"),
     ],
 )
-async def test_where_to_add_credits_is_told_once(said: str, times: int) -> None:
+async def test_the_address_to_add_credits_is_in_the_message_once(said: str, times: int) -> None:
     emulator = Emulator()
     emulator.script(error(402, {"error": said}))
     async with VeniceClient(api_key="any", transport=emulator.transport()) as client:

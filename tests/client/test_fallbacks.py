@@ -1,4 +1,4 @@
-"""Fallback models: when another model is asked, and which; and what is told of it. And warnings before a model goes."""
+"""Fallback models: when another model is asked, which one, and what `meta` records of it; and deprecation warnings."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ async def test_another_model_is_asked(steps: list[Any], models: list[str], strea
         pytest.param([rate_limited(1), rate_limited(1)], RateLimitError, id="a limit of the account"),
     ],
 )
-async def test_other_failures_are_the_callers(steps: list[Any], kind: type[Exception]) -> None:
+async def test_other_failures_are_raised_without_asking_another_model(steps: list[Any], kind: type[Exception]) -> None:
     emulator = emulator_of(*steps)
     with pytest.raises(kind):
         await client_of(emulator, "second").chat.completions.create(model="first", messages=HI)
     assert "second" not in asked(emulator)
 
 
-async def test_a_call_names_its_own_fallbacks_or_none() -> None:
+async def test_a_call_may_replace_the_fallback_models_or_turn_them_off() -> None:
     emulator = emulator_of(GONE, usual(), GONE)
     completions = client_of(emulator, "second").chat.completions
     assert (await completions.create(model="first", messages=HI, fallback_models=["third"])).meta.models_tried == (
@@ -138,7 +138,7 @@ async def test_where_all_models_fail_the_last_error_says_which_were_tried() -> N
         pytest.param(["unheard-of"], {}, "does not tell", id="not in the catalogue"),
     ],
 )
-async def test_a_model_that_does_not_do_is_passed_over_and_the_error_tells_why(
+async def test_an_unsuitable_fallback_model_is_skipped_and_the_error_says_why(
     names: list[str], request_: dict[str, Any], why: str
 ) -> None:
     emulator = emulator_of(GONE, privacy="private")
@@ -222,7 +222,7 @@ async def test_a_model_is_asked_once_however_often_it_is_named() -> None:
     assert asked(emulator) == ["first", "second"]
 
 
-async def test_without_fallbacks_nothing_is_told_of_them() -> None:
+async def test_without_fallback_models_models_tried_is_empty() -> None:
     emulator = emulator_of(usual())
     client = VeniceClient(api_key="any", transport=emulator.transport())
     assert (await client.chat.completions.create(model="first", messages=HI)).meta.models_tried == ()
@@ -240,16 +240,14 @@ def test_the_synchronous_client_falls_back() -> None:
 
 
 @pytest.mark.parametrize("names", ["second", [1], [""], 5])
-async def test_what_is_no_list_of_models_is_refused(names: Any) -> None:
+async def test_fallback_models_that_are_not_a_list_of_ids_are_refused(names: Any) -> None:
     with pytest.raises(InvalidRequestError, match="must be a list of model ids"):
         VeniceClient(fallback_models=names)
     with pytest.raises(InvalidRequestError, match="must be a list of model ids"):
         await client_of(emulator_of()).chat.completions.create(model="first", messages=HI, fallback_models=names)
 
 
-async def test_a_model_that_will_be_retired_is_told_once_with_its_date_and_its_successor(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_deprecated_model_is_logged_once_with_its_date_and_its_successor(caplog: pytest.LogCaptureFixture) -> None:
     how = {"x-venice-deprecated": "Model first goes", "sunset": "2027-01-01", "x-venice-deprecated-replacement": "second"}
     days = [{**how, "x-venice-deprecated": f"Model first goes in {left} days"} for left in (7, 6)]
     emulator = emulator_of(*(text("hi", headers=headers) for headers in days))

@@ -152,7 +152,7 @@ class Free(BaseModel):
     ages: dict[str, int]
 
 
-def test_what_strict_mode_cannot_describe_is_read_as_it_stands() -> None:
+def test_values_that_strict_mode_cannot_describe_are_read_unchanged() -> None:
     reply = ChatCompletionResponse.model_validate(completion('{"ages": {"Ada": 36}}'))
 
     assert reply.parse_as(Free) == Free(ages={"Ada": 36})

@@ -214,7 +214,7 @@ def test_a_body_that_was_refused_three_times_is_not_sent_again_for_thirty_second
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404])
-def test_refusals_that_are_not_about_the_body_are_asked_for_again(status: int) -> None:
+def test_refusals_that_are_not_about_the_body_are_sent_again(status: int) -> None:
     emulator = served()
     emulator.always(error(status))
 
@@ -393,7 +393,7 @@ def test_a_stream_holds_its_place_until_it_was_read_or_left() -> None:
     run(scenario())
 
 
-def test_waits_are_told_to_the_caller_and_once_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_waits_are_reported_to_on_wait_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     told: list[WaitNotice] = []
     emulator = served()
     caplog.set_level(logging.INFO, "venice_ai")
@@ -487,7 +487,7 @@ def test_every_kind_of_call_may_fail_fast_whatever_its_client_does(way: str) -> 
     assert b"fail_fast" not in (emulator.requests[-1].body or b"")
 
 
-async def test_fail_fast_is_true_or_false() -> None:
+async def test_fail_fast_must_be_a_boolean() -> None:
     with pytest.raises(InvalidRequestError, match="fail_fast='yes' is not allowed"):
         await ask(client_of(Emulator()), fail_fast="yes")
 
@@ -503,7 +503,7 @@ def test_a_client_without_limits_sends_everything_at_once() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
-def test_the_child_of_a_fork_knows_nothing_of_what_its_parent_heard() -> None:
+def test_the_limits_learnt_before_a_fork_do_not_hold_in_the_child() -> None:
     emulator = served()
     client = client_of(emulator, max_retries=0)
 
@@ -531,7 +531,7 @@ def test_the_child_of_a_fork_knows_nothing_of_what_its_parent_heard() -> None:
     os.close(theirs)
 
 
-def test_limits_are_asked_for_only_on_request() -> None:
+def test_the_limits_are_fetched_only_by_refresh() -> None:
     emulator = served()
 
     async def scenario() -> None:
@@ -613,7 +613,7 @@ class CountingClock(SystemClock):
         return super().now()
 
 
-async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
+async def test_a_waiting_queue_uses_no_processor_time() -> None:
     clock = CountingClock()
     client = VeniceClient(api_key="k", transport=Emulator(account=Account(rpm=500)).transport(), clock=clock)
     # More than two minutes of the account take: one may begin meanwhile.
@@ -649,7 +649,7 @@ async def unheard(_: WaitNotice) -> None:
     ],
     ids=["a share", "no function", "an async function"],
 )
-def test_a_share_and_a_hook_that_cannot_be_are_refused_when_the_client_is_made(settings: Any, said: str) -> None:
+def test_an_unusable_share_or_on_wait_hook_is_refused_when_the_client_is_made(settings: Any, said: str) -> None:
     for client in (VeniceClient, SyncVeniceClient):
         with pytest.raises(InvalidRequestError, match=said):
             client(api_key="k", **settings)

@@ -1,4 +1,4 @@
-"""Twice as much of anything costs about twice as much: no server can make a client slow with an odd stream."""
+"""Twice as much of anything costs about twice as much: no server can make a client slow with an unusual stream."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def fragments(count: int, *, name: str, arguments: str) -> Iterator[dict[str, An
     yield chunk(tool_calls=[{"index": 0, "function": {"arguments": '"}'}}])
 
 
-@pytest.mark.parametrize("arguments", ["abcdefgh", "}{}}", "\\\\\\\\"], ids=["letters", "brackets in a text", "backslashes"])
-def test_fragments_that_repeat_their_name(arguments: str) -> None:
+@pytest.mark.parametrize("arguments", ["abcdefgh", "}{}}", "\\\\\\\\"], ids=["text", "brackets in a text", "backslashes"])
+def test_tool_call_fragments_that_repeat_their_name_take_linear_time(arguments: str) -> None:
     began = process_time()
 
     (call,) = calls_of(assembled(fragments(16_000, name="add", arguments=arguments)))
@@ -46,7 +46,7 @@ def test_fragments_that_repeat_their_name(arguments: str) -> None:
     assert process_time() - began < MOST_SECONDS
 
 
-def test_arguments_that_will_never_be_json_are_read_once() -> None:
+def test_arguments_that_are_never_json_are_read_once() -> None:
     began = process_time()
     found = assembled(
         chunk(tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{}x" * 9}}]) for _ in range(16_000)
@@ -58,7 +58,7 @@ def test_arguments_that_will_never_be_json_are_read_once() -> None:
     assert process_time() - began < MOST_SECONDS
 
 
-def test_a_name_in_many_pieces() -> None:
+def test_a_tool_name_in_many_pieces_takes_linear_time() -> None:
     began = process_time()
     pieces = (chunk(tool_calls=[{"index": 0, "function": {"name": f"piece{number},"}}]) for number in range(16_000))
 
@@ -68,7 +68,7 @@ def test_a_name_in_many_pieces() -> None:
     assert process_time() - began < MOST_SECONDS
 
 
-def test_calls_without_an_index() -> None:
+def test_tool_calls_without_an_index_take_linear_time() -> None:
     began = process_time()
     calls = ({"id": f"c{number}", "function": {"name": "f", "arguments": "{}"}} for number in range(10_000))
 
@@ -78,7 +78,7 @@ def test_calls_without_an_index() -> None:
     assert process_time() - began < MOST_SECONDS
 
 
-async def test_many_choices() -> None:
+async def test_many_choices_take_linear_time() -> None:
     began = process_time()
     client, _ = client_of(stream(*(event(chunk("a", finish="stop", index=index)) for index in range(16_000)), DONE))
 
@@ -88,7 +88,7 @@ async def test_many_choices() -> None:
     assert process_time() - began < MOST_SECONDS
 
 
-async def test_tiny_pieces_before_the_first_event() -> None:
+async def test_tiny_pieces_before_the_first_event_take_linear_time() -> None:
     began = process_time()
     long = event(chunk("x" * 800_000)) + FINISH + DONE
     client, _ = client_of(stream(*(long[start : start + 2] for start in range(0, len(long), 2))))
@@ -101,7 +101,7 @@ async def test_tiny_pieces_before_the_first_event() -> None:
 
 @pytest.mark.parametrize("size", [7, 2**30])
 @pytest.mark.parametrize("line_end", [b"\r", b"\n", b"\r\n"], ids=repr)
-def test_lines_of_every_ending(line_end: bytes, size: int) -> None:
+def test_lines_of_every_ending_take_linear_time(line_end: bytes, size: int) -> None:
     began = process_time()
     data = (b": a comment" + line_end + b"data: text" + line_end + line_end) * 20_000
     parser = EventParser()
@@ -114,7 +114,7 @@ def test_lines_of_every_ending(line_end: bytes, size: int) -> None:
     assert process_time() - began < MOST_SECONDS
 
 
-def test_an_event_of_many_lines() -> None:
+def test_an_event_of_many_lines_takes_linear_time() -> None:
     began = process_time()
     parser = EventParser()
 

@@ -297,12 +297,12 @@ def test_a_union_of_messages_finds_the_kind_that_is_meant() -> None:
         adapter.validate_python([{"role": "oracle", "content": "x"}])
 
 
-async def test_a_wrong_value_is_told_as_it_was_given() -> None:
+async def test_the_error_of_a_wrong_value_repeats_the_value() -> None:
     assert "invalid value 'User'; one of 'system'" in str(await refused([{"role": "User", "content": "hi"}]))
 
 
 @pytest.mark.parametrize("part", ["reply", "choice"])
-async def test_a_reply_in_place_of_its_message_is_told_where_the_message_is(part: str) -> None:
+async def test_the_error_of_a_response_among_messages_says_where_its_message_is(part: str) -> None:
     reply = ChatCompletionResponse.model_validate(completion())
     error = await refused([*HI, reply if part == "reply" else reply.choices[0]])
 
@@ -371,7 +371,7 @@ async def test_messages_are_a_text_or_any_series_of_messages(given: Any) -> None
         pytest.param(
             {"role": "user", "content": "a", "odd": [float("nan")]},
             "messages.0.odd.0=nan is not allowed: JSON has no such number",
-            id="a number that is none",
+            id="not a number",
         ),
         pytest.param(
             {"role": "user", "content": "a", "odd": object()},
@@ -380,7 +380,7 @@ async def test_messages_are_a_text_or_any_series_of_messages(given: Any) -> None
         ),
     ],
 )
-async def test_what_a_message_may_hold_is_told_for_its_role(message: dict[str, Any], told: str) -> None:
+async def test_the_error_of_a_message_says_what_its_role_allows(message: dict[str, Any], told: str) -> None:
     assert str(await refused([message])) == told
 
 

@@ -1,4 +1,4 @@
-"""What an HTTP exchange said beside its body: the same for answers, streams and errors, whatever the headers hold."""
+"""`meta`: status, headers, times and attempts, the same for answers, streams and errors, whatever the headers hold."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_headers_are_found_in_any_case(kind: str) -> None:
 
 
 @every_kind
-async def test_what_the_headers_do_not_say_is_none(kind: str) -> None:
+async def test_values_that_the_headers_lack_are_none(kind: str) -> None:
     meta = await meta_of(kind, {})
 
     assert (meta.balance_usd, meta.balance_diem, meta.deprecation_warning, meta.venice_version) == (None,) * 4
@@ -160,7 +160,7 @@ async def test_a_deprecation_is_logged_without_the_key_that_the_server_repeats_i
         pytest.param({"x-venice-deprecated": ""}, None, id="nothing in it"),
     ],
 )
-async def test_whatever_tells_of_a_deprecation_is_logged(
+async def test_each_header_of_a_deprecation_is_logged(
     caplog: pytest.LogCaptureFixture, way: str, headers: dict[str, str], said: str | None
 ) -> None:
     caplog.set_level(logging.WARNING, "venice_ai")
@@ -229,13 +229,13 @@ def test_a_header_that_is_repeated_is_one_whose_values_are_joined(as_bytes: bool
         pytest.param({}, None, id="nothing else"),
     ],
 )
-def test_a_successor_is_told_with_the_warning_unless_the_warning_names_it(headers: dict[str, str], said: str | None) -> None:
+def test_the_successor_is_in_the_deprecation_warning_once(headers: dict[str, str], said: str | None) -> None:
     told = Headers(list({**headers, "x-venice-deprecated-replacement": "next"}.items()))
 
     assert ResponseMeta(200, told, UNIX, 0.0).deprecation_warning == said
 
 
-def test_a_reply_of_which_nothing_more_is_known_was_asked_for_once_and_answered_by_the_model_that_was_asked() -> None:
+def test_the_meta_of_a_bare_reply_has_the_documented_defaults() -> None:
     meta = ResponseMeta(200, Headers(), UNIX, 0.5)
 
     assert (meta.attempts, meta.model_substituted, meta.models_tried) == (1, False, ())

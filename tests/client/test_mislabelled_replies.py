@@ -98,7 +98,7 @@ async def test_a_whole_answer_in_place_of_a_stream_is_in_the_error(label: str, e
 
 @pytest.mark.parametrize("label", ["application/json", "text/event-stream", "text/html"])
 @pytest.mark.parametrize("body", ["<html>an answer?</html>", '{"id": "chatcmpl-1", "choi', "an answer?"])
-async def test_what_cannot_be_read_is_in_the_body_of_the_error(label: str, body: str) -> None:
+async def test_a_body_that_cannot_be_read_is_in_the_error(label: str, body: str) -> None:
     client, _ = client_of(labelled(label, body.encode()), labelled(label, body.encode()))
 
     for how in ("stream", "create"):
@@ -108,7 +108,7 @@ async def test_what_cannot_be_read_is_in_the_body_of_the_error(label: str, body:
         assert caught.value.body == body
 
 
-async def test_an_event_that_cannot_be_read_is_in_the_body_of_the_error() -> None:
+async def test_an_event_that_cannot_be_read_is_in_the_error() -> None:
     client, _ = client_of(stream(event(chunk("hel")), event('{"choices": [{"delta": {"content": "lo'), DONE))
 
     with pytest.raises(StreamInterruptedError) as caught:
@@ -191,7 +191,7 @@ async def test_a_usage_chunk_at_the_end_of_such_an_answer_counts() -> None:
 
 @pytest.mark.parametrize("label", ["application/json", "text/event-stream"])
 @pytest.mark.parametrize("first", [b"{", b" "], ids=["JSON", "blanks"])
-async def test_what_is_no_stream_and_has_no_end_is_given_up_like_an_event_without_one(label: str, first: bytes) -> None:
+async def test_a_body_that_is_not_a_stream_is_given_up_after_64_mebibytes(label: str, first: bytes) -> None:
     client, _ = client_of(labelled(label, first, *[b" " * 2**20] * 66, HANG))
 
     with pytest.raises(StreamInterruptedError, match="no end within 64 MiB") as caught:
@@ -200,7 +200,7 @@ async def test_what_is_no_stream_and_has_no_end_is_given_up_like_an_event_withou
     assert len(caught.value.body or "") == 2**20
 
 
-async def test_of_what_comes_before_the_first_event_an_error_has_at_most_a_mebibyte() -> None:
+async def test_an_error_keeps_at_most_a_mebibyte_of_the_body_before_the_first_event() -> None:
     quarter = b": ping ".ljust(2**18 - 1, b".") + b"\n"
     client, _ = client_of(labelled("text/event-stream", *[quarter] * 6))
 
@@ -210,7 +210,7 @@ async def test_of_what_comes_before_the_first_event_an_error_has_at_most_a_mebib
     assert caught.value.body == (quarter * 4).decode()
 
 
-async def test_what_is_no_stream_may_be_as_long_as_an_event() -> None:
+async def test_a_body_that_is_not_a_stream_may_be_as_long_as_an_event() -> None:
     client, _ = client_of(labelled("application/json", b'{"error": {"message": "no such model"}}'.ljust(EVENT_BYTES)))
 
     with pytest.raises(APIError, match="no such model"):

@@ -1,4 +1,4 @@
-"""The catalogue of models: as Venice publishes it, with entries nobody expects, and which model is taken from it."""
+"""The catalogue of models: as Venice publishes it, with malformed entries, and which model `resolve_chat` takes from it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def test_a_list_is_one_get_with_the_key_if_there_is_one(
     assert request.headers.get("Authorization") == (f"Bearer {KEY}" if key else None)
 
 
-async def test_traits_name_models() -> None:
+async def test_traits_map_names_to_models() -> None:
     client, _ = client_of(answer(published_traits()))
 
     traits = await client.models.traits()
@@ -340,7 +340,7 @@ async def test_a_retired_model_is_one_whose_time_has_come() -> None:
         pytest.param([], "a", id="nothing preferred"),
     ],
 )
-async def test_what_is_preferred_comes_first(preferred: list[str], taken: str) -> None:
+async def test_the_preferred_models_are_taken_first(preferred: list[str], taken: str) -> None:
     client = client_with(model("a", traits=["default"]), model("b"), model("c"), model("off", offline=True), model("x"))
 
     assert await client.models.resolve_chat(preferred_models=preferred, exclude_models=["x"]) == taken
@@ -362,7 +362,7 @@ async def test_one_name_in_place_of_a_list_is_that_name_or_refused(wish: str, na
 
 
 @pytest.mark.parametrize("wish", ["preferred_models", "exclude_models", "min_context_tokens", "require_vision", "exclude_beta"])
-async def test_none_is_no_wish(wish: str) -> None:
+async def test_none_means_no_requirement(wish: str) -> None:
     wishes: dict[str, Any] = {wish: None}
     catalogue = [model("b", beta=True), model("a")]
 
@@ -376,7 +376,7 @@ async def test_none_is_no_wish(wish: str) -> None:
         *((name, 5) for name in ("preferred_models", "exclude_models")),
     ],
 )
-async def test_a_wish_that_cannot_be_one_is_refused_by_name(wish: str, value: Any) -> None:
+async def test_a_malformed_requirement_is_refused_by_its_name(wish: str, value: Any) -> None:
     client, transport = client_of()
 
     with pytest.raises(InvalidArgumentError, match=wish):
@@ -450,7 +450,7 @@ async def test_an_entry_that_says_nothing_of_itself_is_retrieved_and_taken_where
 @pytest.mark.parametrize(
     "wishes", [{}, {"preferred_models": ["x"]}, {"preferred_models": ["a"], "require_vision": True}], ids=str
 )
-async def test_nothing_is_taken_on_faith_from_a_catalogue_that_says_nothing(wishes: dict[str, Any]) -> None:
+async def test_no_model_is_resolved_from_a_catalogue_without_capabilities(wishes: dict[str, Any]) -> None:
     with pytest.raises(NoMatchingModelError, match=r"^2 models are listed, none says what it can do.*preferred_models=\['a'\]"):
         await client_with(*BARE).models.resolve_chat(**wishes)
 
@@ -535,7 +535,7 @@ async def test_a_catalogue_without_models_has_none_that_fits(data: Any) -> None:
         pytest.param(answer([model()]), id="a bare list"),
     ],
 )
-async def test_a_catalogue_that_cannot_be_had_is_an_error_and_is_not_kept(reply: ScriptedReply) -> None:
+async def test_a_catalogue_that_cannot_be_fetched_is_an_error_and_is_not_cached(reply: ScriptedReply) -> None:
     client, transport = client_of(reply, answer(published_models()), max_retries=0)
 
     with pytest.raises(APIError):
@@ -548,7 +548,7 @@ async def test_a_catalogue_that_cannot_be_had_is_an_error_and_is_not_kept(reply:
 # -- the cache -----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_catalogue_is_asked_for_once_in_minutes() -> None:
+async def test_the_catalogue_is_cached_for_minutes() -> None:
     clock = RecordingClock()
     client, transport = client_of(*[answer(published_models()) for _ in range(2)], clock=clock)
 
@@ -574,7 +574,7 @@ async def test_all_questions_about_chat_models_share_one_catalogue() -> None:
     assert len(transport.requests) == 1
 
 
-async def test_refresh_asks_again_and_renews_what_is_kept() -> None:
+async def test_refresh_fetches_again_and_renews_the_cache() -> None:
     client, transport = client_of(answer({"data": [model("old")]}), answer({"data": [model("new")]}))
 
     old = await client.models.resolve_chat()
@@ -585,7 +585,7 @@ async def test_refresh_asks_again_and_renews_what_is_kept() -> None:
     assert len(transport.requests) == 2
 
 
-async def test_types_are_kept_apart() -> None:
+async def test_each_type_of_models_is_cached_by_itself() -> None:
     client, _ = client_of(answer({"data": [model("a")]}), answer({"data": [model("b", type="image")]}))
 
     texts, images, texts_again = [await client.models.list(type=kind) for kind in ("text", "image", "text")]
@@ -602,7 +602,7 @@ async def test_chat_is_another_word_for_text() -> None:
     assert "chat" not in transport.requests[0].url
 
 
-async def test_what_is_taken_out_of_a_catalogue_is_not_missed_by_others() -> None:
+async def test_changing_a_returned_catalogue_does_not_change_the_cached_one() -> None:
     client, _ = client_of(answer(published_models()), answer({"data": {"default": "a"}}))
 
     for _ in range(2):
@@ -614,7 +614,7 @@ async def test_what_is_taken_out_of_a_catalogue_is_not_missed_by_others() -> Non
         traits.data.clear()
 
 
-async def test_calls_that_ask_at_once_share_one_request() -> None:
+async def test_concurrent_calls_share_one_request_for_the_catalogue() -> None:
     client, transport = client_of(answer(published_models()))
 
     catalogues = await asyncio.gather(*[client.models.list() for _ in range(10)])
@@ -623,7 +623,7 @@ async def test_calls_that_ask_at_once_share_one_request() -> None:
     assert all(catalogue.data == catalogues[0].data for catalogue in catalogues)
 
 
-async def test_a_caller_that_leaves_does_not_take_the_request_away_from_the_others() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_shared_request() -> None:
     client, transport = client_of(answer(published_models()))
     first = asyncio.ensure_future(client.models.list())
     second = asyncio.ensure_future(client.models.list())
@@ -635,7 +635,7 @@ async def test_a_caller_that_leaves_does_not_take_the_request_away_from_the_othe
     assert len(transport.requests) == 1
 
 
-async def test_a_failure_is_told_to_all_who_asked_at_once() -> None:
+async def test_a_failed_shared_request_raises_for_every_caller() -> None:
     client, transport = client_of(answer({"error": "down"}, status=500), max_retries=0)
 
     outcomes = await asyncio.gather(*[client.models.list() for _ in range(3)], return_exceptions=True)
@@ -662,7 +662,7 @@ async def test_no_loop_complains_of_a_failure_that_came_when_all_who_asked_had_l
     assert troubles == []
 
 
-def test_a_catalogue_that_was_had_on_one_loop_serves_another() -> None:
+def test_a_catalogue_cached_on_one_event_loop_serves_another() -> None:
     client, transport = client_of(answer(published_models()))
 
     for _ in range(2):

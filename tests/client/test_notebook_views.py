@@ -39,7 +39,7 @@ async def test_an_answer_is_shown_as_it_is_and_loads_nothing() -> None:
     assert "look_up({&quot;word&quot;:" in shown(calls).replace(" ", "")
 
 
-def test_reasoning_is_folded() -> None:
+def test_reasoning_is_shown_in_a_folded_section() -> None:
     message = {"role": "assistant", "content": "4", "reasoning_content": "2 + 2"}
     answer = ChatCompletionResponse.model_validate({"id": "x", "choices": [{"index": 0, "message": message}]})
     assert shown(answer).startswith("<details><summary>reasoning</summary><pre")
@@ -59,7 +59,7 @@ def test_a_cell_of_a_table_is_a_text_in_which_nothing_is_a_tag() -> None:
     )
 
 
-async def test_a_loop_over_the_catalogue_gives_what_has_the_attributes_of_its_models() -> None:
+async def test_items_of_a_loop_over_the_catalogue_have_the_attributes_of_models() -> None:
     async with VeniceClient(api_key="any", transport=Emulator().transport()) as client:
         models = await client.models.list()
     assert [model.id for model in models] == [model.id for model in models.data]

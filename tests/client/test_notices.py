@@ -1,4 +1,4 @@
-"""What a caller is told beside an answer, once: another model answered; the budget went into reasoning."""
+"""Warnings beside an answer, each given once: another model answered; all its tokens went into reasoning."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def informed(*replies: ScriptedReply, names: bool = True, **settings: Any)
 
 
 @pytest.mark.parametrize("asked", ["one", "default", "gpt-4o", "one:enable_web_search=on"])
-async def test_another_model_is_told_once_for_each_pair(asked: str) -> None:
+async def test_a_substituted_model_is_warned_of_once_for_each_pair(asked: str) -> None:
     client = await informed(said("two"), said("two"), said("three"))
 
     with pytest.warns(ModelSubstitutedWarning, match="'two' answered") as told:
@@ -56,7 +56,7 @@ async def test_another_model_is_told_once_for_each_pair(asked: str) -> None:
     ("asked", "answered"),
     [("one", "one"), ("default", "one"), ("gpt-4o", "one"), ("one", "default"), ("one:x=y", "one"), ("one", "one:x=y")],
 )
-async def test_the_model_that_was_asked_for_is_no_other(asked: str, answered: str) -> None:
+async def test_the_requested_model_by_another_name_is_no_substitution(asked: str, answered: str) -> None:
     client = await informed(said(answered))
 
     with warnings.catch_warnings():
@@ -67,9 +67,7 @@ async def test_the_model_that_was_asked_for_is_no_other(asked: str, answered: st
 
 
 @pytest.mark.parametrize("names", [True, False])
-async def test_a_name_that_is_not_in_memory_is_silent_and_asked_nobody_about(
-    names: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_unknown_model_name_causes_no_warning_and_no_request(names: bool, caplog: pytest.LogCaptureFixture) -> None:
     client, transport = client_of(said("two"))
     if names:
         client = await informed(said("two"), names=False)
@@ -81,7 +79,7 @@ async def test_a_name_that_is_not_in_memory_is_silent_and_asked_nobody_about(
     assert len(transport.requests) == (0 if names else 1)
 
 
-async def test_a_catalogue_that_is_old_says_nothing() -> None:
+async def test_an_expired_catalogue_causes_no_warning() -> None:
     clock = RecordingClock()
     client = await informed(said("two"), clock=clock)
     clock.passed += 301
@@ -101,7 +99,7 @@ async def test_where_warnings_are_errors_another_model_is_logged(caplog: pytest.
 
 
 @pytest.mark.parametrize("content", ["hello", ""], ids=["an answer", "nothing"])
-async def test_a_stream_tells_of_another_model(content: str) -> None:
+async def test_a_stream_of_another_model_is_warned_of(content: str) -> None:
     client = await informed(stream(event({**chunk(content, finish="stop"), "model": "two"}), DONE))
 
     read = await client.chat.completions.stream(model="one", messages=HI)
@@ -152,7 +150,7 @@ async def test_other_answers_are_not_logged_and_odd_ones_do_no_harm(response: An
     assert (await client.chat.completions.create(model="m", messages=HI)).id == "chatcmpl-1"
 
 
-def test_what_was_told_is_remembered_within_bounds() -> None:
+def test_at_most_a_thousand_substitution_warnings_are_remembered() -> None:
     notices = Notices()
     notices.names["models"] = 9999.0, {"one": "one"}
     meta: Any = type("Meta", (), {"models_tried": ()})()

@@ -218,7 +218,7 @@ async def test_other_classes_than_models(kind: Any, answer: str, value: Any) -> 
         pytest.param('{"name": "```json\\n{}\\n```", "age": 1}', (), id="a fence within a text of it"),
     ],
 )
-async def test_json_in_one_fence_is_taken_out_and_said_so(
+async def test_json_in_one_code_fence_is_unwrapped_and_logged(
     answer: str, unwrapped: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "venice_ai.output")
@@ -241,20 +241,20 @@ async def test_json_in_one_fence_is_taken_out_and_said_so(
         pytest.param("```json\nnothing\n```", id="a fence without JSON"),
     ],
 )
-async def test_what_is_not_clearly_one_answer_is_none(answer: str) -> None:
+async def test_text_that_is_not_clearly_one_json_value_is_invalid(answer: str) -> None:
     error = await failed(text(answer))
 
     assert isinstance(error, OutputInvalidError)
     assert error.errors()[0]["type"] == "json_invalid"
 
 
-async def test_what_fits_is_taken_whatever_the_finish_reason() -> None:
+async def test_an_answer_that_fits_is_accepted_with_any_finish_reason() -> None:
     assert (await parsed(text(MARIE, finish_reason="length"))).finish_reason == "length"
     assert (await parsed(tool_calls(("look", {}), content=MARIE))).parsed.age == 66
     assert (await parsed(said([{"type": "text", "text": MARIE[:9]}, {"type": "text", "text": MARIE[9:]}]))).parsed.age == 66
 
 
-async def test_a_number_that_may_have_been_cut_in_two_is_none() -> None:
+async def test_a_number_that_may_be_truncated_is_a_truncation_error() -> None:
     assert (await parsed(text("12"), int)).parsed == 12
     assert (await parsed(text('{"value": 12}', finish_reason="length"), int)).parsed == 12
 
@@ -265,7 +265,7 @@ async def test_a_number_that_may_have_been_cut_in_two_is_none() -> None:
         assert error.raw_text == answer
 
 
-async def test_a_null_in_place_of_a_key_that_need_not_be_there_is_as_good_as_none() -> None:
+async def test_null_for_an_optional_key_is_read_as_absent() -> None:
     films = '[{"title": "M", "number": null}, {"number": 3, "title": "N"}]'
 
     assert (await parsed(text(f'{{"films": {films}}}'), Shelf)).parsed.films == [{"title": "M"}, {"title": "N", "number": 3}]
@@ -275,7 +275,7 @@ async def test_a_null_in_place_of_a_key_that_need_not_be_there_is_as_good_as_non
     assert [line["loc"] for line in error.errors()] == [("title",)]
 
 
-async def test_what_the_emulator_makes_up_fits() -> None:
+async def test_an_unscripted_answer_of_the_emulator_fits_the_class() -> None:
     result = await client_of(Emulator()).chat.completions.parse(model="default", messages=HI, response_format=list[Person])
 
     assert_type(result.parsed, list[Person])
@@ -356,7 +356,7 @@ Promise: TypeAlias = type[Exception]
         ),
     ],
 )
-async def test_an_error_is_what_was_promised_and_has_all_that_came(
+async def test_each_output_error_has_its_documented_class_and_the_answer(
     step: Step, kind: type[OutputError], promises: tuple[Promise, ...], raw_text: str | None, partial: Any
 ) -> None:
     error = await failed(step)
@@ -463,7 +463,7 @@ HALVES = ['{"name": "M \ud83d', '\ude00", "age": 1}']
 
 
 @pytest.mark.parametrize("content", ["".join(HALVES), [{"type": "text", "text": half} for half in HALVES]])
-def test_the_halves_of_a_letter_are_read_as_the_letter(content: Any) -> None:
+def test_a_split_surrogate_pair_is_read_as_one_character(content: Any) -> None:
     assert response(content).parse_as(Person) == Person(name="M 😀", age=1)
 
 
@@ -472,7 +472,7 @@ def test_the_halves_of_a_letter_are_read_as_the_letter(content: Any) -> None:
     [('{"name": "M \ud83d", "age": 1}', {"name": "M "}), ("\ude00", None), ('{"name": "M", "age": 1} \ud83d', None)],
     ids=["in the middle", "alone", "after"],
 )
-def test_half_a_letter_is_an_error_with_the_answer(content: str, partial: Any) -> None:
+def test_half_of_a_surrogate_pair_is_an_output_error_with_the_answer(content: str, partial: Any) -> None:
     errors: list[Any] = []
     for kind, finish_reason in ((Person, "stop"), (Person, "length"), (list[Person], "stop")):
         with pytest.raises((OutputInvalidError, OutputTruncatedError)) as caught:
@@ -618,7 +618,7 @@ async def test_a_stream_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [{"type": "json_object"}, "Person", None, Person(name="x", age=1)])
-async def test_what_is_no_class_is_a_type_error(kind: Any) -> None:
+async def test_a_response_format_that_is_not_a_class_is_a_type_error(kind: Any) -> None:
     client, emulator = scripted()
 
     with pytest.raises(TypeError, match="response_format="):
@@ -723,7 +723,7 @@ async def test_a_class_that_strict_mode_cannot_express_is_refused_unless_strict_
     assert result.parsed.prices == {"a": 1}
 
 
-async def test_what_create_refuses_is_refused_and_what_fails_fails_the_same() -> None:
+async def test_parse_raises_the_same_errors_as_create() -> None:
     client, _ = scripted(error(402))
 
     with pytest.raises(InvalidRequestError, match="temperature"):

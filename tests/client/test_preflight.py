@@ -1,4 +1,4 @@
-"""What a model would refuse, told from the catalogue before anything is sent: never what the server would take."""
+"""`preflight`: by the catalogue, requests that a model would refuse are not sent; none is refused that the server accepts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def requests() -> dict[str, dict[str, Any]]:
         **{
             f"{count} words": {"messages": [{"role": "user", "content": "word " * count}]} for count in (5_000, 20_000, 300_000)
         },
-        "letters": {"messages": [{"role": "user", "content": "a " * 120_000}]},
+        "a long text": {"messages": [{"role": "user", "content": "a " * 120_000}]},
         "chinese": {"messages": [{"role": "user", "content": "你好世界" * 40_000}]},
     }
     names = ("image", "tools", "schema", "logprobs", "effort high", "at most 8192")
@@ -133,12 +133,12 @@ def test_each_parameter_that_will_be_refused_is_named() -> None:
 
 
 @pytest.mark.parametrize(("effort", "refused"), [("low", False), ("high", True), ("none", False), (None, False)])
-def test_efforts_are_those_that_the_model_lists_and_none(effort: str | None, refused: bool) -> None:
+def test_an_effort_that_the_model_does_not_list_is_refused(effort: str | None, refused: bool) -> None:
     entry = ModelResponse.model_validate(text_model("m", capabilities={"reasoningEffortOptions": ["low", "medium"]}))
     assert bool(refusals(entry, {"messages": HI, "reasoning_effort": effort})) is refused
 
 
-def test_where_the_catalogue_says_nothing_nothing_is_refused() -> None:
+def test_a_model_without_capabilities_is_refused_nothing() -> None:
     bare = ModelResponse.model_validate({"id": "m", "type": "text", "model_spec": {}})
     like_openai = ModelResponse.model_validate({"id": "m", "object": "model"})
     for entry in (bare, like_openai):
@@ -178,6 +178,6 @@ def test_the_synchronous_client_checks_too() -> None:
             client.chat.completions.create(model="m", messages=HI, tools=[TOOL])
 
 
-def test_preflight_is_a_switch() -> None:
+def test_preflight_must_be_a_boolean() -> None:
     with pytest.raises(InvalidRequestError, match="preflight='yes' must be True or False"):
         VeniceClient(preflight="yes")  # type: ignore[arg-type]  # what the test is about

@@ -69,7 +69,7 @@ async def test_fields_of_a_class_are_columns_and_a_failed_row_has_its_error(emul
     assert found["raw_answer"] == ["", "", "no JSON"]
 
 
-async def test_what_was_answered_is_not_sent_again_by_the_next_actor(emulator: Emulator, tmp_path: Path) -> None:
+async def test_answered_rows_are_not_sent_again_by_the_next_actor(emulator: Emulator, tmp_path: Path) -> None:
     before = await mapper(emulator, tmp_path)(block(1, 2))
     after = await mapper(emulator, tmp_path)(block(2, 3))
     assert after["answer"][0] == before["answer"][1]
@@ -93,6 +93,6 @@ async def test_machines_share_a_budget(emulator: Emulator, tmp_path: Path) -> No
     assert 0 < len(prompts(emulator)) < 10
 
 
-def test_there_is_at_least_one_machine(emulator: Emulator, tmp_path: Path) -> None:
+def test_the_number_of_machines_must_be_at_least_one(emulator: Emulator, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="machines=0"):
         mapper(emulator, tmp_path, machines=0)

@@ -93,7 +93,7 @@ async def test_only_the_last_answer_is_sent_back() -> None:
     assert result.response is result.attempts[-1]
 
 
-async def test_the_usage_of_all_attempts_is_told() -> None:
+async def test_total_usage_adds_the_usage_of_all_attempts() -> None:
     client, _ = asking(text(OLD), text(YOUNG), text(MARIE))
 
     result = await parse(client, max_reasks=5)
@@ -126,7 +126,7 @@ async def test_when_no_attempt_fits_the_last_error_has_them_all() -> None:
         pytest.param(tool_call("look"), ToolCallInsteadError, id="tool call"),
     ],
 )
-async def test_what_asking_again_does_not_mend_is_not_asked_again(step: Step, kind: type[Exception]) -> None:
+async def test_tool_calls_refusals_and_truncated_answers_are_not_asked_again(step: Step, kind: type[Exception]) -> None:
     client, emulator = asking(text(OLD), step, text(MARIE))
 
     with pytest.raises(kind) as caught:
@@ -157,7 +157,7 @@ async def test_when_a_later_call_fails_all_paid_answers_are_in_the_error() -> No
     assert again.attempts == caught.value.attempts
 
 
-async def test_so_are_they_when_the_enclave_fails() -> None:
+async def test_when_the_enclave_fails_all_paid_answers_are_in_the_error() -> None:
     class Failing(ChatCompletions):
         async def create(self, **kwargs: Any) -> Any:
             if len(kwargs["messages"]) > len(HI):
@@ -171,7 +171,7 @@ async def test_so_are_they_when_the_enclave_fails() -> None:
     assert [answer.text for answer in caught.value.attempts] == [OLD]
 
 
-async def test_what_does_not_fit_is_told_as_it_stands_in_the_schema() -> None:
+async def test_the_model_is_given_the_path_of_an_error_as_in_its_schema() -> None:
     client, emulator = asking(text(f'{{"value": [{OLD}]}}'), text(f'{{"value": [{MARIE}]}}'))
 
     await client.chat.completions.parse(model="default", messages=HI, response_format=list[Person], max_reasks=1)
@@ -179,7 +179,7 @@ async def test_what_does_not_fit_is_told_as_it_stands_in_the_schema() -> None:
     assert "\n- value.0.age: Input should be a valid integer" in messages_of(emulator)[1][-1]["content"]
 
 
-async def test_an_answer_with_half_a_letter_can_be_sent_back() -> None:
+async def test_an_answer_with_half_of_a_surrogate_pair_can_be_sent_back() -> None:
     asked: list[Any] = []
 
     async def ask(messages: Any) -> object:
@@ -192,7 +192,7 @@ async def test_an_answer_with_half_a_letter_can_be_sent_back() -> None:
     assert asked[1][-2]["content"] == '{"name": "\N{REPLACEMENT CHARACTER}", "age": 1}'
 
 
-async def test_an_answer_without_text_is_asked_for_once_more() -> None:
+async def test_an_answer_without_text_is_asked_again() -> None:
     nothing = completion({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": []})
     client, emulator = asking(nothing, text(MARIE))
 
@@ -206,7 +206,7 @@ class Wide(BaseModel):
     numbers: list[int]
 
 
-async def test_the_errors_are_told_in_short() -> None:
+async def test_the_model_is_given_at_most_ten_errors() -> None:
     many = '{"numbers": [' + ", ".join(['"' + "long words " * 50 + '"'] * 40) + "]}"
     client, emulator = asking(text(many), text('{"numbers": []}'))
 

@@ -254,7 +254,7 @@ def innermost(value: Any) -> str:
     ],
     ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "",
 )
-async def test_the_whole_allowed_range_is_told(name: str, values: list[Any], allowed: str) -> None:
+async def test_the_error_says_the_whole_allowed_range(name: str, values: list[Any], allowed: str) -> None:
     for value in values:
         told = str(await refused(**{name: value})).replace(repr(value), "")
 
@@ -301,7 +301,7 @@ CIRCULAR.append(CIRCULAR)
     [pytest.param(object(), id="an object"), float("nan"), float("inf"), {"x": float("nan")}, CIRCULAR, "\ud800"],
     ids=ascii,
 )
-async def test_what_cannot_be_json_is_refused(value: Any) -> None:
+async def test_a_value_that_json_cannot_hold_is_refused(value: Any) -> None:
     await refused(later=value)
 
 
@@ -362,7 +362,7 @@ async def test_a_value_of_a_subclass_is_sent_as_what_it_is(params: dict[str, Any
         pytest.param([Decimal("NaN")], r"later\.0=Decimal\('NaN'\)", id="a decimal that is no number"),
     ],
 )
-async def test_what_cannot_be_json_is_named_with_its_place(value: Any, named: str) -> None:
+async def test_the_error_of_a_value_that_json_cannot_hold_names_its_place(value: Any, named: str) -> None:
     assert re.search(named, str(await refused(later=value)))
 
 
@@ -411,7 +411,7 @@ async def test_a_model_is_an_id_a_trait_an_alias_or_has_a_suffix(model: str) -> 
     assert (await sent(model=model))["model"] == model
 
 
-async def test_a_switch_that_venice_would_drop_in_silence_is_told() -> None:
+async def test_a_misspelt_venice_switch_is_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"enable_web_serch.*enable_web_search"):
         body = await sent(venice_parameters={"enable_web_serch": "on"})
 
@@ -419,7 +419,7 @@ async def test_a_switch_that_venice_would_drop_in_silence_is_told() -> None:
 
 
 @pytest.mark.parametrize(("slip", "meant"), [("temperatur", "temperature"), ("max_completion_token", "max_completion_tokens")])
-async def test_a_keyword_that_looks_like_a_slip_is_told_and_sent(slip: str, meant: str) -> None:
+async def test_a_keyword_that_looks_misspelt_is_warned_of_and_sent(slip: str, meant: str) -> None:
     with pytest.warns(UserWarning, match=f"no parameter '{slip}'; did you mean '{meant}'"):
         body = await sent(**{slip: 1})
 
@@ -427,7 +427,7 @@ async def test_a_keyword_that_looks_like_a_slip_is_told_and_sent(slip: str, mean
 
 
 @pytest.mark.parametrize("name", ["top_a", "logit_bias", "best_of", "function_call", "service_tier", "min_tokens", "typical_p"])
-async def test_a_keyword_that_resembles_none_goes_through_in_silence(name: str) -> None:
+async def test_an_unknown_keyword_unlike_any_other_causes_no_warning(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (await sent(**{name: 1}))[name] == 1
@@ -579,7 +579,7 @@ async def test_infinity_in_a_pydantic_object_is_no_null() -> None:
     ("method", "wrong"),
     [
         pytest.param("create", {"stream_cls": list}, id="a stream class without a stream"),
-        pytest.param("stream", {"stream": False}, id="a stream that is none"),
+        pytest.param("stream", {"stream": False}, id="stream=False"),
         pytest.param("stream", {"stream": "yes"}, id="a word"),
         pytest.param("stream", {"stream_cls": list}, id="a stream of another class"),
         pytest.param("parse", {"stream": True, "response_format": dict}, id="a parsed stream"),
@@ -604,7 +604,7 @@ async def test_a_mistake_in_a_call_is_no_answer_of_the_server(method: str, wrong
         getattr(at_once.chat.completions, method)(model="m", messages=HI, **wrong)
 
 
-async def test_what_says_nothing_new_is_allowed() -> None:
+async def test_stream_true_is_accepted_by_the_method_stream() -> None:
     client, _ = client_of(stream(*hello()))
 
     async with aclosing(await cast("Any", client.chat.completions).stream(model="m", messages=HI, stream=True)) as opened:
@@ -663,7 +663,7 @@ async def test_a_model_for_encryption_can_be_asked_in_clear(params: dict[str, An
 
 
 @pytest.mark.parametrize("kind", ["create", "batch", "create of a synchronous client", "batch of a synchronous client"])
-def test_a_slip_of_the_pen_in_a_switch_is_told_at_the_callers_line(kind: str) -> None:
+def test_the_warning_of_a_misspelt_switch_names_the_callers_line(kind: str) -> None:
     asked: dict[str, Any] = {"model": "default", "messages": HI, "venice_parameters": {"enable_websearch": "on"}}
     settings: dict[str, Any] = {"api_key": KEY, "transport": Emulator().transport()}
     chats: Any = VeniceClient(**settings).chat.completions
@@ -763,7 +763,7 @@ async def test_extra_body_holds_other_fields_that_json_knows(extra: Any, said: s
     assert transport.requests == []
 
 
-async def test_choices_that_extra_body_asks_for_are_waited_for() -> None:
+async def test_choices_requested_by_extra_body_are_waited_for() -> None:
     one = [event(chunk("hi")), event(chunk(finish="stop"))]
     client, _ = client_of(stream(*one), stream(*one))
 
@@ -815,5 +815,7 @@ async def test_a_misspelt_keyword_of_any_call_is_warned_of(call: str, slip: dict
         pytest.param({"max_completion_tokens": "8"}, (None, 1), id="no number of tokens"),
     ],
 )
-def test_limits_and_budgets_are_told_what_a_chat_asks_for(asked: dict[str, Any], size: tuple[int | None, int]) -> None:
+def test_the_size_of_a_chat_counts_its_choices_and_its_longest_answer(
+    asked: dict[str, Any], size: tuple[int | None, int]
+) -> None:
     assert chat_size({"model": "m", "messages": HI, **asked}) == ("m", 1, *size)

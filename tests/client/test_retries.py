@@ -1,4 +1,4 @@
-"""What is tried again, how often, and after how long. No test here waits: the clock records what it was asked."""
+"""Retries: of which failures, how often, and after which wait. No test here waits: the clock records each wait."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ async def test_how_often_a_lasting_failure_is_tried_again(failure: Failure, post
 
 @pytest.mark.parametrize("kind", ["chat", "stream", "list"])
 @pytest.mark.parametrize("failure", [429, 500, 502, 503, REFUSED], ids=str)
-async def test_a_passing_failure_is_forgotten(failure: Failure, kind: str) -> None:
+async def test_a_transient_failure_is_retried(failure: Failure, kind: str) -> None:
     outcome = await called(failed(failure), good(kind), kind=kind)
 
     assert outcome.error is None
@@ -140,7 +140,7 @@ async def test_a_passing_failure_is_forgotten(failure: Failure, kind: str) -> No
 
 @pytest.mark.parametrize("kind", ["chat", "stream", "list"])
 @pytest.mark.parametrize("failure", [429, 500, 502, 503, 504, REFUSED, BROKEN, TOO_SLOW], ids=str)
-async def test_no_retries_are_none(failure: Failure, kind: str) -> None:
+async def test_max_retries_zero_sends_once_and_never_sleeps(failure: Failure, kind: str) -> None:
     for settings in ({}, {"retry_timeouts": True}):
         outcome = await called(failed(failure), kind=kind, max_retries=0, **settings)
 
@@ -155,7 +155,7 @@ async def test_retries_are_as_many_as_were_allowed(retries: int) -> None:
     assert (await called(*replies, max_retries=retries)).attempts == 1 + retries
 
 
-async def test_500_is_tried_once_more_however_many_retries_are_allowed() -> None:
+async def test_a_500_is_retried_once_however_many_retries_are_allowed() -> None:
     assert (await called(*[failed(500) for _ in range(9)], max_retries=6)).attempts == 2
 
 
@@ -288,7 +288,7 @@ async def test_a_wait_is_as_long_as_the_server_asked(headers: dict[str, str], se
         pytest.param({"x-ratelimit-remaining-requests": "none", "x-ratelimit-reset-requests": "17"}, id="an odd rest"),
     ],
 )
-async def test_a_wait_that_nobody_can_read_is_an_ordinary_one(headers: dict[str, str]) -> None:
+async def test_an_unreadable_retry_after_falls_back_to_the_backoff(headers: dict[str, str]) -> None:
     outcome = await called(failed(429, headers), good("chat"))
 
     assert outcome.error is None
@@ -354,7 +354,7 @@ async def test_a_block_after_too_many_failures_is_waited_out(headers: dict[str, 
     assert 30 <= outcome.slept[0] <= 32
 
 
-async def test_a_longer_block_is_waited_out_as_told() -> None:
+async def test_a_block_is_waited_out_until_the_reset_that_the_header_names() -> None:
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-resets": str(int(UNIX * 1000) + 47_000)}
 
     outcome = await called(failed(429, headers), good("chat"))
@@ -383,13 +383,13 @@ async def test_a_wait_beyond_the_deadline_fails_at_once(timeout: Timeout, kind: 
     assert outcome.slept == []
 
 
-async def test_a_number_is_the_deadline_of_a_plain_call() -> None:
+async def test_a_number_as_timeout_is_the_deadline_of_a_plain_call() -> None:
     outcome = await called(failed(429, {"Retry-After": "30"}), timeout=10)
 
     assert outcome.slept == []
 
 
-async def test_a_number_is_no_deadline_of_a_stream() -> None:
+async def test_a_number_as_timeout_is_no_deadline_of_a_stream() -> None:
     outcome = await called(failed(429, {"Retry-After": "30"}), good("stream"), kind="stream", timeout=10)
 
     assert outcome.error is None
@@ -438,7 +438,7 @@ async def test_each_attempt_knows_what_is_left_of_the_deadline() -> None:
     ],
 )
 @pytest.mark.parametrize("settings", [{}, {"retry_timeouts": True}, {"max_retries": 9}], ids=str)
-async def test_a_stream_that_began_is_never_asked_for_again(reply: Any, settings: dict[str, Any]) -> None:
+async def test_a_stream_that_began_is_never_retried(reply: Any, settings: dict[str, Any]) -> None:
     outcome = await called(reply(), kind="stream", **settings)
 
     assert outcome.error is not None
@@ -457,7 +457,7 @@ async def test_a_stream_that_began_is_never_asked_for_again(reply: Any, settings
         pytest.param(lambda: ScriptedReply(event(chunk("hel")), event({"error": BUSY})), id="an error in an answer of events"),
     ],
 )
-async def test_an_answer_that_began_is_never_asked_for_again(reply: Any) -> None:
+async def test_an_answer_that_began_is_never_retried(reply: Any) -> None:
     outcome = await called(reply())
 
     assert outcome.error is not None

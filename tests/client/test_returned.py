@@ -1,4 +1,4 @@
-"""Whatever a model answered can be sent back: what no request may hold is mended or left out, and logged."""
+"""Whatever a model answered can be sent back: members that no request may hold are repaired or left out, and logged."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ MENDED = [
     pytest.param(
         {"reasoning_details": [None, "x", {"text": "no type"}, {**DETAIL, "id": None, "index": "0", "data": 7}]},
         {"reasoning_details": [{key: value for key, value in DETAIL.items() if key != "index"}]},
-        id="details that are none",
+        id="malformed details",
     ),
     pytest.param({"reasoning_details": [7]}, {}, id="no detail that is one"),
     pytest.param({"thought_signature": {"a": 1}}, {}, id="a signature that is no text"),
@@ -97,7 +97,7 @@ MENDED = [
 
 
 @pytest.mark.parametrize(("message", "expected"), MENDED)
-def test_what_no_request_may_hold_is_mended_or_left_out_and_logged(
+def test_members_that_no_request_may_hold_are_repaired_or_left_out_and_logged(
     message: dict[str, Any], expected: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     found = sent({"role": "assistant", **message})
@@ -115,7 +115,7 @@ def test_sixty_four_levels_are_sent_back(depth: int, caplog: pytest.LogCaptureFi
     assert ("more than 64 levels deep in odd" in caplog.text) is (depth > 64)
 
 
-def test_what_is_nested_too_deeply_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_values_nested_too_deeply_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
     found = sent({"role": "assistant", "content": "a", "odd": nested(400), "shallow": nested(20)})
 
     assert found["content"] == "a"
@@ -135,7 +135,9 @@ WHOLE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("message", WHOLE)
-def test_what_a_request_may_hold_goes_back_byte_for_byte(message: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_members_that_a_request_may_hold_are_sent_back_byte_for_byte(
+    message: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     checked = checked_messages([adopted(message).choices[0].message])
 
     assert encode({"messages": checked}) == encode({"messages": [message]})
@@ -246,7 +248,7 @@ def test_a_turn_that_came_encrypted_stays_out_of_every_repr() -> None:
     assert "secret" not in repr(AssistantMessage.from_response(reply))
 
 
-async def test_what_the_caller_wrote_is_refused_as_ever() -> None:
+async def test_a_callers_own_malformed_message_is_refused() -> None:
     client, _ = client_of()
     with pytest.raises(ValueError, match=r"messages\.0\.content\.0\.type is not allowed"):
         await client.chat.completions.create(

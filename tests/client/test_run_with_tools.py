@@ -1,4 +1,4 @@
-"""`run_with_tools`: asks, runs what is called, asks again."""
+"""`run_with_tools`: asks the model, runs the tools that it calls, and asks again with their results."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_a_model_calls_a_tool_and_answers(emulator: Emulator, client: Veni
     assert result.messages[3]["content"] == "it is 5"
 
 
-async def test_types(client: VeniceClient) -> None:
+async def test_run_with_tools_has_its_documented_types(client: VeniceClient) -> None:
     result = await client.chat.completions.run_with_tools(model="default", messages=HI, tools=[add, tool_from_function(hello)])
 
     assert_type(result, ToolLoopResult)
@@ -226,7 +226,7 @@ async def test_arguments_are_coerced_and_results_are_json(emulator: Emulator, cl
         pytest.param({"a": 1, "c": 1}, "c: Extra inputs are not permitted", id="unknown"),
     ],
 )
-async def test_arguments_that_do_not_fit_are_told_to_the_model(
+async def test_the_model_is_given_the_error_of_arguments_that_do_not_fit(
     emulator: Emulator, client: VeniceClient, caplog: pytest.LogCaptureFixture, arguments: Any, words: str
 ) -> None:
     emulator.script(tool_call("add", arguments), text("sorry"))
@@ -367,7 +367,7 @@ async def test_half_a_surrogate_pair_does_not_end_the_loop(
     assert told(await run(client, tool))[0].endswith("named \ufffd")
 
 
-async def test_what_an_iterator_raises_is_told_as_the_tools_error(emulator: Emulator, client: VeniceClient) -> None:
+async def test_an_error_of_a_returned_iterator_is_the_tools_error(emulator: Emulator, client: VeniceClient) -> None:
     def broken() -> Iterator[int]:
         return map(int, ["1", "x", "3"])
 
@@ -445,7 +445,7 @@ async def test_a_plain_dispatcher_runs_on_the_callers_loop(emulator: Emulator, c
     assert told(result) == ["[1,2]"]
 
 
-async def test_a_plain_approval_that_blocks_holds_up_nobody_else(emulator: Emulator, client: VeniceClient) -> None:
+async def test_a_blocking_approval_function_does_not_block_the_event_loop(emulator: Emulator, client: VeniceClient) -> None:
     release, in_time = threading.Event(), list[bool]()
 
     def ask(*_: Any) -> bool:
@@ -476,7 +476,7 @@ async def test_plain_hooks_of_calls_at_the_same_time_follow_each_other(emulator:
     assert together == [1] * 5
 
 
-async def test_what_an_observer_raises_ends_the_loop(emulator: Emulator, client: VeniceClient) -> None:
+async def test_an_error_of_on_tool_call_ends_the_loop(emulator: Emulator, client: VeniceClient) -> None:
     def observe(*_: Any) -> None:
         raise RuntimeError("stop")
 
@@ -583,7 +583,7 @@ async def fail_later() -> None:
 
 
 @pytest.mark.parametrize("tool", [fail, fail_later])
-async def test_an_error_is_logged_and_told_to_the_model(
+async def test_an_error_of_a_tool_is_logged_and_given_to_the_model(
     emulator: Emulator, client: VeniceClient, caplog: pytest.LogCaptureFixture, tool: Any
 ) -> None:
     emulator.script(tool_call(tool.__name__), text("sorry"))
@@ -598,7 +598,7 @@ async def test_an_error_is_logged_and_told_to_the_model(
     assert "in fail" in caplog.text
 
 
-def test_what_is_told_by_default_is_found_where_it_is_promised() -> None:
+def test_the_default_on_tool_error_can_be_imported_where_documented() -> None:
     module: Any = completions  # whose lazy names a checker does not know
     call = ToolCall(id="1", function=ToolCallFunction(name="add", arguments="{}"))
 
@@ -609,7 +609,7 @@ def test_what_is_told_by_default_is_found_where_it_is_promised() -> None:
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["synchronous", "asynchronous"])
-async def test_on_tool_error_says_what_the_model_is_told(emulator: Emulator, client: VeniceClient, later: bool) -> None:
+async def test_on_tool_error_returns_the_text_for_the_model(emulator: Emulator, client: VeniceClient, later: bool) -> None:
     errors: list[Exception] = []
 
     def handle(call: ToolCall, error: Exception) -> str:
@@ -627,7 +627,7 @@ async def test_on_tool_error_says_what_the_model_is_told(emulator: Emulator, cli
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-async def test_what_on_tool_error_raises_ends_the_loop(emulator: Emulator, client: VeniceClient, parallel: bool) -> None:
+async def test_an_error_of_on_tool_error_ends_the_loop(emulator: Emulator, client: VeniceClient, parallel: bool) -> None:
     def strict(_: ToolCall, error: Exception) -> str:
         raise error
 
@@ -643,7 +643,7 @@ async def test_on_tool_error_must_give_a_text(emulator: Emulator, client: Venice
         await run(client, fail, on_tool_error=unanswered)
 
 
-async def test_what_is_no_exception_of_a_tool_is_not_caught(emulator: Emulator, client: VeniceClient) -> None:
+async def test_a_base_exception_of_a_tool_is_not_caught(emulator: Emulator, client: VeniceClient) -> None:
     class Away(BaseException):
         pass
 
@@ -904,7 +904,7 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
-async def test_a_tool_that_takes_too_long_is_told_to_the_model(emulator: Emulator, client: VeniceClient) -> None:
+async def test_the_model_is_given_the_timeout_of_a_tool(emulator: Emulator, client: VeniceClient) -> None:
     release = threading.Event()
 
     def stuck() -> None:
@@ -1128,7 +1128,7 @@ async def test_arguments_that_cannot_be_right_are_refused_before_a_request(
     ],
 )
 @pytest.mark.parametrize("name", ["stream", "stream_cls"])
-async def test_what_would_make_it_a_stream_is_refused_by_the_method_that_was_called(
+async def test_stream_arguments_are_refused_in_the_name_of_the_called_method(
     emulator: Emulator, client: VeniceClient, method: str, remedy: str, name: str
 ) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
@@ -1142,7 +1142,9 @@ async def test_max_tokens_is_a_type_error(client: VeniceClient) -> None:
         await run(client, add, max_tokens=5)
 
 
-async def test_tools_that_cannot_be_told_are_refused_before_a_request(emulator: Emulator, client: VeniceClient) -> None:
+async def test_tools_without_a_schema_or_with_one_name_are_refused_before_a_request(
+    emulator: Emulator, client: VeniceClient
+) -> None:
     def connect(to: Emulator) -> None: ...
 
     with pytest.raises(ToolSignatureError, match="connect's parameter 'to'"):
@@ -1168,7 +1170,7 @@ async def test_an_answer_without_choices_is_a_value_error(emulator: Emulator, cl
 
 
 @OPEN_ALONE
-async def test_errors_of_the_api_are_as_everywhere(client: VeniceClient) -> None:
+async def test_errors_of_the_api_are_raised_unchanged(client: VeniceClient) -> None:
     with pytest.raises(NotFoundError):
         await client.chat.completions.run_with_tools(model="no-such-model", messages=HI, tools=[add])
 
@@ -1240,7 +1242,7 @@ async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
 
 
 @OPEN_ALONE
-async def test_a_schema_for_the_answer_works_along(emulator: Emulator, client: VeniceClient) -> None:
+async def test_a_response_format_works_together_with_tools(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_call("add", {"a": 1}), text('{"total": 2}'))
     result = await run(client, add, response_format=Sum)
 

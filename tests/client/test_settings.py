@@ -1,4 +1,4 @@
-"""Keys, headers, clocks and lifetime: what a client is told when it is made, and for one call."""
+"""Settings of a client and of one call: keys, headers, time limits; and the lifetime of a client."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_a_header_that_cannot_be_one_is_refused(headers: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["a b", "a\tb", " ", "~", "\x80", "", "ü"], ids=ascii)
-def test_the_value_of_a_header_may_hold_blanks_and_any_letters(value: str) -> None:
+def test_the_value_of_a_header_may_hold_blanks_and_any_character(value: str) -> None:
     assert (
         VeniceClient(headers={"X-!#$%&'*+.^_`|~9": value}).build_request("GET", "/models").headers["X-!#$%&'*+.^_`|~9"] == value
     )
@@ -138,7 +138,7 @@ def test_the_clocks_have_the_documented_defaults() -> None:
         pytest.param({"timeout": Timeout(connect=10)}, 5, id="beside a Timeout"),
     ],
 )
-async def test_what_a_number_sets_and_what_it_leaves(settings: dict[str, Any], timeout: float | None) -> None:
+async def test_a_number_as_timeout_sets_all_clocks_but_connect(settings: dict[str, Any], timeout: float | None) -> None:
     client, transport = client_of(answer(completion()), stream(*hello()), **settings)
 
     await client.chat.completions.create(model="m", messages=HI, timeout=timeout)
@@ -176,7 +176,7 @@ async def test_a_number_leaves_the_other_clocks_of_the_client_alone() -> None:
 @pytest.mark.parametrize(
     ("elapsed", "least", "most"), [(0, 5, 5), (2, 3, 3), (4.75, 0.25, 0.25), (5, 1e-9, 0.01), (9, 1e-9, 0.01)]
 )
-def test_what_is_left_of_a_deadline_is_never_nothing_and_never_much_more(elapsed: float, least: float, most: float) -> None:
+def test_the_rest_of_a_deadline_is_never_zero_and_never_much_longer(elapsed: float, least: float, most: float) -> None:
     left = Timeout(deadline=5).left(elapsed)
 
     assert left is not None
@@ -184,7 +184,7 @@ def test_what_is_left_of_a_deadline_is_never_nothing_and_never_much_more(elapsed
     assert Timeout().left(elapsed) is None
 
 
-def test_clocks_are_values() -> None:
+def test_timeouts_with_equal_fields_are_equal_and_can_be_copied() -> None:
     one, other = Timeout(idle=5, deadline=None), Timeout(idle=5)
 
     assert one == other == pickle.loads(pickle.dumps(one)) == copy.deepcopy(one)

@@ -1,4 +1,4 @@
-"""`stream_cls`: a stream of the caller's own, or chunks of the caller's own; neither can lie."""
+"""`stream_cls`: the caller's own class for a stream or for its chunks; with either, a cut stream is an error."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ async def test_a_chat_stream_class_keeps_its_powers() -> None:
 
 
 @pytest.mark.parametrize("stream_cls", [Stream, ChatStream])
-async def test_our_own_classes_can_be_asked_for(stream_cls: Any) -> None:
+async def test_stream_cls_may_be_one_of_our_own_classes(stream_cls: Any) -> None:
     read, _ = await streamed_as(stream_cls, *hello())
 
     assert type(read) is stream_cls
     assert joined([piece.text async for piece in read]) == "hello"
 
 
-async def test_any_class_will_do_that_can_be_called_so() -> None:
+async def test_any_class_that_takes_chunks_and_client_is_a_stream_cls() -> None:
     read, client = await streamed_as(Unrelated, *hello())
 
     assert type(read) is Unrelated
@@ -119,7 +119,7 @@ async def test_any_class_will_do_that_can_be_called_so() -> None:
     assert joined([piece.text async for piece in read.iterator]) == "hello"
 
 
-async def test_a_function_will_do_that_can_be_called_so() -> None:
+async def test_a_function_that_takes_chunks_and_client_is_a_stream_cls() -> None:
     def pair(iterator: Any, client: Any) -> tuple[Any, Any]:
         return iterator, client
 
@@ -172,7 +172,7 @@ def takes_nothing() -> None:
         pytest.param(takes_nothing, id="nothing"),
     ],
 )
-async def test_what_cannot_be_called_so_is_a_type_error_before_the_network(stream_cls: Any) -> None:
+async def test_an_uncallable_stream_cls_is_a_type_error_before_the_network(stream_cls: Any) -> None:
     client, transport = client_of()
 
     with pytest.raises(TypeError, match="stream_cls"):
@@ -243,7 +243,7 @@ async def test_the_loop_of_the_document_reads_a_stream_of_the_caller_s_chunks() 
 
 
 @pytest.mark.parametrize("stream_cls", [Counting, Shouting, Keywords, Stream, ChatStream])
-async def test_every_stream_of_ours_tells_what_the_exchange_said(stream_cls: Any) -> None:
+async def test_every_stream_of_ours_has_the_meta_of_its_reply(stream_cls: Any) -> None:
     read, _ = await streamed_as(stream_cls, *hello())
 
     async with read:

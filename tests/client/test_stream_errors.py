@@ -1,4 +1,4 @@
-"""Errors that a server reports inside a 200 reply: what is one, what it counts as, and what it never takes along."""
+"""Errors inside a reply with status 200: which objects are errors, which status they count as, and that none shows a key."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ async def test_an_error_before_any_content_is_tried_again_inside_the_first_read(
     assert clock.slept == [1.0]
 
 
-async def test_an_object_is_asked_for_again_after_an_error_before_any_content() -> None:
+async def test_stream_parse_retries_after_an_error_before_any_content() -> None:
     said = [event(chunk('{"value": ["hello"]}')), FINISH, DONE]
     client, transport = client_of(stream(event(BUSY)), stream(*said))
 
@@ -254,7 +254,7 @@ async def test_an_error_that_lasts_is_raised_with_its_own_class_after_as_many_tr
     assert len(transport.requests) == 3
 
 
-async def test_what_the_second_attempt_is_refused_with_is_raised() -> None:
+async def test_the_refusal_of_the_second_attempt_is_raised() -> None:
     client, _ = client_of(stream(event(BUSY)), answer({"error": "no"}, status=401))
     read = await client.chat.completions.stream(model="m", messages=HI)
 
@@ -449,7 +449,7 @@ async def test_a_failed_stream_leaves_no_cycle(pieces: list[Piece]) -> None:
         gc.enable()
 
 
-async def test_an_error_that_nobody_kept_is_raised_again_all_the_same() -> None:
+async def test_a_stream_error_that_the_caller_dropped_is_raised_again() -> None:
     read = await opened(event(chunk("hel")), event({"error": {"message": "boo", "code": "x"}}))
     with pytest.raises(APIError):
         await read.collect()
@@ -466,7 +466,7 @@ async def test_an_error_that_nobody_kept_is_raised_again_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("left", range(3, 60, 7))
-async def test_a_body_that_ends_within_an_event_is_not_told_as_json_that_is_wrong(left: int) -> None:
+async def test_a_body_that_ends_within_an_event_is_not_called_malformed_json(left: int) -> None:
     *whole, last = hello()[:2]
     with pytest.raises(StreamInterruptedError, match="it ended within an event") as caught:
         await (await opened(*whole, last[:-left])).collect()
@@ -475,7 +475,7 @@ async def test_a_body_that_ends_within_an_event_is_not_told_as_json_that_is_wron
     assert caught.value.body is not None
 
 
-async def test_an_event_that_is_not_json_is_told_as_one() -> None:
+async def test_the_error_of_an_event_that_is_not_json_says_so() -> None:
     event = b"{nonsense" * 20
     with pytest.raises(StreamInterruptedError) as caught:
         await (await opened(*hello()[:2], b"data: " + event + b"\n\n", *hello()[2:])).collect()
@@ -485,7 +485,7 @@ async def test_an_event_that_is_not_json_is_told_as_one() -> None:
 
 
 @pytest.mark.parametrize("together", [False, True])
-async def test_an_answer_that_began_is_not_asked_for_again_though_its_last_chunk_brought_nothing(together: bool) -> None:
+async def test_an_answer_that_began_is_not_retried_although_its_last_chunk_was_empty(together: bool) -> None:
     events = [ROLE, event(chunk("hel")), event(chunk("")), event(BUSY)]
     pieces = [b"".join(events)] if together else events
     client, transport = client_of(stream(*pieces), stream(*hello()), max_retries=2)

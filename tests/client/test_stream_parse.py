@@ -91,8 +91,8 @@ async def opened(answer: Step, kind: Any = Car, **kwargs: Any) -> ParsedChatStre
     return await client.chat.completions.stream_parse(model="default", messages=HI, response_format=kind, **kwargs)
 
 
-def letters(answer: str, **how: Any) -> Step:
-    """The answer, a delta for each letter."""
+def one_character_a_delta(answer: str, **how: Any) -> Step:
+    """The answer, one delta for each character."""
     return text(answer, deltas=list(answer), **how)
 
 
@@ -100,7 +100,7 @@ def letters(answer: str, **how: Any) -> Step:
 
 
 async def test_objects_come_while_the_answer_streams_and_the_last_is_validated() -> None:
-    client, emulator = scripted(letters(json.dumps(CAR)))
+    client, emulator = scripted(one_character_a_delta(json.dumps(CAR)))
     seen: list[Any] = []
 
     async with await client.chat.completions.stream_parse(model="default", messages=HI, response_format=Car) as cars:
@@ -122,7 +122,7 @@ async def test_objects_come_while_the_answer_streams_and_the_last_is_validated()
 
 
 async def test_no_two_objects_in_a_row_are_the_same_until_the_validated_one() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         seen = [car async for car in cars]
 
     told = [(car.model_fields_set, car) for car in seen[:-1]]
@@ -147,7 +147,7 @@ class Pair(BaseModel):
 
 async def test_an_inner_object_that_is_finished_is_the_validated_one() -> None:
     pair = {"first": {"size": 2, "unit": "cm"}, "second": {"size": 3, "unit": "cm"}}
-    async with await opened(letters(json.dumps(pair)), Pair) as pairs:
+    async with await opened(one_character_a_delta(json.dumps(pair)), Pair) as pairs:
         seen = [pair async for pair in pairs]
 
     begun = [pair.first for pair in seen[:-1] if pair.second is not None]
@@ -156,14 +156,14 @@ async def test_an_inner_object_that_is_finished_is_the_validated_one() -> None:
 
 
 async def test_collect_alone_gives_the_object() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         assert cars.partial is None
         assert (await cars.collect()).parsed == WHOLE
         assert (await cars.collect()).parsed is cars.partial
 
 
 async def test_collect_reads_what_is_left() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         async for car in cars:
             if car.name == "Duck":
                 assert cars.partial == car
@@ -172,7 +172,7 @@ async def test_collect_reads_what_is_left() -> None:
 
 
 async def test_a_loop_may_be_left_and_gone_on_with() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         first = await anext(cars)
         async for _ in cars:
             break
@@ -182,7 +182,7 @@ async def test_a_loop_may_be_left_and_gone_on_with() -> None:
 
 
 async def test_a_stream_is_read_once() -> None:
-    cars = await opened(letters(json.dumps(CAR)))
+    cars = await opened(one_character_a_delta(json.dumps(CAR)))
     assert [car async for car in cars][-1] == WHOLE
 
     with pytest.raises(StreamConsumedError):
@@ -192,7 +192,7 @@ async def test_a_stream_is_read_once() -> None:
 
 
 async def test_leaving_closes_the_connection_and_collecting_then_is_an_error() -> None:
-    async with await opened(letters(json.dumps(CAR))) as cars:
+    async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         await anext(cars)
 
     with pytest.raises(StreamInterruptedError):
@@ -203,7 +203,7 @@ async def test_leaving_closes_the_connection_and_collecting_then_is_an_error() -
 
 async def test_json_in_a_fence_and_after_thoughts_grows_too() -> None:
     answer = f"<think>{{a car}}</think>\n```json\n{json.dumps(CAR)}\n```"
-    async with await opened(letters(answer)) as cars:
+    async with await opened(one_character_a_delta(answer)) as cars:
         seen = [car async for car in cars]
         result = await cars.collect()
 
@@ -213,7 +213,7 @@ async def test_json_in_a_fence_and_after_thoughts_grows_too() -> None:
 
 
 async def test_an_invalid_answer_is_an_error_where_the_validated_object_would_be() -> None:
-    async with await opened(letters('{"name": "x"}')) as cars:
+    async with await opened(one_character_a_delta('{"name": "x"}')) as cars:
         seen: list[Any] = []
         with pytest.raises(OutputInvalidError) as caught:
             async for car in cars:
@@ -229,7 +229,7 @@ async def test_an_invalid_answer_is_an_error_where_the_validated_object_would_be
 
 
 async def test_an_answer_that_is_cut_off_is_an_error_with_what_came() -> None:
-    async with await opened(letters('{"name": "Du', finish_reason="length")) as cars:
+    async with await opened(one_character_a_delta('{"name": "Du', finish_reason="length")) as cars:
         with pytest.raises(OutputTruncatedError) as caught:
             await cars.collect()
 
@@ -264,7 +264,7 @@ async def test_only_the_first_choice_is_read() -> None:
     assert [car async for car in cars][-1] == WHOLE
 
 
-async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> None:
+async def test_an_unusable_response_format_is_refused_before_anything_is_sent() -> None:
     client, emulator = scripted()
     completions = client.chat.completions
 
@@ -286,13 +286,13 @@ async def test_an_error_of_the_server_is_raised_at_once() -> None:
 
 
 def grown(kind: Any, answer: str | dict[str, Any], *, pieces: Iterable[str] | None = None) -> list[Any]:
-    """What is seen of an answer that comes letter by letter."""
+    """What is seen of an answer that comes character by character."""
     whole = answer if isinstance(answer, str) else json.dumps(answer)
     growing: Growing[Any] = Growing(kind, wrapped=is_wrapped(kind))
     return [seen for piece in pieces or whole if (seen := growing.feed(piece)) is not None]
 
 
-def test_what_has_not_come_is_none_and_values_show_once_the_next_begins() -> None:
+def test_missing_fields_are_none_and_values_show_once_the_next_begins() -> None:
     seen = grown(Car, CAR)
 
     assert seen[0] == constructed()
@@ -330,7 +330,7 @@ class Guarded(BaseModel):
         raise RuntimeError("it is not called")
 
 
-def test_the_class_is_not_asked_and_what_does_not_fit_does_not_show() -> None:
+def test_partial_objects_skip_validation_and_hide_values_that_do_not_fit() -> None:
     seen = grown(Guarded, {"text": "ab", "number": -1, "last": "x"})
 
     assert [(guarded.text, guarded.number, guarded.last) for guarded in seen][-1] == ("ab", None, "x")
@@ -441,7 +441,7 @@ HALVES = [
 Texts = TypeAliasType("Texts", list[str])
 
 
-def test_a_dataclass_grows() -> None:
+def test_a_dataclass_is_filled_field_by_field() -> None:
     seen = grown(Point, {"x": 1, "label": "a", "tags": ["b", "c"]})
 
     assert [type(point) for point in seen] == [Point] * len(seen)
@@ -496,7 +496,7 @@ class Holding(BaseModel):
     last: str
 
 
-def test_a_comparison_of_the_class_that_is_not_made_for_what_has_not_come_does_no_harm() -> None:
+def test_an_eq_of_the_class_that_fails_on_missing_fields_does_no_harm() -> None:
     seen = grown(Holding, {"held": {"name": "ab", "size": 1}, "last": "x"})
 
     assert [each.held.name for each in seen if each.held][:4] == [None, "", "a", "ab"]
@@ -548,11 +548,11 @@ def test_a_class_that_holds_itself_and_a_root_that_is_a_union_grow_too() -> None
 
 
 @pytest.mark.parametrize("answer", ['{"name": "a\ud83d', '{"name": "a\ud83d", "colour": "red"'])
-def test_half_a_letter_does_not_show(answer: str) -> None:
+def test_half_of_a_surrogate_pair_is_not_shown(answer: str) -> None:
     assert grown(Car, answer)[-1].name == "a"
 
 
-async def test_the_halves_of_a_letter_in_two_deltas_are_one() -> None:
+async def test_a_surrogate_pair_split_between_two_deltas_is_one_character() -> None:
     client, _ = client_of(stream(*HALVES, FINISH, DONE))
     async with await client.chat.completions.stream_parse(model="m", messages=HI, response_format=Wheel) as wheels:
         seen = [wheel async for wheel in wheels]
@@ -562,7 +562,7 @@ async def test_the_halves_of_a_letter_in_two_deltas_are_one() -> None:
     assert result.response.text == '{"size": 1, "maker": "M 😀"}'
 
 
-def test_in_a_typed_dict_what_has_not_come_is_absent() -> None:
+def test_missing_keys_of_a_typed_dict_are_absent() -> None:
     seen = grown(Movie, {"title": "N", "points": [{"x": 1, "label": "p", "tags": []}]})
 
     assert seen[:3] == [{}, {"title": ""}, {"title": "N"}]
@@ -578,7 +578,7 @@ def test_a_member_of_a_union_shows_once_it_is_clear_which_it_is() -> None:
     assert seen[-1].tagged == Cat(kind="cat", name="Tom")
 
 
-def test_every_other_container_grows_too() -> None:
+def test_every_other_container_is_filled_item_by_item() -> None:
     answer = {
         "names": ["a", "b"],
         "pair": [1, "two"],
@@ -638,7 +638,7 @@ def test_every_other_container_grows_too() -> None:
         pytest.param(Movie, '{"title": "N", "odd": {"a": [1]}}', [{}, {"title": ""}, {"title": "N"}], id="a key too many"),
     ],
 )
-def test_other_roots(kind: Any, answer: str, values: list[Any] | None) -> None:
+def test_a_root_that_is_not_an_object_is_filled_piece_by_piece(kind: Any, answer: str, values: list[Any] | None) -> None:
     seen = grown(kind, answer)
 
     if values is not None:
@@ -653,8 +653,8 @@ def test_other_roots(kind: Any, answer: str, values: list[Any] | None) -> None:
 )
 def test_nothing_of_a_draft_in_the_reasoning_is_left_in_the_answer(draft: str, thoughts: str) -> None:
     growing: Growing[Wheel] = Growing(Wheel, wrapped=False)
-    for letter in f'{thoughts}\n```json\n{draft}\n```\n</think>{{"size": 2, "maker": "B", "more": {{':
-        growing.feed(letter)
+    for character in f'{thoughts}\n```json\n{draft}\n```\n</think>{{"size": 2, "maker": "B", "more": {{':
+        growing.feed(character)
     growing.look()
 
     assert vars(growing.current) == {"size": 2, "maker": "B"}
@@ -705,8 +705,8 @@ def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
             return super().look()
 
     growing = Counted(Car, wrapped=False)
-    for letter in answer:
-        growing.feed(letter)
+    for character in answer:
+        growing.feed(character)
 
     assert len(answer) > 20_000
     assert 256 < len(lengths) < 256 + 256 * 6
@@ -715,7 +715,7 @@ def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
     assert len(growing.current.wheels) > 490
 
 
-def test_what_is_whole_is_made_once() -> None:
+def test_a_finished_inner_object_is_made_once() -> None:
     growing: Growing[Any] = Growing(Car, wrapped=False)
     growing.feed('{"name": "x", "wheels": [{"size": 1, "maker": "a"}, {')
     first = cast("Any", growing.current).wheels[0]
@@ -726,7 +726,7 @@ def test_what_is_whole_is_made_once() -> None:
 
 
 async def test_the_stream_is_an_async_iterator() -> None:
-    cars = await opened(letters(json.dumps(CAR)))
+    cars = await opened(one_character_a_delta(json.dumps(CAR)))
 
     assert isinstance(cars, AsyncIterator)
     await cars.close()

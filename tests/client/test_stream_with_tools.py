@@ -1,4 +1,4 @@
-"""`stream_with_tools`: the same loop, told as it happens."""
+"""`stream_with_tools`: the loop of `run_with_tools` as a stream of events."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def fail() -> None:
     raise LookupError("nothing here")
 
 
-async def test_everything_that_happens_in_its_order(emulator: Emulator, client: VeniceClient) -> None:
+async def test_the_events_of_a_tool_loop_come_in_order(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_call("add", {"a": 1}), text("it is 2", deltas=["it ", "is ", "2"]))
     async with await stream(client, add) as events:
         lines = [shown(event) async for event in events]
@@ -85,7 +85,7 @@ async def test_everything_that_happens_in_its_order(emulator: Emulator, client: 
     assert [request.body["stream"] for request in emulator.requests] == [True, True]
 
 
-async def test_types(client: VeniceClient) -> None:
+async def test_stream_with_tools_has_its_documented_types(client: VeniceClient) -> None:
     async with await client.chat.completions.stream_with_tools(model="default", messages=HI, tools=[add]) as events:
         assert_type(events, ToolStream)
         async for event in events:
@@ -114,7 +114,7 @@ async def test_it_ends_as_run_with_tools_does(client: VeniceClient) -> None:
     assert streamed.total_usage == told.total_usage
 
 
-async def test_text_beside_calls_is_told_too(emulator: Emulator, client: VeniceClient) -> None:
+async def test_text_beside_tool_calls_is_streamed(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_calls(("add", {"a": 1}), content="Let me add."), text("2"))
     async with await stream(client, add) as events:
         seen = [event async for event in events]
@@ -148,7 +148,7 @@ async def test_calls_that_run_together_start_together_and_finish_as_they_are_don
     assert [each["content"] for each in messages if each["role"] == "tool"] == ["1", "2"], "in the order of the calls"
 
 
-async def test_what_cannot_be_run_finishes_without_a_start(emulator: Emulator, client: VeniceClient) -> None:
+async def test_a_call_that_cannot_run_is_finished_without_being_started(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(tool_calls(("add", {"a": "?"}), ("other", {}), ("fail", {}), ("add", {"a": 1})), text("done"))
     async with await stream(client, add, fail, on_unknown_tool="report") as events:
         seen = [event async for event in events if isinstance(event, (ToolCallStarted, ToolCallFinished))]
@@ -207,7 +207,7 @@ async def test_a_stream_that_breaks_off_keeps_the_loop(emulator: Emulator, clien
         pytest.param([tool_call("add", {"a": 1})], {"max_iterations": 1}, MaxIterationsExceededError, id="limit"),
     ],
 )
-async def test_the_rules_are_the_same(
+async def test_stream_with_tools_raises_the_errors_of_run_with_tools(
     emulator: Emulator, client: VeniceClient, steps: list[Any], settings: dict[str, Any], kind: type[Exception]
 ) -> None:
     emulator.script(*steps)
@@ -298,7 +298,7 @@ async def test_cancelling_the_reader_stops_the_loop(emulator: Emulator, client: 
     assert ended == ["wait"]
 
 
-async def test_a_dispatcher_and_a_time_limit_work_along(emulator: Emulator, client: VeniceClient) -> None:
+async def test_on_tool_call_and_tool_timeout_work_in_a_stream(emulator: Emulator, client: VeniceClient) -> None:
     async def forever() -> None:
         await asyncio.Event().wait()
 

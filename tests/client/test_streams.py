@@ -1,4 +1,4 @@
-"""Streams that cannot lie: each ends in exactly one way, and every way of reading one tells the same."""
+"""Streams: a cut one is never taken for a whole one, and every way of reading gives the same text."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ INTERRUPTED = [
 
 
 @pytest.mark.parametrize(("pieces", "text"), INTERRUPTED)
-async def test_a_stream_that_broke_off_says_so_and_keeps_what_came(pieces: list[Piece], text: str | None) -> None:
+async def test_a_broken_stream_raises_an_interruption_with_the_text_so_far(pieces: list[Piece], text: str | None) -> None:
     reply = stream(*pieces, headers={"cf-ray": "ray-1"})
     read = await opened_on(reply)
 
@@ -189,7 +189,7 @@ async def test_a_stream_that_broke_off_says_so_and_keeps_what_came(pieces: list[
     assert reply.closed
 
 
-async def test_the_cause_of_an_interruption_is_told() -> None:
+async def test_the_error_of_an_interruption_names_its_cause() -> None:
     read = await opened(event(chunk("hel")), RESET)
 
     _, error = await texts_and_error(read)
@@ -270,7 +270,7 @@ async def test_a_text_beside_an_error_is_in_what_had_come() -> None:
 
 
 @pytest.mark.parametrize("stray", [b"\xff", b"\xe2\x82", b"\xed\xa0\x80"], ids=repr)
-async def test_a_byte_that_is_no_text_takes_no_answer_away(stray: bytes) -> None:
+async def test_a_byte_that_is_not_utf_8_loses_no_answer(stray: bytes) -> None:
     pieces = [event(chunk("hel")), event(chunk("?")).replace(b"?", stray), event(chunk("lo")), FINISH, DONE]
 
     texts, error = await texts_and_error((await opened(*pieces)).text_deltas())
@@ -306,9 +306,7 @@ async def test_a_byte_that_is_no_text_takes_no_answer_away(stray: bytes) -> None
         pytest.param(answer({"error": "x"}, status=401), AuthenticationError, id="a bad key"),
     ],
 )
-async def test_a_reply_that_is_no_stream_is_an_error_where_the_stream_is_asked_for(
-    reply: ScriptedReply, kind: type[APIError]
-) -> None:
+async def test_a_reply_that_is_not_a_stream_is_raised_by_the_call(reply: ScriptedReply, kind: type[APIError]) -> None:
     client, _ = client_of(reply, max_retries=0)
 
     with pytest.raises(kind):
@@ -343,7 +341,7 @@ async def test_a_json_error_that_calls_itself_a_stream_is_an_error(body: bytes) 
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "text/event-stream"])
-async def test_the_server_s_words_are_told_whatever_the_reply_calls_itself(content_type: str) -> None:
+async def test_the_error_has_the_servers_message_whatever_the_content_type(content_type: str) -> None:
     body = b'{"error": {"message": "boo", "code": "model_overloaded"}}'
     reply = ScriptedReply(body[:20], body[20:], headers={"content-type": content_type})
 
@@ -370,7 +368,7 @@ async def test_cancelling_while_json_in_place_of_a_stream_is_read_closes_the_con
     assert reply.closed
 
 
-async def test_the_request_is_sent_where_the_stream_is_asked_for() -> None:
+async def test_the_call_sends_the_request_before_the_stream_is_read() -> None:
     client, transport = client_of(stream(*hello()))
 
     read = await client.chat.completions.stream(model="m", messages=HI)
@@ -381,7 +379,7 @@ async def test_the_request_is_sent_where_the_stream_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429, 500, 503])
-async def test_a_refusal_is_raised_where_the_stream_is_asked_for(status: int) -> None:
+async def test_a_refusal_is_raised_by_the_call(status: int) -> None:
     client, _ = client_of(answer({"error": "no"}, status=status), max_retries=0)
 
     with pytest.raises(APIError) as caught:
@@ -405,7 +403,7 @@ async def test_the_loop_of_the_document_reads_the_whole_stream() -> None:
     assert joined(texts) == "hello"
 
 
-async def test_the_texts_of_a_stream_that_nobody_holds_are_read_whole() -> None:
+async def test_a_stream_without_another_reference_is_read_to_its_end() -> None:
     client, _ = client_of(stream(*hello()))
     texts: list[str] = []
 
@@ -476,7 +474,7 @@ async def test_collect_gives_the_whole_after_everything_was_read_and_again() -> 
     assert first.text == "hello"
 
 
-async def test_what_collect_gave_is_the_caller_s_own() -> None:
+async def test_a_collected_response_may_be_changed_by_the_caller() -> None:
     read = await opened(*hello())
     first = await read.collect()
 
@@ -530,7 +528,7 @@ async def test_a_stream_that_was_read_to_its_end_can_be_collected_after_its_bloc
 
 
 @pytest.mark.parametrize("pieces", [[event(chunk("hel")), RESET], [event(chunk("hel")), OVERLOADED]], ids=["reset", "error"])
-async def test_an_error_is_raised_again_and_never_a_finished_look(pieces: list[Piece]) -> None:
+async def test_collect_raises_the_error_of_the_stream_again(pieces: list[Piece]) -> None:
     read = await opened(*pieces)
     _, first = await texts_and_error(read)
 
@@ -553,7 +551,7 @@ async def test_an_interruption_can_be_pickled_with_what_had_come() -> None:
     assert type(again) is StreamInterruptedError
 
 
-async def test_meta_and_usage_are_told() -> None:
+async def test_a_stream_has_meta_from_the_start_and_usage_at_its_end() -> None:
     headers = {"cf-ray": "ray-1", "x-ratelimit-remaining-requests": "7", "x-venice-balance-usd": "4.2"}
     read = await opened_on(stream(*hello(usage=True), headers=headers))
 
@@ -614,7 +612,7 @@ async def test_an_event_of_another_type_is_no_chunk_though_its_data_are_like_tho
     assert joined([piece.text async for piece in read]) == "hello"
 
 
-async def test_usage_null_is_no_usage() -> None:
+async def test_a_null_usage_is_read_as_no_usage() -> None:
     read = await opened(event({**chunk("hello"), "usage": None}), event({**chunk(finish="stop"), "usage": USAGE}), DONE)
     chunks = aiter(read)
 
@@ -721,13 +719,13 @@ async def test_everything_that_came_is_in_the_whole() -> None:
         pytest.param([{"content": [{"type": "text", "text": "x"}]}, {"content": "y"}], "xy", id="in parts"),
     ],
 )
-async def test_the_content_that_is_assembled(deltas: list[dict[str, Any]], content: str | None) -> None:
+async def test_deltas_of_any_shape_are_assembled_to_the_content(deltas: list[dict[str, Any]], content: str | None) -> None:
     read = await opened(*(event(chunk(**delta)) for delta in deltas), FINISH, DONE)
 
     assert (await read.collect()).choices[0].message.content == content
 
 
-async def test_texts_in_parts_are_told_by_iteration_as_by_collect() -> None:
+async def test_content_in_parts_gives_the_same_text_by_iteration_and_collect() -> None:
     pieces = [event(chunk(content=[{"type": "text", "text": "hel"}])), event(chunk("lo", finish="stop")), DONE]
 
     read = await opened(*pieces)
@@ -883,7 +881,7 @@ async def test_a_loop_that_is_left_closes_its_connection_and_warns() -> None:
     assert reply.closed
 
 
-async def test_a_stream_that_was_read_or_closed_is_dropped_without_a_word() -> None:
+async def test_a_stream_that_was_read_or_closed_is_dropped_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for end in ("read", "closed", "left", "failed"):
@@ -936,7 +934,7 @@ HIGH, LOW = "\ud83d", "\ude00"
 
 
 def escaped(data: Any) -> bytes:
-    """An event in which letters beyond ASCII are escapes, as servers write halves of them."""
+    """An event in which characters beyond ASCII are escapes, as servers write halves of them."""
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
@@ -990,7 +988,7 @@ async def test_every_way_to_read_a_stream_gives_the_same_text(events: list[dict[
 @pytest.mark.parametrize(
     "delta", [None, 5, "x", [HIGH], {"content": 5}, {"content": [{"type": "text", "text": "!"}]}], ids=repr
 )
-async def test_half_a_letter_survives_any_last_delta(delta: Any) -> None:
+async def test_half_of_a_surrogate_pair_survives_any_last_delta(delta: Any) -> None:
     last = envelope(choices=[{"index": 0, "delta": delta, "finish_reason": "stop"}])
     answer = await (await opened(*map(escaped, [chunk("a" + HIGH), last]), DONE)).collect()
 
@@ -998,7 +996,7 @@ async def test_half_a_letter_survives_any_last_delta(delta: Any) -> None:
     assert HIGH in str(answer.choices[0].message.content)
 
 
-async def test_the_halves_of_two_choices_are_kept_apart() -> None:
+async def test_surrogate_pairs_of_two_choices_are_not_mixed() -> None:
     texts = [chunk("a" + HIGH), chunk("b" + HIGH, index=1), chunk(LOW, index=1), chunk(LOW)]
     ends = [chunk(finish="stop"), chunk(finish="stop", index=1)]
     reply = await (await opened(*map(escaped, [*texts, *ends]), DONE, n=2)).collect()
@@ -1006,7 +1004,7 @@ async def test_the_halves_of_two_choices_are_kept_apart() -> None:
     assert [choice.message.content for choice in reply.choices] == ["a😀", "b😀"]
 
 
-async def test_the_halves_of_reasoning_meet_in_the_chunk_that_completes_them() -> None:
+async def test_a_split_surrogate_pair_of_reasoning_is_given_by_the_chunk_that_completes_it() -> None:
     events = [chunk(reasoning_content="a" + HIGH), chunk("x", reasoning_content=LOW), chunk(finish="stop")]
     chunks = [each async for each in await opened(*map(escaped, events), DONE)]
 
@@ -1014,7 +1012,7 @@ async def test_the_halves_of_reasoning_meet_in_the_chunk_that_completes_them() -
     assert chunks[1].text == "x"
 
 
-async def test_a_stream_that_breaks_off_within_a_letter_keeps_what_came_before_it() -> None:
+async def test_a_stream_broken_within_a_surrogate_pair_keeps_the_text_before_it() -> None:
     texts, error = await texts_and_error((await opened(escaped(chunk("ok " + HIGH)), RESET)).text_deltas())
 
     assert texts == ["ok "]

@@ -1,4 +1,4 @@
-"""Telemetry: what spans tell of any call adds up to the bill, every span ends, and none shows what was said."""
+"""Telemetry: every span ends, tokens and costs of all spans add up to the bill, and none shows a prompt or an answer."""
 
 from __future__ import annotations
 
@@ -493,12 +493,12 @@ async def played(name: str, **settings: Any) -> tuple[BillingEmulator, Seen]:
     return emulator, seen
 
 
-def test_there_are_more_than_sixty_ways() -> None:
+def test_more_than_a_hundred_scenarios_are_played() -> None:
     assert len(PLAYS) > 100
 
 
 @pytest.mark.parametrize("name", PLAYS)
-async def test_spans_end_add_up_to_the_bill_and_tell_nothing_of_the_content(name: str) -> None:
+async def test_every_span_ends_the_costs_add_up_and_no_content_is_recorded(name: str) -> None:
     emulator, seen = await played(name)
 
     assert len(seen.kept.spans) == len(seen.kept.begun) > 0
@@ -517,7 +517,7 @@ async def test_spans_end_add_up_to_the_bill_and_tell_nothing_of_the_content(name
 
 
 @pytest.mark.parametrize("name", [name for name in PLAYS if name.startswith("sealed ")])
-async def test_nothing_of_a_sealed_chat_is_told_whatever_the_switch_says(name: str) -> None:
+async def test_no_content_of_an_encrypted_chat_is_recorded_whatever_capture_content_is(name: str) -> None:
     _, seen = await played(name, capture_content=100_000)
 
     assert seen.chats
@@ -604,7 +604,7 @@ async def test_the_span_of_a_chat_has_the_names_of_the_conventions_and_its_attem
     }
 
 
-async def test_the_span_of_a_stream_ends_with_the_stream_and_tells_when_its_first_chunk_came() -> None:
+async def test_the_span_of_a_stream_ends_with_it_and_has_the_time_to_the_first_chunk() -> None:
     emulator, seen = Emulator(), Seen()
     emulator.script(text("a b c", first_token_delay=1.5))
     client = client_of(emulator, seen)
@@ -620,7 +620,7 @@ async def test_the_span_of_a_stream_ends_with_the_stream_and_tells_when_its_firs
     assert (point.count, point.sum) == (1, 1.5)
 
 
-async def test_cached_and_reasoning_tokens_are_told() -> None:
+async def test_cached_and_reasoning_tokens_are_span_attributes() -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
     usage |= {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 5}}  # type: ignore[dict-item]
     seen = Seen()
@@ -645,7 +645,7 @@ async def test_cached_and_reasoning_tokens_are_told() -> None:
         pytest.param({"choices": [{"message": {"content": None}, "finish_reason": 5}]}, id="hardly anything"),
     ],
 )
-async def test_an_odd_answer_is_told_as_far_as_it_goes(body: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_malformed_answer_has_a_span_and_logs_no_error(body: Any, caplog: pytest.LogCaptureFixture) -> None:
     seen = Seen(capture_content=100)
     transport = ScriptedTransport(answer(body))
 
@@ -669,7 +669,7 @@ async def test_an_odd_answer_is_told_as_far_as_it_goes(body: Any, caplog: pytest
         ("sealed whole is not attested", "TeeAttestationError"),
     ],
 )
-async def test_an_error_is_told_by_its_class_on_the_span_and_in_the_metric(name: str, kind: str) -> None:
+async def test_the_class_of_an_error_is_on_the_span_and_in_the_metric(name: str, kind: str) -> None:
     _, seen = await played(name)
 
     (span,) = seen.chats
@@ -680,7 +680,7 @@ async def test_an_error_is_told_by_its_class_on_the_span_and_in_the_metric(name:
 
 
 @pytest.mark.parametrize("name", ["a stream is left", "a stream is dropped", "a stream is closed unread"])
-async def test_whoever_leaves_a_stream_has_no_failure(name: str) -> None:
+async def test_leaving_a_stream_is_not_recorded_as_a_failure(name: str) -> None:
     _, seen = await played(name)
 
     assert [span.status.status_code for span in seen.chats] == [StatusCode.UNSET]
@@ -836,7 +836,9 @@ def test_a_synchronous_stream_that_is_left_ends_its_span() -> None:
 
 
 @pytest.mark.parametrize("ask", [whole, collected], ids=["whole", "stream"])
-async def test_content_is_told_when_the_switch_says_so_as_much_as_it_says(ask: Callable[..., Awaitable[object]]) -> None:
+async def test_content_is_recorded_up_to_the_number_of_characters_of_capture_content(
+    ask: Callable[..., Awaitable[object]],
+) -> None:
     emulator, seen = Emulator(), Seen(capture_content=12)
     emulator.script(text("one two three four"))
 
@@ -851,7 +853,7 @@ async def test_content_is_told_when_the_switch_says_so_as_much_as_it_says(ask: C
     ]
 
 
-async def test_the_limit_is_that_of_all_messages_together() -> None:
+async def test_capture_content_limits_all_messages_together() -> None:
     emulator, seen = Emulator(), Seen(capture_content=10)
     messages = [{"role": "user", "content": "12345678"}, {"role": "assistant", "content": "abcdefgh"}, *HI]
 
@@ -861,7 +863,7 @@ async def test_the_limit_is_that_of_all_messages_together() -> None:
     assert [part["content"] for message in told for part in message["parts"]] == ["12345678", "ab", ""]
 
 
-async def test_calls_of_tools_are_content_too() -> None:
+async def test_tool_calls_are_recorded_as_content() -> None:
     _, seen = await played("a tool loop runs a tool", capture_content=1000)
 
     first, second = (attributes(span) for span in seen.chats)
@@ -870,7 +872,7 @@ async def test_calls_of_tools_are_content_too() -> None:
     assert json.loads(second["gen_ai.input.messages"])[-1]["role"] == "tool"
 
 
-async def test_with_the_floor_e2ee_nothing_is_told_whatever_the_switch_says() -> None:
+async def test_with_min_privacy_e2ee_no_content_is_recorded() -> None:
     emulator, seen = Emulator(tee=enclave_with_shared_certificates()), Seen(capture_content=1000)
 
     sealed: dict[str, Any] = {**ASK, "model": SEALED}
@@ -879,7 +881,7 @@ async def test_with_the_floor_e2ee_nothing_is_told_whatever_the_switch_says() ->
     assert "messages" not in seen.everything()
 
 
-async def test_a_sealed_tool_loop_tells_neither_what_its_tools_are_called_nor_what_they_do() -> None:
+async def test_an_encrypted_tool_loop_records_no_name_and_no_content_of_its_tools() -> None:
     emulator, seen = BillingEmulator(tee=enclave_with_shared_certificates()), Seen(capture_content=1000)
     emulator.script(text(sealed_calls(("secretly_named", {"word": CANARY}))), text(SAY))
 
@@ -913,7 +915,7 @@ def test_a_setting_that_is_not_allowed_is_refused(settings: dict[str, Any], said
         Telemetry(**settings)
 
 
-def test_what_is_no_telemetry_is_refused() -> None:
+def test_a_telemetry_of_another_type_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="telemetry='yes' must be a Telemetry"):
         VeniceClient(telemetry=cast("Any", "yes"))
 
@@ -966,12 +968,12 @@ def test_a_variable_turns_it_on_for_the_providers_that_the_program_sets_up(switc
     assert run(PROGRAM, switch) == spans
 
 
-def test_off_nothing_of_it_is_imported_and_without_the_package_the_variable_has_no_effect() -> None:
+def test_telemetry_that_is_off_or_not_installed_imports_nothing_of_opentelemetry() -> None:
     assert run(WITHOUT, "") == "[]"
     assert run(WITHOUT, "1", "missing") == "[]"
 
 
-def test_the_error_without_the_extra_says_what_to_install() -> None:
+def test_the_error_of_the_missing_extra_says_what_to_install() -> None:
     absent = "import sys; sys.modules['opentelemetry'] = None"
     code = f"{absent}\ntry: import venice_ai.telemetry\nexcept ImportError as e: print(e)"
 

@@ -104,7 +104,7 @@ BOTH = tool_calls(("balance", {}), ("transfer", {"amount": 5}))
     ],
 )
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["synchronous", "asynchronous"])
-async def test_an_answer_decides(
+async def test_the_result_of_approve_decides_whether_a_tool_runs(
     emulator: Emulator, client: VeniceClient, bank: Bank, answer: Any, content: str, done: list[str], asynchronous: bool
 ) -> None:
     asked: list[Any] = []
@@ -125,7 +125,9 @@ async def test_an_answer_decides(
     assert result.text == "well"
 
 
-async def test_the_history_keeps_what_the_model_asked_for(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
+async def test_the_history_keeps_the_arguments_of_the_model_after_an_edit(
+    emulator: Emulator, client: VeniceClient, bank: Bank
+) -> None:
     emulator.script(tool_call("transfer", {"amount": 5}), text("well"))
     result = await run(client, bank, approve=always(Approval.edit({"amount": 3})))
 
@@ -153,7 +155,7 @@ async def test_edited_arguments_may_be_objects(emulator: Emulator, client: Venic
     assert days == [date(2026, 1, 2)]
 
 
-async def test_nobody_is_asked_about_calls_that_cannot_be_made(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
+async def test_approve_is_not_called_for_calls_that_cannot_run(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
     asked: list[str] = []
 
     def approve(call: ToolCall, _: dict[str, Any]) -> bool:
@@ -179,9 +181,7 @@ async def test_any_other_answer_is_an_error_and_nothing_runs(
     assert bank.done == []
 
 
-async def test_what_an_approver_raises_ends_the_loop_and_nothing_runs(
-    emulator: Emulator, client: VeniceClient, bank: Bank
-) -> None:
+async def test_an_error_of_approve_ends_the_loop_and_nothing_runs(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
     def approve(*_: Any) -> bool:
         raise PermissionError("no")
 
@@ -218,7 +218,7 @@ async def test_a_tool_without_a_function_is_approved_too(emulator: Emulator, cli
     assert told(result) == ['{"amount":1}']
 
 
-async def test_denials_are_told_as_events(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
+async def test_a_denied_call_has_a_finished_event_with_the_reason(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
     emulator.script(tool_call("transfer", {"amount": 5}), text("well"))
     events = await client.chat.completions.stream_with_tools(
         model="default", messages=HI, tools=bank.tools, approve=always(Approval.deny("no"))
@@ -398,7 +398,9 @@ asyncio.run(main())
 
 
 @OPEN_ALONE
-async def test_another_process_goes_on(emulator: Emulator, client: VeniceClient, bank: Bank, tmp_path: Path) -> None:
+async def test_a_paused_loop_continues_in_another_process(
+    emulator: Emulator, client: VeniceClient, bank: Bank, tmp_path: Path
+) -> None:
     emulator.script(BOTH)
     stored = tmp_path / "state.json"
     stored.write_text((await paused(client, bank, approve=transfers_wait)).model_dump_json(), "utf-8")

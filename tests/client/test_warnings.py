@@ -1,4 +1,4 @@
-"""What was warned of is remembered, but not for ever."""
+"""Warnings that are given once: how many are remembered, and which line a warning names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_texts_that_were_shown_are_remembered_up_to_a_thousand() -> None:
     assert len(shown) == 2_500 + 1, "the last ones came from another line, and are one"
 
 
-def test_a_warning_to_which_no_code_of_the_caller_s_led_names_who_gave_it() -> None:
+def test_a_warning_without_code_of_the_caller_names_the_line_that_called_us() -> None:
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         thread = threading.Thread(target=partial(caller_warnings.warn, "it is odd", ResourceWarning))

@@ -106,7 +106,7 @@ async def test_another_seed_gets_another_answer(ask: Asker) -> None:
     assert len(texts) > 3
 
 
-async def test_choices_differ(ask: Asker) -> None:
+async def test_several_choices_have_different_texts(ask: Asker) -> None:
     contents = {choice["message"]["content"] for choice in (await ask(hello(n=8))).json["choices"]}
     assert len(contents) > 1
 
@@ -126,7 +126,7 @@ async def test_the_answer_names_the_model_and_the_question(ask: Asker) -> None:
 # -- usage, cost, headers ------------------------------------------------------------------------------------------------
 
 
-async def test_usage_and_cost(ask: Asker) -> None:
+async def test_the_cost_follows_from_usage_and_prices(ask: Asker) -> None:
     reply = (await ask(HELLO)).json
     usage = reply["usage"]
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
@@ -161,7 +161,7 @@ async def test_usage_in_a_stream_is_given_to_whoever_asks(ask: Asker) -> None:
     assert not any("usage" in chunk for chunk in silent.chunks)
 
 
-async def test_headers(ask: Asker) -> None:
+async def test_an_answer_has_venices_headers(ask: Asker) -> None:
     headers = (await ask(HELLO)).headers
     assert headers["cf-ray"].endswith("-EMU")
     assert headers["x-venice-model-id"] == "llama-3.3-70b"
@@ -188,13 +188,13 @@ async def test_an_enclave_says_that_it_is_one(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize("cap", [1, 2, 7])
-async def test_the_cap_on_tokens(ask: Asker, cap: int) -> None:
+async def test_the_completion_ends_at_the_token_limit(ask: Asker, cap: int) -> None:
     reply = (await ask(hello(max_completion_tokens=cap))).json
     assert reply["usage"]["completion_tokens"] == cap
     assert reply["choices"][0]["finish_reason"] == "length"
 
 
-async def test_the_cap_counts_reasoning(ask: Asker) -> None:
+async def test_the_token_limit_counts_reasoning_tokens(ask: Asker) -> None:
     reply = (await ask(hello(model="kimi-k2-5", max_completion_tokens=5))).json
     assert reply["choices"][0]["message"]["content"] == ""
     assert reply["choices"][0]["finish_reason"] == "length"
@@ -208,7 +208,9 @@ async def test_the_cap_counts_reasoning(ask: Asker) -> None:
         pytest.param({"max_tokens": 4, "max_completion_tokens": 6}, 6, id="the new name wins"),
     ],
 )
-async def test_max_tokens(ask: Asker, members: dict[str, int], tokens: int) -> None:
+async def test_max_tokens_and_max_completion_tokens_limit_the_completion(
+    ask: Asker, members: dict[str, int], tokens: int
+) -> None:
     assert (await ask(hello(**members))).json["usage"]["completion_tokens"] == tokens
 
 
@@ -219,7 +221,7 @@ async def test_an_answer_ends_before_a_stop(ask: Asker, stop: Any) -> None:
     assert choice["finish_reason"] == "stop"
 
 
-async def test_logprobs(ask: Asker) -> None:
+async def test_logprobs_have_the_tokens_of_the_text(ask: Asker) -> None:
     choice = (await ask(hello(logprobs=True, top_logprobs=3))).json["choices"][0]
     tokens = choice["logprobs"]["content"]
     assert "".join(token["token"] for token in tokens) == choice["message"]["content"]
@@ -238,7 +240,7 @@ async def test_logprobs(ask: Asker) -> None:
         pytest.param({"model": "venice-1"}, id="a model that does not reason"),
     ],
 )
-async def test_no_reasoning(ask: Asker, members: dict[str, Any]) -> None:
+async def test_reasoning_that_is_switched_off_is_neither_sent_nor_billed(ask: Asker, members: dict[str, Any]) -> None:
     reply = (await ask({**hello(model="kimi-k2-5"), **members})).json
     assert reply["choices"][0]["message"]["reasoning_content"] is None
     assert reply["usage"]["completion_tokens_details"] == {"reasoning_tokens": 0}
@@ -274,7 +276,7 @@ async def test_a_search_brings_citations(ask: Asker, search: str) -> None:
     assert streamed.chunks[0]["venice_parameters"] == plain.json["venice_parameters"]
 
 
-async def test_what_a_search_found_as_a_call(ask: Asker) -> None:
+async def test_search_results_can_be_returned_as_a_tool_call(ask: Asker) -> None:
     switches = {"enable_web_search": "on", "return_search_results_as_documents": True}
     choice = (await ask(hello(venice_parameters=switches))).json["choices"][0]
     (call,) = choice["message"]["tool_calls"]
@@ -293,23 +295,23 @@ async def test_what_a_search_found_as_a_call(ask: Asker) -> None:
         pytest.param("venice-1:enable_web_search=off", "venice-1", id="a suffix"),
     ],
 )
-async def test_names_of_models(ask: Asker, name: str, answers: str) -> None:
+async def test_a_request_by_another_name_is_answered_by_its_model(ask: Asker, name: str, answers: str) -> None:
     got = await ask(hello(model=name))
     assert got.json["model"] == got.headers["x-venice-model-id"] == answers
 
 
-async def test_a_schema_gets_an_instance_with_what_was_said(ask: Asker) -> None:
+async def test_a_schema_gets_an_instance_with_words_of_the_prompt(ask: Asker) -> None:
     got = await ask(saying("Tell me about Marie Curie, who was 66.", response_format=PERSON))
     assert json.loads(got.text) == {"name": "Marie Curie", "age": 66}
 
 
-async def test_a_schema_without_its_wrapper(ask: Asker) -> None:
+async def test_a_schema_without_its_wrapper_is_accepted(ask: Asker) -> None:
     schema = {"type": "object", "properties": {"a": {"const": 7}}}
     got = await ask(hello(response_format={"type": "json_schema", "json_schema": schema}))
     assert json.loads(got.text) == {"a": 7}
 
 
-async def test_text_that_utf_8_cannot_hold(ask_both: Asker) -> None:
+async def test_a_prompt_with_half_of_a_surrogate_pair_is_answered(ask_both: Asker) -> None:
     got = await ask_both(b'{"model": "venice-1", "messages": [{"role": "user", "content": "\\ud83d half"}]}')
     assert got.status == 200
     assert "half" in got.text

@@ -1,4 +1,4 @@
-"""A real model behind the emulator's front."""
+"""A backend, such as a real model, that answers for the emulator."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Parrot:
         self.closed = False
 
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-        for letter in self._said(body):
-            yield {"id": "own", "choices": [{"index": 0, "delta": {"content": letter}, "finish_reason": None}]}
-            if letter == "!":
+        for character in self._said(body):
+            yield {"id": "own", "choices": [{"index": 0, "delta": {"content": character}, "finish_reason": None}]}
+            if character == "!":
                 raise RuntimeError("the parrot fell")
         yield {"id": "own", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         yield {"id": "own", "choices": [], "usage": USAGE}
@@ -69,12 +69,12 @@ async def tell(emulator: Emulator, request: pytest.FixtureRequest) -> AsyncGener
         yield telling
 
 
-def test_it_is_a_backend(parrot: Parrot) -> None:
+def test_an_engine_satisfies_the_protocol_of_a_backend(parrot: Parrot) -> None:
     backend: Backend = parrot
     assert backend.model_id == "parrot"
 
 
-async def test_it_is_the_default_of_the_catalogue(ask: Asker) -> None:
+async def test_the_model_of_a_backend_is_the_default_of_the_catalogue(ask: Asker) -> None:
     listed = (await ask(method="GET", path="/api/v1/models")).json["data"]
     traits = (await ask(method="GET", path="/api/v1/models/traits")).json["data"]
     assert listed[0]["id"] == traits["default"] == "parrot"
@@ -83,7 +83,7 @@ async def test_it_is_the_default_of_the_catalogue(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize("model", ["parrot", "default"])
-async def test_a_plain_answer(tell: Any, parrot: Parrot, model: str) -> None:
+async def test_a_plain_answer_of_a_backend_has_venices_ids_usage_and_cost(tell: Any, parrot: Parrot, model: str) -> None:
     got = await tell("hello", model=model, temperature=0.5)
     assert got.text == "hello"
     assert got.json["id"].startswith("chatcmpl-")
@@ -95,7 +95,7 @@ async def test_a_plain_answer(tell: Any, parrot: Parrot, model: str) -> None:
 
 
 @pytest.mark.parametrize("usage", [True, False])
-async def test_a_stream(tell: Any, usage: bool) -> None:
+async def test_a_stream_of_a_backend_has_one_id_and_usage_on_request(tell: Any, usage: bool) -> None:
     got = await tell("hello", stream=True, stream_options={"include_usage": usage})
     assert got.text == "hello"
     assert got.events[-1] == b"[DONE]"
@@ -105,7 +105,7 @@ async def test_a_stream(tell: Any, usage: bool) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_n_choices_are_asked_for_one_by_one(tell: Any, parrot: Parrot, stream: bool) -> None:
+async def test_each_of_n_choices_is_a_call_of_the_backend_with_its_own_seed(tell: Any, parrot: Parrot, stream: bool) -> None:
     got = await tell("hi", n=3, seed=5, stream=stream, stream_options={"include_usage": True})
     assert [body["seed"] for body in parrot.asked] == [5, 6, 7]
     assert not any("n" in body for body in parrot.asked)
@@ -116,7 +116,7 @@ async def test_n_choices_are_asked_for_one_by_one(tell: Any, parrot: Parrot, str
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_what_it_cannot_take(tell: Any, stream: bool) -> None:
+async def test_a_request_that_the_backend_refuses_is_a_400(tell: Any, stream: bool) -> None:
     got = await tell("a picture", stream=stream)
     assert got.status == 400
     assert got.json["error"] == "the parrot has no eyes"
@@ -137,7 +137,7 @@ async def test_a_backend_that_fails_in_the_middle(tell: Any) -> None:
     assert got.events[-1] == b"[DONE]"
 
 
-async def test_the_front_still_refuses(tell: Any, parrot: Parrot) -> None:
+async def test_the_contract_still_holds_in_front_of_a_backend(tell: Any, parrot: Parrot) -> None:
     assert (await tell("hello", seed=0)).status == 400
     assert (await tell("hello", model="nope")).status == 404
     assert parrot.asked == []
@@ -150,7 +150,7 @@ async def test_scripts_and_emulated_models_still_answer(tell: Any, emulator: Emu
     assert parrot.asked == []
 
 
-async def test_closing_lets_go_of_it(emulator: Emulator, parrot: Parrot) -> None:
+async def test_closing_the_emulator_closes_the_backend(emulator: Emulator, parrot: Parrot) -> None:
     await emulator.aclose()
     assert parrot.closed
     await Emulator().aclose()

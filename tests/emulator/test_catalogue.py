@@ -29,13 +29,13 @@ async def test_a_list_is_what_the_document_says(ask_both: Asker, path: str) -> N
 
 
 @pytest.mark.parametrize("kind", TYPES)
-async def test_type_filters(ask: Asker, kind: str) -> None:
+async def test_the_parameter_type_filters_the_catalogue(ask: Asker, kind: str) -> None:
     listed = await models(ask, f"?type={kind}")
     assert listed["type"] == kind
     assert {model["type"] for model in listed["data"]} == {kind}
 
 
-async def test_no_type_is_text_and_all_is_all(ask: Asker) -> None:
+async def test_without_a_type_text_models_are_listed_and_all_lists_every_model(ask: Asker) -> None:
     assert {model["type"] for model in (await models(ask))["data"]} == {"text"}
     assert {model["type"] for model in (await models(ask, "?type=all"))["data"]} == set(TYPES)
 
@@ -129,5 +129,5 @@ async def test_an_entry_that_says_little_is_believed_to_be_able() -> None:
         pytest.param("m:", "m", {}, id="empty"),
     ],
 )
-def test_suffixes(model: str, name: str, switches: dict[str, Any]) -> None:
+def test_the_suffix_of_a_model_name_gives_its_switches(model: str, name: str, switches: dict[str, Any]) -> None:
     assert split_suffix(model) == (name, switches)

@@ -40,7 +40,7 @@ def image(url: str) -> list[dict[str, Any]]:
             hello(messages=[{"role": "function", "content": "x"}]), ["messages", 0, "role"], "invalid_enum_value", id="role"
         ),
         pytest.param(hello(messages=[{"content": "x"}]), ["messages", 0], "invalid_type", id="no role"),
-        pytest.param(hello(messages=["x"]), ["messages", 0], "invalid_type", id="a message that is none"),
+        pytest.param(hello(messages=["x"]), ["messages", 0], "invalid_type", id="not a message"),
         pytest.param(saying(None), ["messages", 0, "content"], "invalid_type", id="content null"),
         pytest.param(
             saying([{"type": "text", "text": ""}]), ["messages", 0, "content", 0, "text"], "too_small", id="an empty text part"
@@ -134,7 +134,7 @@ def image(url: str) -> list[dict[str, Any]]:
             hello(tools=[tool(name="f", parameters=None)]), ["tools", 0, "function", "parameters"], "invalid_type", id="null"
         ),
         pytest.param(hello(tool_choice={"type": "function", "name": "f"}), ["tool_choice"], "invalid_type", id="a flat choice"),
-        pytest.param(hello(tool_choice="perhaps"), ["tool_choice"], "invalid_enum_value", id="a choice that is none"),
+        pytest.param(hello(tool_choice="perhaps"), ["tool_choice"], "invalid_enum_value", id="not a choice"),
         pytest.param(hello(response_format={"type": "xml"}), ["response_format", "type"], "invalid_enum_value", id="format"),
         pytest.param(
             hello(response_format={"type": "text", "a": 1}), ["response_format"], "unrecognized_keys", id="format with more"
@@ -142,7 +142,7 @@ def image(url: str) -> list[dict[str, Any]]:
         pytest.param(hello(anon_user_id="a||b"), ["anon_user_id"], "invalid_type", id="anon_user_id"),
     ],
 )
-async def test_a_request_against_the_contract(ask: Asker, body: Any, path: Path, code: str) -> None:
+async def test_a_request_against_the_contract_is_a_400_with_path_and_code(ask: Asker, body: Any, path: Path, code: str) -> None:
     got = await ask(body)
     assert got.status == 400
     assert got.json["error"] == "Invalid request parameters"
@@ -165,13 +165,13 @@ async def test_a_request_against_the_contract(ask: Asker, body: Any, path: Path,
         pytest.param({"stop_token_ids": [1, 2.5]}, id="stop tokens"),
         pytest.param({"top_logprobs": 2}, id="top_logprobs without logprobs"),
         pytest.param({"user": "u", "store": True, "include": ["a"], "metadata": {"a": "b"}}, id="what is dropped"),
-        pytest.param({"messages": [{"role": "assistant", "tool_calls": [None, 5]}]}, id="tool calls that are none"),
+        pytest.param({"messages": [{"role": "assistant", "tool_calls": [None, 5]}]}, id="malformed tool calls"),
         pytest.param(
             {"messages": [{"role": "user", "content": list[Any](), "mood": "calm"}]}, id="no parts, and a key of one's own"
         ),
     ],
 )
-async def test_what_the_contract_allows(ask: Asker, members: dict[str, Any]) -> None:
+async def test_what_the_contract_allows_is_answered(ask: Asker, members: dict[str, Any]) -> None:
     assert (await ask(hello(**members))).status == 200
 
 
@@ -234,7 +234,9 @@ async def test_what_a_model_cannot_do_is_refused(ask: Asker, body: dict[str, Any
         ),
     ],
 )
-async def test_what_is_refused_further_in(ask: Asker, body: dict[str, Any], status: int, reason: str) -> None:
+async def test_a_request_that_its_model_cannot_serve_is_refused_with_the_reason(
+    ask: Asker, body: dict[str, Any], status: int, reason: str
+) -> None:
     got = await ask(body)
     assert got.status == status
     assert reason in got.json["error"]
@@ -247,7 +249,9 @@ async def test_an_open_schema_in_strict_mode_is_refused_only_where_the_entry_say
 
 
 @pytest.mark.parametrize(("headers", "status"), [(KEY, 200), ({}, 402), ({"Authorization": "Basic eA=="}, 401)], ids=str)
-async def test_what_a_key_may_do_is_told_to_whoever_has_one(ask_both: Asker, headers: dict[str, str], status: int) -> None:
+async def test_the_rate_limits_of_a_key_are_given_with_the_key_alone(
+    ask_both: Asker, headers: dict[str, str], status: int
+) -> None:
     got = await ask_both(method="GET", path="/api/v1/api_keys/rate_limits", headers=headers)
     assert got.status == status
     if status == 200:
@@ -261,7 +265,7 @@ async def test_what_a_key_may_do_is_told_to_whoever_has_one(ask_both: Asker, hea
         }
 
 
-async def test_a_prompt_that_is_too_long(ask: Asker) -> None:
+async def test_a_prompt_longer_than_the_context_is_refused(ask: Asker) -> None:
     got = await ask({**saying("word " * 50_000), "model": "squero-plain"})
     assert got.status == 400
     assert got.json["error"]["code"] == "context_length_exceeded"
@@ -280,14 +284,16 @@ async def test_no_key_is_answered_as_venice_does(ask_both: Asker) -> None:
     ("headers", "status"),
     [
         pytest.param({"Authorization": "Bearer x"}, 200, id="any key"),
-        pytest.param({"Authorization": "bearer x"}, 200, id="small letters"),
+        pytest.param({"Authorization": "bearer x"}, 200, id="lower case"),
         pytest.param({"Authorization": "Bearer "}, 402, id="an empty key"),
         pytest.param({"Authorization": "Basic eDp5"}, 401, id="another scheme"),
         pytest.param({"SIGN-IN-WITH-X": "x"}, 200, id="a wallet"),
         pytest.param({"X-Sign-In-With-X": "x"}, 200, id="a wallet by its old name"),
     ],
 )
-async def test_credentials(ask: Asker, headers: dict[str, str], status: int) -> None:
+async def test_each_kind_of_credentials_is_accepted_or_refused_as_by_venice(
+    ask: Asker, headers: dict[str, str], status: int
+) -> None:
     assert (await ask(HELLO, headers={**JSON, **headers})).status == status
 
 
@@ -298,26 +304,26 @@ async def test_another_content_type_is_refused_before_the_key_is_looked_at(ask: 
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"model": "\xff"}', b"[" * 100_000, b'{"a": NaN}'])
-async def test_what_is_not_json(ask: Asker, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(ask: Asker, body: bytes) -> None:
     got = await ask(body)
     assert got.status == 400
     assert "JSON" in got.json["error"]
 
 
 @pytest.mark.parametrize("body", [b"[]", b"5", b"null", b'"x"'])
-async def test_json_that_is_no_object(ask: Asker, body: bytes) -> None:
+async def test_json_that_is_not_an_object_is_refused(ask: Asker, body: bytes) -> None:
     got = await ask(body)
     assert got.status == 400
     assert got.json["issues"][0]["message"].startswith("Expected object, received ")
 
 
-async def test_a_body_over_35_mb(ask_both: Asker) -> None:
+async def test_a_body_over_35_mb_is_refused(ask_both: Asker) -> None:
     got = await ask_both(b'{"model": "' + b"x" * 35 * 1024 * 1024 + b'"}')
     assert got.status == 413
     assert got.json["code"] == "PAYLOAD_TOO_LARGE"
 
 
-async def test_a_file_over_25_mb(ask: Asker) -> None:
+async def test_a_file_over_25_mb_is_refused(ask: Asker) -> None:
     file = {"file_data": "data:text/plain;base64," + "A" * 34 * 1024 * 1024}
     got = await ask(saying([{"type": "file", "file": file}]))
     assert (got.status, got.json["code"]) == (413, "PAYLOAD_TOO_LARGE")
@@ -334,7 +340,9 @@ async def test_a_file_over_25_mb(ask: Asker) -> None:
         pytest.param("GET", "/", 404, id="the root"),
     ],
 )
-async def test_addresses_and_methods(ask_both: Asker, method: str, path: str, status: int) -> None:
+async def test_an_unknown_address_is_a_404_and_a_wrong_method_a_405(
+    ask_both: Asker, method: str, path: str, status: int
+) -> None:
     got = await ask_both(method=method, path=path)
     assert got.status == status
     assert got.json["error"]

@@ -133,7 +133,9 @@ async def test_every_text_of_the_answer_is_sealed_on_the_wire(emulator: Emulator
     assert SAID[:8].encode() not in got.content
 
 
-async def test_it_holds_over_a_socket_and_for_the_synchronous_client(emulator: Emulator, enclave: Enclave) -> None:
+async def test_an_encrypted_chat_works_over_a_socket_and_for_the_synchronous_client(
+    emulator: Emulator, enclave: Enclave
+) -> None:
     async with (
         serve(emulator) as server,
         VeniceClient(api_key="any", base_url=server.url, tee=enclave.options(verification="hardware")) as client,
@@ -170,7 +172,7 @@ async def test_a_real_models_answer_is_sealed_as_it_comes(enclave: Enclave) -> N
 @pytest.mark.parametrize(
     "how", [pytest.param({"piece_bytes": 1}, id="byte by byte"), pytest.param({"chunk_delay": 0.5, "delay": 2.0}, id="slowly")]
 )
-async def test_how_it_travels_does_not_matter(emulator: Emulator, client: VeniceClient, how: Any) -> None:
+async def test_sealed_answers_are_read_however_their_bytes_are_cut(emulator: Emulator, client: VeniceClient, how: Any) -> None:
     emulator.script(text(SAID, **how))
 
     assert (await asked(client)).text == SAID
@@ -325,7 +327,7 @@ async def test_an_attack_on_the_attestation_is_refused(
 
 
 @pytest.mark.parametrize("fault", WARNED_OF)
-async def test_what_is_accepted_is_told(enclave: Enclave, client: VeniceClient, fault: str) -> None:
+async def test_an_accepted_flaw_of_an_attestation_is_a_warning(enclave: Enclave, client: VeniceClient, fault: str) -> None:
     enclave.fault = fault
 
     report = await client.tee.attest(MODEL)
@@ -343,7 +345,9 @@ async def test_what_is_accepted_is_told(enclave: Enclave, client: VeniceClient, 
         pytest.param("dev_image", {"allow_dev_image": False}, id="an image for development"),
     ],
 )
-async def test_what_is_accepted_can_be_refused(emulator: Emulator, enclave: Enclave, fault: str, options: Any) -> None:
+async def test_an_accepted_flaw_can_be_refused_by_an_option(
+    emulator: Emulator, enclave: Enclave, fault: str, options: Any
+) -> None:
     enclave.fault = fault
     async with client_of(emulator, **options) as client:
         with pytest.raises(TeeAttestationError):
@@ -353,7 +357,7 @@ async def test_what_is_accepted_can_be_refused(emulator: Emulator, enclave: Encl
 
 
 @pytest.mark.parametrize("fault", LEFT_OUT)
-async def test_what_is_left_out_keeps_the_level_below_hardware(emulator: Emulator, enclave: Enclave, fault: str) -> None:
+async def test_a_left_out_part_keeps_the_level_below_hardware(emulator: Emulator, enclave: Enclave, fault: str) -> None:
     enclave.fault = fault
     async with client_of(emulator) as strict, client_of(emulator, verification="auto") as tolerant:
         with pytest.raises(TeeAttestationError, match=LEFT_OUT[fault]):
@@ -365,7 +369,7 @@ async def test_what_is_left_out_keeps_the_level_below_hardware(emulator: Emulato
     assert report.level == "quote"
 
 
-async def test_what_a_model_showed_once_is_expected_from_then_on(emulator: Emulator, enclave: Enclave) -> None:
+async def test_a_part_that_a_model_showed_once_is_expected_from_then_on(emulator: Emulator, enclave: Enclave) -> None:
     async with client_of(emulator, attestation_ttl=0) as client, client_of(emulator) as newcomer:
         await asked(client)
         enclave.fault = "gpus_denied"
@@ -389,7 +393,7 @@ async def test_events_of_containers_stand_apart(enclave: Enclave, client: Venice
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
-async def test_what_is_harmless_is_accepted(enclave: Enclave, client: VeniceClient, fault: str) -> None:
+async def test_harmless_variations_of_an_answer_are_accepted(enclave: Enclave, client: VeniceClient, fault: str) -> None:
     enclave.fault = fault
 
     assert (await asked(client)).text == SAID
@@ -518,7 +522,7 @@ async def test_an_enclave_that_signs_the_bytes_that_go_out_meets_what_is_require
             await asked(client, model=model)
 
 
-async def test_what_venice_cannot_meet_says_so_and_keeps_the_answer(emulator: Emulator) -> None:
+async def test_a_required_signature_that_venice_cannot_give_is_an_error_with_the_answer(emulator: Emulator) -> None:
     async with client_of(emulator, verify_signature="require") as client:
         with pytest.raises(
             TeeEncryptionError, match="Venice frames anew, so that its service has never met 'require'"
@@ -547,7 +551,7 @@ def shape(value: Any) -> Any:
     return {name: shape(each) for name, each in cast("dict[str, Any]", value).items()}
 
 
-def test_it_says_of_its_own_verification_what_venice_says() -> None:
+def test_the_emulators_server_verification_has_the_shape_of_venices() -> None:
     recorded = shared("tee/attestation_gemma.json")["server_verification"]
     told = json.loads(Enclave().attestation(MODEL, bytes(32)))["server_verification"]
 
@@ -605,7 +609,9 @@ async def test_every_role_must_be_sealed(emulator: Emulator, enclave: Enclave, r
         pytest.param([{"type": "text", "text": "hi"}], "Encrypted field is not valid hex", id="parts in clear"),
     ],
 )
-async def test_what_cannot_be_opened_is_refused(emulator: Emulator, enclave: Enclave, content: Any, said: str) -> None:
+async def test_a_text_that_the_enclave_cannot_decrypt_is_refused(
+    emulator: Emulator, enclave: Enclave, content: Any, said: str
+) -> None:
     got = await ask_sealed(emulator, enclave, [{"role": "user", "content": content}], sealed=False)
 
     assert (got.status, got.json["error"]["message"]) == (400, said)
@@ -616,7 +622,7 @@ async def test_what_cannot_be_opened_is_refused(emulator: Emulator, enclave: Enc
     [
         pytest.param({ALGORITHM: "ed25519"}, "Unsupported signing algorithm", id="another algorithm"),
         pytest.param({CLIENT_KEY: "04" + "00" * 64}, "Invalid E2EE headers", id="a client key off the curve"),
-        pytest.param({CLIENT_KEY: "ab"}, "Invalid E2EE headers", id="a client key that is none"),
+        pytest.param({CLIENT_KEY: "ab"}, "Invalid E2EE headers", id="not a client key"),
         pytest.param({MODEL_KEY: Opener().public_key.hex()}, "e2ee_model_key_mismatch", id="another model key"),
     ],
 )
@@ -804,7 +810,7 @@ class Hiding(BaseModel):
         pytest.param({"venice_parameters": VeniceParameters(enable_e2ee=True)}, id="switch, typed"),
     ],
 )
-async def test_an_object_is_asked_for_with_a_sealed_schema(
+async def test_parse_sends_its_schema_sealed_and_asks_again_where_it_does_not_fit(
     emulator: Emulator, enclave: Enclave, client: VeniceClient, switch: dict[str, Any]
 ) -> None:
     emulator.script(text('{"arch": "third"}'), text('{"arch": 3, "secret_word": "leon"}'))

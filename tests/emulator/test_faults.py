@@ -49,7 +49,7 @@ def call_fragments(got: Got) -> list[dict[str, Any]]:
     return found
 
 
-async def test_a_text_in_its_deltas(emulator: Emulator, ask_both: Asker) -> None:
+async def test_a_scripted_text_is_streamed_in_the_given_deltas(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(text("naïve 🙂", deltas=["na", "ïve", " 🙂"]))
     got = await ask_both(STREAM)
     deltas = [chunk["choices"][0]["delta"] for chunk in got.chunks if chunk["choices"]]
@@ -58,7 +58,7 @@ async def test_a_text_in_its_deltas(emulator: Emulator, ask_both: Asker) -> None
     assert got.content.endswith(DONE)
 
 
-async def test_an_echo(emulator: Emulator, ask_both: Asker) -> None:
+async def test_echo_answers_with_the_prompt(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(echo(), echo())
     assert (await ask_both(HELLO)).text == "Good morning, Venice"
     assert (await ask_both(STREAM)).text == "Good morning, Venice"
@@ -70,7 +70,7 @@ async def test_the_script_is_followed_in_order_and_then_the_model_speaks(emulato
     assert "Llama" in (await ask(HELLO)).text
 
 
-async def test_what_is_always_answered(emulator: Emulator, ask: Asker) -> None:
+async def test_always_answers_after_the_script_until_it_is_unset(emulator: Emulator, ask: Asker) -> None:
     emulator.always(text("always"))
     emulator.script(text("once"))
     assert [(await ask(HELLO)).text for _ in range(3)] == ["once", "always", "always"]
@@ -78,7 +78,7 @@ async def test_what_is_always_answered(emulator: Emulator, ask: Asker) -> None:
     assert "Llama" in (await ask(HELLO)).text
 
 
-async def test_reasoning_and_finish_reason(emulator: Emulator, ask: Asker) -> None:
+async def test_a_scripted_answer_has_its_reasoning_and_finish_reason(emulator: Emulator, ask: Asker) -> None:
     emulator.script(text("", reasoning="hm", finish_reason="content_filter"))
     choice = (await ask(HELLO)).json["choices"][0]
     assert choice["message"]["reasoning_content"] == "hm"
@@ -113,7 +113,7 @@ async def test_reasoning_and_finish_reason(emulator: Emulator, ask: Asker) -> No
     ],
 )
 @pytest.mark.parametrize("request_body", [pytest.param(HELLO, id="plain"), pytest.param(STREAM, id="stream")])
-async def test_other_answers(
+async def test_each_scripted_status_and_body_is_sent(
     emulator: Emulator,
     ask_both: Asker,
     step: Step,
@@ -130,38 +130,38 @@ async def test_other_answers(
     assert got.headers["cf-ray"]
 
 
-async def test_an_error_without_retry_after(emulator: Emulator, ask: Asker) -> None:
+async def test_a_busy_answer_may_omit_retry_after(emulator: Emulator, ask: Asker) -> None:
     emulator.script(busy())
     assert "retry-after" not in (await ask(HELLO)).headers
 
 
-async def test_bytes_and_headers_as_they_are(emulator: Emulator, ask_both: Asker) -> None:
+async def test_raw_bytes_and_headers_are_sent_unchanged(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(raw(418, b"\xff\x00", headers={"content-type": "image/x", "x-a": "b"}))
     got = await ask_both(HELLO)
     assert (got.status, got.content, got.headers["content-type"], got.headers["x-a"]) == (418, b"\xff\x00", "image/x", "b")
     assert "cf-ray" not in got.headers
 
 
-async def test_a_stream_of_events(emulator: Emulator, ask_both: Asker) -> None:
+async def test_scripted_events_are_sent_as_a_stream(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(events({"a": 1}, [2], "three"))
     assert (await ask_both(STREAM)).events == [b'{"a":1}', b"[2]", b'"three"', b"[DONE]"]
 
 
-async def test_a_stream_of_pieces(emulator: Emulator, ask_both: Asker) -> None:
+async def test_scripted_pieces_are_sent_as_they_are(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(pieces(b"data: {", b"}\r\n\r\n", b": end"))
     got = await ask_both(STREAM)
     assert got.content == b"data: {}\r\n\r\n: end"
     assert got.headers["content-type"].startswith("text/event-stream")
 
 
-async def test_a_huge_event(emulator: Emulator, ask_both: Asker) -> None:
+async def test_huge_event_sends_an_event_of_that_size(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(text("end", huge_event=3_000_000))
     got = await ask_both(STREAM)
     assert max(map(len, got.events)) > 3_000_000
     assert got.text == "x" * 3_000_000 + "end"
 
 
-async def test_byte_by_byte(emulator: Emulator, ask_both: Asker) -> None:
+async def test_piece_bytes_cuts_the_stream_into_pieces_of_that_size(emulator: Emulator, ask_both: Asker) -> None:
     whole = (await clean(ask_both, emulator, text("🙂"))).events
     emulator.script(text("🙂", piece_bytes=1))
     got = await ask_both(STREAM)
@@ -176,7 +176,7 @@ async def test_every_byte_is_a_packet(emulator: Emulator, ask: Asker) -> None:
 
 @pytest.mark.parametrize("body", [pytest.param(HELLO, id="plain"), pytest.param(STREAM, id="stream")])
 @pytest.mark.parametrize("at", [0, 1, 100])
-async def test_cut_at_a_byte(emulator: Emulator, ask_both: Asker, body: dict[str, Any], at: int) -> None:
+async def test_cut_at_ends_the_body_at_that_byte(emulator: Emulator, ask_both: Asker, body: dict[str, Any], at: int) -> None:
     emulator.script(text("abc", cut_at=at))
     got = await ask_both(body)
     assert len(got.content) == at
@@ -185,34 +185,36 @@ async def test_cut_at_a_byte(emulator: Emulator, ask_both: Asker, body: dict[str
 
 @pytest.mark.parametrize("body", [pytest.param(HELLO, id="plain"), pytest.param(STREAM, id="stream")])
 @pytest.mark.parametrize("at", [0, 1, 100])
-async def test_reset_at_a_byte(emulator: Emulator, ask_both: Asker, body: dict[str, Any], at: int) -> None:
+async def test_reset_at_resets_the_connection_at_that_byte(
+    emulator: Emulator, ask_both: Asker, body: dict[str, Any], at: int
+) -> None:
     emulator.script(text("abc", reset_at=at))
     got = await ask_both(body)
     assert len(got.content) == at
     assert got.broken
 
 
-async def test_a_refused_connection(emulator: Emulator, ask: Asker) -> None:
+async def test_a_scripted_refusal_refuses_one_connection(emulator: Emulator, ask: Asker) -> None:
     emulator.script(refused())
     with pytest.raises(APIConnectionError, match="refused"):
         await ask(HELLO)
     assert (await ask(HELLO)).status == 200
 
 
-async def test_no_done(emulator: Emulator, ask_both: Asker) -> None:
+async def test_no_done_leaves_out_the_done_event(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(text("abc", no_done=True))
     got = await ask_both(STREAM)
     assert got.text == "abc"
     assert b"[DONE]" not in got.content
 
 
-async def test_comments_only(emulator: Emulator, ask_both: Asker) -> None:
+async def test_comments_only_sends_nothing_but_comments(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(text("abc", comments_only=3, chunk_delay=0.01))
     got = await ask_both(STREAM)
     assert got.content == b": keep-alive\n\n" * 3
 
 
-async def test_a_malformed_event(emulator: Emulator, ask_both: Asker) -> None:
+async def test_malformed_after_sends_an_event_that_is_not_json(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(text("abc", malformed_after=1))
     got = await ask_both(STREAM)
     json.loads(got.events[0])
@@ -225,7 +227,9 @@ async def test_a_malformed_event(emulator: Emulator, ask_both: Asker) -> None:
     "reason", [pytest.param("broken", id="a text"), pytest.param({"message": "m", "code": "model_overloaded"}, id="an object")]
 )
 @pytest.mark.parametrize("after", [0, 2, 99])
-async def test_an_error_in_the_stream(emulator: Emulator, ask_both: Asker, reason: Any, after: int) -> None:
+async def test_in_band_error_sends_an_error_event_after_so_many_chunks(
+    emulator: Emulator, ask_both: Asker, reason: Any, after: int
+) -> None:
     whole = await clean(ask_both, emulator, text("abc"))
     emulator.script(text("abc", in_band_error=reason, error_after=after))
     got = await ask_both(STREAM)
@@ -234,14 +238,14 @@ async def test_an_error_in_the_stream(emulator: Emulator, ask_both: Asker, reaso
     assert got.events[-1] == b"[DONE]"
 
 
-async def test_json_instead_of_a_stream(emulator: Emulator, ask_both: Asker) -> None:
+async def test_json_instead_sends_the_whole_answer_as_json(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(text("abc", json_instead=True))
     got = await ask_both(STREAM)
     assert got.json["object"] == "chat.completion"
 
 
 @pytest.mark.parametrize("body", [pytest.param(HELLO, id="plain"), pytest.param(STREAM, id="stream")])
-async def test_html_instead(emulator: Emulator, ask_both: Asker, body: dict[str, Any]) -> None:
+async def test_html_instead_sends_a_page_with_status_200(emulator: Emulator, ask_both: Asker, body: dict[str, Any]) -> None:
     emulator.script(text("abc", html_instead=True))
     got = await ask_both(body)
     assert got.status == 200
@@ -249,7 +253,7 @@ async def test_html_instead(emulator: Emulator, ask_both: Asker, body: dict[str,
     assert got.content.startswith(b"<!DOCTYPE html>")
 
 
-async def test_a_tool_call(emulator: Emulator, ask_both: Asker) -> None:
+async def test_a_scripted_tool_call_is_sent_with_its_id(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(tool_call("add", {"a": 1}, id="call_7"))
     choice = (await ask_both(HELLO)).json["choices"][0]
     assert choice["message"]["tool_calls"] == [
@@ -266,7 +270,9 @@ async def test_a_tool_call(emulator: Emulator, ask_both: Asker) -> None:
         pytest.param("none", {None}, id="none"),
     ],
 )
-async def test_the_index_of_tool_calls(emulator: Emulator, ask_both: Asker, index: Any, indexes: set[Any]) -> None:
+async def test_call_index_sets_the_index_of_tool_calls(
+    emulator: Emulator, ask_both: Asker, index: Any, indexes: set[Any]
+) -> None:
     emulator.script(tool_calls(("add", {"a": 1}), ("sub", "not JSON"), call_index=index))
     got = await ask_both(STREAM)
     fragments = call_fragments(got)
@@ -286,19 +292,19 @@ async def test_fragments_of_calls_may_leave_out_what_they_do_not_say(
     assert "".join(fragment["function"]["arguments"] for fragment in fragments) == '{"a": 1}'
 
 
-async def test_fenced_json(emulator: Emulator, ask: Asker) -> None:
+async def test_fenced_wraps_the_json_in_a_code_fence(emulator: Emulator, ask: Asker) -> None:
     emulator.script(text('{"a": 1}', fenced=True))
     assert (await ask(HELLO)).text == '```json\n{"a": 1}\n```'
 
 
-async def test_roles_more_than_once(emulator: Emulator, ask: Asker) -> None:
+async def test_roles_sends_the_role_in_that_many_deltas(emulator: Emulator, ask: Asker) -> None:
     emulator.script(text("abc", roles=2))
     got = await ask(STREAM)
     assert [chunk["choices"][0]["delta"].get("role") for chunk in got.chunks[:3]] == ["assistant", "assistant", None]
 
 
 @pytest.mark.parametrize("choices", [1, 2])
-async def test_usage_with_the_finish_reason(emulator: Emulator, ask: Asker, choices: int) -> None:
+async def test_usage_may_come_with_the_finish_reason(emulator: Emulator, ask: Asker, choices: int) -> None:
     emulator.script(text("abc", usage="finish"))
     got = await ask({**STREAM, "n": choices})
     assert [bool(chunk.get("usage")) for chunk in got.chunks].count(True) == 1
@@ -306,20 +312,20 @@ async def test_usage_with_the_finish_reason(emulator: Emulator, ask: Asker, choi
     assert got.chunks[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-async def test_usage_never(emulator: Emulator, ask: Asker) -> None:
+async def test_usage_never_leaves_out_the_usage(emulator: Emulator, ask: Asker) -> None:
     emulator.script(text("abc", usage="never"))
     assert not any("usage" in chunk for chunk in (await ask(STREAM)).chunks)
 
 
 @pytest.mark.parametrize(("where", "place"), [("first", 0), ("last", -1), ("never", None)])
-async def test_where_citations_are(emulator: Emulator, ask: Asker, where: Any, place: int | None) -> None:
+async def test_citations_are_sent_in_the_chosen_chunk(emulator: Emulator, ask: Asker, where: Any, place: int | None) -> None:
     emulator.script(usual(citations=where))
     got = await ask({**STREAM, "venice_parameters": {"enable_web_search": "on"}})
     found = [number for number, chunk in enumerate(got.chunks) if "venice_parameters" in chunk]
     assert found == ([] if place is None else [range(len(got.chunks))[place]])
 
 
-async def test_faults_of_the_usual_answer(emulator: Emulator, ask_both: Asker) -> None:
+async def test_a_cut_and_headers_apply_to_the_models_own_answer(emulator: Emulator, ask_both: Asker) -> None:
     whole = await ask_both(HELLO)
     emulator.script(usual(cut_at=50, headers={"x-venice-version": "another"}))
     got = await ask_both(HELLO)
@@ -327,19 +333,19 @@ async def test_faults_of_the_usual_answer(emulator: Emulator, ask_both: Asker) -
     assert got.headers["x-venice-version"] == "another"
 
 
-async def test_the_text_of_the_usual_answer(emulator: Emulator, ask: Asker) -> None:
+async def test_faults_of_the_text_apply_to_the_models_own_answer(emulator: Emulator, ask: Asker) -> None:
     emulator.script(usual(fenced=True, huge_event=10))
     said = (await ask(HELLO)).text
     assert said.startswith("x" * 10 + "```json\n")
 
 
-async def test_an_html_page_with_an_error(emulator: Emulator, ask: Asker) -> None:
+async def test_an_error_may_be_an_html_page(emulator: Emulator, ask: Asker) -> None:
     emulator.script(error(502, html_instead=True))
     got = await ask(HELLO)
     assert (got.status, got.content[:15]) == (502, b"<!DOCTYPE html>")
 
 
-async def test_a_header_in_other_letters_is_the_same_header(emulator: Emulator, ask: Asker) -> None:
+async def test_header_names_of_a_step_are_case_insensitive(emulator: Emulator, ask: Asker) -> None:
     emulator.script(echo(headers={"cf-Ray": "own", "Content-Type": "x/y"}))
     headers = (await ask(HELLO)).headers
     assert (headers["cf-ray"], headers["content-type"]) == ("own", "x/y")
@@ -353,6 +359,6 @@ async def test_other_addresses_are_scripted_too(emulator: Emulator, ask: Asker) 
     assert (await ask(HELLO)).status == 200
 
 
-async def test_a_fault_that_does_not_exist() -> None:
+async def test_an_unknown_fault_is_refused_with_the_nearest() -> None:
     with pytest.raises(TypeError, match="cut_off is not part of a delivery; known are headers, delay"):
         text("abc", cut_off=5)  # type: ignore[call-arg]  # that is the mistake  # pyright: ignore[reportCallIssue]

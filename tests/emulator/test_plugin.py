@@ -51,7 +51,7 @@ def test_the_guides_test_passes(tmp_path: Path) -> None:
     assert "1 passed" in said, said
 
 
-async def test_the_guides_orders_are_obeyed() -> None:
+async def test_the_admin_requests_of_the_guide_are_accepted() -> None:
     orders = re.findall(r"^curl \S+(/_emulator/\w+) -d '(.*?)'$", GUIDE, re.MULTILINE | re.DOTALL)
     assert orders
     async with in_process(Emulator(admin=True, tee=Enclave())) as ask:

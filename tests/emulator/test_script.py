@@ -1,4 +1,4 @@
-"""Scripts as JSON, sent by others, and what was asked."""
+"""Scripts as JSON, the admin addresses that set them, and the recorded requests."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_step_survives_json(step: Step) -> None:
         pytest.param(5, id="a number"),
     ],
 )
-def test_json_that_is_no_script(steps: Any) -> None:
+def test_json_that_is_not_a_script_is_refused(steps: Any) -> None:
     with pytest.raises(InvalidRequestError, match="not a list of steps"):
         steps_from_json(steps)
 
@@ -77,19 +77,19 @@ def test_json_that_is_no_script(steps: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        pytest.param(lambda: usual(cut_at=cast("Any", "a")), "how.cut_at", id="a place that is none"),
-        pytest.param(lambda: usual(delay=cast("Any", "soon")), "how.delay", id="a time that is none"),
+        pytest.param(lambda: usual(cut_at=cast("Any", "a")), "how.cut_at", id="a position that is not a number"),
+        pytest.param(lambda: usual(delay=cast("Any", "soon")), "how.delay", id="not a time"),
         pytest.param(lambda: usual(call_index=cast("Any", "odd")), "how.call_index", id="no such choice"),
         pytest.param(lambda: usual(chunk_delay=-1), "how.chunk_delay", id="a time that is over"),
         pytest.param(lambda: usual(piece_bytes=0), "how.piece_bytes", id="packets without bytes"),
-        pytest.param(lambda: usual(headers={"a\nb": "c"}), "a.*is not the name", id="a header that is none"),
-        pytest.param(lambda: usual(headers={"a": "b\nc"}), "value of the header", id="a header's value that is none"),
-        pytest.param(lambda: text(cast("Any", 5)), "text", id="a text that is none"),
-        pytest.param(lambda: error(cast("Any", "x")), "status", id="a status that is none"),
+        pytest.param(lambda: usual(headers={"a\nb": "c"}), "a.*is not the name", id="not a header"),
+        pytest.param(lambda: usual(headers={"a": "b\nc"}), "value of the header", id="not a header's value"),
+        pytest.param(lambda: text(cast("Any", 5)), "text", id="not a text"),
+        pytest.param(lambda: error(cast("Any", "x")), "status", id="not a status"),
         pytest.param(lambda: error(99_999), "status", id="a status beyond HTTP"),
         pytest.param(lambda: raw(42), "status", id="a status below HTTP"),
         pytest.param(lambda: text("hello", deltas=["he", "llo!"]), "do not join", id="deltas of another text"),
-        pytest.param(lambda: tool_call("f", cast("Any", "{}"), id=cast("Any", 5)), "id", id="an id that is none"),
+        pytest.param(lambda: tool_call("f", cast("Any", "{}"), id=cast("Any", 5)), "id", id="not an id"),
     ],
 )
 def test_a_step_that_cannot_be_sent_is_refused_when_it_is_scripted(make: Callable[[], Step], what: str) -> None:
@@ -107,12 +107,12 @@ def test_a_step_that_cannot_be_sent_is_refused_when_it_is_scripted(make: Callabl
     ],
     ids=str,
 )
-def test_the_same_holds_for_steps_from_outside(step: Any) -> None:
+def test_a_step_that_cannot_be_sent_is_refused_by_the_admin_address(step: Any) -> None:
     with pytest.raises(InvalidRequestError):
         steps_from_json([step])
 
 
-async def test_a_script_from_outside() -> None:
+async def test_a_script_can_be_posted_to_the_admin_address() -> None:
     async with in_process(Emulator(admin=True)) as ask:
         order = {"steps": steps_to_json([text("one"), busy(1)])}
         assert (await ask(order, path="/_emulator/script", headers=JSON)).json == {"ok": True, "steps": 2}
@@ -128,7 +128,7 @@ async def test_the_last_of_several_steps_is_always_answered_after_the_others() -
         assert [(await ask(HELLO)).text for _ in range(4)] == ["one", "two", "three", "three"]
 
 
-async def test_what_is_always_answered_and_other_paths_from_outside() -> None:
+async def test_always_and_other_paths_can_be_set_by_the_admin_address() -> None:
     async with in_process(Emulator(admin=True)) as ask:
         always = {"steps": [{"answer": "error", "status": 500}], "always": True, "path": "/models"}
         await ask(always, path="/_emulator/script")
@@ -138,12 +138,12 @@ async def test_what_is_always_answered_and_other_paths_from_outside() -> None:
 
 
 @pytest.mark.parametrize("body", [{"steps": 5}, {"steps": [], "step": 1}, [], b"{"])
-async def test_an_order_that_is_none(body: Any) -> None:
+async def test_a_malformed_admin_request_is_a_400(body: Any) -> None:
     async with in_process(Emulator(admin=True)) as ask:
         assert (await ask(body, path="/_emulator/script")).status == 400
 
 
-async def test_the_requests_so_far() -> None:
+async def test_the_admin_address_lists_the_requests_so_far() -> None:
     emulator = Emulator(admin=True)
     async with in_process(emulator) as ask:
         await ask(HELLO)

@@ -19,40 +19,40 @@ from venice_ai.exceptions import InvalidRequestError, VeniceError
 from .asking import HELLO, KEY, hello
 
 
-async def test_it_says_where_it_is() -> None:
+async def test_a_server_has_the_url_of_its_socket() -> None:
     async with serve(Emulator()) as server:
         assert server.url == f"http://127.0.0.1:{server.port}/api/v1"
         assert server.port > 0
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
-async def test_it_never_listens_where_others_can_reach_it_unless_told_so(host: str) -> None:
+async def test_a_public_address_is_refused_without_allow_remote(host: str) -> None:
     with pytest.raises(InvalidRequestError, match="allow_remote=True"):
         async with serve(Emulator(), host=host):
             pass
 
 
-async def test_it_listens_there_if_told_so() -> None:
+async def test_a_public_address_is_served_with_allow_remote() -> None:
     async with serve(Emulator(), host="0.0.0.0", allow_remote=True) as server:
         assert await _models(server.url) == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "::1"])
-async def test_other_names_of_this_machine(host: str) -> None:
+async def test_a_server_listens_at_any_name_of_this_machine(host: str) -> None:
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
     async with serve(Emulator(), host=host) as server:
         assert await _models(server.url) == 200
 
 
-async def test_a_port_in_use() -> None:
+async def test_a_port_in_use_is_an_error_with_a_remedy() -> None:
     async with serve(Emulator()) as server:
         with pytest.raises(VeniceError, match=f"port {server.port} on 127.0.0.1 is in use; choose another, or port=0"):
             async with serve(Emulator(), port=server.port):
                 pass
 
 
-def test_a_thread_for_synchronous_code() -> None:
+def test_a_thread_serves_synchronous_code() -> None:
     emulator = Emulator()
     with run_in_thread(emulator) as server, urllib.request.urlopen(f"{server.url}/models") as reply:
         assert reply.status == 200
@@ -61,12 +61,12 @@ def test_a_thread_for_synchronous_code() -> None:
     assert len(emulator.requests) == 1
 
 
-def test_a_thread_that_cannot_start() -> None:
+def test_a_thread_that_cannot_start_raises_in_its_caller() -> None:
     with pytest.raises(InvalidRequestError), run_in_thread(Emulator(), host="0.0.0.0"):
         pass
 
 
-async def test_time_is_real_here() -> None:
+async def test_waits_take_real_time_on_a_socket() -> None:
     emulator = Emulator()
     emulator.script(text("abc", first_token_delay=0.1))
     async with serve(emulator) as server, aiohttp.ClientSession() as session:
@@ -101,7 +101,7 @@ async def test_only_plain_answers_are_compressed(body: dict[str, Any]) -> None:
     ("accepted", "coding"),
     [
         pytest.param("gzip;q=0", None, id="refused"),
-        pytest.param("br, GZIP ; Q=0.000", None, id="refused in other letters"),
+        pytest.param("br, GZIP ; Q=0.000", None, id="refused in capitals"),
         pytest.param("*;q=0.5, gzip;q=0", None, id="all but this"),
         pytest.param("br, gzip;q=0.001", "gzip", id="hardly wanted"),
         pytest.param("*", "gzip", id="anything"),
@@ -109,7 +109,7 @@ async def test_only_plain_answers_are_compressed(body: dict[str, Any]) -> None:
         pytest.param("x-not-gzip", None, id="another name"),
     ],
 )
-async def test_what_a_client_does_not_accept_is_not_sent(accepted: str, coding: str | None) -> None:
+async def test_a_coding_that_the_client_does_not_accept_is_not_used(accepted: str, coding: str | None) -> None:
     emulator = Emulator()
     emulator.script(text("abc " * 1_000))
     async with _posted(emulator, HELLO, {**KEY, "Accept-Encoding": accepted}) as reply:
@@ -140,7 +140,7 @@ async def test_a_client_of_http_1_0_gets_its_answer(body: dict[str, Any], kept: 
         assert json.loads(answer)["choices"][0]["message"]["content"] == "abc def"
 
 
-async def test_pages_of_any_origin_may_ask_if_that_was_asked_for() -> None:
+async def test_with_cors_pages_of_any_origin_may_send_requests() -> None:
     preflight = {"Origin": "https://a.example", "Access-Control-Request-Headers": "authorization,content-type"}
     async with serve(Emulator(cors=True)) as server, aiohttp.ClientSession() as session:
         url = f"{server.url}/chat/completions"
@@ -230,7 +230,7 @@ async def test_a_caller_who_leaves_stops_the_backend(stream: bool) -> None:
             await backend.left.wait()
 
 
-async def test_many_at_once() -> None:
+async def test_many_concurrent_requests_get_their_own_answers() -> None:
     async with serve(Emulator()) as server, aiohttp.ClientSession() as session:
 
         async def once(number: int) -> str:
@@ -287,7 +287,7 @@ async def test_a_connection_that_breaks_off_does_not_look_like_an_orderly_end(st
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 99_999])
-async def test_a_port_that_is_none(port: int) -> None:
+async def test_a_number_that_is_not_a_port_is_refused(port: int) -> None:
     with pytest.raises(InvalidRequestError, match="is not a port"):
         async with serve(Emulator(), port=port):
             pass

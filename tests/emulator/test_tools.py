@@ -48,11 +48,11 @@ async def called(ask: Asker, body: dict[str, Any]) -> list[tuple[str, Any]]:
         pytest.param("whether to go", [], id="a word that only sounds like it"),
     ],
 )
-async def test_what_is_mentioned_is_called(ask: Asker, said: str, names: list[str]) -> None:
+async def test_a_tool_mentioned_in_the_prompt_is_called(ask: Asker, said: str, names: list[str]) -> None:
     assert [name for name, _ in await called(ask, saying(said, tools=TOOLS))] == names
 
 
-async def test_arguments_come_from_what_was_said(ask: Asker) -> None:
+async def test_arguments_are_taken_from_the_prompt(ask: Asker) -> None:
     assert await called(ask, saying("Please add 2 and 3.5", tools=TOOLS)) == [("add", {"a": 2, "b": 3.5})]
     assert await called(ask, saying("How is the weather in Rome?", tools=TOOLS)) == [("get_weather", {"city": "Rome"})]
 
@@ -70,16 +70,16 @@ async def test_arguments_fit_their_schema(ask: Asker) -> None:
         pytest.param({"type": "function", "function": {"name": "lookup"}}, ["lookup"], id="one"),
     ],
 )
-async def test_tool_choice(ask: Asker, choice: Any, names: list[str]) -> None:
+async def test_tool_choice_decides_which_tools_are_called(ask: Asker, choice: Any, names: list[str]) -> None:
     assert [name for name, _ in await called(ask, saying("Good morning", tools=TOOLS, tool_choice=choice))] == names
 
 
-async def test_one_at_a_time(ask: Asker) -> None:
+async def test_without_parallel_tool_calls_one_tool_is_called(ask: Asker) -> None:
     body = saying("Add 2 and 3, and tell the weather.", tools=TOOLS, parallel_tool_calls=False)
     assert [name for name, _ in await called(ask, body)] == ["add"]
 
 
-async def test_a_tool_without_parameters(ask: Asker) -> None:
+async def test_a_tool_without_parameters_is_called_with_an_empty_object(ask: Asker) -> None:
     bare = {"type": "function", "function": {"name": "now"}}
     assert await called(ask, saying("now", tools=[bare])) == [("now", {})]
 
@@ -102,7 +102,7 @@ async def test_required_after_a_result_calls_what_was_not_called_yet(ask: Asker)
         body["messages"] += [message, {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "ok"}]
 
 
-async def test_a_result_without_its_call(ask: Asker) -> None:
+async def test_a_tool_result_without_its_call_is_quoted(ask: Asker) -> None:
     got = await ask(hello(messages=[{"role": "tool", "tool_call_id": "x", "content": "21"}]))
     assert "The tool answered: 21" in got.text
 
@@ -117,5 +117,5 @@ async def test_a_result_without_its_call(ask: Asker) -> None:
         pytest.param("get_stock_price", "the price", False, id="some words"),
     ],
 )
-def test_mentioned(name: str, text: str, expected: bool) -> None:
+def test_a_tool_is_mentioned_by_its_name_or_its_words(name: str, text: str, expected: bool) -> None:
     assert mentioned({"name": name}, text) is expected

@@ -1,4 +1,4 @@
-"""The emulator behind the client's port: time limits, waits that take no time, and leaving."""
+"""The emulator as a client's transport: time limits, virtual time, and calls that are left."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def transport(emulator: Emulator) -> EmulatorTransport:
         pytest.param({"chunk_delay": 10}, {"progress": 25}, "progress", 25, id="no content that anyone told of"),
     ],
 )
-async def test_the_time_limits_of_a_stream(
+async def test_each_clock_of_a_stream_raises_its_error(
     emulator: Emulator, transport: EmulatorTransport, fault: Any, limits: dict[str, float], clock: str, seconds: float
 ) -> None:
     emulator.script(text("one two three", **fault))
@@ -51,7 +51,7 @@ async def test_the_time_limits_of_a_stream(
     assert emulator.slept == []
 
 
-async def test_the_deadline_of_a_stream(emulator: Emulator, transport: EmulatorTransport) -> None:
+async def test_the_deadline_ends_a_stream_that_makes_progress(emulator: Emulator, transport: EmulatorTransport) -> None:
     emulator.script(text("one two three", chunk_delay=10))
     request = request_for(STREAM)
     request.deadline_seconds = 25
@@ -69,7 +69,7 @@ async def test_the_deadline_of_a_stream(emulator: Emulator, transport: EmulatorT
         pytest.param({"stall_after": 0}, {}, 9, "deadline", 9, id="the deadline"),
     ],
 )
-async def test_the_time_limits_of_a_plain_call(
+async def test_each_clock_of_a_plain_call_raises_its_error(
     emulator: Emulator,
     transport: EmulatorTransport,
     fault: Any,
@@ -95,14 +95,14 @@ async def test_a_stream_that_progresses_is_not_killed(emulator: Emulator, transp
     assert emulator.clock.now() > 200
 
 
-async def test_slow_answers_take_no_time_and_are_not_noted(emulator: Emulator, transport: EmulatorTransport) -> None:
+async def test_slow_answers_pass_in_virtual_time_and_are_not_in_slept(emulator: Emulator, transport: EmulatorTransport) -> None:
     emulator.script(text("abc", delay=100, first_token_delay=100))
     await (await transport.send(request_for(HELLO))).read()
     assert emulator.clock.now() == 200
     assert emulator.slept == []
 
 
-async def test_waits_that_are_asked_for_are_noted(emulator: Emulator) -> None:
+async def test_waits_of_the_client_are_recorded_in_slept(emulator: Emulator) -> None:
     began = emulator.clock.time()
     await emulator.clock.sleep(2)
     await emulator.clock.sleep(0.5)

@@ -39,7 +39,7 @@ async def test_a_wrong_token_is_refused(emulator: Emulator, authorization: str |
     assert emulator.requests == []
 
 
-async def test_whether_it_lives_is_told_without_a_token(program: Program) -> None:
+async def test_the_health_check_needs_no_token(program: Program) -> None:
     program.session.headers.clear()
 
     assert (await program.send("GET", "/healthz")).json == {"status": "ok"}
@@ -51,7 +51,7 @@ async def test_without_a_token_any_key_will_do(emulator: Emulator) -> None:
         assert (await program.send("GET", "/v1/models", headers={"Authorization": "Bearer any"})).status == 200
 
 
-async def test_a_token_can_be_made() -> None:
+async def test_with_token_true_a_token_is_generated_and_not_in_the_repr() -> None:
     async with VeniceClient(api_key="k") as client, gateway.serve(client, token=True) as running:
         assert running.token
         assert len(running.token) > 40
@@ -112,7 +112,7 @@ async def test_no_host_and_two_hosts_are_refused(program: Program, emulator: Emu
     ],
     ids=str,
 )
-async def test_pages_may_not_ask(program: Program, emulator: Emulator, headers: dict[str, str]) -> None:
+async def test_requests_of_web_pages_are_refused(program: Program, emulator: Emulator, headers: dict[str, str]) -> None:
     for method in ("POST", "GET", "OPTIONS"):
         got = await program.send(method, "/v1/chat/completions", headers=headers)
         assert (got.status, got.error["code"]) == (403, "origin_not_allowed")
@@ -156,7 +156,7 @@ async def test_another_name_can_be_allowed(emulator: Emulator) -> None:
         pytest.param({"patience_seconds": 0}, "patience_seconds", id="no time"),
     ],
 )
-async def test_what_cannot_be_right_is_said_at_once(options: dict[str, Any], says: str) -> None:
+async def test_wrong_options_are_refused_before_serving(options: dict[str, Any], says: str) -> None:
     async with VeniceClient(api_key="k") as client:
         with pytest.raises((InvalidRequestError, InvalidArgumentError), match=says):
             async with gateway.serve(client, **options):
@@ -208,7 +208,7 @@ async def test_a_body_must_come_in_time(emulator: Emulator) -> None:
         writer.close()
 
 
-async def test_connections_that_say_nothing_harm_nobody(emulator: Emulator) -> None:
+async def test_idle_connections_do_not_block_others(emulator: Emulator) -> None:
     async with asking(client_of(emulator)) as program:
         idle = [await program.connect() for _ in range(100)]
         assert (await program.ask()).status == 200
@@ -229,11 +229,11 @@ SMUGGLED = b"GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n"
         pytest.param(("Transfer-Encoding: chunked\r\n", b"zz\r\n" + BODY), id="a size that is no number"),
         pytest.param(("Transfer-Encoding: chunked\r\n", b"-1\r\n" + BODY), id="a negative size"),
         pytest.param(("Content-Length: +64\r\n", BODY), id="a length with a sign"),
-        pytest.param(("X: a\r\n b\r\n\x00: c\r\n", BODY), id="a header that is none"),
+        pytest.param(("X: a\r\n b\r\n\x00: c\r\n", BODY), id="not a header"),
         pytest.param((f"X: {'a' * 10_000}\r\n", BODY), id="a header that is too long"),
     ],
 )
-async def test_what_two_servers_would_read_differently_is_refused(
+async def test_ambiguously_framed_requests_are_refused(
     program: Program, emulator: Emulator, sent: tuple[str, bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -249,5 +249,5 @@ async def test_what_two_servers_would_read_differently_is_refused(
     assert TOKEN not in caplog.text
 
 
-async def test_ordinary_bodies_pass(program: Program) -> None:
+async def test_a_long_ordinary_body_is_accepted(program: Program) -> None:
     assert (await program.ask(model=MODEL, messages=HI * 2000)).status == 200

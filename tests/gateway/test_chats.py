@@ -28,7 +28,7 @@ def end(**fields: Any) -> dict[str, Any]:
 # -- what is asked -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_chat_is_answered_with_all_that_venice_said(program: Program, emulator: Emulator) -> None:
+async def test_a_chat_is_answered_with_the_json_of_venice(program: Program, emulator: Emulator) -> None:
     said = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -97,7 +97,7 @@ async def test_chunks_in_clear_are_the_bytes_that_came(program: Program, emulato
     assert got.headers["content-type"].startswith("text/event-stream")
 
 
-async def test_a_stream_that_ends_without_a_last_word_gets_none(program: Program, emulator: Emulator) -> None:
+async def test_a_stream_without_done_is_passed_on_without_done(program: Program, emulator: Emulator) -> None:
     said = b'data: {"choices": [{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
     emulator.script(pieces(said))
 
@@ -130,7 +130,7 @@ async def test_a_chunk_whose_fields_name_is_damaged_breaks_the_stream_off(
     ],
 )
 @pytest.mark.parametrize("apart", [True, False], ids=["in a chunk of its own", "in the last chunk"])
-async def test_usage_goes_out_only_if_it_was_asked_for(
+async def test_usage_is_passed_on_only_with_include_usage(
     program: Program, emulator: Emulator, options: Any, told: bool, apart: bool
 ) -> None:
     last = [end(), chunk(choices=[], usage=USAGE)] if apart else [end(usage=USAGE)]
@@ -205,7 +205,7 @@ async def test_openais_own_shape_stays_as_it_is(program: Program, emulator: Emul
     assert (await program.ask()).json == {"error": said}
 
 
-async def test_how_long_to_wait_is_told(program: Program, emulator: Emulator) -> None:
+async def test_a_429_is_passed_on_with_retry_after(program: Program, emulator: Emulator) -> None:
     emulator.script(busy(retry_after=6.2))
 
     got = await program.ask()
@@ -254,7 +254,7 @@ async def test_a_budget_that_is_used_up_is_payment_required(emulator: Emulator) 
     assert [request for request in emulator.requests if request.body] == []
 
 
-async def test_another_model_stands_in(emulator: Emulator) -> None:
+async def test_a_fallback_model_answers_in_place_of_a_missing_one(emulator: Emulator) -> None:
     emulator.script(error(410), text("from another"))
     async with asking(client_of(emulator, fallback_models=["llama-3.3-70b"], max_retries=0)) as program:
         got = await program.ask()
@@ -283,7 +283,7 @@ async def test_models_are_listed_and_found(program: Program) -> None:
     assert (missing.status, missing.error["type"]) == (404, "not_found_error")
 
 
-async def test_what_is_not_there_says_so(program: Program) -> None:
+async def test_unknown_addresses_and_methods_are_refused_with_the_right_one(program: Program) -> None:
     responses = await program.send("POST", "/v1/responses", json={"input": "hi"})
     elsewhere = await program.send("POST", "/chat/completions", json={})
     wrong = await program.send("GET", "/v1/chat/completions")

@@ -58,7 +58,7 @@ async def test_a_program_that_leaves_is_no_longer_answered(steps: list[Step], st
         await within_patience(venice.left)
 
 
-async def test_leaving_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_program_that_leaves_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "venice_ai.gateway")
     async with serving(streamed(event(FIRST), SILENCE)) as venice, asking(venice.client(limits=False)) as program:
         _, writer = await program.connect()
@@ -95,7 +95,7 @@ async def test_a_program_that_reads_nothing_is_dropped(emulator: Emulator, strea
 # -- a gateway that is stopped -------------------------------------------------------------------------------------------
 
 
-async def test_what_is_under_way_at_the_end_is_completed() -> None:
+async def test_requests_in_flight_are_completed_before_the_gateway_stops() -> None:
     go = asyncio.Event()
     answer = streamed(event(FIRST), go, event(LAST), DONE)
     async with serving(answer) as venice, venice.client(limits=False) as client:
@@ -119,7 +119,7 @@ async def test_what_is_under_way_at_the_end_is_completed() -> None:
         writer.close()
 
 
-async def test_what_is_not_complete_in_time_breaks_off_with_an_event() -> None:
+async def test_a_stream_longer_than_drain_seconds_ends_with_an_error_event() -> None:
     async with serving(streamed(event(FIRST), SILENCE)) as venice:
         async with asking(venice.client(limits=False), drain_seconds=0.1) as program:
             reader, writer = await program.connect()
@@ -134,7 +134,7 @@ async def test_what_is_not_complete_in_time_breaks_off_with_an_event() -> None:
     assert not rest.endswith(b"0\r\n\r\n")
 
 
-async def test_what_has_no_answer_in_time_is_told_so() -> None:
+async def test_a_call_longer_than_drain_seconds_is_a_503() -> None:
     async with serving([SILENCE]) as venice:
         async with asking(venice.client(limits=False), drain_seconds=0.1) as program:
             asked = asyncio.create_task(program.ask())
@@ -146,7 +146,7 @@ async def test_what_has_no_answer_in_time_is_told_so() -> None:
     assert "was stopped" in got.error["message"]
 
 
-async def test_nothing_stays_behind(program: Program) -> None:
+async def test_no_task_is_left_after_a_request(program: Program) -> None:
     for stream in (True, False):
         await program.ask(stream=stream)
         await program.ask(stream=stream, temperature=9)
@@ -167,7 +167,7 @@ async def test_the_application_runs_in_a_server_of_the_callers_own(emulator: Emu
 # -- faults of ours ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_fault_of_the_gateways_is_told_without_content(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_is_a_500_without_content(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     class Faulty:
         async def send(self, request: Any) -> Any:
             raise KeyError(request.body)

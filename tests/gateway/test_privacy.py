@@ -136,7 +136,9 @@ async def test_an_answer_in_clear_is_not_passed_on() -> None:
     ],
 )
 @pytest.mark.parametrize("blank", ["", " "], ids=["", "with a blank before the model"])
-async def test_what_cannot_be_sealed_is_refused(emulator: Emulator, body: dict[str, Any], place: str, blank: str) -> None:
+async def test_a_request_that_cannot_be_sealed_is_refused(
+    emulator: Emulator, body: dict[str, Any], place: str, blank: str
+) -> None:
     got = await chat(emulator, **{**body, "model": blank + body.get("model", SEALED)})
 
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")
@@ -170,7 +172,7 @@ async def test_what_cannot_be_sealed_is_refused(emulator: Emulator, body: dict[s
     ],
 )
 @pytest.mark.filterwarnings("ignore:stop is not")
-async def test_the_least_privacy_is_kept(
+async def test_the_min_privacy_of_the_client_holds(
     emulator: Emulator, floor: Any, in_clear: bool, body: dict[str, Any], status: int, sealed: bool | None
 ) -> None:
     messages = [{"role": "user", "content": PROMPT}]

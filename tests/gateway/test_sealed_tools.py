@@ -80,7 +80,7 @@ async def test_a_whole_loop_of_a_program_leaves_no_byte_in_clear(emulator: Emula
 
 
 @FORMS
-async def test_several_calls_are_told_apart(emulator: Emulator, stream: bool) -> None:
+async def test_several_calls_have_ids_of_their_own(emulator: Emulator, stream: bool) -> None:
     emulator.script(text(form((CANARY, {"a": 1}), (CANARY, {"a": 2}))))
     message, _ = message_of(await chat(emulator, stream=stream), stream=stream)
     first, second = message["tool_calls"]
@@ -89,7 +89,7 @@ async def test_several_calls_are_told_apart(emulator: Emulator, stream: bool) ->
     assert [json.loads(call["function"]["arguments"]) for call in (first, second)] == [{"a": 1}, {"a": 2}]
 
 
-async def test_words_come_as_they_are_said_and_usage_only_if_it_is_wanted(emulator: Emulator) -> None:
+async def test_text_is_streamed_as_it_arrives_and_usage_only_with_include_usage(emulator: Emulator) -> None:
     emulator.script(text(f"Let me look. {CALL}", deltas=["Let ", "me ", "look. ", CALL[:9], CALL[9:30], CALL[30:]]))
     got = await chat(emulator, stream=True, stream_options={"include_usage": True})
     contents: list[Any] = [chunk["choices"][0]["delta"].get("content") for chunk in got.chunks if chunk["choices"]]
@@ -136,7 +136,9 @@ async def test_any_other_text_is_an_answer(emulator: Emulator, said: str, body: 
         pytest.param({"messages": [{"role": "assistant", "content": "x", "name": "canary"}]}, "messages.1.name", id="a name"),
     ],
 )
-async def test_what_cannot_be_sealed_is_refused_as_ever(emulator: Emulator, body: dict[str, Any], place: str) -> None:
+async def test_a_request_that_cannot_be_sealed_is_refused_with_tools(
+    emulator: Emulator, body: dict[str, Any], place: str
+) -> None:
     got = await chat(emulator, **body)
 
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")
@@ -187,7 +189,7 @@ class Talker:
     async def aclose(self) -> None: ...
 
 
-async def test_earlier_calls_and_results_are_told_as_texts_also_without_tools() -> None:
+async def test_earlier_calls_and_results_are_sent_as_texts_even_without_tools() -> None:
     talker = Talker()
     call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
     messages = [

@@ -97,7 +97,7 @@ async def streamed(client: VeniceClient, text: str) -> ChatStream:
     return await client.chat.completions.stream(model=MODEL, messages=[UserMessage(content=text)])
 
 
-async def test_an_answer(client: VeniceClient) -> None:
+async def test_a_plain_answer_is_read_with_its_usage(client: VeniceClient) -> None:
     reply = await whole(client, "hi")
 
     assert reply.text == "Good morning from the other side of the lagoon."

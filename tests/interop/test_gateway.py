@@ -141,7 +141,7 @@ def check_sealed(server: Served, model: str) -> None:
 # -- openai --------------------------------------------------------------------------------------------------------------
 
 
-def test_openai(openai: Script, closed_gateway: Served, model: str) -> None:
+def test_openai_for_python_chats_streams_and_gets_typed_errors(openai: Script, closed_gateway: Served, model: str) -> None:
     emulator, asked = closed_gateway.emulator, {"base_url": closed_gateway.url, "model": model, "messages": HI}
     emulator.script(text(SAID), text(SAID), text(SAID), *[busy(retry_after=3)], usual(**BROKEN))
     whole = openai.ask("error", key=KEY, **asked)
@@ -197,7 +197,7 @@ def test_tools_are_passed_on_in_clear_and_refused_sealed(pydantic_ai: Script, op
     assert pydantic_ai.ask("tools_refused", **asked)["status"] == 400
 
 
-def test_pydantic_ai(pydantic_ai: Script, open_gateway: Served, model: str) -> None:
+def test_pydantic_ai_chats_streams_and_gets_typed_errors(pydantic_ai: Script, open_gateway: Served, model: str) -> None:
     open_gateway.emulator.script(text(SAID), text(SAID), text(SAID), error(402, {"error": "no money"}))
     asked = {"base_url": open_gateway.url, "model": model, "prompt": "canary-hi"}
 
@@ -208,7 +208,9 @@ def test_pydantic_ai(pydantic_ai: Script, open_gateway: Served, model: str) -> N
 
 
 @pytest.mark.parametrize("who", ["langchain", "litellm"])
-def test_frameworks(frameworks: Script, closed_gateway: Served, model: str, who: str) -> None:
+def test_langchain_and_litellm_chat_stream_and_get_typed_errors(
+    frameworks: Script, closed_gateway: Served, model: str, who: str
+) -> None:
     closed_gateway.emulator.script(text(SAID), text(SAID), error(402, {"error": "no money"}), usual(**BROKEN))
     asked = {"base_url": closed_gateway.url, "model": model, "key": KEY}
 
@@ -230,7 +232,9 @@ def test_frameworks(frameworks: Script, closed_gateway: Served, model: str, who:
 # -- Node ----------------------------------------------------------------------------------------------------------------
 
 
-def test_openai_for_node(node: Script, open_gateway: Served, model: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_openai_for_node_chats_streams_and_gets_typed_errors(
+    node: Script, open_gateway: Served, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "venice_ai.gateway")
     emulator, asked = open_gateway.emulator, {"base_url": open_gateway.url, "model": model, "messages": HI}
     emulator.script(text(SAID), text(SAID), error(402, {"error": "no money"}), usual(**BROKEN), usual(stall_after=3))
@@ -247,7 +251,9 @@ def test_openai_for_node(node: Script, open_gateway: Served, model: str, caplog:
     check_sealed(open_gateway, model)
 
 
-def test_ai(node: Script, open_gateway: Served, model: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_ai_package_for_node_chats_streams_and_gets_typed_errors(
+    node: Script, open_gateway: Served, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "venice_ai.gateway")
     emulator, asked = open_gateway.emulator, {"base_url": open_gateway.url, "model": model, "prompt": "canary-hi"}
     emulator.script(text(SAID), text(SAID), error(402, {"error": "no money"}), usual(**BROKEN), usual(stall_after=3))
@@ -264,7 +270,9 @@ def test_ai(node: Script, open_gateway: Served, model: str, caplog: pytest.LogCa
 # -- commands ------------------------------------------------------------------------------------------------------------
 
 
-def test_llm(python: PythonEnvironment, open_gateway: Served, model: str, tmp_path: Path) -> None:
+def test_the_command_llm_chats_streams_and_prints_errors(
+    python: PythonEnvironment, open_gateway: Served, model: str, tmp_path: Path
+) -> None:
     open_gateway.emulator.script(text(SAID), text(SAID), error(402, {"error": "no money"}))
     entry = f"- model_id: behind\n  model_name: {model}\n  api_base: {open_gateway.url}\n"
     (tmp_path / "extra-openai-models.yaml").write_text(entry, encoding="utf-8")
@@ -301,7 +309,9 @@ def curl() -> Callable[..., list[str]]:
     return command
 
 
-def test_curl(curl: Callable[..., list[str]], closed_gateway: Served, model: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_curl_chats_streams_and_sees_errors(
+    curl: Callable[..., list[str]], closed_gateway: Served, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "venice_ai.gateway")
     emulator = closed_gateway.emulator
     emulator.script(text(SAID), text(SAID), error(402, {"error": "no money"}), usual(**BROKEN), usual(stall_after=3))

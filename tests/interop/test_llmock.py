@@ -131,7 +131,9 @@ async def insisting(client: VeniceClient) -> Any:
         pytest.param(streamed, fail(429, retry_after=1), id="429 before a stream"),
     ],
 )
-async def test_what_passes_is_waited_for(llmock: ForeignServer, client: VeniceClient, ask: Ask, fault: dict[str, Any]) -> None:
+async def test_a_transient_error_is_retried_until_an_answer_comes(
+    llmock: ForeignServer, client: VeniceClient, ask: Ask, fault: dict[str, Any]
+) -> None:
     script(llmock, fault)
 
     assert await ask(client)
@@ -149,7 +151,7 @@ async def test_what_passes_is_waited_for(llmock: ForeignServer, client: VeniceCl
         pytest.param(whole, fail(422), UnprocessableEntityError, id="422"),
     ],
 )
-async def test_what_stays_is_an_error(
+async def test_a_permanent_error_is_raised_as_its_class(
     llmock: ForeignServer, client: VeniceClient, ask: Ask, fault: dict[str, Any], error: type[APIError]
 ) -> None:
     script(llmock, fault)
@@ -167,7 +169,7 @@ async def test_what_stays_is_an_error(
         pytest.param(streamed, STALL, StreamTimeoutError, id="rest of a stream"),
     ],
 )
-async def test_what_comes_too_late_is_an_error(
+async def test_an_answer_later_than_the_limit_is_a_timeout_error(
     llmock: ForeignServer, client: VeniceClient, ask: Ask, fault: dict[str, Any], error: type[APIError]
 ) -> None:
     script(llmock, fault)
@@ -191,7 +193,7 @@ async def test_what_comes_too_late_is_an_error(
         pytest.param(whole, fail(504), GatewayTimeoutError, "gave_up", id="504"),
     ],
 )
-async def test_what_must_not_be_sent_again_is_an_error(
+async def test_a_broken_stream_is_an_error_and_not_sent_again(
     llmock: ForeignServer, client: VeniceClient, ask: Ask, fault: dict[str, Any], error: type[APIError], suspicion: str
 ) -> None:
     script(llmock, fault)
@@ -225,7 +227,7 @@ async def test_a_stream_with_broken_json_is_left_at_once(llmock: ForeignServer, 
         pytest.param(STALL, id="stall"),
     ],
 )
-async def test_a_stream_that_broke_off_can_be_asked_for_again(
+async def test_a_broken_stream_can_be_requested_again_by_the_caller(
     llmock: ForeignServer, client: VeniceClient, fault: dict[str, Any]
 ) -> None:
     script(llmock, fault)
@@ -236,7 +238,7 @@ async def test_a_stream_that_broke_off_can_be_asked_for_again(
     assert not await findings(llmock)
 
 
-async def test_a_late_answer_is_asked_for_again_if_the_caller_wants_it(llmock: ForeignServer) -> None:
+async def test_with_retry_timeouts_a_late_answer_is_retried(llmock: ForeignServer) -> None:
     script(llmock, DELAY)
 
     async with VeniceClient(api_key="any", base_url=f"{llmock.origin}/v1", retry_timeouts=True, limits=False) as client:
@@ -245,7 +247,7 @@ async def test_a_late_answer_is_asked_for_again_if_the_caller_wants_it(llmock: F
     assert not await findings(llmock)
 
 
-async def test_many_calls_come_through_a_bad_hour(program: PythonEnvironment) -> None:
+async def test_many_calls_succeed_though_a_fifth_of_the_replies_are_errors(program: PythonEnvironment) -> None:
     def command(port: int) -> list[str]:
         rates = ("--error-rate=503=0.1", "--error-rate=429=0.1")
         return [program.command("llmock"), "serve", f"--port={port}", "--log-level=warning", *rates]

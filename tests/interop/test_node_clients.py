@@ -51,7 +51,7 @@ def test_openai_reads_a_stream_that_says_the_same(ask: Callable[..., Any]) -> No
     assert last["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
 
 
-def test_openai_is_told_of_a_refusal(ask: Callable[..., Any], emulator: Emulator) -> None:
+def test_openai_raises_a_refusal_with_its_status(ask: Callable[..., Any], emulator: Emulator) -> None:
     emulator.script(error(402, "INSUFFICIENT_BALANCE"))
 
     refused = ask("refused", model=MODEL, messages=HI)
@@ -66,7 +66,7 @@ def test_openai_assembles_a_streamed_tool_call(ask: Callable[..., Any]) -> None:
     assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("get_weather", {"town": "Chioggia"})
 
 
-def test_ai_generates_text(ask: Callable[..., Any]) -> None:
+def test_the_ai_package_generates_text(ask: Callable[..., Any]) -> None:
     answer = ask("ai_text", model=MODEL, prompt="hi")
 
     assert "hi" in answer["text"]
@@ -74,7 +74,7 @@ def test_ai_generates_text(ask: Callable[..., Any]) -> None:
     assert answer["usage"]["totalTokens"] > 0
 
 
-def test_ai_streams_text(ask: Callable[..., Any]) -> None:
+def test_the_ai_package_streams_text(ask: Callable[..., Any]) -> None:
     answer = ask("ai_stream", model=MODEL, prompt="hi")
 
     assert len(answer["pieces"]) > 1
@@ -82,7 +82,7 @@ def test_ai_streams_text(ask: Callable[..., Any]) -> None:
     assert answer["finishReason"] == "stop"
 
 
-def test_ai_runs_a_tool_and_uses_its_result(ask: Callable[..., Any]) -> None:
+def test_the_ai_package_runs_a_tool_and_uses_its_result(ask: Callable[..., Any]) -> None:
     answer = ask("ai_tools", model=MODEL, prompt=WEATHER, result="Fog until noon.")
 
     assert answer["given"] == [{"town": "Chioggia"}]

@@ -82,7 +82,7 @@ def test_a_stream_is_the_same_answer_and_ends_with_usage(ask: Callable[..., Any]
     assert last["usage"] == {**last["usage"], **{key: whole["usage"][key] for key in ("prompt_tokens", "completion_tokens")}}
 
 
-def test_a_stream_of_two_choices_can_be_told_apart(ask: Callable[..., Any]) -> None:
+def test_the_chunks_of_two_choices_have_their_index(ask: Callable[..., Any]) -> None:
     chunks = ask("stream", model=MODEL, messages=HI, n=2)
 
     said = {choice["index"] for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")}
@@ -202,7 +202,7 @@ def test_an_error_in_a_stream_is_raised(ask: Callable[..., Any], emulator: Emula
     assert seen["message"] == "the provider went away"
 
 
-def test_it_waits_as_long_as_it_is_told(ask: Callable[..., Any], emulator: Emulator) -> None:
+def test_openai_waits_as_long_as_retry_after_says(ask: Callable[..., Any], emulator: Emulator) -> None:
     emulator.script(busy(retry_after=1), text("now"))
 
     reply = ask("create", model=MODEL, messages=HI, retries=1)

@@ -112,7 +112,7 @@ async def test_cancelling_a_plain_answer_stops_the_engine(engine: Conducted, mod
     assert await asyncio.to_thread(engine.stopped.wait, PATIENCE_SECONDS)
 
 
-async def test_two_are_answered_at_once_and_the_rest_in_turn(engine: Conducted, model: LocalModel) -> None:
+async def test_two_requests_are_answered_at_once_and_the_rest_in_turn(engine: Conducted, model: LocalModel) -> None:
     answers = [asyncio.create_task(complete(model, hello())) for _ in range(5)]
     while engine.under_way < 2:
         await asyncio.sleep(0)
@@ -122,7 +122,7 @@ async def test_two_are_answered_at_once_and_the_rest_in_turn(engine: Conducted, 
     assert engine.most_under_way == 2
 
 
-async def test_one_who_leaves_the_queue_never_reaches_the_engine(engine: Conducted, model: LocalModel) -> None:
+async def test_a_request_cancelled_in_the_queue_never_reaches_the_engine(engine: Conducted, model: LocalModel) -> None:
     answers = [asyncio.create_task(complete(model, hello())) for _ in range(3)]
     while engine.under_way < 2:
         await asyncio.sleep(0)
@@ -161,7 +161,7 @@ async def test_a_closed_model_says_so(model: LocalModel) -> None:
         await complete(model, hello())
 
 
-async def test_what_the_engine_raises_reaches_the_caller() -> None:
+async def test_an_error_of_the_engine_reaches_the_caller() -> None:
     model = LocalModel(Broken(), model_id="test", context_tokens=64, plain=True)
 
     with pytest.raises(RuntimeError, match="out of memory"):

@@ -76,7 +76,7 @@ NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
         ),
     ],
 )
-def test_bounded(schema: dict[str, Any], narrow: dict[str, Any]) -> None:
+def test_a_schema_is_narrowed_to_bounded_lengths_and_not_changed(schema: dict[str, Any], narrow: dict[str, Any]) -> None:
     before = json.dumps(schema)
 
     assert bounded(schema) == narrow
@@ -98,7 +98,7 @@ def test_a_schema_that_allows_anything_becomes_one_that_ends(schema: dict[str, A
     assert all("type" in choice for choice in bounded(schema)["anyOf"])
 
 
-def test_the_grammar_forbids_blanks() -> None:
+def test_the_grammar_allows_no_white_space_between_tokens() -> None:
     grammar = json_grammar(ANY_OBJECT)
 
     head, schema = grammar.split("%json ")

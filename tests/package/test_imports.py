@@ -1,4 +1,4 @@
-"""How the package hangs together: imports go down, start-up is cheap, and promised names are where they were promised."""
+"""The structure of the package: no room imports one above it, importing is cheap, documented names can be imported."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_every_folder_has_its_place() -> None:
     assert len(ROOMS) == len(set(ROOMS))
 
 
-def test_imports_go_down(imports: dict[str, set[str]]) -> None:
+def test_no_room_imports_a_room_above_it(imports: dict[str, set[str]]) -> None:
     upward = [
         f"{name} imports {other or PACKAGE}"
         for name, others in imports.items()
@@ -92,7 +92,7 @@ def test_imports_go_down(imports: dict[str, set[str]]) -> None:
     assert upward == []
 
 
-def test_the_emulator_knows_the_words_the_rules_and_the_port_alone(imports: dict[str, set[str]]) -> None:
+def test_the_emulator_imports_nothing_but_types_rules_and_ports(imports: dict[str, set[str]]) -> None:
     forbidden = [
         f"{name} imports {other or PACKAGE}"
         for name, others in imports.items()
@@ -157,7 +157,7 @@ def test_importing_the_synchronous_client_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("name", ["exceptions", "types.api.chat", "costs"])
-def test_no_vocabulary_needs_the_network(name: str) -> None:
+def test_exceptions_types_and_costs_load_no_network_library(name: str) -> None:
     loaded = {module.split(".")[0] for module in loaded_by(f"import venice_ai.{name}")}
 
     assert loaded & {"aiohttp", "asyncio", "ssl", "pydantic"} == set()
@@ -260,7 +260,7 @@ PROMISED = {
 
 
 @pytest.mark.parametrize("module", PROMISED)
-def test_every_promised_name_is_where_it_was_promised(module: str) -> None:
+def test_every_documented_name_can_be_imported_where_documented(module: str) -> None:
     found = importlib.import_module(f"{PACKAGE}.{module}".rstrip("."))
 
     assert [name for name in PROMISED[module] if not hasattr(found, name)] == []
@@ -274,7 +274,7 @@ def test_one_name_is_one_thing_wherever_it_is_imported_from() -> None:
             assert things.setdefault(name, getattr(found, name)) is getattr(found, name)
 
 
-def test_completions_are_a_resource_of_the_client() -> None:
+def test_chat_completions_is_a_resource_of_the_client() -> None:
     assert issubclass(ChatCompletions, APIResource)
     (base,) = vars(ChatCompletions)["__orig_bases__"]
     (argument,) = base.__args__
@@ -325,7 +325,7 @@ MET = [name for name in MODULES if matches(name, ["_client", "_core.settings", "
 
 
 @pytest.mark.parametrize("module", [*DOCUMENTED, *MET])
-def test_everything_public_says_what_it_is_for(module: str) -> None:
+def test_everything_public_has_a_docstring(module: str) -> None:
     if room(module) in {"emulator", "cli"}:
         pytest.importorskip("click", reason="the command's extra is not installed")
     silent = [name for name, value in public(module) if not (value.__doc__ or "").strip()]
@@ -341,7 +341,7 @@ TOLD = [
 
 
 @pytest.mark.parametrize("module", TOLD)
-def test_every_attribute_of_what_a_caller_is_given_says_what_it_is(module: str) -> None:
+def test_every_attribute_of_a_returned_object_has_a_docstring(module: str) -> None:
     classes = [node for node in ast.parse(MODULES[module].read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
     told = {
         f"{each.name}.{attribute.target.id}": isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)

@@ -41,7 +41,7 @@ def test_each_room_is_above_those_that_it_imports() -> None:
     assert all(level[name] < level[other] for name, others in DIAMOND.items() for other in others)
 
 
-def test_imports_in_a_circle_are_told_apart() -> None:
+def test_imports_in_a_circle_are_separated_from_the_others() -> None:
     down, within = split({"a": {"b", "c"}, "b": {"a"}, "c": set()})
 
     assert down == {"a": {"c"}, "b": set(), "c": set()}

@@ -18,11 +18,11 @@ def test_every_pure_module_has_tests_that_are_nearest_to_it() -> None:
         assert all((REPOSITORY / path).is_file() for path in mutants.tests_of(module)), module
 
 
-def test_what_is_named_for_mutants_is_there() -> None:
+def test_files_and_tests_named_for_mutants_exist() -> None:
     assert [name for name in (*NEAREST, *ACTING) if not (REPOSITORY / PACKAGE / name).exists()] == []
 
 
-def test_a_pure_module_without_nearest_tests_is_told_and_stops_the_run(tmp_path: Path) -> None:
+def test_a_pure_module_without_nearest_tests_stops_the_run_with_its_name(tmp_path: Path) -> None:
     for name in ("_wire/sse.py", "_wire/brand_new.py", "resources/acts.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -72,7 +72,7 @@ def printed(notebook: Path) -> str:
 @pytest.mark.more
 @pytest.mark.usefixtures("emulator")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_notebook_runs(notebook: Path) -> None:
+def test_each_notebook_runs_and_prints_what_it_should(notebook: Path) -> None:
     found = printed(notebook)
 
     for words in PRINTED[notebook.stem]:

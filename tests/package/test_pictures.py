@@ -63,7 +63,7 @@ def test_the_limits_of_a_stream_end_where_the_next_begins() -> None:
 
 @pytest.mark.parametrize("boxes", [chain_of_trust.BOXES, tool_loop.BOXES], ids=["chain of trust", "tool loop"])
 def test_boxes_do_not_overlap_and_hold_their_text(boxes: dict[str, Box]) -> None:
-    for box in boxes.values():  # text is about 6.5 points a letter
+    for box in boxes.values():  # text is about 6.5 points a character
         assert 7 * len(box.title) < box.width
         assert 6 * len(box.about) < box.width
     for one, other in combinations(boxes.values(), 2):

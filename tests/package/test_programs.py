@@ -149,7 +149,7 @@ SHORT_SERVICE = ROOT / "benchmarks" / "programs" / "fastapi_stream" / "venice.py
 
 @pytest.mark.parametrize("spec", ["2.3", "2.4"])
 @pytest.mark.parametrize("pieces", [1, 3, 1000])
-async def test_the_service_lets_go_of_its_request_when_a_reader_leaves(tmp_path: Path, spec: str, pieces: int) -> None:
+async def test_the_service_closes_its_request_when_the_reader_leaves(tmp_path: Path, spec: str, pieces: int) -> None:
     service = loaded(SERVICE, tmp_path)
     received: list[bytes] = []
     left = asyncio.Event()
@@ -238,7 +238,7 @@ async def test_the_service_ends_a_call_whose_reader_leaves_before_the_answer_beg
         pytest.param(error(401), 502, None, id="a fault of the service's own"),
     ],
 )
-async def test_the_service_tells_its_reader_whose_fault_it_was(
+async def test_the_status_of_the_service_says_whose_fault_an_error_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Any, status: int, retry_after: str | None
 ) -> None:
     emulator = Emulator()

@@ -100,7 +100,7 @@ def test_a_part_of_the_client_is_shown_as_a_property() -> None:
     assert "::" not in package["resources.chat.completions.ChatCompletions.stream"].docstring.value
 
 
-def test_what_a_docstring_tells_to_see_is_a_link_on_the_site_alone() -> None:
+def test_a_see_also_of_a_docstring_is_a_link_on_the_site_alone() -> None:
     package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
 
     shown = package["resources.chat.calls.ChatCalls.create"].docstring.value

@@ -28,7 +28,7 @@ def test_a_screenshot_shows_what_the_command_shows(shot: Screenshot) -> None:
     assert shown(shot.page.read_text("utf-8")) == shown(now), "run: make pictures"
 
 
-def test_letters_that_look_alike_are_one_text_as_wide_as_its_cells() -> None:
+def test_characters_of_one_style_are_one_text_as_wide_as_its_cells() -> None:
     row = [Cell(" ", ""), Cell("a", ""), Cell("<", ""), Cell(" ", ""), Cell("b", "bold"), Cell(" ", "bold")]
 
     picture = drawn("title", [row])

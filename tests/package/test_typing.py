@@ -54,7 +54,7 @@ async def test_a_streamed_call_is_a_stream_of_chunks() -> None:
     assert_type(read, ChatStream)
 
 
-async def test_which_it_is_may_be_known_late() -> None:
+async def test_stream_may_be_a_bool_known_only_at_run_time() -> None:
     client, _ = client_of(answer(completion()), stream(*hello()))
 
     for late in (False, True):
@@ -64,7 +64,7 @@ async def test_which_it_is_may_be_known_late() -> None:
             await reply.close()
 
 
-async def test_keywords_of_tomorrow_are_allowed() -> None:
+async def test_unknown_keywords_are_allowed_at_run_time() -> None:
     client, transport = client_of(answer(completion()), stream(*hello()))
 
     completions = cast("Any", client.chat.completions)

@@ -89,7 +89,7 @@ def all_over(account: Account) -> bool:
     return account.failures.flying == 0 and all(each == (0, 0, 0) for each in left)
 
 
-def test_far_from_limits_a_call_needs_no_lock_and_its_end_waits_for_none() -> None:
+def test_far_from_limits_a_call_needs_no_lock_and_its_end_waits_for_no_lock() -> None:
     limiter = limiter_of()
     warm(limiter)
     account = bucket_of(limiter).account
@@ -122,7 +122,7 @@ def test_near_a_limit_each_request_is_decided_alone() -> None:
     assert not seats(limiter)
 
 
-def test_a_failure_ends_blocks_and_what_nobody_took_of_them_is_given_back() -> None:
+def test_a_failure_ends_blocks_and_returns_their_unused_requests() -> None:
     limiter = limiter_of()
     warm(limiter)
     granted = [entered(limiter) for _ in range(3)]
@@ -250,7 +250,7 @@ ends = st.sampled_from(["good", "near", "fail", "refuse", "lost", "left", "none"
 
 
 @given(st.lists(st.tuples(ends, st.integers(0, 30), st.floats(0, 2)), max_size=120))
-def test_whatever_becomes_of_attempts_nothing_stays_reserved(steps: list[tuple[str, int, float]]) -> None:
+def test_however_attempts_end_nothing_stays_reserved(steps: list[tuple[str, int, float]]) -> None:
     clock = Clock()
     limiter = limiter_of(clock)
     account = bucket_of(limiter).account
@@ -340,7 +340,7 @@ def test_of_replies_that_are_not_counted_yet_only_the_last_is_kept() -> None:
     assert (alive(ResponseMeta), alive(Request)) == before
 
 
-def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_has_looked() -> None:
+def test_a_call_during_the_check_of_another_thread_is_let_through_after_it() -> None:
     clock = SlowClock()
     limiter = limiter_of(clock)
     account = bucket_of(limiter).account
@@ -362,7 +362,7 @@ def test_a_call_that_comes_while_another_thread_looks_is_let_through_once_that_h
     assert len(passes) == 1
 
 
-def test_what_nobody_took_of_a_block_keeps_no_call_of_another_model_waiting() -> None:
+def test_unused_requests_of_a_block_do_not_make_another_model_wait() -> None:
     clock = Clock()
     limiter = limiter_of(clock)
     warm(limiter)

@@ -56,7 +56,7 @@ def test_any_json_cut_anywhere_is_whole_when_it_is_complete(value: Any, cuts: li
     assert asked_after_each(pieces) == [is_json("".join(pieces[: number + 1])) for number in range(len(pieces))]
 
 
-def test_pieces_that_nobody_asked_about_count_too() -> None:
+def test_pieces_added_between_two_checks_count() -> None:
     arguments = Arguments()
     arguments += ['{"a": [', '"]']
     assert not arguments.are_whole()
@@ -67,13 +67,13 @@ def test_pieces_that_nobody_asked_about_count_too() -> None:
 
 
 @pytest.mark.parametrize("text", ["{}x", "[1,]", '"a"b', "x" * 65])
-def test_what_is_no_json_never_becomes_it(text: str) -> None:
+def test_text_that_cannot_become_json_is_never_whole(text: str) -> None:
     assert asked_after_each([text, "{}", '"', "}"]) == [False] * 4
 
 
-def test_a_number_may_go_on() -> None:
+def test_a_number_is_not_whole_while_more_digits_may_follow() -> None:
     assert asked_after_each(["-", "1", "2", ".", "5", "e", "3"]) == [False, True, True, False, True, False, True]
 
 
-def test_only_what_is_longer_than_any_number_is_given_up() -> None:
+def test_only_text_longer_than_any_number_is_given_up() -> None:
     assert asked_after_each(["-" + "1" * 62 + ".", "5"]) == [False, True]

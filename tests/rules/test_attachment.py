@@ -31,7 +31,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + b"IEND\xaeB`\x82"
     ],
     ids=["image", "pdf", "audio", "text"],
 )
-def test_a_file_is_what_its_first_bytes_say(tmp_path: Path, content: bytes, part: dict[str, Any]) -> None:
+def test_the_type_of_a_file_follows_from_its_first_bytes(tmp_path: Path, content: bytes, part: dict[str, Any]) -> None:
     (tmp_path / "given").write_bytes(content)
     assert attachment(tmp_path / "given").model_dump() == part
     assert attachment(str(tmp_path / "given")).model_dump() == part
@@ -58,7 +58,7 @@ def test_an_address_is_passed_on(url: str, kind: str) -> None:
         pytest.param(PNG[:-4], "is cut off: the end of an image/png is missing", id="a part of an image"),
     ],
 )
-def test_what_cannot_be_attached_is_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
+def test_a_file_that_cannot_be_attached_is_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
     if content is not None:
         (tmp_path / "given").write_bytes(content)
     with pytest.raises(InvalidArgumentError, match=why):
@@ -78,13 +78,13 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         attachment(tmp_path / "given")
 
 
-def test_a_pipe_is_no_attachment(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_as_an_attachment(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "given")
     with pytest.raises(InvalidArgumentError, match="is not a file"):
         attachment(tmp_path / "given")
 
 
-def test_audio_is_no_address() -> None:
+def test_audio_cannot_be_an_address() -> None:
     with pytest.raises(InvalidArgumentError, match="download it"):
         attachment("https://a.test/b.mp3")
 

@@ -53,7 +53,7 @@ def test_an_image_is_so_many_tokens_however_many_bytes_it_has() -> None:
     assert small.most() == (small.size - len("data:image/png;base64,") - 40 + 64 + 16_384 + 100_000) * 1_000
 
 
-def test_a_model_without_any_limit_is_bounded_by_what_is_asked_for() -> None:
+def test_a_model_without_limits_is_bounded_by_max_completion_tokens() -> None:
     assert chat(model(context=0, longest=0), size=1_000, max_completion_tokens=500).most() == (1_000 + 64 + 500) * 1_000
 
 
@@ -72,7 +72,7 @@ def test_audio_is_a_token_for_16_bytes() -> None:
         pytest.param({"venice_parameters": {"character_slug": "alan"}}, id="character"),
     ],
 )
-def test_what_may_be_as_large_as_it_likes_is_the_whole_context(more: dict[str, Any]) -> None:
+def test_parts_of_unknown_size_count_as_the_whole_context(more: dict[str, Any]) -> None:
     assert chat(max_completion_tokens=1, **more).most() >= 1_000_001 * 1_000
     with pytest.raises(ValueError, match="no bound"):
         chat(model(context=0), max_completion_tokens=1, **more).most()
@@ -131,7 +131,7 @@ def test_amounts_are_whole_billionths_rounded_up(dollars: Any, nano: int | None)
 # -- one process -----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_an_answer_cost_takes_the_place_of_what_was_reserved() -> None:
+async def test_the_cost_of_an_answer_replaces_its_reservation() -> None:
     budget = Budget(1)
     first = await reserved(budget, 1_000)
     assert budget.remaining == Decimal("0.999")
@@ -156,7 +156,7 @@ async def test_a_request_that_does_not_fit_waits_for_those_in_flight() -> None:
     (await second).done(None, None)
 
 
-async def test_when_none_is_left_it_is_refused() -> None:
+async def test_a_request_is_refused_when_nothing_of_the_budget_is_left() -> None:
     budget = Budget(Decimal("0.0015"))
     first = await reserved(budget, 1_000)
     second = asyncio.create_task(reserved(budget, 1_000))
@@ -166,7 +166,7 @@ async def test_when_none_is_left_it_is_refused() -> None:
         await second
 
 
-async def test_nobody_waits_for_room_that_cannot_come() -> None:
+async def test_a_request_that_can_never_fit_is_refused_at_once() -> None:
     budget = Budget(Decimal("0.0015"))
     await reserved(budget, 1_000)
     with pytest.raises(BudgetExceededError):
@@ -215,7 +215,7 @@ async def test_an_answer_settles_once() -> None:
 
 
 @pytest.mark.parametrize("usd", [-1, "5", None, True, float("nan"), 2e9])
-def test_what_is_no_amount_is_no_cap(usd: Any) -> None:
+def test_a_cap_that_is_not_an_amount_is_refused(usd: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="must be an amount"):
         Budget(usd)
 
@@ -295,7 +295,7 @@ async def test_two_budgets_on_one_file_in_one_process_share_it(tmp_path: Path) -
     (await second).done(None, None)
 
 
-def test_what_is_no_budget_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_budget_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database, but long enough to be looked at as one" * 100)
     other = sqlite3.connect(tmp_path / "other")
     other.execute("CREATE TABLE things (id)")
@@ -311,7 +311,7 @@ def test_what_is_no_budget_is_told_before_anything_is_sent(tmp_path: Path) -> No
         Budget(1, tmp_path / "no" / "such" / "folder")
 
 
-async def test_what_cannot_be_kept_is_not_sent_and_an_answer_is_never_lost_to_it(
+async def test_without_a_writable_file_nothing_is_sent_and_no_answer_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "budget"
@@ -392,7 +392,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-async def test_what_a_killed_process_had_reserved_counts_as_spent(tmp_path: Path) -> None:
+async def test_reservations_of_a_killed_process_count_as_spent(tmp_path: Path) -> None:
     path = tmp_path / "budget"
     process = started(HOLDER, str(path))
     assert process.stdout is not None

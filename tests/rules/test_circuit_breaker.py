@@ -39,7 +39,7 @@ def opened(now: float = 0.0) -> RateLimiter:
         pytest.param("FSSFSSFSSFSSFSSFSSFSS", False, id="a third failed"),
     ],
 )
-def test_it_opens_on_a_rate_of_failures(outcomes: str, *, is_open: bool) -> None:
+def test_the_circuit_opens_on_a_rate_of_failures(outcomes: str, *, is_open: bool) -> None:
     limiter = RateLimiter()
     for outcome in outcomes:
         ended(limiter, 1.0, failed=outcome == "F")
@@ -47,7 +47,7 @@ def test_it_opens_on_a_rate_of_failures(outcomes: str, *, is_open: bool) -> None
     assert (allow(limiter, 1.0) is not None) == is_open
 
 
-def test_old_outcomes_do_not_count() -> None:
+def test_outcomes_older_than_the_window_do_not_count() -> None:
     limiter = RateLimiter()
     for second in range(0, 60, 3):
         ended(limiter, second, failed=True)
@@ -55,18 +55,18 @@ def test_old_outcomes_do_not_count() -> None:
     assert allow(limiter, 60.0) is None
 
 
-def test_while_open_nothing_is_sent_and_the_wait_is_known() -> None:
+def test_an_open_circuit_sends_nothing_and_knows_its_wait() -> None:
     assert allow(opened(), 0.5) == Wait(1.0, "circuit open")
 
 
-def test_half_open_lets_one_probe_through() -> None:
+def test_a_half_open_circuit_lets_one_probe_through() -> None:
     limiter = opened()
 
     assert allow(limiter, 1.0) is None
     assert allow(limiter, 1.1) == Wait(3.0, "circuit half-open")
 
 
-def test_a_probe_that_succeeds_closes_it() -> None:
+def test_a_successful_probe_closes_the_circuit() -> None:
     limiter = opened()
     allow(limiter, 1.0)
     ended(limiter, 1.5, failed=False, sent=1.0)
@@ -96,7 +96,7 @@ def test_a_cancelled_probe_makes_way_for_the_next() -> None:
     assert allow(limiter, 1.2) is None
 
 
-def test_a_probe_that_is_never_heard_of_does_not_hold_the_others_for_ever() -> None:
+def test_a_probe_without_an_outcome_does_not_hold_the_others_for_ever() -> None:
     limiter = opened()
     allow(limiter, 1.0)
 

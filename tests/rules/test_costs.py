@@ -84,7 +84,7 @@ async def estimated(catalogue: Any, messages: Any = HI, *, model: str = "m", **p
         pytest.param(usd(1, 2), 10, {"expected_completion_tokens": 10**12}, 13, "0.000013", "2000000", id="a very long answer"),
     ],
 )
-async def test_the_formula_of_the_document(
+async def test_an_estimate_follows_the_documented_formula(
     pricing: Any, count: int, params: dict[str, Any], tokens: int, prompt: str, completion: str
 ) -> None:
     estimate = await estimated(priced(pricing), words(count), **params)
@@ -149,7 +149,7 @@ async def test_odd_extended_rates_leave_the_ordinary_ones(extended: Any) -> None
         pytest.param([{"role": "assistant", "content": None}, {"role": "user", "content": " \n\t "}], 0, id="no words"),
     ],
 )
-async def test_what_is_counted(messages: Any, tokens: int) -> None:
+async def test_every_text_of_a_message_is_counted(messages: Any, tokens: int) -> None:
     assert (await estimated(priced(usd(1, 1)), messages)).prompt_tokens == tokens
 
 
@@ -266,7 +266,7 @@ async def test_a_trait_or_an_alias_is_for_the_caller_to_resolve(name: str) -> No
     assert [request.url.rpartition("/api/v1")[2] for request in transport.requests] == ["/models"]
 
 
-async def test_the_way_that_the_error_names_leads_there() -> None:
+async def test_an_alias_is_estimated_after_the_lookup_that_the_error_names() -> None:
     client, _ = client_of(answer(published_models()), answer(published_traits()), answer(published_aliases()))
     model = (await client.models.find("gpt-4o")).id
 
@@ -278,7 +278,7 @@ async def test_a_catalogue_in_another_shape_has_no_prices() -> None:
         await estimated({"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "me"}]})
 
 
-async def test_a_catalogue_that_cannot_be_had_is_an_api_error() -> None:
+async def test_a_catalogue_that_cannot_be_fetched_is_an_api_error() -> None:
     client, _ = client_of(answer({"error": "down"}, status=503), max_retries=0)
 
     with pytest.raises(APIError):
@@ -301,7 +301,7 @@ async def test_a_number_that_makes_no_sense_is_refused_by_name(name: str, value:
 
 
 @pytest.mark.parametrize("model", [None, "", " ", 7], ids=repr)
-async def test_a_model_that_is_no_name_is_refused_before_the_catalogue_is_asked_for(model: Any) -> None:
+async def test_a_model_that_is_not_an_id_is_refused_before_the_catalogue_is_fetched(model: Any) -> None:
     client, transport = client_of()
 
     with pytest.raises(InvalidArgumentError, match="is not a model id"):
@@ -310,7 +310,7 @@ async def test_a_model_that_is_no_name_is_refused_before_the_catalogue_is_asked_
 
 
 @pytest.mark.parametrize("messages", ["", None, 7, {"role": "user", "content": "x"}, ["hello"]], ids=repr)
-async def test_messages_that_are_none_are_refused_as_they_would_be_in_a_chat(messages: Any) -> None:
+async def test_an_estimate_refuses_the_messages_that_a_chat_refuses(messages: Any) -> None:
     with pytest.raises(ValueError, match="messages"):
         await estimated(priced(usd(1, 1)), messages)
 
@@ -374,14 +374,14 @@ def test_a_price_is_never_rounded(count: int, tokens: int, into: Decimal, out: D
     assert cost["usd"] == (count * into + tokens * out) / 1_000_000
 
 
-def test_the_names_stand_where_the_document_says() -> None:
+def test_the_documented_names_can_be_imported() -> None:
     from venice_ai import costs
 
     assert costs.ChatCostEstimate is venice_ai.ChatCostEstimate
     assert costs.estimate_completion_cost is venice_ai.estimate_completion_cost
 
 
-def test_other_types_are_priced_otherwise() -> None:
+def test_a_model_without_token_prices_costs_zero_for_tokens() -> None:
     speech = next(entry for entry in published_other_types()["data"] if entry["type"] == "tts")
 
     assert estimate_completion_cost("a b", 1, speech["model_spec"]["pricing"]) == {"usd": Decimal(0)}
@@ -424,7 +424,7 @@ def entry_of(pricing: Any) -> ModelResponse:
     return ModelResponse.model_validate(priced(pricing)["data"][0])
 
 
-def test_tokens_that_were_learnt_from_usage_count_in_place_of_words_and_may_be_as_far_off_as_they_were() -> None:
+def test_tokens_learnt_from_usage_replace_the_count_of_words_with_their_own_spread() -> None:
     estimate = estimate_chat_cost(entry_of(usd(1, 2)), words(10), expected_completion_tokens=50, learnt=Count(200.0, 0.25))
 
     assert (estimate.method, estimate.prompt_tokens) == ("usage", 13)

@@ -61,7 +61,7 @@ READABLE = {
     "padding of zeros": ("gzip", ZIPPED + bytes(9)),
     "zeros between members": ("gzip", gzip.compress(TEXT[:20]) + bytes(3) + gzip.compress(TEXT[20:])),
     "something after gzip": ("gzip", ZIPPED + b"\x1f" + b"etc"),
-    "one letter after gzip": ("gzip", ZIPPED + b"\x1f"),
+    "one byte after gzip": ("gzip", ZIPPED + b"\x1f"),
     "deflate": ("deflate", zlib.compress(TEXT)),
     "deflate without a header": ("Deflate", bare(TEXT)),
     "deflate of the least compression": ("deflate", zlib.compress(TEXT, 0)),
@@ -77,13 +77,13 @@ READABLE = {
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_what_servers_send_is_read_whole_and_byte_by_byte(name: str) -> None:
+def test_every_coding_is_read_whole_and_byte_by_byte(name: str) -> None:
     coding, body = READABLE[name]
     assert decoded(coding, [body]) == TEXT
     assert decoded(coding, single(body)) == TEXT
 
 
-def test_what_begins_like_a_header_of_deflate_and_has_none_is_read() -> None:
+def test_deflate_without_a_header_is_read_though_it_begins_like_one() -> None:
     data = [bytes([number % 256, number // 256, *b"data"]) for number in range(400)]
     starts = [bare(each)[:2] for each in data]
     assert any(int.from_bytes(start) % 31 == 0 for start in starts)
@@ -101,13 +101,13 @@ def test_an_empty_body_is_empty(coding: str | None) -> None:
 
 
 @pytest.mark.parametrize(("coding", "body"), [("gzip", ZIPPED), ("deflate", zlib.compress(TEXT)), ("deflate", bare(TEXT))])
-def test_a_body_that_ends_too_early_is_told(coding: str, body: bytes) -> None:
+def test_a_compressed_body_that_ends_too_early_is_an_error(coding: str, body: bytes) -> None:
     for size in range(1, len(body)):
         with pytest.raises(DecodingError, match="ended before its compression did"):
             decoded(coding, [body[:size]])
 
 
-def test_a_second_member_that_ends_too_early_is_told() -> None:
+def test_a_second_gzip_member_that_ends_too_early_is_an_error() -> None:
     with pytest.raises(DecodingError, match="ended before its compression did"):
         decoded("gzip", [ZIPPED + ZIPPED[:12]])
 
@@ -123,19 +123,19 @@ def test_a_second_member_that_ends_too_early_is_told() -> None:
         pytest.param("gzip, gzip", ZIPPED, id="gzip once that is said to be twice"),
     ],
 )
-def test_a_broken_coding_is_told(coding: str, body: bytes) -> None:
+def test_broken_compressed_data_is_an_error(coding: str, body: bytes) -> None:
     for pieces in ([body], single(body)):
         with pytest.raises(DecodingError, match="its compression is broken"):
             decoded(coding, pieces)
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip, gzip, gzip, gzip"])
-def test_a_coding_that_was_not_asked_for_is_told(coding: str) -> None:
+def test_a_coding_outside_accept_encoding_is_an_error(coding: str) -> None:
     with pytest.raises(DecodingError, match="it is compressed"):
         Decoder(coding)
 
 
-def test_what_is_asked_for_can_be_read() -> None:
+def test_every_coding_of_accept_encoding_can_be_read() -> None:
     assert decoded(ACCEPTED, [zlib.compress(ZIPPED)]) == TEXT
 
 
@@ -146,7 +146,7 @@ def bomb(size: int, times: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_no_step_is_larger_than_it_may_be_and_nothing_is_done_ahead(times: int) -> None:
+def test_each_step_is_bounded_and_nothing_is_decompressed_ahead(times: int) -> None:
     packed = bomb(2**27, times)
     decoder = Decoder(", ".join(["gzip"] * times))
     tracemalloc.start()
@@ -182,7 +182,7 @@ def feed(body: Body, piece: bytes) -> None:
 
 
 @pytest.mark.parametrize("refusal", [False, True])
-def test_a_body_is_collected(refusal: bool) -> None:
+def test_the_steps_of_a_body_are_collected(refusal: bool) -> None:
     assert collected(None, refusal=refusal) == b""
     assert collected(None, TEXT[:9], TEXT[9:], refusal=refusal) == TEXT
     assert collected("gzip", *single(ZIPPED), refusal=refusal) == TEXT
@@ -237,7 +237,7 @@ def test_a_body_that_is_taken_as_it_comes_is_not_kept_and_may_be_of_any_length()
         assert plain.take() == piece
 
 
-def test_no_more_is_wanted_of_a_refusal_that_was_cut() -> None:
+def test_a_refusal_that_reached_its_limit_reads_no_more() -> None:
     body = Body("gzip", refusal=True)
     assert len(list(body.steps(bomb(64 * 2**20)))) < REFUSAL_BYTES / STEP_BYTES
     assert not body.wants

@@ -161,7 +161,9 @@ CITY = {"city": "Name of the city,\nin English."}
         pytest.param(None, None, {}, id="none"),
     ],
 )
-def test_what_a_docstring_says(doc: str | None, description: str | None, parameters: dict[str, str]) -> None:
+def test_a_docstring_gives_the_description_of_a_tool_and_its_parameters(
+    doc: str | None, description: str | None, parameters: dict[str, str]
+) -> None:
     found = Documentation(doc, ["city"])
 
     assert (found.description, found.parameters) == (description, parameters)

@@ -167,7 +167,7 @@ def test_the_latest_three_refusals_count_though_earlier_ones_are_long_ago() -> N
 
 
 @pytest.mark.parametrize("bodies", [10_000])
-def test_refusals_are_forgotten(bodies: int) -> None:
+def test_no_more_refused_bodies_are_remembered_than_30_seconds_hold(bodies: int) -> None:
     refusals, error = Refusals(), refused()
     for number in range(bodies):
         refusals.add(number, number * 1.0, error)
@@ -175,7 +175,7 @@ def test_refusals_are_forgotten(bodies: int) -> None:
     assert len(refusals.bodies) <= 31
 
 
-def test_a_wait_ends_at_the_very_moment_that_was_told() -> None:
+def test_a_wait_ends_exactly_at_the_announced_time() -> None:
     for step in range(2000):
         window, sent = Window(30.0, 1.0), 1000.0 + step * 0.017_931
         window.add(sent)

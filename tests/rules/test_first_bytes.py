@@ -20,11 +20,11 @@ def test_a_field_s_name_is_known_once_its_colon_came_and_not_before(lead: bytes,
 
 @pytest.mark.parametrize("lead", [b"", BOM, b" \n", BOM + b" "], ids=["nothing", "a mark", "blanks", "a mark and a blank"])
 @pytest.mark.parametrize("body", [b'{"a": 1}', b"[1]", b"<html>", b"x", b"date", b"data;", b"\xef\xbb\xbe"])
-def test_what_is_no_field_is_known_at_the_first_byte_that_no_field_has(lead: bytes, body: bytes) -> None:
+def test_a_body_that_is_not_a_stream_is_known_at_the_first_byte_that_no_field_has(lead: bytes, body: bytes) -> None:
     assert start_of(lead + body) == body[:8]
 
 
-def test_eight_bytes_are_enough() -> None:
+def test_eight_bytes_are_enough_to_tell_a_stream_from_json() -> None:
     assert start_of(b'{"choices": []}') == b'{"choice'
     assert start_of(b" " * 99 + b'{"choices": []}') == b'{"choice'
     assert start_of(b"data: {}\n\n") == b"data: {}"

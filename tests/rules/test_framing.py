@@ -31,7 +31,7 @@ def read(pieces: Iterable[bytes]) -> tuple[ReplyReader, bytes]:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_reply_is_whole_where_it_says_so(name: str) -> None:
+def test_a_reply_ends_where_its_framing_says_so(name: str) -> None:
     data, keeps = WHOLE[name]
     for pieces in ([data], single(data)):
         reader, body = read(pieces)
@@ -64,7 +64,7 @@ def test_a_reply_that_is_cut_is_not_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_a_header_may_be_as_long_as_said_and_no_longer(more: int) -> None:
+def test_a_header_may_be_as_long_as_the_limit_and_no_longer(more: int) -> None:
     longest = b"X: ".ljust(HEADER_BYTES - 1 + more, b"a") + b"\r"
     end = b"\n\r\n"
     for pieces in ([HEAD + longest + end], [HEAD + longest, end], [HEAD, longest, end], [HEAD, longest[:-1], b"\r" + end]):
@@ -75,7 +75,7 @@ def test_a_header_may_be_as_long_as_said_and_no_longer(more: int) -> None:
             assert (b"X", b"a" * (HEADER_BYTES - 4)) in read(pieces)[0].fields
 
 
-def test_nothing_of_what_came_is_repeated_in_an_error() -> None:
+def test_an_error_repeats_nothing_of_the_received_bytes() -> None:
     for data in (b"secret\r\n", HEAD + b"secret\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\nsecret\r\n"):
         with pytest.raises(FramingError) as caught:
             read([data])
@@ -108,13 +108,13 @@ def test_a_line_that_begins_wrongly_is_an_error_before_its_end_has_come(before: 
 
 
 @pytest.mark.parametrize("surplus", [b"garbage", b"HTTP/1.1 200 OK\r\n\r\n"])
-def test_what_follows_a_whole_reply_in_a_later_packet_takes_nothing_away(surplus: bytes) -> None:
+def test_bytes_after_a_whole_reply_in_a_later_packet_do_no_harm(surplus: bytes) -> None:
     reader, body = read([HEAD + b"Content-Length: 5\r\n\r\n", b"hello" + surplus])
     assert (reader.done, reader.reusable, body) == (True, False, b"hello")
 
 
 @pytest.mark.parametrize("surplus", [b"garbage", HEAD + b"Content-Length: 5\r\n\r\nhello"])
-def test_what_follows_a_whole_reply_in_the_packet_of_its_head_takes_nothing_away(surplus: bytes) -> None:
+def test_bytes_after_a_whole_reply_in_the_packet_of_its_head_do_no_harm(surplus: bytes) -> None:
     reader, body = read([HEAD + b"Content-Length: 5\r\n\r\nhello" + surplus])
     assert (reader.done, reader.reusable, body) == (True, False, b"hello")
 

@@ -293,6 +293,6 @@ def test_texts_are_parsed_in_linear_time(text: str) -> None:
         outcome(stream_parse, events + FINISH + DONE)
 
 
-def test_what_is_not_damaged_is_an_answer() -> None:
+def test_an_undamaged_body_is_an_answer() -> None:
     assert outcome(collect, *hello()) is None
     assert outcome(parse, ANSWER) is None

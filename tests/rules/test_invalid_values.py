@@ -1,4 +1,4 @@
-"""What is said of a value that is not allowed: where it is, why, and what is allowed there."""
+"""The error of a value that is not allowed: its place, the reason, and what is allowed there."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def told(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -> st
         ),
     ],
 )
-def test_a_parameter_is_told_with_its_place_its_value_and_what_is_allowed(params: dict[str, Any], said: str) -> None:
+def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(params: dict[str, Any], said: str) -> None:
     assert told(**params).startswith(said)
 
 
@@ -83,7 +83,7 @@ def test_a_parameter_is_told_with_its_place_its_value_and_what_is_allowed(params
         ),
     ],
 )
-def test_a_message_is_told_with_its_place_and_without_echo_nothing_of_what_it_says(
+def test_the_error_of_a_message_has_its_place_and_without_echo_none_of_its_text(
     message: Any, said: str, without_echo: str
 ) -> None:
     assert told([message]) == f"messages{said}"
@@ -121,7 +121,7 @@ class Bounded(TypedDict, total=False):
     ],
     ids=repr,
 )
-def test_a_bound_is_told_with_its_unit(value: dict[str, Any], allowed: str) -> None:
+def test_the_error_names_a_bound_with_its_unit(value: dict[str, Any], allowed: str) -> None:
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert(value, Bounded)
     (name, given), *_ = value.items()
@@ -143,7 +143,7 @@ def endless(depth: int) -> Any:
 
 
 @pytest.mark.parametrize("depth", [1, 20, 21])
-def test_the_place_of_what_no_json_knows_is_told_as_far_as_twenty_levels_down(depth: int) -> None:
+def test_the_error_of_a_value_that_json_cannot_hold_has_its_place_up_to_twenty_levels(depth: int) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         encode({"a": endless(depth - 1)})
 

@@ -10,7 +10,7 @@ from venice_ai._core.json_values import items, members, without
 
 
 @pytest.mark.parametrize("value", [None, 7, "ab", b"ab", (1, 2)], ids=repr)
-def test_what_is_neither_object_nor_array_has_no_members_and_no_items(value: object) -> None:
+def test_a_scalar_has_no_members_and_no_items(value: object) -> None:
     assert (members(value), items(value)) == ({}, [])
     assert (members([value]), items({"a": value})) == ({}, [])
     assert (members({"a": value}), items([value])) == ({"a": value}, [value])

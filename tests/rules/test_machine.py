@@ -1,4 +1,4 @@
-"""What is known of the machine that the package runs on."""
+"""Which hosts are this machine, and the errors of ports that cannot be listened on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from venice_ai._core.machine import is_loopback, listening, origin
         ("127.1", False),  # resolvers read it, and differ
     ],
 )
-def test_which_hosts_are_this_machine(host: str, loopback: bool) -> None:
+def test_hosts_of_this_machine_are_recognised(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
@@ -67,7 +67,7 @@ async def test_an_address_that_is_not_of_this_machine_is_named_with_the_reason()
 
 
 @pytest.mark.parametrize("port", [-1, 65_536])
-async def test_what_is_no_port_is_refused(port: int) -> None:
+async def test_a_number_that_is_not_a_port_is_refused(port: int) -> None:
     with pytest.raises(InvalidRequestError, match=f"port={port} is not a port; .* others end at 65535"):
         async with listening(asyncio.Protocol, "127.0.0.1", port):
             pass

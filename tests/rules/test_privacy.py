@@ -14,7 +14,7 @@ LEVELS: list[Any] = [None, "tee", "e2ee"]
 
 @pytest.mark.parametrize("floor", LEVELS)
 @pytest.mark.parametrize("privacy", LEVELS)
-def test_what_is_less_private_than_the_floor_is_refused(floor: Any, privacy: Any) -> None:
+def test_a_request_below_the_privacy_floor_is_refused(floor: Any, privacy: Any) -> None:
     if LEVELS.index(privacy) >= LEVELS.index(floor):
         refuse_below(floor, privacy)
     else:
@@ -24,7 +24,7 @@ def test_what_is_less_private_than_the_floor_is_refused(floor: Any, privacy: Any
 
 
 @pytest.mark.parametrize("value", ["TEE", "", "server", 0, False])
-def test_a_floor_that_there_is_not_is_refused(value: Any) -> None:
+def test_an_unknown_privacy_floor_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequestError, match="must be 'e2ee', 'tee' or None"):
         check_privacy(value)
     assert [check_privacy(each) for each in LEVELS] == LEVELS

@@ -1,4 +1,4 @@
-"""What a rate limiter lets through, from headers, refusals and its own sends."""
+"""Which requests a rate limiter lets through, by headers, refusals and its own requests."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def wait(limiter: RateLimiter, now: float, tokens: int = 0) -> Wait:
     return waits
 
 
-def test_without_headers_and_refusals_nothing_is_held() -> None:
+def test_without_headers_and_refusals_no_request_waits() -> None:
     assert len(sent(RateLimiter(), 0.0)) == 1000
 
 
-def test_what_remains_may_be_sent_and_no_more() -> None:
+def test_as_many_requests_are_sent_as_the_headers_leave() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
     replied(limiter, ticket, 1.0, 200, said(4), None)
@@ -83,7 +83,7 @@ def test_a_late_reply_from_before_does_not_bring_anything_back() -> None:
     assert sent(limiter, 3.0) == []
 
 
-def test_after_the_reset_one_goes_first_and_its_reply_frees_the_rest() -> None:
+def test_after_a_reset_one_request_is_sent_and_its_reply_frees_the_rest() -> None:
     limiter = RateLimiter()
     for ticket in sent(limiter, 0.0, 10):
         replied(limiter, ticket, 1.0, 200, said(0, reset=20.0), None)
@@ -106,7 +106,7 @@ def test_a_reset_in_whole_seconds_may_be_half_a_second_later() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503, 529])
-def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) -> None:
+def test_a_429_pauses_all_requests_then_a_single_one_is_sent(status: int) -> None:
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
     replied(limiter, first, 1.0, status, said(0, reset=20.0), 20.0)
@@ -118,7 +118,7 @@ def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) ->
     assert len(sent(limiter, 22.0)) == 5
 
 
-def test_the_one_that_goes_alone_holds_the_others_for_two_seconds_at_most() -> None:
+def test_the_single_request_after_a_pause_holds_the_others_for_two_seconds_at_most() -> None:
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
     limiter.replied(first, 1.0, 429, said(0, reset=20.0), 20.0)
@@ -129,7 +129,7 @@ def test_the_one_that_goes_alone_holds_the_others_for_two_seconds_at_most() -> N
     assert wait(limiter, 23.0).why == "requests a minute"
 
 
-def test_what_remains_for_an_hour_is_not_what_a_minute_gives_back() -> None:
+def test_the_rest_of_an_hourly_limit_does_not_come_back_each_minute() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
     limiter.replied(ticket, 1.0, 200, said(9, reset=3_600.0), None)
@@ -194,7 +194,7 @@ def test_refusals_of_requests_that_were_sent_together_tell_how_many_of_them_were
     assert limiter.snapshot(2.0).limit_requests == 20
 
 
-def test_what_somebody_else_has_used_does_not_come_back_with_the_own_requests() -> None:
+def test_requests_of_other_programs_do_not_come_back_with_the_own_ones() -> None:
     limiter = RateLimiter()
     for number, ticket in enumerate(sent(limiter, 0.0, 3)):
         replied(limiter, ticket, 1.0, 200, said(4 - number, reset=61.5))
@@ -212,7 +212,7 @@ def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
     assert wait(limiter, 7.5) == Wait(60.75, "requests a minute")
 
 
-def test_the_time_that_a_refusal_names_is_obeyed_and_few_requests_teach_no_limit() -> None:
+def test_retry_after_is_obeyed_and_few_requests_teach_no_limit() -> None:
     limiter = RateLimiter()
     for ticket, status in zip(sent(limiter, 0.0, 3), (200, 200, 429), strict=True):
         replied(limiter, ticket, 1.0, status, NOTHING, 3.0 if status == 429 else None)
@@ -232,7 +232,7 @@ def refused_after_30(limiter: RateLimiter, retry_after: float | None) -> None:
         limiter.settled(0.5, flight.tokens, 0)
 
 
-def test_a_refusal_that_names_a_time_holds_nobody_longer_whatever_it_taught() -> None:
+def test_a_429_with_retry_after_pauses_no_longer_than_it_says() -> None:
     limiter = RateLimiter()
     refused_after_30(limiter, 1.0)
     assert wait(limiter, 0.5).until == 1.5
@@ -249,7 +249,7 @@ def test_a_refusal_that_names_a_time_holds_nobody_longer_whatever_it_taught() ->
         assert waited <= 1.0
 
 
-def test_a_named_time_whose_end_is_refused_again_does_not_count_against_what_was_learnt() -> None:
+def test_a_second_429_right_after_retry_after_does_not_lower_the_learnt_limit() -> None:
     limiter = RateLimiter()
     refused_after_30(limiter, 1.0)
     (alone,) = sent(limiter, 1.5, 5)
@@ -331,7 +331,7 @@ def test_a_learnt_limit_is_used_up_no_faster_than_one_and_a_half_times_its_rate(
     assert sum(1 for time in times if time < 71.1) <= 1 + 2 * 1.5 * 70 / 60, "after a pause those of a second go at once"
 
 
-def test_headers_that_leave_less_than_the_own_requests_explain_are_put_to_the_test_after_two_seconds() -> None:
+def test_headers_lower_than_the_own_requests_explain_are_tested_after_two_seconds() -> None:
     limiter = RateLimiter()
     (flight,) = sent(limiter, 0.0, 1)
     replied(limiter, flight, 0.1, 200, said(0, limit=100))
@@ -345,7 +345,7 @@ def test_headers_that_leave_less_than_the_own_requests_explain_are_put_to_the_te
     assert sent(limiter, 4.0)
 
 
-def test_the_wait_for_the_test_of_what_headers_say_is_told() -> None:
+def test_the_wait_for_a_test_of_the_headers_has_an_end_and_a_reason() -> None:
     limiter = RateLimiter()
     (flight,) = sent(limiter, 0.0, 1)
     replied(limiter, flight, 0.1, 200, said(0, limit=100))
@@ -417,9 +417,7 @@ def test_headers_whose_test_is_refused_are_right_and_not_put_to_the_test_again()
 
 
 @pytest.mark.parametrize(("limit", "seconds"), [(10, 12.0), (100, 5.0)])
-def test_a_request_that_finds_out_about_a_reset_is_followed_by_another_one_if_it_is_not_heard_of(
-    limit: int, seconds: float
-) -> None:
+def test_a_lost_first_request_after_a_reset_is_followed_by_another(limit: int, seconds: float) -> None:
     limiter = RateLimiter()
     for number, flight in enumerate(sent(limiter, 0.0, limit)):
         replied(limiter, flight, 0.1, 200, said(limit - number - 1, limit=limit, reset=20.0))
@@ -441,7 +439,7 @@ def test_blocks_are_an_eighth_of_what_remains_while_that_is_more_than_half_of_th
     assert limiter.spare(1.0, 1) == block
 
 
-def test_what_was_learnt_is_forgotten_when_the_policy_changes() -> None:
+def test_a_learnt_limit_is_forgotten_when_the_headers_name_another() -> None:
     limiter = RateLimiter()
     *first, second, third = sent(limiter, 0.0, 12)
     for each in first:
@@ -492,7 +490,7 @@ def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     assert len(sent(limiter, 1.0)) == 4
 
 
-def test_what_a_limiter_remembers_of_its_sends_is_no_more_than_a_minute() -> None:
+def test_a_limiter_remembers_its_requests_for_a_minute() -> None:
     limiter = RateLimiter()
 
     for second in range(2_000):
@@ -541,7 +539,7 @@ def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, 
     assert limiter.wait(now + 200_000, 1) is None, "it never waits for ever"
 
 
-def test_a_block_is_reserved_while_limits_are_far_and_what_nobody_takes_of_it_comes_back() -> None:
+def test_a_block_is_reserved_far_from_limits_and_its_unused_part_returned() -> None:
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
     replied(limiter, first, 0.5, 200, said(99, limit=100))
@@ -568,7 +566,7 @@ def test_near_a_limit_nothing_is_reserved_in_blocks(remaining: int) -> None:
 
 
 @pytest.mark.parametrize("case", [*HIDDEN[:5], HIDDEN[6], HIDDEN[11]], ids=lambda case: case.name)
-def test_accounts_with_hidden_policies_are_used_well_and_not_angered(case: Case) -> None:
+def test_accounts_with_undisclosed_limits_are_used_well_and_seldom_refuse(case: Case) -> None:
     ours, ideal = Ours(case, 1).run(), Ideal(case, 1).run()
 
     if case.honest:
@@ -591,7 +589,7 @@ def test_a_token_bucket_that_is_full_again_is_not_taken_for_a_fixed_window() -> 
     assert len(Ours(bucket, 69).run().refused) <= 1
 
 
-def test_after_a_reset_whose_reply_came_late_one_goes_though_no_reply_was_heard_since() -> None:
+def test_a_late_reply_before_a_reset_does_not_delay_the_next_request() -> None:
     bucket = next(case for case in HIDDEN if case.name == "token bucket")
 
     assert Ours(bucket, 39).run().seconds <= 1.05 * Ideal(bucket, 39).run().seconds

@@ -138,14 +138,14 @@ def test_a_reset_says_how_long_to_wait_only_where_the_server_has_too_much_to_do(
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
-def test_a_wait_that_is_asked_for_holds_for_every_status(status: int) -> None:
+def test_retry_after_holds_for_every_status(status: int) -> None:
     assert wait_seconds(status, {"retry-after": "3"} | met("requests", "5"), NOW) == 3.0
     assert wait_seconds(status, {"retry-after-ms": "1", "retry-after": "3"}, NOW) == 0.001
     assert wait_seconds(status, {"retry-after-ms": "1500", "retry-after": "3"}, NOW) == 1.5
 
 
 @pytest.mark.parametrize("at_once", [{"retry-after": "0"}, {"retry-after-ms": "0"}, {"retry-after-ms": "-5"}])
-def test_at_once_is_no_wait(at_once: dict[str, str]) -> None:
+def test_a_retry_after_of_zero_or_less_is_no_wait(at_once: dict[str, str]) -> None:
     assert wait_seconds(400, at_once, NOW) is None
     assert wait_seconds(429, at_once | met("tokens", "0"), NOW) is None
 

@@ -117,7 +117,7 @@ def test_two_processes_share_one_failure_budget(path: Path, share: RateShare) ->
     )
 
 
-def test_what_a_killed_process_had_reserved_comes_back_at_once(path: Path, share: RateShare) -> None:
+def test_reservations_of_a_killed_process_come_back_at_once(path: Path, share: RateShare) -> None:
     process, _ = other_process(path, 20)
     account = account_of(share)
     assert taken(account, 1) == []
@@ -147,7 +147,7 @@ def test_files_that_killed_processes_left_are_removed_at_the_next_start(path: Pa
     second.close()
 
 
-def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> None:
+def test_limits_learnt_by_one_process_hold_for_all(path: Path, share: RateShare) -> None:
     other = RateShare(path)
     first, second = account_of(share), account_of(other)
     (ticket,) = taken(first, 1)
@@ -224,7 +224,7 @@ def test_a_file_that_is_no_share_is_refused_and_left_as_it_is(path: Path, conten
     assert path.read_bytes() == content
 
 
-def test_what_an_earlier_release_has_written_is_forgotten(share: RateShare) -> None:
+def test_counts_written_by_an_earlier_release_are_forgotten(share: RateShare) -> None:
     state = msgpack.encode(([["x", 1], [[0.5, 2]]], {"1-ab": [1]}))
     with share._file.transaction() as database:
         database.execute("INSERT INTO rules VALUES ('failures account', ?, 0)", (state,))

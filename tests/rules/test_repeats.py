@@ -1,4 +1,4 @@
-"""Chunks that repeat the one before them with another text are read by their text alone, and nobody can tell."""
+"""The shortcut for events that differ from an earlier one in one text gives the same chunks as parsing in full."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_chunk_is_made_of_the_objects_that_the_general_way_makes(choices: Any,
     assert kinds(found) == kinds(general)
 
 
-def test_what_differs_in_its_text_alone_is_repeated() -> None:
+def test_events_that_differ_in_one_text_take_the_shortcut() -> None:
     assert ways(events_of(["a", "b", "c", "d"])) == ["any", "any", "repeated", "repeated"]
 
 
@@ -141,7 +141,7 @@ BEFORE, AFTER = (part for part in USUAL[1].split(b'"b"'))
         b'"a\nb"',
     ],
 )
-def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle: bytes) -> None:
+def test_bytes_in_place_of_the_text_that_are_no_json_string_are_parsed_in_full(middle: bytes) -> None:
     assembly = Assembly()
     for event in USUAL:
         read(assembly, event)
@@ -153,13 +153,13 @@ def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle:
     assert is_halved(assembly) or found == ChatCompletionChunk.model_validate(decode(event))
 
 
-def test_what_is_too_short_to_hold_a_text_is_not_repeated() -> None:
+def test_events_too_short_to_hold_a_text_are_parsed_in_full() -> None:
     assembly = Assembly()
     for event in USUAL:
         read(assembly, event)
     before = BEFORE + b'"'
 
-    assert assembly.repeated(before + b'"' + AFTER) is None  # a text of no letters brings no content
+    assert assembly.repeated(before + b'"' + AFTER) is None  # an empty text brings no content
     assert assembly.repeated(before + AFTER) is None
     assert assembly.repeated(before + AFTER[1:]) is None
     assert assembly.repeated(before + b'c"' + AFTER) is not None
@@ -196,7 +196,7 @@ def test_values_that_can_be_changed_are_not_shared() -> None:
         found["x"][0]["a"].append("mine")
 
 
-def test_what_differs_from_time_to_time_is_learnt_anew() -> None:
+def test_a_pattern_is_learnt_again_when_other_members_change() -> None:
     events = [json.dumps(made(text) | {"created": second}).encode() for second in range(6) for text in "abc"]
     assert ways(events) == ["any", "any", "repeated"] * 6
 
@@ -221,7 +221,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("delta", "beside"), SHAPES)
-def test_whatever_text_changes_is_taken_by_itself(delta: dict[str, Any], beside: dict[str, Any]) -> None:
+def test_the_shortcut_applies_to_whichever_text_changes(delta: dict[str, Any], beside: dict[str, Any]) -> None:
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
     events = [json.dumps(fake(tool_calls=[call])).encode(), *shaped("abcdefgh", delta, **beside)]
     assembly, general = Assembly(), Assembly()
@@ -251,7 +251,7 @@ UNFIT = [
 
 
 @pytest.mark.parametrize("delta", UNFIT)
-def test_what_would_change_more_than_a_text_is_read_whole(delta: dict[str, Any]) -> None:
+def test_deltas_that_change_more_than_a_text_are_parsed_in_full(delta: dict[str, Any]) -> None:
     events = shaped("abcdef", delta)
     assembly, general = Assembly(), Assembly()
     for event in events:

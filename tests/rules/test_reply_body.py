@@ -60,7 +60,7 @@ def test_after_too_many_failures_an_account_is_blocked_for_half_a_minute_at_leas
 
 
 @pytest.mark.parametrize(("status", "redirects"), [(300, True), (307, True), (399, True), (400, False)])
-def test_a_redirect_is_told_with_where_it_leads(status: int, redirects: bool) -> None:
+def test_the_error_of_a_redirect_names_its_target(status: int, redirects: bool) -> None:
     error = refusal(b"", meta(status, location="http://elsewhere.example/"))
 
     assert ("a redirect to 'http://elsewhere.example/'; redirects are not followed. Set base_url." in str(error)) is redirects
@@ -103,7 +103,7 @@ def test_an_error_beside_an_answer_keeps_it_and_is_not_sent_again_if_it_was_paid
         pytest.param(b'{"object": "list"}', "JSON that is no completion", id="another object"),
     ],
 )
-def test_what_came_instead_of_an_answer_is_said(body: bytes, what: str) -> None:
+def test_the_error_says_what_came_instead_of_an_answer(body: bytes, what: str) -> None:
     error = read(body)
 
     assert isinstance(error, APIResponseProcessingError)

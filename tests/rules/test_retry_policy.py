@@ -1,4 +1,4 @@
-"""When to try again, and after how long: each bound, default and unit of the policy, as a number."""
+"""The retry policy: which failures, and after which wait; each bound, default and unit as a number."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def status(code: int) -> APIError:
     return APIError("no", status_code=code)
 
 
-def test_two_further_attempts_are_made_unless_told_otherwise() -> None:
+def test_two_retries_are_the_default() -> None:
     assert waits(RetryPolicy()) == [0.5, 1.0]
 
 
@@ -55,12 +55,12 @@ def test_a_wait_may_be_shorter_than_a_second() -> None:
 
 
 @pytest.mark.parametrize("code", [429, 502, 503, 529])
-def test_what_the_server_refused_outright_is_tried_again(code: int) -> None:
+def test_a_status_that_refuses_before_working_is_retried(code: int) -> None:
     assert len(waits(RetryPolicy(retries=3), status(code))) == 3
 
 
 @pytest.mark.parametrize("code", [400, 428, 430, 499, 501, 505, 528, 530])
-def test_what_another_attempt_would_not_change_is_not_tried_again(code: int) -> None:
+def test_a_status_that_a_retry_would_not_change_is_not_retried(code: int) -> None:
     assert waits(RetryPolicy(retries=3, retry_timeouts=True), status(code), idempotent=True) == []
 
 
@@ -71,7 +71,7 @@ def test_an_internal_error_is_tried_once_more_or_as_often_as_allowed_where_that_
 
 
 @pytest.mark.parametrize("failure", [status(504), APIConnectionError("it broke")], ids=["a gateway's time limit", "broken"])
-def test_what_may_have_been_billed_is_tried_again_only_where_that_does_no_harm_or_is_wished(failure: APIError) -> None:
+def test_a_failure_that_may_have_been_billed_is_retried_only_if_idempotent_or_allowed(failure: APIError) -> None:
     assert waits(RetryPolicy(), failure) == []
     assert len(waits(RetryPolicy(), failure, idempotent=True)) == 2
     assert len(waits(RetryPolicy(retry_timeouts=True), failure)) == 2

@@ -1,4 +1,4 @@
-"""What a class becomes as a strict schema: a table of constructs, and the path of what cannot be."""
+"""How a class becomes a strict JSON schema: a table of constructs, and the path in the error of one that cannot."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ CONSTRUCTS = [
 
 
 @pytest.mark.parametrize(("annotation", "node", "definitions"), CONSTRUCTS)
-def test_what_a_construct_becomes(annotation: Any, node: dict[str, Any], definitions: dict[str, Any]) -> None:
+def test_each_construct_becomes_its_strict_schema(annotation: Any, node: dict[str, Any], definitions: dict[str, Any]) -> None:
     schema = schema_of(create_model("Holder", held=(annotation, ...)))
 
     expected = closed("Holder", held=node)
@@ -390,7 +390,7 @@ class Swapped(BaseModel):
     both: int = Field(alias="Both")
 
 
-def test_a_field_is_asked_for_under_the_name_that_pydantic_reads() -> None:
+def test_a_field_is_in_the_schema_by_the_name_that_pydantic_reads() -> None:
     assert schema_of(Aliased)["required"] == ["Plain", "first", "saved"]
     assert schema_of(Swapped)["required"] == ["path", "Both"]
 
@@ -419,12 +419,12 @@ def test_a_key_that_need_not_be_there_is_a_union_with_null() -> None:
     assert schema_of(Unrequired) == closed("Unrequired", plain=MAYBE_INT, maybe=MAYBE_INT, must=INT)
 
 
-def test_a_field_that_nobody_may_give_is_not_asked_for() -> None:
+def test_a_field_that_the_constructor_does_not_take_is_not_in_the_schema() -> None:
     assert schema_of(Counted) == closed("Counted", a=INT)
 
 
 @pytest.mark.parametrize("kind", [Guessed, Weights, Level, Only, Literal[Only.IT, Level.LOW]])
-def test_values_that_json_has_or_that_the_class_makes_sense_of_may_be_asked_for(kind: Any) -> None:
+def test_types_that_json_or_a_validator_can_express_have_a_schema(kind: Any) -> None:
     answer = json.dumps(instance(schema_of(kind)))
 
     validate(kind, answer, wrapped=is_wrapped(kind))
@@ -451,7 +451,7 @@ class Choosing(TypedDict):
     path: NotRequired[Annotated[int, Field(validation_alias=AliasPath("deep", "er"))]]
 
 
-def test_a_null_for_a_union_that_need_not_be_there_is_as_good_as_absent() -> None:
+def test_null_for_an_optional_union_is_read_as_absent() -> None:
     assert validate(Choosing, '{"either": null}', wrapped=False) == {}
     with pytest.raises(ValidationError):
         validate(Choosing, '{"either": []}', wrapped=False)
@@ -518,8 +518,8 @@ def wrapped(node: dict[str, Any], **more: Any) -> dict[str, Any]:
         pytest.param(Literal["a", "b"], wrapped({"enum": ["a", "b"], **STR}), "Literal_a_b", id="literal"),
         pytest.param(Annotated[int, Field(ge=0)], wrapped({"minimum": 0, **INT}), "int", id="constrained number"),
         pytest.param(Strings, wrapped({"type": "array", "items": STR}), "Strings", id="named alias"),
-        pytest.param(create_model("Ünïcode ☃"), closed("Ünïcode ☃"), "n_code", id="name of other letters"),
-        pytest.param(create_model("☃"), closed("☃"), "answer", id="name of no letters"),
+        pytest.param(create_model("Ünïcode ☃"), closed("Ünïcode ☃"), "n_code", id="name with characters beyond ASCII"),
+        pytest.param(create_model("☃"), closed("☃"), "answer", id="name without ASCII characters"),
         pytest.param(create_model("_Hidden__"), closed("_Hidden__"), "_Hidden__", id="name with lines at its ends"),
         pytest.param(create_model("x" * 64), closed("x" * 64), "x" * 64, id="a name that is just short enough"),
     ],
@@ -669,7 +669,7 @@ def holder(annotation: Any) -> Any:
         ),
     ],
 )
-def test_what_strict_mode_cannot_express_is_refused_with_the_path(kind: Any, path: str, reason: str) -> None:
+def test_a_construct_that_strict_mode_cannot_express_is_refused_with_its_path(kind: Any, path: str, reason: str) -> None:
     with pytest.raises(SchemaNotStrictError, match=reason) as caught:
         response_format(kind)
 
@@ -688,7 +688,7 @@ def test_the_field_that_pydantic_cannot_read_is_named(kind: Any, path: str | Non
     assert path is None or caught.value.message.startswith(f"{path} of ")
 
 
-def test_a_definition_that_is_nowhere_is_refused() -> None:
+def test_a_reference_without_a_definition_is_refused() -> None:
     with pytest.raises(SchemaNotStrictError, match="no definition"):
         response_format(holder(Annotated[Any, WithJsonSchema({"$ref": "#/$defs/q", "$defs": {"q": {"type": "integer"}}})]))
 
@@ -705,7 +705,7 @@ def test_without_strict_the_schema_is_as_pydantic_writes_it(kind: Any) -> None:
     "kind",
     [pytest.param(create_model("Odd", x=(Callable[[], int], ...)), id="callable"), pytest.param(Shapes.__class__, id="class")],
 )
-def test_what_pydantic_cannot_write_is_refused_without_strict_too(kind: Any) -> None:
+def test_a_class_without_a_json_schema_is_refused_without_strict_too(kind: Any) -> None:
     with pytest.raises(SchemaNotStrictError):
         response_format(kind, strict=False)
 
@@ -719,7 +719,7 @@ def test_a_class_that_is_not_complete_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [{"type": "json_object"}, "Person", 7, None, Inner(x=1)])
-def test_what_is_no_class_is_a_type_error(kind: Any) -> None:
+def test_a_response_format_that_is_not_a_class_is_a_type_error(kind: Any) -> None:
     with pytest.raises(TypeError, match="is not a class"):
         response_format(kind)
 

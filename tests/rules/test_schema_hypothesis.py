@@ -179,7 +179,7 @@ MANY = settings(times(1.25), suppress_health_check=[HealthCheck.too_slow])
 
 @given(kind=ANY_MODEL | KINDS.filter(lambda kind: kind.annotation is not None), data=st.data())
 @MANY
-def test_what_a_model_dumps_fits_its_schema_and_comes_back_equal(kind: Kind, data: st.DataObject) -> None:
+def test_a_dumped_model_fits_its_schema_and_is_parsed_back_equal(kind: Kind, data: st.DataObject) -> None:
     schema = schema_of(kind.annotation)
     value = data.draw(kind.values)
 
@@ -211,7 +211,7 @@ def fits(text: str, schema: dict[str, Any]) -> bool:
 
 @given(kind=ANY_MODEL, salt=st.integers(0, 99))
 @MANY
-def test_what_fits_a_schema_is_the_model(kind: Kind, salt: int) -> None:
+def test_a_value_that_fits_the_schema_is_an_object_of_the_model(kind: Kind, salt: int) -> None:
     schema = schema_of(kind.annotation)
     made = instance(schema, salt=salt)
 

@@ -1,4 +1,4 @@
-"""Encryption of what a file holds: what opens, what does not, and the key in a file of its owner."""
+"""Encryption of stored values: where each opens and where not, and the key in a file of its owner."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_without_a_key_everything_stays_as_it_is() -> None:
     assert (plain.secret, plain.check) == (b"", "")
 
 
-def test_what_was_sealed_opens_in_its_own_place_alone_and_never_looks_the_same() -> None:
+def test_an_encrypted_value_opens_only_in_its_own_row_and_column() -> None:
     sealing = Sealing(KEY, None)
     one, other = sealing.seal(b'{"a": 1}', 1, "record"), sealing.seal(b'{"a": 1}', 1, "record")
 
@@ -48,12 +48,12 @@ def test_what_was_sealed_opens_in_its_own_place_alone_and_never_looks_the_same()
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "sealed"])
 @pytest.mark.parametrize("stored", [None, b"", b"{", b'{"a": "x"}'], ids=repr)
-def test_what_is_no_json_of_its_shape_is_told_as_damage(key: bytes | None, stored: bytes | None) -> None:
+def test_stored_json_of_another_shape_is_reported_as_damage(key: bytes | None, stored: bytes | None) -> None:
     with pytest.raises(VeniceError, match="the file is damaged, or was changed"):
         Sealing(key, None).open(stored, 1, "answer", Row)
 
 
-def test_a_key_is_told_from_another_by_its_check_and_hashes_by_their_purpose() -> None:
+def test_the_check_tells_keys_apart_and_the_purpose_tells_hashes_apart() -> None:
     one, same, other = Sealing(KEY, None), Sealing(KEY, None), Sealing(KEY[::-1], None)
 
     assert (one.check, one.secret) == (same.check, same.secret)

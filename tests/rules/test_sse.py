@@ -46,7 +46,7 @@ RULES = [
     pytest.param(b"\xef\xbb\xbf\xef\xbb\xbfdata: x\n\n", [], id="a second one belongs to the field's name"),
     pytest.param(b"data: a\n\n\xef\xbb\xbfdata: b\n\ndata: c\n\n", [b"a", b"c"], id="so does one further on"),
     pytest.param(b"\xef\xbb\xbf\r\ndata: x\r\n\r\n", [b"x"], id="a byte order mark before CRLF"),
-    pytest.param(b"\xef\xbbdata: x\n\ndata: y\n\n", [b"y"], id="half a byte order mark is none"),
+    pytest.param(b"\xef\xbbdata: x\n\ndata: y\n\n", [b"y"], id="half a byte order mark"),
     pytest.param(b"foo: bar\ndata: x\nretry: 10\nid: 7\n\n", [b"x"], id="other fields are passed over"),
     pytest.param(b"DATA: x\ndata : x\n data: x\ndatax: x\n\n", [], id="a field's name is exact"),
     pytest.param(b"data:  x\n\n", [b" x"], id="only one space is taken off"),
@@ -109,7 +109,7 @@ def test_the_same_stream_cut_in_two_and_in_three(raw: bytes, expected: list[byte
         pytest.param(b"event: error\n\ndata: x\n\n", [(b"x", b"")], id="forgotten if the event had no data"),
         pytest.param(b"data: x\nevent: a\nevent: b\n\n", [(b"x", b"b")], id="the last one counts"),
         pytest.param(b"event:a\r\ndata: x\r\n\r\n", [(b"x", b"a")], id="with CRLF"),
-        pytest.param(b"event\ndata: x\n\n", [(b"x", b"")], id="an empty one is none"),
+        pytest.param(b"event\ndata: x\n\n", [(b"x", b"")], id="an empty type"),
         pytest.param(b"event: error\ndata: x", [(b"x", b"error")], id="in an event that was not ended"),
     ],
 )

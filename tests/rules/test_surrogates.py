@@ -1,4 +1,4 @@
-"""Surrogate pairs that came in two halves are letters; a half alone is no letter, and is told from one."""
+"""Surrogate pairs: two halves that arrive apart become one character, and half of a pair alone is recognised."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ HIGH, LOW = "\ud83d", "\ude00"
 
 
 @pytest.mark.parametrize(
-    ("text", "letters", "kept", "half", "before", "sent"),
+    ("text", "joined", "without", "half", "before", "sent"),
     [
         pytest.param("", "", "", "", "", "", id="nothing"),
-        pytest.param("aé😀", "aé😀", "aé😀", "", "aé😀", "aé😀", id="letters"),
+        pytest.param("aé😀", "aé😀", "aé😀", "", "aé😀", "aé😀", id="whole characters"),
         pytest.param(f"a{HIGH}{LOW}", "a😀", "a😀", "", "a😀", "a😀", id="a pair"),
         pytest.param(f"a{HIGH}", f"a{HIGH}", "a", HIGH, "a", "a\ufffd", id="a first half at the end"),
         pytest.param(f"a{LOW}", f"a{LOW}", f"a{LOW}", "", "a", "a\ufffd", id="a second half at the end"),
@@ -27,15 +27,17 @@ HIGH, LOW = "\ud83d", "\ude00"
         *(pytest.param(edge, edge, edge, "", edge, edge, id=f"{edge!a}, no half") for edge in ("\ud7ff", "\ue000")),
     ],
 )
-def test_halves_of_a_letter(text: str, letters: str, kept: str, half: str, before: str, sent: str) -> None:
-    assert paired(text) == letters
-    assert without_half(text) == (kept, half)
+def test_each_function_on_surrogate_pairs_gives_its_documented_text(
+    text: str, joined: str, without: str, half: str, before: str, sent: str
+) -> None:
+    assert paired(text) == joined
+    assert without_half(text) == (without, half)
     assert before_half(text) == before
     assert sendable(text) == sent
     assert is_whole(text) is (text == sent)
 
 
-def test_json_with_half_a_letter_is_written_with_an_escape_and_read_again() -> None:
+def test_json_with_half_of_a_surrogate_pair_is_written_with_an_escape_and_read_back() -> None:
     chunk = ChatCompletionChunk.model_validate({"id": f"é{HIGH}", "choices": [{"index": 0, "delta": {"content": LOW}}]})
     written = encode([chunk, 1])
 
@@ -48,9 +50,9 @@ def test_json_with_half_a_letter_is_written_with_an_escape_and_read_again() -> N
     ("body", "found"),
     [
         pytest.param(b'{"a": "\xff\n"}', {"a": "\ufffd\n"}, id="a stray byte and a line break in a text"),
-        pytest.param(b'\xef\xbb\xbf{"a": NaN}', {"a": None}, id="a mark, and no number"),
-        pytest.param(b'{"a": 1}\n\ndata: [DONE]\n', {"a": 1}, id="the end of a stream after it"),
-        pytest.param(b'{"a": 1} [DONE]', {"a": 1}, id="the word of that end alone"),
+        pytest.param(b'\xef\xbb\xbf{"a": NaN}', {"a": None}, id="a byte order mark, and NaN"),
+        pytest.param(b'{"a": 1}\n\ndata: [DONE]\n', {"a": 1}, id="a [DONE] event after it"),
+        pytest.param(b'{"a": 1} [DONE]', {"a": 1}, id="[DONE] alone after it"),
         pytest.param(b"{broken", NOT_JSON, id="no JSON"),
         pytest.param(b"[" * 100_000, NOT_JSON, id="nested beyond what is read"),
     ],

@@ -1,4 +1,4 @@
-"""Estimates that learn from usage: how far off they are after 20 chats, by real tokenizers; and what teaches them nothing."""
+"""Estimates that learn from usage: how far off they are after 20 chats, by real tokenizers; which chats teach nothing."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_after_20_chats_of_a_kind_nine_of_ten_costs_are_at_most_15_percent_off(n
     assert sorted(errors)[len(errors) * 9 // 10] <= 0.15
 
 
-def test_what_was_learnt_of_mixed_chats_serves_each_kind() -> None:
+def test_counts_learnt_from_mixed_chats_serve_each_kind_of_text() -> None:
     encoding, kinds = tokenizer("o200k_base"), ("english", "code", "chinese", "json")
     counts, streams = TokenCounts(), {kind: chats(kind, 1) for kind in kinds}
     for _ in range(20):
@@ -176,7 +176,7 @@ PRICES = {
 
 @pytest.mark.parametrize("unit", PRICES, ids=ascii)
 @pytest.mark.parametrize("times", [150, 3_000])
-def test_what_a_model_counts_of_each_kind_of_sign_is_found_out_for_short_and_long_texts(unit: str, times: int) -> None:
+def test_the_tokens_of_each_kind_of_character_are_learnt_from_short_and_long_texts(unit: str, times: int) -> None:
     counts, chance = TokenCounts(), random.Random(unit)
     for number in range(24):
         length = chance.randrange(20, 400) * (12 if number % 3 == 0 else 1)
@@ -204,7 +204,7 @@ def test_each_quarter_of_a_long_text_counts_for_what_is_learnt(quarter: int, siz
     assert found.tokens == pytest.approx(2_009, rel=0.1)
 
 
-def test_blanks_between_letters_beyond_ascii_are_counted_as_blanks() -> None:
+def test_blanks_between_characters_beyond_ascii_are_counted_as_blanks() -> None:
     counts = TokenCounts()
     for length in range(50, 290, 10):
         counts.learn("m", body("é" * length), round(9 + 0.6 * length))
@@ -293,7 +293,7 @@ def test_text_in_parts_teaches_as_ever() -> None:
 
 
 @pytest.mark.parametrize("switches", [{"strip_thinking_response": True}, {"include_venice_system_prompt": True}])
-def test_switches_that_add_nothing_to_a_prompt_teach_as_ever(switches: dict[str, bool]) -> None:
+def test_chats_with_switches_that_add_nothing_to_a_prompt_are_learnt_from(switches: dict[str, bool]) -> None:
     assert learnt(body("hi", venice_parameters=switches)).tokens("m", body("hi")) is not None
 
 

@@ -1,4 +1,4 @@
-"""Functions as tools: what the model is told of them, and what they are called with."""
+"""Functions as tools: the schema that a model gets, and the arguments that the functions are called with."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def taking(annotation: Any) -> Callable[..., Any]:
         pytest.param(UserMessage, {"role": "user", "content": "a"}, UserMessage(content="a"), id="view of this package"),
     ],
 )
-def test_arguments_are_what_the_annotation_asks_for(annotation: Any, sent: Any, received: Any) -> None:
+def test_arguments_have_the_annotated_types(annotation: Any, sent: Any, received: Any) -> None:
     got = call(taking(annotation), {"value": sent})
 
     assert got == received
@@ -218,7 +218,7 @@ def test_arguments_are_what_the_annotation_asks_for(annotation: Any, sent: Any, 
         pytest.param(str, None, id="null"),
     ],
 )
-def test_what_does_not_fit_is_an_error_that_names_the_argument(annotation: Any, sent: Any) -> None:
+def test_a_value_that_does_not_fit_is_an_error_that_names_the_argument(annotation: Any, sent: Any) -> None:
     tool = FunctionTool(taking(annotation))
 
     with pytest.raises(ToolArgumentsError, match=r"^value") as caught:
@@ -291,7 +291,7 @@ def test_lists_and_objects_may_come_as_json_text(annotation: Any, sent: Any, rec
     assert FunctionTool(taking(annotation)).call({"value": sent}, CONTEXT)() == received
 
 
-def test_json_text_that_does_not_fit_either_is_an_error_about_what_is_in_it() -> None:
+def test_the_error_of_json_text_that_does_not_fit_is_about_its_value() -> None:
     with pytest.raises(ToolArgumentsError, match=r"^value\.1: Input should be a valid integer"):
         FunctionTool(taking(list[int])).call({"value": '[1, "x"]'}, CONTEXT)
     with pytest.raises(ToolArgumentsError, match=r"^value: Input should be a valid array"):
@@ -332,7 +332,7 @@ def test_numbers_in_texts_are_numbers() -> None:
     assert FunctionTool(taking(int)).call({"value": "5"}, CONTEXT)() == 5
 
 
-def test_every_error_is_told_with_its_path() -> None:
+def test_each_error_of_the_arguments_has_its_path() -> None:
     def visit(person: Person, nights: int) -> None: ...
 
     with pytest.raises(ToolArgumentsError) as caught:
@@ -358,7 +358,7 @@ def test_definitions_of_nested_classes_can_be_found() -> None:
 # -- names, defaults, documentation --------------------------------------------------------------------------------------
 
 
-def test_a_plain_function() -> None:
+def test_a_plain_function_becomes_a_tool_definition() -> None:
     def get_weather(city: str, days: int = 3) -> str:
         """The weather in a city."""
         return f"{city} {days}"
@@ -461,7 +461,7 @@ def test_docstrings_of_every_style(function: Callable[..., Any]) -> None:
     }
 
 
-def test_what_an_annotation_says_wins_over_the_docstring() -> None:
+def test_a_description_in_an_annotation_wins_over_the_docstring() -> None:
     def find(
         words: Annotated[str, "What to look for"],
         limit: Annotated[int, Field(description="At most so many", ge=1)] = 10,
@@ -490,7 +490,7 @@ def test_names_and_descriptions_can_be_given() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "x" * 65, "naïve", "a.b", 7, "a\n", True])
-def test_a_name_that_the_wire_has_not_is_refused(name: Any) -> None:
+def test_a_name_that_the_api_does_not_allow_is_refused(name: Any) -> None:
     with pytest.raises(InvalidRequestError, match="is not the name of a tool"):
         tool_from_function(taking(int), name=name)
 
@@ -531,7 +531,7 @@ def test_a_parameter_of_which_nothing_is_known_but_its_name_is_warned_about() ->
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_a_description_of_what_is_no_parameter_is_warned_about() -> None:
+def test_a_documented_argument_that_is_not_a_parameter_is_warned_about() -> None:
     def find(words: str, ctx: ToolContext[Deps]) -> Any:
         """Finds.
 
@@ -577,7 +577,7 @@ def test_a_default_of_none_takes_a_null() -> None:
         pytest.param((1, 2), [1, 2], id="tuple"),
     ],
 )
-def test_defaults_are_told_and_passed_on_as_they_are(default: Any, told: Any) -> None:
+def test_defaults_are_in_the_schema_as_json_and_passed_to_the_function_unchanged(default: Any, told: Any) -> None:
     def given(value: Any = default) -> Any:
         return value
 
@@ -587,7 +587,7 @@ def test_defaults_are_told_and_passed_on_as_they_are(default: Any, told: Any) ->
     assert call(given, {}) is default
 
 
-def test_a_default_that_json_has_not_is_not_told() -> None:
+def test_a_default_that_json_cannot_hold_is_not_in_the_schema() -> None:
     nothing = object()
 
     def given(value: Any = nothing) -> Any:
@@ -598,7 +598,7 @@ def test_a_default_that_json_has_not_is_not_told() -> None:
 
 
 @pytest.mark.parametrize("default", [float("inf"), float("nan"), [float("-inf")]], ids=repr)
-def test_a_number_without_end_as_default_is_not_told(default: Any) -> None:
+def test_an_infinite_or_nan_default_is_not_in_the_schema(default: Any) -> None:
     def given(value: Any = default) -> Any:
         return value
 
@@ -625,7 +625,7 @@ def test_a_default_of_the_function_s_own_wins_over_that_in_an_annotation() -> No
     assert call(find, {}) == 7
 
 
-def test_a_field_as_default_and_an_alias() -> None:
+def test_a_field_as_default_gives_its_default_and_alias() -> None:
     def find(
         words: str = Field("all", description="What", min_length=2),
         cities: list[str] = Field(default_factory=list, alias="cityNames"),  # noqa: B008
@@ -651,7 +651,7 @@ def test_a_parameter_may_have_any_name(name: str) -> None:
 # -- every kind of parameter ---------------------------------------------------------------------------------------------
 
 
-def test_positional_only_and_keyword_only() -> None:
+def test_positional_only_and_keyword_only_parameters_are_filled() -> None:
     def f(a: int, b: int = 2, /, c: int = 3, *, d: int, e: int = 5) -> Any:
         return a, b, c, d, e
 
@@ -719,7 +719,7 @@ def test_a_key_that_is_only_read_must_be_there_all_the_same() -> None:
 
 
 @pytest.mark.parametrize("f", [unpacked, unpacked_by_extension])
-def test_keywords_unpacked_from_a_typed_dict(f: Callable[..., Any]) -> None:
+def test_keywords_unpacked_from_a_typed_dict_are_properties(f: Callable[..., Any]) -> None:
     schema = parameters(tool_from_function(f))
 
     assert schema["required"] == ["a", "depth"]
@@ -822,7 +822,9 @@ def bought(item: str, count: int, price: Decimal = Decimal(1)) -> Any:
         pytest.param(functools.lru_cache(Shop.tax), "tax", ["rate"], {"rate": "1"}, Decimal(1), id="cached"),
     ],
 )
-def test_every_callable(function: Any, name: str, required: list[str], arguments: dict[str, Any], result: Any) -> None:
+def test_every_synchronous_callable_becomes_a_tool(
+    function: Any, name: str, required: list[str], arguments: dict[str, Any], result: Any
+) -> None:
     tool = tool_from_function(function)
 
     assert tool["function"]["name"] == name
@@ -831,7 +833,7 @@ def test_every_callable(function: Any, name: str, required: list[str], arguments
     assert not FunctionTool(function).is_async
 
 
-def test_what_a_partial_binds_is_neither_shown_nor_changed() -> None:
+def test_arguments_bound_by_a_partial_are_neither_shown_nor_changed() -> None:
     def fetch(url: str, *, key: str, retries: int = 2) -> Any:
         return url, key, retries
 
@@ -863,7 +865,7 @@ async def several(item: str) -> AsyncIterator[str]:
         pytest.param(functools.partial(AsyncShop()), "sold a", id="partial of an object"),
     ],
 )
-def test_every_asynchronous_callable(function: Any, result: Any) -> None:
+def test_every_asynchronous_callable_is_awaited(function: Any, result: Any) -> None:
     assert FunctionTool(function).is_async
     assert asyncio.run(call(function, {"item": "a"})) == result
 
@@ -872,7 +874,7 @@ def test_an_asynchronous_generator_is_asynchronous() -> None:
     assert FunctionTool(several).is_async
 
 
-def test_documentation_of_methods_partials_and_objects() -> None:
+def test_methods_partials_and_callable_objects_have_their_documentation() -> None:
     described = {
         "price": tool_from_function(Shop("Rome").price),
         "bought": tool_from_function(functools.partial(bought, "a")),
@@ -933,7 +935,7 @@ def test_the_context_is_given_and_hidden(function: Any) -> None:
 # -- annotations that are texts ------------------------------------------------------------------------------------------
 
 
-def test_local_classes_in_texts() -> None:
+def test_annotations_as_text_find_local_classes() -> None:
     class Local(BaseModel):
         colour: Colour
 
@@ -978,7 +980,7 @@ class Kiosk:
 
 
 @pytest.mark.parametrize("function", [Kiosk().sell, Kiosk()], ids=["method", "object"])
-def test_classes_within_the_class_of_a_method_in_texts(function: Any) -> None:
+def test_annotations_as_text_find_classes_within_the_class_of_a_method(function: Any) -> None:
     item = Kiosk.Item(count=1)
 
     assert call(function, {"item": {"count": 1}, "order": {"item": {"count": 1}}}) == (item, Kiosk.Order(item), "")
@@ -1000,7 +1002,7 @@ def test_classes_within_a_class_that_is_within_another_in_texts() -> None:
     assert call(Mall.Floor().put, {"shelf": {"width": 3}}) == 3
 
 
-def test_classes_within_a_local_class_in_texts() -> None:
+def test_annotations_as_text_find_classes_within_a_local_class() -> None:
     class Local(BaseModel):
         a: int
 
@@ -1026,7 +1028,7 @@ def test_a_local_class_that_names_another_in_texts_as_a_tool() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="its syntax is that of Python 3.12")
-def test_type_parameters_in_texts() -> None:
+def test_annotations_as_text_find_type_parameters() -> None:
     source = """from __future__ import annotations
 def first[T: int](items: list[T], one: T) -> T:
     return items[0] + one
@@ -1115,7 +1117,7 @@ def test_the_error_repeats_the_first_line_of_what_pydantic_says() -> None:
 @pytest.mark.parametrize(
     "thing", [7, "text", None, Shop, Person, Colour, dict, vars(Shop)["of"], max], ids=lambda thing: str(thing)[:20]
 )
-def test_what_is_no_function_is_refused(thing: Any) -> None:
+def test_a_tool_that_is_not_a_function_is_refused(thing: Any) -> None:
     with pytest.raises(ToolSignatureError):
         tool_from_function(thing)
 
@@ -1252,7 +1254,7 @@ class BareData:
     a: int
 
 
-def test_a_class_as_a_tool() -> None:
+def test_a_class_becomes_a_tool_with_its_fields() -> None:
     tool = tool_from_model(Booking)
     schema = parameters(tool)
 
@@ -1278,12 +1280,12 @@ def test_only_a_class_that_says_what_it_is_has_a_description() -> None:
 
 
 @pytest.mark.parametrize("cls", [int, list[int], Connection, Colour, Pair, None], ids=str)
-def test_what_has_no_fields_cannot_be_a_tool(cls: Any) -> None:
+def test_a_class_without_fields_cannot_be_a_tool(cls: Any) -> None:
     with pytest.raises(ToolSignatureError):
         tool_from_model(cls, name="make")
 
 
-def test_a_class_as_a_strict_tool() -> None:
+def test_a_class_becomes_a_strict_tool() -> None:
     tool = tool_from_model(Booking, strict=True)
 
     assert parameters(tool)["required"] == ["guests", "nights", "contact"]
@@ -1298,7 +1300,7 @@ def test_a_call_becomes_an_object_of_the_class() -> None:
         ToolCallFunction(name="Booking", arguments="").parse_as(Booking)
 
 
-def test_a_validator_of_the_callers_own_is_heard() -> None:
+def test_the_error_of_a_callers_own_validator_is_reported() -> None:
     class Even(BaseModel):
         n: int
 
@@ -1316,6 +1318,6 @@ def test_a_validator_of_the_callers_own_is_heard() -> None:
         FunctionTool(f).call({"even": {"n": 1}}, CONTEXT)
 
 
-def test_helpers_offers_the_same() -> None:
+def test_the_helpers_module_offers_the_same_functions() -> None:
     assert venice_ai.helpers.tool_from_function is tool_from_function
     assert venice_ai.helpers.tool_from_model is tool_from_model

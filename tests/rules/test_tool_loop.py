@@ -90,7 +90,7 @@ def said(content: str) -> ChatCompletionResponse:
 # -- the conversation ----------------------------------------------------------------------------------------------------
 
 
-def test_a_conversation_fed_by_hand() -> None:
+def test_a_loop_fed_by_hand_asks_runs_and_ends() -> None:
     answers = iter([turn(asked("add", '{"a": 1, "b": 2}')), turn(asked("now", id="call_2")), said("3 at noon")])
     loop = ToolLoop(HI, [add, now], max_iterations=5)
     seen: list[list[str]] = []
@@ -114,7 +114,7 @@ def test_a_conversation_fed_by_hand() -> None:
     assert loop.result.messages is not loop.history
 
 
-def test_the_last_rounds_usage_and_that_of_all() -> None:
+def test_usage_is_of_the_last_round_and_total_usage_of_all() -> None:
     loop = ToolLoop(HI, [now])
     loop.answer(loop.receive(turn(asked("now"))), ["noon"])
     loop.receive(said("done"))
@@ -140,7 +140,7 @@ def test_usage_of_every_kind_is_added() -> None:
     assert loop.usage == {"prompt_tokens": 7, "completion_tokens": 11, "of_tomorrow": {"a": 3, "b": "y"}, "more": 1}
 
 
-def test_usage_that_nobody_told_is_none() -> None:
+def test_without_usage_in_the_answers_total_usage_is_none() -> None:
     loop = ToolLoop(HI, [now])
     response = said("done")
     del vars(response)["usage"]
@@ -207,7 +207,7 @@ def test_an_answer_without_calls_is_the_last_whatever_the_finish_reason() -> Non
         pytest.param({"content": None, "tool_calls": None}, "tool_calls", "finish_reason='tool_calls'", id="no calls"),
         pytest.param({"content": "", "tool_calls": []}, "tool_calls", "tool_calls=[] and no text", id="an empty list"),
         pytest.param({"content": None}, "function_call", "finish_reason='function_call'", id="an old finish reason"),
-        pytest.param({"content": None, "tool_calls": ["now"]}, "stop", "tool_calls=['now']", id="calls that are none"),
+        pytest.param({"content": None, "tool_calls": ["now"]}, "stop", "tool_calls=['now']", id="malformed calls"),
         pytest.param(
             {"content": "I look.", "function_call": {"name": "now", "arguments": "{}"}},
             "function_call",
@@ -329,13 +329,13 @@ def test_an_answer_without_a_choice_is_an_error(body: Any) -> None:
         pytest.param({"id": "call_1", "type": "function", "function": {"name": None}}, id="no name"),
     ],
 )
-def test_a_call_of_what_is_not_there_is_an_error_that_names_the_tools(call: dict[str, Any]) -> None:
+def test_a_call_of_an_unknown_tool_is_an_error_that_names_the_tools(call: dict[str, Any]) -> None:
     with pytest.raises(UnknownToolError, match="'now', 'add'") as caught:
         ToolLoop(HI, [now, add]).receive(turn(call))
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_call_of_what_is_not_there_may_be_left_to_the_driver() -> None:
+def test_a_call_of_an_unknown_tool_may_be_left_to_the_driver() -> None:
     assert len(ToolLoop(HI, [now], on_unknown_tool="report").receive(turn(asked("then")))) == 1
 
 
@@ -367,7 +367,7 @@ def test_functions_and_definitions_can_be_mixed() -> None:
         pytest.param(None, id="none"),
     ],
 )
-def test_tools_that_cannot_be_told_apart_or_used_are_refused(tools: Any) -> None:
+def test_tools_of_one_name_or_of_another_type_are_refused(tools: Any) -> None:
     with pytest.raises(InvalidRequestError):
         ToolLoop(HI, tools)
 
@@ -387,12 +387,12 @@ def test_tools_that_cannot_be_told_apart_or_used_are_refused(tools: Any) -> None
         pytest.param('""', {}, id="JSON text of nothing"),
     ],
 )
-def test_arguments(text: Any, arguments: dict[str, Any]) -> None:
+def test_the_arguments_of_a_call_are_parsed_to_an_object(text: Any, arguments: dict[str, Any]) -> None:
     assert call_arguments(ToolCall.model_validate(asked("f", text))) == arguments
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "7", '"a"', "[" * 100_000, "{'a': 1}"], ids=lambda text: text[:8])
-def test_arguments_that_are_no_object_are_an_error(text: str) -> None:
+def test_arguments_that_are_not_an_object_are_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="the arguments are"):
         call_arguments(ToolCall.model_validate(asked("f", text)))
 
@@ -499,7 +499,7 @@ def test_a_result_that_holds_itself_or_has_no_end_is_a_text_all_the_same(value: 
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_what_an_iterator_raises_is_raised_as_it_is(inside: bool) -> None:
+def test_an_error_of_a_returned_iterator_is_raised_unchanged(inside: bool) -> None:
     rows = map(int, ["1", "x", "3"])
     with pytest.raises(ValueError, match="invalid literal"):
         result_text({"rows": rows} if inside else rows)
@@ -680,7 +680,7 @@ def test_the_state_between_two_turns_has_no_open_calls() -> None:
         pytest.param({"version": 1, "messages": HI, "iterations": 1, "results": 7}, id="no results"),
     ],
 )
-def test_what_is_no_state_is_refused(state: Any) -> None:
+def test_a_malformed_state_is_refused(state: Any) -> None:
     with pytest.raises((InvalidArgumentError, InvalidRequestError)):  # the latter of its messages
         ToolLoop(None, [now], resume=state)
 
@@ -699,7 +699,7 @@ def test_a_state_below_the_limit_goes_on_with_its_count(iterations: int) -> None
     assert ToolLoop(None, [now], max_iterations=1, on_limit="answer", resume=loop.state).iterations == iterations
 
 
-def test_what_a_state_has_not_is_none() -> None:
+def test_a_state_without_open_calls_has_neither_waiting_nor_results() -> None:
     loop = ToolLoop(HI, [now])
     assert loop.state == {"version": 1, "messages": HI, "iterations": 0}
     (call,) = loop.receive(turn(asked("now")))
@@ -716,7 +716,7 @@ def test_a_call_of_a_sealed_turn_that_is_called_like_the_search_is_a_call() -> N
         assert [call.id for call in calls] == (["sealed_r_0"] if identity.startswith("sealed") else [])
 
 
-def test_either_messages_or_a_state() -> None:
+def test_a_loop_takes_either_messages_or_a_state() -> None:
     with pytest.raises(InvalidArgumentError, match="either"):
         ToolLoop(HI, [now], resume={"version": 1, "messages": HI, "iterations": 1})
 
@@ -731,6 +731,6 @@ EVENTS = [kind for kind in vars(events).values() if isinstance(kind, type) and k
 
 
 @pytest.mark.parametrize("kind", [ToolContext, *(kind for kind in EVENTS if is_dataclass(kind))])
-def test_what_is_told_of_a_loop_cannot_be_changed(kind: Any) -> None:
+def test_results_events_and_states_of_a_loop_are_immutable(kind: Any) -> None:
     assert kind.__dataclass_params__.frozen
     assert "__slots__" in vars(kind)

@@ -1,4 +1,4 @@
-"""The errors of calls that somebody keeps: their tracebacks say where, and hold none of the values that were there."""
+"""Errors that a caller keeps: their tracebacks have every frame and line, and none of the local values."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_errors_that_led_to_it_keep_none_either(explicit: bool) -> None:
     assert held_by(first) == []
 
 
-def test_errors_that_led_to_each_other_end() -> None:
+def test_a_cycle_of_causes_is_handled() -> None:
     first, second = raised("secret"), raised("secret")
     first.__cause__, second.__cause__ = second, first
 

@@ -1,6 +1,6 @@
 """A plain call of the synchronous client is made in the thread that calls, by the standard library's HTTP.
 
-To its user that is no difference: what a server does comes to the same answer, or the same error, as with the other client.
+Its user sees no difference: every reply gives the same answer, or the same error, as with the asynchronous client.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ SITUATIONS: dict[str, list[Step]] = {
     "a header of 20 kB": reply(completion(), headers={"X-Long": "a" * 20_000}),
     "early hints": [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", *ANSWER],
     "go on": [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n", *ANSWER],
-    "a header with letters": [head("200 OK", {"X-Name": "Città d'acqua", **LENGTH}) + RAW],
+    "a header with characters beyond ASCII": [head("200 OK", {"X-Name": "Città d'acqua", **LENGTH}) + RAW],
     "a header with colons and blanks": reply(completion(), headers={"X-One": " a: b,\tc ", "X-Two": ""}),
     "120 headers": reply(completion(), headers={f"X-{number}": "a" for number in range(120)}),
     "a warning": reply(completion(), headers={"x-venice-model-deprecation-warning": "soon"}),
@@ -108,7 +108,7 @@ SITUATIONS: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-async def test_what_a_server_says_comes_to_the_same(name: str) -> None:
+async def test_both_clients_give_the_same_answer_or_error_for_a_reply(name: str) -> None:
     found: list[Any] = []
     async with serving(SITUATIONS[name]) as server:
         for call in (in_thread, awaited):
@@ -145,7 +145,7 @@ BREAKS: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-async def test_what_breaks_is_the_same_error(name: str) -> None:
+async def test_both_clients_raise_the_same_error_for_a_broken_reply(name: str) -> None:
     async with serving(BREAKS[name]) as server:
         with pytest.raises(APIError) as blocking:
             await in_thread(server)
@@ -169,7 +169,7 @@ async def test_a_header_that_is_written_oddly_is_read_all_the_same(lines: bytes,
     assert answer.meta.headers["x-one"] == header
 
 
-async def test_a_compression_that_nobody_asked_for_is_an_error() -> None:
+async def test_an_unrequested_content_encoding_is_an_error() -> None:
     async with serving(reply(RAW, headers={"Content-Encoding": "br"})) as server:
         with pytest.raises(APIError, match="'br', which was not asked for"):
             await in_thread(server)
@@ -182,7 +182,7 @@ async def test_deflate_without_its_head_is_read() -> None:
         assert (await in_thread(server)).text == "hello"
 
 
-async def test_where_nobody_listens_is_the_same_error() -> None:
+async def test_both_clients_raise_the_same_error_for_a_refused_connection() -> None:
     async with serving(ANSWER) as server:
         pass
     with pytest.raises(APIError) as blocking:
@@ -203,7 +203,7 @@ async def test_where_nobody_listens_is_the_same_error() -> None:
         pytest.param([step for each in head("200 OK", LENGTH) + RAW for step in (bytes([each]), 0.02)], id="a trickle of 6 s"),
     ],
 )
-async def test_a_clock_counts_the_whole_wait_and_says_the_same(steps: list[Step]) -> None:
+async def test_both_clients_time_out_by_the_same_clock_with_the_same_error(steps: list[Step]) -> None:
     async with serving(steps) as server:
         with pytest.raises(APIError) as blocking:
             await in_thread(server, timeout=0.3)
@@ -235,7 +235,7 @@ async def test_a_limit_of_thirty_years_is_a_limit_like_others() -> None:
         assert (await in_thread(server, timeout=FAR)).text == "hello"
 
 
-async def test_it_is_tried_again_after_a_wait() -> None:
+async def test_a_blocking_call_is_retried_after_a_wait() -> None:
     busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "0.05"})
     async with serving(busy, ANSWER) as server:
         found = await in_thread(server, max_retries=1)
@@ -297,7 +297,7 @@ async def test_threads_wait_side_by_side() -> None:
     assert server.connections == 8
 
 
-async def test_connections_that_nobody_needed_for_long_are_closed() -> None:
+async def test_idle_connections_are_closed() -> None:
     together, clock = asyncio.Barrier(4), RecordingClock()
     async with serving(*[[together, *ANSWER]] * 4, ANSWER) as server:
         transport = BlockingTransport(Routes(), clock)
@@ -347,7 +347,7 @@ async def test_a_closed_client_refuses_and_an_entered_one_goes_on() -> None:
 # -- TLS -----------------------------------------------------------------------------------------------------------------
 
 
-async def test_tls_is_as_with_the_other_client(tmp_path: Path) -> None:
+async def test_both_clients_verify_tls_alike(tmp_path: Path) -> None:
     authority, file = trustme.CA(), tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(file))
     async with serving(ANSWER, context=context_of(authority)) as server:
@@ -367,7 +367,7 @@ async def refused(call: Any, server: Server) -> type[BaseException]:
     return type(caught.value)
 
 
-async def test_a_server_without_tls_is_told_apart() -> None:
+async def test_the_error_of_https_to_a_plain_server_is_the_same_for_both_clients() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
@@ -424,7 +424,7 @@ async def test_the_thread_that_calls_is_enough_for_one_request_after_the_other(
 @pytest.mark.parametrize(
     "params", [{"e2ee": True}, {"venice_parameters": {"enable_e2ee": True}}], ids=["e2ee", "venice_parameters"]
 )
-async def test_an_encrypted_call_is_not_made_here(params: dict[str, Any]) -> None:
+async def test_an_encrypted_call_is_refused_before_the_blocking_transport_sends_it(params: dict[str, Any]) -> None:
     async with serving(ANSWER) as server:
         with pytest.raises(InvalidRequestError, match="has no end-to-end encryption"):
             await calls(server, lambda client: ask(client, **params))
@@ -438,7 +438,7 @@ async def test_bad_input_is_refused_before_the_network() -> None:
     assert server.connections == 0
 
 
-def test_what_suspends_cannot_be_driven() -> None:
+def test_a_coroutine_that_suspends_is_an_error_without_an_event_loop() -> None:
     async def suspends() -> None:
         await asyncio.sleep(0)
 
@@ -561,7 +561,7 @@ async def test_an_untrusted_server_is_asked_once(retries: int) -> None:
     assert len(handshakes) == 2
 
 
-async def test_plain_http_to_a_port_of_tls_is_told_and_not_tried_again() -> None:
+async def test_plain_http_to_a_tls_port_is_an_error_with_a_remedy_and_not_retried() -> None:
     alert = b"\x15\x03\x01\x00\x02\x02\x46"
     async with serving([alert, CLOSE]) as server:
         with pytest.raises(APIError, match=r"speaks TLS.*https://") as caught:

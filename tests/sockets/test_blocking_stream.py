@@ -1,4 +1,4 @@
-"""Streams that are read in the thread that asks, over blocking sockets: what a server does comes to the same as by awaiting."""
+"""Streams read in the calling thread, over blocking sockets: they give the same as awaited streams."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def driven(server: Server, **given: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-async def test_what_a_server_does_comes_to_the_same(name: str) -> None:
+async def test_a_blocking_stream_gives_what_an_awaited_one_gives(name: str) -> None:
     limits = Timeout(first_chunk=0.5, idle=0.4, progress=0.3)
     async with serving(STREAMS[name]) as server:
         awaited = await came(server.client(), timeout=limits)
@@ -108,7 +108,7 @@ async def test_what_a_server_does_comes_to_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("steps", [[SILENCE], streamed(HEL, *PINGS * 9)], ids=["nothing", "comments"])
-async def test_a_deadline_ends_it(steps: list[Step]) -> None:
+async def test_a_deadline_ends_a_blocking_stream(steps: list[Step]) -> None:
     async with serving(steps) as server:
         (_, _, clock, _), *_ = await asyncio.to_thread(driven, server, timeout=Timeout(deadline=0.3))
     assert clock == "deadline"
@@ -146,7 +146,7 @@ async def test_a_reader_who_is_slow_does_not_lose_what_arrived_in_time() -> None
         assert await asyncio.to_thread(drive, read(client)) == "hello"
 
 
-async def test_tls_with_an_authority_of_its_own(tmp_path: Path) -> None:
+async def test_a_blocking_stream_trusts_the_given_authority(tmp_path: Path) -> None:
     authority, file = trustme.CA(), tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(file))
     async with serving(streamed(*hello()), context=context_of(authority)) as server:
@@ -155,7 +155,7 @@ async def test_tls_with_an_authority_of_its_own(tmp_path: Path) -> None:
     assert issubclass(kind, APIConnectionError)
 
 
-async def test_tls_that_is_cut_is_an_interrupted_stream(tmp_path: Path) -> None:
+async def test_a_cut_tls_connection_is_an_interrupted_stream(tmp_path: Path) -> None:
     authority, file = trustme.CA(), tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(file))
     async with serving([*streamed(HEL, end=False), 0.05, ABORT], context=context_of(authority)) as server:

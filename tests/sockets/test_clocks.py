@@ -32,7 +32,7 @@ LONGER = 0.8
 """What no piece of these takes, and all of them together do."""
 
 
-async def test_a_connection_that_does_not_come_about_runs_out_of_connect() -> None:
+async def test_a_connection_that_is_not_established_times_out_by_connect() -> None:
     # The listener never speaks TLS, so the connection never stands.
     async with serving([SILENCE]) as server:
         client = server.client(base_url=server.url.replace("http:", "https:"), timeout=Timeout(connect=0.1))
@@ -44,7 +44,7 @@ async def test_a_connection_that_does_not_come_about_runs_out_of_connect() -> No
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how a full queue looks to a client is the system's own")
-async def test_a_connection_that_nobody_accepts_runs_out_of_connect() -> None:
+async def test_a_connection_that_is_not_accepted_times_out_by_connect() -> None:
     with crowded_port() as port:
         async with serving([SILENCE]) as server:
             client = server.client(base_url=f"http://127.0.0.1:{port}", timeout=Timeout(connect=0.1))
@@ -55,7 +55,7 @@ async def test_a_connection_that_nobody_accepts_runs_out_of_connect() -> None:
     assert caught.value.clock == "connect"
 
 
-async def test_a_proxy_that_says_nothing_runs_out_of_connect() -> None:
+async def test_a_silent_proxy_times_out_by_connect() -> None:
     async with serving([SILENCE]) as proxy:
         limits = Timeout(connect=0.1, deadline=5)
         client = proxy.client(base_url="https://venice.invalid", proxy=proxy.url.removesuffix("/api/v1"), timeout=limits)
@@ -114,7 +114,7 @@ async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step
 
 
 @pytest.mark.parametrize("how", ["create", "stream"])
-async def test_a_deadline_tells_what_was_set_and_not_what_earlier_attempts_left_of_it(how: str) -> None:
+async def test_the_error_of_a_deadline_has_the_set_seconds_and_not_the_rest(how: str) -> None:
     busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "0.2"})
     async with serving(busy, [SILENCE]) as server, server.client(max_retries=1, timeout=Timeout(deadline=0.5)) as client:
         with pytest.raises(APITimeoutError, match=r"within 0\.5 s"):
@@ -132,7 +132,7 @@ async def test_only_a_whole_answer_that_takes_too_long_is_better_streamed() -> N
     assert "stream(" not in str(piecemeal.value)
 
 
-async def test_a_plain_call_knows_nothing_of_the_clocks_of_streams() -> None:
+async def test_the_clocks_of_streams_do_not_end_a_plain_call() -> None:
     async with serving([0.15, *reply(completion())]) as server, server.client() as client:
         answer = await client.chat.completions.create(
             model="m", messages=HI, timeout=Timeout(first_chunk=0.05, progress=0.05, connect=5)
@@ -141,7 +141,7 @@ async def test_a_plain_call_knows_nothing_of_the_clocks_of_streams() -> None:
     assert answer.text == "hello"
 
 
-async def test_a_post_that_ran_out_of_time_is_sent_once_unless_asked_for_more() -> None:
+async def test_a_post_that_timed_out_is_sent_again_only_with_retry_timeouts() -> None:
     quick: dict[str, Any] = {"timeout": Timeout(idle=0.5), "clock": RecordingClock()}
     async with serving([SILENCE]) as server:
         for retry_timeouts, sent in ((False, 1), (True, 2)):
@@ -186,7 +186,7 @@ async def reading(steps: list[Step], timeout: Any) -> AsyncGenerator[Any, None]:
         pytest.param(streamed(SILENCE), 0.08, id="no body, a number"),
     ],
 )
-async def test_a_stream_that_does_not_begin_runs_out_of_first_chunk(steps: list[Step], timeout: Any) -> None:
+async def test_a_stream_that_does_not_begin_times_out_by_first_chunk(steps: list[Step], timeout: Any) -> None:
     with pytest.raises(APITimeoutError, match="first_chunk") as caught:
         async with reading(steps, timeout) as stream:
             await stream.collect()

@@ -97,7 +97,7 @@ def test_a_name_without_an_address_is_an_error_that_names_the_host(monkeypatch: 
 
 
 @pytest.mark.parametrize("where", ["a resolver", "a dead address"])
-def test_stopping_ends_what_is_dialled(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_ends_a_connection_attempt(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answering, stop = threading.Event(), Stop()
     with dead_address() as port:
 

@@ -1,4 +1,4 @@
-"""The faults of the scoreboard, quickly: our own cells are right, and no failing path shows the key or the prompt."""
+"""The faults of the scoreboard, with our own clients: each has the right outcome, and no failure shows key or prompt."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def calls_of(
 
 @pytest.mark.parametrize("large", [False, pytest.param(True, marks=pytest.mark.more)], ids=["small", "large"])
 @pytest.mark.parametrize("mode", WAYS)
-async def test_faults_do_to_our_callers_what_is_right(mode: str, large: bool) -> None:
+async def test_every_fault_has_the_right_outcome_for_our_callers(mode: str, large: bool) -> None:
     faults = [fault for fault in JUDGED if (fault.name in LARGE) is large]
 
     found = await calls_of(faults, mode, timeout=60 if large else 20, retries=0)
@@ -142,13 +142,13 @@ def heard(text: str = "whole", finish: str | None = "stop", **more: Any) -> Hear
         ("right", {"ends": "error", "status": 404}, heard(error="venice_ai.X", status=404)),
     ],
 )
-def test_a_verdict_follows_from_what_was_heard(word: str, right: dict[str, Any], got: Heard) -> None:
+def test_the_verdict_follows_from_the_outcome(word: str, right: dict[str, Any], got: Heard) -> None:
     fault = replace(STREAM, right=replace(STREAM.right, **right))
 
     assert verdict(fault, got, ["venice_ai"]) == word
 
 
-def test_the_worst_of_several_ways_is_told() -> None:
+def test_the_worst_verdict_of_several_methods_counts() -> None:
     assert worst(["right", "lost", "refused"]) == "lost"
     assert worst(list(WORDS)) == "hung"
 

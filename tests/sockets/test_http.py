@@ -1,4 +1,4 @@
-"""What stands behind the transport port in life, on real sockets: loops, connections, TLS, proxies, and what servers do."""
+"""The default transport on real sockets: event loops, connections, TLS, proxies, and what servers do."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_a_compressed_answer_is_read(encoding: str, encode: Any) -> None:
         assert await asked(client) == "hello"
 
 
-async def test_nothing_is_accepted_that_cannot_be_read() -> None:
+async def test_accept_encoding_names_only_codings_that_can_be_read() -> None:
     async with serving(ANSWER) as server, server.client() as client:
         await asked(client)
 
@@ -257,7 +257,7 @@ async def test_a_stream_that_is_read_after_its_client_was_closed_says_why() -> N
             await asyncio.wait_for(stream.collect(), PATIENCE_SECONDS)
 
 
-async def test_a_stream_goes_on_though_nobody_holds_its_client() -> None:
+async def test_a_stream_continues_after_its_client_is_garbage_collected() -> None:
     collected = asyncio.Event()
     async with serving(streamed(event(chunk("hel")), collected, *hello()[1:])) as server:
         texts = (await server.client().chat.completions.stream(model="m", messages=HI)).text_deltas()
@@ -326,7 +326,7 @@ async def test_closing_the_client_ends_its_calls_and_says_why(steps: list[Step],
 
 
 @pytest.mark.parametrize("leave", ["close", "cancel"])
-async def test_a_server_that_reads_nothing_holds_nobody_up(leave: str) -> None:
+async def test_leaving_a_call_does_not_wait_for_a_server_that_reads_nothing(leave: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         client = VeniceClient(api_key=KEY, base_url=f"http://127.0.0.1:{port}/api/v1", max_retries=0)
@@ -393,7 +393,7 @@ def test_a_client_is_closed_while_another_loop_of_its_ends(ended: bool) -> None:
             loop.close()
 
 
-async def test_what_nobody_asked_for_is_the_answer_to_nothing() -> None:
+async def test_bytes_that_arrive_unasked_close_the_connection() -> None:
     more = asyncio.Event()
     async with serving([*ANSWER, more, *reply(completion("evil")), SILENCE], ANSWER) as server, server.client() as client:
         assert await asked(client) == "hello"
@@ -485,7 +485,7 @@ async def test_a_chat_is_not_sent_again_when_the_server_drops_a_kept_connection_
     assert len(server.received) == 2
 
 
-async def test_the_catalogue_is_asked_for_once_more_over_a_new_connection() -> None:
+async def test_a_get_on_a_dropped_connection_is_sent_again_over_a_new_one() -> None:
     async with serving(MODELS, [CLOSE], MODELS) as server, server.client(max_retries=0) as client:
         await listed(client)
         await listed(client)
@@ -625,7 +625,7 @@ def closed_port() -> int:
     return port
 
 
-async def test_a_port_where_nobody_listens_is_a_connection_error_with_a_remedy() -> None:
+async def test_a_refused_connection_is_a_connection_error_with_a_remedy() -> None:
     port = closed_port()
     async with VeniceClient(api_key=KEY, base_url=f"http://127.0.0.1:{port}/api/v1", max_retries=0) as client:
         with pytest.raises(APIConnectionError, match=rf"127\.0\.0\.1:{port}.*base_url"):
@@ -696,7 +696,7 @@ if closing == "own run":
 """
 
 
-async def test_one_client_serves_three_event_loops_in_a_row_without_a_word() -> None:
+async def test_one_client_serves_three_event_loops_in_a_row_without_a_warning() -> None:
     async def run(closing: str) -> tuple[str, str, str, int | None]:
         async with serving(*[ANSWER, streamed(*hello())] * 3) as server:
             process = await asyncio.create_subprocess_exec(
@@ -748,7 +748,7 @@ def test_a_loop_that_rested_while_the_client_was_closed_can_close_its_connection
         resting.run_until_complete(resting.shutdown_asyncgens())
 
 
-async def test_many_calls_at_once_are_not_held_back() -> None:
+async def test_many_concurrent_calls_are_not_limited_by_the_pool() -> None:
     async with serving([0.1, *ANSWER]) as server, server.client(limits=False) as client:
         texts = await asyncio.wait_for(asyncio.gather(*[asked(client) for _ in range(110)]), PATIENCE_SECONDS)
 
@@ -789,7 +789,7 @@ async def test_an_authority_of_one_s_own_is_trusted_by_a_context(authority: trus
         assert await asked(client) == "hello"
 
 
-async def test_an_authority_that_nobody_knows_is_not_trusted(authority: trustme.CA) -> None:
+async def test_an_unknown_certificate_authority_is_not_trusted(authority: trustme.CA) -> None:
     async with serving(ANSWER, context=context_of(authority)) as server, server.client() as client:
         with pytest.raises(APIConnectionError, match=r"TLS.*ca_bundle"):
             await asked(client)
@@ -809,7 +809,7 @@ async def test_a_certificate_for_another_host_is_not_trusted(authority: trustme.
     assert server.received == []
 
 
-async def test_a_server_without_tls_is_told_apart() -> None:
+async def test_the_error_of_https_to_a_plain_server_says_so() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
@@ -942,7 +942,7 @@ async def test_a_proxy_that_refuses_to_connect_is_asked_once(status: str, remedy
     assert len(proxy.received) == 1
 
 
-async def test_a_proxy_where_nobody_listens_is_named() -> None:
+async def test_the_error_of_a_refused_proxy_connection_names_the_proxy() -> None:
     async with VeniceClient(
         api_key=KEY, base_url=ELSEWHERE, proxy=f"http://user:pass-word@127.0.0.1:{closed_port()}", max_retries=0
     ) as client:
@@ -1060,7 +1060,7 @@ async def test_a_large_event_comes_whole() -> None:
         assert await streamed_text(client) == text
 
 
-def test_these_tests_know_of_no_proxy() -> None:
+def test_no_proxy_is_set_in_the_environment_of_these_tests() -> None:
     assert not [name for name in os.environ if name.lower().endswith("_proxy")]
 
 
@@ -1143,7 +1143,7 @@ async def test_a_session_that_was_closed_or_belongs_to_another_loop_is_refused_b
 
 
 @pytest.mark.parametrize("session", [7, "session", object()])
-def test_what_is_no_session_is_refused(session: Any) -> None:
+def test_a_session_of_another_type_is_refused(session: Any) -> None:
     with pytest.raises(InvalidRequestError, match=r"session=.*ClientSession"):
         VeniceClient(api_key=KEY, session=session)
 
@@ -1151,7 +1151,7 @@ def test_what_is_no_session_is_refused(session: Any) -> None:
 @pytest.mark.parametrize(
     "other", [{"proxy": "http://127.0.0.1:9"}, {"ssl_context": ssl.create_default_context()}, {"ca_bundle": __file__}]
 )
-async def test_what_is_the_session_s_own_matter_is_not_set_beside_it(other: dict[str, Any]) -> None:
+async def test_settings_that_a_session_has_itself_are_refused_beside_it(other: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(InvalidRequestError, match=f"session and {next(iter(other))} .* in the session itself"):
             VeniceClient(api_key=KEY, session=session, **other)
@@ -1194,7 +1194,7 @@ async def test_a_stream_that_is_whole_is_whole_whatever_its_trailer_says() -> No
 
 
 @pytest.mark.parametrize("how", ["stream", "plain", "refusal"])
-async def test_a_bomb_is_a_typed_error_and_holds_nobody_up(how: str) -> None:
+async def test_a_compression_bomb_is_a_typed_error_and_does_not_block_the_event_loop(how: str) -> None:
     status = "404 Not Found" if how == "refusal" else "200 OK"
     kind = "text/event-stream" if how == "stream" else "application/json"
     data = (b"data: " if how == "stream" else b"") + b"x"

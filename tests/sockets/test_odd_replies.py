@@ -169,13 +169,13 @@ STATUS_LINES: dict[str, list[Step]] = {
     "HTTP/2": status_line("HTTP/2 200 OK"),
     "HTTP/2.0": status_line("HTTP/2.0 200 OK"),
     "HTTP/3.0": status_line("HTTP/3.0 200 OK"),
-    "small letters": status_line("http/1.1 200 OK"),
+    "lower case": status_line("http/1.1 200 OK"),
     "another protocol": status_line("ICY 200 OK"),
     "two blanks": status_line("HTTP/1.1  200 OK"),
     "a tab": status_line("HTTP/1.1\t200 OK"),
     "two digits": status_line("HTTP/1.1 20 OK"),
     "four digits": status_line("HTTP/1.1 2000 OK"),
-    "letters": status_line("HTTP/1.1 abc OK"),
+    "not a number": status_line("HTTP/1.1 abc OK"),
     "no blank before the reason": status_line("HTTP/1.1 200OK"),
     "a status of 600": status_line("HTTP/1.1 600 Odd"),
     "a status of 999": status_line("HTTP/1.1 999 Odd"),
@@ -244,9 +244,9 @@ _LENGTH: list[Step] = [head("200 OK", {"Content-Length": str(SIZE)}), 0.05]
 _OTHER = head("200 OK", {"Content-Length": "0"})
 LATE: dict[str, list[Step]] = {
     "a chunk that goes on": [*_HALF, 0.05, b"XX", SILENCE],
-    "a size that is none": [*_HALF, b"\r\n", 0.05, b"zz", SILENCE],
+    "an invalid chunk size": [*_HALF, b"\r\n", 0.05, b"zz", SILENCE],
     "another protocol": [b"SSH-2.0-OpenSSH", SILENCE],
-    "a header that is none": [b"HTTP/1.1 200 OK\r\n", 0.05, b"\0", SILENCE],
+    "not a header": [b"HTTP/1.1 200 OK\r\n", 0.05, b"\0", SILENCE],
     "a second reply in the same packet": [head("200 OK", {"Content-Length": str(SIZE)}) + RAW + _OTHER, SILENCE],
     "a second reply in the packet of the end": [*_LENGTH, RAW + _OTHER, SILENCE],
     "no reply in the packet of the end": [*_LENGTH, RAW + b"garbage\r\n\r\n", SILENCE],
@@ -287,6 +287,6 @@ async def outcome(call: Any, server: Server) -> Any:
 
 
 @pytest.mark.parametrize("steps", ROWS)
-async def test_both_transports_come_to_the_same(steps: list[Step]) -> None:
+async def test_both_transports_give_the_same_response_or_class_of_error(steps: list[Step]) -> None:
     async with serving(steps) as server:
         assert await outcome(by_blocking, server) == await outcome(by_awaiting, server)

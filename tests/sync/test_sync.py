@@ -110,7 +110,7 @@ def test_a_call_is_answered() -> None:
     assert transport.bodies == [{"model": "m", "messages": HI, "temperature": 1, "a_keyword_of_tomorrow": 2}]
 
 
-def test_what_is_wrong_is_raised_in_the_thread_that_asked() -> None:
+def test_errors_are_raised_in_the_calling_thread() -> None:
     client, transport = client_of(answer({"error": "no"}, status=401), max_retries=0)
 
     with pytest.raises(AuthenticationError):
@@ -373,7 +373,7 @@ class Interrupted(ScriptedTransport):
 
 
 @pytest.mark.parametrize("how", ["create", "stream", "batch"])
-def test_what_interrupts_the_waiting_cancels_the_request_before_it_is_raised(how: str) -> None:
+def test_an_interrupted_wait_cancels_the_request_before_raising(how: str) -> None:
     transport = Interrupted()
     client = SyncVeniceClient(api_key=KEY, transport=transport)
     calls: dict[str, Callable[[], object]] = {
@@ -478,7 +478,7 @@ def test_a_stream_that_ended_is_whole(pieces: list[Piece], finish: str | None) -
 
 
 @pytest.mark.parametrize(("pieces", "came"), INTERRUPTED)
-def test_a_stream_that_broke_off_says_so_and_keeps_what_came(pieces: list[Piece], came: str | None) -> None:
+def test_a_broken_stream_raises_an_interruption_with_the_text_so_far(pieces: list[Piece], came: str | None) -> None:
     read = opened(*pieces)
 
     texts, error = texts_and_error(read.text_deltas())
@@ -626,7 +626,7 @@ def test_a_loop_that_is_left_closes_its_connection_and_warns() -> None:
     assert reply.closed
 
 
-def test_a_client_that_nobody_holds_stays_open_while_its_stream_is_read() -> None:
+def test_a_garbage_collected_client_stays_open_while_its_stream_is_read() -> None:
     client, transport = client_of(stream(*hello()))
     texts = client.chat.completions.stream(model="m", messages=HI).text_deltas()
     said = next(iter(texts))
@@ -658,7 +658,7 @@ def test_closing_the_client_wakes_a_thread_that_reads_and_says_why() -> None:
     assert "the client was closed" in str(error)
 
 
-def test_a_stream_that_was_read_or_closed_is_dropped_without_a_word() -> None:
+def test_a_stream_that_was_read_or_closed_is_dropped_without_a_warning() -> None:
     ways: list[Callable[[SyncChatStream], object]] = [
         list,
         SyncChatStream.collect,
@@ -731,7 +731,7 @@ def test_a_chunk_class_is_given_the_fields() -> None:
 
 
 @pytest.mark.parametrize("stream_cls", [7, int, dict.fromkeys, lambda: None])
-def test_what_is_no_stream_class_is_a_type_error_before_anything_is_sent(stream_cls: Any) -> None:
+def test_an_unusable_stream_cls_is_a_type_error_before_anything_is_sent(stream_cls: Any) -> None:
     client, transport = client_of()
 
     with pytest.raises(TypeError, match="stream_cls"):
@@ -939,7 +939,7 @@ def test_an_object_that_is_left_closes_its_connection() -> None:
 # -- enclaves ------------------------------------------------------------------------------------------------------------
 
 
-def test_what_enclaves_say_is_asked_for() -> None:
+def test_the_synchronous_client_fetches_attestations_and_signatures() -> None:
     pytest.importorskip("cryptography", reason="the extra 'e2ee' is not installed")
     client, transport = client_of(
         answer({"nonce": "0" * 64}), answer({"signature": "0x"}), answer({}), answer(completion()), stream(*hello())
@@ -958,7 +958,7 @@ def test_what_enclaves_say_is_asked_for() -> None:
     assert [request.method for request in transport.requests] == ["GET", "GET", "GET", "POST", "POST"]
 
 
-def test_the_least_privacy_holds() -> None:
+def test_min_privacy_holds_in_the_synchronous_client() -> None:
     client, transport = client_of(min_privacy="e2ee")
 
     with pytest.raises(InvalidRequestError, match="min_privacy"):

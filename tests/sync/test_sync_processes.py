@@ -257,7 +257,7 @@ RARE = ("three in a row", "entered three times", "a stream that was read", "a ca
 
 
 @pytest.mark.parametrize("how", [pytest.param(how, marks=more if how.startswith(RARE) else ()) for how in ENDS])
-async def test_a_program_ends_without_a_word(how: str) -> None:
+async def test_a_program_ends_without_output_on_stderr(how: str) -> None:
     if how in AT_THE_VERY_END and (3, 12, 0) <= sys.version_info[:3] < (3, 12, 2):
         pytest.skip("this Python starts no threads once its main one has ended")
     program, replies = ENDS[how]

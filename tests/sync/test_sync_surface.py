@@ -129,7 +129,7 @@ COMMON = [
 
 
 @pytest.mark.parametrize(("asynchronous", "synchronous"), PAIRS, ids=lambda kind: kind.__name__)
-def test_nothing_is_missing_and_nothing_is_more(asynchronous: type, synchronous: type) -> None:
+def test_both_clients_have_the_same_methods(asynchronous: type, synchronous: type) -> None:
     wanted = surface(asynchronous).keys() - INNER.get(asynchronous, set())
 
     # `contextlib.aclosing` wants `aclose`; `contextlib.closing`, for what does not await, wants `close`.
@@ -169,13 +169,13 @@ def test_every_tool_loop_takes_the_arguments_that_run_with_tools_lists() -> None
 
 
 @pytest.mark.parametrize(("asynchronous", "synchronous", "name"), COMMON)
-def test_no_type_is_any_that_is_not_so_there(asynchronous: type, synchronous: type, name: str) -> None:
+def test_no_type_is_any_where_the_asynchronous_one_is_not(asynchronous: type, synchronous: type, name: str) -> None:
     theirs, ours = function(surface(asynchronous)[name]), function(surface(synchronous)[name])
     if theirs is not None and ours is not None:
         assert told(as_written(ours).return_annotation).count("Any") == told(as_written(theirs).return_annotation).count("Any")
 
 
-def test_what_a_test_of_surfaces_would_miss_is_seen() -> None:
+def test_a_difference_in_one_default_is_found() -> None:
     class Missing:
         async def one(self, a: int, *, b: str = "x") -> streaming.ChatStream: ...  # type: ignore[empty-body]
 

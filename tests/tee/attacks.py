@@ -1,6 +1,6 @@
-"""An attack on an encrypted chat, played against a whole client, and the one judgement of what it comes to.
+"""An attack on an encrypted chat, played against a whole client, and one function that judges the outcome.
 
-The emulator plays what it knows as a fault; on the wire between it and the client somebody may sit who does the rest.
+The emulator plays the attacks that it has as faults; a transport between it and the client changes replies for the others.
 """
 
 from __future__ import annotations

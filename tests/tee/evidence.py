@@ -1,4 +1,4 @@
-"""Attestations to bend: real captures, and a synthetic one that is signed anew under a root of our own."""
+"""Attestations for tests to change: real captures, and a synthetic one that is signed anew under a root of our own."""
 
 from __future__ import annotations
 

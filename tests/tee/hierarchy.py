@@ -1,4 +1,4 @@
-"""The emulator's Intel at the time of the tests. What a test wants to be otherwise it says.
+"""A certificate hierarchy like Intel's, from the emulator, valid at the time of the tests. A test names what shall differ.
 
 `Intel().collateral(status="OutOfDate")`; times are Unix time.
 """

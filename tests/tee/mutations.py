@@ -1,4 +1,4 @@
-"""Evidence that is bent at random, for every parser of it: what is not as it must be is refused by the documented error.
+"""Evidence that is changed at random, for every parser of it: malformed evidence is refused by the documented error.
 
     python -m tests.tee.mutations --cases 100000 --seed 1
 

@@ -74,7 +74,7 @@ def test_other_shapes_have_no_such_checks(name: str) -> None:
     ],
     ids=repr,
 )
-def test_a_gateway_is_known_by_its_version_or_by_any_of_its_members(reply: dict[str, Any], is_gateway: bool) -> None:
+def test_a_gateway_is_recognised_by_its_version_or_by_any_of_its_members(reply: dict[str, Any], is_gateway: bool) -> None:
     assert aci.is_aci(reply) is is_gateway
 
 
@@ -152,7 +152,7 @@ def case(change: Change, names: list[str], *, name: str) -> Any:
         case(lambda reply: custody(reply).pop(3), ["aci_custody"], name="a key that nobody vouches for"),
     ],
 )
-def test_what_contradicts_itself_is_refused(change: Change, names: list[str]) -> None:
+def test_a_key_set_that_contradicts_itself_is_refused(change: Change, names: list[str]) -> None:
     assert found(judged(change), "fail") == names
 
 
@@ -167,7 +167,7 @@ def test_what_contradicts_itself_is_refused(change: Change, names: list[str]) ->
         case(lambda reply: reply["attestation"]["evidence"].pop("event_log"), ["aci_custody"], name="no event log"),
     ],
 )
-def test_what_is_not_stated_is_skipped(change: Change, names: list[str]) -> None:
+def test_checks_of_missing_members_are_skipped(change: Change, names: list[str]) -> None:
     checks = judged(change)
 
     assert found(checks, "skip") == names
@@ -210,7 +210,7 @@ def test_more_than_64_keys_are_not_looked_at(number: int, words: str) -> None:
     assert found(checks, "skip") == ([] if number == 64 else NAMES[1:])
 
 
-def test_a_key_management_service_that_nobody_knows_is_a_warning() -> None:
+def test_an_unknown_key_management_service_is_a_warning() -> None:
     checks = judged(other_application)
 
     assert found(checks, "warn") == ["aci_custody"]
@@ -230,7 +230,7 @@ def spoil(node: Any, chance: random.Random) -> None:
         node[key] = chance.choice(ODD)
 
 
-def test_nothing_that_is_written_there_breaks_it() -> None:
+def test_any_value_in_the_key_set_is_an_error_or_a_check() -> None:
     chance = random.Random("aci")
     for _ in range(600):
         reply = recorded()
@@ -260,7 +260,7 @@ def test_a_value_of_another_shape_is_an_error_that_names_it() -> None:
         pytest.param({}, "{}", id="nothing"),
     ],
 )  # fmt: skip
-def test_canonical_json(value: Any, text: str) -> None:
+def test_canonical_json_sorts_keys_and_has_one_form_for_each_value(value: Any, text: str) -> None:
     assert canonical(value) == text.encode()
 
 
@@ -276,7 +276,7 @@ def endless() -> Any:
     [1.5, 1.0, 2**53, -(2**53), "\ud800", {1: 2}, {"a": b""}, {"\ud800": 1}, pytest.param(object(), id="an object")],
     ids=ascii,
 )
-def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
+def test_a_value_without_a_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):
         canonical(value)
 
@@ -291,7 +291,7 @@ def test_nesting_without_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ['{"a":1,"a":2}', '[{"a":{"b":1,"b":1}}]', "NaN", "[Infinity]", "", "{", b"\xff"])
-def test_json_that_means_two_things_or_nothing_is_refused(text: str | bytes) -> None:
+def test_ambiguous_or_malformed_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(ValueError):
         parse(text)
 
@@ -329,12 +329,12 @@ def test_the_members_of_an_object_are_given_as_they_stand() -> None:
     "text",
     ["", "[]", "{", '{"a"}', '{"a":}', '{"a":1,}', '{"a":1 "b":2}', '{"a":1,"a":1}', "{1:2}", "{} x", '{"a":' + "[" * 100_000],
 )
-def test_what_is_no_object_has_no_members(text: str) -> None:
+def test_members_of_json_that_is_not_an_object_are_an_error(text: str) -> None:
     with pytest.raises(ValueError):
         members_of(text)
 
 
-def test_json_is_read() -> None:
+def test_texts_and_bytes_of_json_are_parsed_alike() -> None:
     assert parse('{"a": [1, 2.5, null, "\\u00e9"]}') == parse(b'{"a":[1,2.5,null,"\xc3\xa9"]}') == {"a": [1, 2.5, None, "é"]}
 
 
@@ -353,7 +353,7 @@ def test_the_signer_of_each_vector_is_found(vector: dict[str, str]) -> None:
     assert compressed(key)[0] in {2, 3}
 
 
-def test_the_other_value_of_v_gives_away_another_key() -> None:
+def test_the_other_recovery_byte_recovers_another_key() -> None:
     digest, signature = bytes.fromhex(VECTORS[0]["eip191_keccak"]), bytearray.fromhex(VECTORS[0]["signature"][2:])
     right = recover(digest, bytes(signature))
     signature[64] ^= 27 ^ 28
@@ -363,7 +363,7 @@ def test_the_other_value_of_v_gives_away_another_key() -> None:
 
 
 @pytest.mark.parametrize("secret", [1, 2, 3, 7, 2**255 + 12345])
-def test_every_signature_gives_away_its_key(secret: int) -> None:
+def test_the_key_of_every_signature_is_recovered(secret: int) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec, utils
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -389,7 +389,7 @@ def test_every_signature_gives_away_its_key(secret: int) -> None:
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_what_is_no_signature_gives_away_no_key(signature: bytes) -> None:
+def test_no_key_is_recovered_from_a_malformed_signature(signature: bytes) -> None:
     assert recover(bytes(32), signature) is None
 
 
@@ -409,7 +409,8 @@ def whole(change: Change) -> AttestationReport:
     return attestation.verify(collected)
 
 
-def test_33_an_attestation_without_a_key_of_its_address_is_refused() -> None:
+@pytest.mark.attack(33)
+def test_an_attestation_without_a_key_of_its_address_is_refused() -> None:
     assert whole(lambda _: None).level == "hardware"
     report = whole(swapped)
 

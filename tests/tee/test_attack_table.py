@@ -1,6 +1,7 @@
-"""The table of attacks, played row by row against a whole client, and no reply whatever gets anything but a refusal through.
+"""All attacks, played one by one against a whole client; and replies of any shape, which are refused or harmless.
 
-Which check refuses what is tested beside the checks; here every row comes to what the protocol's description requires of it.
+The page docs/explanations/attacks.md lists them by number. Which check refuses what is tested beside the checks; here every
+attack has the outcome that the protocol's description requires.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ssl
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -253,36 +255,38 @@ not installed, and stands below.
 
 
 EVIDENCE: dict[str, Row] = {
-    "4 pins that are met": demands("OK", {"pins": MeasurementPins.from_dict(PINS)}),
-    "4 a log that means two things": faults("TAE", "event_with_colon", "event_without_name", "event_split", "boot_without_end"),
-    "4 what a container measures is not the boot's": [
+    "63 pins that are met": demands("OK", {"pins": MeasurementPins.from_dict(PINS)}),
+    "63 a log that means two things": faults(
+        "TAE", "event_with_colon", "event_without_name", "event_split", "boot_without_end"
+    ),
+    "63 what a container measures is not the boot's": [
         *faults("OK", "container_events"),
         *faults("OK", "container_events", options={"pins": MeasurementPins.from_dict(PINS)}),
     ],
-    "5 an image that is for development, unknown, or measured otherwise": [
+    "64 an image that is for development, unknown, or measured otherwise": [
         *faults("OK", "dev_image", "unknown_image", "image_of_another"),
         *faults("TAE", "dev_image", "unknown_image", "image_of_another", options={"allow_dev_image": False}),
         *demands("OK", {"allow_dev_image": False}),
         *demands("TAE", {"allow_dev_image": False, "os_images": ()}),
     ],
-    "6 a part that is left out": [
+    "65 a part that is left out": [
         *faults("TAE", "no_gpus", "gpu_less", "no_machine", "no_compose", "gateway_without_version"),
         *faults("TAE", "gpus_denied", options={"attestation_ttl": 0}, later=True),
     ],
-    "7 what is not a GPU, or not another one": [
+    "66 what is not a GPU, or not another one": [
         *faults("TAE", "gpu_two_keys", "gpu_switch", "gpu_firmware", "gpu_empty_record", "gpu_zeros")
     ],
-    "9 collateral that another signed, or of something else": [
+    "67 collateral that another signed, or of something else": [
         *faults("TAE", "platform_signed", "authority_signed", "other_pce", "other_tcb_type", "qe_needs_configuration"),
         *faults("OK", "qe_needs_configuration", options=STATUSES),
         *faults("TAE", "older_lists", options={"attestation_ttl": 0}, later=True),
     ],
 }
-"""Attacks beyond the protocol's description, on what an enclave shows of its software, its GPUs and its platform."""
+"""Attacks beyond the protocol's description, on the evidence of an enclave's software, its GPUs and its platform."""
 
 
 @pytest.mark.parametrize("row", EVIDENCE)
-async def test_an_attack_on_the_evidence_comes_to_what_is_required(row: str) -> None:
+async def test_an_attack_on_the_evidence_has_the_required_outcome(row: str) -> None:
     for required, attack in EVIDENCE[row]:
         await assert_outcome(attack, required)
 
@@ -333,22 +337,23 @@ READING_ALONG: dict[str, Row] = {
         *[("OK", Attack(options={"verification": "server"}, client=UNVERIFIED))],
     ],
 }
-"""What somebody found who attacked all of it, and what is required of it since."""
+"""Attacks that an audit of the whole client found, and the outcome that is required since."""
 
 
 @pytest.mark.parametrize("row", READING_ALONG)
-async def test_nobody_reads_along(row: str) -> None:
+async def test_an_attack_that_would_reveal_a_text_has_the_required_outcome(row: str) -> None:
     for required, attack in READING_ALONG[row]:
         await assert_outcome(attack, required)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"row {row}")
-async def test_an_attack_comes_to_what_its_row_requires(row: int) -> None:
-    for required, attack in ROWS[row]:
+@pytest.mark.parametrize("number", ROWS, ids=lambda number: f"attack {number}")
+async def test_an_attack_of_the_table_has_the_required_outcome(number: int) -> None:
+    for required, attack in ROWS[number]:
         await assert_outcome(attack, required)
 
 
-def test_row_58_without_dcap_qvl_the_level_is_lower_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.attack(58)
+def test_without_dcap_qvl_the_level_is_lower_or_the_enclave_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dcap_qvl", None)
     report = resigned().judged()
 
@@ -366,6 +371,13 @@ def test_every_row_is_played_with_the_outcome_that_is_described() -> None:
     assert sorted(map(int, described)) == sorted(played) == list(range(1, 63))
     for row, outcome in described.items():
         assert set(re.findall(r"\b(?:IRE|TAE|TEE|API|OK)\b", outcome)) <= played[int(row)], row
+
+
+def test_the_page_of_attacks_lists_every_attack_that_is_played() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanations" / "attacks.md").read_text("utf-8")
+    beyond = {int(name.partition(" ")[0]) for name in EVIDENCE}
+
+    assert sorted(map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE))) == sorted({*ROWS, 58} | beyond)
 
 
 # -- whatever comes ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The verification of an attestation: real captures reach their level, and every attack on the evidence is refused.
 
-The numbers in the ids are the rows of the table of attacks in the protocol's description.
+The numbers in ids are those of docs/explanations/attacks.md.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def test_the_report_says_what_was_measured(name: str) -> None:
     assert report.workload.compose_hash == known["compose_hash"]
 
 
-def test_what_is_not_signed_or_does_not_lead_to_the_quote_is_not_shown_as_measured() -> None:
+def test_values_that_no_signature_covers_are_not_reported_as_measured() -> None:
     def shown_parts(case: Case) -> tuple[bool, bool, bool, bool]:
         report = case.judged()
         images = report.workload.images if report.workload else ()
@@ -104,7 +104,7 @@ def test_what_is_not_signed_or_does_not_lead_to_the_quote_is_not_shown_as_measur
     assert shown_parts(other_file) == (True, True, False, False)
 
 
-def test_the_shapes_of_replies_are_told_apart() -> None:
+def test_the_three_shapes_of_replies_are_recognised() -> None:
     assert [case.judged().variant for case in (GEMMA, GLM, LIVE)] == ["dstack", "near", "aci"]
 
 
@@ -114,7 +114,7 @@ def test_the_synthetic_capture_is_good_under_its_own_roots_alone() -> None:
     assert "CUSTOM" in report.summary()
 
 
-def test_what_we_sign_ourselves_is_good_under_our_root() -> None:
+def test_a_quote_that_we_sign_is_valid_under_our_root() -> None:
     assert resigned().judged().level == "hardware"
 
 
@@ -159,7 +159,8 @@ OFFSETS = [0, 2, 4, 48, 64, 112, 168, 171, 176, 184, 232, 376, 424, 472, 520, 56
 
 @pytest.mark.parametrize("name", CAPTURES)
 @pytest.mark.parametrize("offset", OFFSETS)
-def test_1_a_flipped_byte_is_refused(name: str, offset: int) -> None:
+@pytest.mark.attack(1)
+def test_a_quote_with_a_flipped_bit_is_refused(name: str, offset: int) -> None:
     case = capture(name, today=True)
     raw = bytearray(case.quote)
     raw[offset] ^= 1
@@ -168,7 +169,8 @@ def test_1_a_flipped_byte_is_refused(name: str, offset: int) -> None:
 
 @pytest.mark.parametrize("flips", [30, pytest.param(300, marks=pytest.mark.more)])
 @pytest.mark.parametrize("name", CAPTURES)
-def test_1_random_flips_of_what_is_signed_are_refused(name: str, flips: int) -> None:
+@pytest.mark.attack(1)
+def test_random_flips_in_the_signed_bytes_are_refused(name: str, flips: int) -> None:
     case, chance = capture(name, today=True), random.Random(name)
     options = TeeOptions(verification="quote", gpu="off")
     for _ in range(flips):
@@ -185,11 +187,13 @@ CUTS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", CUTS)
-def test_2_a_quote_that_is_not_whole_is_refused(name: str) -> None:
+@pytest.mark.attack(2)
+def test_a_truncated_quote_or_one_with_trailing_bytes_is_refused(name: str) -> None:
     assert failed(GEMMA.quoted(CUTS[name](GEMMA.quote)).judged())
 
 
-def test_2_a_missing_quote_is_refused_where_one_is_asked_for() -> None:
+@pytest.mark.attack(2)
+def test_a_missing_quote_is_refused_where_a_quote_is_required() -> None:
     options = TeeOptions(verification="quote")
     with pytest.raises(TeeAttestationError):
         raise_for(replace(GEMMA.quoted(b""), options=options).judged(), options)
@@ -205,7 +209,9 @@ def _status(case: Case, name: str, **arguments: Any) -> str:
     ("field", "check", "where_server_is_asked_for"),
     [("model", "model", "warn"), ("signing_address", "key_address", "warn"), ("tee_hardware", "hardware", "fail")],
 )
-def test_what_a_reply_does_not_say_of_itself(field: str, check: str, where_server_is_asked_for: str) -> None:
+def test_a_field_missing_in_a_reply_fails_with_a_quote_and_warns_without_one(
+    field: str, check: str, where_server_is_asked_for: str
+) -> None:
     silent, without_quote = GEMMA.bent(**{field: None}), {"intel_quote": None, "quote": None}
     asking_little = TeeOptions(verification="server")
 
@@ -229,7 +235,7 @@ def test_what_a_reply_does_not_say_of_itself(field: str, check: str, where_serve
     ],
     ids=repr,
 )
-def test_the_echo_of_a_nonce(changes: dict[str, Any], status: str) -> None:
+def test_the_echoed_nonce_must_be_the_one_that_was_sent(changes: dict[str, Any], status: str) -> None:
     assert _status(GEMMA.bent(**changes), "nonce_echo") == status
 
 
@@ -247,7 +253,7 @@ def test_a_gateway_may_have_64_keys_of_a_kind(number: int, status: str) -> None:
 @pytest.mark.parametrize(
     ("shown_gpus", "missing"), [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs")]
 )
-def test_a_gpu_that_does_not_answer_is_left_out(shown_gpus: int, missing: str) -> None:
+def test_evidence_of_fewer_gpus_than_promised_is_a_missing_part(shown_gpus: int, missing: str) -> None:
     payload = json.loads(GLM.reply["nvidia_payload"])
     payload["evidence_list"] = payload["evidence_list"][:shown_gpus]
     parts = GLM.bent(nvidia_payload=json.dumps(payload)).judged().check("parts")
@@ -332,7 +338,8 @@ def test_27_a_value_displayed_beside_the_log_is_the_one_that_was_measured(name: 
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_4_an_attackers_attestation_key_below_a_genuine_platform_is_refused(name: str) -> None:
+@pytest.mark.attack(4)
+def test_an_attackers_attestation_key_below_a_genuine_platform_is_refused(name: str) -> None:
     case = capture(name, today=True)
     quote = by_another_key(written(case.quote, (568, bytes.fromhex(ADDRESS[2:]))))
     forged = case.quoted(quote).bent(
@@ -341,14 +348,15 @@ def test_4_an_attackers_attestation_key_below_a_genuine_platform_is_refused(name
     assert failed(forged.judged()) == {"qe_report"}
 
 
-def test_an_address_that_is_not_said_is_refused_where_there_is_a_quote() -> None:
+def test_a_missing_address_is_refused_where_there_is_a_quote() -> None:
     case = GEMMA.bent(signing_address=None)
     assert failed(case.judged()) == {"key_address"}
     baseline = replace(case, options=TeeOptions(verification="server")).judged()
     assert (baseline.level, "does not say" in " ".join(baseline.warnings)) == ("server", True)
 
 
-def test_9_a_nonce_is_used_once() -> None:
+@pytest.mark.attack(9)
+def test_a_nonce_is_used_once() -> None:
     assert failed(GEMMA.judged(used_nonce=True)) == {"nonce_unique"}
 
 
@@ -390,17 +398,20 @@ EDITS: dict[str, Callable[[Log], object]] = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_25_an_event_log_that_was_edited_is_refused(name: str) -> None:
+@pytest.mark.attack(25)
+def test_an_edited_event_log_is_refused(name: str) -> None:
     assert failed(_log(GEMMA, EDITS[name]).judged()) & {"rtmr_replay", "event_payload"}
 
 
-def test_25_logs_that_differ_are_refused() -> None:
+@pytest.mark.attack(25)
+def test_two_event_logs_that_differ_are_refused() -> None:
     case = GEMMA.bent()
     del case.reply["info"]["tcb_info"]["event_log"][-2]
     assert "rtmr_replay" in failed(case.judged())
 
 
-def test_25_logs_that_name_other_events_for_the_same_digests_are_refused() -> None:
+@pytest.mark.attack(25)
+def test_two_event_logs_with_other_names_for_the_same_digests_are_refused() -> None:
     case = GEMMA.bent()
     log = json.loads(case.reply["event_log"])
     event = next(event for event in log if event["event"] == "key-provider")
@@ -410,23 +421,27 @@ def test_25_logs_that_name_other_events_for_the_same_digests_are_refused() -> No
     assert failed(case.judged()) == {"event_payload"}
 
 
-def test_25_without_an_event_log_nothing_is_known_of_what_was_booted() -> None:
+@pytest.mark.attack(25)
+def test_a_reply_without_an_event_log_is_refused() -> None:
     case = GEMMA.bent(event_log=None)
     del case.reply["info"]["tcb_info"]["event_log"]
     assert failed(case.judged()) == {"rtmr_replay"}
 
 
-def test_26_a_compose_file_edited_by_a_space_is_refused() -> None:
+@pytest.mark.attack(26)
+def test_a_compose_file_edited_by_a_space_is_refused() -> None:
     case = GEMMA.bent()
     case.reply["info"]["tcb_info"]["app_compose"] += " "
     assert failed(case.judged()) == {"compose_hash"}
 
 
-def test_29_without_the_servers_claims_it_is_good() -> None:
+@pytest.mark.attack(29)
+def test_a_reply_without_the_servers_claims_is_valid() -> None:
     assert GEMMA.bent(server_verification=None).judged().level == "hardware"
 
 
-def test_31_missing_evidence_of_gpus_is_a_warning_or_a_failure_as_asked() -> None:
+@pytest.mark.attack(31)
+def test_missing_gpu_evidence_is_a_warning_or_a_failure_as_the_option_says() -> None:
     case = GEMMA.bent(nvidia_payload=None)
     assert case.judged().level == "quote"
     assert any("GPU" in warning for warning in case.judged().warnings)
@@ -434,7 +449,8 @@ def test_31_missing_evidence_of_gpus_is_a_warning_or_a_failure_as_asked() -> Non
 
 
 @pytest.mark.parametrize("field", ["mrtd", "compose_hash", "rtmr1", "rtmr2", "rtmr3", "os_image_hash", "app_id"])
-def test_32_a_pin_that_does_not_match_is_refused(field: str) -> None:
+@pytest.mark.attack(32)
+def test_a_pin_that_does_not_match_is_refused(field: str) -> None:
     good = _pins(GEMMA, field)
     pinned = TeeOptions(verification="pinned", pins=MeasurementPins.from_dict(good))
     assert replace(GEMMA, options=pinned).judged().level == "pinned"
@@ -492,7 +508,7 @@ def test_the_known_images_are_those_of_the_real_attestations() -> None:
     }
 
 
-def test_an_unknown_image_is_told_and_can_be_refused_or_made_known() -> None:
+def test_an_unknown_image_is_a_warning_and_can_be_refused_or_made_known() -> None:
     case = synthetic()
     report = case.judged()
     assert report.td is not None
@@ -554,7 +570,7 @@ def _without(*path: str) -> Callable[[dict[str, Any]], None]:
     pytest.param(LIVE, _without("attestation", "evidence", "key_custody"), "aci_custody", id="custody"),
     pytest.param(LIVE, _without("attestation", "evidence", "vm_config"), "GPUs", id="machine"),
 ])  # fmt: skip
-def test_what_is_promised_and_left_out_keeps_the_level_below_hardware(
+def test_a_promised_part_that_is_left_out_keeps_the_level_below_hardware(
     case: Case, change: Callable[[dict[str, Any]], None], named: str
 ) -> None:
     case = case.bent()
@@ -569,7 +585,7 @@ def test_what_is_promised_and_left_out_keeps_the_level_below_hardware(
     assert _raises(case, verification="hardware")
 
 
-def test_a_gateway_is_known_by_what_it_holds() -> None:
+def test_a_gateway_without_its_version_is_recognised_by_its_key_set() -> None:
     report = LIVE.bent(api_version=None).judged()
 
     assert (report.level, report.variant) == ("hardware", "aci")
@@ -577,7 +593,7 @@ def test_a_gateway_is_known_by_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize("part", ["gpus", "compose_manager", "gateway"])
-def test_what_was_shown_before_is_expected_again(part: str) -> None:
+def test_a_part_that_a_model_showed_before_is_expected_again(part: str) -> None:
     """Of another shape, which by itself promises no such part."""
     case = {"gpus": LIVE, "compose_manager": GEMMA, "gateway": GEMMA}[part]
 
@@ -597,12 +613,14 @@ def _workload(report: Any) -> dict[str, str]:
     return {name: getattr(report.workload, name) for name in ("compose_hash", "os_image_hash", "app_id")}
 
 
-def test_33_a_gateway_without_the_key_of_its_address_is_refused() -> None:
+@pytest.mark.attack(33)
+def test_a_gateway_without_the_key_of_its_address_is_refused() -> None:
     case = LIVE.bent(signing_address=ADDRESS)
     assert "model_key" in failed(case.judged())
 
 
-def test_34_a_test_root_is_trusted_only_when_it_is_given() -> None:
+@pytest.mark.attack(34)
+def test_a_test_root_is_trusted_only_when_it_is_given() -> None:
     assert {"intel_chain", "gpu_chain"} <= failed(replace(synthetic(), options=TeeOptions()).judged())
 
 
@@ -615,11 +633,13 @@ def test_34_a_test_root_is_trusted_only_when_it_is_given() -> None:
         pytest.param(GEMMA.bent(intel_quote="0x" + GEMMA.quote.hex().upper()), id="upper-case hex"),
     ],
 )
-def test_35_the_same_in_another_writing_is_good(case: Case) -> None:
+@pytest.mark.attack(35)
+def test_a_quote_or_address_in_another_encoding_is_valid(case: Case) -> None:
     assert case.judged().level == "hardware"
 
 
-def test_36_a_key_that_stands_twice_is_refused() -> None:
+@pytest.mark.attack(36)
+def test_a_duplicate_json_key_is_refused() -> None:
     text = json.dumps(GEMMA.reply).replace('"verified": true', '"verified": false, "verified": true')
     assert "transport" in failed(GEMMA.judged(reply=text.encode()))
 
@@ -627,7 +647,7 @@ def test_36_a_key_that_stands_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     "reply", [b"", b"[]", b"null", b"not json", b"[" * 100_000, b" " * (MAX_REPLY_BYTES + 1)], ids=lambda b: f"{b[:8]}"
 )
-def test_what_is_no_reply_is_refused(reply: bytes) -> None:
+def test_a_reply_that_is_not_a_json_object_is_refused(reply: bytes) -> None:
     assert "transport" in failed(GEMMA.judged(reply=reply))
 
 
@@ -659,11 +679,12 @@ SIGNED: list[Any] = [
 
 
 @pytest.mark.parametrize(("changes", "check"), SIGNED)
-def test_what_is_signed_and_wrong_is_refused(changes: tuple[tuple[int, bytes], ...], check: str) -> None:
+def test_a_signed_field_with_a_wrong_value_is_refused(changes: tuple[tuple[int, bytes], ...], check: str) -> None:
     assert check in failed(resigned(*changes).judged())
 
 
-def test_16_a_debug_domain_is_called_one() -> None:
+@pytest.mark.attack(16)
+def test_the_error_of_a_debug_domain_says_debug() -> None:
     found = resigned((168, b"\1")).judged().check("td_attributes")
     assert found is not None
     assert "debug" in found.detail
@@ -681,18 +702,20 @@ def _other_register(log: Log) -> None:
     found["imr"] = 0
 
 
-def test_what_we_log_ourselves_is_good() -> None:
+def test_an_event_log_that_we_write_and_sign_is_valid() -> None:
     assert logged(lambda log: log.pop(-2)).judged().level == "hardware"
 
 
 @pytest.mark.parametrize(
     "change", [pytest.param(_other_kind, id="25 of another kind"), pytest.param(_other_register, id="25 in another register")]
 )
-def test_25_an_event_where_none_of_its_kind_may_be_is_refused(change: Callable[[Log], object]) -> None:
+@pytest.mark.attack(25)
+def test_an_event_in_a_place_where_it_may_not_be_is_refused(change: Callable[[Log], object]) -> None:
     assert failed(logged(change).judged()) == {"event_payload"}
 
 
-def test_26_a_domain_whose_compose_file_was_never_measured_is_refused() -> None:
+@pytest.mark.attack(26)
+def test_a_domain_whose_compose_file_was_never_measured_is_refused() -> None:
     case = logged(lambda log: log.remove(_compose_hash(log)), (232, bytes(48)))
     for holder in (case.reply["info"], case.reply["info"]["tcb_info"]):
         holder.pop("compose_hash", None)
@@ -700,7 +723,8 @@ def test_26_a_domain_whose_compose_file_was_never_measured_is_refused() -> None:
     assert failed(case.judged()) == {"compose_hash"}
 
 
-def test_17_attributes_can_be_allowed_but_not_debug() -> None:
+@pytest.mark.attack(17)
+def test_attributes_can_be_allowed_but_not_debug_mode() -> None:
     case = resigned((171, b"\x50"))
     allowed = case.options.replace(allowed_td_attributes_mask=1 << 30)
     assert "td_attributes" not in failed(replace(case, options=allowed).judged())
@@ -711,7 +735,8 @@ def test_17_attributes_can_be_allowed_but_not_debug() -> None:
 
 
 @pytest.mark.parametrize(("offset", "value"), [(0, b"\5"), (4, b"\0")], ids=["quote v5", "SGX"])
-def test_18_another_kind_of_quote_is_refused(offset: int, value: bytes) -> None:
+@pytest.mark.attack(18)
+def test_a_quote_of_another_version_or_type_is_refused(offset: int, value: bytes) -> None:
     case = resigned()
     raw = bytearray(case.quote)
     raw[offset : offset + len(value)] = value
@@ -736,7 +761,8 @@ STRUCTURE = {
 
 
 @pytest.mark.parametrize("name", STRUCTURE)
-def test_18_a_quote_of_another_structure_is_refused(name: str) -> None:
+@pytest.mark.attack(18)
+def test_a_quote_of_another_structure_is_refused(name: str) -> None:
     offset, size, more = STRUCTURE[name]
     for case in (GEMMA, GLM, LIVE):
         number = int.from_bytes(case.quote[offset : offset + size], "little") + more
@@ -783,7 +809,8 @@ def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:
         assert failed(GEMMA.quoted(bytes(padded)).judged()) == {"quote_parse"}
 
 
-def test_19_an_attackers_own_hierarchy_is_refused() -> None:
+@pytest.mark.attack(19)
+def test_an_attackers_own_certificate_hierarchy_is_refused() -> None:
     report = resigned(intel=Intel("attacker"), trusted=Intel()).judged()
     assert "intel_chain" in failed(report)
 
@@ -814,12 +841,14 @@ def test_a_reply_without_a_quote_is_the_baseline_at_most() -> None:
     assert _raises(BASELINE, verification="hardware")
 
 
-def test_59_what_had_a_quote_before_must_have_one() -> None:
+@pytest.mark.attack(59)
+def test_a_model_that_had_a_quote_before_must_have_one_again() -> None:
     assert "quote_parse" in failed(BASELINE.judged(shown_before={"quote"}))
     assert BASELINE.judged(shown_before=shown(BASELINE.judged())).level == "server"
 
 
-def test_58_without_dcap_qvl_the_level_is_quote(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.attack(58)
+def test_without_dcap_qvl_the_level_is_quote(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "dcap_qvl", None)
         assert GEMMA.judged().level == "quote"
@@ -827,7 +856,7 @@ def test_58_without_dcap_qvl_the_level_is_quote(monkeypatch: pytest.MonkeyPatch)
     assert _raises(replace(GEMMA, collateral=None), verification="hardware")
 
 
-def test_a_level_that_asks_less_looks_at_less() -> None:
+def test_the_level_server_runs_only_its_own_checks() -> None:
     report = replace(GEMMA, options=TeeOptions(verification="server")).judged()
     assert (report.level, len(report.checks)) == ("server", 9)
 
@@ -896,7 +925,8 @@ def test_a_manager_whose_quote_is_not_the_domains_own_is_refused(name: str) -> N
 
 
 @pytest.mark.parametrize("answer", [None, 1, False, "yes", RuntimeError("no")], ids=repr)
-def test_57_a_verifier_accepts_with_true_alone(answer: object) -> None:
+@pytest.mark.attack(57)
+def test_a_verifier_accepts_with_true_alone(answer: object) -> None:
     report = GEMMA.judged()
     assert failed(with_custom(report, answer)) == {"custom"}
     assert with_custom(report, True).level == "hardware"
@@ -940,7 +970,7 @@ PATHS = {id(case): _paths(case.reply) for case in (GEMMA, GLM, LIVE)}
 
 
 @given(data=st.data(), wrong=JSON)
-def test_whatever_a_field_holds_there_is_a_report(data: st.DataObject, wrong: Any) -> None:
+def test_any_value_in_any_field_gives_a_report(data: st.DataObject, wrong: Any) -> None:
     case = data.draw(st.sampled_from([GEMMA, GLM, LIVE]))
     path = data.draw(st.sampled_from(PATHS[id(case)]))
     reply = copy.deepcopy(case.reply)
@@ -1008,7 +1038,7 @@ def _inner_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, 
 
 @pytest.mark.parametrize("number", [30, pytest.param(300, marks=pytest.mark.more)])
 @pytest.mark.parametrize("name", CAPTURES)
-def test_whatever_stands_anywhere_in_a_real_reply_there_is_a_report(name: str, number: int) -> None:
+def test_any_value_anywhere_in_a_real_reply_gives_a_report(name: str, number: int) -> None:
     case, chance = capture(name), random.Random(name)
     places = [(path, odd) for path in _inner_paths(case.reply) for odd in ODD.values()]
     quick = replace(case, options=TeeOptions(gpu="off"))
@@ -1025,17 +1055,17 @@ def _written(value: Any, odd: str) -> str:
     return text.replace(mark, odd)
 
 
-def test_an_event_of_half_a_character_is_refused() -> None:
+def test_an_event_with_half_of_a_surrogate_pair_is_refused() -> None:
     for log in (GEMMA.reply["info"]["tcb_info"]["event_log"], LIVE.reply["attestation"]["evidence"]["event_log"]):
         case = GEMMA.bent(event_log=json.dumps([{**_compose_hash(_events(log)), "event": "\ud800"}]))
         assert failed(case.judged()) >= {"rtmr_replay"}
 
 
-def test_a_compose_file_nested_too_deeply_is_told() -> None:
+def test_a_compose_file_nested_too_deeply_is_a_warning() -> None:
     assert "could not be read" in read_compose("[" * 20_000 + "]" * 20_000)[1][0]
 
 
-def test_a_platform_is_not_read_from_certificates_that_are_none() -> None:
+def test_a_platform_is_not_read_from_malformed_certificates() -> None:
     raw = GEMMA.quote
     der = x509.load_pem_x509_certificate(raw[raw.index(b"-----BEGIN") :]).public_bytes(Encoding.DER)
     other = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1)  # version 8

@@ -1,4 +1,4 @@
-"""What nobody may see is nowhere to be seen: no log, no error, no `repr`, no trace, no pickle shows prompt, answer or key."""
+"""No log, error, `repr`, trace or pickle of an encrypted chat shows its prompt, its answer or a key."""
 
 from __future__ import annotations
 
@@ -145,7 +145,10 @@ class Told(BaseModel, extra="forbid"):
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("change", SITUATIONS)
-async def test_row_56_nothing_shows(change: Callable[[Enclave], None], how: str, log: Log) -> None:
+@pytest.mark.attack(56)
+async def test_no_log_repr_warning_or_error_shows_prompt_answer_or_key(
+    change: Callable[[Enclave], None], how: str, log: Log
+) -> None:
     enclave = Enclave(text=MISFIT, quoted=True)
     enclave.answer = whole
     change(enclave)
@@ -284,7 +287,7 @@ class Picky(BaseModel):
         return {"no": "answer"}[word]
 
 
-async def test_what_a_validator_raises_about_an_encrypted_answer_does_not_show_it() -> None:
+async def test_a_validation_error_does_not_show_the_encrypted_answer() -> None:
     enclave = Enclave(text=f'{{"word": "{ANSWER}"}}')
 
     with pytest.raises(ValidationError) as caught:

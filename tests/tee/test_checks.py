@@ -77,7 +77,9 @@ def test_of_checks_that_are_skipped_the_one_that_failed_is_itself() -> None:
         pytest.param((*SERVER, *QUOTE, *HARDWARE, "pins"), "pinned", "hardware", id="pinned"),
     ],
 )
-def test_a_level_needs_all_of_its_checks_and_a_failed_one_leaves_none(names: tuple[str, ...], level: str, below: Any) -> None:
+def test_a_level_needs_all_of_its_checks_and_a_failed_check_allows_no_level(
+    names: tuple[str, ...], level: str, below: Any
+) -> None:
     last = {"server": tuple(SERVER), "quote": tuple(QUOTE), "hardware": HARDWARE, "pinned": ("pins",)}[level]
 
     assert level_of(checks(*names)) == level

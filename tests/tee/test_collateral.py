@@ -1,4 +1,4 @@
-"""Intel's collateral: what it makes of a quote. Numbers in ids are the rows of the table of attacks that this is about."""
+"""The checks of a quote by Intel's collateral. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -202,21 +202,25 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
         pytest.param(INTEL.collateral(issued=NOW + 1), NOW, True, id="before its beginning"),
     ],
 )
-def test_the_time_of_collateral_is_told_where_it_is_the_reason(given: dict[str, str], now: float, told: bool) -> None:
+def test_the_error_names_the_validity_of_collateral_where_it_is_the_reason(
+    given: dict[str, str], now: float, told: bool
+) -> None:
     checks, _ = judged(given=given, now=now)
 
     assert failed(checks) == ["collateral"]
     assert ("it is valid from " in checks["collateral"].detail) is told
 
 
-def test_20_collateral_of_another_hierarchy_does_not_help_its_own_quotes() -> None:
+@pytest.mark.attack(20)
+def test_an_attackers_own_collateral_does_not_make_his_quote_valid() -> None:
     attacker = Intel("attacker")
 
     checks, _ = judged(attacker, attacker.collateral())
     assert failed(checks) == ["collateral"]
 
 
-def test_23_a_quoting_enclave_that_is_too_old_is_refused() -> None:
+@pytest.mark.attack(23)
+def test_a_quoting_enclave_that_is_too_old_is_refused() -> None:
     checks, _ = judged(Intel(qe_isvsvn=3))
 
     assert failed(checks) == ["tcb_status"]
@@ -226,7 +230,8 @@ def test_23_a_quoting_enclave_that_is_too_old_is_refused() -> None:
     ("part", "status"),
     [*(("status", each) for each in OPEN_STATUSES), ("module_status", "OutOfDate"), ("qe_status", "OutOfDate")],
 )
-def test_23_whoever_accepts_a_status_gets_it(part: str, status: str) -> None:
+@pytest.mark.attack(23)
+def test_a_tcb_status_can_be_accepted_by_name(part: str, status: str) -> None:
     given = INTEL.collateral(**{part: status})
     refused, tcb = judged(given=given)
     accepted, same = judged(given=given, statuses={"UpToDate", status})
@@ -250,7 +255,7 @@ def test_the_refusal_of_a_status_names_it_the_advisories_and_the_way_to_accept_i
     assert tcb.advisories == ("INTEL-SA-01036", "INTEL-SA-01099")
 
 
-def test_nothing_accepts_revoked() -> None:
+def test_the_status_revoked_cannot_be_accepted() -> None:
     with pytest.raises(InvalidRequestError, match="tcb_statuses"):
         TeeOptions(tcb_statuses=frozenset({"UpToDate", "Revoked"}))
     checks, tcb = judged(given=INTEL.collateral(status="Revoked"), statuses=TCB_STATUSES)
@@ -263,7 +268,8 @@ def test_nothing_accepts_revoked() -> None:
 @pytest.mark.parametrize(
     ("minimum", "number", "status"), [(19, 19, "pass"), (20, 19, "fail"), (20, 20, "pass"), (0, 3, "pass")]
 )
-def test_24_an_evaluation_below_the_highest_seen_is_a_rollback(minimum: int, number: int, status: str) -> None:
+@pytest.mark.attack(24)
+def test_an_evaluation_number_below_the_highest_seen_is_a_rollback(minimum: int, number: int, status: str) -> None:
     checks, _ = judged(given=INTEL.collateral(evaluation=number), min_eval=minimum)
 
     assert checks["tcb_eval"].status == status
@@ -298,7 +304,7 @@ NO_COLLATERAL: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "value"), NO_COLLATERAL)
-def test_collateral_that_is_none_is_refused(field: str, value: Any) -> None:
+def test_malformed_collateral_is_refused(field: str, value: Any) -> None:
     checks, _ = judged(given=INTEL.collateral() | {field: value})
 
     assert failed(checks) == ["collateral"]
@@ -365,7 +371,7 @@ def no_dcap_qvl(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("dcap-qvl", "venice-chat[e2ee]", id="58-no dcap-qvl"),
     ],
 )
-def test_what_cannot_be_checked_is_skipped_and_says_why(request: pytest.FixtureRequest, missing: str, words: str) -> None:
+def test_a_check_that_cannot_run_is_skipped_with_the_reason(request: pytest.FixtureRequest, missing: str, words: str) -> None:
     if missing == "dcap-qvl":
         request.getfixturevalue("no_dcap_qvl")
     checks, tcb = check(INTEL.quote, None if missing == "collateral" else INTEL.collateral(), now=NOW)
@@ -375,7 +381,8 @@ def test_what_cannot_be_checked_is_skipped_and_says_why(request: pytest.FixtureR
     assert tcb is None
 
 
-def test_58_without_dcap_qvl_nothing_breaks() -> None:
+@pytest.mark.attack(58)
+def test_without_dcap_qvl_the_checks_of_collateral_are_skipped() -> None:
     code = (
         "import sys; sys.modules['dcap_qvl'] = None\n"
         "from venice_ai.tee import TeeOptions, collateral\n"
@@ -397,7 +404,7 @@ def test_dcap_qvl_is_imported_when_it_is_needed() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0", bytes(5000)], ids=["nothing", "a byte", "zeros"])
-def test_what_is_no_quote_is_refused(raw: bytes) -> None:
+def test_bytes_that_are_not_a_quote_are_refused(raw: bytes) -> None:
     checks, tcb = check(raw, INTEL.collateral(), now=NOW, root_der=INTEL.root_der)
 
     assert checks[0].status == "fail"
@@ -414,7 +421,8 @@ def whole(**arguments: Any) -> AttestationReport:
     return attestation.verify(CollectedEvidence(model="e2ee-glm-5-1", nonce=nonce, reply=reply, **given))
 
 
-def test_24_what_was_seen_before_is_the_least_that_is_accepted() -> None:
+@pytest.mark.attack(24)
+def test_the_numbers_seen_before_are_the_lowest_that_are_accepted() -> None:
     assert whole(seen=Seen(19, {"root": 1, "platform": 1, "processor": 7})).level == "hardware"
     report = whole(seen=Seen(20, where="/the/file"))
 
@@ -433,7 +441,10 @@ def test_a_revocation_list_with_a_lower_number_than_was_seen_before_is_refused(i
 @pytest.mark.parametrize(
     "missing", [pytest.param("dcap-qvl", id="58-no dcap-qvl"), pytest.param("collateral", id="58-no collateral")]
 )
-def test_58_a_skip_lowers_the_level_and_hardware_refuses_it(request: pytest.FixtureRequest, missing: str) -> None:
+@pytest.mark.attack(58)
+def test_skipped_checks_of_collateral_lower_the_level_and_hardware_refuses(
+    request: pytest.FixtureRequest, missing: str
+) -> None:
     if missing == "dcap-qvl":
         request.getfixturevalue("no_dcap_qvl")
     report = whole(**({"collateral": None} if missing == "collateral" else {}))
@@ -445,7 +456,8 @@ def test_58_a_skip_lowers_the_level_and_hardware_refuses_it(request: pytest.Fixt
 
 
 @pytest.mark.parametrize("now", [pytest.param(int(TODAY), id="21-expired"), pytest.param(1780533713, id="21-not yet valid")])
-def test_21_collateral_outside_its_window_is_refused(now: int) -> None:
+@pytest.mark.attack(21)
+def test_collateral_outside_its_validity_is_refused(now: int) -> None:
     report = whole(now=now)
 
     assert [check.id for check in report.failures] == ["collateral"]

@@ -147,7 +147,7 @@ async def test_no_key_of_venice_and_nothing_about_the_user_is_sent() -> None:
         assert set(request.headers) == {"Accept", "User-Agent"}
 
 
-async def test_what_is_signed_is_cut_out_as_it_stands() -> None:
+async def test_signed_members_are_cut_out_byte_for_byte() -> None:
     given = INTEL.collateral()
     spaced = json.dumps(json.loads(given["tcb_info"]), indent=2)
     servers = Servers(given)
@@ -206,7 +206,8 @@ async def test_a_bad_answer_means_that_there_is_no_collateral(name: str) -> None
 
 
 @pytest.mark.parametrize("status", [201, 206, 302, 404])
-async def test_39_collateral_under_another_status_is_none(status: int) -> None:
+@pytest.mark.attack(39)
+async def test_a_reply_with_another_status_than_200_is_not_used_as_collateral(status: int) -> None:
     given, path = INTEL.collateral(), "/tdx/certification/v4/tcb"
     servers = Servers(given, None)
     body, headers = documents(given)[path]
@@ -246,7 +247,7 @@ async def test_revocation_lists_may_be_pem() -> None:
         ("", ""),
     ],
 )
-async def test_what_is_no_platform_is_not_asked_for(fmspc: str, ca: str, tmp_path: Path) -> None:
+async def test_nothing_is_fetched_for_a_malformed_platform(fmspc: str, ca: str, tmp_path: Path) -> None:
     servers = Servers(INTEL.collateral())
 
     assert await fetcher(servers, tmp_path).get(fmspc, ca, NOW) is None
@@ -256,7 +257,7 @@ async def test_what_is_no_platform_is_not_asked_for(fmspc: str, ca: str, tmp_pat
 # -- keeping it ----------------------------------------------------------------------------------------------------------
 
 
-async def test_it_is_fetched_once_and_again_when_it_expires() -> None:
+async def test_collateral_is_fetched_once_and_again_when_it_expires() -> None:
     servers = Servers(INTEL.collateral(crl_expires=NOW + DAY))
     one = fetcher(servers)
 
@@ -281,7 +282,7 @@ async def test_platforms_are_kept_apart() -> None:
     assert {request.url.rpartition("=")[2] for request in servers.requests if "fmspc" in request.url} == {FMSPC, "20A06F000000"}
 
 
-async def test_of_many_who_ask_at_once_one_fetches() -> None:
+async def test_concurrent_callers_share_one_fetch() -> None:
     given = INTEL.collateral()
     servers = Servers(given)
     one = fetcher(servers)
@@ -290,7 +291,7 @@ async def test_of_many_who_ask_at_once_one_fetches() -> None:
     assert len(servers.requests) == 4
 
 
-async def test_who_stops_waiting_takes_nothing_from_the_others() -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_shared_fetch() -> None:
     given = INTEL.collateral()
     one = fetcher(Servers(given))
     tasks = [asyncio.ensure_future(one.get(FMSPC, "platform", NOW)) for _ in range(3)]
@@ -300,7 +301,7 @@ async def test_who_stops_waiting_takes_nothing_from_the_others() -> None:
     assert await asyncio.gather(*tasks[1:]) == [given] * 2
 
 
-def test_it_serves_one_event_loop_after_the_other() -> None:
+def test_one_fetcher_serves_one_event_loop_after_another() -> None:
     given = INTEL.collateral()
     one = fetcher(Servers(given))
 
@@ -310,7 +311,7 @@ def test_it_serves_one_event_loop_after_the_other() -> None:
     assert asyncio.run(ask()) == asyncio.run(ask()) == [given] * 2
 
 
-async def test_after_a_failure_nobody_tries_again_for_a_minute() -> None:
+async def test_after_a_failure_nothing_is_fetched_for_a_minute() -> None:
     servers, clock = Servers(), RecordingClock()
     one = fetcher(servers, clock=clock)
 
@@ -324,7 +325,7 @@ async def test_after_a_failure_nobody_tries_again_for_a_minute() -> None:
     assert await one.get(FMSPC, "platform", NOW) is not None
 
 
-async def test_what_is_not_valid_is_given_for_the_verdict_and_not_kept(tmp_path: Path) -> None:
+async def test_expired_collateral_is_returned_for_the_verdict_and_not_cached(tmp_path: Path) -> None:
     old = INTEL.collateral(issued=NOW - 40 * DAY, expires=NOW - DAY)
     servers = Servers(old, old)
     one = fetcher(servers, tmp_path)
@@ -337,7 +338,7 @@ async def test_what_is_not_valid_is_given_for_the_verdict_and_not_kept(tmp_path:
     assert await one.get(FMSPC, "platform", NOW) == INTEL.collateral()
 
 
-async def test_what_turned_out_bad_is_dropped(tmp_path: Path) -> None:
+async def test_refused_collateral_is_removed_from_the_cache(tmp_path: Path) -> None:
     servers = Servers(Intel("attacker").collateral())
     one = fetcher(servers, tmp_path)
     assert await one.get(FMSPC, "platform", NOW) is not None
@@ -353,7 +354,7 @@ async def test_what_turned_out_bad_is_dropped(tmp_path: Path) -> None:
 # -- on disk -------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_next_process_finds_it_on_disk(tmp_path: Path) -> None:
+async def test_the_next_process_finds_collateral_on_disk(tmp_path: Path) -> None:
     folder, given = tmp_path / "new" / "folder", INTEL.collateral()
     await fetcher(Servers(given), folder).get(FMSPC, "platform", NOW)
 
@@ -399,7 +400,7 @@ async def test_a_broken_or_expired_file_is_renewed(tmp_path: Path, text: str) ->
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no FIFOs, and links need rights")
 @pytest.mark.parametrize("kind", ["a FIFO", "a link"])
-async def test_what_is_no_file_is_no_cache(tmp_path: Path, kind: str) -> None:
+async def test_a_fifo_or_link_in_place_of_the_cache_file_is_not_read(tmp_path: Path, kind: str) -> None:
     file, given, elsewhere = tmp_path / f"collateral-{FMSPC}-platform.json", INTEL.collateral(), tmp_path / "elsewhere"
     elsewhere.write_text(json.dumps({**given, "fetched": NOW}))
     if kind == "a FIFO":
@@ -414,7 +415,7 @@ async def test_what_is_no_file_is_no_cache(tmp_path: Path, kind: str) -> None:
     assert json.loads(elsewhere.read_bytes()) == json.loads(file.read_bytes())
 
 
-async def test_collateral_is_renewed_after_a_day_where_it_can_be_had(tmp_path: Path) -> None:
+async def test_collateral_is_renewed_after_a_day_where_the_server_answers(tmp_path: Path) -> None:
     old, new = INTEL.collateral(), INTEL.collateral(crl_number=2)
     clock, servers = RecordingClock(), Servers(old)
     one = fetcher(servers, tmp_path, clock)
@@ -434,7 +435,7 @@ async def test_collateral_is_renewed_after_a_day_where_it_can_be_had(tmp_path: P
     assert await fetcher(Servers(), tmp_path).get(FMSPC, "platform", NOW + DAY) == new
 
 
-async def test_what_is_older_than_what_is_kept_does_not_replace_it() -> None:
+async def test_older_collateral_does_not_replace_the_cached_one() -> None:
     new, older = INTEL.collateral(), INTEL.collateral(issued=NOW - 9 * DAY, crl_issued=NOW - 9 * DAY)
     servers = Servers(new)
     one = fetcher(servers)
@@ -455,7 +456,8 @@ async def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> N
     assert one.seen.tcb_eval == 19
 
 
-def test_24_the_highest_numbers_are_remembered_beside_it(tmp_path: Path) -> None:
+@pytest.mark.attack(24)
+def test_the_highest_numbers_are_remembered_beside_the_collateral(tmp_path: Path) -> None:
     one = fetcher(Servers(), tmp_path)
     assert one.seen.tcb_eval == 0
     for number in (19, 21, 20, -5, 10**9, None):
@@ -479,7 +481,7 @@ def test_a_broken_evaluation_file_counts_for_nothing(tmp_path: Path, text: str) 
 
 
 @pytest.mark.parametrize("text", ["10000000000", '{"evaluation": 1001}', '{"revocation_lists": {"root": 9223372036854775809}}'])
-def test_a_number_that_nothing_of_intels_can_reach_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
+def test_a_remembered_number_that_is_impossibly_high_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
     file = tmp_path / "collateral-evaluation.json"
     file.write_text(text)
 
@@ -559,7 +561,7 @@ async def test_collateral_is_kept_beyond_a_client_where_the_command_keeps_it() -
     }
 
 
-async def test_what_tests_trust_is_not_kept_beyond_a_client() -> None:
+async def test_collateral_under_a_test_root_is_not_written_to_disk() -> None:
     venice = Venice(shared("tee/collateral_glm_5_1.json"))
 
     with pytest.raises(TeeAttestationError):
@@ -599,7 +601,8 @@ async def test_a_provider_that_fails_leaves_the_level_to_decide(found: Any, why:
 
 
 @pytest.mark.parametrize("name", [name for name in BAD_ANSWERS if name.startswith("39-")])
-async def test_39_without_collateral_the_level_decides(name: str) -> None:
+@pytest.mark.attack(39)
+async def test_without_collateral_the_level_decides(name: str) -> None:
     made = BAD_ANSWERS[name]
     assert isinstance(made, ScriptedReply)
 
@@ -615,14 +618,16 @@ async def test_39_without_collateral_the_level_decides(name: str) -> None:
         await venice().attested(verification="hardware")
 
 
-async def test_20_forged_collateral_is_refused_at_every_level() -> None:
+@pytest.mark.attack(20)
+async def test_forged_collateral_is_refused_at_every_level() -> None:
     forged = Intel("attacker").collateral(issued=JUNE - DAY, expires=JUNE + DAY, crl_issued=JUNE - DAY, crl_expires=JUNE + DAY)
     for level in ("auto", "quote", "hardware"):
         with pytest.raises(TeeAttestationError, match="collateral"):
             await Venice(forged).attested(verification=level)
 
 
-async def test_61_a_clock_ten_years_ahead_is_refused_at_every_level() -> None:
+@pytest.mark.attack(61)
+async def test_a_clock_ten_years_ahead_is_refused_at_every_level() -> None:
     venice = Venice(shared("tee/collateral_glm_5_1.json"))
     chosen = TeeOptions(nonce=venice.capture["_client_nonce"], clock=lambda: JUNE + 3650 * DAY)
     async with VeniceClient(transport=venice, clock=RecordingClock()) as client:

@@ -1,4 +1,4 @@
-"""Envelopes, keys, addresses and signatures, against the published vectors. Row numbers are those of the attack table."""
+"""Envelopes, keys, addresses and signatures, against the published vectors. Numbers: docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def model_opener() -> Opener:
     return Opener(key(VECTORS["model_private"]))
 
 
-def test_the_fastest_library_that_is_there_makes_the_keys() -> None:
+def test_the_fastest_installed_library_makes_the_keys() -> None:
     assert curve.Key.__name__ == ("CoincurveKey" if find_spec("coincurve") else "OpenSslKey")
 
 
@@ -96,13 +96,14 @@ def test_an_empty_text_is_the_shortest_envelope() -> None:
 
 
 @given(st.binary(max_size=400))
-def test_what_was_sealed_can_be_opened(text: bytes) -> None:
+def test_a_sealed_text_can_be_opened(text: bytes) -> None:
     opener = Opener()
 
     assert opener.open(seal(opener.public_key, text)) == text
 
 
-def test_row_55_a_hundred_envelopes_share_no_key_and_no_nonce() -> None:
+@pytest.mark.attack(55)
+def test_a_hundred_envelopes_share_no_key_and_no_nonce() -> None:
     envelopes = [seal(MODEL, b"the same") for _ in range(100)]
 
     assert len({envelope[:130] for envelope in envelopes}) == 100
@@ -113,20 +114,21 @@ def test_row_55_a_hundred_envelopes_share_no_key_and_no_nonce() -> None:
 # -- what cannot be opened -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"row 43: {case['name']}") for case in VECTORS["negative"]])
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"attack 43: {case['name']}") for case in VECTORS["negative"]])
 def test_a_bad_envelope_is_not_opened(case: dict[str, Any]) -> None:
     with pytest.raises(EnvelopeError):
         model_opener().open(case["hex"])
 
 
 @pytest.mark.parametrize("case", OTHERS["negative"], ids=lambda case: str(case["name"]))
-def test_nor_is_one_of_the_others(case: dict[str, Any]) -> None:
+def test_a_bad_envelope_of_the_other_vectors_is_not_opened(case: dict[str, Any]) -> None:
     with pytest.raises(EnvelopeError):
         Opener(key(OTHERS["client"]["private_key_hex"])).open(case["envelope_hex"])
 
 
 @pytest.mark.parametrize("position", [*range(12), 70, 129, 130, 153, 154, -33, -32, -1])
-def test_row_43_any_digit_that_changes_is_noticed(position: int) -> None:
+@pytest.mark.attack(43)
+def test_an_envelope_with_a_changed_digit_is_not_opened(position: int) -> None:
     envelope = seal(MODEL, b"a text")
     digits = list(envelope)
     digits[position] = format(int(digits[position], 16) ^ 1, "x")
@@ -135,7 +137,8 @@ def test_row_43_any_digit_that_changes_is_noticed(position: int) -> None:
         model_opener().open("".join(digits))
 
 
-def test_row_43_an_envelope_for_another_key_is_not_opened() -> None:
+@pytest.mark.attack(43)
+def test_an_envelope_for_another_key_is_not_opened() -> None:
     with pytest.raises(EnvelopeError, match="another key"):
         Opener().open(seal(MODEL, b"a text"))
 
@@ -149,16 +152,18 @@ def test_an_envelope_has_no_blanks(blank: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 64, 65, 66, 76, 77, 78, 92])
-def test_what_is_shorter_than_an_empty_text_is_no_envelope(size: int) -> None:
+def test_a_text_shorter_than_the_shortest_envelope_is_not_opened(size: int) -> None:
     with pytest.raises(EnvelopeError, match="not an envelope"):
         model_opener().open(seal(MODEL, b"a text")[: 2 * size])
 
 
-def test_row_44_capital_digits_are_digits() -> None:
+@pytest.mark.attack(44)
+def test_an_envelope_in_capital_hex_is_opened() -> None:
     assert model_opener().open(seal(MODEL, b"a text").upper()) == b"a text"
 
 
-def test_row_45_an_envelope_is_opened_once() -> None:
+@pytest.mark.attack(45)
+def test_an_envelope_is_opened_once() -> None:
     opener, envelope = model_opener(), seal(MODEL, b"a text")
 
     opener.open(envelope)
@@ -177,7 +182,7 @@ def test_one_sender_may_seal_many_texts_and_many_senders_one_each() -> None:
     assert opener.open(sealer.seal(b"once more")) == b"once more"
 
 
-def test_no_error_shows_what_it_is_about() -> None:
+def test_no_error_of_an_envelope_shows_it() -> None:
     envelope = seal(MODEL, b"a text")
     changed = envelope[:-1] + ("1" if envelope[-1] == "0" else "0")
 
@@ -200,7 +205,7 @@ def test_no_error_shows_what_it_is_about() -> None:
         pytest.param("a word", False, id="a word"),
     ],
 )
-def test_the_shape_of_an_envelope(text: str, expected: bool) -> None:
+def test_an_envelope_is_recognised_by_its_shape(text: str, expected: bool) -> None:
     assert is_envelope(text) is expected
 
 
@@ -236,14 +241,15 @@ X = VECTORS["model_public"][2:66]
         pytest.param(None, id="None"),
     ],
 )
-def test_row_06_what_is_no_public_key_is_refused(text: Any) -> None:
+@pytest.mark.attack(6)
+def test_a_malformed_public_key_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match=r"secp256k1|hex digits"):
         public_key_bytes(text)
 
 
 @every_library
 @pytest.mark.parametrize("point", [b"\x04" + bytes(64), b"\x02" + MODEL[1:33], MODEL[:-1], b"\x06" + MODEL[1:], bytes(65)])
-def test_no_secret_is_shared_with_what_is_no_point(point: bytes, kind: Any) -> None:
+def test_no_secret_is_shared_with_a_point_off_the_curve(point: bytes, kind: Any) -> None:
     with pytest.raises(ValueError, match=r".*"):
         kind().shared_x(point)
 
@@ -263,7 +269,7 @@ def test_both_libraries_share_the_same_secret(kind: Any) -> None:
 
 
 @every_library
-def test_a_key_shows_nothing(kind: Any) -> None:
+def test_the_repr_of_a_key_does_not_show_it(kind: Any) -> None:
     private = key(VECTORS["model_private"], kind)
 
     assert VECTORS["model_private"] not in repr(private)
@@ -305,13 +311,14 @@ def test_a_published_signature_is_valid(case: dict[str, Any]) -> None:
 
 
 @every_signature
-def test_row_60_a_signature_is_about_its_text_and_by_its_key(case: dict[str, Any]) -> None:
+@pytest.mark.attack(60)
+def test_a_signature_is_valid_only_for_its_text_and_its_key(case: dict[str, Any]) -> None:
     assert not signed_by(MODEL, digest(case["text"] + " "), raw_signature(case))
     assert not signed_by(OpenSslKey().public_key, digest(case["text"]), raw_signature(case))
 
 
 @every_signature
-def test_the_other_s_is_as_good(case: dict[str, Any]) -> None:
+def test_a_signature_with_the_other_s_is_valid(case: dict[str, Any]) -> None:
     signature = raw_signature(case)
     other = (ORDER - int.from_bytes(signature[32:64], "big")).to_bytes(32, "big")
 
@@ -320,7 +327,8 @@ def test_the_other_s_is_as_good(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", [0, ORDER, ORDER + 1, 2**256 - 1])
 @pytest.mark.parametrize("part", ["r", "s"])
-def test_row_60_r_and_s_are_in_range(part: str, value: int) -> None:
+@pytest.mark.attack(60)
+def test_a_signature_with_r_or_s_out_of_range_is_invalid(part: str, value: int) -> None:
     signature = raw_signature(VECTORS["signatures"][0])
     number = value.to_bytes(32, "big")
     forged = number + signature[32:] if part == "r" else signature[:32] + number + signature[64:]

@@ -1,6 +1,6 @@
 """End-to-end encrypted calls, through a real client to an enclave that opens what it is sent and seals what it answers.
 
-Row numbers are those of the attack table.
+The numbers in ids are those of docs/explanations/attacks.md.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ async def test_an_error_in_any_shape_is_one_in_an_encrypted_answer(how: str, eve
     assert len(enclave.chats) == 1
 
 
-async def test_an_answer_in_clear_beside_an_error_is_not_asked_for_again() -> None:
+async def test_an_error_beside_an_answer_in_clear_is_not_retried() -> None:
     enclave = Enclave()
     enclave.answer = lambda _: [{**chunk("in clear"), "error": {"message": "boo", "code": "model_overloaded"}}, DONE]
 
@@ -164,7 +164,7 @@ async def test_a_stream_has_its_attestation() -> None:
     assert (await opened.collect()).attestation is opened.attestation
 
 
-async def test_a_call_in_clear_has_none() -> None:
+async def test_a_stream_in_clear_has_no_attestation() -> None:
     with pytest.warns(UserWarning, match="not end-to-end encrypted"):
         opened = await streamed(client_of(Enclave()))
 
@@ -288,7 +288,8 @@ async def test_the_callers_messages_are_not_changed() -> None:
     assert messages == [{"role": "user", "content": "my secret prompt"}]
 
 
-async def test_row_55_every_request_has_a_client_key_of_its_own() -> None:
+@pytest.mark.attack(55)
+async def test_every_request_has_a_client_key_of_its_own() -> None:
     enclave = Enclave()
     client = client_of(enclave)
 
@@ -320,25 +321,25 @@ async def test_a_stream_that_is_left_early_is_closed() -> None:
 # -- refused before the network ------------------------------------------------------------------------------------------
 
 IMPOSSIBLE: list[Any] = [
-    pytest.param({"model": "m"}, id="row 50: another model"),
-    pytest.param({"model": "e2ee-m:enable_web_search=on"}, id="row 50: a suffix"),
-    pytest.param({"tools": [{"type": "function", "function": {"name": "f"}}]}, id="row 50: tools"),
-    pytest.param({"venice_parameters": {"enable_web_search": "auto"}}, id="row 50: a search"),
-    pytest.param({"venice_parameters": {"enable_web_scraping": True}}, id="row 50: scraping"),
+    pytest.param({"model": "m"}, id="attack 50: another model"),
+    pytest.param({"model": "e2ee-m:enable_web_search=on"}, id="attack 50: a suffix"),
+    pytest.param({"tools": [{"type": "function", "function": {"name": "f"}}]}, id="attack 50: tools"),
+    pytest.param({"venice_parameters": {"enable_web_search": "auto"}}, id="attack 50: a search"),
+    pytest.param({"venice_parameters": {"enable_web_scraping": True}}, id="attack 50: scraping"),
     pytest.param(
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.invalid"}}]}]},
-        id="row 50: an image",
+        id="attack 50: an image",
     ),
-    pytest.param({"venice_parameters": {"enable_e2ee": False}}, id="row 50: enable_e2ee=False"),
-    pytest.param({"logprobs": True}, id="row 50: logprobs"),
-    pytest.param({"fallbacks": [{"model": "m"}]}, id="row 50: fallbacks"),
+    pytest.param({"venice_parameters": {"enable_e2ee": False}}, id="attack 50: enable_e2ee=False"),
+    pytest.param({"logprobs": True}, id="attack 50: logprobs"),
+    pytest.param({"fallbacks": [{"model": "m"}]}, id="attack 50: fallbacks"),
     pytest.param({"response_format": {"type": "json_object"}}, id="a format"),
-    pytest.param({"extra_body": {"messages": HI}}, id="row 51: messages in extra_body"),
-    pytest.param({"extra_body": {"stream": False}}, id="row 51: stream in extra_body"),
-    pytest.param({"extra_headers": {CLIENT_KEY.lower(): "00"}}, id="row 51: a header of the exchange"),
-    pytest.param({"messages": [{"role": "user", "content": "c", "name": "n"}]}, id="row 62: a name"),
+    pytest.param({"extra_body": {"messages": HI}}, id="attack 51: messages in extra_body"),
+    pytest.param({"extra_body": {"stream": False}}, id="attack 51: stream in extra_body"),
+    pytest.param({"extra_headers": {CLIENT_KEY.lower(): "00"}}, id="attack 51: a header of the exchange"),
+    pytest.param({"messages": [{"role": "user", "content": "c", "name": "n"}]}, id="attack 62: a name"),
     pytest.param(
-        {"messages": [*HI, {"role": "assistant", "content": "c", "tool_calls": [{"id": "1"}]}]}, id="row 62: tool calls"
+        {"messages": [*HI, {"role": "assistant", "content": "c", "tool_calls": [{"id": "1"}]}]}, id="attack 62: tool calls"
     ),
     pytest.param({"e2ee": "yes"}, id="e2ee that is no switch"),
     pytest.param({"temperature": 9}, id="a temperature out of range"),
@@ -391,19 +392,19 @@ def with_fault(*events: Callable[[Sealed], Any] | dict[str, Any]) -> Callable[[S
 
 
 BAD: list[Any] = [
-    pytest.param(with_fault(chunk("in clear")), id="row 40: a chunk in clear among sealed ones"),
-    pytest.param(with_fault(chunk(reasoning_content="in clear")), id="row 42: reasoning in clear"),
-    pytest.param(with_fault(chunk("in clear", index=1)), id="row 42: another choice in clear"),
-    pytest.param(with_fault(lambda sealed: chunk(sealed("x")[:-2])), id="row 43: a tag cut short"),
-    pytest.param(with_fault(lambda sealed: chunk("02" + sealed("x")[2:])), id="row 43: a compressed key"),
-    pytest.param(with_fault(lambda _: chunk(seal(Enclave().public_key, b"x"))), id="row 43: sealed to another key"),
-    pytest.param(with_fault(chunk(tool_calls=[{"index": 0, "id": "1"}])), id="row 47: tool calls"),
-    pytest.param(with_fault(chunk(refusal="no")), id="row 47: a refusal"),
+    pytest.param(with_fault(chunk("in clear")), id="attack 40: a chunk in clear among sealed ones"),
+    pytest.param(with_fault(chunk(reasoning_content="in clear")), id="attack 42: reasoning in clear"),
+    pytest.param(with_fault(chunk("in clear", index=1)), id="attack 42: another choice in clear"),
+    pytest.param(with_fault(lambda sealed: chunk(sealed("x")[:-2])), id="attack 43: a tag cut short"),
+    pytest.param(with_fault(lambda sealed: chunk("02" + sealed("x")[2:])), id="attack 43: a compressed key"),
+    pytest.param(with_fault(lambda _: chunk(seal(Enclave().public_key, b"x"))), id="attack 43: sealed to another key"),
+    pytest.param(with_fault(chunk(tool_calls=[{"index": 0, "id": "1"}])), id="attack 47: tool calls"),
+    pytest.param(with_fault(chunk(refusal="no")), id="attack 47: a refusal"),
     pytest.param(
         with_fault(envelope(choices=[{"index": 0, "delta": {}, "logprobs": {"content": [{"token": "t"}]}}])),
-        id="row 47: logprobs",
+        id="attack 47: logprobs",
     ),
-    pytest.param(with_fault(envelope(choices=[], venice_parameters={"enable_e2ee": False})), id="row 48: switched off"),
+    pytest.param(with_fault(envelope(choices=[], venice_parameters={"enable_e2ee": False})), id="attack 48: switched off"),
 ]
 
 
@@ -433,7 +434,8 @@ async def test_a_stream_that_failed_gives_nothing_more() -> None:
     assert opened.partial.text == "fine"
 
 
-async def test_row_45_a_chunk_that_comes_twice_is_an_error() -> None:
+@pytest.mark.attack(45)
+async def test_a_chunk_that_comes_twice_is_an_error() -> None:
     enclave = Enclave()
 
     def twice(sealed: Sealed) -> list[Any]:
@@ -449,7 +451,8 @@ async def test_row_45_a_chunk_that_comes_twice_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("how", READERS)
-async def test_row_41_an_answer_in_clear_is_an_error_at_its_first_chunk(how: str) -> None:
+@pytest.mark.attack(41)
+async def test_an_answer_in_clear_is_an_error_at_its_first_chunk(how: str) -> None:
     enclave = Enclave()
     enclave.answer = lambda _: [chunk("I am"), chunk(" in clear", finish="stop"), DONE]
 
@@ -458,7 +461,8 @@ async def test_row_41_an_answer_in_clear_is_an_error_at_its_first_chunk(how: str
     assert (text, type(error)) == ("", TeeEncryptionError)
 
 
-async def test_row_41_a_whole_answer_in_json_is_an_error() -> None:
+@pytest.mark.attack(41)
+async def test_a_whole_answer_in_clear_json_is_an_error() -> None:
     enclave = Enclave()
     enclave.refusals = [answer(completion("in clear"))]
 
@@ -468,7 +472,7 @@ async def test_row_41_a_whole_answer_in_json_is_an_error() -> None:
     assert "in clear" not in str(error).replace("in clear in", "")
 
 
-async def test_a_page_in_place_of_an_answer_is_what_it_always_is() -> None:
+async def test_a_page_in_place_of_an_answer_is_the_usual_error() -> None:
     enclave = Enclave()
     enclave.refusals = [ScriptedReply(b"<html>", headers={"content-type": "text/html"})]
 
@@ -482,18 +486,21 @@ async def test_a_page_in_place_of_an_answer_is_what_it_always_is() -> None:
 @pytest.mark.parametrize(
     "answer_",
     [
-        case(lambda sealed: [chunk(sealed("a"))], id="row 46: nothing of an end"),
-        case(lambda sealed: [chunk(sealed("a"), finish="stop")], id="row 46: no DONE"),
-        case(lambda sealed: [chunk(sealed("a")), DONE], id="row 46: no finish reason"),
+        case(lambda sealed: [chunk(sealed("a"))], id="attack 46: nothing of an end"),
+        case(lambda sealed: [chunk(sealed("a"), finish="stop")], id="attack 46: no DONE"),
+        case(lambda sealed: [chunk(sealed("a")), DONE], id="attack 46: no finish reason"),
         case(
             lambda sealed: [chunk(sealed("a")), chunk(sealed("b"), index=1), chunk(finish="stop", index=1), DONE],
-            id="row 46: no finish reason of a choice",
+            id="attack 46: no finish reason of a choice",
         ),
-        case(lambda sealed: [chunk(sealed("a"), finish="stop"), APIConnectionError("reset")], id="row 46: a reset before DONE"),
+        case(
+            lambda sealed: [chunk(sealed("a"), finish="stop"), APIConnectionError("reset")], id="attack 46: a reset before DONE"
+        ),
         case(lambda sealed: [chunk(sealed("a")), b"data: {half\n\n"], id="an event that is not JSON"),
     ],
 )
-async def test_row_46_a_stream_without_its_end_was_interrupted(answer_: Any, how: str) -> None:
+@pytest.mark.attack(46)
+async def test_a_sealed_stream_without_its_end_is_interrupted(answer_: Any, how: str) -> None:
     enclave = Enclave()
     enclave.answer = answer_
 
@@ -515,7 +522,8 @@ async def test_tokens_without_an_answer_are_an_error() -> None:
 
 
 @pytest.mark.parametrize("how", READERS)
-async def test_row_49_an_error_in_the_stream_is_that_error(how: str) -> None:
+@pytest.mark.attack(49)
+async def test_an_error_event_in_a_sealed_stream_is_raised_as_that_error(how: str) -> None:
     enclave = Enclave()
     enclave.answer = lambda sealed: [chunk(sealed("fine")), {"error": {"message": "busy", "code": "model_overloaded"}}]
 
@@ -527,14 +535,15 @@ async def test_row_49_an_error_in_the_stream_is_that_error(how: str) -> None:
     assert text in {"", "fine"}
 
 
-async def test_row_44_capital_hex_is_opened() -> None:
+@pytest.mark.attack(44)
+async def test_an_answer_in_capital_hex_is_opened() -> None:
     enclave = Enclave()
     enclave.answer = lambda sealed: [chunk(sealed("TEXT").upper(), finish="stop"), DONE]
 
     assert await read(client_of(enclave), "create") == ("TEXT", None)
 
 
-async def test_what_failed_is_attested_anew_next_time() -> None:
+async def test_after_a_failed_answer_the_next_call_attests_again() -> None:
     enclave = Enclave()
     client = client_of(enclave)
     enclave.answer = with_fault(chunk("in clear"))
@@ -559,7 +568,8 @@ KEY_ERRORS = [
 
 
 @pytest.mark.parametrize("how", READERS)
-async def test_row_52_a_key_that_changed_is_attested_once_more_with_a_new_nonce(how: str) -> None:
+@pytest.mark.attack(52)
+async def test_a_changed_key_is_attested_once_more_with_a_new_nonce(how: str) -> None:
     enclave = Enclave()
     client = client_of(enclave)
     await created(client, e2ee=True)
@@ -573,7 +583,8 @@ async def test_row_52_a_key_that_changed_is_attested_once_more_with_a_new_nonce(
 
 
 @pytest.mark.parametrize("said", KEY_ERRORS)
-async def test_row_52_the_second_failure_is_raised(said: str) -> None:
+@pytest.mark.attack(52)
+async def test_the_second_failure_of_a_changed_key_is_raised(said: str) -> None:
     enclave = Enclave()
     enclave.refusals = [refused(said), refused(said)]
 
@@ -585,7 +596,8 @@ async def test_row_52_the_second_failure_is_raised(said: str) -> None:
 
 
 @pytest.mark.parametrize("said", KEY_ERRORS)
-async def test_row_52_the_second_attempt_may_succeed(said: str) -> None:
+@pytest.mark.attack(52)
+async def test_the_second_attempt_after_a_changed_key_may_succeed(said: str) -> None:
     enclave = Enclave()
     enclave.refusals = [refused(said)]
 
@@ -629,7 +641,8 @@ async def test_a_busy_server_gets_the_same_sealed_bytes_again() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_row_38_a_redirected_chat_is_not_sent_elsewhere(status: int) -> None:
+@pytest.mark.attack(38)
+async def test_a_redirected_chat_is_not_sent_elsewhere(status: int) -> None:
     enclave = Enclave()
     enclave.refusals = [ScriptedReply(b"", status=status, headers={"location": "https://elsewhere.invalid/"})]
 
@@ -664,7 +677,7 @@ async def test_the_deadline_counts_the_attestation() -> None:
     assert enclave.chats == []
 
 
-async def test_what_is_waited_for_the_first_chunk_is_waited_for_the_attestation() -> None:
+async def test_the_limit_of_the_first_chunk_holds_for_the_attestation() -> None:
     enclave = Silent()
 
     with pytest.raises(APITimeoutError) as caught:
@@ -686,7 +699,7 @@ async def test_the_deadline_counts_the_signature() -> None:
     assert caught.value.partial is not None  # it was paid for
 
 
-async def test_what_the_attestation_took_is_not_left_for_the_chat() -> None:
+async def test_the_time_of_the_attestation_is_taken_off_the_time_limits_of_the_chat() -> None:
     enclave = Enclave()
     client = client_of(enclave)
 
@@ -705,7 +718,7 @@ async def test_what_the_attestation_took_is_not_left_for_the_chat() -> None:
 
 
 @pytest.mark.filterwarnings("default:end-to-end encryption")
-async def test_the_limits_are_told_once_for_each_client() -> None:
+async def test_the_limits_of_encryption_are_warned_of_once_for_each_client() -> None:
     client, other = client_of(Enclave()), client_of(Enclave())
 
     with warnings.catch_warnings(record=True) as told:
@@ -778,7 +791,7 @@ def test_warnings_name_the_callers_line(ask: Callable[..., None]) -> None:
     assert len({warning.lineno for warning in told}) == 5
 
 
-async def test_who_makes_an_error_of_a_lower_level_is_never_answered() -> None:
+async def test_a_downgrade_warning_made_an_error_ends_the_call_before_it_is_sent() -> None:
     enclave = Enclave(quoted=True)
     client = client_of(enclave, tee=enclave.without_collateral)
 
@@ -792,7 +805,7 @@ async def test_who_makes_an_error_of_a_lower_level_is_never_answered() -> None:
 
 
 @pytest.mark.filterwarnings("default:end-to-end encryption")
-async def test_nothing_is_told_of_a_call_that_is_refused() -> None:
+async def test_a_refused_call_causes_no_warning() -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         _, error = await read(client_of(Enclave()), "create", model="m")
@@ -801,7 +814,7 @@ async def test_nothing_is_told_of_a_call_that_is_refused() -> None:
     assert told == []
 
 
-async def test_a_model_with_encryption_that_is_asked_without_leaves_the_prompt_in_clear_and_says_so_first() -> None:
+async def test_a_call_in_clear_to_a_model_with_encryption_warns_before_it_is_sent() -> None:
     enclave = Enclave()
 
     with pytest.warns(UserWarning, match=r"\Athe prompt leaves in clear: .*'e2ee-m'") as told:
@@ -811,12 +824,12 @@ async def test_a_model_with_encryption_that_is_asked_without_leaves_the_prompt_i
     assert b"secret" in (enclave.chats[0].body or b"")
 
 
-async def test_what_travels_in_clear_is_told() -> None:
+async def test_parameters_that_travel_in_clear_are_warned_of() -> None:
     with pytest.warns(UserWarning, match="stop, user is not end-to-end encrypted"):
         await created(client_of(Enclave()), e2ee=True, stop=["x"], user="u")
 
 
-async def test_a_model_for_encryption_that_is_asked_in_clear_is_told() -> None:
+async def test_a_call_in_clear_to_a_model_for_encryption_is_warned_of() -> None:
     enclave = Enclave()
 
     with pytest.warns(UserWarning, match="not end-to-end encrypted"):
@@ -868,7 +881,7 @@ async def test_an_attestation_survives_pickling_with_its_response() -> None:
 
 
 @pytest.mark.parametrize("events", [[b": comment\n\n"], [event("[DONE]")]])
-async def test_an_answer_of_nothing_is_not_an_answer_in_clear(events: list[bytes]) -> None:
+async def test_an_empty_answer_is_not_an_answer_in_clear(events: list[bytes]) -> None:
     enclave = Enclave()
     enclave.refusals = [stream(*events)]
 

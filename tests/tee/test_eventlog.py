@@ -82,7 +82,7 @@ def test_each_register_is_the_hash_of_its_events(written: Any) -> None:
         pytest.param([{**BOOT, "digest": None}, READY], "no digest of 48 bytes", id="no digest"),
     ],
 )
-def test_a_log_that_is_none_is_refused_with_the_reason(log: Any, trouble: str) -> None:
+def test_a_malformed_log_is_refused_with_the_reason(log: Any, trouble: str) -> None:
     with pytest.raises(ValueError, match=trouble):
         replay(log)
 

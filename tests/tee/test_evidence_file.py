@@ -32,7 +32,7 @@ def read(raw: bytes, *, now: float | None = None, **options: Any) -> CollectedEv
     [None, "it was busy", Documents(b'["a\xff"]', b'{"keys": []}')],
     ids=["not asked", "no answer", "an answer of any bytes"],
 )
-def test_what_is_written_is_read_again(nras: Any) -> None:
+def test_an_evidence_file_is_read_back_as_written(nras: Any) -> None:
     found = read(as_file(collected(nras=nras)))
 
     assert found.reply == REPLY.strip()
@@ -41,11 +41,11 @@ def test_what_is_written_is_read_again(nras: Any) -> None:
     assert found.collateral == COLLATERAL
 
 
-def test_without_earlier_numbers_there_are_none() -> None:
+def test_a_file_without_numbers_seen_before_starts_at_zero() -> None:
     assert read(as_file(collected(seen=None))).seen == Seen(0, {})
 
 
-def test_what_the_caller_says_counts_first() -> None:
+def test_nonce_and_time_of_the_caller_count_before_those_of_the_file() -> None:
     found = read(as_file(collected()), now=0.0, nonce="ab" * 32)
 
     assert (found.nonce.hex(), found.now) == ("ab" * 32, 0.0)
@@ -75,7 +75,7 @@ ODD: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("member", "value"), [(member, value) for member, values in ODD.items() for value in values])
-def test_a_member_that_is_none_is_as_if_it_were_not_there(member: str, value: Any) -> None:
+def test_a_malformed_member_is_read_as_absent(member: str, value: Any) -> None:
     held = {**json.loads(as_file(collected(nras="busy"))), member: value}
     found, usual = read(json.dumps(held).encode()), read(as_file(collected(nras="busy")))
 
@@ -91,6 +91,6 @@ def test_the_first_second_and_the_last_are_times() -> None:
         assert read(as_file(collected(now=now))).now == now
 
 
-def test_a_nonce_that_is_no_text_is_none() -> None:
+def test_a_nonce_that_is_not_a_text_gives_no_evidence() -> None:
     held = {**json.loads(as_file(collected())), "_client_nonce": 7}
     assert from_file(json.dumps(held).encode(), model="m", options=TeeOptions(), now=None) is None

@@ -94,7 +94,7 @@ async def test_a_floor_that_needs_it_names_it_before_the_catalogue_is_asked() ->
         "from venice_ai.tee.attestation import verify",
     ],
 )
-def test_a_program_that_begins_so_names_the_extra(door: str) -> None:
+def test_importing_what_needs_the_extra_names_it(door: str) -> None:
     code = f"import sys; sys.modules['cryptography'] = None; {door}"
 
     outcome = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""NVIDIA's evidence. Numbers in ids are the rows of the table of attacks that this is about."""
+"""The checks of NVIDIA's evidence of GPUs. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -246,7 +246,8 @@ RECORD, BLOCKS = 37 + 8, 37 + 4
         pytest.param(no_certificates, ["gpu_chain"], id="no certificates"),
     ],
 )
-def test_30_bad_evidence_is_refused_under_every_policy_but_off(change: Change, names: list[str]) -> None:
+@pytest.mark.attack(30)
+def test_bad_gpu_evidence_is_refused_under_every_policy_but_off(change: Change, names: list[str]) -> None:
     payload = eight()
     change(payload)
     policies: tuple[Literal["verify-if-present", "require", "nras"], ...] = ("verify-if-present", "require", "nras")
@@ -257,7 +258,8 @@ def test_30_bad_evidence_is_refused_under_every_policy_but_off(change: Change, n
     assert gpu.check(payload, NONCE, TeeOptions(gpu="off")) == ([], [])
 
 
-def test_30_the_evidence_of_another_nonce_is_refused() -> None:
+@pytest.mark.attack(30)
+def test_gpu_evidence_of_another_nonce_is_refused() -> None:
     assert failed(judged(eight(), bytes(32))) == ["gpu_nonce"]
 
 
@@ -279,7 +281,8 @@ def test_evidence_of_64_gpus_is_looked_at_and_of_more_is_not(count: int, wrong: 
     assert failed(judged(payload)) == wrong
 
 
-def test_30_a_root_that_is_not_pinned_is_refused() -> None:
+@pytest.mark.attack(30)
+def test_a_gpu_root_that_is_not_pinned_is_refused() -> None:
     assert failed(judged(eight(), root_sha256="00" * 32)) == ["gpu_chain"]
 
 
@@ -294,7 +297,8 @@ def _without_authority(place: int | None) -> tuple[dict[str, Any], str]:
 
 
 @pytest.mark.parametrize("place", [1, 2, 3, 4])
-def test_30_an_issuer_that_is_no_authority_is_refused(place: int) -> None:
+@pytest.mark.attack(30)
+def test_an_issuer_that_is_not_an_authority_is_refused(place: int) -> None:
     for without, names in ((None, []), (place, ["gpu_chain"])):
         payload, root = _without_authority(without)
         assert failed(judged(payload, root_sha256=root)) == names
@@ -350,7 +354,7 @@ def test_a_chain_must_be_that_of_a_gpu(names: dict[str, str], wrong: list[str]) 
         pytest.param({"measurements": (b"\0\0\0\1" + bytes(47),)}, [], id="the first byte of a measurement"),
     ],
 )
-def test_what_a_gpu_measured_is_looked_at(changes: dict[str, Any], wrong: list[str]) -> None:
+def test_the_measurements_of_a_gpu_are_checked(changes: dict[str, Any], wrong: list[str]) -> None:
     maker = Nvidia("tests/tee", gpus=1)
     payload = {**maker.payload(NONCE), "evidence_list": [maker.item(0, NONCE, **changes)]}
 
@@ -372,7 +376,8 @@ def test_a_gpu_whose_firmware_nothing_names_is_a_warning() -> None:
         pytest.param("nras", "fail", id="31-nras"),
     ],
 )
-def test_31_evidence_that_was_removed(policy: Any, status: str) -> None:
+@pytest.mark.attack(31)
+def test_removed_gpu_evidence_is_skipped_or_fails_as_the_policy_says(policy: Any, status: str) -> None:
     checks, gpus = gpu.check(None, NONCE, TeeOptions(gpu=policy))
 
     assert [(check.id, check.status) for check in checks] == [("gpu_evidence", status)]
@@ -399,7 +404,7 @@ def test_31_evidence_that_was_removed(policy: Any, status: str) -> None:
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_what_is_no_payload_is_refused(payload: Any) -> None:
+def test_a_malformed_payload_is_refused(payload: Any) -> None:
     assert failed(judged(payload)) == ["gpu_evidence"]
 
 
@@ -474,14 +479,16 @@ def of_another_capture(reply: dict[str, Any]) -> None:
     reply["nvidia_payload"] = shared("tee/attestation_gemma_3_27b_p.json")["attestation"]["nvidia_payload"]
 
 
-def test_30_an_attestation_with_bad_evidence_is_refused() -> None:
+@pytest.mark.attack(30)
+def test_an_attestation_with_bad_gpu_evidence_is_refused() -> None:
     report = whole(of_another_capture)
 
     assert {check.id for check in report.failures} == {"gpu_nonce"}
     assert report.gpus == ()
 
 
-def test_31_removed_evidence_is_a_warning_or_a_refusal() -> None:
+@pytest.mark.attack(31)
+def test_removed_gpu_evidence_is_a_warning_or_a_refusal() -> None:
     assert len(whole(lambda _: None).gpus) == 8
     tolerant, strict = whole(removed), whole(removed, gpu="require")
 

@@ -10,7 +10,7 @@ from venice_ai.tee.keccak import keccak256
 KNOWN = [
     pytest.param(b"", "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470", id="nothing"),
     pytest.param(b"\xcc", "eead6dbfc7340a56caedc044696a168870549a6a7f6f56961e84a54bd9970b8a", id="a byte"),
-    pytest.param(b"abc", "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45", id="three letters"),
+    pytest.param(b"abc", "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45", id="three bytes"),
     pytest.param(
         b"The quick brown fox jumps over the lazy dog",
         "4d741b6f1eb29cb2a9b9911c82f56fa8d73b04959d3d9d222895df6c0b28aa15",
@@ -24,13 +24,13 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("data", "digest"), KNOWN)
-def test_known_answers(data: bytes, digest: str) -> None:
+def test_keccak_256_gives_the_known_answers(data: bytes, digest: str) -> None:
     assert keccak256(data).hex() == digest
 
 
-def test_it_is_not_sha3() -> None:
+def test_keccak_256_is_not_sha3_256() -> None:
     assert keccak256(b"").hex() != "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a"
 
 
-def test_any_bytes_will_do() -> None:
+def test_keccak_256_hashes_any_bytes() -> None:
     assert keccak256(bytearray(b"abc")) == keccak256(memoryview(b"abc")) == keccak256(b"abc")

@@ -145,7 +145,7 @@ async def test_a_long_reply_is_read_in_another_thread(length: int, apart: int) -
 
 
 @pytest.mark.parametrize(("length", "apart"), [(0, 1), (200_000, 2)])
-async def test_a_long_attestation_is_judged_there_as_a_whole(length: int, apart: int) -> None:
+async def test_a_long_attestation_is_verified_in_another_thread_as_a_whole(length: int, apart: int) -> None:
     enclave, threads = Enclave(quoted=True), Counting()
     asyncio.get_running_loop().set_default_executor(threads)
     enclave.attestation = lambda reply: {**reply, "more": "x" * length}

@@ -155,7 +155,7 @@ async def test_a_retry_is_as_sealed_as_the_first_attempt(status: int) -> None:
     assert all(b"secret" not in (request.body or b"") for request in enclave.requests)
 
 
-async def test_what_is_tried_again_with_another_key_is_sealed_too() -> None:
+async def test_a_retry_with_another_key_is_sealed_too() -> None:
     enclave = Enclave(quoted=True)
     client = client_of(enclave, min_privacy="e2ee")
     await created(client, e2ee=True)
@@ -188,7 +188,7 @@ async def test_a_batch_holds_the_refusals_in_their_places() -> None:
     assert len(enclave.chats) == 1
 
 
-async def test_whatever_else_would_send_something_does_not() -> None:
+async def test_with_a_floor_no_request_with_a_body_can_be_built() -> None:
     client = client_of(Enclave(quoted=True), min_privacy="e2ee")
 
     for method in ("POST", "PUT", "PATCH"):
@@ -223,7 +223,7 @@ async def test_a_model_in_an_attested_enclave_may_be_asked_in_clear(how: str) ->
         pytest.param({"model": "tee-m", "fallbacks": [{"model": "ordinary"}]}, id="fallbacks"),
     ],
 )
-async def test_others_may_not(params: dict[str, Any], how: str) -> None:
+async def test_with_the_floor_tee_other_models_are_refused(params: dict[str, Any], how: str) -> None:
     enclave = Enclave(quoted=True)
 
     with pytest.raises((InvalidRequestError, NoMatchingModelError)):
@@ -233,7 +233,7 @@ async def test_others_may_not(params: dict[str, Any], how: str) -> None:
 
 
 @pytest.mark.parametrize("bent", [{"verified": False}, {"nonce": "00" * 32}])
-async def test_nor_one_whose_attestation_fails(bent: dict[str, Any]) -> None:
+async def test_with_the_floor_tee_a_model_whose_attestation_fails_is_refused(bent: dict[str, Any]) -> None:
     enclave = Enclave(quoted=True)
     enclave.attestation = lambda reply: {**reply, **bent}
 
@@ -243,7 +243,7 @@ async def test_nor_one_whose_attestation_fails(bent: dict[str, Any]) -> None:
     assert enclave.chats == []
 
 
-async def test_the_clients_demands_hold_for_it() -> None:
+async def test_the_tee_options_of_the_client_hold_for_a_call_in_clear() -> None:
     enclave = Enclave(quoted=True)
     client = client_of(enclave, min_privacy="tee", tee=TeeOptions(verification="quote"))
 
@@ -266,7 +266,7 @@ async def test_resolve_chat_finds_a_model_that_is_private_enough(floor: Any, exp
         assert preferred in (expected | {MODEL})
 
 
-async def test_resolve_chat_finds_none_if_there_is_none() -> None:
+async def test_resolve_chat_raises_if_no_model_is_private_enough() -> None:
     enclave = Enclave(quoted=True)
     enclave.catalogue = enclave.catalogue[2:]
 
@@ -301,12 +301,12 @@ async def test_an_estimate_sends_no_prompt(floor: Any) -> None:
 
 
 @pytest.mark.parametrize("floor", ["E2EE", "none", "", True, 1, ["e2ee"]], ids=repr)
-def test_a_floor_is_one_of_two(floor: Any) -> None:
+def test_a_floor_is_tee_or_e2ee(floor: Any) -> None:
     with pytest.raises(InvalidRequestError, match="min_privacy"):
         VeniceClient(api_key="k", min_privacy=floor)
 
 
-def test_a_client_tells_its_floor() -> None:
+def test_a_client_has_its_floor_as_an_attribute() -> None:
     assert VeniceClient(api_key="k").min_privacy is None
     assert VeniceClient(api_key="k", min_privacy="tee", tee=TeeOptions()).min_privacy == "tee"
 
@@ -349,7 +349,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a list for an object": {"extra_body": {"reasoning": [SECRET]}},
     "a text for another object": {"extra_body": {"text": SECRET}},
     "a field whose name is a number": {"extra_body": {1: SECRET}},
-    "a number that is none": {"messages": [{"role": "user", "content": SECRET, SECRET: float("inf")}]},
+    "an infinite number": {"messages": [{"role": "user", "content": SECRET, SECRET: float("inf")}]},
 }
 
 
@@ -375,7 +375,7 @@ async def test_a_refusal_shows_nothing_that_the_caller_wrote(params: dict[str, A
 
 @every_way
 @pytest.mark.parametrize("params", REFUSED.values(), ids=REFUSED)
-def test_nor_does_one_of_the_synchronous_client(params: dict[str, Any], how: str) -> None:
+def test_a_refusal_of_the_synchronous_client_shows_nothing_of_the_call(params: dict[str, Any], how: str) -> None:
     enclave = Enclave(quoted=True)
     asked: dict[str, Any] = {"model": MODEL, "e2ee": True, **IN_CLEAR, **params}
     extra: dict[str, Any] = {"create(stream=True)": {"stream": True}}.get(how, {})

@@ -51,7 +51,7 @@ async def test_an_encrypted_chat_goes_to_another_enclave_and_never_to_a_model_wi
     assert response.meta.models_tried == ("e2ee-one", "e2ee-two")
 
 
-async def test_where_no_other_enclave_is_left_the_failure_stands() -> None:
+async def test_without_another_enclave_among_the_fallbacks_the_failure_is_raised() -> None:
     emulator, client = emulator_and_client(fallback_models=["open"])
     emulator.script(error(410))
     with pytest.raises(ModelGoneError) as caught:

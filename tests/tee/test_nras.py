@@ -104,7 +104,7 @@ def case(change: Change, *, name: str) -> Any:
         case(lambda it: it.gpus["GPU-1"].update(eat_nonce="00" * 32), name="another nonce of a GPU"),
         case(lambda it: it.overall.update(iss="https://nras.example"), name="another issuer"),
         case(lambda it: it.overall.update(exp=NOW), name="expired"),
-        case(lambda it: it.overall.update(exp="soon"), name="an end that is none"),
+        case(lambda it: it.overall.update(exp="soon"), name="an expiry that is not a number"),
         case(lambda it: it.overall.pop("exp"), name="no end"),
         case(lambda it: it.overall.update(nbf=NOW + 61), name="not yet valid"),
         case(lambda it: it.gpus["GPU-0"].update(exp=NOW - 1), name="the token of a GPU has expired"),
@@ -130,7 +130,7 @@ def case(change: Change, *, name: str) -> Any:
         case(lambda it: setattr(it, "signer", ec.derive_private_key(7, ec.SECP384R1())), name="an attacker's key"),
     ],
 )
-def test_what_nvidia_does_not_attest_is_refused(change: Change) -> None:
+def test_gpus_that_nvidia_does_not_attest_are_refused(change: Change) -> None:
     answer = Answer()
     change(answer)
 
@@ -209,7 +209,7 @@ def test_a_private_key_in_a_key_set_is_skipped() -> None:
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_an_answer_that_is_none_is_refused(answer: bytes) -> None:
+def test_a_malformed_answer_of_nvidia_is_refused(answer: bytes) -> None:
     assert judged(answer)[0] == "fail"
 
 
@@ -224,7 +224,7 @@ def test_an_answer_that_is_none_is_refused(answer: bytes) -> None:
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_keys_that_are_none_are_refused(keys: bytes) -> None:
+def test_a_malformed_key_set_is_refused(keys: bytes) -> None:
     assert judged(bytes(Answer()), keys)[0] == "fail"
 
 
@@ -257,7 +257,7 @@ def _certified(key: ec.EllipticCurvePrivateKey, *chain: Authority) -> bytes:
     return json.dumps({"keys": [entry]}).encode()
 
 
-def test_keys_of_a_file_are_told_as_the_files_own_unless_they_chain_to_the_pinned_root() -> None:
+def test_keys_of_a_file_are_a_warning_unless_they_chain_to_the_pinned_root() -> None:
     p384 = ec.SECP384R1()
     root = Authority("tests/nras/root", "Root", curve=p384)
     signer = Authority("tests/nras/signer", "Attestation Service", root, p384, ca=False)
@@ -313,7 +313,7 @@ async def test_a_service_that_does_not_answer_is_a_failed_check(reply: Any) -> N
 
 
 @pytest.mark.parametrize("payload", [None, "", 7, []])
-async def test_without_evidence_nobody_is_asked(payload: Any) -> None:
+async def test_without_gpu_evidence_nvidia_is_not_asked(payload: Any) -> None:
     transport = ScriptedTransport()
 
     assert isinstance(await ask_nras(transport, payload), str)

@@ -99,7 +99,7 @@ def test_the_fields_of_a_quote_follow_one_another() -> None:
     assert not hasattr(quote, "rtmr4")
 
 
-def test_what_follows_the_fields_is_the_enclave_s_own_data_and_the_certificates() -> None:
+def test_after_its_fields_a_quote_has_the_enclaves_data_and_the_certificates() -> None:
     raw = synthetic().quote
     quote = parse(raw)
     size = int.from_bytes(raw[1218:1220], "little")
@@ -132,13 +132,13 @@ def test_nothing_else_in_a_quote_is_part_of_its_structure() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 1_219, 1_220, 1_300])
-def test_the_beginning_of_a_quote_is_none(length: int) -> None:
+def test_a_truncated_quote_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match=f"a quote of {length} bytes is too short" if length < 1_220 else "length"):
         parse(synthetic().quote[:length])
 
 
 @pytest.mark.parametrize("size", [0, 1, 47, 48, 49])
-def test_a_handful_of_bytes_is_no_quote(size: int) -> None:
+def test_a_few_bytes_are_not_a_quote(size: int) -> None:
     raw = bytes([0xFB] * size)
     for text in (raw.hex(), f"0x{raw.hex()}", raw.hex().upper(), base64.b64encode(raw).decode()):
         assert decode(text) == (raw if size >= 48 else None)
@@ -196,6 +196,6 @@ def test_below_another_root_the_enclaves_signer_alone_may_be_another() -> None:
         pytest.param((1220, b"\7"), "another attestation key", id="other authentication data"),
     ],
 )
-def test_what_the_platform_did_not_sign_is_refused(change: Change, trouble: str) -> None:
+def test_a_report_that_the_platform_did_not_sign_is_refused(change: Change, trouble: str) -> None:
     with pytest.raises(ValueError, match=trouble):
         check_enclave(written(with_enclave(), change))

@@ -1,4 +1,4 @@
-"""What a report says in lines: what was reached, in no more words than were earned, and nothing that evidence wrote."""
+"""The lines of a report: the level that was reached and no more, and never a line that the evidence wrote."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_nothing_is_called_verified_that_was_refused() -> None:
 
 @pytest.mark.parametrize("verification", ["server", "auto", "quote", "hardware"])
 @pytest.mark.parametrize("known", [True, False])
-def test_what_tls_does_not_know_is_venices_word_at_most(verification: Any, known: bool) -> None:
+def test_without_verified_tls_the_level_is_server_at_most(verification: Any, known: bool) -> None:
     case = resigned()
     report = replace(case, options=case.options.replace(verification=verification)).judged(known_server=known)
 
@@ -197,7 +197,7 @@ def report_of(**fields: Any) -> AttestationReport:
     return AttestationReport(model="e2ee-m", nonce="00", fetched_at=1.0, expires_at=2.0, **fields)
 
 
-def test_what_the_evidence_says_is_a_line_each() -> None:
+def test_each_statement_of_the_evidence_is_one_line() -> None:
     found = report_of(
         ok=True,
         level="pinned",
@@ -304,7 +304,7 @@ def test_an_error_names_four_checks_that_failed_and_counts_the_others(failed: in
     assert said in str(caught.value)
 
 
-def test_a_report_as_json_keeps_its_letters() -> None:
+def test_a_report_as_json_keeps_characters_beyond_ascii() -> None:
     report = replace(resigned().judged(), model="e2ee-città")
 
     assert "e2ee-città" in report.to_json()
@@ -312,7 +312,7 @@ def test_a_report_as_json_keeps_its_letters() -> None:
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_real_captures_reach_their_level_and_come_to_the_same_report_again(name: str) -> None:
+def test_real_captures_reach_their_level_and_give_the_same_report_twice(name: str) -> None:
     case = capture(name)
     first, again = case.judged(), case.judged()
 

@@ -138,7 +138,7 @@ async def test_no_name_description_argument_or_result_is_in_a_byte_that_leaves(e
         assert {message["role"] for message in body["messages"]} <= {"system", "user", "assistant"}
 
 
-async def test_the_model_is_told_of_tools_its_calls_and_their_results() -> None:
+async def test_the_model_gets_tools_calls_and_results_as_sealed_texts() -> None:
     talker = Talker(f"Let me.\n```json\n{ADD}\n```", '{"tool_calls": oh', "It is 2.")
     result = await run(client_of(Emulator(tee=Enclave(), backend=talker)), add, model=talker.model_id)
 
@@ -177,7 +177,7 @@ async def test_every_role_is_sealed_whatever_the_options_say(where: str) -> None
     assert all(content.startswith("04") and set(content) <= set("0123456789abcdef") for content in contents)
 
 
-async def test_the_switch_of_venices_own_seals_too(emulator: Emulator, client: VeniceClient) -> None:
+async def test_the_switch_enable_e2ee_seals_a_tool_loop(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(text(ADD), text("2"))
     result = await run(client, add, e2ee=False, venice_parameters={"enable_e2ee": True})
 
@@ -205,7 +205,7 @@ async def test_the_switch_of_venices_own_seals_too(emulator: Emulator, client: V
         pytest.param(None, {"messages": [{"role": "user", "content": "x", "name": "y"}]}, "messages.1.name", id="a name"),
     ],
 )
-async def test_what_cannot_be_sealed_is_refused_before_the_network(
+async def test_tools_that_cannot_be_sealed_are_refused_before_the_network(
     emulator: Emulator, floor: Any, given: dict[str, Any], words: str, streamed: bool
 ) -> None:
     with pytest.raises(InvalidRequestError, match=words):
@@ -265,7 +265,9 @@ async def test_a_name_of_venices_search_is_a_tool_like_others(emulator: Emulator
     ]
 
 
-async def test_what_cannot_be_read_counts_as_a_round_and_is_told_to_the_hook(emulator: Emulator, client: VeniceClient) -> None:
+async def test_an_unreadable_call_counts_as_a_round_and_is_given_to_on_tool_error(
+    emulator: Emulator, client: VeniceClient
+) -> None:
     failures: list[tuple[str, type[Exception]]] = []
 
     def handle(call: ToolCall, failure: Exception) -> str:
@@ -384,7 +386,7 @@ WAYS: list[Any] = [
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(("steps", "given", "kind"), WAYS)
-async def test_no_error_of_a_sealed_loop_shows_what_was_said(
+async def test_no_error_of_a_sealed_loop_shows_a_prompt_an_answer_or_a_result(
     emulator: Emulator, steps: list[Any], given: dict[str, Any], kind: type[Exception], streamed: bool
 ) -> None:
     emulator.script(*steps)

@@ -1,6 +1,6 @@
 """The encrypted exchange as a state machine: a body in, a body out; events in, events in clear out, or an error.
 
-Row numbers are those of the attack table.
+The numbers in ids are those of docs/explanations/attacks.md.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ REFUSED = [
     pytest.param({"fallbacks": [{"model": "m"}]}, id="fallbacks"),
     *(pytest.param({"response_format": {"type": each}}, id=f"the format {each}") for each in ("json_object", "json_schema")),
     pytest.param({"text": {"format": {"type": "json_schema"}}}, id="a format in text"),
-    pytest.param({"extra_body": {"messages": []}}, id="row 51: extra_body with messages"),
-    pytest.param({"extra_body": {"stream": False}}, id="row 51: extra_body with stream"),
+    pytest.param({"extra_body": {"messages": []}}, id="attack 51: extra_body with messages"),
+    pytest.param({"extra_body": {"stream": False}}, id="attack 51: extra_body with stream"),
     pytest.param({"prediction": {"content": "my secret"}}, id="an unknown object"),
     pytest.param({"instructions": "my secret"}, id="an unknown text"),
     pytest.param({"provider": "p"}, id="a provider"),
@@ -112,7 +112,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("changes", REFUSED)
-def test_row_50_what_cannot_be_sealed_is_refused(changes: dict[str, Any]) -> None:
+@pytest.mark.attack(50)
+def test_a_request_that_cannot_be_sealed_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         guard(body("my secret prompt") | changes)
 
@@ -131,7 +132,8 @@ CONTENTS = [
 
 
 @pytest.mark.parametrize("given", CONTENTS)
-def test_row_50_only_text_is_sealed(given: Any) -> None:
+@pytest.mark.attack(50)
+def test_content_that_is_not_text_is_refused(given: Any) -> None:
     with pytest.raises(InvalidRequestError, match=r"messages\.0\.content"):
         guard(body(given))
 
@@ -140,7 +142,8 @@ def test_row_50_only_text_is_sealed(given: Any) -> None:
     "field",
     ["name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio"],
 )
-def test_row_62_a_message_is_its_role_and_its_content(field: str) -> None:
+@pytest.mark.attack(62)
+def test_a_message_with_more_than_role_and_content_is_refused(field: str) -> None:
     wanted = body()
     wanted["messages"].append({"role": "assistant", "content": "c", field: [{"id": "my secret"}]})
 
@@ -173,7 +176,7 @@ def test_a_refusal_echoes_nothing_of_a_message(message: Any, how: str) -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, [], "", {}])
-def test_what_is_empty_in_a_message_is_left_out(nothing: Any) -> None:
+def test_empty_members_of_a_message_are_left_out(nothing: Any) -> None:
     wanted = body()
     wanted["messages"].append({"role": "assistant", "content": "c", "tool_calls": nothing, "refusal": nothing})
 
@@ -183,7 +186,8 @@ def test_what_is_empty_in_a_message_is_left_out(nothing: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Venice-TEE-Client-Pub-Key", "x-venice-tee-model-pub-key", "X-VENICE-TEE-SIGNING-ALGO"])
-def test_row_51_the_headers_of_the_exchange_are_not_the_callers(name: str) -> None:
+@pytest.mark.attack(51)
+def test_a_callers_header_of_the_encryption_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequestError, match="extra_headers"):
         guard(body(), {name: "x"})
 
@@ -202,13 +206,13 @@ ALLOWED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("more", ALLOWED, ids=repr)
-def test_what_says_nothing_of_the_conversation_is_allowed(more: dict[str, Any]) -> None:
+def test_parameters_without_a_text_of_the_caller_are_allowed(more: dict[str, Any]) -> None:
     guard(body(**more), {"X-Other": "x"})
 
     assert in_clear(body(**more)) == []
 
 
-def test_what_may_say_something_is_named() -> None:
+def test_parameters_that_may_hold_a_text_are_named() -> None:
     assert in_clear(body(stop=["x"], metadata={"a": "b"}, user="u", seed=1)) == ["stop", "metadata", "user"]
 
 
@@ -223,14 +227,15 @@ def test_what_may_say_something_is_named() -> None:
         (None, {}, False),
     ],
 )
-def test_what_engages_encryption(e2ee: Any, switches: Any, expected: bool) -> None:
+def test_encryption_is_requested_by_the_argument_or_the_switch(e2ee: Any, switches: Any, expected: bool) -> None:
     assert encryption_requested(e2ee, {"venice_parameters": switches} if switches is not None else {}) is expected
 
 
 # -- sealing -------------------------------------------------------------------------------------------------------------
 
 
-def test_row_62_the_content_of_every_role_is_sealed() -> None:
+@pytest.mark.attack(62)
+def test_the_content_of_every_role_is_sealed() -> None:
     roles = ["system", "developer", "user", "assistant", "user"]
     given = body(messages=[{"role": role, "content": f"{role} text é"} for role in roles])
 
@@ -269,7 +274,7 @@ def test_no_content_stays_no_content(message: dict[str, Any]) -> None:
     assert session().seal(body(messages=[message]))["messages"] == [message]
 
 
-def test_what_the_protocol_needs_is_set_and_the_rest_stays() -> None:
+def test_members_that_the_protocol_needs_are_set_and_the_rest_stays() -> None:
     given = body(
         temperature=0.5,
         stream_options={"include_usage": False, "other": 1},
@@ -292,7 +297,7 @@ def test_what_the_protocol_needs_is_set_and_the_rest_stays() -> None:
     assert given == before
 
 
-def test_the_three_headers() -> None:
+def test_a_sealed_request_has_the_three_headers_of_the_protocol() -> None:
     opened = session()
 
     assert opened.headers == {
@@ -303,7 +308,8 @@ def test_the_three_headers() -> None:
     assert len(opened.headers["X-Venice-TEE-Client-Pub-Key"]) == 130
 
 
-def test_row_55_every_session_has_a_key_of_its_own() -> None:
+@pytest.mark.attack(55)
+def test_every_session_has_a_key_of_its_own() -> None:
     assert len({client_key(session()) for _ in range(50)}) == 50
 
 
@@ -347,14 +353,15 @@ def test_every_choice_is_opened() -> None:
     assert [content(event, index) for index in range(3)] == ["choice 0", "choice 1", "choice 2"]
 
 
-def test_row_44_capital_hex_is_opened() -> None:
+@pytest.mark.attack(44)
+def test_an_answer_in_capital_hex_is_opened() -> None:
     opened = session()
 
     assert content(opened.open(chunk(to(opened, "text").upper()))) == "text"
 
 
 @pytest.mark.parametrize("nothing", [None, "", "\n", " \n\t", "\r\n\r\n"])
-def test_nothing_and_white_space_pass(nothing: Any) -> None:
+def test_empty_text_and_white_space_may_be_in_clear(nothing: Any) -> None:
     assert content(session().open(envelope(choices=[{"index": 0, "delta": {"content": nothing}}]))) == nothing
 
 
@@ -380,26 +387,26 @@ def bent(change: Callable[[str], Any], *, id: str) -> Any:  # noqa: A002  # as p
 
 
 BAD_TEXTS: list[Any] = [
-    bent(lambda _: "an answer in clear", id="row 40: plaintext"),
-    bent(lambda _: "I", id="row 41: a single letter in clear"),
+    bent(lambda _: "an answer in clear", id="attack 40: plaintext"),
+    bent(lambda _: "I", id="attack 41: a single character in clear"),
     bent(lambda _: "deadbeef", id="short hex"),
     bent(lambda sealed: sealed + " ", id="a blank after it"),
     bent(lambda sealed: " " + sealed, id="a blank before it"),
     bent(lambda sealed: sealed + "and more", id="plaintext after it"),
-    bent(lambda _: "\u200b", id="an invisible letter"),
+    bent(lambda _: "\u200b", id="an invisible character"),
     bent(lambda _: ["a", "list"], id="a list"),
     bent(lambda _: {"text": "t"}, id="an object"),
     bent(lambda _: 5, id="a number"),
     bent(lambda _: True, id="true"),
-    bent(lambda sealed: sealed[:184], id="row 43: 92 bytes"),
-    bent(lambda sealed: sealed[:-1], id="row 43: odd hex"),
-    bent(lambda sealed: "02" + sealed[2:], id="row 43: prefix 02"),
-    bent(lambda sealed: "00" + sealed[2:], id="row 43: prefix 00"),
-    bent(flipped(120), id="row 43: off the curve"),
-    bent(flipped(140), id="row 43: nonce flipped"),
-    bent(flipped(155), id="row 43: ciphertext flipped"),
-    bent(lambda sealed: flipped(len(sealed) - 1)(sealed), id="row 43: tag flipped"),
-    bent(lambda _: seal(Key().public_key, b"text"), id="row 43: for another key"),
+    bent(lambda sealed: sealed[:184], id="attack 43: 92 bytes"),
+    bent(lambda sealed: sealed[:-1], id="attack 43: odd hex"),
+    bent(lambda sealed: "02" + sealed[2:], id="attack 43: prefix 02"),
+    bent(lambda sealed: "00" + sealed[2:], id="attack 43: prefix 00"),
+    bent(flipped(120), id="attack 43: off the curve"),
+    bent(flipped(140), id="attack 43: nonce flipped"),
+    bent(flipped(155), id="attack 43: ciphertext flipped"),
+    bent(lambda sealed: flipped(len(sealed) - 1)(sealed), id="attack 43: tag flipped"),
+    bent(lambda _: seal(Key().public_key, b"text"), id="attack 43: for another key"),
     bent(lambda sealed: sealed[:130] + "00" * 60, id="hex of the right shape"),
 ]
 
@@ -407,7 +414,8 @@ BAD_TEXTS: list[Any] = [
 @pytest.mark.parametrize("index", [0, 1], ids=["first choice", "second choice"])
 @pytest.mark.parametrize("field", ["content", "reasoning_content", "reasoning"])
 @pytest.mark.parametrize("change", BAD_TEXTS)
-def test_row_42_what_is_not_sealed_to_us_is_an_error_wherever_it_is(change: Any, field: str, index: int) -> None:
+@pytest.mark.attack(42)
+def test_a_text_that_is_not_sealed_to_us_is_an_error_in_any_field_and_choice(change: Any, field: str, index: int) -> None:
     opened = session()
     choices: list[dict[str, Any]] = [{"index": 0, "delta": {"content": to(opened, "fine")}} for _ in range(index)]
     choices.append({"index": index, "delta": {field: change(to(opened, "text"))}})
@@ -448,7 +456,7 @@ def test_sealed_chunks_like_earlier_ones_are_opened_without_being_read_anew(fiel
 
 
 @pytest.mark.parametrize("change", [each for each in BAD_TEXTS if isinstance(each.values[0]("0" * 200), str)])
-def test_what_is_not_sealed_is_an_error_in_chunks_like_earlier_ones_too(change: Any) -> None:
+def test_a_text_in_clear_is_an_error_in_chunks_that_repeat_earlier_ones(change: Any) -> None:
     opened = session()
     assembly = Assembly(1, opened)
     for number in range(3):
@@ -512,7 +520,8 @@ def test_text_that_is_not_utf8_is_an_error() -> None:
         opened.open(chunk(seal(client_key(opened), b"\xff\xfe")))
 
 
-def test_row_45_a_chunk_that_comes_again_is_an_error() -> None:
+@pytest.mark.attack(45)
+def test_a_chunk_that_comes_again_is_an_error() -> None:
     opened = session()
     event = chunk(to(opened, "text"))
 
@@ -524,10 +533,10 @@ def test_row_45_a_chunk_that_comes_again_is_an_error() -> None:
 
 NO_TEXTS: list[Any] = [0, False, [], {}]
 IN_CLEAR: list[Any] = [
-    pytest.param({"delta": {"tool_calls": [{"index": 0}]}}, id="row 47: tool calls"),
-    pytest.param({"delta": {"function_call": {"name": "f"}}}, id="row 47: a function call"),
-    pytest.param({"delta": {"refusal": "no"}}, id="row 47: a refusal"),
-    pytest.param({"delta": {}, "logprobs": {"content": [{"token": "t"}]}}, id="row 47: logprobs"),
+    pytest.param({"delta": {"tool_calls": [{"index": 0}]}}, id="attack 47: tool calls"),
+    pytest.param({"delta": {"function_call": {"name": "f"}}}, id="attack 47: a function call"),
+    pytest.param({"delta": {"refusal": "no"}}, id="attack 47: a refusal"),
+    pytest.param({"delta": {}, "logprobs": {"content": [{"token": "t"}]}}, id="attack 47: logprobs"),
     pytest.param({"delta": {"audio": {"data": "00"}}}, id="audio"),
     pytest.param({"delta": {"reasoning_details": [{"text": "t"}]}}, id="details of the reasoning"),
     pytest.param({"delta": {"a_new_field": "text"}}, id="a field of tomorrow"),
@@ -579,7 +588,7 @@ def test_a_text_in_clear_beside_the_choices_is_an_error(fields: dict[str, Any]) 
 
 @pytest.mark.parametrize("field", ["model", "object", "id"])
 @pytest.mark.parametrize("said", ["an answer in clear", "", "a" * 129, 7, ["text"], {"text": "text"}], ids="{!r:.20}".format)
-def test_what_a_chunk_says_that_it_is_is_a_plain_name(field: str, said: Any) -> None:
+def test_a_text_in_place_of_the_id_or_type_of_a_chunk_is_an_error(field: str, said: Any) -> None:
     with pytest.raises(TeeEncryptionError) as caught:
         session().open({**envelope(choices=[]), field: said})
 
@@ -601,7 +610,7 @@ EXTRAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", EXTRAS, ids=repr)
-def test_what_providers_add_passes(fields: dict[str, Any]) -> None:
+def test_members_that_providers_add_are_passed_on(fields: dict[str, Any]) -> None:
     choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "token_ids": [1], "stop_reason": "stop"}
     event = envelope(choices=[{**choice, "finish_reason": "content_filter", "logprobs": None}], **fields)
 
@@ -625,19 +634,21 @@ def test_choices_of_another_shape_are_errors(choices: Any) -> None:
     [{"role": "assistant"}, {"tool_calls": None, "refusal": None}, {"tool_calls": [], "audio": {}}, {"a_new_number": 3}, None],
     ids=repr,
 )
-def test_what_says_nothing_passes(delta: Any) -> None:
+def test_members_without_text_are_passed_on(delta: Any) -> None:
     event = envelope(choices=[{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}])
 
     assert session().open(copy.deepcopy(event)) == event
 
 
 @pytest.mark.parametrize("value", [False, 0, "false"])
-def test_row_48_encryption_switched_off_in_the_answer_is_an_error(value: Any) -> None:
+@pytest.mark.attack(48)
+def test_enable_e2ee_false_in_the_answer_is_an_error(value: Any) -> None:
     with pytest.raises(TeeEncryptionError, match="enable_e2ee"):
         session().open(envelope(choices=[], venice_parameters={"enable_e2ee": value}))
 
 
-def test_row_48_it_is_an_error_in_a_chunk_of_few_fields_too() -> None:
+@pytest.mark.attack(48)
+def test_enable_e2ee_false_is_an_error_in_a_chunk_of_few_fields_too() -> None:
     opened = session()
     opened.open(chunk(to(opened, "fine")))
 
@@ -654,7 +665,8 @@ def test_encryption_switched_on_in_the_answer_is_fine() -> None:
 @pytest.mark.parametrize(
     "event", [{"error": {"message": "m"}}, {"error": "m", "choices": "c"}, None, 5, "text", ["list"]], ids=repr
 )
-def test_row_49_what_is_no_chunk_is_left_to_the_reader(event: Any) -> None:
+@pytest.mark.attack(49)
+def test_an_event_that_is_not_a_chunk_is_left_to_the_reader(event: Any) -> None:
     assert session().open(copy.deepcopy(event)) == event
 
 
@@ -686,7 +698,8 @@ def test_an_answer_is_whole_with_its_finish_reasons_and_done() -> None:
     assert opened.end(done=True) is None
 
 
-def test_row_46_without_done_it_is_not_whole() -> None:
+@pytest.mark.attack(46)
+def test_an_answer_without_done_is_not_whole() -> None:
     opened = session()
     opened.open(chunk(to(opened, "text"), finish="stop"))
 
@@ -694,7 +707,8 @@ def test_row_46_without_done_it_is_not_whole() -> None:
 
 
 @pytest.mark.parametrize("finished", [[], [0], [1]], ids=repr)
-def test_row_46_without_a_finish_reason_for_each_choice_it_is_not_whole(finished: list[int]) -> None:
+@pytest.mark.attack(46)
+def test_an_answer_without_a_finish_reason_for_each_choice_is_not_whole(finished: list[int]) -> None:
     opened = session()
     for index in range(2):
         opened.open(chunk(to(opened, "text"), index=index))
@@ -820,7 +834,7 @@ def test_the_published_streams_are_those_that_are_known() -> None:
 
 
 @pytest.mark.parametrize("case", named(SEALED_STREAMS))
-def test_a_published_stream_is_opened_to_what_stands_beside_it(case: dict[str, Any]) -> None:
+def test_a_published_stream_is_opened_to_the_text_beside_it(case: dict[str, Any]) -> None:
     (choice,) = published(published_session(), case).choices
 
     # A field that nothing is expected of is one that never comes.

@@ -1,4 +1,4 @@
-"""Signatures of answers. Numbers in ids are the rows of the table of attacks that this is about."""
+"""Signatures of answers. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ HALF = bytes([128]) + bytes(31)
 
 
 @pytest.mark.parametrize("vector", VECTORS["signatures"], ids=lambda vector: vector["name"])
-def test_the_digest_of_each_vector(vector: dict[str, str]) -> None:
+def test_each_vector_has_its_digest(vector: dict[str, str]) -> None:
     digest = signature.digest(vector["text"])
 
     assert digest.hex() == vector["eip191_keccak"]
@@ -188,7 +188,7 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
         pytest.param({"text": PAIR["text"] + " "}, ["signature"], id="60-a longer text"),
         pytest.param({"requested_request_id": "chatcmpl-2"}, ["signature_request"], id="60-the answer of another request"),
         pytest.param({"requested_request_id": "chatcmpl-0"}, ["signature_request"], id="60-the answer of an earlier request"),
-        pytest.param({"requested_request_id": 7}, ["signature_request"], id="60-an id that is none"),
+        pytest.param({"requested_request_id": 7}, ["signature_request"], id="60-not an id"),
         pytest.param({"signature": with_number(0, 0)}, ["signature"], id="60-r is 0"),
         pytest.param({"signature": with_number(1, 0)}, ["signature"], id="60-s is 0"),
         pytest.param({"signature": with_number(0, ORDER)}, ["signature"], id="60-r is n"),
@@ -207,7 +207,8 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
         pytest.param({"signing_algo": "ed25519"}, ["signature_signer"], id="another algorithm"),
     ],
 )
-def test_60_what_is_not_the_attested_keys_is_invalid(changes: dict[str, Any], names: list[str]) -> None:
+@pytest.mark.attack(60)
+def test_a_signature_of_another_signer_or_text_is_invalid(changes: dict[str, Any], names: list[str]) -> None:
     report = verify(reply(**changes))
 
     assert failed(report) == names
@@ -218,17 +219,19 @@ def test_60_what_is_not_the_attested_keys_is_invalid(changes: dict[str, Any], na
     "value",
     [None, 7, "", "0xzz", {"value": 7}, "00" * 64, "00" * 66, PAIR["signature"][:-2] + "1a", PAIR["signature"][:-2] + "1d"],
 )
-def test_what_is_no_signature_is_told_as_such(value: Any) -> None:
+def test_the_error_of_a_malformed_signature_says_so(value: Any) -> None:
     (check,) = (each for each in verify(reply(signature=value)).checks if each.id == "signature")
 
     assert check.detail == "the signature is not 65 bytes in hex that end in 27 or 28"
 
 
-def test_60_a_text_without_hashes_is_invalid_whoever_signed_it() -> None:
+@pytest.mark.attack(60)
+def test_a_signed_text_without_hashes_is_invalid() -> None:
     assert failed(verify(reply("utf8"))) == ["signature"]
 
 
-def test_60_another_attested_key_makes_it_invalid() -> None:
+@pytest.mark.attack(60)
+def test_a_signature_by_a_key_that_was_not_attested_is_invalid() -> None:
     other = ec.derive_private_key(7, ec.SECP256K1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     assert failed(verify(reply(), public_key=other)) == ["signature", "signature_signer"]
@@ -252,14 +255,14 @@ def test_a_signature_that_only_the_point_at_infinity_could_have_made_has_no_key(
 
 
 @pytest.mark.parametrize("given", [{}, {"receipt": 7}, {"api_version": "aci/1"}, {"error": "x"}], ids=repr)
-def test_a_reply_that_is_none_is_invalid(given: dict[str, Any]) -> None:
+def test_a_malformed_signature_reply_is_invalid(given: dict[str, Any]) -> None:
     report = verify(given)
 
     assert report.status == "invalid"
     assert report.text is None
 
 
-def test_no_signature_at_all_is_no_success() -> None:
+def test_a_missing_signature_is_not_valid() -> None:
     assert (signature.UNAVAILABLE.status, signature.UNAVAILABLE.valid, signature.UNAVAILABLE.bound) == (
         "unavailable",
         False,
@@ -296,7 +299,7 @@ def test_a_receipt_about_the_same_text_is_valid() -> None:
     assert report.receipt == "rcpt-1"
 
 
-def test_that_the_receipts_own_signature_proves_nothing_is_a_warning() -> None:
+def test_a_receipt_is_reported_with_a_warning_that_its_signature_proves_nothing() -> None:
     report = verify(with_receipt(receipt()))
 
     check = next(each for each in report.checks if each.id == "signature_receipt_key")
@@ -312,7 +315,7 @@ def test_that_the_receipts_own_signature_proves_nothing_is_a_warning() -> None:
         pytest.param(
             receipt(event_log=[{"body_hash": "00" * 32}, {"body_hash": 7}, 7]), ["signature_receipt"], id="of another text"
         ),
-        pytest.param(receipt(event_log=None), ["signature_receipt"], id="with a log that is none"),
+        pytest.param(receipt(event_log=None), ["signature_receipt"], id="with a malformed log"),
         pytest.param({}, ["signature_receipt"], id="empty"),
         pytest.param(7, ["signature_receipt"], id="none"),
     ],

@@ -62,7 +62,7 @@ ONE_OF_TWO: list[Any] = [
 
 
 @pytest.mark.parametrize(("field", "less", "more"), ONE_OF_TWO)
-def test_whoever_demands_more_is_heard(field: str, less: Any, more: Any) -> None:
+def test_the_stricter_of_call_and_client_holds_for_each_field(field: str, less: Any, more: Any) -> None:
     for call, client in ((less, more), (more, less), (more, more)):
         assert getattr(merged({field: call}, {field: client}), field) == more
     assert getattr(merged({field: less}, {field: less}), field) == less
@@ -119,7 +119,7 @@ async def test_the_same_verifier_is_asked_once() -> None:
         pytest.param({"tcb_statuses": {"OutOfDate"}}, {}, id="no status in common"),
     ],
 )
-def test_what_contradicts_the_client_is_refused(call: dict[str, Any], client: dict[str, Any]) -> None:
+def test_options_of_a_call_that_contradict_the_client_are_refused(call: dict[str, Any], client: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError):
         merged(call, client)
 
@@ -130,7 +130,7 @@ def test_the_roots_of_a_client_hold_for_a_call_that_names_none() -> None:
         assert merged({"trust": trust}, {"trust": trust}).trust == trust
 
 
-def test_what_call_client_and_environment_demand_holds_together() -> None:
+def test_demands_of_call_client_and_environment_hold_together() -> None:
     call, client = TeeOptions(gpu="require"), TeeOptions(verification="hardware")
 
     both = effective(call, client, {})
@@ -162,7 +162,7 @@ def test_the_environment_raises_the_level_and_never_lowers_it(least: str, given:
     assert effective(TeeOptions(verification=given), None, {MIN_LEVEL_VARIABLE: least}).verification == verification
 
 
-def test_a_level_of_the_environment_that_is_none_or_needs_pins_is_refused() -> None:
+def test_an_unknown_level_of_the_environment_or_one_that_needs_pins_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="'highest' must be one of 'server', "):
         effective(None, None, {MIN_LEVEL_VARIABLE: "highest"})
     with pytest.raises(InvalidRequestError, match="needs TeeOptions"):
@@ -191,7 +191,7 @@ def test_time_and_collateral_are_the_call_s_or_else_the_client_s() -> None:
     assert merged({}, {"collateral": {"a": "2"}}).collateral == {"a": "2"}
 
 
-async def test_verifiers_are_told_apart_by_who_must_accept_and_each_is_asked() -> None:
+async def test_verifiers_differ_by_who_must_accept_and_each_is_asked() -> None:
     one, other, third = Says(True), Says(True), Says(True)
     both = merged({"verifier": one}, {"verifier": other}).verifier
     three = merged({"verifier": third}, {"verifier": both}).verifier

@@ -1,4 +1,4 @@
-"""`client.tee`: how evidence is fetched, kept and asked for again. Row numbers are those of the attack table."""
+"""`client.tee`: how evidence is fetched, kept and fetched again. Numbers in ids are those of docs/explanations/attacks.md."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_an_attestation_gives_its_report() -> None:
     assert re.fullmatch("[0-9a-f]{64}", report.nonce)
 
 
-async def test_it_needs_no_key_and_shows_none() -> None:
+async def test_an_attestation_is_fetched_without_the_key_and_other_credentials() -> None:
     enclave = Enclave()
     client = client_of(enclave, headers={"SIGN-IN-WITH-X": "signed", "Cookie": "c", "X-Gateway": "g"})
 
@@ -89,14 +89,14 @@ async def test_it_needs_no_key_and_shows_none() -> None:
         assert request.headers["X-Gateway"] == "g"
 
 
-async def test_it_works_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_attestation_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VENICE_API_KEY", raising=False)
 
     assert (await client_of(Enclave(), api_key=None).tee.attest(MODEL)).ok
 
 
 @pytest.mark.parametrize("model", ["", " ", None, 5])
-async def test_a_model_is_named(model: Any) -> None:
+async def test_an_attestation_without_a_model_is_refused(model: Any) -> None:
     enclave = Enclave()
 
     with pytest.raises(InvalidRequestError, match="model="):
@@ -117,11 +117,11 @@ async def test_a_model_is_quoted_in_the_address() -> None:
 @pytest.mark.parametrize(
     "bent",
     [
-        pytest.param({"verified": False}, id="row 11: verified is false"),
-        pytest.param({"verified": "true"}, id="row 11: verified is a text"),
-        pytest.param({"nonce": "00" * 32}, id="row 7: another nonce"),
-        pytest.param({"model": "e2ee-other"}, id="row 12: another model"),
-        pytest.param({"signing_public_key": Key().public_key.hex()}, id="row 3: a swapped key"),
+        pytest.param({"verified": False}, id="attack 11: verified is false"),
+        pytest.param({"verified": "true"}, id="attack 11: verified is a text"),
+        pytest.param({"nonce": "00" * 32}, id="attack 7: another nonce"),
+        pytest.param({"model": "e2ee-other"}, id="attack 12: another model"),
+        pytest.param({"signing_public_key": Key().public_key.hex()}, id="attack 3: a swapped key"),
         pytest.param({"signing_public_key": None}, id="no key"),
     ],
 )
@@ -140,14 +140,14 @@ async def test_bad_evidence_is_an_error_with_its_report(bent: dict[str, Any]) ->
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(b'{"verified": false, "verified": true}', id="row 36: a key twice"),
+        pytest.param(b'{"verified": false, "verified": true}', id="attack 36: a key twice"),
         pytest.param(b"<html>", id="a page"),
         pytest.param(b"", id="nothing"),
         pytest.param(b"[]", id="a list"),
         pytest.param(b" " * (4 * 2**20 + 10), id="more than 4 MiB"),
     ],
 )
-async def test_what_is_no_attestation_is_an_error(body: bytes) -> None:
+async def test_a_reply_that_is_not_an_attestation_is_an_error(body: bytes) -> None:
     enclave = Enclave()
     enclave.attestation = lambda _: ScriptedReply(body, headers={"content-type": "application/json"})
 
@@ -172,7 +172,8 @@ async def test_no_more_is_read_than_an_attestation_can_have() -> None:
 
 @pytest.mark.parametrize("location", ["https://elsewhere.invalid/tee", "http://api.venice.ai/api/v1/tee/attestation"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_row_37_a_redirect_is_an_error_and_is_not_followed(status: int, location: str) -> None:
+@pytest.mark.attack(37)
+async def test_a_redirected_attestation_is_an_error_and_not_followed(status: int, location: str) -> None:
     enclave = Enclave()
     enclave.attestation = lambda _: ScriptedReply(b"", status=status, headers={"location": location})
 
@@ -231,7 +232,8 @@ def failing(*replies: ScriptedReply | BaseException) -> Any:
     return bend
 
 
-async def test_row_53_two_bad_gateways_are_survived_with_three_nonces() -> None:
+@pytest.mark.attack(53)
+async def test_an_attestation_survives_two_bad_gateways_with_three_nonces() -> None:
     enclave = Enclave()
     enclave.attestation = failing(*[answer({"error": "provider down"}, status=502)] * 2)
 
@@ -241,7 +243,7 @@ async def test_row_53_two_bad_gateways_are_survived_with_three_nonces() -> None:
     assert len(enclave.chats) == 1
 
 
-async def test_three_bad_gateways_are_not() -> None:
+async def test_an_attestation_after_three_bad_gateways_is_an_error() -> None:
     enclave = Enclave()
     enclave.attestation = failing(*[answer({"error": "provider down"}, status=502)] * 3)
 
@@ -271,7 +273,8 @@ async def test_a_client_without_retries_tries_once() -> None:
     assert len(enclave.nonces) == 1
 
 
-async def test_row_54_too_many_requests_are_waited_for_and_then_an_error() -> None:
+@pytest.mark.attack(54)
+async def test_a_429_of_the_attestation_is_waited_out_and_then_raised() -> None:
     enclave = Enclave()
     enclave.attestation = failing(*[answer({"error": "Rate limit exceeded."}, status=429)] * 9)
     client = client_of(enclave)
@@ -309,7 +312,7 @@ async def test_an_attestation_has_the_status_200(status: int) -> None:
 
 
 @pytest.mark.parametrize("gpu", ["verify-if-present", "nras"])
-async def test_what_is_no_attestation_has_a_report_however_it_was_asked_for(gpu: Any) -> None:
+async def test_the_error_of_a_reply_that_is_not_an_attestation_has_a_report(gpu: Any) -> None:
     enclave = Enclave()
     enclave.attestation = lambda _: ScriptedReply(b"<html>")
     client = client_of(enclave, tee=TeeOptions(gpu=gpu))
@@ -397,7 +400,8 @@ async def test_an_attestation_with_a_nonce_of_the_callers_serves_no_other_reques
     assert len(set(enclave.nonces)) == 2
 
 
-async def test_row_09_a_nonce_is_not_used_twice() -> None:
+@pytest.mark.attack(9)
+async def test_a_nonce_is_not_used_twice() -> None:
     enclave = Enclave()
     client = client_of(enclave)
     await ask(client, e2ee=SERVER.replace(nonce="ab" * 32))
@@ -408,7 +412,8 @@ async def test_row_09_a_nonce_is_not_used_twice() -> None:
     assert len(enclave.chats) == 1
 
 
-async def test_row_09_a_nonce_is_not_used_twice_in_a_process_whichever_client_asks() -> None:
+@pytest.mark.attack(9)
+async def test_a_nonce_is_not_used_twice_in_a_process_by_any_client() -> None:
     enclave = Enclave()
     await ask(client_of(enclave), e2ee=SERVER.replace(nonce="ab" * 32))
     threads: list[Any] = []
@@ -427,7 +432,8 @@ async def test_row_09_a_nonce_is_not_used_twice_in_a_process_whichever_client_as
     assert len(enclave.chats) == 1
 
 
-async def test_row_09_a_nonce_that_was_sent_was_used_whatever_came_of_it() -> None:
+@pytest.mark.attack(9)
+async def test_a_nonce_that_was_sent_counts_as_used_even_after_a_failure() -> None:
     enclave = Enclave()
     enclave.attestation = failing(answer({}, status=502))
     client = client_of(enclave)
@@ -480,7 +486,7 @@ async def test_a_verified_key_serves_for_a_while() -> None:
 
 
 @pytest.mark.parametrize(("ttl", "fetched"), [(0, 3), (10, 2), (1000, 1)])
-async def test_how_long_is_an_option(ttl: float, fetched: int) -> None:
+async def test_attestation_ttl_sets_how_long_a_key_serves(ttl: float, fetched: int) -> None:
     enclave, now = Enclave(), Now()
     client = client_of(enclave, tee=SERVER.replace(clock=now, attestation_ttl=ttl))
 
@@ -559,7 +565,7 @@ async def test_verifiers_of_a_client_and_of_a_call_keep_what_they_accepted() -> 
     assert (len(enclave.attestations), len(one.seen), len(other.seen)) == (1, 1, 1)
 
 
-async def test_what_has_expired_is_not_kept_nor_more_than_is_of_use() -> None:
+async def test_at_most_256_attestations_are_kept_and_expired_ones_are_dropped() -> None:
     enclave, now = Enclave(), Now()
     client = client_of(enclave)
 
@@ -585,7 +591,7 @@ async def test_a_client_that_was_closed_knows_no_enclave_any_more() -> None:
     assert len(enclave.attestations) == 2
 
 
-async def test_a_clock_that_is_none_is_refused_before_anything_is_sent() -> None:
+async def test_a_clock_without_a_finite_time_is_refused_before_anything_is_sent() -> None:
     enclave = Enclave()
 
     for wrong in (float("nan"), float("inf"), "now"):
@@ -595,7 +601,7 @@ async def test_a_clock_that_is_none_is_refused_before_anything_is_sent() -> None
     assert enclave.requests == []
 
 
-async def test_what_does_not_concern_the_evidence_shares_it() -> None:
+async def test_calls_with_other_options_than_those_of_the_evidence_share_an_attestation() -> None:
     enclave = Enclave()
     client = client_of(enclave)
 
@@ -656,7 +662,8 @@ async def test_a_verifier_that_says_true_lets_pass(kind: type[Verdict]) -> None:
 
 @pytest.mark.parametrize("kind", [Verdict, AsyncVerdict])
 @pytest.mark.parametrize("verdict", [None, 1, "yes", False, 0, [True], RuntimeError("no"), ValueError("no")], ids=repr)
-async def test_row_57_anything_else_does_not(verdict: Any, kind: type[Verdict]) -> None:
+@pytest.mark.attack(57)
+async def test_a_verifier_that_does_not_say_true_refuses(verdict: Any, kind: type[Verdict]) -> None:
     enclave = Enclave()
 
     with pytest.raises(TeeAttestationError) as caught:
@@ -744,12 +751,12 @@ async def test_a_level_of_the_environment_that_needs_pins_is_named(monkeypatch: 
     ],
     ids=repr,
 )
-def test_what_the_level_server_does_not_look_at_cannot_be_demanded_of_it(demand: Any) -> None:
+def test_options_that_the_level_server_does_not_check_are_refused_with_it(demand: Any) -> None:
     with pytest.raises(InvalidRequestError, match="verification='server'"):
         TeeOptions(verification="server", **demand)
 
 
-async def test_a_lower_level_than_can_be_had_is_told_once_for_each_model_and_reason() -> None:
+async def test_a_lowered_level_is_warned_of_once_for_each_model_and_reason() -> None:
     enclave = Enclave(quoted=True)
     client = client_of(enclave, tee=enclave.without_collateral.replace(attestation_ttl=0))
 
@@ -763,7 +770,7 @@ async def test_a_lower_level_than_can_be_had_is_told_once_for_each_model_and_rea
     assert all("verified at the level 'quote' only" in str(warning.message) for warning in told)
 
 
-async def test_a_level_that_was_asked_for_is_no_surprise() -> None:
+async def test_a_level_requested_by_name_causes_no_warning() -> None:
     await ask(client_of(Enclave(), tee=SERVER))
 
 
@@ -776,7 +783,7 @@ def test_a_clients_options_are_options(value: Any) -> None:
 # -- as it came ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_reply_can_be_had_as_it_came() -> None:
+async def test_get_attestation_returns_the_reply_unchanged() -> None:
     enclave = Enclave()
     enclave.attestation = lambda reply: {**reply, "verified": False, "of_tomorrow": [1]}
 
@@ -788,13 +795,13 @@ async def test_the_reply_can_be_had_as_it_came() -> None:
     assert reply.intel_quote is None
 
 
-async def test_it_answers_a_nonce_of_the_callers() -> None:
+async def test_get_attestation_sends_the_callers_nonce() -> None:
     reply = await client_of(Enclave()).tee.get_attestation(model=MODEL, nonce="AB" * 32)
 
     assert reply.nonce == "ab" * 32
 
 
-async def test_a_session_can_be_had_alone() -> None:
+async def test_a_session_can_be_opened_without_a_call() -> None:
     enclave = Enclave()
     client = client_of(enclave)
 
@@ -863,7 +870,8 @@ async def test_the_signature_of_a_stream_is_verified_once_it_has_ended() -> None
         pytest.param({"signature": None}, id="none"),
     ],
 )
-async def test_row_60_a_bad_signature_is_not_valid(bent: dict[str, Any]) -> None:
+@pytest.mark.attack(60)
+async def test_a_bad_signature_is_not_valid(bent: dict[str, Any]) -> None:
     enclave = Enclave()
     enclave.signature = signature_of(enclave, **bent)
     client = client_of(enclave)
@@ -892,7 +900,7 @@ async def test_signatures_can_be_part_of_every_call(as_stream: bool) -> None:
 
 
 @pytest.mark.parametrize("as_stream", [True, False])
-async def test_what_another_answers_signature_can_satisfy_is_not_enough_where_one_is_required(as_stream: bool) -> None:
+async def test_a_signature_of_another_answer_does_not_satisfy_require(as_stream: bool) -> None:
     enclave = Enclave()
     enclave.signature = signature_of(enclave)  # by the attested key, of other bytes, given for this answer's id
     client = client_of(enclave, tee=SERVER.replace(verify_signature="require"))

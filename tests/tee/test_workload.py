@@ -151,9 +151,7 @@ def told(services: str = f"image: {IMAGE}", **settings: Any) -> list[str]:
         pytest.param(f"image: {IMAGE}", {"secure_time": 1}, "set by its host", id="time that is no switch"),
     ],
 )
-def test_what_a_reader_should_know_of_a_compose_file_is_told_and_nothing_else(
-    services: str, settings: dict[str, Any], words: str
-) -> None:
+def test_each_risk_in_a_compose_file_is_one_warning(services: str, settings: dict[str, Any], words: str) -> None:
     (warning,) = told(services, **settings)
     assert words in warning
 

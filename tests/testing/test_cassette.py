@@ -31,7 +31,7 @@ BODIES = st.binary() | st.text().map(str.encode) | JSON_LIKE.map(lambda value: j
     headers=st.dictionaries(st.text("abc-"), st.text()),
     broken=st.booleans(),
 )
-def test_whatever_is_written_is_read_again(
+def test_any_recording_is_read_back_as_it_was_written(
     body: bytes, chunks: list[tuple[bytes, float]], headers: dict[str, str], broken: bool
 ) -> None:
     made = [Piece.of(data, gap_ms=gap) for data, gap in chunks]
@@ -184,7 +184,7 @@ async def test_ids_are_numbered_so_that_a_conversation_holds_together(tmp_path: 
     assert json.loads(found[1].body.data) == {"tool_call_id": calls[1]}
 
 
-async def test_a_name_that_the_program_said_first_is_no_id_of_the_server(tmp_path: Path) -> None:
+async def test_a_name_that_the_program_sent_first_is_not_replaced_as_an_id(tmp_path: Path) -> None:
     transport = ScriptedTransport(ScriptedReply(b'{"id":"venice-1","model_id":"llama-3.3-70b"}'))
     url, asked = "https://api.venice.ai/api/v1/chat/completions", b'{"model":"venice-1"}'
 

@@ -46,7 +46,7 @@ def test_no_name_is_looked_up(look_up: Callable[[], object]) -> None:
         look_up()
 
 
-def test_what_a_program_swallowed_is_raised_at_the_end() -> None:
+def test_a_swallowed_error_of_the_guard_is_raised_at_its_end() -> None:
     with pytest.raises(AssertionError, match=r"192\.0\.2\.1 is not on this machine"), no_network():
         with suppress(AssertionError):
             socket.create_connection(("192.0.2.1", 80), timeout=5)
@@ -54,7 +54,7 @@ def test_what_a_program_swallowed_is_raised_at_the_end() -> None:
             socket.create_connection(("192.0.2.2", 80), timeout=5)
 
 
-async def test_a_client_raises_it_and_does_not_try_again() -> None:
+async def test_a_client_raises_the_error_of_the_guard_and_does_not_retry() -> None:
     with pytest.raises(AssertionError, match="no_network"), no_network():
         async with VeniceClient(api_key=KEY) as client:
             await client.chat.completions.create(model="venice-1", messages=HI)
@@ -80,7 +80,7 @@ def test_a_socket_in_a_file_can_be_reached(tmp_path: Path) -> None:
         client.connect(str(tmp_path / "s"))
 
 
-def test_it_ends_with_its_context() -> None:
+def test_the_guard_ends_with_its_context() -> None:
     with no_network(), no_network():
         pass
     with no_network():

@@ -59,7 +59,7 @@ def test_plain_emulator(emulator):
 """
 
 
-def test_the_fixtures_judge_the_tests(tmp_path: Path) -> None:
+def test_the_fixtures_fail_tests_that_break_their_rules(tmp_path: Path) -> None:
     models = exchange_of(b'{"object":"list","data":[],"type":"text"}', request="GET /models")
     models.headers["content-type"] = "application/json"
     Cassette(0, [models]).write(tmp_path / "models.json")

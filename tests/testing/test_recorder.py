@@ -111,7 +111,7 @@ async def test_a_request_without_a_reply_is_replayed_as_a_lost_connection(tmp_pa
 
 
 @pytest.mark.parametrize("fault", [{"reset_at": 900}, {"cut_at": 900}])
-async def test_a_stream_that_breaks_off_does_so_again(tmp_path: Path, fault: Any) -> None:
+async def test_a_broken_stream_is_replayed_as_broken(tmp_path: Path, fault: Any) -> None:
     emulator = Emulator()
     emulator.script(usual(**fault))
     with recorder_of(emulator, tmp_path / "c.json") as recorder, pytest.raises(StreamInterruptedError) as first:
@@ -139,7 +139,7 @@ async def test_time_limits_hold_while_it_is_recorded(tmp_path: Path) -> None:
     assert Cassette.read(tmp_path / "c.json").exchanges[0].broken
 
 
-async def test_a_stream_that_its_reader_left_ends_there(tmp_path: Path) -> None:
+async def test_a_stream_that_was_left_is_recorded_as_far_as_it_was_read(tmp_path: Path) -> None:
     emulator = Emulator()
     with recorder_of(emulator, tmp_path / "c.json") as recorder:
         async with (

@@ -137,7 +137,7 @@ async def test_a_query_is_part_of_the_address() -> None:
 # -- what is not as recorded ---------------------------------------------------------------------------------------------
 
 
-async def test_what_is_not_recorded_is_shown_beside_the_nearest_recording(tmp_path: Path) -> None:
+async def test_an_unrecorded_request_is_shown_beside_the_nearest_recording(tmp_path: Path) -> None:
     cassette = await recorded(Emulator(), tmp_path / "c.json", "hello", "a long way to go")
     replay = Replay(cassette)
 
@@ -166,7 +166,7 @@ async def test_a_mismatch_that_the_program_swallows_fails_the_end(tmp_path: Path
     assert '"and more"' in said
 
 
-async def test_what_is_asked_too_often_says_so(tmp_path: Path) -> None:
+async def test_a_request_sent_more_often_than_recorded_is_an_error(tmp_path: Path) -> None:
     cassette = await recorded(Emulator(), tmp_path / "c.json")
     replay = Replay(cassette)
     await streamed(replayed(replay))
@@ -175,7 +175,7 @@ async def test_what_is_asked_too_often_says_so(tmp_path: Path) -> None:
         await streamed(replayed(replay))
 
 
-async def test_what_was_not_asked_for_fails_the_end(tmp_path: Path) -> None:
+async def test_an_exchange_that_was_not_replayed_fails_the_end(tmp_path: Path) -> None:
     cassette = await recorded(Emulator(), tmp_path / "c.json", "one", "two")
 
     with pytest.raises(ScriptMismatchError) as caught, Replay(cassette) as replay:

@@ -29,7 +29,7 @@ async def test_a_script_that_is_used_up_passes() -> None:
     assert emulator.slept == [2.0]
 
 
-async def test_a_step_that_nobody_asked_for_fails_the_end() -> None:
+async def test_an_unused_step_of_the_script_fails_the_end() -> None:
     with pytest.raises(ScriptMismatchError) as caught, ScriptedEmulator(text("ciao"), echo()) as emulator:
         await streamed(client_of(emulator))
 
@@ -38,7 +38,7 @@ async def test_a_step_that_nobody_asked_for_fails_the_end() -> None:
     assert said[2:] == ['- {"answer": "echo"}']
 
 
-async def test_a_chat_that_nobody_scripted_is_raised_where_it_is_asked_and_at_the_end() -> None:
+async def test_an_unscripted_chat_raises_in_the_call_and_at_the_end() -> None:
     with pytest.raises(ScriptMismatchError) as at_end, ScriptedEmulator(text("ciao")) as emulator:
         await streamed(client_of(emulator))
         with pytest.raises(ScriptMismatchError, match="nobody scripted this chat"):
@@ -48,7 +48,7 @@ async def test_a_chat_that_nobody_scripted_is_raised_where_it_is_asked_and_at_th
     assert "and more" in str(at_end.value)
 
 
-def test_a_synchronous_client_is_told_too() -> None:
+def test_an_unscripted_chat_raises_in_the_synchronous_client() -> None:
     emulator = ScriptedEmulator()
     with (
         SyncVeniceClient(api_key=KEY, transport=emulator.transport(), clock=emulator.clock) as client,
@@ -57,7 +57,7 @@ def test_a_synchronous_client_is_told_too() -> None:
         client.chat.completions.create(model="venice-1", messages=HI)
 
 
-async def test_a_client_on_a_socket_is_refused() -> None:
+async def test_an_unscripted_chat_over_a_socket_is_refused() -> None:
     with pytest.raises(ScriptMismatchError), ScriptedEmulator() as emulator:
         async with serve(emulator) as server, aiohttp.ClientSession(headers={"Authorization": "Bearer any"}) as session:
             body = {"model": "venice-1", "messages": [{"role": "user", "content": "hi"}]}
@@ -94,6 +94,6 @@ def test_another_salt_gives_another_answer() -> None:
     assert len({from_schema(SCHEMA, salt=number).text for number in range(20)}) > 1
 
 
-def test_a_schema_that_nothing_fits_is_told_where_it_is_scripted() -> None:
+def test_a_schema_without_a_value_is_an_error_where_it_is_scripted() -> None:
     with pytest.raises(ValueError, match="none of the values fits"):
         from_schema({"type": "string", "enum": [1]})
