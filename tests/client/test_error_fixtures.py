@@ -477,6 +477,20 @@ async def test_a_key_that_the_server_repeats_is_nowhere_in_the_error() -> None:
     assert KEY not in repr(vars(error)) + str(error)
 
 
+@pytest.mark.parametrize("status", [200, 401])
+async def test_a_key_that_the_server_repeats_in_a_header_is_not_in_what_is_known_of_the_reply(status: int) -> None:
+    client, _ = client_of(answer(completion(), status=status, headers={"X-Echo": f"Bearer {KEY}", "CF-Ray": "a-ray"}))
+    try:
+        meta = (await client.chat.completions.create(model="m", messages=HI)).meta
+    except APIError as error:
+        meta, known = error.meta, pickle.dumps(error)
+        assert KEY.encode() not in known
+
+    assert meta is not None
+    assert (meta.headers["x-echo"], meta.headers["cf-ray"]) == ("Bearer ***", "a-ray")
+    assert KEY not in repr(meta)
+
+
 async def test_a_key_that_the_server_repeats_is_not_in_the_message() -> None:
     error = await refused(answer({"error": f"Authentication failed for {KEY}"}, status=401))
 

@@ -210,7 +210,7 @@ class Call:
         caller, clock = self.caller, self.caller.clock
         meta = ResponseMeta(
             status_code=reply.status,
-            headers=reply.headers,
+            headers=reply.headers.without(self._request.secret),
             received_at=clock.time(),
             latency=clock.now() - sent,
             attempts=self._attempts,

@@ -40,6 +40,13 @@ class Headers(Mapping[str, str]):
             values = self._values(key)
             return ", ".join(values) if values else default
 
+    def without(self, secret: bytes) -> Headers:
+        """The same, with `***` for a secret of eight characters or more: a server may repeat the key in any header."""
+        text = secret.decode("utf-8", "replace")
+        if len(secret) < 8 or not any((text if isinstance(value, str) else secret) in value for _, value in self._pairs):
+            return self
+        return Headers([(name, _str(value).replace(text, "***")) for name, value in self._pairs])
+
     def has_any(self, names: frozenset[str]) -> bool:
         """Whether one of some headers is there, whose names are given in lower case."""
         sizes = set(map(len, names))
