@@ -324,6 +324,10 @@ def test_a_host_that_can_be_one_is_taken(host: str) -> None:
     assert VeniceClient(base_url=f"http://{host}:8000/api/v1").base_url == f"http://{host}:8000/api/v1"
 
 
+def test_scheme_and_host_are_in_lower_case_so_that_one_server_has_one_limiter_and_the_path_stays() -> None:
+    assert VeniceClient(base_url="HTTPS://API.Example:8443/API/v1/").base_url == "https://api.example:8443/API/v1"
+
+
 # -- lifetime ------------------------------------------------------------------------------------------------------------
 
 

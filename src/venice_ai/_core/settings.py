@@ -141,7 +141,8 @@ def resolve_base_url(argument: str | None) -> str:
         raise InvalidRequestError(f"base_url={shown!r} is not an absolute http(s) address; {hint}")
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidRequestError(f"base_url must not hold a user name, a query or a fragment; {hint}")
-    return value.rstrip("/")
+    host = len(f"{parts.scheme}://{parts.netloc}")  # in lower case: what is the same server has one limiter
+    return value[:host].lower() + value[host:].rstrip("/")
 
 
 def _parts(address: str) -> SplitResult | None:
