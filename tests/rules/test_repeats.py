@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from venice_ai import ChatCompletionChunk
 from venice_ai._wire.assembly import Assembly
 from venice_ai._wire.json_text import NOT_STRICT, decode, strict_decode
-from venice_ai.types._base import Model
+from venice_ai.types._base import Model, is_array, is_object
 from venice_ai.types._surrogates import without_half
 from venice_ai.types._view import adopted
 
@@ -94,20 +94,21 @@ def test_every_chunk_is_what_its_event_says(
 
 def kinds(value: Any) -> Any:
     """Of which classes a value and all in it are."""
-    if isinstance(value, list):
+    if is_array(value):
         return [kinds(each) for each in value]
-    fields = vars(value) if isinstance(value, Model) else value
-    return (type(value), {key: kinds(inner) for key, inner in fields.items()} if isinstance(fields, dict) else None)
+    fields: Any = vars(value) if isinstance(value, Model) else value
+    return (type(value), {key: kinds(inner) for key, inner in fields.items()} if is_object(fields) else None)
 
 
 CALL = {"index": 0, "function": {"arguments": "{"}}
 DELTAS = st.none() | st.just("odd") | st.fixed_dictionaries({}, optional={"content": TEXTS, "tool_calls": st.just([CALL])})
 CHOICES = st.lists(st.fixed_dictionaries({"index": st.integers(0, 3)}, optional={"delta": DELTAS}) | st.just("odd"), max_size=3)
+NO_CHOICES: list[Any] = [None, {}, "odd"]
 DETAILS = {"total_tokens": 3, "prompt_tokens_details": {"cached_tokens": 0}}
 BESIDE = {"usage": st.sampled_from([None, {"total_tokens": 3}, DETAILS, 5]), "cost": st.just({"usd": 1}), "x": VALUES}
 
 
-@given(choices=CHOICES | st.sampled_from([None, {}, "odd"]), beside=st.fixed_dictionaries({}, optional=BESIDE))
+@given(choices=CHOICES | st.sampled_from(NO_CHOICES), beside=st.fixed_dictionaries({}, optional=BESIDE))
 def test_a_chunk_is_made_of_the_objects_that_the_general_way_makes(choices: Any, beside: dict[str, Any]) -> None:
     data = {**made(""), "choices": choices, **beside}
     general = adopted(ChatCompletionChunk, deepcopy(data))

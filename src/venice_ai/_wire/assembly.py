@@ -134,7 +134,7 @@ class Assembly:
                 odd = True
                 continue
             given = choice.__dict__
-            key = index if (index := given.get("index")).__class__ is int else position
+            key: Any = index if (index := given.get("index")).__class__ is int else position
             if (found := self._choices.get(key)) is None:
                 found = self._choices[key] = Choice()
                 self._unfinished += 1

@@ -59,7 +59,7 @@ def keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
             held: Any = fields.get(name)
             if held.__class__ is not dict:
                 fields[name] = held = {}
-            keep(held, value if kind is dict else value.__dict__, depth + 1)
+            keep(held, value.__dict__ if isinstance(value, Model) else value, depth + 1)
         elif not (name in fields and is_empty(value)):
             fields[name] = value
 
