@@ -331,6 +331,19 @@ def test_a_learnt_limit_is_used_up_no_faster_than_one_and_a_half_times_its_rate(
     assert sum(1 for time in times if time < 70.3) == 2, "after a pause those of a second go at once"
 
 
+def test_a_wait_for_the_pace_ends_at_the_very_moment_that_was_told() -> None:
+    limiter = learnt(60)
+    (alone,) = sent(limiter, 70.0, 1)
+    replied(limiter, alone, 70.1, 200, NOTHING)
+    sent(limiter, 70.1)
+
+    until = wait(limiter, 70.11).until
+    assert until is not None
+    assert until < 71.0
+    assert sent(limiter, until - 0.001) == []
+    assert len(sent(limiter, until)) == 1
+
+
 def test_headers_that_leave_less_than_the_own_requests_explain_are_put_to_the_test_after_two_seconds() -> None:
     limiter = RateLimiter()
     (flight,) = sent(limiter, 0.0, 1)
@@ -617,7 +630,7 @@ def test_what_the_server_has_forgotten_is_made_good_when_the_own_requests_of_the
         replied(limiter, flight, 10.1, 200, NOTHING)
     replied(limiter, last, 10.1, 200, said(5, limit=10, reset=100.0))
 
-    assert len(sent(limiter, 60.8)) == 10 - 3
+    assert limiter.snapshot(60.8).remaining_requests == 10 - 3
 
 
 @pytest.mark.parametrize(("remaining", "tests"), [(0, 1), (1, 0)])
