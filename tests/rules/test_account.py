@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from venice_ai._core.ports import drive
 from venice_ai._core.settings import Timeout
 from venice_ai._limits.account import Account, Bucket, QueuedCall
+from venice_ai._limits.failure_budget import Wait
 from venice_ai._limits.limiter import Limiter
 from venice_ai.exceptions import APIConnectionError, APIError, RateLimitError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
@@ -99,6 +100,7 @@ def test_far_from_limits_a_call_needs_no_lock_and_its_end_waits_for_no_lock() ->
 
     assert all_over(account)
     assert account.failures.successes.total == 11
+    assert bucket_of(limiter).rate.successes.total == 11
 
 
 def test_far_from_limits_a_pass_is_there_at_once_but_not_after_a_failure() -> None:
@@ -412,3 +414,51 @@ def test_the_turn_of_a_call_whose_event_loop_was_closed_is_the_next_ones() -> No
     for granted in [*flying, entered(limiter)]:
         good(granted)
     assert all_over(account)
+
+
+@pytest.mark.parametrize(
+    ("model", "queue", "seconds", "told"),
+    [
+        pytest.param("m", None, 90.0, None, id="as long as a call waits"),
+        pytest.param("m", None, 90.1, "requests to m are held for 90.1 s", id="longer"),
+        pytest.param("", None, 90.1, "requests to the API are held", id="for no model"),
+        pytest.param("m", 200.0, 199.0, None, id="as its queue clock allows"),
+        pytest.param("m", 200.0, 201.0, r"Timeout\(queue=", id="longer than that"),
+    ],
+)
+def test_a_call_waits_for_90_seconds_that_are_known_or_as_its_queue_clock_allows(
+    model: str, queue: float | None, seconds: float, told: str | None
+) -> None:
+    one = attempt()
+    one.request.timeout = Timeout(queue=queue)
+    clock = Clock()
+    call = QueuedCall(clock, model, one, fail_fast=False)
+    refusal = call.refusal(Wait(clock.at + seconds, "requests a minute"), clock.at)
+
+    assert (refusal is None) is (told is None)
+    if told is not None:
+        with pytest.raises(RateLimitError, match=told):
+            raise refusal or AssertionError
+
+
+def test_while_no_limit_of_tokens_is_known_a_request_counts_as_one() -> None:
+    assert bucket_of(limiter_of()).tokens(attempt(b"x" * 4000).request) == 1
+
+
+async def test_of_those_who_wait_only_who_cannot_wait_that_long_leaves_when_a_longer_wait_is_told() -> None:
+    limiter = limiter_of(SystemClock())
+    flying = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
+    calls = [asyncio.create_task(limiter.enter(attempt(queue=queue))) for queue in (60.0, 5.0, 60.0)]
+    await asyncio.sleep(0.01)
+    assert bucket_of(limiter).account.waiting == 3
+    flying[0].replied(RateLimitError("no", status_code=429, meta=meta(429), retry_after_seconds=30.0))
+    done, _ = await asyncio.wait(calls, timeout=0.5)
+
+    assert done == {calls[1]}
+    with pytest.raises(RateLimitError, match="paused by a 429"):
+        await calls[1]
+    limiter.close()
+    await asyncio.gather(*calls, return_exceptions=True)
+    for granted in flying:
+        granted.done(None, None)
+    assert all_over(bucket_of(limiter).account)

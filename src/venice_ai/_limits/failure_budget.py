@@ -29,7 +29,7 @@ FLIGHTS_PER_SUCCESS = 4
 MAX_REFUSALS = 3
 NEVER_VALID = frozenset(
     {400, 413, 415, 422}
-)  # refusals of the body itself; 401 to 404 are not: keys, credit, catalogues change
+)  # refusals of the body; what 401 to 404 are about (keys, credit, catalogues) changes
 
 
 class Wait(NamedTuple):
