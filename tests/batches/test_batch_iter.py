@@ -161,10 +161,10 @@ async def test_attempts_count_retries_and_costs_are_added() -> None:
 
 
 async def test_on_progress_is_called_after_each_item() -> None:
-    told: list[BatchProgress] = []
-    await items(client_of(watched(error(404))), numbered(6), on_progress=told.append, max_concurrency=2)
-    assert [progress.done for progress in told] == [1, 2, 3, 4, 5, 6]
-    last = told[-1]
+    progresses: list[BatchProgress] = []
+    await items(client_of(watched(error(404))), numbered(6), on_progress=progresses.append, max_concurrency=2)
+    assert [progress.done for progress in progresses] == [1, 2, 3, 4, 5, 6]
+    last = progresses[-1]
     assert (last.failed, last.replayed, last.in_flight, last.total, last.max_concurrency) == (1, 0, 0, 6, 2)
     assert last.cost_usd > 0
 
@@ -675,20 +675,20 @@ async def test_the_budget_of_the_client_ends_the_batch_too() -> None:
 
 def without_cost(words: str, *, usage: bool = True) -> Any:
     message = {"role": "assistant", "content": words}
-    told = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
+    usage_members = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-    return completion({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, **told})
+    return completion({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, **usage_members})
 
 
 async def test_a_reply_without_a_cost_costs_what_its_usage_does_by_the_catalogue(tmp_path: Path) -> None:
     transport = watched(without_cost("a"), without_cost("b"), models=[text_model("m", input=2.0, output=10.0)])
-    told: list[BatchProgress] = []
+    progresses: list[BatchProgress] = []
     with Journal(tmp_path / "j") as journal:
-        options: dict[str, Any] = {"journal": journal, "max_concurrency": 1, "on_progress": told.append}
+        options: dict[str, Any] = {"journal": journal, "max_concurrency": 1, "on_progress": progresses.append}
         found = await items(client_of(transport), priced(3), **options)
         expected = 1_000 * 2.0e-6 + 200 * 10.0e-6
         assert [item.cost_usd for item in found[:2]] == [pytest.approx(expected)] * 2
-        assert told[1].cost_usd == pytest.approx(2 * expected)
+        assert progresses[1].cost_usd == pytest.approx(2 * expected)
         assert [row.cost_usd for row in journal.rows()][:2] == [pytest.approx(expected)] * 2
     assert sum(request.method == "GET" for request in transport.server.requests) == 1
 
@@ -949,29 +949,29 @@ def test_leaving_the_loop_of_the_synchronous_client_keeps_answers_in_flight(tmp_
 
 
 async def test_batch_calls_on_result_as_soon_as_each_result_is_there() -> None:
-    told: dict[int, Any] = {}
+    seen: dict[int, Any] = {}
     requests = [ask("a"), ask("b"), ask("c")]
-    results = await client_of(watched(echo(), error(404))).chat.completions.batch(requests, on_result=told.__setitem__)
-    assert [told[index] for index in range(3)] == results
+    results = await client_of(watched(echo(), error(404))).chat.completions.batch(requests, on_result=seen.__setitem__)
+    assert [seen[index] for index in range(3)] == results
 
 
 async def test_the_error_of_a_batch_carries_the_answers_before_it() -> None:
-    told: dict[int, Any] = {}
+    results: dict[int, Any] = {}
     requests = [ask("a"), ask("b"), ask("c"), ask("d")]
     with pytest.raises(NotFoundError) as caught:
         await client_of(watched(echo(), echo(), error(404))).chat.completions.batch(
-            requests, max_concurrency=1, return_exceptions=False, on_result=told.__setitem__
+            requests, max_concurrency=1, return_exceptions=False, on_result=results.__setitem__
         )
     assert {index: response.text for index, response in caught.value.results.items()} == {0: "a", 1: "b"}
-    assert told == {0: caught.value.results[0], 1: caught.value.results[1], 2: caught.value}
+    assert results == {0: caught.value.results[0], 1: caught.value.results[1], 2: caught.value}
 
 
 @pytest.mark.parametrize("wrong", [LookupError("mine"), VeniceError("mine, too")], ids=["any", "ours"])
 async def test_the_error_of_a_hook_carries_the_answers_until_then(wrong: Exception) -> None:
-    transport, told = watched(seconds=BUSY_SECONDS), list[int]()
+    transport, indexes = watched(seconds=BUSY_SECONDS), list[int]()
 
     def broken(index: int, _: object) -> None:
-        told.append(index)
+        indexes.append(index)
         if index == 1:
             raise wrong
 
@@ -980,7 +980,7 @@ async def test_the_error_of_a_hook_carries_the_answers_until_then(wrong: Excepti
     sent = sum(transport.prompts.values())
     results: dict[int, ChatCompletionResponse] = cast("Any", caught.value).results
     assert {index: response.text for index, response in results.items()} == {index: f"{index}" for index in range(sent)}
-    assert told == [0, 1], "it is not called again"
+    assert indexes == [0, 1], "it is not called again"
     assert sent <= 4, "nothing begins after it has raised"
 
 
@@ -1008,24 +1008,24 @@ async def test_a_hook_that_cannot_be_called_is_a_type_error(hook: Any) -> None:
 
 
 async def test_a_cancelled_batch_has_called_on_result_for_every_answer() -> None:
-    transport, told = watched(), dict[int, Any]()
+    transport, results = watched(), dict[int, Any]()
     transport.held = asyncio.Event()
     transport.held.set()
 
     def note(index: int, result: ChatCompletionResponse | BaseException) -> None:
-        told[index] = result
-        if len(told) == 5:
+        results[index] = result
+        if len(results) == 5:
             assert transport.held is not None
             transport.held.clear()
 
     running = client_of(transport).chat.completions.batch([ask(n) for n in range(20)], max_concurrency=2, on_result=note)
     task = asyncio.ensure_future(running)
-    while len(told) < 5 or transport.now < 2:
+    while len(results) < 5 or transport.now < 2:
         await asyncio.sleep(0.001)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert all(isinstance(told[index], ChatCompletionResponse) for index in range(5))
+    assert all(isinstance(results[index], ChatCompletionResponse) for index in range(5))
 
 
 async def test_batch_sends_the_requests_as_they_were_given() -> None:
@@ -1104,8 +1104,8 @@ async def test_a_journal_that_is_removed_meanwhile_ends_the_batch(tmp_path: Path
 
 
 async def test_a_second_cancellation_ends_a_batch_and_logs_no_unhandled_error() -> None:
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     transport = watched(seconds=60)
     async with VeniceClient(api_key="any", transport=transport, limits=False) as client:
 
@@ -1124,4 +1124,4 @@ async def test_a_second_cancellation_ends_a_batch_and_logs_no_unhandled_error() 
     gc.collect()
     await asyncio.sleep(0)
 
-    assert told == []
+    assert unhandled == []
