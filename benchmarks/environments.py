@@ -62,13 +62,13 @@ def one_run_at_a_time() -> Generator[None]:
 def prepare(environment: str) -> None:
     """Make the environment if it is not there, or was made of something else."""
     complete = HOME / environment / "complete"
-    wanted = "\n".join(_REQUIREMENTS[environment])
-    there = complete.exists() and complete.read_text() == wanted
+    requirements = "\n".join(_REQUIREMENTS[environment])
+    there = complete.exists() and complete.read_text() == requirements
     if not there:
         venv.create(HOME / environment, with_pip=True, clear=True)
     if environment == OURS or not there:
         _install(environment)
-        complete.write_text(wanted)
+        complete.write_text(requirements)
 
 
 def _install(environment: str) -> None:

@@ -49,8 +49,8 @@ async def answer(base_url: str, folder: str, name: str, options: dict[str, Any])
 
     began, cpu = perf_counter(), process_time()
     await asyncio.gather(work(), work(), work(), work())  # as Ray does: some blocks at a time
-    told = {"rows_a_second": ROWS / (perf_counter() - began), "cpu_ms_a_row": (process_time() - cpu) * 1_000 / ROWS}
-    print(json.dumps(told))
+    figures = {"rows_a_second": ROWS / (perf_counter() - began), "cpu_ms_a_row": (process_time() - cpu) * 1_000 / ROWS}
+    print(json.dumps(figures))
 
 
 def measure(processes: int, options: dict[str, Any]) -> None:
@@ -62,8 +62,8 @@ def measure(processes: int, options: dict[str, Any]) -> None:
             subprocess.Popen([*command, str(each), json.dumps(options)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
             for each in range(processes)
         ]
-        told = [json.loads(each.communicate()[0]) for each in started]
-    rate, cpu = (sum(each[name] for each in told) for name in ("rows_a_second", "cpu_ms_a_row"))
+        figures = [json.loads(each.communicate()[0]) for each in started]
+    rate, cpu = (sum(each[name] for each in figures) for name in ("rows_a_second", "cpu_ms_a_row"))
     shared = "own limits" if "rate_share" in options else "shared limits"
     print(
         f"| {processes} | {shared} | {rate:.0f} | {IN_FLIGHT * processes} | {cpu / processes:.1f} | {os.getloadavg()[0]:.1f} |"

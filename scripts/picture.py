@@ -150,7 +150,7 @@ def columns(rows: Layers, links: Links) -> dict[Item, float]:
     return {item: place - left + _MARGIN for item, place in places.items()}
 
 
-def _spread(row: list[Item], wanted: Mapping[Item, float], places: dict[Item, float]) -> None:
+def _spread(row: list[Item], preferred: Mapping[Item, float], places: dict[Item, float]) -> None:
     """Puts the items of a layer near their wanted places, in their order and without overlaps.
 
     Items that are too close form a block, which stands where its members want it on average (pool adjacent violators).
@@ -161,7 +161,7 @@ def _spread(row: list[Item], wanted: Mapping[Item, float], places: dict[Item, fl
     for before, item in zip([None, *row], row, strict=False):
         at += 0.0 if before is None else (_width(before) + _width(item)) / 2 + _GAP
         offsets[item] = at
-        blocks.append(([item], wanted[item] - at))
+        blocks.append(([item], preferred[item] - at))
         while len(blocks) > 1 and blocks[-2][1] > blocks[-1][1]:
             (first, one), (second, other) = blocks[-2], blocks[-1]
             blocks[-2:] = [(first + second, (one * len(first) + other * len(second)) / (len(first) + len(second)))]

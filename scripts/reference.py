@@ -203,12 +203,12 @@ def is_part_of_a_client(cls: griffe.Class) -> bool:
 
 def show_fields(cls: griffe.Class, table: str) -> None:
     """Puts a table of the fields into the docstring of a class, in place of the fields themselves."""
-    told = cls.docstring or cls.package.docstring
-    assert told is not None, "the package has a docstring"
+    docstring = cls.docstring or cls.package.docstring
+    assert docstring is not None, "the package has a docstring"
     text = cls.docstring.value if cls.docstring else ""
     if table:
         text += f"\n\nAttributes:\n{table}\n"
-    cls.docstring = griffe.Docstring(text, parent=cls, parser=told.parser, parser_options=told.parser_options)
+    cls.docstring = griffe.Docstring(text, parent=cls, parser=docstring.parser, parser_options=docstring.parser_options)
     cls.extra["venice_ai"]["has_no_signature"] = True
     for field in own_fields(cls):
         cls.del_member(field.name)

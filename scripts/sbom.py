@@ -52,9 +52,9 @@ def bill_of_materials(name: str, version: str, required: list[str], extras: dict
     package.licenses.add(DisjunctiveLicense(id="Apache-2.0"))
     bom = Bom()
     bom.metadata.component = package
-    wanted = [(text, "") for text in required] + [(text, extra) for extra, texts in extras.items() for text in texts]
+    requirements = [(text, "") for text in required] + [(text, extra) for extra, texts in extras.items() for text in texts]
     parts: dict[str, Component] = {}
-    for requirement, extra in ((Requirement(text), extra) for text, extra in wanted):
+    for requirement, extra in ((Requirement(text), extra) for text, extra in requirements):
         if requirement.name == name:
             continue
         part = parts.setdefault(requirement.name, _component(requirement.name))

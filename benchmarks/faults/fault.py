@@ -31,14 +31,14 @@ class Right:
     seconds: float = 9.0
     """When the call is over at the latest; on a busy machine all takes longer, so this is generous."""
 
-    def told(self) -> str:
+    def sentence(self) -> str:
         """The rule as a sentence for the page."""
-        said = {"answer": "an answer", "error": "an error", "either": "the whole answer, or an error"}[self.ends]
+        outcome = {"answer": "an answer", "error": "an error", "either": "the whole answer, or an error"}[self.ends]
         with_text = " with the text that came" if self.text and self.ends == "error" else ""
         status = f" with the status {self.status}" if self.status else ""
         calls = f" with the calls {', '.join(self.calls)}" if self.calls else ""
         requests = "one request" if self.requests == 1 else f"at most {self.requests} requests"
-        return f"{said}{with_text}{status}{calls}; {requests}; within {self.seconds:g} s"
+        return f"{outcome}{with_text}{status}{calls}; {requests}; within {self.seconds:g} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,8 +31,8 @@ in several ways (asynchronous and synchronous, with and without a stream); the c
 def lines(cells: Sequence[Cell]) -> str:
     """A line for each cell that is not right, and how many are."""
     wrong = [cell for cell in cells if cell.verdict != RIGHT]
-    told = [f"{c.client.title:12} {c.fault.name} [{c.kind}, {c.way}]: {c.verdict}: {_got(c.heard)}" for c in wrong]
-    return "\n".join([*told, f"{len(cells) - len(wrong)} of {len(cells)} are right"])
+    wrong_lines = [f"{c.client.title:12} {c.fault.name} [{c.kind}, {c.way}]: {c.verdict}: {_got(c.heard)}" for c in wrong]
+    return "\n".join([*wrong_lines, f"{len(cells) - len(wrong)} of {len(cells)} are right"])
 
 
 def write(page: Path, cells: Sequence[Cell], day: str, versions: Iterable[str]) -> None:
@@ -103,12 +103,12 @@ def _evidence(group: str, rows: Sequence[Sequence[Cell]], clients: Sequence[Clie
     parts: list[str] = [f"# {group}", "", "The evidence of the [scoreboard](../scoreboard.md)."]
     for found in rows:
         fault = found[0].fault
-        told = "" if fault.retries is None else f" Each client is told to try again {fault.retries} times."
+        retries = "" if fault.retries is None else f" Each client is told to try again {fault.retries} times."
         parts += [
             "",
             f"## {fault.name}",
             "",
-            f"{fault.does} Right is: {fault.right.told()}.{told}",
+            f"{fault.does} Right is: {fault.right.sentence()}.{retries}",
             "",
             *_ways(fault, found, clients),
         ]

@@ -61,8 +61,8 @@ def sized(
     length: object, body: bytes = ANSWER, *lines: str, status: str = "HTTP/1.1 200 OK", kind: str = "application/json"
 ) -> bytes:
     """A reply whose length may be a lie; with more lines in its head."""
-    told = [status, f"Content-Type: {kind}", *([] if length is None else [f"Content-Length: {length}"]), *lines, "", ""]
-    return "\r\n".join(told).encode() + body
+    head = [status, f"Content-Type: {kind}", *([] if length is None else [f"Content-Length: {length}"]), *lines, "", ""]
+    return "\r\n".join(head).encode() + body
 
 
 def until_closed(body: bytes) -> bytes:

@@ -160,10 +160,10 @@ async def test_attempts_count_retries_and_costs_are_added() -> None:
 
 
 async def test_on_progress_is_called_after_each_item() -> None:
-    told: list[BatchProgress] = []
-    await items(client_of(watched(error(404))), numbered(6), on_progress=told.append, max_concurrency=2)
-    assert [progress.done for progress in told] == [1, 2, 3, 4, 5, 6]
-    last = told[-1]
+    progresses: list[BatchProgress] = []
+    await items(client_of(watched(error(404))), numbered(6), on_progress=progresses.append, max_concurrency=2)
+    assert [progress.done for progress in progresses] == [1, 2, 3, 4, 5, 6]
+    last = progresses[-1]
     assert (last.failed, last.replayed, last.in_flight, last.total, last.max_concurrency) == (1, 0, 0, 6, 2)
     assert last.cost_usd > 0
 
@@ -674,20 +674,20 @@ async def test_the_budget_of_the_client_ends_the_batch_too() -> None:
 
 def without_cost(words: str, *, usage: bool = True) -> Any:
     message = {"role": "assistant", "content": words}
-    told = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
+    usage_members = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-    return completion({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, **told})
+    return completion({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, **usage_members})
 
 
 async def test_a_reply_without_a_cost_costs_what_its_usage_does_by_the_catalogue(tmp_path: Path) -> None:
     transport = watched(without_cost("a"), without_cost("b"), models=[text_model("m", input=2.0, output=10.0)])
-    told: list[BatchProgress] = []
+    progresses: list[BatchProgress] = []
     with Journal(tmp_path / "j") as journal:
-        options: dict[str, Any] = {"journal": journal, "max_concurrency": 1, "on_progress": told.append}
+        options: dict[str, Any] = {"journal": journal, "max_concurrency": 1, "on_progress": progresses.append}
         found = await items(client_of(transport), priced(3), **options)
         expected = 1_000 * 2.0e-6 + 200 * 10.0e-6
         assert [item.cost_usd for item in found[:2]] == [pytest.approx(expected)] * 2
-        assert told[1].cost_usd == pytest.approx(2 * expected)
+        assert progresses[1].cost_usd == pytest.approx(2 * expected)
         assert [row.cost_usd for row in journal.rows()][:2] == [pytest.approx(expected)] * 2
     assert sum(request.method == "GET" for request in transport.server.requests) == 1
 
@@ -1023,8 +1023,8 @@ async def test_a_journal_that_is_removed_meanwhile_ends_the_batch(tmp_path: Path
 
 
 async def test_a_second_cancellation_ends_a_batch_and_logs_no_unhandled_error() -> None:
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     transport = watched(seconds=60)
     async with VeniceClient(api_key="any", transport=transport, limits=False) as client:
 
@@ -1043,4 +1043,4 @@ async def test_a_second_cancellation_ends_a_batch_and_logs_no_unhandled_error() 
     gc.collect()
     await asyncio.sleep(0)
 
-    assert told == []
+    assert unhandled == []

@@ -117,10 +117,10 @@ def test_with_a_limiter_no_request_begins_while_a_call_waits_in_it(monkeypatch: 
 async def test_an_unknown_account_begins_with_20_requests_and_each_answer_allows_more(tmp_path: Path) -> None:
     transport = watched()
     transport.held = asyncio.Event()
-    told = list[BatchProgress]()
+    progresses = list[BatchProgress]()
     with Journal(tmp_path / "j") as journal:
         batch = client_of(transport, limits=True).chat.completions.batch_iter(
-            numbered(300), journal=journal, on_progress=told.append
+            numbered(300), journal=journal, on_progress=progresses.append
         )
         first = asyncio.ensure_future(anext(batch))
         while transport.now < MAX_FAILURES:
@@ -130,16 +130,16 @@ async def test_an_unknown_account_begins_with_20_requests_and_each_answer_allows
         transport.held.set()
         assert (await first).response
         assert [item.error async for item in batch] == [None] * 299
-    assert told[0].max_concurrency <= MAX_FAILURES + MAX_FAILURES * FLIGHTS_PER_SUCCESS
-    assert told[-1].max_concurrency == MOST
+    assert progresses[0].max_concurrency <= MAX_FAILURES + MAX_FAILURES * FLIGHTS_PER_SUCCESS
+    assert progresses[-1].max_concurrency == MOST
 
 
 async def test_failures_allow_no_more_than_at_first() -> None:
-    transport, told = watched(always=refused()), list[BatchProgress]()
+    transport, progresses = watched(always=refused()), list[BatchProgress]()
     client = client_of(transport, limits=True)
-    found = await items(client, numbered(MAX_FAILURES - 1), on_progress=told.append)
+    found = await items(client, numbered(MAX_FAILURES - 1), on_progress=progresses.append)
     assert all(isinstance(item.error, APIConnectionError) for item in found)
-    assert {progress.max_concurrency for progress in told} == {MAX_FAILURES}
+    assert {progress.max_concurrency for progress in progresses} == {MAX_FAILURES}
 
 
 def test_requests_that_run_out_of_time_take_a_quarter_away() -> None:
@@ -151,14 +151,14 @@ def test_requests_that_run_out_of_time_take_a_quarter_away() -> None:
 
 
 async def test_without_limits_a_batch_begins_with_eight_and_adds_more() -> None:
-    transport, told = watched(seconds=BUSY_SECONDS), list[BatchProgress]()
-    await items(client_of(transport), numbered(120), on_progress=told.append)
-    assert told[0].max_concurrency == 8
-    assert 8 < transport.most <= told[-1].max_concurrency < 20
+    transport, progresses = watched(seconds=BUSY_SECONDS), list[BatchProgress]()
+    await items(client_of(transport), numbered(120), on_progress=progresses.append)
+    assert progresses[0].max_concurrency == 8
+    assert 8 < transport.most <= progresses[-1].max_concurrency < 20
 
 
 async def test_without_limits_a_refusal_slows_the_batch_down() -> None:
-    transport, told = watched(*[error(503)] * 8, seconds=BUSY_SECONDS / 4), list[BatchProgress]()
-    found = await items(client_of(transport), numbered(30), on_progress=told.append)
+    transport, progresses = watched(*[error(503)] * 8, seconds=BUSY_SECONDS / 4), list[BatchProgress]()
+    found = await items(client_of(transport), numbered(30), on_progress=progresses.append)
     assert sum(item.error is not None for item in found) == 8
-    assert min(progress.max_concurrency for progress in told) < 8
+    assert min(progress.max_concurrency for progress in progresses) < 8

@@ -163,9 +163,9 @@ def test_json_that_does_not_fit_is_printed_and_is_an_error(
     fitting, other = (here("chat", "--schema", schema, "--json", "Who?") for _ in range(2))
     assert (fitting.code, fitting.err) == (0, "")
     assert json.loads(other.out)["choices"][0]["message"]["content"] == '{"age": "old"}'
-    told = json.loads(other.err)
-    assert (other.code, told["exit_code"]) == (1, 1)
-    assert told["error"]["message"].startswith("the answer does not fit --schema: age: Input should")
+    error_line = json.loads(other.err)
+    assert (other.code, error_line["exit_code"]) == (1, 1)
+    assert error_line["error"]["message"].startswith("the answer does not fit --schema: age: Input should")
 
 
 def test_a_file_is_a_schema_and_the_json_is_validated(emulator: Emulator, here: Here, tmp_path: Path) -> None:

@@ -581,6 +581,6 @@ def test_with_json_an_error_is_a_line_of_json_and_advises_what_can_be_typed(here
         outcome = online(here, replay, "--json")
 
     assert (outcome.code, outcome.out) == (3, "")
-    told = json.loads(outcome.err)
-    assert (told["error"]["status_code"], told["exit_code"]) == (404, 3)
-    assert "venice-chat models" in told["error"]["message"]
+    error_line = json.loads(outcome.err)
+    assert (error_line["error"]["status_code"], error_line["exit_code"]) == (404, 3)
+    assert "venice-chat models" in error_line["error"]["message"]

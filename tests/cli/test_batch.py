@@ -362,9 +362,9 @@ def test_errors_are_summed_up_by_kind_with_their_number_and_first_row(emulator: 
     assert kinds[0].startswith("venice-chat: 3 x row 1: UnprocessableEntityError: ")
     assert "poison" in kinds[0]
     assert kinds[1:] == ["venice-chat: 1 x row 3: the answer is empty"]
-    told = json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)
-    assert [each["rows"] for each in told["errors"]] == [3, 1]
-    assert told["errors"][0]["first"].startswith("row 1: UnprocessableEntityError: ")
+    summary = json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)
+    assert [each["rows"] for each in summary["errors"]] == [3, 1]
+    assert summary["errors"][0]["first"].startswith("row 1: UnprocessableEntityError: ")
     status = here("batch", "--status", "reviews.out.csv").out.splitlines()
     assert status[1].startswith("3 x UnprocessableEntityError: ")
     assert [line.partition(": ")[0] for line in status[2:]] == [f"Good or bad? Review {n}, {{so}} nice" for n in (0, 1, 2, 4)]
@@ -395,16 +395,18 @@ def test_the_cost_of_runs_without_a_budget_counts_in_a_run_with_one(emulator: Em
 
 
 def without_cost(*, usage: bool) -> Any:
-    told = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
-    return completion({"choices": [{"message": {"role": "assistant", "content": "good"}, "finish_reason": "stop"}], **told})
+    usage_members = {"usage": {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200}} if usage else {}
+    return completion(
+        {"choices": [{"message": {"role": "assistant", "content": "good"}, "finish_reason": "stop"}], **usage_members}
+    )
 
 
 def test_an_answer_that_does_not_say_its_cost_is_priced_by_the_catalogue(emulator: Emulator, here: Here) -> None:
     reviews(2)
     emulator.always(without_cost(usage=True))
-    told = json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)
-    assert told["cost_usd"] > 0
-    assert json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"] == told["cost_usd"]
+    summary = json.loads(here("batch", "reviews.csv", *CLASSIFY, "--json").out)
+    assert summary["cost_usd"] > 0
+    assert json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"] == summary["cost_usd"]
 
 
 def test_an_unknown_cost_is_not_shown_as_zero(emulator: Emulator, here: Here) -> None:
@@ -481,8 +483,8 @@ def test_the_status_of_a_batch(emulator: Emulator, here: Here) -> None:
     first, second = outcome.out.splitlines()
     assert first.startswith("begun: 3, answered: 2, failed: 1, unusable: 0, in flight: 0, open: 0, cost usd: 0.0")
     assert "InvalidRequestError: " in second
-    told = json.loads(here("batch", "--status", "reviews.out.csv.journal", "--json").out)
-    assert (told["answered"], told["failed"], len(told["failures"])) == (2, 1, 1)
+    status = json.loads(here("batch", "--status", "reviews.out.csv.journal", "--json").out)
+    assert (status["answered"], status["failed"], len(status["failures"])) == (2, 1, 1)
     assert here("batch", "--status", "reviews.csv").code == 2
 
 
@@ -533,9 +535,9 @@ def test_the_same_command_may_run_several_times_at_once(emulator: Emulator) -> N
     emulator.always(usual(delay=0.05))
     arguments = [*COMMAND, "batch", "reviews.csv", *CLASSIFY]
     runs = [subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    told = [run.communicate(timeout=PATIENCE_SECONDS)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0] * 4, "\n".join(told)
-    assert all("100 rows: 100 answered" in each for each in told)
+    stderrs = [run.communicate(timeout=PATIENCE_SECONDS)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4, "\n".join(stderrs)
+    assert all("100 rows: 100 answered" in each for each in stderrs)
     assert len(prompts_sent(emulator)) == len(set(prompts_sent(emulator))) == 100
     assert all(row["answer"] for row in read(Path("reviews.out.csv")))
     assert not list(Path().glob(".reviews*"))
@@ -777,14 +779,14 @@ def test_a_table_that_changed_meanwhile_is_an_error_with_the_command_that_contin
         until(lambda: len(emulator.requests) >= 4)
         with Path("reviews.csv").open("a", encoding="utf-8") as file:
             file.write("9,late\n")
-        _, told = process.communicate()
+        _, stderr = process.communicate()
         code = process.wait()
 
     assert code == 1, "answers were paid for, so it is not 2"
-    assert "8 rows: 8 answered" in told
-    assert "reviews.out.csv\n" not in told, "there is no such file"
-    assert "go on with: venice-chat batch reviews.csv" in told
-    assert "reviews.csv was changed meanwhile" in told
+    assert "8 rows: 8 answered" in stderr
+    assert "reviews.out.csv\n" not in stderr, "there is no such file"
+    assert "go on with: venice-chat batch reviews.csv" in stderr
+    assert "reviews.csv was changed meanwhile" in stderr
     assert run_forked(*arguments).code == 0
     assert len(prompts_sent(emulator)) == 9
 
@@ -984,10 +986,10 @@ def test_retrying_answers_that_do_not_fit_is_said_to_cost_and_the_costs_add_up(e
 
     spent = json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)["cost_usd"]
     emulator.script(text("still no JSON"))
-    told = json.loads(here("batch", "reviews.csv", *LABELLED, "--retry-failed", "--json").out)
-    assert (told["answered"], told["failed"], told["unusable"], told["replayed"]) == (1, 0, 1, 1)
+    summary = json.loads(here("batch", "reviews.csv", *LABELLED, "--retry-failed", "--json").out)
+    assert (summary["answered"], summary["failed"], summary["unusable"], summary["replayed"]) == (1, 0, 1, 1)
     status = json.loads(here("batch", "--status", "reviews.out.csv", "--json").out)
-    assert status["cost_usd"] == pytest.approx(spent + told["cost_usd"])
+    assert status["cost_usd"] == pytest.approx(spent + summary["cost_usd"])
     assert len(prompts_sent(emulator)) == 3
 
 

@@ -237,8 +237,8 @@ def test_results_are_lines_of_openais_format() -> None:
 
     refused = RateLimitError("busy", status_code=429, request_id="r", code="busy")
     line = task.result(item(error=refused))
-    told = {"message": "busy", "type": "RateLimitError", "code": "busy"}
-    assert line["response"] == {"status_code": 429, "request_id": "r", "body": {"error": told}}
+    error_members = {"message": "busy", "type": "RateLimitError", "code": "busy"}
+    assert line["response"] == {"status_code": 429, "request_id": "r", "body": {"error": error_members}}
     assert line["error"] is None
 
     line = task.result(item(error=InvalidRequestError("no")))

@@ -203,19 +203,19 @@ def test_an_interrupted_json_answer_is_kept_and_is_in_the_error(emulator: Emulat
 
 
 @pytest.mark.parametrize(
-    ("how", "deltas", "told"),
+    ("how", "deltas", "called_cut"),
     [
         pytest.param({"no_done": True, "cut_at": 900}, ["drip "] * 50, True, id="after some text"),
         pytest.param({"cut_at": 0}, ["drip"], False, id="before any"),
     ],
 )
 def test_an_answer_that_broke_off_is_called_cut_only_where_some_of_it_was_shown(
-    emulator: Emulator, here: Here, how: dict[str, Any], deltas: list[str], told: bool
+    emulator: Emulator, here: Here, how: dict[str, Any], deltas: list[str], called_cut: bool
 ) -> None:
     emulator.always(text("".join(deltas), deltas=deltas, **how))
     outcome = here("chat", "hi")
     assert outcome.code == 7
-    assert ("the answer is not whole" in outcome.err) is told
+    assert ("the answer is not whole" in outcome.err) is called_cut
     assert "partial" not in outcome.err
     assert "printed" not in outcome.err
 
@@ -323,9 +323,9 @@ SEARCH = ["chat", "-m", "llama-3.3-70b", "--web-search", "on", "--no-log"]
 
 
 def test_sources_are_printed_with_the_usage_and_never_on_stdout(here: Here) -> None:
-    told, plain, bare = (here(*SEARCH, *more, "hi") for more in (["--usage"], [], ["--usage", "--web-search", "off"]))
-    assert "[1] Venice, the emulated city, https://example.org/venice\n[2] Lagoons, explained, " in told.err
-    assert "example.org" not in told.out + plain.out + plain.err + bare.err
+    with_usage, plain, bare = (here(*SEARCH, *more, "hi") for more in (["--usage"], [], ["--usage", "--web-search", "off"]))
+    assert "[1] Venice, the emulated city, https://example.org/venice\n[2] Lagoons, explained, " in with_usage.err
+    assert "example.org" not in with_usage.out + plain.out + plain.err + bare.err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "3"), ("--seed", "0"), ("--max-tokens", "0")])

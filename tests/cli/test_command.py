@@ -122,9 +122,9 @@ def test_the_beginning_of_an_option_is_answered_with_the_options_that_begin_so(h
 def test_with_json_an_error_is_a_line_of_json(here: Here, arguments: list[str], kind: str, code: int) -> None:
     outcome = here(*arguments)
     assert (outcome.code, outcome.out) == (code, "")
-    told = json.loads(outcome.err)
-    assert (told["error"]["type"], told["exit_code"]) == (kind, code)
-    assert told["error"]["message"]
+    error_line = json.loads(outcome.err)
+    assert (error_line["error"]["type"], error_line["exit_code"]) == (kind, code)
+    assert error_line["error"]["message"]
 
 
 @pytest.mark.usefixtures("emulator")
@@ -217,8 +217,8 @@ def test_serve_prints_requests_as_json_lines() -> None:
         url = json.loads(process.stdout.readline())["url"]
         run_forked("models", "--base-url", url)
         outcome = ended(process, signal.SIGINT)
-    told = json.loads(outcome.err.splitlines()[-1])
-    assert (told["path"], told["status"], told["model"]) == ("/api/v1/models", 200, None)
+    last_line = json.loads(outcome.err.splitlines()[-1])
+    assert (last_line["path"], last_line["status"], last_line["model"]) == ("/api/v1/models", 200, None)
 
 
 def test_doctor_prints_limits_and_balance_and_attests_an_enclave(here: Here) -> None:
@@ -228,10 +228,10 @@ def test_doctor_prints_limits_and_balance_and_attests_an_enclave(here: Here) -> 
 
 
 @pytest.mark.parametrize(
-    "told", [{}, {"data": 5}, {"data": {"rateLimits": [None, {"rateLimits": [{"amount": "many"}]}]}}], ids=str
+    "reply", [{}, {"data": 5}, {"data": {"rateLimits": [None, {"rateLimits": [{"amount": "many"}]}]}}], ids=str
 )
-def test_a_malformed_account_reply_gives_no_facts_and_no_error(told: object) -> None:
-    assert list(account_facts(told)) == []
+def test_a_malformed_account_reply_gives_no_facts_and_no_error(reply: object) -> None:
+    assert list(account_facts(reply)) == []
 
 
 def test_an_enclave_that_proves_nothing_is_a_problem() -> None:

@@ -20,9 +20,9 @@ def test_the_estimate_is_printed_as_text(here: Here) -> None:
 
 
 def test_the_first_estimated_number_is_close_to_the_bill(here: Here) -> None:
-    told = here("cost", "-m", "llama-3.3-70b", "--expected", "40", "What is a lagoon?").out
+    printed = here("cost", "-m", "llama-3.3-70b", "--expected", "40", "What is a lagoon?").out
     billed = here("chat", "-m", "llama-3.3-70b", "--usage", "--no-log", "What is a lagoon?").err
-    likely, charged = (float(said.partition("$")[2].split()[0]) for said in (told, billed))
+    likely, charged = (float(said.partition("$")[2].split()[0]) for said in (printed, billed))
     assert abs(likely / charged - 1) < 0.1
 
 

@@ -108,13 +108,13 @@ def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said:
     assert not [python for python in ("client.", "api_key=", "base_url", "Timeout(", "`partial`") if python in err]
 
 
-@pytest.mark.parametrize(("count", "told"), [(1, "1 chunk:"), (2, "2 chunks:")])
+@pytest.mark.parametrize(("count", "chunks"), [(1, "1 chunk:"), (2, "2 chunks:")])
 def test_an_interruption_after_one_chunk_is_written_in_the_singular(
-    emulator: Emulator, here: Here, count: int, told: str
+    emulator: Emulator, here: Here, count: int, chunks: str
 ) -> None:
     chunk = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n'
     emulator.always(pieces(*[chunk] * count))
-    assert f"the stream broke off after {told}" in here("chat", "-m", "venice-1", "hi").err
+    assert f"the stream broke off after {chunks}" in here("chat", "-m", "venice-1", "hi").err
 
 
 @pytest.mark.parametrize(

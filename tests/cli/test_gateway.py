@@ -150,8 +150,8 @@ def test_with_json_its_address_and_token_are_a_line_of_json(monkeypatch: pytest.
     monkeypatch.setenv("VENICE_API_KEY", "canary-key-1234")
     with running("gateway", "--port", "0", "--json") as process:
         assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
+        address_line = json.loads(process.stdout.readline())
         outcome = ended(process, signal.SIGINT)
     assert outcome.code == 0
-    assert TOKEN.fullmatch(f"token: {told['token']}\n")
-    assert told["url"].startswith("http://127.0.0.1:")
+    assert TOKEN.fullmatch(f"token: {address_line['token']}\n")
+    assert address_line["url"].startswith("http://127.0.0.1:")

@@ -105,11 +105,11 @@ def test_ctrl_c_with_json_prints_and_keeps_the_text_so_far(emulator: Emulator, h
         _until(lambda: any(request.method == "POST" for request in emulator.requests))
         sleep(0.5)
         outcome = ended(process, signal.SIGINT)
-    told = json.loads(outcome.err)
-    assert (outcome.code, outcome.out, told["exit_code"]) == (CTRL_C, "", 130)
-    assert told["error"]["message"] == "stopped"
-    assert told["error"]["partial"].startswith("drip")
-    assert told["error"]["partial"].strip() in run_forked("sessions", "show").out
+    error_line = json.loads(outcome.err)
+    assert (outcome.code, outcome.out, error_line["exit_code"]) == (CTRL_C, "", 130)
+    assert error_line["error"]["message"] == "stopped"
+    assert error_line["error"]["partial"].startswith("drip")
+    assert error_line["error"]["partial"].strip() in run_forked("sessions", "show").out
 
 
 def test_sigterm_ends_the_command_as_process_1_too(emulator: Emulator) -> None:
@@ -174,14 +174,14 @@ def test_warnings_of_the_library_look_like_any_other_message() -> None:
 def test_a_full_disk_is_an_error_of_one_line() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    told = subprocess.run(
+    outcome = subprocess.run(
         ["bash", "-c", f"{shlex.join(COMMAND)} models > /dev/full"],
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
         check=False,
     )
-    assert (told.returncode, told.stderr) == (1, "venice-chat: [Errno 28] No space left on device\n")
+    assert (outcome.returncode, outcome.stderr) == (1, "venice-chat: [Errno 28] No space left on device\n")
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_help_for_a_reader_that_left_is_no_error_and_on_a_full_disk_one_line(arg
     piped = _in_bash(f"{command} | true; exit ${{PIPESTATUS[0]}}")
     assert (piped.code, piped.err) == (0, "")
     if Path("/dev/full").exists():
-        told = _in_bash(f"{command} > /dev/full")
-        assert (told.code, told.err) == (1, "venice-chat: [Errno 28] No space left on device\n")
+        outcome = _in_bash(f"{command} > /dev/full")
+        assert (outcome.code, outcome.err) == (1, "venice-chat: [Errno 28] No space left on device\n")
 
 
 ENOUGH = {("chat hi", "2>&-"), ("models", "<&- >&- 2>&-"), ("doctor", ">&-"), ("--help", "2>&-")}

@@ -109,12 +109,12 @@ async def test_an_emulated_enclave_is_refused_by_default_and_accepted_with_its_r
         address = ADDRESS.fullmatch(process.stdout.readline())
         assert address
         async with aiohttp.ClientSession() as session, session.get(f"{address[1][:-7]}/_emulator/tee") as reply:
-            told = await reply.json()
+            roots = await reply.json()
         collateral = tmp_path / "collateral.json"
-        collateral.write_text(json.dumps(told["collateral"]), encoding="utf-8")
+        collateral.write_text(json.dumps(roots["collateral"]), encoding="utf-8")
         refused = run_forked("attest", "e2ee-ponte-chiuso-p", "--base-url", address[1], "--collateral", str(collateral))
-        trust = TrustRoots(bytes.fromhex(told["trust"]["intel_root_der"]), told["trust"]["nvidia_root_sha256"])
-        tee = TeeOptions(trust=trust, collateral=told["collateral"], verification="hardware")
+        trust = TrustRoots(bytes.fromhex(roots["trust"]["intel_root_der"]), roots["trust"]["nvidia_root_sha256"])
+        tee = TeeOptions(trust=trust, collateral=roots["collateral"], verification="hardware")
         async with VeniceClient(api_key="any", base_url=address[1], tee=tee) as client:
             report = await client.tee.attest("e2ee-ponte-chiuso-p")
         assert ended(process, signal.SIGINT).code == 0

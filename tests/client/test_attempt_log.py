@@ -112,11 +112,11 @@ async def test_no_log_line_shows_the_key_the_prompt_or_the_answer(caplog: pytest
 
     await client.chat.completions.create(model="m", messages=[{"role": "user", "content": CANARY}])
 
-    told = "\n".join(record.getMessage() for record in caplog.records)
-    assert "attempt 2" in told
-    assert "sending" in told
-    assert KEY not in told
-    assert CANARY not in told
+    log = "\n".join(record.getMessage() for record in caplog.records)
+    assert "attempt 2" in log
+    assert "sending" in log
+    assert KEY not in log
+    assert CANARY not in log
 
 
 def test_calls_of_the_synchronous_client_have_lines_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -155,13 +155,13 @@ def run(level: str, before: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    ("level", "told"),
+    ("level", "count"),
     [pytest.param("info", 1, id="info"), pytest.param(" Debug\n", 2, id="debug"), pytest.param("", 0, id="empty")],
 )
-def test_venice_log_writes_the_lines_to_stderr(level: str, told: int) -> None:
+def test_venice_log_writes_the_lines_to_stderr(level: str, count: int) -> None:
     written = run(level)
 
-    assert written.count(" venice_ai.http: ") == told
+    assert written.count(" venice_ai.http: ") == count
     assert "canary" not in written
     assert "kkkk" not in written
 

@@ -44,7 +44,7 @@ async def test_a_model_is_resolved_and_asked(emulator: Emulator) -> None:
 
 
 async def test_a_story_is_streamed(emulator: Emulator) -> None:
-    told: list[str] = []
+    pieces: list[str] = []
     async with client_of(emulator) as client:
         model = await client.models.resolve_chat()
         async for chunk in await client.chat.completions.create(
@@ -52,13 +52,13 @@ async def test_a_story_is_streamed(emulator: Emulator) -> None:
         ):
             content = chunk.choices[0].delta.content or ""
             if content:
-                told.append(content)
+                pieces.append(content)
         async with await client.chat.completions.stream(model=model, messages=QUESTION, max_completion_tokens=200) as s:
             again = [text async for text in s.text_deltas()]
         whole = await s.collect()
 
-    assert "".join(told) == "".join(again) == whole.text
-    assert len(told) > 1
+    assert "".join(pieces) == "".join(again) == whole.text
+    assert len(pieces) > 1
     assert whole.usage is not None
 
 

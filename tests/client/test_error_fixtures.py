@@ -314,12 +314,12 @@ async def test_a_long_sentence_of_the_server_is_not_shown_whole() -> None:
     assert error.body == {"error": "x" * 100_000}
 
 
-@pytest.mark.parametrize(("seconds", "told"), [("120", "120"), ("3600", "3,600"), ("1.25", "1.25")])
-async def test_a_rate_limit_says_how_long_to_wait_where_the_server_does(seconds: str, told: str) -> None:
+@pytest.mark.parametrize(("seconds", "shown"), [("120", "120"), ("3600", "3,600"), ("1.25", "1.25")])
+async def test_a_rate_limit_says_how_long_to_wait_where_the_server_does(seconds: str, shown: str) -> None:
     error = await refused(ScriptedReply(b'{"error": "slow down"}', status=429, headers={"retry-after": seconds}))
 
     assert error.retry_after_seconds == float(seconds)
-    assert f"Wait {told} s before the next request" in str(error)
+    assert f"Wait {shown} s before the next request" in str(error)
 
 
 async def test_a_long_body_is_not_shown_whole() -> None:

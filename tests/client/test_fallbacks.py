@@ -255,8 +255,8 @@ async def test_a_deprecated_model_is_logged_once_with_its_date_and_its_successor
     with caplog.at_level(logging.WARNING, "venice_ai"):
         response = await completions.create(model="first", messages=HI)
         await completions.create(model="first", messages=HI)
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert told == "Venice: Model first goes in 7 days (2027-01-01) Successor: second"
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning == "Venice: Model first goes in 7 days (2027-01-01) Successor: second"
     assert response.meta.deprecation_warning is not None
-    assert response.meta.deprecation_warning in told
+    assert response.meta.deprecation_warning in warning
     assert response.meta.deprecation_date == "2027-01-01"

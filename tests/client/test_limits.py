@@ -394,12 +394,12 @@ def test_a_stream_holds_its_place_until_it_was_read_or_left() -> None:
 
 
 def test_waits_are_reported_to_on_wait_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    told: list[WaitNotice] = []
+    notices: list[WaitNotice] = []
     emulator = served()
     caplog.set_level(logging.INFO, "venice_ai")
 
     async def scenario() -> None:
-        client = client_of(emulator, max_retries=0, on_wait=told.append, api_key="secret-key-0123")
+        client = client_of(emulator, max_retries=0, on_wait=notices.append, api_key="secret-key-0123")
         emulator.script(busy(retry_after=20))
         await _failure(ask(client))
         waits = [asyncio.ensure_future(ask(client, number)) for number in range(3)]
@@ -414,9 +414,9 @@ def test_waits_are_reported_to_on_wait_and_logged_once(caplog: pytest.LogCapture
 
     run(scenario())
 
-    assert len(told) == 3
-    assert (told[0].model, told[0].why) == (MODEL, "paused by a 429")
-    assert told[0].seconds == pytest.approx(20, abs=0.1)
+    assert len(notices) == 3
+    assert (notices[0].model, notices[0].why) == (MODEL, "paused by a 429")
+    assert notices[0].seconds == pytest.approx(20, abs=0.1)
     lines = [record.getMessage() for record in caplog.records if "wait for" in record.getMessage()]
     assert len(lines) == 1
     assert "secret-key-0123" not in caplog.text
@@ -584,10 +584,10 @@ async def test_while_another_process_has_the_file_of_a_share_the_event_loop_goes
 
 def test_a_snapshot_and_an_error_name_the_same_end_of_a_wait() -> None:
     emulator = served(Account(rpm=30))
-    told: list[WaitNotice] = []
+    notices: list[WaitNotice] = []
 
     async def scenario() -> None:
-        client = client_of(emulator, on_wait=told.append)
+        client = client_of(emulator, on_wait=notices.append)
         assert await asked(client, 30, 5) == []
         waiting = asyncio.ensure_future(ask(client))
         await asyncio.sleep(7)
@@ -596,7 +596,7 @@ def test_a_snapshot_and_an_error_name_the_same_end_of_a_wait() -> None:
         assert model.until_seconds == refused.retry_after_seconds
         assert f"{refused.retry_after_seconds:.1f} s ({model.why})" in str(refused)
         left, now = model.until_seconds or 0.0, emulator.clock.now()
-        assert told[0].seconds == pytest.approx(left + 7, abs=0.1)
+        assert notices[0].seconds == pytest.approx(left + 7, abs=0.1)
         await waiting
         assert emulator.clock.now() - now == pytest.approx(left, abs=0.1)
 

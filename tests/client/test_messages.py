@@ -345,7 +345,7 @@ async def test_messages_are_a_text_or_any_series_of_messages(given: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "message_of_error"),
     [
         pytest.param(
             {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "u"}}]},
@@ -380,8 +380,8 @@ async def test_messages_are_a_text_or_any_series_of_messages(given: Any) -> None
         ),
     ],
 )
-async def test_the_error_of_a_message_says_what_its_role_allows(message: dict[str, Any], told: str) -> None:
-    assert str(await refused([message])) == told
+async def test_the_error_of_a_message_says_what_its_role_allows(message: dict[str, Any], message_of_error: str) -> None:
+    assert str(await refused([message])) == message_of_error
 
 
 async def test_a_message_that_holds_itself_is_refused() -> None:

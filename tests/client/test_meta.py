@@ -230,9 +230,9 @@ def test_a_header_that_is_repeated_is_one_whose_values_are_joined(as_bytes: bool
     ],
 )
 def test_the_successor_is_in_the_deprecation_warning_once(headers: dict[str, str], said: str | None) -> None:
-    told = Headers(list({**headers, "x-venice-deprecated-replacement": "next"}.items()))
+    header_fields = Headers(list({**headers, "x-venice-deprecated-replacement": "next"}.items()))
 
-    assert ResponseMeta(200, told, UNIX, 0.0).deprecation_warning == said
+    assert ResponseMeta(200, header_fields, UNIX, 0.0).deprecation_warning == said
 
 
 def test_the_meta_of_a_bare_reply_has_the_documented_defaults() -> None:

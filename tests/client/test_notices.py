@@ -42,13 +42,13 @@ async def informed(*replies: ScriptedReply, names: bool = True, **settings: Any)
 async def test_a_substituted_model_is_warned_of_once_for_each_pair(asked: str) -> None:
     client = await informed(said("two"), said("two"), said("three"))
 
-    with pytest.warns(ModelSubstitutedWarning, match="'two' answered") as told:
+    with pytest.warns(ModelSubstitutedWarning, match="'two' answered") as warned:
         first, second = [await client.chat.completions.create(model=asked, messages=HI) for _ in range(2)]
     with pytest.warns(ModelSubstitutedWarning, match="'three'"):
         third = await client.chat.completions.create(model=asked, messages=HI)
 
-    assert len(told) == 1
-    assert told[0].filename == __file__
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
     assert all(each.meta.model_substituted for each in (first, second, third))
 
 
@@ -154,9 +154,9 @@ def test_at_most_a_thousand_substitution_warnings_are_remembered() -> None:
     notices = Notices()
     notices.names["models"] = 9999.0, {"one": "one"}
     meta: Any = type("Meta", (), {"models_tried": ()})()
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for number in range(3000):
             notices.substitution("one", f"another {number}", meta, RecordingClock())
 
-    assert len(told) == 1000
+    assert len(warned) == 1000

@@ -141,9 +141,13 @@ async def test_the_answer_is_an_object_of_the_class() -> None:
     assert result.usage is not None
     assert result.usage.total_tokens > 0
     assert (result.finish_reason, result.unwrapped, result.attempts) == ("stop", (), (result.response,))
-    wanted = emulator.requests[0].body["response_format"]
-    assert (wanted["type"], wanted["json_schema"]["name"], wanted["json_schema"]["strict"]) == ("json_schema", "Person", True)
-    assert wanted["json_schema"]["schema"]["required"] == ["name", "age"]
+    requested = emulator.requests[0].body["response_format"]
+    assert (requested["type"], requested["json_schema"]["name"], requested["json_schema"]["strict"]) == (
+        "json_schema",
+        "Person",
+        True,
+    )
+    assert requested["json_schema"]["schema"]["required"] == ["name", "age"]
 
 
 async def test_the_name_and_the_strictness_may_be_chosen_and_everything_else_is_forwarded() -> None:
@@ -554,13 +558,13 @@ async def test_an_invalid_answer_has_the_very_errors_of_pydantic() -> None:
     error = await failed(text(json.dumps(answer)), Strange)
 
     assert isinstance(error, pydantic.ValidationError)
-    assert told(error) == told(plain.value)
+    assert errors_of(error) == errors_of(plain.value)
     assert error.error_count() == plain.value.error_count() == 6
     assert json.loads(error.json(include_context=False)) == json.loads(plain.value.json(include_context=False))
     assert "Input should be 'a'" in str(error)
 
 
-def told(error: pydantic.ValidationError) -> list[Any]:
+def errors_of(error: pydantic.ValidationError) -> list[Any]:
     """Its errors; exceptions in them are equal by their texts."""
     return [{**line, "ctx": str(line.get("ctx"))} for line in error.errors()]
 
@@ -585,7 +589,7 @@ async def test_an_error_survives_copying_and_pickling(step: Step) -> None:
         assert twin.response == error.response
         assert (twin.raw_text, twin.partial, twin.message) == (error.raw_text, error.partial, error.message)
         if isinstance(error, pydantic.ValidationError):
-            assert told(cast("pydantic.ValidationError", twin)) == told(error)
+            assert errors_of(cast("pydantic.ValidationError", twin)) == errors_of(error)
 
 
 class Discreet(BaseModel):

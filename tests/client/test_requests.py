@@ -256,9 +256,9 @@ def innermost(value: Any) -> str:
 )
 async def test_the_error_says_the_whole_allowed_range(name: str, values: list[Any], allowed: str) -> None:
     for value in values:
-        told = str(await refused(**{name: value})).replace(repr(value), "")
+        error = str(await refused(**{name: value})).replace(repr(value), "")
 
-        assert re.search(allowed, told), told
+        assert re.search(allowed, error), error
 
 
 async def test_a_stream_is_checked_in_the_same_way() -> None:
@@ -675,10 +675,10 @@ def test_the_warning_of_a_misspelt_switch_names_the_callers_line(kind: str) -> N
         "batch of a synchronous client": lambda: at_once.batch([asked]),
     }
 
-    with pytest.warns(UserWarning, match="did you mean 'enable_web_search'") as told:
+    with pytest.warns(UserWarning, match="did you mean 'enable_web_search'") as warned:
         ways[kind]()
 
-    assert [warning.filename for warning in told] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 AT_ONCE = """

@@ -211,8 +211,8 @@ async def test_a_turn_that_ran_its_tools_is_never_lost(caplog: pytest.LogCapture
     result = await client.chat.completions.run_with_tools(model="m", messages=HI, tools=[add])
 
     assert result.text == "3"
-    turn, told = transport.bodies[1]["messages"][-2:]
-    assert told["content"] == "3"
+    turn, tool_message = transport.bodies[1]["messages"][-2:]
+    assert tool_message["content"] == "3"
     assert {key: value for key, value in turn.items() if key != "odd"} == {
         "role": "assistant",
         "content": None,

@@ -66,7 +66,7 @@ def bodies(emulator: Emulator) -> list[dict[str, Any]]:
     return [request.body for request in emulator.requests]
 
 
-def told(result: ToolLoopResult) -> list[str]:
+def tool_results(result: ToolLoopResult) -> list[str]:
     """What the model was told by tools."""
     return [message["content"] for message in result.messages if message["role"] == "tool"]
 
@@ -213,7 +213,7 @@ async def test_arguments_are_coerced_and_results_are_json(emulator: Emulator, cl
     result = await run(client, book)
 
     assert got == [Booking(date(2026, 1, 2), 2)]
-    assert told(result) == ['{"day":"2026-01-02","total":9.5}']
+    assert tool_results(result) == ['{"day":"2026-01-02","total":9.5}']
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ async def test_the_model_is_given_the_error_of_arguments_that_do_not_fit(
     emulator.script(tool_call("add", arguments), text("sorry"))
     result = await run(client, add)
 
-    (content,) = told(result)
+    (content,) = tool_results(result)
     assert content.startswith("Error calling add: ToolArgumentsError: ")
     assert words in content
     assert result.text == "sorry"
@@ -285,7 +285,7 @@ async def test_a_tool_that_ran_has_not_failed_whatever_it_returned(
     emulator.script(tool_call("odd"), text("well"))
     result = await run(client, odd, on_tool_call=observe, parallel=parallel)
 
-    assert told(result)[0].startswith(content)
+    assert tool_results(result)[0].startswith(content)
     assert len(observed) == 1
     assert observed[0] is value
     assert caplog.records == []
@@ -348,7 +348,7 @@ async def test_every_kind_of_tool_runs(emulator: Emulator, client: VeniceClient,
     (definition,) = [FunctionTool(tool) if not isinstance(tool, FunctionTool) else tool]
     emulator.script(tool_call(definition.definition["function"]["name"]), text("done"))
 
-    assert told(await run(client, tool)) == [content]
+    assert tool_results(await run(client, tool)) == [content]
 
 
 def cursed() -> str:
@@ -364,7 +364,7 @@ async def test_half_a_surrogate_pair_does_not_end_the_loop(
     emulator: Emulator, client: VeniceClient, tool: Callable[[], Any]
 ) -> None:
     emulator.script(tool_call(tool.__name__), text("done"))
-    assert told(await run(client, tool))[0].endswith("named \ufffd")
+    assert tool_results(await run(client, tool))[0].endswith("named \ufffd")
 
 
 async def test_an_error_of_a_returned_iterator_is_the_tools_error(emulator: Emulator, client: VeniceClient) -> None:
@@ -372,7 +372,7 @@ async def test_an_error_of_a_returned_iterator_is_the_tools_error(emulator: Emul
         return map(int, ["1", "x", "3"])
 
     emulator.script(tool_call("broken"), text("sorry"))
-    assert "ValueError: invalid literal" in told(await run(client, broken))[0]
+    assert "ValueError: invalid literal" in tool_results(await run(client, broken))[0]
 
 
 # -- hooks ---------------------------------------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ async def test_on_tool_call_observes(emulator: Emulator, client: VeniceClient) -
     result = await run(client, add, greet, on_tool_call=observe)
 
     assert seen == [("add", 2), ("greet", "hello Ada")]
-    assert told(result) == ["2", "hello Ada"]
+    assert tool_results(result) == ["2", "hello Ada"]
 
 
 async def test_an_asynchronous_hook_is_awaited(emulator: Emulator, client: VeniceClient) -> None:
@@ -428,7 +428,7 @@ async def test_plain_hooks_run_on_the_callers_loop_with_its_context_variables(
     assert seen == [(*here, "ada"), (*here, "seen by the hook")]
     assert WHO.get() == "seen by the hook"
     assert await reader == name
-    assert told(result) == (["as you like"] * 2 if failing else ["2", "3"])
+    assert tool_results(result) == (["as you like"] * 2 if failing else ["2", "3"])
 
 
 async def test_a_plain_dispatcher_runs_on_the_callers_loop(emulator: Emulator, client: VeniceClient) -> None:
@@ -442,7 +442,7 @@ async def test_a_plain_dispatcher_runs_on_the_callers_loop(emulator: Emulator, c
     result = await run(client, tool_from_function(add), on_tool_call=dispatch)
 
     assert loops == [asyncio.get_running_loop()]
-    assert told(result) == ["[1,2]"]
+    assert tool_results(result) == ["[1,2]"]
 
 
 async def test_a_blocking_approval_function_does_not_block_the_event_loop(emulator: Emulator, client: VeniceClient) -> None:
@@ -456,7 +456,7 @@ async def test_a_blocking_approval_function_does_not_block_the_event_loop(emulat
     running = asyncio.create_task(run(client, add, approve=ask))
     asyncio.get_running_loop().call_later(0.05, release.set)
 
-    assert told(await running) == ["2"]
+    assert tool_results(await running) == ["2"]
     assert in_time == [True]
 
 
@@ -510,7 +510,7 @@ async def test_on_tool_call_runs_a_tool_without_a_function(
     result = await run(client, {"type": "function", "function": {"name": "other"}}, add, on_tool_call=hook)
 
     assert seen == [("other", {"x": 1}), ("add", 2)], "asked once for the first, told of the second"
-    assert told(result) == ['{"called":"other","with":{"x":1}}', "2"]
+    assert tool_results(result) == ['{"called":"other","with":{"x":1}}', "2"]
 
 
 async def test_a_tool_from_a_function_is_a_definition_that_on_tool_call_runs(emulator: Emulator, client: VeniceClient) -> None:
@@ -520,7 +520,7 @@ async def test_a_tool_from_a_function_is_a_definition_that_on_tool_call_runs(emu
     emulator.script(tool_call("add", {"a": 1}), text("done"))
     result = await run(client, tool_from_function(add), on_tool_call=dispatch)
 
-    assert told(result) == ["200"]
+    assert tool_results(result) == ["200"]
 
 
 async def test_a_dispatcher_that_fails_is_a_tool_error(emulator: Emulator, client: VeniceClient) -> None:
@@ -529,7 +529,7 @@ async def test_a_dispatcher_that_fails_is_a_tool_error(emulator: Emulator, clien
 
     emulator.script(tool_call("add", {"a": 1}), text("done"))
 
-    assert told(await run(client, tool_from_function(add), on_tool_call=hook)) == ["Error calling add: KeyError: 'x'"]
+    assert tool_results(await run(client, tool_from_function(add), on_tool_call=hook)) == ["Error calling add: KeyError: 'x'"]
 
 
 @pytest.mark.parametrize("hook", [None, unanswered], ids=["no hook", "a hook that returns None"])
@@ -545,7 +545,7 @@ async def test_a_tool_that_nothing_runs_may_be_reported(emulator: Emulator, clie
     emulator.script(tool_call("add", {"a": 1}), text("done"))
     result = await run(client, tool_from_function(add), on_tool_call=hook, on_unknown_tool="report")
 
-    assert told(result)[0].startswith("nothing runs the tool 'add'")
+    assert tool_results(result)[0].startswith("nothing runs the tool 'add'")
 
 
 async def test_an_unknown_tool_is_an_error_before_its_siblings_run(emulator: Emulator, client: VeniceClient) -> None:
@@ -564,7 +564,7 @@ async def test_an_unknown_tool_may_be_reported_to_the_model(emulator: Emulator, 
     emulator.script(tool_calls(("add", {"a": 1}), ("other", {})), text("done"))
     result = await run(client, add, on_unknown_tool="report")
 
-    assert told(result) == ["2", "the model called 'other', which is not a tool here; the tools are 'add'"]
+    assert tool_results(result) == ["2", "the model called 'other', which is not a tool here; the tools are 'add'"]
 
 
 # -- errors --------------------------------------------------------------------------------------------------------------
@@ -589,7 +589,7 @@ async def test_an_error_of_a_tool_is_logged_and_given_to_the_model(
     emulator.script(tool_call(tool.__name__), text("sorry"))
     result = await run(client, tool)
 
-    assert told(result) == [f"Error calling {tool.__name__}: Broken: it is broken"]
+    assert tool_results(result) == [f"Error calling {tool.__name__}: Broken: it is broken"]
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("venice_ai.tools", logging.ERROR)
     assert record.exc_info is not None
@@ -622,7 +622,7 @@ async def test_on_tool_error_returns_the_text_for_the_model(emulator: Emulator, 
     emulator.script(tool_calls(("fail", {}), ("add", {})), text("sorry"))
     result = await run(client, fail, add, on_tool_error=handle_later if later else handle)
 
-    assert told(result) == ["fail failed", "add failed"]
+    assert tool_results(result) == ["fail failed", "add failed"]
     assert [type(error) for error in errors] == [Broken, ToolArgumentsError]
 
 
@@ -669,7 +669,7 @@ async def test_a_tool_that_waits_for_what_is_cancelled_is_an_error_like_others(
 
     emulator.script(tool_call("await_cancelled"), text("sorry"))
 
-    assert told(await run(client, await_cancelled)) == [
+    assert tool_results(await run(client, await_cancelled)) == [
         "Error calling await_cancelled: VeniceError: what the tool waited for was cancelled"
     ]
 
@@ -696,7 +696,7 @@ async def test_a_stop_iteration_of_a_tool_stays_one(
     emulator.script(tool_call(tool.__name__), text("sorry"))
     result = await run(client, tool, on_tool_error=handle, parallel=parallel)
 
-    assert told(result) == [f"Error calling {tool.__name__}: StopIteration: StopIteration()"]
+    assert tool_results(result) == [f"Error calling {tool.__name__}: StopIteration: StopIteration()"]
     assert [type(error) for error in errors] == [StopIteration]
     assert "in first" in "".join(traceback.format_exception(errors[0]))
 
@@ -780,8 +780,8 @@ def test_a_hook_sees_the_tools_traceback(
     else:
         result = asyncio.run(client.chat.completions.run_with_tools(**settings))
 
-    assert "in fail\n" in told(result)[0]
-    assert "Broken: it is broken" in told(result)[0]
+    assert "in fail\n" in tool_results(result)[0]
+    assert "Broken: it is broken" in tool_results(result)[0]
     assert "in fail\n" in caplog.text
 
 
@@ -791,7 +791,7 @@ async def test_a_loop_within_a_tool_that_fails_is_a_tool_error(emulator: Emulato
 
     emulator.script(tool_call("delegate"), tool_call("nothing"), text("sorry"))
 
-    assert told(await run(client, delegate))[0].startswith("Error calling delegate: UnknownToolError")
+    assert tool_results(await run(client, delegate))[0].startswith("Error calling delegate: UnknownToolError")
 
 
 # -- threads, parallelism, time ------------------------------------------------------------------------------------------
@@ -810,7 +810,7 @@ async def test_synchronous_tools_run_in_threads_with_context_variables(emulator:
     emulator.script(tool_call("who"), text("done"))
     result = await run(client, who)
 
-    assert told(result) == ["ada"]
+    assert tool_results(result) == ["ada"]
     assert threads != [threading.get_ident()]
     assert WHO.get() == "ada"
 
@@ -826,7 +826,7 @@ async def test_synchronous_tools_really_overlap(emulator: Emulator, client: Veni
     emulator.script(tool_calls(*(("meet", {"n": n}) for n in range(calls))), text("done"))
     result = await run(client, meet, parallel=True)
 
-    assert told(result) == [str(n) for n in range(calls)]
+    assert tool_results(result) == [str(n) for n in range(calls)]
 
 
 async def test_asynchronous_tools_overlap_and_results_keep_their_order(emulator: Emulator, client: VeniceClient) -> None:
@@ -844,7 +844,7 @@ async def test_asynchronous_tools_overlap_and_results_keep_their_order(emulator:
     result = await run(client, step, parallel=True)
 
     assert done == [1, 0]
-    assert told(result) == ["0", "1"]
+    assert tool_results(result) == ["0", "1"]
 
 
 async def test_without_parallel_one_runs_after_the_other(emulator: Emulator, client: VeniceClient) -> None:
@@ -859,7 +859,7 @@ async def test_without_parallel_one_runs_after_the_other(emulator: Emulator, cli
 
     emulator.script(tool_calls(("step", {"n": 0}), ("step", {"n": 1})), text("done"))
 
-    assert told(await run(client, step)) == ["[0]", "[1]"]
+    assert tool_results(await run(client, step)) == ["[0]", "[1]"]
 
 
 async def test_an_end_cancels_what_runs_beside_it_and_waits_for_it(emulator: Emulator, client: VeniceClient) -> None:
@@ -914,7 +914,7 @@ async def test_the_model_is_given_the_timeout_of_a_tool(emulator: Emulator, clie
     result = await run(client, forever, stuck, add, tool_timeout=0.05, parallel=True)
     release.set()
 
-    assert told(result) == [
+    assert tool_results(result) == [
         "Error calling forever: ToolTimeoutError: no result within 0.05 s",
         "Error calling stuck: ToolTimeoutError: no result within 0.05 s",
         "2",
@@ -955,7 +955,7 @@ async def test_a_tool_may_have_a_time_limit_of_its_own(emulator: Emulator, clien
     emulator.script(tool_call("forever"), text("sorry"))
     result = await run(client, FunctionTool(forever, timeout=0.01), tool_timeout=1000, on_tool_error=handle)
 
-    assert told(result) == ["late"]
+    assert tool_results(result) == ["late"]
     assert isinstance(errors[0], ToolTimeoutError)
     assert isinstance(errors[0], TimeoutError)
 
@@ -966,7 +966,9 @@ async def test_a_timeout_of_the_tools_own_is_its_own(emulator: Emulator, client:
 
     emulator.script(tool_call("slow"), text("sorry"))
 
-    assert told(await run(client, slow, tool_timeout=10)) == ["Error calling slow: TimeoutError: the database did not answer"]
+    assert tool_results(await run(client, slow, tool_timeout=10)) == [
+        "Error calling slow: TimeoutError: the database did not answer"
+    ]
 
 
 async def test_a_dispatcher_has_the_time_limit_too(emulator: Emulator, client: VeniceClient) -> None:
@@ -976,7 +978,7 @@ async def test_a_dispatcher_has_the_time_limit_too(emulator: Emulator, client: V
     emulator.script(tool_call("add", {"a": 1}), text("sorry"))
     result = await run(client, tool_from_function(add), on_tool_call=dispatch, tool_timeout=0.01)
 
-    assert "no result within 0.01 s" in told(result)[0]
+    assert "no result within 0.01 s" in tool_results(result)[0]
 
 
 async def test_a_thread_outlives_the_loop_that_left_it() -> None:
@@ -1031,7 +1033,7 @@ async def test_a_tool_is_given_its_context(emulator: Emulator, client: VeniceCli
     emulator.script(tool_call("whoami", id="a"), tool_call("whoami", {"greeting": "hi"}, id="b"), text("done"))
     result = await run(client, whoami, deps=Deps("ada"))
 
-    assert told(result) == ["hello ada", "hi ada"]
+    assert tool_results(result) == ["hello ada", "hi ada"]
     assert list(tool_from_function(whoami)["function"]["parameters"]["properties"]) == ["greeting"]
     first, second = (message["tool_calls"][0]["id"] for message in result.messages if message.get("tool_calls"))
     assert [(ctx.iteration, ctx.call.id, len(ctx.messages)) for ctx in seen] == [(1, first, 1), (2, second, 3)]
@@ -1073,7 +1075,7 @@ async def test_a_loop_that_met_its_limit_goes_on_with_the_pending_calls(emulator
         await run(client, add, max_iterations=1)
     result = await client.chat.completions.run_with_tools(model="default", tools=[add], resume=caught.value.state)
 
-    assert told(result) == ["2", "3"]
+    assert tool_results(result) == ["2", "3"]
     assert result.iterations == 3
 
 
@@ -1085,7 +1087,7 @@ async def test_at_the_limit_it_asks_once_more_without_tools(emulator: Emulator, 
     )
 
     assert result.text == "that is all I know"
-    assert told(result) == ["2", "3"]
+    assert tool_results(result) == ["2", "3"]
     assert result.iterations == 3
     first, second, third = bodies(emulator)
     assert second.keys() - third.keys() == {"tools", "tool_choice", "parallel_tool_calls"}
@@ -1191,7 +1193,7 @@ async def test_after_a_failed_request_the_loop_goes_on_and_runs_nothing_twice(em
         model="default", tools=[note], resume=json.loads(state.model_dump_json())
     )
 
-    assert (ran, told(result), result.text, result.iterations) == ([1], ["noted"], "done", 2)
+    assert (ran, tool_results(result), result.text, result.iterations) == ([1], ["noted"], "done", 2)
 
 
 @pytest.mark.parametrize("hook", ["on_tool_call", "on_tool_error", "approve"])
@@ -1258,7 +1260,7 @@ async def test_local_classes_are_found_where_the_tools_are_given(emulator: Emula
         return local.n
 
     emulator.script(tool_call("take", {"local": {"n": 3}}), text("done"))
-    assert told(await run(client, take)) == ["3"]
+    assert tool_results(await run(client, take)) == ["3"]
 
 
 async def test_tools_can_be_prepared_where_their_classes_are(emulator: Emulator, client: VeniceClient) -> None:
@@ -1272,7 +1274,7 @@ async def test_tools_can_be_prepared_where_their_classes_are(emulator: Emulator,
     emulator.script(tool_call("take", {"local": {"n": 3}}), text("done"))
     task = asyncio.ensure_future(client.chat.completions.run_with_tools(model="default", messages=HI, tools=tools))
 
-    assert told(await task) == ["3"]
+    assert tool_results(await task) == ["3"]
     assert [type(tool).__name__ for tool in tools] == ["FunctionTool", "Tool"]
 
 
@@ -1285,5 +1287,5 @@ async def test_the_emulated_model_calls_tools_of_its_own_accord(client: VeniceCl
     messages = [UserMessage(content="How is the weather in Rome?")]
     result = await client.chat.completions.run_with_tools(model="default", messages=messages, tools=[get_weather])
 
-    assert told(result) == ['{"city":"Rome","sky":"clear"}']
+    assert tool_results(result) == ['{"city":"Rome","sky":"clear"}']
     assert '{"city":"Rome","sky":"clear"}' in (result.text or "")

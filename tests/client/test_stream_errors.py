@@ -102,9 +102,9 @@ async def test_an_error_in_any_shape_is_one_in_place_of_a_plain_answer(error: An
         await client.chat.completions.create(model="m", messages=HI)
 
 
-@pytest.mark.parametrize("told", ["boo", '{"message": "boo"}', '["boo"]', '"boo"'])
-async def test_an_event_called_error_is_one_whatever_its_data_is(told: str) -> None:
-    read = await opened(*hello()[:2], b"event: error\n" + event(told), DONE)
+@pytest.mark.parametrize("data", ["boo", '{"message": "boo"}', '["boo"]', '"boo"'])
+async def test_an_event_called_error_is_one_whatever_its_data_is(data: str) -> None:
+    read = await opened(*hello()[:2], b"event: error\n" + event(data), DONE)
 
     with pytest.raises(APIError, match="boo") as caught:
         await read.collect()

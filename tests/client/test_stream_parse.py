@@ -125,8 +125,8 @@ async def test_no_two_objects_in_a_row_are_the_same_until_the_validated_one() ->
     async with await opened(one_character_a_delta(json.dumps(CAR))) as cars:
         seen = [car async for car in cars]
 
-    told = [(car.model_fields_set, car) for car in seen[:-1]]
-    assert all(one != other for one, other in pairwise(told))
+    states = [(car.model_fields_set, car) for car in seen[:-1]]
+    assert all(one != other for one, other in pairwise(states))
 
 
 class Measured(BaseModel):

@@ -100,18 +100,18 @@ async def test_it_ends_as_run_with_tools_does(client: VeniceClient) -> None:
         return f"clear in {city}"
 
     messages = [{"role": "user", "content": "How is the weather in Rome?"}]
-    told = await client.chat.completions.run_with_tools(model="default", messages=messages, tools=[get_weather])
+    expected = await client.chat.completions.run_with_tools(model="default", messages=messages, tools=[get_weather])
     async with await client.chat.completions.stream_with_tools(
         model="default", messages=messages, tools=[get_weather]
     ) as events:
         streamed = await events.collect()
 
-    assert streamed.text == told.text
+    assert streamed.text == expected.text
     assert [(m["role"], m["content"] or "") for m in streamed.messages] == [
-        (m["role"], m["content"] or "") for m in told.messages
+        (m["role"], m["content"] or "") for m in expected.messages
     ]
-    assert streamed.iterations == told.iterations
-    assert streamed.total_usage == told.total_usage
+    assert streamed.iterations == expected.iterations
+    assert streamed.total_usage == expected.total_usage
 
 
 async def test_text_beside_tool_calls_is_streamed(emulator: Emulator, client: VeniceClient) -> None:

@@ -141,13 +141,20 @@ CLOSED = "the connection was closed before the answer was complete"
         ),
         pytest.param(2, [ONE, TWO, FINISH], CLOSED, id="one of two is not finished"),
         pytest.param(
-            2, [ONE, FINISH, DONE], r"\[DONE\] came before the choices \[1\] were there with a finish reason", id="told as done"
+            2,
+            [ONE, FINISH, DONE],
+            r"\[DONE\] came before the choices \[1\] were there with a finish reason",
+            id="after as done",
         ),
     ],
 )
 async def test_an_interruption_says_what_is_missing(choices: int, pieces: list[bytes], why: str) -> None:
-    told = {0: "after 0 chunks", 1: "after 1 chunk", 2: "after 2 chunks", 3: "after 3 chunks"}[len(pieces) - pieces.count(DONE)]
-    with pytest.raises(StreamInterruptedError, match=rf"^the stream broke off {told}: {why}\. What had come is in `partial`\."):
+    after = {0: "after 0 chunks", 1: "after 1 chunk", 2: "after 2 chunks", 3: "after 3 chunks"}[
+        len(pieces) - pieces.count(DONE)
+    ]
+    with pytest.raises(
+        StreamInterruptedError, match=rf"^the stream broke off {after}: {why}\. What had come is in `partial`\."
+    ):
         await (await opened_on(stream(*pieces), n=choices)).collect()
 
 
@@ -854,11 +861,11 @@ async def test_a_stream_that_is_dropped_unread_closes_its_connection_and_warns()
     reply = stream(*hello())
     read = await opened_on(reply)
 
-    with pytest.warns(ResourceWarning, match=r"async with|close\(\)") as told:
+    with pytest.warns(ResourceWarning, match=r"async with|close\(\)") as warned:
         del read
 
     assert reply.closed
-    assert [warning.filename for warning in told] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 async def drop(held: list[Any]) -> None:

@@ -118,9 +118,9 @@ class Seen:
     @property
     def usage(self) -> tuple[int, int]:
         """The usage of all spans, whatever they are spans of."""
-        told = [attributes(span) for span in self.kept.spans]
+        found = [attributes(span) for span in self.kept.spans]
         kinds = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
-        total = [sum(int(each.get(kind, 0)) for each in told) for kind in kinds]
+        total = [sum(int(each.get(kind, 0)) for each in found) for kind in kinds]
         return total[0], total[1]
 
     @property
@@ -140,8 +140,8 @@ def attributes(span: ReadableSpan) -> dict[str, Any]:
 
 def outcomes(span: ReadableSpan) -> list[tuple[Any, Any]]:
     """The status and the error of each attempt."""
-    told = [dict(event.attributes or {}) for event in span.events if event.name == "venice.attempt"]
-    return [(each.get("http.response.status_code"), each.get("error.type")) for each in told]
+    attempts = [dict(event.attributes or {}) for event in span.events if event.name == "venice.attempt"]
+    return [(each.get("http.response.status_code"), each.get("error.type")) for each in attempts]
 
 
 def client_of(emulator: Emulator, seen: Seen, **settings: Any) -> VeniceClient:
@@ -558,10 +558,10 @@ async def test_every_version_of_the_conventions_adds_up(name: str, conventions: 
     emulator, seen = await played(name, conventions=conventions)
 
     assert seen.usage == emulator.bill
-    told = {each for span in seen.kept.spans for each in attributes(span)} | seen.metrics.keys()
-    assert conventions == VERSIONS[0] or {each for each in told if each.startswith("gen_ai.")} <= published_names()
-    assert ("gen_ai.system" in told) == (conventions == "semconv-1.36")
-    assert ("gen_ai.client.token.usage" in told) == (conventions != "genai-0.1")
+    names = {each for span in seen.kept.spans for each in attributes(span)} | seen.metrics.keys()
+    assert conventions == VERSIONS[0] or {each for each in names if each.startswith("gen_ai.")} <= published_names()
+    assert ("gen_ai.system" in names) == (conventions == "semconv-1.36")
+    assert ("gen_ai.client.token.usage" in names) == (conventions != "genai-0.1")
 
 
 # -- what spans tell -----------------------------------------------------------------------------------------------------
@@ -630,9 +630,9 @@ async def test_cached_and_reasoning_tokens_are_span_attributes() -> None:
         model="m", messages=HI
     )
 
-    told = attributes(seen.kept.spans[0])
-    assert told["gen_ai.usage.cache_read.input_tokens"] == 4
-    assert told["gen_ai.usage.reasoning.output_tokens"] == 5
+    found = attributes(seen.kept.spans[0])
+    assert found["gen_ai.usage.cache_read.input_tokens"] == 4
+    assert found["gen_ai.usage.reasoning.output_tokens"] == 5
 
 
 @pytest.mark.parametrize(
@@ -844,11 +844,11 @@ async def test_content_is_recorded_up_to_the_number_of_characters_of_capture_con
 
     await ask(client_of(emulator, seen))
 
-    told = attributes(seen.kept.spans[0])
-    assert json.loads(told["gen_ai.input.messages"]) == [
+    found = attributes(seen.kept.spans[0])
+    assert json.loads(found["gen_ai.input.messages"]) == [
         {"role": "user", "parts": [{"type": "text", "content": "Say the-cana"}]}
     ]
-    assert json.loads(told["gen_ai.output.messages"]) == [
+    assert json.loads(found["gen_ai.output.messages"]) == [
         {"role": "assistant", "parts": [{"type": "text", "content": "one two thre"}]}
     ]
 
@@ -859,8 +859,8 @@ async def test_capture_content_limits_all_messages_together() -> None:
 
     await client_of(emulator, seen).chat.completions.create(model=MODEL, messages=messages)
 
-    told = json.loads(attributes(seen.kept.spans[0])["gen_ai.input.messages"])
-    assert [part["content"] for message in told for part in message["parts"]] == ["12345678", "ab", ""]
+    recorded = json.loads(attributes(seen.kept.spans[0])["gen_ai.input.messages"])
+    assert [part["content"] for message in recorded for part in message["parts"]] == ["12345678", "ab", ""]
 
 
 async def test_tool_calls_are_recorded_as_content() -> None:

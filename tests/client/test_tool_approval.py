@@ -70,7 +70,7 @@ async def paused(client: VeniceClient, bank: Bank, **more: Any) -> ToolLoopState
     return ToolLoopState.model_validate_json(caught.value.state.model_dump_json())
 
 
-def told(result: ToolLoopResult) -> list[str]:
+def tool_results(result: ToolLoopResult) -> list[str]:
     return [message["content"] for message in result.messages if message["role"] == "tool"]
 
 
@@ -120,7 +120,7 @@ async def test_the_result_of_approve_decides_whether_a_tool_runs(
     result = await run(client, bank, approve=approve_later if asynchronous else approve)
 
     assert asked == [("transfer", {"amount": 5})]
-    assert told(result) == [content]
+    assert tool_results(result) == [content]
     assert bank.done == done
     assert result.text == "well"
 
@@ -138,7 +138,7 @@ async def test_edited_arguments_are_checked_as_the_models_are(emulator: Emulator
     emulator.script(tool_call("transfer", {"amount": 5}), text("well"))
     result = await run(client, bank, approve=always(Approval.edit({"amount": "three"})))
 
-    assert "ToolArgumentsError: amount: Input should be a valid integer" in told(result)[0]
+    assert "ToolArgumentsError: amount: Input should be a valid integer" in tool_results(result)[0]
     assert bank.done == []
 
 
@@ -215,7 +215,7 @@ async def test_a_tool_without_a_function_is_approved_too(emulator: Emulator, cli
         on_tool_call=given,
         approve=always(Approval.edit({"amount": 1})),
     )
-    assert told(result) == ['{"amount":1}']
+    assert tool_results(result) == ['{"amount":1}']
 
 
 async def test_a_denied_call_has_a_finished_event_with_the_reason(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
@@ -264,7 +264,7 @@ async def test_a_paused_loop_is_resumed_with_the_decision_and_runs_nothing_twice
     result = await run(client, bank, resume=state, decisions={call.id: decision}, approve=transfers_wait)
 
     assert bank.done == ["balance", *done]
-    assert told(result) == ["100", content]
+    assert tool_results(result) == ["100", content]
     assert result.iterations == 2
     assert result.text == "well"
     assert len(emulator.requests) == 2
@@ -281,7 +281,7 @@ async def test_the_state_is_plain_json(emulator: Emulator, client: VeniceClient,
     assert state["version"] == 1
     assert list(state["results"].values()) == ["100"]
     assert state["messages"][-1]["role"] == "assistant"
-    assert told(await run(client, bank, resume=state, decisions={waiting: True})) == ["100", "sent 5"]
+    assert tool_results(await run(client, bank, resume=state, decisions={waiting: True})) == ["100", "sent 5"]
 
 
 async def test_without_a_decision_it_goes_on_waiting(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
@@ -293,7 +293,7 @@ async def test_without_a_decision_it_goes_on_waiting(emulator: Emulator, client:
     result = await run(client, bank, resume=third, decisions={one.id: False})
 
     assert bank.done == ["transfer 2 to ada"]
-    assert told(result) == ["The call was denied.", "sent 2"]
+    assert tool_results(result) == ["The call was denied.", "sent 2"]
     assert len(emulator.requests) == 2
 
 
@@ -301,7 +301,7 @@ async def test_on_resuming_an_approver_may_decide(emulator: Emulator, client: Ve
     emulator.script(BOTH, text("well"))
     state = await paused(client, bank, approve=transfers_wait)
 
-    assert told(await run(client, bank, resume=state, approve=always(True))) == ["100", "sent 5"]
+    assert tool_results(await run(client, bank, resume=state, approve=always(True))) == ["100", "sent 5"]
 
 
 @OPEN_ALONE
@@ -343,7 +343,7 @@ async def test_a_request_that_fails_after_resuming_runs_nothing_twice(
     result = await run(client, bank, resume=caught.value.tool_loop)
 
     assert bank.done == ["balance", "transfer 5 to ada"]
-    assert told(result) == ["100", "sent 5"]
+    assert tool_results(result) == ["100", "sent 5"]
 
 
 async def test_a_stream_pauses_and_is_resumed_too(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:
@@ -361,7 +361,7 @@ async def test_a_stream_pauses_and_is_resumed_too(emulator: Emulator, client: Ve
     result = await more.collect()
 
     assert bank.done == ["balance", "transfer 5 to ada"]
-    assert told(result) == ["100", "sent 5"]
+    assert tool_results(result) == ["100", "sent 5"]
 
 
 ANOTHER_PROCESS = """

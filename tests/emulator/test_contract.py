@@ -255,11 +255,11 @@ async def test_the_rate_limits_of_a_key_are_given_with_the_key_alone(
     got = await ask_both(method="GET", path="/api/v1/api_keys/rate_limits", headers=headers)
     assert got.status == status
     if status == 200:
-        told = got.json["data"]
-        assert told.keys() == {"accessPermitted", "apiTier", "balances", "keyExpiration", "nextEpochBegins", "rateLimits"}
-        assert told["accessPermitted"] is True
-        assert told["apiTier"] == {"id": "paid", "isCharged": True}
-        assert told["rateLimits"][0] == {
+        limits = got.json["data"]
+        assert limits.keys() == {"accessPermitted", "apiTier", "balances", "keyExpiration", "nextEpochBegins", "rateLimits"}
+        assert limits["accessPermitted"] is True
+        assert limits["apiTier"] == {"id": "paid", "isCharged": True}
+        assert limits["rateLimits"][0] == {
             "apiModelId": "llama-3.3-70b",
             "rateLimits": [{"amount": 500, "type": "RPM"}, {"amount": 1_000_000, "type": "TPM"}],
         }

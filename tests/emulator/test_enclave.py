@@ -553,11 +553,11 @@ def shape(value: Any) -> Any:
 
 def test_the_emulators_server_verification_has_the_shape_of_venices() -> None:
     recorded = shared("tee/attestation_gemma.json")["server_verification"]
-    told = json.loads(Enclave().attestation(MODEL, bytes(32)))["server_verification"]
+    emulated = json.loads(Enclave().attestation(MODEL, bytes(32)))["server_verification"]
 
-    assert shape(told) == shape(recorded)
-    assert told["tdx"]["measurements"]["tdAttributes"] == recorded["tdx"]["measurements"]["tdAttributes"]
-    assert told["tdx"]["measurements"]["xfam"] == recorded["tdx"]["measurements"]["xfam"]
+    assert shape(emulated) == shape(recorded)
+    assert emulated["tdx"]["measurements"]["tdAttributes"] == recorded["tdx"]["measurements"]["tdAttributes"]
+    assert emulated["tdx"]["measurements"]["xfam"] == recorded["tdx"]["measurements"]["xfam"]
 
 
 # -- how strict it is ----------------------------------------------------------------------------------------------------
@@ -756,7 +756,7 @@ async def test_the_admin_gives_the_roots_and_switches_faults() -> None:
     assert emulator.enclave is not None
     key = emulator.enclave.key.public
     async with in_process(emulator) as ask:
-        told = (await ask(method="GET", path="/_emulator/tee")).json
+        roots = (await ask(method="GET", path="/_emulator/tee")).json
         switched = await ask({"fault": None, "rotate": True}, path="/_emulator/tee")
         orders: tuple[Any, ...] = (
             {"fault": "debgu"},
@@ -770,12 +770,12 @@ async def test_the_admin_gives_the_roots_and_switches_faults() -> None:
         wrong = [await ask(body, path="/_emulator/tee") for body in orders]
         assert (await ask(method="DELETE", path="/_emulator/tee")).status == 405
 
-    assert told["fault"] == "debug"
+    assert roots["fault"] == "debug"
     assert (switched.json["fault"], emulator.enclave.fault) == (None, None)
     assert emulator.enclave.key.public != key
     assert [got.status for got in wrong] == [400] * len(orders)
-    trust = TrustRoots(bytes.fromhex(told["trust"]["intel_root_der"]), told["trust"]["nvidia_root_sha256"])
-    collateral = told["collateral"]  # of the emulator's time
+    trust = TrustRoots(bytes.fromhex(roots["trust"]["intel_root_der"]), roots["trust"]["nvidia_root_sha256"])
+    collateral = roots["collateral"]  # of the emulator's time
     tee = TeeOptions(trust=trust, collateral=collateral, verification="hardware", clock=emulator.clock.time)
     async with VeniceClient(api_key="any", transport=emulator.transport(), tee=tee) as client:
         assert (await client.tee.attest(MODEL)).level == "hardware"
@@ -827,8 +827,8 @@ async def test_parse_sends_its_schema_sealed_and_asks_again_where_it_does_not_fi
         assert "response_format" not in chat.body
         assert all(is_envelope(message["content"]) for message in chat.body["messages"])
         assert b"secret_word" not in chat.content
-    told = Opener(enclave.key.private).open(chats(emulator)[0].body["messages"][0]["content"])
-    assert b'"secret_word"' in told
+    prompt = Opener(enclave.key.private).open(chats(emulator)[0].body["messages"][0]["content"])
+    assert b'"secret_word"' in prompt
 
 
 async def test_an_object_grows_out_of_a_sealed_answer(emulator: Emulator, client: VeniceClient) -> None:

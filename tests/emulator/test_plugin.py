@@ -57,9 +57,9 @@ async def test_the_admin_requests_of_the_guide_are_accepted() -> None:
     async with in_process(Emulator(admin=True, tee=Enclave())) as ask:
         for path, order in orders:
             assert (await ask(order.encode(), path=path)).status == 200
-        told = re.findall(r"^\| `(/_emulator/\w+)` \| ([A-Z, ]+) \| (.*) \|$", GUIDE, re.MULTILINE)
-        assert len(told) == 6
-        for path, methods, what in told:
+        rows = re.findall(r"^\| `(/_emulator/\w+)` \| ([A-Z, ]+) \| (.*) \|$", GUIDE, re.MULTILINE)
+        assert len(rows) == 6
+        for path, methods, what in rows:
             for method in methods.split(", "):
                 bodies = re.findall(r"`(\{.*?\})`", what) or ['{"steps": []}' if method == "POST" else ""]
                 for body in bodies:

@@ -179,12 +179,12 @@ async def test_a_port_that_is_taken(program: Program) -> None:
 
 
 async def test_a_body_that_is_too_long_is_refused_unread(program: Program, emulator: Emulator) -> None:
-    told = await program.talk(program.request(b"{", lines=f"Content-Length: {36 * 2**20}\r\n"))
+    answer = await program.talk(program.request(b"{", lines=f"Content-Length: {36 * 2**20}\r\n"))
     chunks = b"".join(b"100000\r\n" + b" " * 2**20 + b"\r\n" for _ in range(36))
     untold = await program.talk(program.request(chunks, lines="Transfer-Encoding: chunked\r\n"))
 
-    assert (status(told), status(untold)) == (413, 413)
-    assert b"the body is larger than 36700160 bytes" in told
+    assert (status(answer), status(untold)) == (413, 413)
+    assert b"the body is larger than 36700160 bytes" in answer
     assert emulator.requests == []
 
 

@@ -122,7 +122,7 @@ async def test_a_chunk_whose_fields_name_is_damaged_breaks_the_stream_off(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "passed_on"),
     [
         pytest.param(None, False, id="not asked for"),
         pytest.param({"include_usage": False}, False, id="asked not to"),
@@ -131,15 +131,15 @@ async def test_a_chunk_whose_fields_name_is_damaged_breaks_the_stream_off(
 )
 @pytest.mark.parametrize("apart", [True, False], ids=["in a chunk of its own", "in the last chunk"])
 async def test_usage_is_passed_on_only_with_include_usage(
-    program: Program, emulator: Emulator, options: Any, told: bool, apart: bool
+    program: Program, emulator: Emulator, options: Any, passed_on: bool, apart: bool
 ) -> None:
     last = [end(), chunk(choices=[], usage=USAGE)] if apart else [end(usage=USAGE)]
     emulator.script(events(chunk(usage=None), *last))
 
     got = await program.ask(stream=True, stream_options=options)
 
-    assert [each["usage"] for each in got.chunks if each.get("usage")] == ([USAGE] if told else [])
-    assert len(got.chunks) == (3 if told and apart else 2)
+    assert [each["usage"] for each in got.chunks if each.get("usage")] == ([USAGE] if passed_on else [])
+    assert len(got.chunks) == (3 if passed_on and apart else 2)
     assert got.chunks[0] == chunk(usage=None)
     assert got.chunks[1]["choices"][0]["finish_reason"] == "stop"
     assert emulator.requests[0].body["stream_options"] == {"include_usage": True}

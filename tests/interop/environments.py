@@ -117,14 +117,14 @@ def python_env(name: str, requirements: Sequence[str]) -> PythonEnvironment:
     """A virtual environment with these requirements, with the Python that runs this."""
     folder = _ROOT / name
     python = _programs(folder) / "python"
-    wanted = [sys.version, str(folder), *requirements]  # its commands know where they stand
+    requirement_lines = [sys.version, str(folder), *requirements]  # its commands know where they stand
 
     def make() -> None:
         # Without a pip of its own, and without compiling what may never be imported, it takes half the time.
         _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
         _run(sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet", "--no-compile", *requirements)
 
-    _once(folder, wanted, make)
+    _once(folder, requirement_lines, make)
     return PythonEnvironment(folder)
 
 
@@ -163,13 +163,13 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-def _once(folder: Path, wanted: list[str], make: Callable[[], None]) -> None:
+def _once(folder: Path, expected: list[str], make: Callable[[], None]) -> None:
     stamp = folder / ".ready"
-    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == wanted:
+    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == expected:
         return
     shutil.rmtree(folder, ignore_errors=True)
     make()
-    stamp.write_text(json.dumps(wanted), encoding="utf-8")
+    stamp.write_text(json.dumps(expected), encoding="utf-8")
 
 
 def _run(*command: str) -> None:

@@ -36,10 +36,10 @@ def run(script: Script, do: str, arguments: dict[str, str]) -> tuple[Any, list[A
     emulator = Emulator()
     with run_in_thread(emulator) as server:
         found = script.ask(do, base_url=server.url, **arguments)
-    return found, [(request.path, asked_for(request.body or {})) for request in emulator.requests]
+    return found, [(request.path, meaning_of(request.body or {})) for request in emulator.requests]
 
 
-def asked_for(body: Mapping[str, Any]) -> tuple[Any, ...]:
+def meaning_of(body: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a body says without members that are absent, null or false, which mean the same."""
     messages = [{name: value for name, value in message.items() if value} for message in body.get("messages", [])]
     chosen: list[Any] = body.get("tools") or []

@@ -209,9 +209,9 @@ async def test_an_answer_fits_the_schema(model: LocalModel) -> None:
         "required": ["capital", "inhabitants"],
         "additionalProperties": False,
     }
-    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+    response_format = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 
-    answer = await complete(model, ask(PARIS, response_format=wanted))
+    answer = await complete(model, ask(PARIS, response_format=response_format))
 
     assert finish(answer) == "stop"
     import_module("jsonschema").validate(json.loads(text(answer)), schema)
@@ -219,9 +219,9 @@ async def test_an_answer_fits_the_schema(model: LocalModel) -> None:
 
 async def test_an_answer_fits_a_pydantic_class(model: LocalModel) -> None:
     schema = Trip.model_json_schema()
-    wanted = {"type": "json_schema", "json_schema": {"name": "trip", "strict": True, "schema": schema}}
+    response_format = {"type": "json_schema", "json_schema": {"name": "trip", "strict": True, "schema": schema}}
 
-    answer = await complete(model, ask("Book a trip to Rome for Bob, 42.", response_format=wanted))
+    answer = await complete(model, ask("Book a trip to Rome for Bob, 42.", response_format=response_format))
 
     assert finish(answer) == "stop"
     Trip.model_validate_json(text(answer))
@@ -352,10 +352,10 @@ async def test_a_prompt_that_is_too_long_is_refused(model: LocalModel) -> None:
 
 async def test_a_schema_that_the_engine_drops_is_refused_before_the_first_chunk(model: LocalModel) -> None:
     schema = {"type": "object", "properties": {"code": {"type": "string", "pattern": "(?=a)b"}}, "required": ["code"]}
-    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+    response_format = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 
     with pytest.raises(UnsupportedInput, match="cannot enforce this JSON schema"):
-        await anext(model.stream(ask(PARIS, response_format=wanted, max_completion_tokens=8)))
+        await anext(model.stream(ask(PARIS, response_format=response_format, max_completion_tokens=8)))
 
 
 @pytest.mark.usefixtures("local_extra")

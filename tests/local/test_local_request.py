@@ -156,9 +156,9 @@ def test_an_impossible_tool_choice_is_refused(tools: Any, choice: Any) -> None:
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_schema_becomes_a_grammar(wrapped: bool) -> None:
     schema = {"type": "object", "properties": {"city": {"const": "Rome"}}}
-    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema} if wrapped else schema}
+    response_format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema} if wrapped else schema}
 
-    body = engine_body(response_format=wanted)
+    body = engine_body(response_format=response_format)
 
     assert '"city": {"const": "Rome"}' in body["grammar"]
     assert body["max_tokens"] == 1024
@@ -168,9 +168,9 @@ def test_a_schema_becomes_a_grammar(wrapped: bool) -> None:
 
 
 def test_a_model_with_a_template_gets_the_question_as_it_is() -> None:
-    wanted: dict[str, Any] = {"type": "json_schema", "json_schema": {"schema": {"properties": {"city": {}}}}}
+    response_format: dict[str, Any] = {"type": "json_schema", "json_schema": {"schema": {"properties": {"city": {}}}}}
 
-    assert engine_body(False, response_format=wanted)["messages"] == HELLO
+    assert engine_body(False, response_format=response_format)["messages"] == HELLO
 
 
 def test_a_text_response_format_has_no_grammar() -> None:

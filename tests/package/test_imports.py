@@ -343,7 +343,7 @@ TOLD = [
 @pytest.mark.parametrize("module", TOLD)
 def test_every_attribute_of_a_returned_object_has_a_docstring(module: str) -> None:
     classes = [node for node in ast.parse(MODULES[module].read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
-    told = {
+    documented = {
         f"{each.name}.{attribute.target.id}": isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         for each in classes
         for attribute, after in pairwise([*each.body, ast.Pass()])
@@ -352,5 +352,5 @@ def test_every_attribute_of_a_returned_object_has_a_docstring(module: str) -> No
         if attribute.value is None or ast.unparse(attribute.annotation) != f"Literal[{ast.unparse(attribute.value)}]"
     }
 
-    assert told, "the module has classes with attributes"
-    assert [name for name, is_told in told.items() if not is_told and "._" not in name] == []
+    assert documented, "the module has classes with attributes"
+    assert [name for name, has_docstring in documented.items() if not has_docstring and "._" not in name] == []

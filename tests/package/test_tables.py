@@ -51,12 +51,12 @@ async def test_an_error_is_as_the_table_says(
 ) -> None:
     emulator = Emulator()
     emulator.always(error(status))
-    wanted = attempts_with_timeouts if retry_timeouts else attempts
+    expected = attempts_with_timeouts if retry_timeouts else attempts
 
     async with VeniceClient(
         api_key="any", transport=emulator.transport(), clock=emulator.clock, retry_timeouts=retry_timeouts
     ) as client:
-        assert await failed_with(emulator, client) == (kind, wanted, wanted if counts == "yes" else 0)
+        assert await failed_with(emulator, client) == (kind, expected, expected if counts == "yes" else 0)
 
 
 def test_the_table_of_errors_has_the_usual_statuses() -> None:

@@ -305,7 +305,7 @@ def by_pyright(folder: Path, files: list[str]) -> Verdict:
 CHECKERS: dict[str, Callable[[Path, list[str]], Verdict]] = {"mypy": by_mypy, "pyright": by_pyright, "ty": by_ty}
 
 
-def told(name: str, text: str) -> dict[tuple[str, int], str]:
+def expected_types(name: str, text: str) -> dict[tuple[str, int], str]:
     """The types that the comments of a file tell."""
     lines = enumerate(text.splitlines(), 1)
     return {(name, number): bare(line.partition("  # ")[2]) for number, line in lines if " reveal_type(" in line}
@@ -329,9 +329,9 @@ def test_a_checker_accepts_what_is_right_sees_its_types_and_refuses_what_is_wron
     found = {(line - first) // 2 for name, line in verdict.errors if name == "refused.py"}
     assert {where: said for where, said in verdict.errors.items() if where[0] != "refused.py"} == {}
     assert {where: said for where, said in verdict.revealed.items() if where[0] in typed} == {
-        where: said for name, text in typed.items() for where, said in told(name, text).items()
+        where: said for name, text in typed.items() for where, said in expected_types(name, text).items()
     }
-    assert all(told(name, text) for name, text in typed.items())
+    assert all(expected_types(name, text) for name, text in typed.items())
     assert [line for number, line in enumerate(REFUSED) if number not in found] == []
 
 

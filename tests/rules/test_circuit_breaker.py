@@ -55,6 +55,15 @@ def test_outcomes_older_than_the_window_do_not_count() -> None:
     assert allow(limiter, 60.0) is None
 
 
+@pytest.mark.parametrize(("last", "is_open"), [(10.9, True), (11.0, False)])
+def test_outcomes_of_one_second_are_counted_for_ten_more(last: float, *, is_open: bool) -> None:
+    limiter = RateLimiter()
+    for now in (0.0, 0.0, 0.0, 1.0, last):
+        ended(limiter, now, failed=True)
+
+    assert limiter.is_circuit_open is is_open
+
+
 def test_an_open_circuit_sends_nothing_and_knows_its_wait() -> None:
     assert allow(opened(), 0.5) == Wait(1.0, "circuit open")
 

@@ -75,9 +75,9 @@ def test_the_header_tightens_the_budget_until_its_reset() -> None:
 
 def test_until_its_reset_a_header_may_say_less_and_not_more_and_afterwards_either() -> None:
     budget = FailureBudget()
-    for now, left, told in ((0.0, 5, 5), (1.0, 9, 5), (2.0, 3, 3), (31.9, 7, 3), (32.0, 7, 7)):
+    for now, left, available in ((0.0, 5, 5), (1.0, 9, 5), (2.0, 3, 3), (31.9, 7, 3), (32.0, 7, 7)):
         budget.hear(now, RateLimits(remaining_failures=left, reset_failures_seconds=30.0))
-        assert budget.told == told
+        assert budget.told == available
 
 
 def test_a_header_that_says_nothing_is_left_stops_everything_until_its_reset() -> None:

@@ -14,7 +14,7 @@ from venice_ai._wire.invalid_values import explained, refuse_endless
 from venice_ai._wire.request_body import chat_body, encode
 
 
-def told(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -> str:
+def error_of(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -> str:
     """What is said of a request that is refused."""
     how: dict[str, Any] = {} if echo is None else {"echo": echo}
     with pytest.raises(InvalidRequestError) as caught:
@@ -47,7 +47,7 @@ def told(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -> st
     ],
 )
 def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(params: dict[str, Any], said: str) -> None:
-    assert told(**params).startswith(said)
+    assert error_of(**params).startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(pa
 def test_the_error_of_a_message_has_its_place_and_without_echo_none_of_its_text(
     message: Any, said: str, without_echo: str
 ) -> None:
-    assert told([message]) == f"messages{said}"
-    assert told([message], echo=False).removeprefix("messages.0") == (without_echo or said).removeprefix(".0")
+    assert error_of([message]) == f"messages{said}"
+    assert error_of([message], echo=False).removeprefix("messages.0") == (without_echo or said).removeprefix(".0")
 
 
 class Bounded(TypedDict, total=False):

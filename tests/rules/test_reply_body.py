@@ -30,9 +30,9 @@ def read(data: Any, **headers: str) -> Any:
 )
 @pytest.mark.parametrize("beside", [False, True], ids=["in the error", "beside it"])
 def test_an_error_in_a_successful_reply_says_how_long_to_wait(retry_after: Any, seconds: float | None, beside: bool) -> None:
-    told = {"retry_after": retry_after}
+    headers = {"retry_after": retry_after}
     error = read(
-        {"error": {"message": "busy", "code": "model_overloaded"} | ({} if beside else told)} | (told if beside else {})
+        {"error": {"message": "busy", "code": "model_overloaded"} | ({} if beside else headers)} | (headers if beside else {})
     )
 
     assert isinstance(error, RateLimitError)

@@ -348,10 +348,10 @@ def test_each_construct_becomes_its_strict_schema(annotation: Any, node: dict[st
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    wanted = response_format(kind)
-    assert wanted["type"] == "json_schema"
-    assert wanted["json_schema"]["strict"] is True
-    return dict(wanted["json_schema"]["schema"])
+    format_of_kind = response_format(kind)
+    assert format_of_kind["type"] == "json_schema"
+    assert format_of_kind["json_schema"]["strict"] is True
+    return dict(format_of_kind["json_schema"]["schema"])
 
 
 # -- fields --------------------------------------------------------------------------------------------------------------
@@ -525,10 +525,10 @@ def wrapped(node: dict[str, Any], **more: Any) -> dict[str, Any]:
     ],
 )
 def test_the_root_is_an_object(kind: Any, schema: dict[str, Any], name: str) -> None:
-    wanted = response_format(kind)["json_schema"]
+    json_schema = response_format(kind)["json_schema"]
 
-    assert wanted["schema"] == schema
-    assert wanted["name"] == name
+    assert json_schema["schema"] == schema
+    assert json_schema["name"] == name
     jsonschema.validate(instance(schema), schema)
 
 
@@ -695,10 +695,10 @@ def test_a_reference_without_a_definition_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", [Open, Deep, Node, Names, Movie, dict[str, int]])
 def test_without_strict_the_schema_is_as_pydantic_writes_it(kind: Any) -> None:
-    wanted = response_format(kind, strict=False)["json_schema"]
+    json_schema = response_format(kind, strict=False)["json_schema"]
 
-    assert wanted["strict"] is False
-    assert wanted["schema"] == TypeAdapter(kind).json_schema()
+    assert json_schema["strict"] is False
+    assert json_schema["schema"] == TypeAdapter(kind).json_schema()
 
 
 @pytest.mark.parametrize(

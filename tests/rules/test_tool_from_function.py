@@ -569,7 +569,7 @@ def test_a_default_of_none_takes_a_null() -> None:
 
 
 @pytest.mark.parametrize(
-    ("default", "told"),
+    ("default", "in_schema"),
     [
         pytest.param(Colour.RED, "red", id="Enum"),
         pytest.param(date(2026, 1, 2), "2026-01-02", id="date"),
@@ -577,13 +577,13 @@ def test_a_default_of_none_takes_a_null() -> None:
         pytest.param((1, 2), [1, 2], id="tuple"),
     ],
 )
-def test_defaults_are_in_the_schema_as_json_and_passed_to_the_function_unchanged(default: Any, told: Any) -> None:
+def test_defaults_are_in_the_schema_as_json_and_passed_to_the_function_unchanged(default: Any, in_schema: Any) -> None:
     def given(value: Any = default) -> Any:
         return value
 
     given.__annotations__ = {"value": type(default)}
 
-    assert parameters(tool_from_function(given))["properties"]["value"]["default"] == told
+    assert parameters(tool_from_function(given))["properties"]["value"]["default"] == in_schema
     assert call(given, {}) is default
 
 

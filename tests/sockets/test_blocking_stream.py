@@ -85,9 +85,9 @@ async def came(client: VeniceClient, **params: Any) -> Any:
                 async for text in stream.text_deltas():
                     texts.append(text)
     except VeniceError as error:
-        told = type(error), getattr(error, "status_code", None), getattr(error, "clock", None), getattr(error, "body", None)
+        kind = type(error), getattr(error, "status_code", None), getattr(error, "clock", None), getattr(error, "body", None)
         partial = getattr(error, "partial", None)
-        return told, texts, partial and partial.text
+        return kind, texts, partial and partial.text
     return texts
 
 

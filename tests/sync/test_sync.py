@@ -278,14 +278,14 @@ def test_sixteen_threads_call_and_stream_at_once() -> None:
 
     def work(number: int) -> list[str | None]:
         start.wait()
-        told: list[str | None] = []
+        texts: list[str | None] = []
         for turn in range(8):
             words = f"thread {number} turn {turn}"
             messages = [{"role": "user", "content": words}]
-            told.append(client.chat.completions.create(model="default", messages=messages).text)
+            texts.append(client.chat.completions.create(model="default", messages=messages).text)
             with client.chat.completions.stream(model="default", messages=messages) as read:
-                told.append(joined(read.text_deltas()))
-        return told
+                texts.append(joined(read.text_deltas()))
+        return texts
 
     with ThreadPoolExecutor(16) as pool, client:
         results = list(pool.map(work, range(16)))
@@ -603,26 +603,26 @@ def test_a_slow_reader_is_not_flooded() -> None:
 def test_a_stream_that_is_dropped_unread_closes_its_connection_and_warns() -> None:
     reply = stream(event(chunk("hel")), HANG)
     read = opened_on(reply)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         del read
         gc.collect()
     ask(client_of(answer(completion()))[0])  # a trip to the loop and back
 
-    assert [warning.category for warning in told] == [ResourceWarning]
+    assert [warning.category for warning in warned] == [ResourceWarning]
     assert reply.closed
 
 
 def test_a_loop_that_is_left_closes_its_connection_and_warns() -> None:
     reply = stream(event(chunk("hel")), HANG)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for _ in opened_on(reply):
             break
         gc.collect()
     ask(client_of(answer(completion()))[0])
 
-    assert [warning.category for warning in told] == [ResourceWarning]
+    assert [warning.category for warning in warned] == [ResourceWarning]
     assert reply.closed
 
 
@@ -835,15 +835,15 @@ def test_the_events_of_a_tool_loop_come_one_by_one() -> None:
         return a + b
 
     with emulated(emulator).chat.completions.stream_with_tools(model="default", messages=HI, tools=[add]) as events:
-        told: list[str] = []
+        kinds: list[str] = []
         for happened in events:
-            told.append(type(happened).__name__)
-            if told[-1] == "ToolCallStarted":
+            kinds.append(type(happened).__name__)
+            if kinds[-1] == "ToolCallStarted":
                 assert ran == [], "the loop goes on as its events are read"
         result = events.collect()
 
     assert ran == [3]
-    assert [name for name in told if name != "TextDelta"] == [
+    assert [name for name in kinds if name != "TextDelta"] == [
         "ToolCallStarted",
         "ToolCallFinished",
         "RoundFinished",

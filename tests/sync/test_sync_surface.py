@@ -93,10 +93,10 @@ def function(value: Any) -> Callable[..., Any] | None:
 
 def expected(annotation: Any) -> str:
     """An annotation as the synchronous class would have it."""
-    return re.sub(r"\b\w+\b", lambda word: WORDS.get(word[0], word[0]), told(annotation))
+    return re.sub(r"\b\w+\b", lambda word: WORDS.get(word[0], word[0]), annotation_text(annotation))
 
 
-def told(annotation: Any) -> str:
+def annotation_text(annotation: Any) -> str:
     return re.sub(r"\b[a-z_]\w*\.", "", str(annotation).strip("'")).replace(", None, None]", ", None]")
 
 
@@ -130,10 +130,10 @@ COMMON = [
 
 @pytest.mark.parametrize(("asynchronous", "synchronous"), PAIRS, ids=lambda kind: kind.__name__)
 def test_both_clients_have_the_same_methods(asynchronous: type, synchronous: type) -> None:
-    wanted = surface(asynchronous).keys() - INNER.get(asynchronous, set())
+    expected_names = surface(asynchronous).keys() - INNER.get(asynchronous, set())
 
     # `contextlib.aclosing` wants `aclose`; `contextlib.closing`, for what does not await, wants `close`.
-    assert surface(synchronous).keys() - {"open"} == wanted - {"open", "aclose"}
+    assert surface(synchronous).keys() - {"open"} == expected_names - {"open", "aclose"}
 
 
 @pytest.mark.parametrize(("asynchronous", "synchronous", "name"), COMMON)
@@ -144,9 +144,9 @@ def test_every_signature_is_the_same(asynchronous: type, synchronous: type, name
         return
 
     if name != "run_with_tools":  # the next test's
-        assert shape(as_written(ours), told) == shape(as_written(theirs), expected)
+        assert shape(as_written(ours), annotation_text) == shape(as_written(theirs), expected)
     assert not inspect.iscoroutinefunction(ours)
-    assert [shape(as_written(each), told) for each in get_overloads(ours)] == [
+    assert [shape(as_written(each), annotation_text) for each in get_overloads(ours)] == [
         shape(as_written(each), expected) for each in get_overloads(theirs)
     ]
 
@@ -172,7 +172,9 @@ def test_every_tool_loop_takes_the_arguments_that_run_with_tools_lists() -> None
 def test_no_type_is_any_where_the_asynchronous_one_is_not(asynchronous: type, synchronous: type, name: str) -> None:
     theirs, ours = function(surface(asynchronous)[name]), function(surface(synchronous)[name])
     if theirs is not None and ours is not None:
-        assert told(as_written(ours).return_annotation).count("Any") == told(as_written(theirs).return_annotation).count("Any")
+        assert annotation_text(as_written(ours).return_annotation).count("Any") == annotation_text(
+            as_written(theirs).return_annotation
+        ).count("Any")
 
 
 def test_a_difference_in_one_default_is_found() -> None:
@@ -182,7 +184,7 @@ def test_a_difference_in_one_default_is_found() -> None:
     class Found:
         def one(self, a: int, *, b: str = "y") -> _sync_streams.SyncChatStream: ...  # type: ignore[empty-body]
 
-    one, other = shape(inspect.signature(Missing.one), expected), shape(inspect.signature(Found.one), told)
+    one, other = shape(inspect.signature(Missing.one), expected), shape(inspect.signature(Found.one), annotation_text)
     assert [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b] == [2]
 
 

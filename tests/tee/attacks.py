@@ -140,8 +140,8 @@ async def assert_outcome(attack: Attack, required: str) -> None:
         warnings.simplefilter("ignore")
         error = await scene.play()
 
-    wanted = OUTCOMES[required]
-    assert error is None if wanted is None else isinstance(error, wanted), repr(error)
+    expected = OUTCOMES[required]
+    assert error is None if expected is None else isinstance(error, expected), repr(error)
     if required == "IRE":
         assert scene.requests == []
     if required in {"TAE", "limited"}:

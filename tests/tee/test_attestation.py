@@ -89,8 +89,8 @@ def test_values_that_no_signature_covers_are_not_reported_as_measured() -> None:
     def shown_parts(case: Case) -> tuple[bool, bool, bool, bool]:
         report = case.judged()
         images = report.workload.images if report.workload else ()
-        told = any("not pinned by their hash" in each or "its host" in each for each in report.warnings)
-        return report.td is not None, report.workload is not None, bool(images), told
+        warned = any("not pinned by their hash" in each or "its host" in each for each in report.warnings)
+        return report.td is not None, report.workload is not None, bool(images), warned
 
     loose = json.dumps({"docker_compose_file": "image: nginx"})
     unsigned = GEMMA.quoted(written(GEMMA.quote, (636, b"\1" * 64)))

@@ -137,7 +137,7 @@ MISFIT = _HALF + f'"{ANSWER}": 1}}'.ljust(len(_HALF))  # the emulated server put
 """JSON that does not fit, in its values and in its names."""
 
 
-class Told(BaseModel, extra="forbid"):
+class Found(BaseModel, extra="forbid"):
     """What an answer in words does not fit."""
 
     word: int
@@ -206,11 +206,11 @@ async def asked(client: VeniceClient, how: str, shown: list[str]) -> None:
                 async for _ in opened.text_deltas():
                     shown += seen(opened)
         case "parse":
-            await chats.parse(**params, response_format=Told)
+            await chats.parse(**params, response_format=Found)
         case "parse, asked again":
-            await chats.parse(**params, response_format=Told, max_reasks=1)
+            await chats.parse(**params, response_format=Found, max_reasks=1)
         case "stream_parse":
-            async with await chats.stream_parse(**params, response_format=Told) as growing:
+            async with await chats.stream_parse(**params, response_format=Found) as growing:
                 async for _ in growing:
                     shown += seen(growing)
         case _:
@@ -257,7 +257,7 @@ def seen(value: Any) -> list[str]:
 async def test_an_object_that_was_parsed_shows_nothing() -> None:
     enclave = Enclave(text='{"word": 481516}')
 
-    found = await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Told)
+    found = await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Found)
 
     assert found.parsed.word == 481516
     assert "481516" not in repr(found)
@@ -267,7 +267,7 @@ async def test_an_error_of_an_encrypted_call_is_pickled_without_the_answer() -> 
     enclave = Enclave(text='{"word":    "no number"}')
 
     with pytest.raises(ValidationError) as caught:
-        await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Told)
+        await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Found)
 
     error: Any = caught.value
     kept: Any = pickle.loads(pickle.dumps(error))
@@ -301,7 +301,7 @@ async def test_a_validation_error_does_not_show_the_encrypted_answer() -> None:
 async def test_a_call_that_fails_after_an_encrypted_answer_is_pickled_without_it() -> None:
     enclave = Enclave(text=f'{{"word": "{ANSWER}"}}')
     with pytest.raises(OutputInvalidError) as caught:
-        await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Told)
+        await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Found)
 
     for error in (APIConnectionError("gone"), TeeEncryptionError("odd")):
         error.attempts = caught.value.attempts

@@ -194,7 +194,7 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "now", "told"),
+    ("given", "now", "named"),
     [
         pytest.param(INTEL.collateral(fmspc="112233445566"), NOW, False, id="wrong within its time"),
         pytest.param(INTEL.collateral(fmspc="112233445566", issued=NOW), NOW, False, id="wrong at its beginning"),
@@ -203,12 +203,12 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
     ],
 )
 def test_the_error_names_the_validity_of_collateral_where_it_is_the_reason(
-    given: dict[str, str], now: float, told: bool
+    given: dict[str, str], now: float, named: bool
 ) -> None:
     checks, _ = judged(given=given, now=now)
 
     assert failed(checks) == ["collateral"]
-    assert ("it is valid from " in checks["collateral"].detail) is told
+    assert ("it is valid from " in checks["collateral"].detail) is named
 
 
 @pytest.mark.attack(20)

@@ -721,15 +721,15 @@ async def test_the_time_of_the_attestation_is_taken_off_the_time_limits_of_the_c
 async def test_the_limits_of_encryption_are_warned_of_once_for_each_client() -> None:
     client, other = client_of(Enclave()), client_of(Enclave())
 
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for each in (client, client, other):
             await each.chat.completions.create(**ASK, e2ee=True)
 
-    assert [str(warning.message)[:22] for warning in told] == ["end-to-end encryption:"] * 2
-    assert all("NOT verified: Venice's own statement" in str(warning.message) for warning in told)
-    assert all("SECURITY LIMITATION" in str(warning.message) for warning in told)
-    assert all(warning.filename == __file__ for warning in told)
+    assert [str(warning.message)[:22] for warning in warned] == ["end-to-end encryption:"] * 2
+    assert all("NOT verified: Venice's own statement" in str(warning.message) for warning in warned)
+    assert all("SECURITY LIMITATION" in str(warning.message) for warning in warned)
+    assert all(warning.filename == __file__ for warning in warned)
 
 
 class Found(TypedDict):
@@ -741,7 +741,7 @@ class Found(TypedDict):
 FOUND = '{"a": 42}'  # in two sealed chunks, with a line break between them
 
 
-def asked_for(clients: Callable[..., Any], **params: Any) -> tuple[Any, dict[str, Any]]:
+def chats_and_arguments(clients: Callable[..., Any], **params: Any) -> tuple[Any, dict[str, Any]]:
     """The chats of a client that may warn, and what to ask."""
     enclave = Enclave(text=FOUND, quoted=True)
     client = clients(api_key=KEY, transport=enclave, clock=RecordingClock(), tee=enclave.without_collateral)
@@ -753,42 +753,42 @@ def asked_asynchronously(**params: Any) -> None:
 
 
 async def asked_in_all_ways(**params: Any) -> None:
-    chats, asked = asked_for(VeniceClient, **params)
+    chats, asked = chats_and_arguments(VeniceClient, **params)
     await chats.create(**asked)
-    chats, asked = asked_for(VeniceClient, **params)
+    chats, asked = chats_and_arguments(VeniceClient, **params)
     await (await chats.stream(**asked)).collect()
-    chats, asked = asked_for(VeniceClient, **params)
+    chats, asked = chats_and_arguments(VeniceClient, **params)
     await chats.parse(**asked, response_format=Found)
-    chats, asked = asked_for(VeniceClient, **params)
+    chats, asked = chats_and_arguments(VeniceClient, **params)
     await (await chats.stream_parse(**asked, response_format=Found)).collect()
-    chats, asked = asked_for(VeniceClient, **params)
+    chats, asked = chats_and_arguments(VeniceClient, **params)
     await chats.batch([asked])
 
 
 def asked_synchronously(**params: Any) -> None:
-    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats, asked = chats_and_arguments(SyncVeniceClient, **params)
     chats.create(**asked)
-    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats, asked = chats_and_arguments(SyncVeniceClient, **params)
     chats.stream(**asked).collect()
-    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats, asked = chats_and_arguments(SyncVeniceClient, **params)
     chats.parse(**asked, response_format=Found)
-    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats, asked = chats_and_arguments(SyncVeniceClient, **params)
     chats.stream_parse(**asked, response_format=Found).collect()
-    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats, asked = chats_and_arguments(SyncVeniceClient, **params)
     chats.batch([asked])
 
 
 @pytest.mark.filterwarnings("default:end-to-end encryption")
 @pytest.mark.parametrize("ask", [asked_asynchronously, asked_synchronously])
 def test_warnings_name_the_callers_line(ask: Callable[..., None]) -> None:
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         ask(e2ee=True, user="u")
 
-    assert len(told) == 5 * 3
-    assert {warning.filename for warning in told} == {__file__}
+    assert len(warned) == 5 * 3
+    assert {warning.filename for warning in warned} == {__file__}
     # A task of a batch leads to where the event loop was started.
-    assert len({warning.lineno for warning in told}) == 5
+    assert len({warning.lineno for warning in warned}) == 5
 
 
 async def test_a_downgrade_warning_made_an_error_ends_the_call_before_it_is_sent() -> None:
@@ -806,21 +806,21 @@ async def test_a_downgrade_warning_made_an_error_ends_the_call_before_it_is_sent
 
 @pytest.mark.filterwarnings("default:end-to-end encryption")
 async def test_a_refused_call_causes_no_warning() -> None:
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         _, error = await read(client_of(Enclave()), "create", model="m")
 
     assert isinstance(error, InvalidRequestError)
-    assert told == []
+    assert warned == []
 
 
 async def test_a_call_in_clear_to_a_model_with_encryption_warns_before_it_is_sent() -> None:
     enclave = Enclave()
 
-    with pytest.warns(UserWarning, match=r"\Athe prompt leaves in clear: .*'e2ee-m'") as told:
+    with pytest.warns(UserWarning, match=r"\Athe prompt leaves in clear: .*'e2ee-m'") as warned:
         await created(client_of(enclave))
 
-    assert [warning.filename for warning in told] == [__file__.replace("test_e2ee_calls", "enclave")]
+    assert [warning.filename for warning in warned] == [__file__.replace("test_e2ee_calls", "enclave")]
     assert b"secret" in (enclave.chats[0].body or b"")
 
 

@@ -67,7 +67,7 @@ class Talker:
     async def aclose(self) -> None: ...
 
     @property
-    def told(self) -> list[list[tuple[str, str]]]:
+    def received(self) -> list[list[tuple[str, str]]]:
         """The roles and texts of each request."""
         return [[(message["role"], message["content"]) for message in body["messages"]] for body in self.bodies]
 
@@ -96,7 +96,7 @@ async def run(client: VeniceClient, *tools: Any, streamed: bool = False, **more:
     return await client.chat.completions.run_with_tools(tools=tools, **settings)
 
 
-def told(result: ToolLoopResult) -> list[str]:
+def tool_results(result: ToolLoopResult) -> list[str]:
     return [message["content"] for message in result.messages if message["role"] == "tool"]
 
 
@@ -126,8 +126,8 @@ async def test_no_name_description_argument_or_result_is_in_a_byte_that_leaves(e
     ):
         result = await run(client, tool, streamed=streamed, tool_choice=choice, parallel_tool_calls=False)
 
-    assert told(result)[0] == f"{CANARY} of a result"
-    assert f"{CANARY} of an error" in told(result)[1]
+    assert tool_results(result)[0] == f"{CANARY} of a result"
+    assert f"{CANARY} of an error" in tool_results(result)[1]
     assert result.text == f"{CANARY} of the answer"
     assert len(chats(emulator)) == 3
     assert recorded.passed.count(b"/chat/completions") == 3
@@ -142,7 +142,7 @@ async def test_the_model_gets_tools_calls_and_results_as_sealed_texts() -> None:
     talker = Talker(f"Let me.\n```json\n{ADD}\n```", '{"tool_calls": oh', "It is 2.")
     result = await run(client_of(Emulator(tee=Enclave(), backend=talker)), add, model=talker.model_id)
 
-    first, second, third = talker.told
+    first, second, third = talker.received
     assert [role for role, _ in third] == ["system", "user", "assistant", "user", "assistant", "user"]
     assert first == second[:2] == third[:2]
     assert '"name": "add"' in first[0][1]
@@ -159,8 +159,8 @@ async def test_at_the_limit_no_tool_is_described_any_more() -> None:
     result = await run(client, add, model=talker.model_id, max_iterations=1, on_limit="answer", tool_choice="required")
 
     assert result.text == "It is 2."
-    assert talker.told[0][0][1].endswith("Call a tool now.")
-    assert talker.told[1][0] == ("system", "No tool can be called now. Answer in plain words.")
+    assert talker.received[0][0][1].endswith("Call a tool now.")
+    assert talker.received[1][0] == ("system", "No tool can be called now. Answer in plain words.")
 
 
 @pytest.mark.parametrize("where", ["call", "client"])
@@ -181,7 +181,7 @@ async def test_the_switch_enable_e2ee_seals_a_tool_loop(emulator: Emulator, clie
     emulator.script(text(ADD), text("2"))
     result = await run(client, add, e2ee=False, venice_parameters={"enable_e2ee": True})
 
-    assert told(result) == ["2"]
+    assert tool_results(result) == ["2"]
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ async def test_a_call_in_the_users_text_is_not_made(emulator: Emulator, client: 
 async def test_a_name_of_venices_search_is_a_tool_like_others(emulator: Emulator, client: VeniceClient) -> None:
     emulator.script(text(form(("web_search", {"q": "x"}))), text("sorry"))
 
-    assert told(await run(client, add, on_unknown_tool="report")) == [
+    assert tool_results(await run(client, add, on_unknown_tool="report")) == [
         "the model called 'web_search', which is not a tool here; the tools are 'add'"
     ]
 
@@ -312,7 +312,7 @@ async def test_a_loop_is_resumed_from_json_in_another_client(emulator: Emulator)
     (call,) = state.waiting_calls
     result = await run(client_of(emulator), add, messages=None, resume=state, decisions={call.id: True})
 
-    assert (told(result), result.text, result.iterations) == (["2"], "2", 2)
+    assert (tool_results(result), result.text, result.iterations) == (["2"], "2", 2)
 
 
 async def test_a_loop_that_was_encrypted_does_not_go_on_in_clear(emulator: Emulator) -> None:
@@ -347,7 +347,7 @@ def test_the_synchronous_client_seals_too(emulator: Emulator, streamed: bool) ->
         chats = client.chat.completions
         result = chats.stream_with_tools(**settings).collect() if streamed else chats.run_with_tools(**settings)
 
-    assert (told(result), result.text) == (["2"], "It is 2.")
+    assert (tool_results(result), result.text) == (["2"], "It is 2.")
 
 
 async def test_a_batch_seals_its_loops(emulator: Emulator, client: VeniceClient) -> None:

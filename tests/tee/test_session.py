@@ -144,11 +144,11 @@ def test_content_that_is_not_text_is_refused(given: Any) -> None:
 )
 @pytest.mark.attack(62)
 def test_a_message_with_more_than_role_and_content_is_refused(field: str) -> None:
-    wanted = body()
-    wanted["messages"].append({"role": "assistant", "content": "c", field: [{"id": "my secret"}]})
+    request_body = body()
+    request_body["messages"].append({"role": "assistant", "content": "c", field: [{"id": "my secret"}]})
 
     with pytest.raises(InvalidRequestError, match=rf"messages\.1\.{field}") as caught:
-        guard(wanted)
+        guard(request_body)
 
     assert "secret" not in str(caught.value)
 
@@ -167,22 +167,22 @@ def test_a_message_with_more_than_role_and_content_is_refused(field: str) -> Non
 )
 @pytest.mark.parametrize("how", ["guard", "seal"])
 def test_a_refusal_echoes_nothing_of_a_message(message: Any, how: str) -> None:
-    wanted = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}, message]}
+    request_body = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}, message]}
 
     with pytest.raises(InvalidRequestError, match=r"messages\.1") as caught:
-        guard(wanted) if how == "guard" else session().seal(wanted)
+        guard(request_body) if how == "guard" else session().seal(request_body)
 
     assert "secret" not in f"{caught.value!r}"
 
 
 @pytest.mark.parametrize("nothing", [None, [], "", {}])
 def test_empty_members_of_a_message_are_left_out(nothing: Any) -> None:
-    wanted = body()
-    wanted["messages"].append({"role": "assistant", "content": "c", "tool_calls": nothing, "refusal": nothing})
+    request_body = body()
+    request_body["messages"].append({"role": "assistant", "content": "c", "tool_calls": nothing, "refusal": nothing})
 
-    guard(wanted)
+    guard(request_body)
 
-    assert [*session().seal(wanted)["messages"][1]] == ["role", "content"]
+    assert [*session().seal(request_body)["messages"][1]] == ["role", "content"]
 
 
 @pytest.mark.parametrize("name", ["X-Venice-TEE-Client-Pub-Key", "x-venice-tee-model-pub-key", "X-VENICE-TEE-SIGNING-ALGO"])
@@ -508,8 +508,8 @@ def test_an_event_with_an_empty_error_is_opened_and_one_with_an_error_stays_as_i
     event = {**chunk(to(opened, "text")), **empty}
 
     assert opened_event(opened, json.dumps(event).encode())["choices"][0]["delta"]["content"] == "text"
-    for told in ({"error": "boo"}, {**event, "error": {"message": "boo"}}):
-        assert opened_event(opened, json.dumps(told).encode()) == told
+    for event_with_error in ({"error": "boo"}, {**event, "error": {"message": "boo"}}):
+        assert opened_event(opened, json.dumps(event_with_error).encode()) == event_with_error
     assert opened_event(opened, b"no JSON") is None
 
 

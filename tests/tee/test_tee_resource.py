@@ -760,14 +760,14 @@ async def test_a_lowered_level_is_warned_of_once_for_each_model_and_reason() -> 
     enclave = Enclave(quoted=True)
     client = client_of(enclave, tee=enclave.without_collateral.replace(attestation_ttl=0))
 
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", TeeDowngradeWarning)
         await ask(client)
         await ask(client)
         await ask(client, model="e2ee-other")
 
-    assert [warning.category for warning in told] == [TeeDowngradeWarning] * 2
-    assert all("verified at the level 'quote' only" in str(warning.message) for warning in told)
+    assert [warning.category for warning in warned] == [TeeDowngradeWarning] * 2
+    assert all("verified at the level 'quote' only" in str(warning.message) for warning in warned)
 
 
 async def test_a_level_requested_by_name_causes_no_warning() -> None:

@@ -132,7 +132,7 @@ def test_claims_that_are_no_object_are_refused(claims: Any) -> None:
 # -- compose files -------------------------------------------------------------------------------------------------------
 
 
-def told(services: str = f"image: {IMAGE}", **settings: Any) -> list[str]:
+def warnings_of(services: str = f"image: {IMAGE}", **settings: Any) -> list[str]:
     """What a reader should know of a file in which nothing else is wrong."""
     text = json.dumps({"docker_compose_file": services, "secure_time": True, **settings})
     return list(read_compose(text)[1])
@@ -152,18 +152,18 @@ def told(services: str = f"image: {IMAGE}", **settings: Any) -> list[str]:
     ],
 )
 def test_each_risk_in_a_compose_file_is_one_warning(services: str, settings: dict[str, Any], words: str) -> None:
-    (warning,) = told(services, **settings)
+    (warning,) = warnings_of(services, **settings)
     assert words in warning
 
 
 def test_a_compose_file_in_which_all_is_well_has_no_warning() -> None:
-    assert told(public_logs=False, allowed_envs=["A"]) == []
-    assert told(f"image: {IMAGE}\nunprivileged: true\nprivileged: false") == []
-    assert told("") == told(7) == []  # type: ignore[arg-type]
+    assert warnings_of(public_logs=False, allowed_envs=["A"]) == []
+    assert warnings_of(f"image: {IMAGE}\nunprivileged: true\nprivileged: false") == []
+    assert warnings_of("") == warnings_of(7) == []  # type: ignore[arg-type]
 
 
 def test_the_first_five_images_without_a_digest_are_named() -> None:
-    (warning,) = told("\n".join(f"  - image: 'i{number}'" for number in reversed(range(7))))
+    (warning,) = warnings_of("\n".join(f"  - image: 'i{number}'" for number in reversed(range(7))))
     assert warning.endswith("may run: i0, i1, i2, i3, i4")
 
 

@@ -71,8 +71,8 @@ def test_the_fixtures_fail_tests_that_break_their_rules(tmp_path: Path) -> None:
 
     said = done.stdout + done.stderr
     assert "2 failed, 5 passed, 4 errors" in said, said
-    told = {line.split(" - ")[0] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))}
-    assert told == {
+    outcomes = {line.split(" - ")[0] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))}
+    assert outcomes == {
         "ERROR test_user.py::test_network",
         "FAILED test_user.py::test_unscripted_chat",
         "FAILED test_user.py::test_network",

@@ -27,8 +27,8 @@ async def each_kind_of_stream(late: bool) -> None:
     reveal_type(plain.choices[0].message)  # ChatMessage
     reveal_type(plain.meta)  # ResponseMeta
 
-    told = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=False, temperature=1)
-    reveal_type(told)  # ChatCompletionResponse
+    whole = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=False, temperature=1)
+    reveal_type(whole)  # ChatCompletionResponse
 
     streamed = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=True, top_p=0.5)
     reveal_type(streamed)  # ChatStream

@@ -43,8 +43,8 @@ async def tool_round(base_url: str, result: str, **request: Any) -> Any:
     async with client(base_url) as venice:
         first = (await venice.chat.completions.create(**request)).choices[0]
         call = first.message.tool_calls[0]
-        told = {"role": "tool", "tool_call_id": call.id, "content": result}
-        request["messages"] = [*request["messages"], first.message, told]
+        tool_message = {"role": "tool", "tool_call_id": call.id, "content": result}
+        request["messages"] = [*request["messages"], first.message, tool_message]
         second = (await venice.chat.completions.create(**request)).choices[0]
         return {"first": first.model_dump(mode="json"), "second": second.model_dump(mode="json")}
 

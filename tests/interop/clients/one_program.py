@@ -50,8 +50,8 @@ async def with_a_tool(base_url: str, model: str) -> Any:
         call = asked.tool_calls[0]
         repeated = {"role": "assistant", "tool_calls": [call.model_dump(exclude_none=True)]}
         messages += [repeated, ToolMessage(content=get_weather("Chioggia"), tool_call_id=call.id)]
-        told = await client.chat.completions.create(model=model, messages=messages, tools=tools)
-    return [call.function.name, call.function.arguments, told.choices[0].message.content]
+        second = await client.chat.completions.create(model=model, messages=messages, tools=tools)
+    return [call.function.name, call.function.arguments, second.choices[0].message.content]
 
 
 async def refused(base_url: str) -> Any:
