@@ -33,6 +33,7 @@ from venice_ai import (
     VeniceError,
 )
 from venice_ai.emulator import Emulator, error
+from venice_ai.types.response_meta import ResponseMeta
 
 from ..fakes import HI, JSON, KEY, RecordingClock, ScriptedReply, ScriptedTransport, answer, client_of, completion
 from ..shared import named, shared
@@ -480,11 +481,12 @@ async def test_a_key_that_the_server_repeats_is_nowhere_in_the_error() -> None:
 @pytest.mark.parametrize("status", [200, 401])
 async def test_a_key_that_the_server_repeats_in_a_header_is_not_in_what_is_known_of_the_reply(status: int) -> None:
     client, _ = client_of(answer(completion(), status=status, headers={"X-Echo": f"Bearer {KEY}", "CF-Ray": "a-ray"}))
+    meta: ResponseMeta | None
     try:
         meta = (await client.chat.completions.create(model="m", messages=HI)).meta
     except APIError as error:
-        meta, known = error.meta, pickle.dumps(error)
-        assert KEY.encode() not in known
+        meta = error.meta
+        assert KEY.encode() not in pickle.dumps(error)
 
     assert meta is not None
     assert (meta.headers["x-echo"], meta.headers["cf-ray"]) == ("Bearer ***", "a-ray")
