@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 
 TOLD_AFTER_SECONDS = 1.0
 LONG_SECONDS = 10.0  # a wait that is known to be longer is a warning in the log
+IDLE_SECONDS = 300.0  # an account that nobody used for so long is forgotten, unless it knows of something that holds requests
 _LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 logger = logging.getLogger("venice_ai")
 _accounts: WeakValueDictionary[tuple[object, ...], Account] = WeakValueDictionary()
+_outlasting: OrderedDict[Account, float] = OrderedDict()  # those that outlast their clients, and when each was used last
 _lock = threading.Lock()
 _limiters: WeakSet[Limiter] = WeakSet()
 
@@ -40,6 +44,7 @@ def _begin_anew() -> None:
     """The child of a fork knows nothing: another thread of its parent may hold any of the locks."""
     global _accounts, _lock  # a fork takes the whole process along
     _accounts, _lock = WeakValueDictionary(), threading.Lock()
+    _outlasting.clear()
     for limiter in _limiters:
         limiter.begin()
 
@@ -83,14 +88,12 @@ class Limiter(CallGate):
         if (granted := self.at_once(request, attempt.failure)) is not None:
             return granted
         bucket = self._bucket(request, "" if chat is None else chat.model)
-        if refusal := bucket.account.refusals.last(hash(request.body), self._now()):
-            raise refusal
         fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
         call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)
         self._waiting.add(call)
         try:
             bucket.account.act(bucket, partial(bucket.arrive, call))
-            return call.result or await self._turn(bucket, call)
+            return await self._turn(bucket, call)
         except BaseException:
             bucket.account.act(bucket, partial(bucket.leave, call))
             raise
@@ -102,10 +105,11 @@ class Limiter(CallGate):
         while True:
             call.renew()
             wait, now = bucket.wait, self._now()
-            if call.result is not None:
-                return call.result
-            if refusal := call.refusal(wait, now):
-                raise refusal
+            found = call.result or call.refusal(wait, now)
+            if isinstance(found, APIError):
+                raise found
+            if found is not None:
+                return found
             until = wait.until if bucket.queue[:1] == [call] else None
             known = inf if until is None else max(until - now, _LEAST_SECONDS)
             if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
@@ -157,9 +161,15 @@ class Limiter(CallGate):
         """The account of a request's key, which others may use, too."""
         place = (self.base_url, id(self.server), self._now, self.share, hash(request.secret))
         with _lock:
-            account = _accounts.get(place)
-            if account is None:
+            if (account := _accounts.get(place)) is None:
                 # In the file of a share, a name that is the same in all processes, and does not tell the key.
                 name = sha256(self.base_url.encode() + b" " + request.secret).hexdigest()[:32] if self.share else ""
                 account = _accounts[place] = Account(self._now, self.share, name, self.server)
+                while _outlasting and next(iter(_outlasting.values())) < (now := time.monotonic()) - IDLE_SECONDS:
+                    oldest, _ = _outlasting.popitem(last=False)
+                    if not oldest.is_idle():
+                        _outlasting[oldest] = now
+            if self.server is None and self._now is time.monotonic:  # the limits of a server in this process go with it
+                _outlasting[account] = self._now()
+                _outlasting.move_to_end(account)
         return account
