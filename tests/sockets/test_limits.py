@@ -1,19 +1,22 @@
-"""What clients of one process know together of a server's limits, though each lives for one request only, as services do it."""
+"""The limiter over sockets: what clients know together though each lives for one request; refused bodies; waits and hooks."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import sqlite3
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from venice_ai import APIError, RateLimitError, SyncVeniceClient, Timeout, VeniceClient
+from venice_ai import APIError, APITimeoutError, RateLimitError, RateShare, SyncVeniceClient, Timeout, VeniceClient, WaitNotice
 from venice_ai._limits import limiter
-from venice_ai.emulator import Emulator, busy, completion, error, run_in_thread
+from venice_ai.emulator import Emulator, busy, completion, error, run_in_thread, text
 
 from ..scripted_server import reply, serving
 
@@ -117,6 +120,67 @@ async def test_refused_requests_without_a_body_are_never_taken_for_one_another()
         found = [(await errors_of(client.limits.refresh()))[0] for _ in range(3)]
         assert not any(each.replayed for each in found)
         assert not (await client.models.list()).data
+
+
+async def test_with_a_share_the_end_of_a_wait_for_requests_in_flight_is_not_known_either(tmp_path: Path) -> None:
+    emulator = Emulator()
+    emulator.always(text("hi", delay=30.0))
+    told: list[WaitNotice] = []
+    share = RateShare(tmp_path / "share")
+    with run_in_thread(emulator) as server:
+        async with VeniceClient(api_key="k", base_url=server.url, rate_share=share, on_wait=told.append) as client:
+            create = client.chat.completions.create
+            sent = [asyncio.ensure_future(create(model=MODEL, messages=str(number))) for number in range(20)]
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            with pytest.raises(APITimeoutError, match=r"its turn \(failures\)") as caught:
+                await create(model=MODEL, messages="one more", timeout=Timeout(deadline=1.2))
+            assert caught.value.clock == "deadline"
+            assert time.monotonic() - began >= 1.2
+            assert [(each.why, each.seconds) for each in told] == [("failures", None)]
+            for each in sent:
+                each.cancel()
+            await asyncio.gather(*sent, return_exceptions=True)
+
+
+async def test_with_a_share_a_call_goes_on_soon_after_another_process_has_made_room(tmp_path: Path) -> None:
+    emulator = Emulator()
+    shares = [RateShare(tmp_path / "share") for _ in range(2)]
+    with run_in_thread(emulator) as server:
+        emulator.always(text("hi", delay=1.0))
+        first, second = (VeniceClient(api_key="k", base_url=server.url, rate_share=each) for each in shares)
+        sent = [asyncio.ensure_future(first.chat.completions.create(model=MODEL, messages=str(n))) for n in range(20)]
+        await asyncio.sleep(0.2)
+        assert (await second.chat.completions.create(model=MODEL, messages="more", timeout=Timeout(queue=5))).choices
+        await asyncio.gather(*sent)
+        await first.close()
+        await second.close()
+
+
+async def test_a_call_that_waits_for_the_file_of_a_share_says_so(tmp_path: Path) -> None:
+    share = RateShare(tmp_path / "share")
+    other = sqlite3.connect(tmp_path / "share", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with run_in_thread(Emulator()) as server:
+        async with VeniceClient(api_key="k", base_url=server.url, rate_share=share) as client:
+            with pytest.raises(APITimeoutError, match=r"its turn \(another process has the file of the RateShare\)"):
+                await client.chat.completions.create(model=MODEL, messages="hi", timeout=Timeout(queue=0.2))
+    other.close()
+
+
+async def test_an_on_wait_hook_that_raises_is_logged_and_costs_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    def boom(_: WaitNotice) -> None:
+        raise RuntimeError("boom")
+
+    emulator = Emulator()
+    emulator.script(busy(retry_after=1.5))
+    with run_in_thread(emulator) as server:
+        async with VeniceClient(api_key="k", base_url=server.url, on_wait=boom) as client:
+            assert (await client.chat.completions.create(model=MODEL, messages="hi")).choices
+    (record,) = [each for each in caplog.records if each.name == "venice_ai" and each.levelno == logging.ERROR]
+    assert "on_wait" in record.message
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "boom"
 
 
 @pytest.fixture

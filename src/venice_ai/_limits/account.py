@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MAX_BLOCK = 256
 LONGEST_WAIT_SECONDS = 90.0  # one that is known to be longer, as until tomorrow, needs `Timeout(queue=...)`
-POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
+POLL_SECONDS = 0.05  # how often to look again for what another process has in flight
 LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
 PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
@@ -164,7 +164,7 @@ class Bucket:
         share = self.account.share
         while (wait := self.rate.wait(now, tokens) or self.account.failures.wait(now)) and share is not None:
             if not share._bury():  # noqa: SLF001  # of the same room
-                return Wait(now + POLL_SECONDS, wait.why) if wait.until is None else wait
+                break
         return wait
 
     def _reserve(self, call: QueuedCall, now: float) -> Ticket:

@@ -24,7 +24,7 @@ from .._core.request import Request
 from ..exceptions import APIError
 from ..types.limits import WaitNotice
 from ..types.rate_limits import RateLimits
-from .account import Account, Bucket, QueuedCall, Ticket
+from .account import POLL_SECONDS, Account, Bucket, QueuedCall, Ticket
 
 if TYPE_CHECKING:
     from .rate_share import RateShare
@@ -110,13 +110,15 @@ class Limiter(CallGate):
                 raise found
             if found is not None:
                 return found
-            until = wait.until if bucket.queue[:1] == [call] else None
-            known = inf if until is None else max(until - now, _LEAST_SECONDS)
+            first = bucket.queue[:1] == [call]
+            known = inf if wait.until is None or not first else max(wait.until - now, _LEAST_SECONDS)
+            why = wait.why or "another process has the file of the RateShare"
             if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
-                self._tell(bucket, call, wait.why, known)
+                self._tell(bucket, call, why, known)
             told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
-            await call.wait(f"its turn ({wait.why})", known, max(told_in, _LEAST_SECONDS))
-            if known < inf and call.result is None:
+            again = POLL_SECONDS if first and known == inf and self.share else known  # no other process wakes this one
+            await call.wait(f"its turn ({why})", again, max(told_in, _LEAST_SECONDS))
+            if again < inf and call.result is None:
                 bucket.account.act(bucket, bucket.settle)
 
     def _tell(self, bucket: Bucket, call: QueuedCall, why: str, known: float) -> None:
@@ -128,7 +130,10 @@ class Limiter(CallGate):
             level = logging.WARNING if LONG_SECONDS <= known < inf else logging.INFO
             logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, why)
         if self.on_wait is not None:
-            self.on_wait(WaitNotice(bucket.model, why, None if known == inf else known))
+            try:
+                self.on_wait(WaitNotice(bucket.model, why, None if known == inf else known))
+            except Exception:
+                logger.exception("on_wait failed; the call goes on")
 
     @property
     def held(self) -> int:
