@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
 from .._core.shared_file import is_busy
-from .._core.waiter import Waiter
+from .._core.waiter import Waiter, later
 from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.limits import LimitsSnapshot, ModelLimits
 from ..types.rate_limits import RateLimits, rate_limits
@@ -181,7 +181,7 @@ class Bucket:
             self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
             self.unheard = True
             if account.share is not None:  # other processes may need what nobody takes
-                account.later(BLOCK_SECONDS, partial(self._expire, self.block))
+                later(BLOCK_SECONDS, partial(self._expire, self.block))
         return Ticket(self, request, flight, first=call.attempt.failure is None)
 
     def answered(self, count: int = 1) -> None:
@@ -275,12 +275,6 @@ class Account:
         self._acts.append((bucket, act, self.now()))
         self._catch_up()
 
-    def later(self, seconds: float, do: Callable[[], object]) -> None:
-        """By a timer, for it may be that nobody else comes."""
-        timer = threading.Timer(seconds, do)
-        timer.daemon = True
-        timer.start()
-
     def _catch_up(self, *, again: bool = False) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
         if again:
@@ -303,7 +297,7 @@ class Account:
         except VeniceError as error:
             if is_busy(error) and self.now() < acts[0][2] + PATIENCE_SECONDS:
                 self._looks_again = True
-                self.later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
+                later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
             else:
                 logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
                 self._work(buckets, min(len(acts), len(self._acts)))
