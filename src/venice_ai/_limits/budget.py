@@ -117,15 +117,15 @@ class Budget:
         try:
             while True:
                 waiter.renew()
-                what = "room in its budget"
                 try:
                     if self._waiting[0] is waiter and (reservation := self._reserved(chat, now)):
                         return reservation
                 except VeniceError as error:
                     if not is_busy(error) or waiter.clock.now() > waiter.since + BUSY_SECONDS:
                         raise
-                    what = "the file of its budget, which another process has"
-                await waiter.wait(what, inf, inf if self._file.path is None else _LOOK_AGAIN_SECONDS)
+                await waiter.wait(
+                    "room in its budget, or for its file", inf, inf if self._file.path is None else _LOOK_AGAIN_SECONDS
+                )
         finally:
             self._waiting.remove(waiter)
             self._wake()
@@ -159,8 +159,7 @@ class Budget:
         self._settle()
 
     def _settle(self, *, again: bool = False) -> None:
-        if again:
-            self._tries_again = False
+        self._tries_again = self._tries_again and not again
         try:
             with self._current(_PATIENCE_SECONDS):
                 pass
@@ -230,10 +229,7 @@ class Reservation(Pass):
         """The answer cost so much, or by its usage; if neither is known, all that was reserved, unless nothing was billed."""
         if (charged := nano_usd(cost)) is None:
             charged = self.most * self.billed
-            if isinstance(usage, ChatUsage) and all(map(_is_count, (usage.prompt_tokens, usage.completion_tokens))):
-                charged = self.chat.cost(usage)
+            if isinstance(usage, ChatUsage):
+                counts = usage.prompt_tokens, usage.completion_tokens
+                charged = self.chat.cost(usage) if all(type(n) is int and n >= 0 for n in counts) else charged
         self.budget.settle(self, charged)
-
-
-def _is_count(number: object) -> bool:
-    return type(number) is int and number >= 0
