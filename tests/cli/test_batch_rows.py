@@ -98,7 +98,7 @@ def test_a_row_becomes_a_request() -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        pytest.param({"id": 1, "txt": "x"}, "there is no column 'text', but 'id', 'txt'", id="a missing column"),
+        pytest.param({"id": 1, "txt": "x"}, "there is no column 'text' among 'id', 'txt'", id="a missing column"),
         pytest.param({"text": "x", "error": ""}, "would overwrite the column 'error'", id="a column of the answer's"),
     ],
 )
