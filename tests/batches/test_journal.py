@@ -373,9 +373,9 @@ def test_a_flipped_bit_makes_an_entry_failed_and_is_never_taken_for_an_answer(tm
     with Journal(tmp_path / "j") as journal:
         journal._apply([keep(claim(journal, 1), words="7 dollars")])
         with sqlite3.connect(tmp_path / "j") as database:
-            (kept,) = database.execute(f"SELECT {column} FROM contents").fetchone()
-        for place in range(len(kept)):
-            damaged = bytearray(kept)
+            (stored,) = database.execute(f"SELECT {column} FROM contents").fetchone()
+        for place in range(len(stored)):
+            damaged = bytearray(stored)
             damaged[place] ^= 1
             with sqlite3.connect(tmp_path / "j") as database:
                 database.execute(f"UPDATE contents SET {column} = ?", (damaged,))
@@ -433,15 +433,15 @@ def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         pytest.param(os.urandom(32), "is encrypted with another key: give its own key or key_file", id="another key"),
         pytest.param(None, "is encrypted: give its own key or key_file", id="no key"),
     ],
 )
-def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None, said: str) -> None:
+def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None, message: str) -> None:
     Journal(tmp_path / "j", key=os.urandom(32)).close()
-    with pytest.raises(InvalidArgumentError, match=said):
+    with pytest.raises(InvalidArgumentError, match=message):
         Journal(tmp_path / "j", key=other)
 
 

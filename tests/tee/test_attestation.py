@@ -793,9 +793,9 @@ def test_without_a_quote_evidence_of_gpus_is_judged_where_there_is_some() -> Non
     assert judged_gpus(case.bent(nvidia_payload=None)) == set()
 
 
-@pytest.mark.parametrize(("said", "provider"), [("phala", "phala"), (7, None), (None, None)])
-def test_a_report_names_the_provider_that_the_reply_names(said: object, provider: str | None) -> None:
-    assert GEMMA.bent(tee_provider=said).judged().provider == provider
+@pytest.mark.parametrize(("named", "provider"), [("phala", "phala"), (7, None), (None, None)])
+def test_a_report_names_the_provider_that_the_reply_names(named: object, provider: str | None) -> None:
+    assert GEMMA.bent(tee_provider=named).judged().provider == provider
 
 
 def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:
