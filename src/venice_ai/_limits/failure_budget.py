@@ -85,9 +85,7 @@ class Refusals:
     """Bodies that the server refused as invalid: the fourth identical one in 30 s is not sent."""
 
     def __init__(self) -> None:
-        self.bodies: dict[
-            Hashable, tuple[tuple[float, ...], APIError]
-        ] = {}  # when they were refused last, and the last refusal
+        self.bodies: dict[Hashable, tuple[tuple[float, ...], APIError]] = {}  # the times of the last refusals, and the last
 
     def add(self, body: Hashable, now: float, error: APIError) -> None:
         """The server refused this body, of which `body` is a digest; only statuses of `NEVER_VALID` count."""
@@ -98,10 +96,10 @@ class Refusals:
 
     def last(self, body: Hashable, now: float) -> APIError | None:
         """The last refusal of this body, as `replayed`, if it was refused three times in the last 30 s."""
-        times, error = self.bodies.get(body, ((), None))
-        if error is None or len(times) < MAX_REFUSALS or times[0] <= now - FAILURE_BLOCK_SECONDS:
+        found = self.bodies.get(body)
+        if found is None or len(found[0]) < MAX_REFUSALS or found[0][0] <= now - FAILURE_BLOCK_SECONDS:
             return None
-        error = copy.copy(error)
+        error = copy.copy(found[1])
         error.replayed = True
         return error
 

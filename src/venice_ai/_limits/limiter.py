@@ -38,8 +38,9 @@ _limiters: WeakSet[Limiter] = WeakSet()
 
 def _begin_anew() -> None:
     """The child of a fork knows nothing: another thread of its parent may hold any of the locks."""
-    global _accounts, _lock  # a fork takes the whole process along
-    _accounts, _lock = WeakValueDictionary(), threading.Lock()
+    global _accounts, _lock  # noqa: PLW0603  # a fork takes the whole process along
+    _accounts = WeakValueDictionary()
+    _lock = threading.Lock()
     for limiter in _limiters:
         limiter.begin()
 
