@@ -219,7 +219,7 @@ def test_half_a_surrogate_pair_has_an_identity() -> None:
 
 
 @pytest.mark.parametrize(("length", "is_told"), [(119, True), (120, False)])
-def test_what_differs_is_told_with_its_values_where_they_are_short(length: int, is_told: bool) -> None:
+def test_the_error_of_a_difference_has_its_values_where_they_are_short(length: int, is_told: bool) -> None:
     value = "x" * (length - len("user was 'a', is ''"))
     now = canonical({"model": "m", "messages": [{"role": "user", "content": "b"}], "user": value, "seed": 7})
     told = differences({"model": "m", "messages": [{"role": "user", "content": "a"}], "user": "a", "top_p": 1}, now)
@@ -244,7 +244,7 @@ def endless() -> list[Any]:
     "value", [endless(), {1: "a", "b": 2}, object()], ids=["holds itself", "keys of two kinds", "an object"]
 )
 @pytest.mark.parametrize("before", ["a", "\ud83d"], ids=ascii)
-def test_what_is_no_json_has_no_identity(value: Any, before: str) -> None:
+def test_a_request_that_json_cannot_hold_has_no_identity(value: Any, before: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"^the request cannot be written as JSON: "):
         canonical({"model": "m", "messages": [before, value]})
 

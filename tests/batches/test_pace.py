@@ -25,7 +25,7 @@ def ended(pace: Pace, rounds: int, *, status: int | None = None, latency: float 
 
 
 @pytest.mark.parametrize("number", [0, -1, True, 1.0, 2.5, "8", "Auto", None])
-def test_what_is_no_number_of_requests_is_refused(number: Any) -> None:
+def test_a_max_concurrency_that_is_not_a_whole_number_or_auto_is_refused(number: Any) -> None:
     with pytest.raises(InvalidArgumentError, match=r"^max_concurrency=.* must be a whole number from 1, or 'auto'"):
         Pace(number, None)
 

@@ -445,7 +445,7 @@ def test_while_no_limit_of_tokens_is_known_a_request_counts_as_one() -> None:
     assert bucket_of(limiter_of()).tokens(attempt(b"x" * 4000).request) == 1
 
 
-async def test_of_those_who_wait_only_who_cannot_wait_that_long_leaves_when_a_longer_wait_is_told() -> None:
+async def test_a_longer_wait_ends_only_the_waiting_calls_that_cannot_wait_that_long() -> None:
     limiter = limiter_of(SystemClock())
     flying = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
     calls = [asyncio.create_task(limiter.enter(attempt(queue=queue))) for queue in (60.0, 5.0, 60.0)]
