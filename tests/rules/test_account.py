@@ -332,6 +332,7 @@ class SlowClock(SystemClock):
 def test_of_replies_that_are_not_counted_yet_only_the_last_is_kept() -> None:
     limiter = limiter_of()
     warm(limiter)
+    warm(limiter)
     tallied, before = len(bucket_of(limiter).good), (alive(ResponseMeta), alive(Request))
     for number in range(5):
         good(entered(limiter), ChatUsage(prompt_tokens=1, completion_tokens=number, total_tokens=number + 1))

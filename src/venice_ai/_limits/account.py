@@ -189,7 +189,7 @@ class Bucket:
             del self.good[:count]  # others may add to it meanwhile
             at, flight, meta = self.newest
             self.answered(count)
-            account.failures.successes.add(at, count)
+            account.failures.add(at, count, failed=False)
             account.retries.called(count)
             rate.successes.add(at, count - 1)
             rate.requests.lowest -= count - 1
@@ -389,7 +389,7 @@ class Ticket(Pass):
             bucket.rate.cancelled(self._flight)
         account.failures.hear(now, limits)
         if status:  # else the server knows of no failure
-            account.failures.failures.add(now)
+            account.failures.add(now, failed=True)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(hash(self._request.body), now, error)
