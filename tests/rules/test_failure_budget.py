@@ -114,6 +114,15 @@ def test_a_header_that_says_nothing_is_left_stops_everything_until_its_reset() -
     assert budget.wait(2.0) == Wait(31.0, "failures")
 
 
+@pytest.mark.parametrize("resets", [31.0, 86_400.0])
+def test_a_header_stops_everything_for_no_longer_than_a_block_lasts(resets: float) -> None:
+    budget = FailureBudget()
+    budget.hear(1.0, RateLimits(remaining_failures=0, reset_failures_seconds=resets))
+
+    assert budget.wait(30.9) == Wait(31.0, "failures")
+    assert sent(budget, 31.0) == 20
+
+
 def test_a_generous_header_does_not_widen_the_budget() -> None:
     budget = FailureBudget()
     limits = RateLimits(remaining_failures=500, reset_failures_seconds=30.0)

@@ -205,7 +205,7 @@ class Bucket:
             if (more := self.more) is not None:
                 most = more if self._most_more is None else self._most_more
                 self._most_more, self.more = max(more, most + FADING * (more - most)), None
-        if now >= self.block.until or rate.spare(now, self.block.flight.tokens) < 1:
+        if now >= self.block.until or account.failures.failed(now) or rate.spare(now, self.block.flight.tokens) < 1:
             self.end_block()
 
     def stir(self, now: float) -> None:
@@ -345,6 +345,7 @@ class Ticket(Pass):
             now = bucket.account.now()
             bucket.newest = now, self._flight, found
             bucket.good.append(self._flight.tokens)
+            bucket.unheard |= found.headers.get("x-ratelimit-remaining") == "0"  # no more failure may come: at once, too
             bucket.stir(now)
             return
         if isinstance(found, APIError):

@@ -95,7 +95,7 @@ class FailureBudget(Struct, array_like=True):
         """What the headers of a reply say of failures."""
         left, seconds = limits.remaining_failures, limits.reset_failures_seconds
         if left is not None and seconds and (now >= self.told_until or left < self.told):
-            self.told, self.told_until = left, now + seconds
+            self.told, self.told_until = left, now + min(seconds, FAILURE_BLOCK_SECONDS)
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
         """What is to be given back if its process ends, once so much has been given back."""
