@@ -116,6 +116,24 @@ def test_far_from_limits_a_pass_is_there_at_once_but_not_after_a_failure() -> No
     assert all_over(bucket_of(limiter).account)
 
 
+def test_a_good_reply_that_leaves_no_failure_ends_the_block() -> None:
+    limiter = limiter_of()
+    while seats(limiter) < 5:
+        good(entered(limiter))
+    first, second = entered(limiter), entered(limiter)
+    good(first)
+    assert seats(limiter), "the first reply of a block is read anyway"
+    second.replied(
+        ResponseMeta(200, Headers([("x-ratelimit-remaining", "0"), ("x-ratelimit-resets", "86400")]), time.time(), 0.1)
+    )
+
+    assert not seats(limiter)
+    with pytest.raises(RateLimitError, match=r"held for 30\.0 s \(failures\)"):
+        entered(limiter)
+    second.done(None, None)
+    assert all_over(bucket_of(limiter).account)
+
+
 def test_near_a_limit_each_request_is_decided_alone() -> None:
     limiter = limiter_of()
     for left in range(504, 494, -1):
@@ -333,6 +351,7 @@ class SlowClock(SystemClock):
 
 def test_of_replies_that_are_not_counted_yet_only_the_last_is_kept() -> None:
     limiter = limiter_of()
+    warm(limiter)
     warm(limiter)
     tallied, before = len(bucket_of(limiter).good), (alive(ResponseMeta), alive(Request))
     for number in range(5):
