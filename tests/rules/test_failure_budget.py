@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from venice_ai._core.request import Request
+from venice_ai._core.settings import Timeout
 from venice_ai._limits.failure_budget import FailureBudget, Refusals, Wait
 from venice_ai._limits.window import Window
 from venice_ai.exceptions import APIError
@@ -168,45 +170,65 @@ def refused(status: int = 400, text: str = "no") -> APIError:
     return APIError(text, status_code=status)
 
 
+def request(body: bytes | None = b"body", method: str = "POST", url: str = "http://x") -> Request:
+    return Request(method, url, headers={}, body=body, timeout=Timeout())
+
+
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 def test_a_body_that_was_refused_three_times_is_not_sent_again_for_30_seconds(status: int) -> None:
     refusals = Refusals()
     for number in range(3):
-        assert refusals.last(b"digest", number) is None
-        refusals.add(b"digest", number, refused(status, str(number)))
+        assert refusals.last(request(), number) is None
+        refusals.add(request(), number, refused(status, str(number)))
 
-    found = refusals.last(b"digest", 5.0)
+    found = refusals.last(request(), 5.0)
     assert found is not None
     assert (str(found), found.replayed) == (str(refused(status, "2")), True)
-    assert refusals.last(b"another", 5.0) is None
-    assert refusals.last(b"digest", 29.9)
-    assert refusals.last(b"digest", 30.0) is None
+    assert refusals.last(request(), 29.9)
+    assert refusals.last(request(), 30.0) is None
+
+
+@pytest.mark.parametrize("other", [request(b"another"), request(method="PUT"), request(url="http://y")], ids=str)
+def test_a_refused_body_says_nothing_of_another_body_method_or_address(other: Request) -> None:
+    refusals = Refusals()
+    for number in range(3):
+        refusals.add(request(), number, refused())
+
+    assert refusals.last(other, 3.0) is None
+
+
+@pytest.mark.parametrize("body", [None, b""])
+def test_requests_without_a_body_are_sent_however_often_they_were_refused(body: bytes | None) -> None:
+    refusals = Refusals()
+    for number in range(3):
+        refusals.add(request(body, "GET"), number, refused())
+
+    assert refusals.last(request(body, "GET"), 3.0) is None
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 409, 429, 500])
 def test_refusals_that_are_not_of_the_body_do_not_count(status: int) -> None:
     refusals = Refusals()
     for number in range(3):
-        refusals.add(b"digest", number, refused(status))
+        refusals.add(request(), number, refused(status))
 
-    assert refusals.last(b"digest", 3.0) is None
+    assert refusals.last(request(), 3.0) is None
 
 
 def test_the_latest_three_refusals_count_though_earlier_ones_are_long_ago() -> None:
     refusals = Refusals()
     for now in (0.0, 20.0, 31.0, 40.0):
-        refusals.add(b"digest", now, refused())
+        refusals.add(request(), now, refused())
 
-    assert refusals.last(b"digest", 41.0)
+    assert refusals.last(request(), 41.0)
 
 
-@pytest.mark.parametrize("bodies", [10_000])
-def test_no_more_refused_bodies_are_remembered_than_30_seconds_hold(bodies: int) -> None:
+def test_no_more_refusals_are_remembered_than_30_seconds_hold() -> None:
     refusals, error = Refusals(), refused()
-    for number in range(bodies):
-        refusals.add(number, number * 1.0, error)
+    for number in range(10_000):
+        refusals.add(request(str(number).encode()), number * 1.0, error)
 
-    assert len(refusals.bodies) <= 31
+    assert len(refusals.recent) <= 31
 
 
 def test_a_wait_ends_exactly_at_the_announced_time() -> None:

@@ -11,12 +11,13 @@ A retry budget bounds how often a server that fails is asked again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from math import inf, sqrt
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from .._core.request import Request
 from ..exceptions import APIError
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
 from .window import Window
@@ -32,7 +33,7 @@ KEPT = 5  # failures that are left to requests that go one at a time
 DOUBT = 3  # failures that are added to those that were seen, for few replies say little
 DEVIATIONS = 3.0  # standard deviations of the number of failures in flight, which may be more than is likely
 MAX_REFUSALS = 3
-NEVER_VALID = frozenset({400, 413, 415, 422})  # refusals of the body itself; others change with keys, credit, catalogues
+NEVER_VALID = frozenset({400, 413, 415, 422})  # refusals of the body; keys, credit and catalogues (401 to 404) change
 
 
 class Wait(NamedTuple):
@@ -104,26 +105,30 @@ class FailureBudget(Struct, array_like=True):
 
 
 class Refusals:
-    """Bodies that the server refused as invalid: the fourth identical one in 30 s is not sent."""
+    """Requests that the server refused as invalid: the fourth identical one in 30 s is not sent."""
 
     def __init__(self) -> None:
-        self.bodies: dict[Hashable, tuple[tuple[float, ...], APIError]] = {}  # when they were refused, and the last refusal
+        self.recent: list[tuple[float, int, APIError]] = []  # when it was refused, its digest, and the refusal
 
-    def add(self, body: Hashable, now: float, error: APIError) -> None:
-        """The server refused this body, of which `body` is a digest; only statuses of `NEVER_VALID` count."""
-        if error.status_code in NEVER_VALID:
-            times, _ = self.bodies.get(body, ((), None))
-            refused = self.bodies | {body: ((*times, now)[-MAX_REFUSALS:], copy.copy(error))}  # a copy has no traceback
-            self.bodies = {key: each for key, each in refused.items() if each[0][-1] > now - FAILURE_BLOCK_SECONDS}
+    def add(self, request: Request, now: float, error: APIError) -> None:
+        """The server refused this request; only statuses of `NEVER_VALID` count, and only if it has a body."""
+        if request.body and error.counts_as in NEVER_VALID:
+            self.recent = [each for each in self.recent if each[0] > now - FAILURE_BLOCK_SECONDS]
+            self.recent.append((now, _digest(request), copy.copy(error)))  # a copy has no traceback
 
-    def last(self, body: Hashable, now: float) -> APIError | None:
-        """The last refusal of this body, as `replayed`, if it was refused three times in the last 30 s."""
-        found = self.bodies.get(body)
-        if found is None or len(found[0]) < MAX_REFUSALS or found[0][0] <= now - FAILURE_BLOCK_SECONDS:
+    def last(self, request: Request, now: float) -> APIError | None:
+        """The last refusal of this body at this address, as `replayed`, if it was refused three times in the last 30 s."""
+        since = now - FAILURE_BLOCK_SECONDS
+        found = [error for at, digest, error in self.recent if at > since and digest == _digest(request)]
+        if len(found) < MAX_REFUSALS:
             return None
-        error = copy.copy(found[1])
+        error = copy.copy(found[-1])
         error.replayed = True
         return error
+
+
+def _digest(request: Request) -> int:
+    return hash((request.method, request.url, request.body))
 
 
 class RetryBudget(Struct):
