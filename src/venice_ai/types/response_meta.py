@@ -42,8 +42,8 @@ class Headers(Mapping[str, str]):
 
     def without(self, secret: bytes) -> Headers:
         """The same, with `***` for a secret of eight characters or more: a server may repeat the key in any header."""
-        values = b"\n".join([_bytes(value) for _, value in self._pairs])
-        if len(secret) < 8 or secret not in values:
+        values = [value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape") for _, value in self._pairs]
+        if len(secret) < 8 or secret not in b"\n".join(values):
             return self
         text = secret.decode("utf-8", "replace")
         return Headers([(name, _str(value).replace(text, "***")) for name, value in self._pairs])
@@ -61,10 +61,6 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({dict(self)!r})"
-
-
-def _bytes(value: bytes | str) -> bytes:
-    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
 
 
 def _str(value: bytes | str) -> str:
