@@ -237,10 +237,10 @@ class ChunkReader:
             unseen = self.assembly.unseen
             self.reply.close()
             again = call.again(failure)
-            answer = await (again if self.span is None else self.span.follow(again, opens=True))
+            accepted = await (again if self.span is None else self.span.follow(again, opens=True))
         finally:
             del failure  # its traceback refers to this frame
-        self._begin(answer.reply, answer.meta)
+        self._begin(accepted.reply, accepted.meta)
         self.assembly.unseen = unseen
         if self.session is not None:
             self.session.begin_again()

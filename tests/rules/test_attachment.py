@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_attached_is_refused(tmp_path: Path, content: byte
 
 @pytest.mark.parametrize("url", ["ftp://a.test/b.png", "https://a.test/b.mp3"])
 def test_an_address_that_venice_does_not_load_is_refused(url: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"download it; addresses of http and https are passed on"):
+    with pytest.raises(InvalidArgumentError, match="only http and https can, and no audio; download it"):
         attachment(url)
 
 

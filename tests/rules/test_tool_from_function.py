@@ -1096,7 +1096,7 @@ def test_a_signature_that_cannot_be_expressed_fails_when_registered(function: An
 def test_the_first_parameter_that_cannot_be_expressed_is_named() -> None:
     def f(a: int, one: Connection, b: str, other: Connection) -> None: ...
 
-    with pytest.raises(ToolSignatureError, match=r"^f's parameter 'one' cannot be told"):
+    with pytest.raises(ToolSignatureError, match=r"^f's parameter 'one' has no JSON schema"):
         tool_from_function(f)
 
 

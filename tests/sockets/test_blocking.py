@@ -37,7 +37,7 @@ from venice_ai import (
 )
 from venice_ai._core.ports import drive
 from venice_ai._http.blocking_transport import BlockingTransport
-from venice_ai._http.routes import KEPT_SECONDS, Routes
+from venice_ai._http.routes import KEEP_ALIVE_SECONDS, Routes
 
 from ..fakes import HI, KEY, RecordingClock, completion
 from ..scripted_server import ABORT, CLOSE, PATIENCE_SECONDS, SILENCE, Server, Step, head, reply, serving
@@ -303,11 +303,11 @@ async def test_idle_connections_are_closed() -> None:
         transport = BlockingTransport(Routes(), clock)
         request = VeniceClient(api_key=KEY, base_url=server.url).build_request("POST", "/chat/completions", body=b"{}")
         await asyncio.gather(*(asyncio.to_thread(drive, transport.send(request)) for _ in range(4)))
-        clock.passed += KEPT_SECONDS * 0.9
+        clock.passed += KEEP_ALIVE_SECONDS * 0.9
         await asyncio.to_thread(drive, transport.send(request))  # on one of the four
         assert (server.connections, server.open) == (4, 4)
 
-        clock.passed += KEPT_SECONDS * 0.9
+        clock.passed += KEEP_ALIVE_SECONDS * 0.9
         await asyncio.to_thread(drive, transport.send(request))  # on the same one
 
         async with asyncio.timeout(PATIENCE_SECONDS):

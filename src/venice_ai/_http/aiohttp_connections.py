@@ -1,4 +1,4 @@
-"""The connections of the asynchronous client: a pool for each event loop, and a look at each kept one before it is used."""
+"""The connections of the asynchronous client: a pool for each event loop, and a check of each idle one before its next use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from yarl import URL
 from .._core.ports import Reply
 from .._wire.content_coding import ACCEPTED
 from ..exceptions import InvalidRequestError
-from .routes import KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
+from .routes import KEEP_ALIVE_SECONDS, LONGEST_KEEP_ALIVE_SECONDS, Habits, reader_of
 from .timers import Deadlines, Limit
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: ?(\d{1,9})\r\n", re.IGNORECA
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 
 
-class Call(Limit):
-    """What our own session's parts tell of one request, within its limit of time: how far it got, and on what."""
+class RequestState(Limit):
+    """How far one request of our own session got, on which connection, and its time limit; the session's parts fill it in."""
 
     connected: bool = False
-    kept: bool = False  # whether the connection has served before
+    reused: bool = False  # whether the connection has served before
     unsent: bool = False  # whether not a byte of it was written
     state: ConnectionState | None = None
     transport: asyncio.Transport | None = None
@@ -50,21 +50,21 @@ class Call(Limit):
             self.transport.abort()
 
 
-CURRENT_CALL: ContextVar[Call | None] = ContextVar("venice_ai_call", default=None)
+CURRENT_REQUEST: ContextVar[RequestState | None] = ContextVar("venice_ai_request", default=None)
 
 
 @dataclass(slots=True, repr=False)  # a traceback may show it, and the place may hold a proxy's password
 class ConnectionState:
     place: object
     look: Callable[[], object] | None = None  # tells whether anything can be read from its socket
-    served: int = 0  # how many answers came on it
+    served: int = 0  # how many replies came on it
     rested: float = inf  # since when it serves nobody
-    seconds: float = KEPT_SECONDS  # how long it may rest before it is too likely that the server closes it
+    seconds: float = KEEP_ALIVE_SECONDS  # how long it may rest before it is too likely that the server closes it
     on_end: Callable[[], None] | None = None  # tells who reads from it that it has ended
 
 
 class ConnectionStates(dict[ResponseHandler, ConnectionState]):
-    """What is known of the connections of one loop, as long as they are open."""
+    """The state of each open connection of one event loop: how often it served, and since when it is idle."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,24 +103,24 @@ class _HeadFirst(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """The connections of our own session. A kept one is looked at before it is used again."""
+    """The connections of our own session. One that was idle is checked before it is used again."""
 
     def __init__(self, states: ConnectionStates) -> None:
-        super().__init__(limit=0, keepalive_timeout=LONGEST_KEPT_SECONDS)  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(limit=0, keepalive_timeout=LONGEST_KEEP_ALIVE_SECONDS)  # pyright: ignore[reportUnknownMemberType]
         self._states = states
         self._running = asyncio.get_running_loop()
         self._now = self._running.time
         self._timer: asyncio.TimerHandle | None = None
 
     async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """A new connection, or a kept one on which nothing has arrived since."""
-        call = CURRENT_CALL.get() or Call(Deadlines(), None)
-        call.connected = False
+        """A new connection, or an idle one on which nothing has arrived since its last reply."""
+        current = CURRENT_REQUEST.get() or RequestState(Deadlines(), None)
+        current.connected = False
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol: Any = connection.protocol
             state = self._states.get(protocol)
-            kept = state is not None
+            reused = state is not None
             if state is None:
                 state = self._states.of(protocol, (req.url.origin(), req.proxy))
                 break
@@ -136,8 +136,8 @@ class Connector(aiohttp.TCPConnector):
         protocol.__class__ = _HeadFirst
         state.rested = inf
         connection.add_callback(partial(self._rests, state))
-        call.connected, call.kept, call.unsent = True, kept, False
-        call.state, call.transport = state, protocol.transport
+        current.connected, current.reused, current.unsent = True, reused, False
+        current.state, current.transport = state, protocol.transport
         return connection
 
     async def _serves_again(self, state: ConnectionState, protocol: ResponseHandler) -> bool:
@@ -185,13 +185,13 @@ class SentRequest(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
-        if (call := CURRENT_CALL.get()) is not None and conn.closed:
-            call.unsent = True
+        if (current := CURRENT_REQUEST.get()) is not None and conn.closed:
+            current.unsent = True
         await super().write_bytes(writer, conn, content_length)
 
 
 def _is_spoilt(state: ConnectionState, protocol: ResponseHandler) -> bool:
-    """Whether a connection has ended, or something came on it that nobody asked for: the answer to another call."""
+    """Whether a connection has ended, or bytes arrived on it unasked, such as the reply to an earlier request."""
     return protocol.should_close or not protocol.is_connected() or not _is_quiet(state, protocol)
 
 
@@ -211,7 +211,7 @@ def _is_quiet(state: ConnectionState, protocol: ResponseHandler) -> bool:
 
 @dataclass(eq=False, repr=False)
 class Pool:
-    """What one event loop has. `owner` is the generator that a session of our own belongs to."""
+    """The session of one event loop, and what it has open. `owner` is the generator that a session of our own belongs to."""
 
     session: aiohttp.ClientSession
     states: ConnectionStates
@@ -221,7 +221,7 @@ class Pool:
 
     async def aclose(self) -> None:
         self.states.closed = True
-        # aiohttp tells nobody who waits that the session was closed.
+        # aiohttp does not tell those who wait that the session was closed.
         for limit in list(self.deadlines.limits):
             limit.expire()
         for stream in list(self.streams):
@@ -280,12 +280,12 @@ async def _close_elsewhere(loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
     """Closes a pool on its own loop, in another thread, unless that loop comes to rest: then it closes its own."""
     closing = pool.aclose()
     try:
-        told = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(closing, loop))
+        future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(closing, loop))
     except RuntimeError:  # it was closed just now
-        told = None
-    while told is not None and not told.done() and loop.is_running():
-        await asyncio.wait([told], timeout=_REST_SECONDS)
+        future = None
+    while future is not None and not future.done() and loop.is_running():
+        await asyncio.wait([future], timeout=_REST_SECONDS)
     if getcoroutinestate(closing) == CORO_CREATED:
         closing.close()
-    if told is not None and told.done() and not told.cancelled():
-        told.result()
+    if future is not None and future.done() and not future.cancelled():
+        future.result()

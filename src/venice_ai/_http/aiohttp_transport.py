@@ -20,8 +20,8 @@ from .._wire.content_coding import STEP_BYTES, Body, BodyTooLargeError, Decoder
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, ConnectTimeoutError, VeniceError
 from ..types.response_meta import Headers
-from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_CALL, Call, ConnectionState, Pool, Pools
-from .routes import CLOSED, KEPT_SECONDS, MOST_ROUTES, Routes, kept_seconds
+from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_REQUEST, ConnectionState, Pool, Pools, RequestState
+from .routes import CLOSED, KEEP_ALIVE_SECONDS, MOST_ROUTES, Routes, keep_alive_seconds
 from .timers import Watch, shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted, without_proxy
 
@@ -47,12 +47,12 @@ class AiohttpTransport:
             pool = await self._pools.opened(loop)
         route = self._route(request.url)
         seconds, started = shortest(request)[1], loop.time()
-        call = Call(pool.deadlines, None if seconds is None else started + seconds)
-        before = CURRENT_CALL.set(call)
+        current = RequestState(pool.deadlines, None if seconds is None else started + seconds)
+        before = CURRENT_REQUEST.set(current)
         response: aiohttp.ClientResponse | None = None
         # An error of aiohttp's holds the request's headers, and so the key. So ours is raised where that one is forgotten.
         try:
-            while response is None:  # over as many kept connections as are dead, and at last over a new one
+            while response is None:  # over as many idle connections as are dead, and at last over a new one
                 try:
                     response = await pool.session.request(
                         request.method,
@@ -70,23 +70,23 @@ class AiohttpTransport:
                         ssl=route.tls,
                     )
                 except aiohttp.ClientError:
-                    if not (call.unsent and call.kept):
+                    if not (current.unsent and current.reused):
                         raise
             headers = _ResponseHeaders(response)
-            if call.state is not None:
-                _note_answer(call.state, headers, pool)
+            if current.state is not None:
+                _note_reply(current.state, headers, pool)
             plain = not request.stream and 200 <= response.status < 300 and "Content-Encoding" not in headers.found
-            if plain and response.content.is_eof():  # A small answer comes with its headers. If a recorder read it, it has it.
+            if plain and response.content.is_eof():  # A small reply comes with its headers. If a recorder read it, it has it.
                 return WholeReply(response.status, headers, response.content.read_nowait() or await response.read())
             return await _reply(response, headers, request, pool, started)
         except BaseException as error:
-            call.abort() if response is None else _release_or_abort(response)
-            failure = _failure_of(error, request, call, pool, proxied=route.proxy is not None)
+            current.abort() if response is None else _release_or_abort(response)
+            failure = _failure_of(error, request, current, pool, proxied=route.proxy is not None)
             if failure is None:
                 raise
         finally:
-            CURRENT_CALL.reset(before)
-            call.end()
+            CURRENT_REQUEST.reset(before)
+            current.end()
         raise failure
 
     async def aclose(self) -> None:
@@ -105,9 +105,9 @@ class _Route:
         self.tls: ssl.SSLContext | bool = (found is not None and found.tls) or True  # True: what the session's connector says
 
 
-def _failure_of(error: BaseException, request: Request, call: Call, pool: Pool, *, proxied: bool) -> APIError | None:
+def _failure_of(error: BaseException, request: Request, current: RequestState, pool: Pool, *, proxied: bool) -> APIError | None:
     """The error for a request that failed, perhaps because its time was over; None if what was raised says it itself."""
-    if isinstance(error, TimeoutError) or (isinstance(error, asyncio.CancelledError) and call.is_late()):
+    if isinstance(error, TimeoutError) or (isinstance(error, asyncio.CancelledError) and current.is_late()):
         if pool.states.closed:
             return APIConnectionError(CLOSED)
         late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
@@ -115,7 +115,7 @@ def _failure_of(error: BaseException, request: Request, call: Call, pool: Pool, 
     if isinstance(error, VeniceError) or not isinstance(error, _FAULTS):
         return None
     # A proxy may break off while it is asked to connect; then nothing of ours was sent.
-    connected = not call.unsent and (call.connected or not proxied)
+    connected = not current.unsent and (current.connected or not proxied)
     return _failure(error, request.url, request.method, connected=connected, proxied=proxied)
 
 
@@ -125,10 +125,10 @@ def _limit(connect: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
-def _note_answer(state: ConnectionState, headers: _ResponseHeaders, pool: Pool) -> None:
-    """Takes note of an answer on a connection of our own, and of how long that may be kept."""
+def _note_reply(state: ConnectionState, headers: _ResponseHeaders, pool: Pool) -> None:
+    """Counts a reply on a connection of our own, and notes how long the connection may be idle."""
     state.served += 1
-    state.seconds = kept_seconds(headers) if "Keep-Alive" in headers.found else KEPT_SECONDS
+    state.seconds = keep_alive_seconds(headers) if "Keep-Alive" in headers.found else KEEP_ALIVE_SECONDS
     if state.served == 2:
         pool.states.habits.learn(state.place, keeps=True)
 
@@ -348,7 +348,7 @@ class _TornError(aiohttp.ClientPayloadError):
     """The connection ended although the answer had not, and aiohttp did not say why: what came was no HTTP any more."""
 
 
-_CAME = re.compile(r"""b['"]\\x([0-9a-f]{2})\\x([0-9a-f]{2})""")  # how aiohttp shows the bytes that it does not understand
+_SHOWN = re.compile(r"""b['"]\\x([0-9a-f]{2})\\x([0-9a-f]{2})""")  # the bytes in the message of an error of parsing
 _WORDS: dict[type[Exception], str] = {
     _TornError: "what came is no HTTP any more",
     aiohttp.ServerDisconnectedError: "it was closed without an answer",
@@ -361,7 +361,7 @@ def _failure(error: Exception, url: str, method: str, *, connected: bool = True,
     """The error for a connection that broke; or, of the kinds that say so and where it was not `connected`, for none."""
     failure: APIConnectionError
     host = host_of(url)
-    came = _CAME.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
+    shown = _SHOWN.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
         failure = untrusted(host, error, "base_url or proxy" if proxied else "base_url")
     elif isinstance(error, aiohttp.ClientHttpProxyError):
@@ -370,7 +370,7 @@ def _failure(error: Exception, url: str, method: str, *, connected: bool = True,
         failure = without_proxy(host, _words(error))
     elif isinstance(error, aiohttp.ClientConnectorError) or not connected:
         failure = unreachable(host, _words(error))
-    elif came and begins_tls(bytes.fromhex(came[1] + came[2])):
+    elif shown and begins_tls(bytes.fromhex(shown[1] + shown[2])):
         return speaks_tls(host)
     else:
         failure = broken(host, method, _words(error), proxied=proxied)
@@ -379,7 +379,7 @@ def _failure(error: Exception, url: str, method: str, *, connected: bool = True,
 
 
 def _words(error: Exception) -> object:
-    """What is said of an error: nothing of aiohttp's insides, which may show a proxy's password, nor of what came."""
+    """The words for an error of aiohttp's: not its own, which may show a proxy's password or the bytes that arrived."""
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words
@@ -389,7 +389,7 @@ def _words(error: Exception) -> object:
 
 
 def _system_error(error: Exception) -> OSError | None:
-    """What the operating system, or OpenSSL, said. aiohttp's own errors hold what was sent."""
+    """The error of the operating system, or of OpenSSL. aiohttp's own errors hold what was sent."""
     for found in (error, getattr(error, "os_error", None), getattr(error, "certificate_error", None), error.__cause__):
         if isinstance(found, OSError) and not isinstance(found, aiohttp.ClientError):
             found.__cause__ = found.__context__ = None

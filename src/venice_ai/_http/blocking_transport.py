@@ -24,7 +24,7 @@ from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, ConnectTimeoutError
 from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
-from .routes import CLOSED, MOST_ROUTES, Habits, Route, Routes, kept_seconds, reader_of
+from .routes import CLOSED, MOST_ROUTES, Habits, Route, Routes, keep_alive_seconds, reader_of
 from .timers import first_due, shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted
 
@@ -52,7 +52,7 @@ class BlockingTransport:
     def __init__(self, routes: Routes, clock: Clock | None = None) -> None:
         self._route = lru_cache(maxsize=MOST_ROUTES)(routes.find)
         self._now = (clock or SystemClock()).now  # for how long a connection is kept; the limits of calls are the socket's
-        self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
+        self._idle: deque[_IdleSocket] = deque()  # its ends are taken and given back by many threads without a lock
         self._habits = Habits()
         self._stop = Stop()
         self._process = os.getpid()
@@ -73,8 +73,8 @@ class BlockingTransport:
         clock, seconds = shortest(request)
         deadline = None if seconds is None else started + seconds
         while True:
-            kept = self._taken(route)
-            sock = kept.sock if kept else _connected(route, request, clock, deadline, stop)
+            idle = self._idle_socket(route)
+            sock = idle.sock if idle else _connected(route, request, clock, deadline, stop)
             exchange = _Exchange(sock, deadline)
             try:
                 stop.hold(sock)
@@ -87,8 +87,8 @@ class BlockingTransport:
             except BaseException as error:
                 sock.close()
                 stop.check()  # then what broke was broken by us
-                if kept and not exchange.taken and isinstance(error, _GONE):
-                    continue  # a kept connection that was closed meanwhile: nothing was sent
+                if idle and not exchange.taken and isinstance(error, _GONE):
+                    continue  # an idle connection that was closed meanwhile: nothing was sent
                 if isinstance(error, APIError) or not isinstance(error, (OSError, DecodingError, FramingError)):
                     raise  # what is ours already, and Ctrl-C, mean what they say
                 if _is_late(error):
@@ -97,10 +97,10 @@ class BlockingTransport:
             finally:
                 stop.release(sock)
             if exchange.keeps and self._closing.alive and not stop.fired.is_set():  # at exit nobody would close it
-                place, served, now = _place(route), kept.served if kept else 0, self._now()
+                place, served, now = _place(route), idle.served if idle else 0, self._now()
                 if served == 1:
                     self._habits.learn(place, keeps=True)
-                self._idle.append(_Kept(place, now + kept_seconds(reply.headers), sock, served + 1, now))
+                self._idle.append(_IdleSocket(place, now + keep_alive_seconds(reply.headers), sock, served + 1, now))
             else:
                 sock.close()
             return reply
@@ -120,33 +120,33 @@ class BlockingTransport:
         stop.fire()
         _close_all(self._idle)
 
-    def _taken(self, route: Route) -> _Kept | None:
-        """A connection that is kept, still open, and leads there."""
+    def _idle_socket(self, route: Route) -> _IdleSocket | None:
+        """An idle connection to the route's server that is still open; None if all are gone."""
         place, now = _place(route), self._now()
         with suppress(IndexError):  # another thread was faster
             while self._idle and self._idle[0].until < now:  # what nobody has needed since more calls were made at once
                 self._idle.popleft().sock.close()
             while self._idle:
-                kept = self._idle.pop()
-                if kept.place == place and kept.until >= now and self._serves_again(kept, now):
-                    return kept
-                kept.sock.close()
+                idle = self._idle.pop()
+                if idle.place == place and idle.until >= now and self._serves_again(idle, now):
+                    return idle
+                idle.sock.close()
         return None
 
-    def _serves_again(self, kept: _Kept, now: float) -> bool:
-        if wait := self._habits.wait(kept.place, kept.served, now - kept.rested):
+    def _serves_again(self, idle: _IdleSocket, now: float) -> bool:
+        if wait := self._habits.wait(idle.place, idle.served, now - idle.rested):
             time.sleep(wait)
-        quiet = wait is not None and not reader_of(kept.sock)()
+        quiet = wait is not None and not reader_of(idle.sock)()
         if wait and not quiet:
-            self._habits.learn(kept.place, keeps=False)
+            self._habits.learn(idle.place, keeps=False)
         return quiet
 
 
-class _Kept(NamedTuple):
+class _IdleSocket(NamedTuple):
     place: str
     until: float
     sock: socket.socket
-    served: int  # how many answers came on it
+    served: int  # how many replies came on it
     rested: float  # when the last of them came
 
 
@@ -290,7 +290,7 @@ def _is_late(error: BaseException) -> bool:
     return isinstance(error, TimeoutError) and error.errno is None
 
 
-def _close_all(idle: deque[_Kept]) -> None:
+def _close_all(idle: deque[_IdleSocket]) -> None:
     while idle:
         idle.pop().sock.close()
 

@@ -27,7 +27,7 @@ logger = logging.getLogger("venice_ai")
 attempts_logger = logging.getLogger("venice_ai.http")
 
 
-class Answer(NamedTuple):
+class AcceptedReply(NamedTuple):
     """A good reply (status 2xx), what is known of it, and its body unless it is a stream."""
 
     reply: Reply
@@ -43,7 +43,7 @@ class Caller:
     clock: Clock
     policy: RetryPolicy
     gates: tuple[CallGate, ...] = ()
-    counts: TokenCounts | None = None  # what is told the usage of each answer
+    counts: TokenCounts | None = None  # learns how models count tokens from the usage of each response
     notices: Notices = field(default_factory=Notices)
     lifetime: Lifetime = field(default_factory=Lifetime)  # that of its client: once that is closed, nothing more is sent
 
@@ -57,18 +57,18 @@ class Caller:
         await self.transport.aclose()
 
     async def read(self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError]) -> T:
-        """What `read` takes from the first good reply; an error that it gives counts as the status that it stands for."""
+        """Sends it, and gives what `read` makes of the first good reply; an error that it gives counts as its status does."""
         call = Call(self, request)
         call.read = lambda body, meta, request: read(body, meta, request.secret)
-        found: T = await call.answer()
+        found: T = await call.result()
         return found
 
 
 class Call:
     """One request with all its attempts, which share a deadline and a number of retries."""
 
-    span: OpenSpan | None = None  # it is told how each attempt went
-    read: Callable[[bytes, ResponseMeta, Request], object] | None = None  # makes an answer, or an error, of a whole reply
+    span: OpenSpan | None = None  # gets the attributes of each attempt
+    read: Callable[[bytes, ResponseMeta, Request], object] | None = None  # makes a response, or an error, of a whole reply
     fail_fast: bool | None = None  # whether it fails rather than waits while a circuit is open; None: as its client
     abandoned: bool = False  # whether nobody waits for it any more: then nothing more is sent
     _attempts = 0
@@ -92,8 +92,8 @@ class Call:
         """Whether another model may be asked after this failure of a reply that has not begun."""
         return False
 
-    async def answer(self, failure: APIError | None = None) -> Any:
-        """What `read` makes of the next good reply, or an APIError; else an `Answer`, at whose end `done` is to be called."""
+    async def result(self, failure: APIError | None = None) -> Any:
+        """Sends it until a reply is good: what `read` makes of that, or else the reply, after which `done` is to be called."""
         caller, request = self.caller, self._request
         while True:
             self._attempts += 1
@@ -128,13 +128,13 @@ class Call:
         try:
             if not await self._goes_on(failure):
                 raise failure
-            return await self.answer(failure)
+            return await self.result(failure)
         finally:
             del failure  # its traceback refers to this frame
 
-    def done(self, answer: object, failure: str | None = None) -> None:
-        """The attempt is over, with this answer or this kind of failure; it is told what that cost. May be called often."""
-        usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
+    def done(self, response: object, failure: str | None = None) -> None:
+        """The attempt is over, with this response or this kind of failure; its passes learn the cost. May be called often."""
+        usage, cost = getattr(response, "usage", None), getattr(response, "cost", None)
         request, counts = self._request, self.caller.counts
         if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
             self._learnt = True
@@ -145,26 +145,26 @@ class Call:
             self._report(self._sent, usage, failure)
 
     def _report(self, sent: float, usage: object, failure: str | None) -> None:
-        """Tells the span of an attempt, and writes its line, which shows neither the key nor anything that was said."""
+        """Tells the span of an attempt, and writes its line, which shows neither the key nor any prompt or answer."""
         request, meta, now, self._sent = self._request, self._meta, self.caller.clock.now(), None
         waited, self._since = sent - self._since, now
-        told: dict[str, Any] = {"venice.attempt.number": self._attempts, "venice.attempt.wait": waited}
-        told["venice.attempt.duration"] = now - sent
+        values: dict[str, Any] = {"venice.attempt.number": self._attempts, "venice.attempt.wait": waited}
+        values["venice.attempt.duration"] = now - sent
         if meta is not None:
-            told["http.response.status_code"] = meta.status_code
+            values["http.response.status_code"] = meta.status_code
             if (identity := meta.request_id) is not None:
-                told["venice.attempt.request_id"] = ascii(without(identity, request.secret))[1:-1][:100]
+                values["venice.attempt.request_id"] = ascii(without(identity, request.secret))[1:-1][:100]
         if failure is not None:
-            told["error.type"] = failure
+            values["error.type"] = failure
         if self.span is not None:
-            self.span.attempted(told)
+            self.span.attempted(values)
         if not self._logs:
             return
         what = f"{request.method} {urlsplit(request.url).path}{f' {request.chat.model}' if request.chat else ''}"
-        how = " ".join(str(told[name]) for name in ("http.response.status_code", "error.type") if name in told) or "left"
+        how = " ".join(str(values[key]) for key in ("http.response.status_code", "error.type") if key in values) or "left"
         counts = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
         tokens = "+".join(str(count) for count in counts if isinstance(count, int)) or "-"
-        numbers = self._attempts, told.get("venice.attempt.request_id", "-"), 1000 * (now - sent), tokens, 1000 * waited
+        numbers = self._attempts, values.get("venice.attempt.request_id", "-"), 1000 * (now - sent), tokens, 1000 * waited
         attempts_logger.info("%s: %s, attempt %d, id %s, %.0f ms, tokens %s, waited %.0f ms", what, how, *numbers)
 
     async def _enter(self, failure: APIError | None, gates: tuple[CallGate, ...]) -> None:
@@ -175,7 +175,7 @@ class Call:
         try:
             for gate in gates:
                 self._passes.append(await gate.enter(attempt))
-            self._check_wanted(failure)
+            self._check_open(failure)
         except BaseException:
             self.done(None)
             raise
@@ -197,16 +197,16 @@ class Call:
         if (delay := self._delay(failure)) is not None and not held:
             logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
             await self.caller.clock.sleep(delay)
-            self._check_wanted(failure)
+            self._check_open(failure)
         return delay is not None
 
-    def _check_wanted(self, failure: APIError | None) -> None:
+    def _check_open(self, failure: APIError | None) -> None:
         if self.caller.lifetime.closed or self.abandoned:
             what = "client" if self.caller.lifetime.closed else "stream"
             raise APIConnectionError(f"the {what} was closed before it tried again") from failure
 
     def _judged(self, reply: Reply, body: bytes, sent: float) -> object:
-        """What `read` makes of a good reply; raises the APIError that a refusal is, or that it finds."""
+        """Turns a good reply into what `read` makes of it; raises the APIError for a refusal, or for an error in it."""
         caller, clock = self.caller, self.caller.clock
         meta = ResponseMeta(
             status_code=reply.status,
@@ -223,7 +223,7 @@ class Call:
                 model = None if self._request.chat is None else self._request.chat.model
                 caller.notices.deprecation(model, meta, self._request.secret)
             if self.read is None:
-                return Answer(reply, meta, body)
+                return AcceptedReply(reply, meta, body)
         request, read = self._request, self.read if good else None
         found = refusal(body, meta, secret=request.secret) if read is None else read(body, meta, request)
         body = b""  # a traceback may show it, and the server may have repeated the key

@@ -20,7 +20,7 @@ _PORTS: Final = {
     "on_wait": ("must be a function", "__call__"),
     "telemetry": ("must be a Telemetry", "chat", "step"),
 }
-"""What each port must be, and the attributes that it must have for that."""
+"""By setting: the words of the error for a value that does not fit, and the attributes that a value must have."""
 
 
 def check_parts(http: Mapping[str, Any], tee: object, floor: Privacy | None, ports: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""What every part of the API needs of the client: its settings, requests made with them, and what sends those."""
+"""A client's settings, the requests that are made with them, and the parts that send those: every resource has one."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Connection:
 
                 telemetry = Own()
         self.telemetry: Telemetry | None = telemetry
-        """What makes spans and metrics; None for none."""
+        """Makes spans and metrics; None if neither is recorded."""
         self.fallback_models: Sequence[str] = ()
         """The models that are asked where a chat's own cannot answer."""
         self.preflight: bool = preflight
@@ -116,7 +116,7 @@ class Connection:
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
         self.on_close: list[Callable[[], Awaitable[None] | None]] = []
-        """What is called, and waited for, before connections are closed."""
+        """Functions to call before connections are closed; what they return is awaited, unless it is None."""
         self._resources: dict[Any, Any] = {}
         ports: dict[str, object] = {"session": session, "transport": transport, "clock": clock, "budget": budget}
         ports |= {"rate_share": rate_share, "on_wait": on_wait, "telemetry": telemetry}
@@ -265,14 +265,14 @@ class Connection:
 
     @made_once
     def token_counts(self) -> TokenCounts:
-        """What was learnt of how models count tokens."""
+        """How models count tokens, as it was learnt from their responses."""
         from .._core.token_counts import TokenCounts
 
         return TokenCounts()
 
     @made_once
     def limiter(self) -> Limiter:
-        """What keeps the requests within the limits of the account."""
+        """Keeps requests within the limits of the account."""
         from .._core.request import SystemClock
         from .._limits.limiter import Limiter
 
@@ -281,7 +281,7 @@ class Connection:
 
     @made_once
     def notices(self) -> Notices:
-        """What is told once beside answers."""
+        """Warnings and log lines about answers, each given once."""
         from .._wire.notices import Notices
 
         return Notices()

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, cast
 from .._core.first_use import Task
 
 _STAGGER_SECONDS = 0.25
-_LOOK_SECONDS = 0.1  # how often what cannot be interrupted is asked whether it is still wanted
+_LOOK_SECONDS = 0.1  # how often what cannot be interrupted is asked whether it is still needed
 _Address: TypeAlias = tuple[Any, ...]  # what getaddrinfo gives
 
 
@@ -46,7 +46,7 @@ class Stop:
             raise Stopped
 
     def hold(self, sock: socket.socket) -> None:
-        """What waits for this socket ends at once when this is fired: it reads an end, or fails. Raises `Stopped` if it was."""
+        """Whoever waits for this socket ends at once when this is fired: reading ends, or fails. Raises `Stopped` if it was."""
         self._held.add(sock)
         self.check()
 

@@ -1,6 +1,6 @@
 """May this failure be tried again, and after how long.
 
-What may have been answered may have been billed. So a POST is sent again only when the server said no before any content, or
+What may have been answered may have been billed. So a POST is sent again only when the server refused it before any content, or
 could not be reached; never after a time limit ran out, unless the caller asks for it.
 """
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..exceptions import APIConnectionError, APIError, ConnectError
 
-_SAID_NO = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model providers say
+_REFUSED = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model providers say
 
 
 class Lifetime:
@@ -32,7 +32,7 @@ class RetryPolicy(NamedTuple):
         if attempt > self._retries(failure, idempotent=idempotent):
             return None
         backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)
-        if (wait := failure.retry_after_seconds or 0.0) <= 0:  # nothing was said, or "at once", a loop without pauses
+        if (wait := failure.retry_after_seconds or 0.0) <= 0:  # no pause was given, or "at once", a loop without pauses
             return backoff
         return wait if self.waits(failure) else None
 
@@ -44,7 +44,7 @@ class RetryPolicy(NamedTuple):
             return 0 if failure.permanent else self.retries
         if isinstance(failure, APIConnectionError) or failure.counts_as == 504:
             return self.retries if idempotent or self.retry_timeouts else 0
-        if failure.counts_as in _SAID_NO:
+        if failure.counts_as in _REFUSED:
             return self.retries
         if failure.counts_as == 500:
             return self.retries if idempotent else min(self.retries, 1)

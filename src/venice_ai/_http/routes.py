@@ -1,4 +1,4 @@
-"""What both transports know of connections: proxies, TLS, and how long a connection is kept."""
+"""Connections, for both transports: proxies, TLS, and how long a connection is kept."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ from ..exceptions import InvalidRequestError
 from ..types.response_meta import Headers
 from .transport_errors import words
 
-KEPT_SECONDS: Final = 4.0
+KEEP_ALIVE_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
-LONGEST_KEPT_SECONDS: Final = 60.0  # how long one is kept at most, whatever its server says
+LONGEST_KEEP_ALIVE_SECONDS: Final = 60.0  # how long one is kept at most, whatever its server says
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
-_PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
+_PROOF_SECONDS: Final = 0.05  # a server that closes after each reply has done so by then
 MOST_ROUTES: Final = 100
 CLOSED: Final = "the client was closed"
 _SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
 
 
-def kept_seconds(headers: Headers) -> float:
+def keep_alive_seconds(headers: Headers) -> float:
     """How long a reply's connection may be kept for the next request: what `Keep-Alive: timeout` says, less a margin."""
     for each in (headers.get("keep-alive") or "").split(","):
         name, _, value = each.partition("=")
         if name.strip().lower() == "timeout" and value.strip(' "').isdecimal():
-            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEPT_SECONDS)
-    return KEPT_SECONDS
+            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEEP_ALIVE_SECONDS)
+    return KEEP_ALIVE_SECONDS
 
 
 class Habits:
-    """Which servers keep their connections open, by their places. Some close each after its answer without saying so.
+    """Which servers keep their connections open, by their places. Some close each after its reply without saying so.
 
-    Until that is known, a connection waits a moment after its first answer: its end comes, or it serves again, and that tells.
+    Until that is known, a connection waits a moment after its first reply: its end comes, or it serves again, and that tells.
     """
 
     def __init__(self) -> None:
         self._keeps: dict[object, bool] = {}
 
     def wait(self, place: object, served: int, rested: float) -> float | None:
-        """Seconds to wait before a connection serves again, on which so many answers came; None if it had better not."""
+        """Seconds to wait before a connection serves again, on which so many replies came; None if it had better not."""
         keeps = served > 1 or rested >= _PROOF_SECONDS or self._keeps.get(place)
         if keeps is None:
             return _PROOF_SECONDS - rested
         return 0.0 if keeps else None
 
     def learn(self, place: object, *, keeps: bool) -> None:
-        """A connection was closed while it was waited for, or a second answer came on it."""
+        """A connection was closed while it was waited for, or a second reply came on it."""
         if len(self._keeps) > MOST_ROUTES:
             self._keeps.clear()
         self._keeps[place] = keeps
 
 
 def reader_of(sock: Any) -> Callable[[], object]:
-    """What tells whether anything can be read from a socket: bytes, or that the other end has closed the connection."""
+    """A function that tells whether a socket can be read: bytes are there, or the other end has closed the connection."""
     if not hasattr(select, "poll"):
         return lambda: select.select([sock], [], [], 0)[0]
     poll = select.poll()

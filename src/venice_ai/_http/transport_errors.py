@@ -76,11 +76,11 @@ def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingErr
 
 
 def words(error: Any) -> str:
-    """What an error says, without the numbers and objects around it."""
+    """The message of an error, without the numbers and objects around it."""
     reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    said = str(getattr(reason, "strerror", None) or reason) or type(error).__name__
+    text = str(getattr(reason, "strerror", None) or reason) or type(error).__name__
     # asyncio puts its own words, and an address, in place of the system's.
-    return os.strerror(reason.errno) if said.startswith("Connect call failed") else said
+    return os.strerror(reason.errno) if text.startswith("Connect call failed") else text
 
 
 # -- time limits ---------------------------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ class Bucket:
             del self.good[:count]  # others may add to it meanwhile
             at, flight, meta = self.newest
             self.answered(count)
-            account.failures.successes.add(at, count)
+            account.failures.add(at, count, failed=False)
             account.retries.called(count)
             rate.successes.add(at, count - 1)
             rate.requests.lowest -= count - 1
@@ -199,7 +199,7 @@ class Bucket:
             if (more := self.more) is not None:
                 most = more if self._most_more is None else self._most_more
                 self._most_more, self.more = max(more, most + FADING * (more - most)), None
-        if now >= self.block.until or rate.spare(now, self.block.flight.tokens) < 1:
+        if now >= self.block.until or account.failures.failed(now) or rate.spare(now, self.block.flight.tokens) < 1:
             self.end_block()
 
     def stir(self, now: float) -> None:
@@ -339,6 +339,7 @@ class Ticket(Pass):
             now = bucket.account.now()
             bucket.newest = now, self._flight, found
             bucket.good.append(self._flight.tokens)
+            bucket.unheard |= found.headers.get("x-ratelimit-remaining") == "0"  # no more failure may come: at once, too
             bucket.stir(now)
             return
         if isinstance(found, APIError):
@@ -383,7 +384,7 @@ class Ticket(Pass):
             bucket.rate.cancelled(self._flight)
         account.failures.hear(now, limits)
         if status:  # else the server knows of no failure
-            account.failures.failures.add(now)
+            account.failures.add(now, failed=True)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(self._request, now, error)

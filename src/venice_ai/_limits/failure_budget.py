@@ -2,7 +2,9 @@
 
 Venice blocks an account after more, 20 or 50 as its pages differ. A request without a reply may still fail, so it counts too;
 each success of the last 30 s allows four more. Once something has failed, only so many requests are in flight that the budget
-holds if they fail as often as those before. `x-ratelimit-remaining` and `x-ratelimit-resets` can make it smaller, never larger.
+holds, with a margin for chance, if they fail as often as those since the first failure in the window: when an outage begins,
+all do. The last failures are left to requests that go one at a time, as those that find out whether a server is back.
+`x-ratelimit-remaining` and `x-ratelimit-resets` can make the budget smaller, never larger.
 A retry budget bounds how often a server that fails is asked again.
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from math import inf
+from math import inf, sqrt
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -27,6 +29,9 @@ MAX_FAILURES = 20
 WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0
 """A second longer than the server's window, because the server dates a failure by when it refused, and we by when we heard."""
 FLIGHTS_PER_SUCCESS = 4
+KEPT = 5  # failures that are left to requests that go one at a time
+DOUBT = 3  # failures that are added to those that were seen, for few replies say little
+DEVIATIONS = 3.0  # standard deviations of the number of failures in flight, which may be more than is likely
 MAX_REFUSALS = 3
 NEVER_VALID = frozenset({400, 413, 415, 422})  # refusals of the body; keys, credit and catalogues (401 to 404) change
 
@@ -46,6 +51,17 @@ class FailureBudget(Struct, array_like=True):
     successes: Window = field(default_factory=lambda: Window(WINDOW_SECONDS - 1.0, 1.0))
     told: int = MAX_FAILURES  # failures that are left, as the server said, until `told_until`
     told_until: float = 0.0
+    since: Window = field(default_factory=lambda: Window(WINDOW_SECONDS))  # successes after each of the failures
+
+    def add(self, now: float, count: int = 1, *, failed: bool) -> None:
+        """So many requests were answered."""
+        if failed:
+            self.failures.add(now, count)
+            self.since.add(now, 0)
+        else:
+            self.successes.add(now, count)
+            for last, _ in self.since.entries[-1:]:
+                self.since.add(last, count)
 
     def wait(self, now: float) -> Wait | None:
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
@@ -65,14 +81,22 @@ class FailureBudget(Struct, array_like=True):
         """How many more requests may be sent now, if they fail as often as those before."""
         failed, succeeded = self.failed(now), int(self.successes.count(now))
         left = MAX_FAILURES - failed
+        if left <= 1 or not failed + succeeded:
+            return left - self.flying
         allowed = left + FLIGHTS_PER_SUCCESS * succeeded
-        return (min(allowed, left * (failed + succeeded) // failed) if failed else allowed) - self.flying
+        if failed:
+            left = max(left - KEPT, 1)
+            succeeded = int(self.since.count(now)) if self.failures.total else succeeded
+        part = (failed + DOUBT) / (failed + DOUBT + succeeded)
+        deviation = DEVIATIONS * sqrt(part * (1 - part))
+        likely = ((sqrt(deviation**2 + 4 * part * left) - deviation) / (2 * part)) ** 2
+        return min(allowed, max(left, int(likely))) - self.flying
 
     def hear(self, now: float, limits: RateLimits) -> None:
         """What the headers of a reply say of failures."""
         left, seconds = limits.remaining_failures, limits.reset_failures_seconds
         if left is not None and seconds and (now >= self.told_until or left < self.told):
-            self.told, self.told_until = left, now + seconds
+            self.told, self.told_until = left, now + min(seconds, FAILURE_BLOCK_SECONDS)
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
         """What is to be given back if its process ends, once so much has been given back."""

@@ -47,17 +47,17 @@ def refusals(entry: ModelResponse, body: Mapping[str, Any]) -> list[Refusal]:
 
 
 def unsuitable(
-    entry: ModelResponse, body: Mapping[str, Any], *, asked: ModelResponse | None, privacy: Privacy | None, now: float
+    entry: ModelResponse, body: Mapping[str, Any], *, first: ModelResponse | None, privacy: Privacy | None, now: float
 ) -> str | None:
-    """Why a model cannot stand in for the one that was `asked`, if the catalogue still has that; None if it can."""
+    """Why a model cannot stand in for the `first` one, if the catalogue still has that; None if it can."""
     spec = spec_of(entry)
     if spec.offline is True or retired(spec, now):
         return "it is offline or retired"
     if privacy == "e2ee" and not (entry.id.startswith(PREFIX) and can(entry, "supportsE2EE")):
         return "it has no end-to-end encryption"
-    if not can(entry, "supportsTeeAttestation") and (privacy or (asked and can(asked, "supportsTeeAttestation"))):
+    if not can(entry, "supportsTeeAttestation") and (privacy or (first and can(first, "supportsTeeAttestation"))):
         return "it does not run in an enclave"
-    if asked is not None and spec_of(asked).privacy == "private" and spec.privacy != "private":
+    if first is not None and spec_of(first).privacy == "private" and spec.privacy != "private":
         return "it is less private"
     lacking = (f"the request needs {flag}" for flag, _ in (*_needs(body), *_uses(body)) if not can(entry, flag))
     return next(chain(lacking, map(str, _beyond(entry, body))), None)

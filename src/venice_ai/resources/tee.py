@@ -372,12 +372,12 @@ class Tee(APIResource["Connection"]):
         request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=limits, anonymous=True)
         request.stream = True
         call = Call(self._once, request)
-        answer = await call.answer()
+        accepted = await call.result()
         call.done(None)
-        with closing(answer.reply):
-            if answer.meta.status_code != 200:
-                raise unusable(b"", answer.meta)
-            return await read_at_most(answer.reply, attestation.MAX_REPLY_BYTES)
+        with closing(accepted.reply):
+            if accepted.meta.status_code != 200:
+                raise unusable(b"", accepted.meta)
+            return await read_at_most(accepted.reply, attestation.MAX_REPLY_BYTES)
 
 
 def _judged(failure: APIError, asked: CollectedEvidence) -> Exception:

@@ -154,7 +154,7 @@ class ChatCalls(APIResource[ClientT]):
                     answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
                 else:
                     call.read = _read
-                    answering = call.answer()
+                    answering = call.result()
         except BaseException as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             if span is not None:
@@ -249,19 +249,19 @@ class ChatCalls(APIResource[ClientT]):
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
         call = call or Call(self._client.caller, request)
         call.fail_fast, call.span = fail_fast, span
-        answer = await call.answer()
+        accepted = await call.result()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
         reader = ChunkReader(
-            answer.reply,
-            answer.meta,
+            accepted.reply,
+            accepted.meta,
             request,
             call=call,
             every_chunk=every_chunk,
             session=None if chat is None else chat.session,
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
         )
-        if not says_stream(answer.meta):
+        if not says_stream(accepted.meta):
             await reader.look()
         return ChunkSource(reader)
 

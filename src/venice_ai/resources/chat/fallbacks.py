@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import exceptions
 from ..._core.privacy import Privacy
-from ..._http.caller import Answer, Call, Caller
+from ..._http.caller import AcceptedReply, Call, Caller
 from ...exceptions import APIError, InvalidRequestError, NoMatchingModelError, TeeAttestationError
 from ..model_check import unsuitable
 from ..models import Models
@@ -33,8 +33,8 @@ def calls_for_another(failure: APIError, *, streams: bool) -> bool:
     if isinstance(failure, exceptions.APITimeoutError):
         return failure.clock in {"connect", "first_chunk"} or (failure.clock == "idle" and not streams)
     if isinstance(failure, exceptions.NotFoundError):
-        told = failure.meta is not None and failure.meta.deprecation_warning
-        return bool(told) or any(word in f"{failure.code} {failure.body}".lower() for word in _RETIRED)
+        warned = failure.meta is not None and failure.meta.deprecation_warning
+        return bool(warned) or any(word in f"{failure.code} {failure.body}".lower() for word in _RETIRED)
     overloaded = failure.status_code == 529 or (isinstance(failure, exceptions.RateLimitError) and failure.kind == "overloaded")
     return overloaded or isinstance(failure, (exceptions.ModelGoneError, exceptions.ServiceUnavailableError))
 
@@ -75,7 +75,7 @@ class Fallbacks:
             failure.add_note(f"fallback_models: {', '.join(self.tried)} were asked, in this order; this is the last failure")
         return None
 
-    def mark(self, found: Answer | APIError) -> None:
+    def mark(self, found: AcceptedReply | APIError) -> None:
         """Says which models were tried."""
         if found.meta is not None:
             found.meta.models_tried = tuple(self.tried)
@@ -86,11 +86,11 @@ class Fallbacks:
             entry = await models.find(name)
         except (NoMatchingModelError, APIError) as error:
             return f"the catalogue does not tell of it ({type(error).__name__})"
-        asked: ModelResponse | None = None
+        first: ModelResponse | None = None
         with suppress(NoMatchingModelError, APIError):  # it may have left the catalogue
-            asked = await models.find(self._body["model"])
+            first = await models.find(self._body["model"])
         now = self._client.caller.clock.time()
-        return unsuitable(entry, {**self._body, "model": name}, asked=asked, privacy=self._privacy, now=now)
+        return unsuitable(entry, {**self._body, "model": name}, first=first, privacy=self._privacy, now=now)
 
 
 class FallbackCall(Call):
@@ -107,30 +107,30 @@ class FallbackCall(Call):
         """Whether another model may be asked after this failure."""
         return self._fallbacks.may_follow(failure)
 
-    async def answer(self, failure: APIError | None = None) -> Answer:
+    async def result(self, failure: APIError | None = None) -> AcceptedReply:
         """The next good reply, of whatever model; raises the last failure, when no other model can be asked."""
-        asking = super().answer(failure)
+        replying = super().result(failure)
         del failure  # its traceback would refer to this frame
-        return await self._or_another(asking)
+        return await self._or_another(replying)
 
-    async def again(self, failure: APIError) -> Answer:
+    async def again(self, failure: APIError) -> AcceptedReply:
         """The same, after a reply that turned out to be a failure."""
-        asking = super().again(failure)
-        del failure  # as in `answer`
-        return await self._or_another(asking)
+        replying = super().again(failure)
+        del failure  # as in `result`
+        return await self._or_another(replying)
 
-    async def _or_another(self, asking: Awaitable[Answer]) -> Answer:
+    async def _or_another(self, replying: Awaitable[AcceptedReply]) -> AcceptedReply:
         while True:
             try:
-                answer = await asking
+                accepted = await replying
             except APIError as failure:
                 self.done(None)
                 self._request = await self._request_after(failure)
                 self._attempts = 0
-                asking = super().answer()
+                replying = super().result()
             else:
-                self._fallbacks.mark(answer)
-                return answer
+                self._fallbacks.mark(accepted)
+                return accepted
 
     async def _request_after(self, failure: APIError) -> Request:
         """The request for the next model; raises this failure after the last."""
