@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from . import exceptions
 from ._core.ports import Reply
 from ._core.request import Request
 from ._wire import json_text, sse
@@ -20,15 +21,6 @@ from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
 from ._wire.stream_errors import KeptError, StreamErrors, opened
-from .exceptions import (
-    APIConnectionError,
-    APIError,
-    StreamConsumedError,
-    StreamInterruptedError,
-    StreamTimeoutError,
-    TeeEncryptionError,
-    VeniceError,
-)
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta
@@ -91,7 +83,7 @@ class ChunkReader:
         self._head, self._first = bytearray(), b""  # what came before the first event, and what of it the parser has not seen
 
     @property
-    def error(self) -> VeniceError | None:
+    def error(self) -> exceptions.VeniceError | None:
         """What the stream failed with."""
         return None if self._failure is None else self._failure.error
 
@@ -112,7 +104,7 @@ class ChunkReader:
         every_chunk, watch_progress = self._every_chunk, self._request.timeout.progress is not None
         decode = json_text.strict_decode if self.session is None else partial(opened, self.session)
         found: Any = None
-        taken: ChatCompletionChunk | APIError | None
+        taken: ChatCompletionChunk | exceptions.APIError | None
         event, events, taken = b"", list[bytes](), None
         try:
             while True:  # once for each reply
@@ -152,7 +144,7 @@ class ChunkReader:
                             taken = self.errors.meaning(event, found)
                             if taken is None:
                                 continue
-                            if isinstance(taken, APIError):
+                            if isinstance(taken, exceptions.APIError):
                                 if assembly.begun and not self._begun:
                                     self._began()
                                 failure = taken
@@ -173,7 +165,7 @@ class ChunkReader:
                     return
                 event, found, events, taken = b"", None, [], None
                 await self._go_on(failure)
-        except VeniceError as error:
+        except exceptions.VeniceError as error:
             self._failure, self._failed_with = KeptError(error), type(error).__name__
             raise
         except GeneratorExit:
@@ -197,7 +189,7 @@ class ChunkReader:
 
     async def look(self) -> None:
         """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""
-        failure: APIError | None = None
+        failure: exceptions.APIError | None = None
         try:
             while (failure := await self._start()) is not None:
                 await self._go_on(failure)
@@ -228,11 +220,11 @@ class ChunkReader:
         if self._call is not None:
             self._call.abandoned = True
 
-    async def _go_on(self, failure: APIError) -> None:
+    async def _go_on(self, failure: exceptions.APIError) -> None:
         """Goes on with the reply to the next attempt; raises the failure if the request is not sent again."""
         try:
             call = None if self._begun else self._call
-            if call is None or (isinstance(failure, StreamInterruptedError) and not call.falls_back(failure)):
+            if call is None or (isinstance(failure, exceptions.StreamInterruptedError) and not call.falls_back(failure)):
                 raise failure
             unseen = self.assembly.unseen
             self.reply.close()
@@ -252,7 +244,7 @@ class ChunkReader:
         self._let_go()
         warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
 
-    async def _start(self) -> APIError | None:
+    async def _start(self) -> exceptions.APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes, or does not begin; None for a stream."""
         start, labelled = sse.start_of(self._head), sse.says_stream(self.meta)
         try:
@@ -264,7 +256,7 @@ class ChunkReader:
                 return None
             while not self._at_end:
                 await self._head_piece()
-        except StreamTimeoutError as error:
+        except exceptions.StreamTimeoutError as error:
             return error  # another model may be asked
         return self.errors.instead_of_stream(labelled=labelled)
 
@@ -272,7 +264,7 @@ class ChunkReader:
         """The next piece of what may be no stream; empty at the end of the body. What is too long for an event is an error."""
         try:
             piece = await anext(self._pieces)
-        except (StopAsyncIteration, APIConnectionError) as error:
+        except (StopAsyncIteration, exceptions.APIConnectionError) as error:
             self._ended_with(error)
             return b""
         self._head += piece
@@ -281,10 +273,10 @@ class ChunkReader:
             raise self.errors.interrupted(f"what came is no stream, and has no end within {EVENT_BYTES // 2**20} MiB")
         return piece
 
-    def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
+    def _ended_with(self, error: StopAsyncIteration | exceptions.APIConnectionError) -> None:
         """Notes the end of the body. A connection that broke is an error unless every choice has its finish reason."""
         try:
-            if isinstance(error, APIConnectionError) and not self.assembly.finished:
+            if isinstance(error, exceptions.APIConnectionError) and not self.assembly.finished:
                 raise self.errors.interrupted(error.message, error) from error
         finally:
             del error  # its traceback may refer to this frame
@@ -299,7 +291,7 @@ class ChunkReader:
             events = self._parser.feed(piece)
         except EventTooLongError as error:
             raise self.errors.interrupted(str(error)) from None
-        except (StopAsyncIteration, APIConnectionError) as error:
+        except (StopAsyncIteration, exceptions.APIConnectionError) as error:
             self._ended_with(error)
             return self._parser.finish()
         if self.meta.time_to_first_chunk is None:
@@ -324,7 +316,7 @@ class ChunkReader:
         if self._settle is not None:
             try:
                 await self._settle(bytes(self._received))
-            except TeeEncryptionError as error:
+            except exceptions.TeeEncryptionError as error:
                 error.partial = self.errors.partial()  # it was paid for
                 raise
         self.complete = True
@@ -427,7 +419,7 @@ class Stream(OfReply, Closing, Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError if it has ended, or was closed."""
         if self._has_ended():
-            raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
+            raise exceptions.StreamConsumedError("this stream ended; a stream is read once (collect() gives the whole answer)")
         return aiter(self._iterator)
 
     async def __anext__(self) -> T:

@@ -238,9 +238,10 @@ def test_an_account_that_is_forgotten_stays_with_the_client_that_has_it(accounts
 async def test_an_emulator_in_this_process_goes_with_its_clients() -> None:
     emulator = Emulator()
     emulator.always(error(400, "no"))
+    client = VeniceClient(api_key="k", transport=emulator.transport())
     with pytest.raises(APIError):
-        async with VeniceClient(api_key="k", transport=emulator.transport()) as client:
-            await client.chat.completions.create(model=MODEL, messages="hi")
+        await client.chat.completions.create(model=MODEL, messages="hi")
+    await client.close()
     found = weakref.ref(emulator)
     del emulator, client
     gc.collect()

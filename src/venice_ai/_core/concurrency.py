@@ -131,8 +131,7 @@ class SingleFlight(Generic[T]):
         if (task := self._tasks.get(flight)) is None:
             task = self._tasks[flight] = asyncio.ensure_future(start())
             task.add_done_callback(lambda done: self._landed(flight, done))
-        # Whoever stops waiting must not take it away from the others.
-        return await asyncio.shield(task)
+        return await asyncio.shield(task)  # whoever stops waiting must not take it away from the others
 
     def _landed(self, flight: tuple[Hashable, asyncio.AbstractEventLoop], task: asyncio.Task[T]) -> None:
         self._tasks.pop(flight, None)

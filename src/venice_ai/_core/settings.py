@@ -19,8 +19,7 @@ LOG_VARIABLE: Final = "VENICE_LOG"
 
 _STREAM_IDLE_SECONDS = 60.0
 _PLAIN_SECONDS = 300.0
-# Some clocks of operating systems do not count much further.
-_ENDLESS_SECONDS = 1e9
+_ENDLESS_SECONDS = 1e9  # some clocks of operating systems do not count much further
 _CONTROLS = frozenset(map(chr, [*range(32), 127])) - {"\t"}
 _ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _HOST_CHARACTERS = _ALPHANUMERIC | set("-._")
@@ -199,9 +198,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         if name.lower() in _FRAMING:
             raise InvalidRequestError(f"the header {name!r} follows from the request's body, and cannot be set")
         if not isinstance(value, str) or _CONTROLS.intersection(value):
-            raise InvalidRequestError(
-                f"the value of the header {name!r} must be text without line breaks or control characters"
-            )
+            raise InvalidRequestError(f"the value of the header {name!r} must be text: no line breaks or control characters")
         checked[name] = value
     return checked
 

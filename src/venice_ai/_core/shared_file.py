@@ -33,12 +33,10 @@ class SharedFile:
     With `sync`, each commit waits for the disk. A VeniceError if the file cannot be opened, is something else, or newer.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str, *, sync: bool = False
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, user: str, app_id: int, schema: str, *, sync: bool = False) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
         self.owner: str = ""  # what this process signs with
-        self._user, self._application, self._schema = user, application, schema
+        self._user, self._application, self._schema = user, app_id, schema
         self._synchronous = "FULL" if sync else "NORMAL"
         self._lock = threading.RLock()
         self._process = 0  # the one that has it open; -1: none may any more

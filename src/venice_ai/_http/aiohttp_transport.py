@@ -252,9 +252,7 @@ async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, started: float
-    ) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, start: float) -> None:
         self.status = response.status
         self.headers = headers
         self._response, self._content = response, response.content
@@ -264,7 +262,7 @@ class _StreamedReply:
         self._steps: Iterator[bytes] = iter(())
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
         self._arriving = _ArrivingBody(response, pool)
-        self._watch = Watch(request, started, partial(_release_or_abort, response))
+        self._watch = Watch(request, start, partial(_release_or_abort, response))
         pool.streams.add(self)
 
     async def read(self) -> bytes:

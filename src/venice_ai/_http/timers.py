@@ -102,8 +102,7 @@ class Watch:
         first = self._byte is None
         self._byte = self._loop.time()
         if first:
-            # Only now do the limits between bytes and between contents hold.
-            self._content = self._byte
+            self._content = self._byte  # only now do the limits between bytes and between contents hold
             self._check()
 
     def progressed(self) -> None:

@@ -64,10 +64,9 @@ class QueuedCall(Waiter):
     def __init__(self, clock: Clock, model: str, attempt: Attempt, *, fail_fast: bool) -> None:
         queue = attempt.request.timeout.queue
         super().__init__(clock, attempt.due, queue)
-        self._model = model or "the API"
+        self._model, self._fail_fast = model or "the API", fail_fast
         self.attempt = attempt
         self.tokens = 0  # what it is likely to use
-        self._fail_fast = fail_fast
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
         self.result: Pass | APIError | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
@@ -96,8 +95,7 @@ class Bucket:
     """The limits of one model, and the queue in front of them."""
 
     def __init__(self, model: str, account: Account) -> None:
-        self.model = model
-        self.account = account
+        self.model, self.account = model, account
         self.rate = RateLimiter()
         self.queue: list[QueuedCall] = []
         self.wait = _NO_WAIT  # of the first of the queue
@@ -238,14 +236,11 @@ class Account:
     """What all clients of this process share that use one API key at one base URL."""
 
     def __init__(self, now: Callable[[], float], share: RateShare | None, name: str, server: object = None) -> None:
-        self.now = now
-        self.share = share
+        self.now, self.share = now, share
         self.name = name  # in the file of a share
         self.server = server  # kept alive, for its id stands for it
         self.lock = threading.Lock()
-        self.failures = FailureBudget()
-        self.refusals = Refusals()
-        self.retries = RetryBudget()
+        self.failures, self.refusals, self.retries = FailureBudget(), Refusals(), RetryBudget()
         self.buckets: dict[str, Bucket] = {}
         self.waiting = 0  # calls in queues
         self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
@@ -327,9 +322,7 @@ class Ticket(Pass):
     _unsent = False  # whether it was given back
 
     def __init__(self, bucket: Bucket, request: Request, flight: Flight, *, first: bool = True) -> None:
-        self._bucket = bucket
-        self._request = request
-        self._flight = flight
+        self._bucket, self._request, self._flight = bucket, request, flight
         self._first = first  # whether its call begins with it
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
@@ -389,9 +382,8 @@ class Ticket(Pass):
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(self._request, now, error)
         for other in [*account.buckets.values()]:
-            waiting = [(call, account.refusals.last(call.attempt.request, now)) for call in other.queue]
-            for call, refusal in waiting:
-                if refusal is not None:
+            for call in [*other.queue]:
+                if (refusal := account.refusals.last(call.attempt.request, now)) is not None:
                     other.leave(call)
                     call.result = refusal
                     call.wake()

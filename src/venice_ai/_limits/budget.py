@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("venice_ai")
 
 _APPLICATION: Final = 0x56424447  # marks a file as a budget's
-_LOOK_AGAIN_SECONDS: Final = 0.05  # other processes cannot wake this one
+_AGAIN_SECONDS: Final = 0.05  # other processes cannot wake this one
 _PATIENCE_SECONDS: Final = 0.002  # with another process that has the file, for the event loop stands still meanwhile
 _MOST_USD: Final = 9_000_000
 
@@ -123,9 +123,7 @@ class Budget:
                 except VeniceError as error:
                     if not is_busy(error) or waiter.clock.now() > waiter.since + BUSY_SECONDS:
                         raise
-                await waiter.wait(
-                    "room in its budget, or for its file", inf, inf if self._file.path is None else _LOOK_AGAIN_SECONDS
-                )
+                await waiter.wait("room in its budget or for its file", inf, inf if self._file.path is None else _AGAIN_SECONDS)
         finally:
             self._waiting.remove(waiter)
             self._wake()
@@ -151,10 +149,7 @@ class Budget:
         raise BudgetExceededError(f"not sent: {said}; a higher cap goes on", enough_usd=enough)
 
     def settle(self, reservation: Reservation, cost: int) -> None:
-        """Replaces a reservation by what was spent, in nano-USD; 0 releases it.
-
-        It neither raises nor waits for another process: the answer is here, and it is written down as soon as that is possible.
-        """
+        """Replaces a reservation by what was spent, in nano-USD. It neither raises nor waits, for the answer is here."""
         self._ended[reservation] = cost
         self._settle()
 
@@ -168,7 +163,7 @@ class Budget:
                 logger.error("%s. What was reserved for an answer stays reserved until it can.", error)  # noqa: TRY400  # told, not traced
             elif not self._tries_again:
                 self._tries_again = True
-                later(_LOOK_AGAIN_SECONDS, partial(self._settle, again=True))
+                later(_AGAIN_SECONDS, partial(self._settle, again=True))
         self._wake()
 
     @contextmanager

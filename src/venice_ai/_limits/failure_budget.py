@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from math import inf, sqrt
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -34,6 +35,7 @@ DOUBT = 3  # failures that are added to those that were seen, for few replies sa
 DEVIATIONS = 3.0  # standard deviations of the number of failures in flight, which may be more than is likely
 MAX_REFUSALS = 3
 NEVER_VALID = frozenset({400, 413, 415, 422})  # refusals of the body; keys, credit and catalogues (401 to 404) change
+_identity = attrgetter("method", "url", "body")
 
 
 class Wait(NamedTuple):
@@ -114,21 +116,17 @@ class Refusals:
         """The server refused this request; only statuses of `NEVER_VALID` count, and only if it has a body."""
         if request.body and error.counts_as in NEVER_VALID:
             self.recent = [each for each in self.recent if each[0] > now - FAILURE_BLOCK_SECONDS]
-            self.recent.append((now, _digest(request), copy.copy(error)))  # a copy has no traceback
+            self.recent.append((now, hash(_identity(request)), copy.copy(error)))  # a copy has no traceback
 
     def last(self, request: Request, now: float) -> APIError | None:
         """The last refusal of this body at this address, as `replayed`, if it was refused three times in the last 30 s."""
         since = now - FAILURE_BLOCK_SECONDS
-        found = [error for at, digest, error in self.recent if at > since and digest == _digest(request)]
+        found = [error for at, digest, error in self.recent if at > since and digest == hash(_identity(request))]
         if len(found) < MAX_REFUSALS:
             return None
         error = copy.copy(found[-1])
         error.replayed = True
         return error
-
-
-def _digest(request: Request) -> int:
-    return hash((request.method, request.url, request.body))
 
 
 class RetryBudget(Struct):

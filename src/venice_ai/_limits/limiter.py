@@ -43,7 +43,7 @@ _limiters: WeakSet[Limiter] = WeakSet()
 def _begin_anew() -> None:
     """The child of a fork knows nothing: another thread of its parent may hold any of the locks."""
     global _accounts, _lock  # a fork takes the whole process along
-    _accounts, _lock = WeakValueDictionary(), threading.Lock()
+    _accounts, _lock = WeakValueDictionary[tuple[object, ...], Account](), threading.Lock()
     _outlasting.clear()
     for limiter in _limiters:
         limiter.begin()

@@ -274,8 +274,7 @@ def partial_data(text: str) -> Any:
 
 def unfinished_json(text: str, default: R) -> Any | R:
     """The JSON in an answer's text, as far as it goes; the default if it has not begun, or is not JSON."""
-    # A closing tag within JSON ends nothing.
-    thought = None if text.lstrip()[:1] in {"{", "["} else _THOUGHT.match(text)
+    thought = None if text.lstrip()[:1] in {"{", "["} else _THOUGHT.match(text)  # a closing tag within JSON ends nothing
     if (begin := _BEGIN.match(text, thought.end() if thought else 0)) is None:
         return default
     return _json(with_escapes(before_half(text[begin.end() :])), default, allow_partial="trailing-strings")

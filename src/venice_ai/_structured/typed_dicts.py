@@ -14,8 +14,7 @@ import typing_extensions
 
 from ..exceptions import ToolSignatureError
 
-# Called with values it is a class that type checkers cannot know.
-new_typed_dict: Any = typing_extensions.TypedDict
+new_typed_dict: Any = typing_extensions.TypedDict  # called with values it is a class that type checkers cannot know
 # What may stand around the type of a key, and whether the key must be there then.
 _QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired: False, typing_extensions.ReadOnly: None}
 

@@ -18,15 +18,7 @@ if TYPE_CHECKING:
     from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
-    from ..resources.chat.arguments import (
-        BatchRequest,
-        CallParams,
-        ChatRequest,
-        ParseParams,
-        StreamClass,
-        ToolLoopOptions,
-        Tools,
-    )
+    from ..resources.chat.arguments import BatchRequest, CallParams, ChatRequest, ParseParams, StreamCls, ToolLoopOptions, Tools
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
@@ -114,7 +106,7 @@ class SyncChatCompletions(SyncResource):
     ) -> SyncChatStream: ...
     @overload
     def create(
-        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamClass, **params: Unpack[CallParams]
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamCls, **params: Unpack[CallParams]
     ) -> Any: ...
     @overload
     def create(
@@ -126,7 +118,7 @@ class SyncChatCompletions(SyncResource):
         model: str,
         messages: Messages,
         stream: bool = False,
-        stream_cls: StreamClass | None = None,
+        stream_cls: StreamCls | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,

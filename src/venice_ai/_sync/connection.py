@@ -64,8 +64,7 @@ class SyncConnection:
         except BaseException:
             settings.clear()
             raise
-        # It has checked the settings, and says whether the others are closed; it sends nothing.
-        self._template = template
+        self._template = template  # it has checked the settings, and says whether the others are closed; it sends nothing
         # What came from the environment stays as it was, whatever happens to the environment until a fork.
         self._settings: dict[str, Any] = {**settings, "api_key": template._api_key, "base_url": template.base_url}  # noqa: SLF001
         self._clients: dict[LoopThread, VeniceClient] = {}
@@ -176,8 +175,7 @@ class SyncConnection:
             else:
                 client = self._made()
                 client.hooks_in_threads = True
-                # Imports what calls need, while nobody else has to wait for it.
-                _ = client.caller, client.chat, client.models
+                _ = client.caller, client.chat, client.models  # imports what calls need, while nobody else has to wait for it
                 thread.hold(client.close, owner=self)
             # Two threads may get here at the same time: the client of one is taken, the other's was never used.
             found = self._clients.setdefault(thread, client)

@@ -323,13 +323,8 @@ def choice_json(choice: Choice, index: int) -> dict[str, Any]:
         message["tool_calls"] = [call.json() for call in choice.calls.in_order()]
     if choice.function is not None:
         message["function_call"] = choice.function.json()["function"]
-    return {
-        "index": index,
-        "message": message,
-        "finish_reason": choice.finish_reason,
-        "logprobs": plain_copy(choice.logprobs),
-        **rest,
-    }
+    known = {"index": index, "message": message, "finish_reason": choice.finish_reason}
+    return {**known, "logprobs": plain_copy(choice.logprobs), **rest}
 
 
 def content_of(pieces: list[Any], *, bare: bool) -> Any:

@@ -114,9 +114,8 @@ class _Inflation:
             self._held = data
             return b""
         has_header = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
-        self._inflater = zlib.decompressobj(
-            zlib.MAX_WBITS | 16 if self._gzip else zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
-        )
+        bits = zlib.MAX_WBITS
+        self._inflater = zlib.decompressobj(bits | 16 if self._gzip else bits if has_header else -bits)
         return data
 
 

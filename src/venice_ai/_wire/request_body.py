@@ -113,8 +113,7 @@ def _message(message: Any, index: int, *, echo: bool) -> Any:
         return turn_to_send(message)
     copy: Any = plain(message)
     if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
-        # A reply may hold null where a request must not.
-        del copy["reasoning_details"]
+        del copy["reasoning_details"]  # a reply may hold null where a request must not
     refuse_endless(f"messages.{index}", copy, echo=echo)
     return cast("Any", copy)
 

@@ -7,19 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
+from .. import exceptions as errors
 from .._core.json_values import without
-from ..exceptions import (
-    APIConnectionError,
-    APIError,
-    APIResponseProcessingError,
-    APITimeoutError,
-    StreamInterruptedError,
-    StreamTimeoutError,
-    TeeEncryptionError,
-    VeniceError,
-    reported,
-    without_errors,
-)
 from ..types._base import is_object
 from ..types.api.streaming import ChatCompletionChunk
 from . import json_text, reply_body
@@ -52,7 +41,7 @@ class StreamErrors:
         reply_body.attach(response, self.meta)
         return response
 
-    def meaning(self, event: bytes, found: Any) -> ChatCompletionChunk | APIError | None:
+    def meaning(self, event: bytes, found: Any) -> ChatCompletionChunk | errors.APIError | None:
         """The chunk in an event; or the error that it reports or is; None if it changes nothing of the answer."""
         named = event.type if isinstance(event, NamedEvent) else b""
         if named != b"error" and event.strip() in _NOTHING:  # keeps the connection alive
@@ -64,7 +53,7 @@ class StreamErrors:
             return self._no_object(event, named, found)
         content = cast("dict[str, Any]", found)
         suspect = reply_body.may_report(event, content)
-        if suspect and reported(content) is not None:
+        if suspect and errors.reported(content) is not None:
             return self._reported(content)
         if named == b"error":
             return self._reported({"error": content})
@@ -72,7 +61,7 @@ class StreamErrors:
             return None
         return ChatCompletionChunk._adopt(content)  # noqa: SLF001  # the JSON is ours to give away
 
-    def _no_object(self, event: bytes, named: bytes, found: Any) -> APIError | None:
+    def _no_object(self, event: bytes, named: bytes, found: Any) -> errors.APIError | None:
         """What an event means whose data is no JSON object: nothing, once the answer is complete."""
         if named == b"error" and event.strip() and self.session is None:
             return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
@@ -84,25 +73,25 @@ class StreamErrors:
         said = "" if self.ended else f": {shown!r:.100}"
         return self.interrupted(why + said, body=shown.decode("utf-8", "replace"))
 
-    def _reported(self, content: dict[str, Any]) -> APIError:
+    def _reported(self, content: dict[str, Any]) -> errors.APIError:
         """The error that an event reports. What stands beside it is part of the answer, unless it is to be encrypted."""
         assembly = self.assembly
         if content.get("choices"):
             if self.session is not None:
                 assembly.begun = True
             else:
-                assembly.add(ChatCompletionChunk.model_validate(without_errors(content)))
+                assembly.add(ChatCompletionChunk.model_validate(errors.without_errors(content)))
         error = reply_body.reported_error(content, self.meta, self.secret, self.partial())
         if assembly.begun:
             error.counts_as = self.meta.status_code  # it is not asked for again
         return error
 
-    def instead_of_stream(self, *, labelled: bool) -> APIError:
+    def instead_of_stream(self, *, labelled: bool) -> errors.APIError:
         """The error for a whole body, `labelled` a stream or not: the one it reports; else `partial` holds its answer."""
         body = bytes(self.head)
         found = reply_body.completion(body, self.meta, self.secret)
-        if isinstance(found, APIError):
-            error, unusable = found, isinstance(found, APIResponseProcessingError)
+        if isinstance(found, errors.APIError):
+            error, unusable = found, isinstance(found, errors.APIResponseProcessingError)
         else:
             error, unusable = reply_body.unusable(body, self.meta, self.secret, "JSON"), True
             error.partial = found
@@ -113,21 +102,21 @@ class StreamErrors:
             error.partial = None
         return self.interrupted(_CLOSED) if labelled and unusable and error.partial is None else error
 
-    def not_whole(self, missing: list[int], *, done: bool) -> StreamInterruptedError:
+    def not_whole(self, missing: list[int], *, done: bool) -> errors.StreamInterruptedError:
         if not done and (not self.assembly.chunks or len(missing) == 1):
             return self.interrupted(_CLOSED)
         how = "[DONE] came" if done else "the connection was closed"
         return self.interrupted(f"{how} before the choices {missing} were there with a finish reason")
 
     def interrupted(
-        self, why: str, cause: APIConnectionError | None = None, *, body: str | None = None
-    ) -> StreamInterruptedError:
+        self, why: str, cause: errors.APIConnectionError | None = None, *, body: str | None = None
+    ) -> errors.StreamInterruptedError:
         """The error for a stream that broke off, with what had come; `body` has what could not be read of it."""
-        kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
+        kind = errors.StreamTimeoutError if isinstance(cause, errors.APITimeoutError) else errors.StreamInterruptedError
         if body is None and self.head and self.session is None:
             body = without(self.head.decode("utf-8", "replace"), self.secret)
         count = self.assembly.chunks
-        late: dict[str, str] = {"clock": cause.clock} if isinstance(cause, APITimeoutError) else {}
+        late: dict[str, str] = {"clock": cause.clock} if isinstance(cause, errors.APITimeoutError) else {}
         return kind(
             f"the stream broke off after {count} chunk{'s' * (count != 1)}: {why.rstrip('.')}. What had come is in `partial`.",
             status_code=self.meta.status_code,
@@ -144,9 +133,9 @@ def opened(session: Sealed, event: bytes) -> Any:
     found: Any = None
     try:
         found = json_text.decode(event)
-        reports = is_object(found) and reply_body.may_report(event, found) and reported(found) is not None
+        reports = is_object(found) and reply_body.may_report(event, found) and errors.reported(found) is not None
         return found if reports else session.open(found)
-    except TeeEncryptionError as error:
+    except errors.TeeEncryptionError as error:
         del event, found  # part of it may be in clear, here and in the frames of what raised
         raise error.with_traceback(None) from None
     except ValueError:
@@ -156,12 +145,12 @@ def opened(session: Sealed, event: bytes) -> Any:
 class KeptError:
     """An error that can be raised again. It is not kept alive, for its traceback leads to whoever keeps it."""
 
-    def __init__(self, error: VeniceError) -> None:
+    def __init__(self, error: errors.VeniceError) -> None:
         self._first = ref(error)
         self._kind, self._args, self._state = type(error), error.args, dict(vars(error))
 
     @property
-    def error(self) -> VeniceError:
+    def error(self) -> errors.VeniceError:
         """The same error; another like it where nobody has it any more."""
         if (error := self._first()) is None:
             error = self._kind.__new__(self._kind, *self._args)

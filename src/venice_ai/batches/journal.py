@@ -307,17 +307,13 @@ class Journal:
         with self._file.transaction() as database:
             database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings.items())
             before = dict(database.execute("SELECT name, value FROM settings"))
-        other = {name: (before.get(name), value) for name, value in settings.items() if before.get(name) != value}
-        if (
-            other
-            and "key" not in other
-            and not any(row.response or row.state in {"answered", "in_flight"} for row in self.rows())
-        ):
+        new = {name: (before.get(name), value) for name, value in settings.items() if before.get(name) != value}
+        if new and "key" not in new and not any(row.response or row.state in {"answered", "in_flight"} for row in self.rows()):
             with self._file.transaction() as database:
                 database.executemany("REPLACE INTO settings VALUES (?, ?)", settings.items())
                 database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
             return
-        for name, (was, value) in other.items():
+        for name, (was, value) in new.items():
             key = f"is encrypted{' with another key' if value else ''}: give its own key or key_file"
             key = key if was else "is not encrypted: open it without a key, or give another file to what is to be"
             problem = key if name == "key" else f"was made with {name}={was!r}, not with {value!r}. Each needs its own file"

@@ -150,8 +150,7 @@ class Catalogue:
 
 
 def _loose(name: str) -> str:
-    # Venice reads dots, underscores and blanks in a model's name as hyphens.
-    return re.sub(r"[._ ]", "-", name.strip())
+    return re.sub(r"[._ ]", "-", name.strip())  # Venice reads dots, underscores and blanks in a model's name as hyphens
 
 
 # https://docs.venice.ai/api-reference/endpoint/chat/model_feature_suffix

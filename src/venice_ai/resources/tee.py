@@ -50,8 +50,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
 
-# The endpoint can be slow; it allows ten requests a minute.
-_SECONDS: Final = 60.0
+_SECONDS: Final = 60.0  # the endpoint can be slow; it allows ten requests a minute
 _CONNECT_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
 _MOST_REPORTS: Final = 256
@@ -61,8 +60,7 @@ _NOT_COVERED: Final = (
     "Not covered: a relay that tampers (it can swap the key that answers are sealed to, replay sealed messages, and forge "
     "answers), which software runs in the enclave unless you pin it, and whether the GPU belongs to this machine."
 )
-# Of the whole process: an answer to a nonce of another client's is as old.
-USED_NONCES: Final[dict[bytes, object]] = {}
+USED_NONCES: Final[dict[bytes, object]] = {}  # of the whole process: an answer to a nonce of another client's is as old
 
 
 class Tee(APIResource["Connection"]):

@@ -113,9 +113,7 @@ class _KeysetChecks:
         app_id = _app_id(self.evidence)
         if (root := _issuer(links, app_id)) != KMS_ROOT:
             # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
-            raise CheckWarning(
-                f"the application's key was issued by {root}, which is not the key management service that is known"
-            )
+            raise CheckWarning(f"the application's key was issued by {root}, which is not the known key management service")
         return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
 
 

@@ -89,8 +89,7 @@ def sorted_parameters(
 ) -> list[Argument]:
     """The arguments of a callable, those of keywords that no parameter names at the end."""
     found = list[Argument]()
-    # Partials of partials are one partial.
-    given: Any = function
+    given: Any = function  # partials of partials are one partial
     bound: Mapping[str, Any] = given.keywords if isinstance(given, functools.partial) else {}
     for parameter in signature.parameters.values():
         if parameter.name in bound:
@@ -130,8 +129,7 @@ def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any], con
 
 
 _optional = cast("Any", typing.Optional).__getitem__
-# Two classes before Python 3.12.
-_UNPACK = {typing.Unpack, typing_extensions.Unpack}
+_UNPACK = {typing.Unpack, typing_extensions.Unpack}  # two classes before Python 3.12
 
 
 def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[str, Any], context: type) -> Any:

@@ -221,8 +221,7 @@ def as_text(value: object) -> str:
     return object.__repr__(value)
 
 
-# Results have no deeper JSON than this; a value that holds itself has no end.
-_DEEPEST = 100
+_DEEPEST = 100  # results have no deeper JSON than this; a value that holds itself has no end
 
 
 def whole(value: Any, depth: int = 0) -> Any:

@@ -139,8 +139,7 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
     if not TYPE_CHECKING:  # to type checkers there are the declared fields alone; `reply["x"]` reads any other
 
         def __getattr__(self, name: str) -> Any:
-            # Only reached when neither the JSON nor a default of the class has it.
-            cls = type(self)
+            cls = type(self)  # only reached when neither the JSON nor a default of the class has it
             if name in cls._lists:
                 return []
             if name in cls._required:
@@ -341,9 +340,7 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, (dict, Model, Mapping)):
         items = cast("Mapping[Any, Any]", value.__dict__ if isinstance(value, Model) else value).items()
-        return {
-            key if key.__class__ is str else _name(key): item if type(item) in _SCALARS else plain(item) for key, item in items
-        }
+        return {key if key.__class__ is str else _name(key): one if type(one) in _SCALARS else plain(one) for key, one in items}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, (set, frozenset)):

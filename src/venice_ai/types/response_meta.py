@@ -24,8 +24,7 @@ class Headers(Mapping[str, str]):
         self._pairs = pairs if isinstance(pairs, (tuple, list)) else list(pairs)
 
     def _values(self, name: str) -> list[str]:
-        # Few headers of few replies are ever looked at, so they stay as they came.
-        lowered, size = name.lower(), len(name)
+        lowered, size = name.lower(), len(name)  # few headers of few replies are ever looked at, so they stay as they came
         return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == lowered]
 
     def __getitem__(self, name: str) -> str:

@@ -240,9 +240,7 @@ _CODE: Final[dict[str, Fault]] = {
     "chunk_short": Fault(sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault(sealed=_envelope(lambda envelope, _: envelope + "0")),
     "chunk_prefix": Fault(sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
-    "chunk_other_key": Fault(
-        sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000)))
-    ),
+    "chunk_other_key": Fault(sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"other" + bytes(len(text) // 1_000)))),
     "upper_case": Fault(sealed=_envelope(lambda envelope, _: envelope.upper())),
     "replayed_chunk": Fault(sealed=_second(lambda chunk, _: (chunk, chunk))),
     "signature_signer": Fault(attested=_other_signer),

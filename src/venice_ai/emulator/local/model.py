@@ -84,8 +84,7 @@ class LocalModel:
 
     def _release(self) -> None:
         self._threads.shutdown(cancel_futures=True)
-        # The last reference: the engine's threads end here, once no request uses them.
-        del self._engine
+        del self._engine  # the last reference: the engine's threads end here, once no request uses them
 
     async def _generated(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
         """The engine's chunks for one request. Closing this early stops the engine."""

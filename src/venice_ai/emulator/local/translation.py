@@ -90,8 +90,7 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     """The sampling parameters the engine knows, as the caller gave them; others are left out."""
     given = {known: body[name] for name, known in _SAMPLING.items() if name in body}
     if "seed" in body:
-        # The engine's largest seed stands for "any".
-        given["seed"] = body["seed"] % (2**32 - 1)
+        given["seed"] = body["seed"] % (2**32 - 1)  # the engine's largest seed stands for "any"
     if body.get("logprobs"):
         # Of none the engine gives no probability of the token itself, either.
         given |= {"logprobs": True, "top_logprobs": max(body.get("top_logprobs", 0), 1)}
@@ -313,8 +312,7 @@ def _copied(schema: Schema) -> Schema:
     for key in copy.keys() & {"anyOf", "oneOf", "prefixItems"}:
         copy[key] = [*map(bounded, copy[key])]
     if "allOf" in copy:
-        # They hold together: closing one would shut out the others' keys.
-        copy["allOf"] = [*map(_copied, copy["allOf"])]
+        copy["allOf"] = [*map(_copied, copy["allOf"])]  # they hold together: closing one would shut out the others' keys
     for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
         copy[key] = bounded(copy[key]) if is_object(copy[key]) else copy[key]
     return copy

@@ -16,7 +16,7 @@ from ...tee.types import TeeOptions
 from ...types.api.chat import Messages, Tool, ToolCall, ToolLoopState
 from ...types.api.params import AllParams, CommonParams, FormatLike, ToolsLike
 
-StreamClass: TypeAlias = Callable[..., Any]
+StreamCls: TypeAlias = Callable[..., Any]
 """Called as `stream_cls(iterator, client=client)`, or with the fields of each chunk as keywords."""
 OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
 """Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""

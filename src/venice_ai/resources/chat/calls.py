@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...tee.types import TeeOptions
     from ...telemetry import OpenSpan
     from ...types.response_meta import ResponseMeta
-    from .arguments import CallParams, StreamClass
+    from .arguments import CallParams, StreamCls
     from .encrypted import SealedChat
     from .fallbacks import Fallbacks
 
@@ -51,7 +51,7 @@ class ChatCalls(APIResource[ClientT]):
     ) -> ChatStream: ...
     @overload
     async def create(
-        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamClass, **params: Unpack[CallParams]
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamCls, **params: Unpack[CallParams]
     ) -> Any: ...
     @overload
     async def create(
@@ -63,7 +63,7 @@ class ChatCalls(APIResource[ClientT]):
         model: str,
         messages: Messages,
         stream: bool = False,
-        stream_cls: StreamClass | None = None,
+        stream_cls: StreamCls | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -266,7 +266,7 @@ class ChatCalls(APIResource[ClientT]):
         return ChunkSource(reader)
 
 
-def _wrapper(stream: object, stream_cls: StreamClass | None, fail_fast: object) -> Callable[..., Any] | None:
+def _wrapper(stream: object, stream_cls: StreamCls | None, fail_fast: object) -> Callable[..., Any] | None:
     """What makes a stream of the caller's own of chunks and a client; None where a `ChatStream`, or an answer, is wanted."""
     for name, switch in (("stream", stream), ("fail_fast", fail_fast)):
         if switch is not None and not isinstance(switch, bool):

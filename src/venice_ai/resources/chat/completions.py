@@ -234,8 +234,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
         call = self._tried if return_exceptions else self._one
         answered: dict[int, Any] = {}
-        # What the caller changes later, as in `on_result`, is not sent.
-        given = [*map(as_it_is, requests)]
+        given = [*map(as_it_is, requests)]  # what the caller changes later, as in `on_result`, is not sent
         answers = bounded_map(call, given, limit=max_concurrency, results=answered, on_result=on_result)
         del requests, given  # as in `create`
         try:

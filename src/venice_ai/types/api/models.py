@@ -196,9 +196,7 @@ class ModelRow(dict[str, Any]):
     def __init__(self, model: ModelResponse) -> None:
         super().__init__(id=model.id, type=model.type)
         for column, place in (each.split("=") for each in _COLUMNS.split()):
-            self[column] = reduce(
-                lambda value, name: getattr(value, name, None), place.split("."), cast("Any", model.model_spec)
-            )
+            self[column] = reduce(lambda at, name: getattr(at, name, None), place.split("."), cast("Any", model.model_spec))
         can = self["capabilities"].items() if isinstance(self["capabilities"], Model) else None
         able = (name.removeprefix("supports") for name, has in can or () if has is True)
         self["capabilities"] = None if can is None else [*able]

@@ -27,8 +27,7 @@ Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
-# Of values, which type checkers do not take in brackets.
-_list_of: Any = list
+_list_of: Any = list  # of values, which type checkers do not take in brackets
 _union: Any = Union
 
 # -- checks --------------------------------------------------------------------------------------------------------------
