@@ -131,8 +131,8 @@ def main() -> int:
     lines = ["| what | items a second | CPU for an item | against `batch` |", "|---|---|---|---|"]
     lines += [f"| {_KINDS[kind]} | {rate:,.0f} | {cpu:.0f} µs | {cpu / base:.2f} |" for kind, (rate, cpu) in medians.items()]
     load = " to ".join(f"{each:.0f}" for each in sorted({min(loads), max(loads)}))
-    said = f"{datetime.now(UTC):%Y-%m-%d}, medians of {given.rounds} rounds of {given.items:,} items, at a load of {load}"
-    lines += ["", f"Measured on {said}."]
+    heading = f"{datetime.now(UTC):%Y-%m-%d}, medians of {given.rounds} rounds of {given.items:,} items, at a load of {load}"
+    lines += ["", f"Measured on {heading}."]
     print("\n".join(lines))
     if given.write:
         before, begin, rest = given.write.read_text().partition("<!-- batches -->\n")

@@ -178,6 +178,7 @@ class WireTypes(griffe.Extension):
         """Changes what was read of the package, before it is shown."""
         known = meanings()
         for module in modules(pkg):
+            module.members.pop("__all__", None)  # its names are shown, and `members: true` of a page would show it, too
             without_marks(module)
             for member in module.members.values():
                 if isinstance(member, griffe.Function):

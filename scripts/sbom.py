@@ -58,8 +58,8 @@ def bill_of_materials(name: str, version: str, required: list[str], extras: dict
         if requirement.name == name:
             continue
         part = parts.setdefault(requirement.name, _component(requirement.name))
-        said = f"{requirement.specifier}; {requirement.marker}" if requirement.marker else str(requirement.specifier)
-        part.properties.add(Property(name=f"venice-chat:{f'extra:{extra}' if extra else 'required'}", value=said))
+        condition = f"{requirement.specifier}; {requirement.marker}" if requirement.marker else str(requirement.specifier)
+        part.properties.add(Property(name=f"venice-chat:{f'extra:{extra}' if extra else 'required'}", value=condition))
     for part in parts.values():
         bom.components.add(part)
     bom.register_dependency(package, parts.values())

@@ -251,7 +251,7 @@ def verdict(load: Load, rows: list[tuple[float, Counter[str], Counted]]) -> tupl
     return wrong, f"Since the warm-up: {traced / 1024:+.0f} KiB traced, {rss / 2**20:+.1f} MiB of RSS."
 
 
-def page(load: Load, rows: list[tuple[float, Counter[str], Counted]], said: str, wrong: list[str]) -> str:
+def page(load: Load, rows: list[tuple[float, Counter[str], Counted]], verdict_line: str, wrong: list[str]) -> str:
     """The page of the documentation."""
     count = load.count
     errors = ", ".join(f"{name.removeprefix('error ')} {n}" for name, n in sorted(count.items()) if name.startswith("error "))
@@ -265,7 +265,7 @@ one.
 
 This run took **{rows[-1][0]:.0f} seconds** (Python {platform.python_version()}, {os.cpu_count()} processors, which others
 used at the same time). {count["answered"]} calls and streams were answered, each with its own answer, and
-{count["ended in a typed error"]} ended in a typed error: {errors}. {said}
+{count["ended in a typed error"]} ended in a typed error: {errors}. {verdict_line}
 Found wrong: {"; ".join(wrong) or "nothing"}.
 
 {HEAD}

@@ -50,8 +50,8 @@ def last_not_rewritten(modules: Sequence[Path]) -> list[Path]:
 
 
 def _is_rewritten(module: Path) -> bool:
-    kept = (module.parent / "__pycache__").glob(f"{module.stem}.{sys.implementation.cache_tag}-pytest-*.pyc")
-    return any(path.stat().st_mtime > module.stat().st_mtime for path in kept)
+    cached_modules = (module.parent / "__pycache__").glob(f"{module.stem}.{sys.implementation.cache_tag}-pytest-*.pyc")
+    return any(path.stat().st_mtime > module.stat().st_mtime for path in cached_modules)
 
 
 def rewriting(modules: Sequence[Path], root: Path) -> subprocess.Popen[bytes]:

@@ -134,18 +134,18 @@ def _ways(fault: Fault, found: Sequence[Cell], clients: Sequence[Client]) -> lis
 def _got(heard: Heard) -> str:
     """In one line: text, finish reason, calls, error; how many requests were sent, and how long it took."""
     text = heard.text if len(heard.text) < 60 else f"{heard.text[:20]}... ({len(heard.text)} characters)"
-    said = [f"text `{text}`" if text else "no text"]
+    facts = [f"text `{text}`" if text else "no text"]
     if heard.calls:
-        said.append("calls " + ", ".join(f"`{each}`" for each in heard.calls))
+        facts.append("calls " + ", ".join(f"`{each}`" for each in heard.calls))
     if heard.finish:
-        said.append(f"finish reason `{heard.finish}`")
+        facts.append(f"finish reason `{heard.finish}`")
     if heard.error:
         status = f" (status {heard.status})" if heard.status else ""
-        said.append(f"`{heard.error}`{status}: {heard.message[:160]}")
+        facts.append(f"`{heard.error}`{status}: {heard.message[:160]}")
     if not heard.over:
-        said = ["not over"]
+        facts = ["not over"]
     requests = "1 request" if heard.requests == 1 else f"{heard.requests} requests"
-    return f"{'; '.join(said)}; {requests}; {_seconds(heard.seconds)}"
+    return f"{'; '.join(facts)}; {requests}; {_seconds(heard.seconds)}"
 
 
 def _seconds(seconds: float) -> str:

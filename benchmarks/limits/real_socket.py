@@ -33,8 +33,8 @@ async def run(client: str, processes: int, begin: float, folder: str) -> str:
         started = [
             await asyncio.create_subprocess_exec(*command, str(begin), stdout=asyncio.subprocess.PIPE) for _ in range(processes)
         ]
-        said = [(await process.communicate())[0].split() for process in started]
-    failed, ended = sum(int(each[0]) for each in said), max(float(each[1]) for each in said)
+        outputs = [(await process.communicate())[0].split() for process in started]
+    failed, ended = sum(int(each[0]) for each in outputs), max(float(each[1]) for each in outputs)
     ideal = begin // 60 * 60 + 60 - begin
     most = max((sum(at <= other < at + 30 for other in account.failures) for at in account.failures), default=0)
     sent = len(account.accepted) + len(account.refused)

@@ -151,7 +151,7 @@ class Ours(Simulation):
             self.limiter.requests.flying -= 1
             self.limiter.replied(flight, self.now, status, limits, wait)
             self.budget.flying -= 1
-            (self.budget.successes if status == 200 else self.budget.failures).add(self.now)
+            self.budget.add(self.now, failed=status != 200)
             self.budget.hear(self.now, limits)
             if status == 200:
                 self.at(self.now + call.body_seconds, end)

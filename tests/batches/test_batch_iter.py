@@ -192,7 +192,7 @@ async def test_requests_that_are_not_an_iterable_of_mappings_are_refused(request
 
 
 @pytest.mark.parametrize(
-    ("wrong", "kind", "said"),
+    ("wrong", "kind", "message"),
     [
         pytest.param({"model": "default"}, InvalidArgumentError, "no 'messages'", id="no messages"),
         pytest.param({"messages": "a"}, InvalidArgumentError, "no 'model'", id="no model"),
@@ -201,13 +201,13 @@ async def test_requests_that_are_not_an_iterable_of_mappings_are_refused(request
 )
 @pytest.mark.parametrize("with_journal", [False, True])
 async def test_a_request_that_cannot_be_sent_is_an_item_that_names_the_field(
-    tmp_path: Path, wrong: dict[str, Any], kind: type[Exception], said: str, *, with_journal: bool
+    tmp_path: Path, wrong: dict[str, Any], kind: type[Exception], message: str, *, with_journal: bool
 ) -> None:
     transport = watched()
     journal = Journal(tmp_path / "j") if with_journal else None
     found = await items(client_of(transport), [wrong, ask("good")], ordered=True, journal=journal)
     assert isinstance(found[0].error, kind)
-    assert said in str(found[0].error)
+    assert message in str(found[0].error)
     assert (found[0].attempts, texts(found[1:])) == (0, ["good"])
 
 

@@ -219,7 +219,7 @@ def test_half_a_surrogate_pair_has_an_identity() -> None:
 
 
 @pytest.mark.parametrize(("length", "is_told"), [(119, True), (120, False)])
-def test_what_differs_is_told_with_its_values_where_they_are_short(length: int, is_told: bool) -> None:
+def test_the_error_of_a_difference_has_its_values_where_they_are_short(length: int, is_told: bool) -> None:
     value = "x" * (length - len("user was 'a', is ''"))
     now = canonical({"model": "m", "messages": [{"role": "user", "content": "b"}], "user": value, "seed": 7})
     told = differences({"model": "m", "messages": [{"role": "user", "content": "a"}], "user": "a", "top_p": 1}, now)
@@ -244,7 +244,7 @@ def endless() -> list[Any]:
     "value", [endless(), {1: "a", "b": 2}, object()], ids=["holds itself", "keys of two kinds", "an object"]
 )
 @pytest.mark.parametrize("before", ["a", "\ud83d"], ids=ascii)
-def test_what_is_no_json_has_no_identity(value: Any, before: str) -> None:
+def test_a_request_that_json_cannot_hold_has_no_identity(value: Any, before: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"^the request cannot be written as JSON: "):
         canonical({"model": "m", "messages": [before, value]})
 
@@ -373,9 +373,9 @@ def test_a_flipped_bit_makes_an_entry_failed_and_is_never_taken_for_an_answer(tm
     with Journal(tmp_path / "j") as journal:
         journal._apply([keep(claim(journal, 1), words="7 dollars")])
         with sqlite3.connect(tmp_path / "j") as database:
-            (kept,) = database.execute(f"SELECT {column} FROM contents").fetchone()
-        for place in range(len(kept)):
-            damaged = bytearray(kept)
+            (stored,) = database.execute(f"SELECT {column} FROM contents").fetchone()
+        for place in range(len(stored)):
+            damaged = bytearray(stored)
             damaged[place] ^= 1
             with sqlite3.connect(tmp_path / "j") as database:
                 database.execute(f"UPDATE contents SET {column} = ?", (damaged,))
@@ -433,15 +433,15 @@ def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         pytest.param(os.urandom(32), "is encrypted with another key: give its own key or key_file", id="another key"),
         pytest.param(None, "is encrypted: give its own key or key_file", id="no key"),
     ],
 )
-def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None, said: str) -> None:
+def test_an_encrypted_journal_opens_with_its_key_alone(tmp_path: Path, other: bytes | None, message: str) -> None:
     Journal(tmp_path / "j", key=os.urandom(32)).close()
-    with pytest.raises(InvalidArgumentError, match=said):
+    with pytest.raises(InvalidArgumentError, match=message):
         Journal(tmp_path / "j", key=other)
 
 

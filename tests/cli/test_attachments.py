@@ -51,9 +51,9 @@ def test_a_schema_that_cannot_be_one_is_refused_with_the_reason(
     monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     outcome = here("chat", "--schema", given, *(["--json"] if as_json else []), "hi")
     assert (outcome.code, outcome.out, emulator.requests) == (2, "", [])
-    said = json.loads(outcome.err)["error"]["message"] if as_json else outcome.err.removeprefix("venice-chat: ")
-    assert said.startswith(f"--schema {given!r}: {why}" if ":" not in given or ": " in given else f"--schema {given!r}: ")
-    assert why in said
+    message = json.loads(outcome.err)["error"]["message"] if as_json else outcome.err.removeprefix("venice-chat: ")
+    assert message.startswith(f"--schema {given!r}: {why}" if ":" not in given or ": " in given else f"--schema {given!r}: ")
+    assert why in message
 
 
 @pytest.mark.parametrize("name", ["model_config", "class", "copy"])

@@ -363,15 +363,15 @@ def test_kept_evidence_has_the_same_verdict_offline(here: Here, tmp_path: Path) 
     folder = tmp_path / "kept" / "here"
     with replaying(Replay(body())) as replay:
         first = online(here, replay, "--json", "--save-evidence", str(folder))
-    kept = {"evidence": folder / "evidence.json", "collateral": folder / "collateral.json"}
+    files = {"evidence": folder / "evidence.json", "collateral": folder / "collateral.json"}
     again = here(
-        "attest", GLM, "--json", "--offline", *(part for name, file in kept.items() for part in (f"--{name}", str(file)))
+        "attest", GLM, "--json", "--offline", *(part for name, file in files.items() for part in (f"--{name}", str(file)))
     )
 
     assert first.code == again.code == 0
     assert first.out == again.out
     assert json.loads((folder / "report.json").read_text()) == json.loads(first.out)
-    assert body() in kept["evidence"].read_bytes()
+    assert body() in files["evidence"].read_bytes()
     assert "--offline" in first.err
 
 
@@ -456,17 +456,17 @@ def test_the_answer_of_nvidia_is_judged_the_same_from_the_file(
     evidence = CollectedEvidence(
         model=GLM, nonce=nonce, reply=body(), now=JUNE, collateral=shared("tee/collateral_glm_5_1.json"), nras=found
     )
-    said = verify(evidence, TeeOptions(gpu="nras")).check("gpu_nras")
+    check = verify(evidence, TeeOptions(gpu="nras")).check("gpu_nras")
     file = tmp_path / "evidence.json"
     file.write_bytes(as_file(evidence))
 
     outcome = offline(here, evidence=file)
 
-    assert said is not None
-    assert f"{'WARN' if said.status == 'pass' else 'FAIL'}  gpu_nras" in outcome.out
-    assert ("the keys are the file's own" in outcome.out) is (said.status == "pass")
+    assert check is not None
+    assert f"{'WARN' if check.status == 'pass' else 'FAIL'}  gpu_nras" in outcome.out
+    assert ("the keys are the file's own" in outcome.out) is (check.status == "pass")
     assert not isinstance(found, str) or found in outcome.out, "the reason why there is no answer is kept, too"
-    assert outcome.code == (0 if said.status == "pass" else 1)
+    assert outcome.code == (0 if check.status == "pass" else 1)
 
 
 def test_evidence_of_a_refused_attestation_is_kept(here: Here, tmp_path: Path) -> None:
@@ -562,10 +562,10 @@ def test_without_intel_the_level_is_quote(here: Here, monkeypatch: pytest.Monkey
 
 
 def test_help_lists_the_exit_codes(here: Here) -> None:
-    said = here("attest", "--help").out
+    help_text = here("attest", "--help").out
 
-    assert all(f"{code:>3}  {meaning}" in said for code, meaning in EXIT_CODES.items())
-    assert here("attest", "-h").out == said
+    assert all(f"{code:>3}  {meaning}" in help_text for code, meaning in EXIT_CODES.items())
+    assert here("attest", "-h").out == help_text
     assert "attest" in here("--help").out
 
 

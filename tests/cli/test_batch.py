@@ -219,7 +219,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         pytest.param(
             ["reviews.csv", "-m", "venice-1", "-p", "{txt}"], "line 2: there is no column 'txt'", id="a missing column"
@@ -255,7 +255,7 @@ def test_refused_requests_stand_in_the_results(emulator: Emulator, here: Here) -
     ],
 )
 def test_wrong_arguments_and_input_are_refused_before_anything_is_sent(
-    emulator: Emulator, here: Here, arguments: list[str], said: str
+    emulator: Emulator, here: Here, arguments: list[str], message: str
 ) -> None:
     reviews(3)
     openai_batch(2)
@@ -268,7 +268,7 @@ def test_wrong_arguments_and_input_are_refused_before_anything_is_sent(
     Path("list.json").write_text('{"type": "array"}', encoding="utf-8")
     outcome = here("batch", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
-    assert said in outcome.err
+    assert message in outcome.err
     assert not Path("reviews.out.csv").exists()
     assert emulator.requests == []
     assert Path("other.csv").read_text("utf-8") == "mine\n"
@@ -1062,7 +1062,7 @@ def test_a_body_that_streams_is_named_by_its_line(emulator: Emulator, here: Here
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         pytest.param("stream=true", "--param stream: a batch takes no such parameter", id="stream"),
         pytest.param("n=2", "for one answer a row, no --param n", id="n"),
@@ -1071,12 +1071,12 @@ def test_a_body_that_streams_is_named_by_its_line(emulator: Emulator, here: Here
     ],
 )
 def test_a_parameter_that_no_batch_takes_is_refused_without_advising_an_option_that_is_not_there(
-    here: Here, given: str, said: str
+    here: Here, given: str, message: str
 ) -> None:
     reviews(1)
     outcome = here("batch", "reviews.csv", *CLASSIFY, "--param", given)
     assert outcome.code == 2
-    assert said in outcome.err
+    assert message in outcome.err
 
 
 # -- a model that is not there -------------------------------------------------------------------------------------------

@@ -96,14 +96,14 @@ def test_a_row_becomes_a_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         pytest.param({"id": 1, "txt": "x"}, "there is no column 'text' among 'id', 'txt'", id="a missing column"),
         pytest.param({"text": "x", "error": ""}, "would overwrite the column 'error'", id="a column of the answer's"),
     ],
 )
-def test_a_row_that_the_template_cannot_use_is_refused(row: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_row_that_the_template_cannot_use_is_refused(row: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         prompts("{text}").request(row)
 
 
@@ -214,7 +214,7 @@ def test_a_body_is_sent_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         pytest.param({"text": "x"}, "for a table, give --prompt", id="a table"),
         pytest.param({**LINE, "custom_id": 7}, "no 'custom_id'", id="an id that is no text"),
@@ -223,8 +223,8 @@ def test_a_body_is_sent_as_it_is() -> None:
         pytest.param({**LINE, "body": {"messages": []}}, "its body has no 'model'", id="no model"),
     ],
 )
-def test_lines_that_cannot_be_sent_are_refused(line: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_lines_that_cannot_be_sent_are_refused(line: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         OpenAIBatch({}).request(line)
 
 

@@ -135,8 +135,8 @@ def test_several_answers_are_all_shown(emulator: Emulator, here: Here) -> None:
 
 
 def test_of_more_answers_than_requested_the_first_is_shown_and_the_rest_reported(emulator: Emulator, here: Here) -> None:
-    said = [(0, "One "), (1, "Two "), (0, "only."), (1, "more.")]
-    chunks = [{"choices": [{"index": index, "delta": {"content": words}}]} for index, words in said]
+    deltas = [(0, "One "), (1, "Two "), (0, "only."), (1, "more.")]
+    chunks = [{"choices": [{"index": index, "delta": {"content": words}}]} for index, words in deltas]
     ends: list[Any] = [{"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]} for index in (0, 1)]
     emulator.script(events(*chunks, *ends))
     outcome = here("chat", "--session", "a", "hi")
@@ -234,8 +234,8 @@ def test_an_answer_that_came_as_json_in_place_of_a_stream_is_as_good(emulator: E
     emulator.script(text("Paid for.", json_instead=True))
     outcome = here("chat", "--session", "a", *how.split(), "hi")
     assert (outcome.code, outcome.err) == (0, "")
-    said = json.loads(outcome.out)["choices"][0]["message"]["content"] if how == "--json" else outcome.out
-    assert said.strip() == "Paid for."
+    answer = json.loads(outcome.out)["choices"][0]["message"]["content"] if how == "--json" else outcome.out
+    assert answer.strip() == "Paid for."
     assert "broke off" not in here("sessions", "show", "a").out
 
 

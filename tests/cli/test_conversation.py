@@ -242,9 +242,9 @@ def test_tool_calls_without_results_are_kept_and_not_sent_back() -> None:
     assert conversation.messages[-1] == {"role": "assistant", "content": "b"}
 
 
-@pytest.mark.parametrize("said", [{"tool_calls": [CALL]}, {"content": "", "reasoning_content": "Hm"}], ids=repr)
-def test_a_question_whose_answer_has_no_text_is_kept_and_not_sent_again(said: dict[str, Any]) -> None:
-    conversation = settled(answered(**said))
+@pytest.mark.parametrize("message", [{"tool_calls": [CALL]}, {"content": "", "reasoning_content": "Hm"}], ids=repr)
+def test_a_question_whose_answer_has_no_text_is_kept_and_not_sent_again(message: dict[str, Any]) -> None:
+    conversation = settled(answered(**message))
     assert [each["message"]["role"] for each in conversation.records] == ["user", "assistant"]
     assert conversation.messages == []
 

@@ -64,17 +64,17 @@ def test_a_key_that_cannot_be_sent_is_a_problem_and_is_not_shown(here: Here, mon
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         pytest.param("http://127.0.0.1:1/api/v1", "cannot connect", id="nobody there"),
         pytest.param("example.org", "--base-url cannot be used", id="no address"),
         pytest.param("http://user:hidden@127.0.0.1/api/v1", "user name", id="with a password"),
     ],
 )
-def test_a_base_url_that_leads_nowhere(here: Here, url: str, said: str) -> None:
+def test_a_base_url_that_leads_nowhere(here: Here, url: str, message: str) -> None:
     outcome = here("doctor", "--base-url", url)
     assert outcome.code == 1
-    assert said in outcome.out
+    assert message in outcome.out
     assert "hidden" not in outcome.out
 
 
@@ -136,5 +136,5 @@ def test_the_extras_are_those_of_the_installed_package_and_what_is_installed_is_
 
 
 def test_what_an_extra_lacks_comes_with_its_remedy() -> None:
-    said = extras({"cli": [], "local": ["xllamacpp"]})
-    assert said == "cli installed; local without xllamacpp (pip install 'venice-chat[local]')"
+    findings = extras({"cli": [], "local": ["xllamacpp"]})
+    assert findings == "cli installed; local without xllamacpp (pip install 'venice-chat[local]')"

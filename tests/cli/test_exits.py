@@ -90,7 +90,7 @@ def test_without_a_key_no_request_is_sent(emulator: Emulator, here: Here, monkey
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "remedy"),
     [
         pytest.param(error(404), "venice-chat models shows the models there are; --base-url should end", id="no model"),
         pytest.param(error(410), "venice-chat models --resolve finds one", id="a retired model"),
@@ -101,10 +101,10 @@ def test_without_a_key_no_request_is_sent(emulator: Emulator, here: Here, monkey
         pytest.param(error(401), "set VENICE_API_KEY", id="a refused key"),
     ],
 )
-def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said: str) -> None:
+def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, remedy: str) -> None:
     emulator.always(step)
     err = here("chat", "--model", "venice-1", "--timeout", "0.5", "hi").err
-    assert said in err
+    assert remedy in err
     assert not [python for python in ("client.", "api_key=", "base_url", "Timeout(", "`partial`") if python in err]
 
 
@@ -179,8 +179,8 @@ def test_every_error_of_the_library_has_a_code_that_help_lists() -> None:
 
 
 def test_help_lists_the_codes(here: Here) -> None:
-    said = here("--help").out
-    assert all(f"{code:>3}  {meaning}" in said for code, meaning in EXIT_CODES.items())
+    help_text = here("--help").out
+    assert all(f"{code:>3}  {meaning}" in help_text for code, meaning in EXIT_CODES.items())
 
 
 @pytest.mark.parametrize("command", [[], ["chat"], ["models"], ["cost"], ["serve"], ["doctor"]], ids=" ".join)

@@ -334,9 +334,9 @@ def test_undo_finds_the_question_before_instructions(*, kept: bool) -> None:
     assert [each["message"]["content"] for each in store.records("a")] == ["one", "one"]
     conversation.add("user", "two")
     conversation.settle(answer("2"), "m")
-    said = ["one", "one", "Be brief.", "two", "2"]
-    assert [each["message"]["content"] for each in conversation.records] == said
-    assert [each["message"]["content"] for each in store.records("a")] == said
+    texts = ["one", "one", "Be brief.", "two", "2"]
+    assert [each["message"]["content"] for each in conversation.records] == texts
+    assert [each["message"]["content"] for each in store.records("a")] == texts
     assert (conversation.undo(), conversation.undo(), conversation.undo()) == ("two", "one", None)
     store.close()
 

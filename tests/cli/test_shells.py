@@ -105,5 +105,5 @@ def test_a_description_with_a_comma_is_whole_in_fish(here: Here, tmp_path: Path)
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
     command = f". {shlex.quote(str(tmp_path / 'script'))}; complete -C 'venice-chat serve --tpm'; complete -C 'venice-chat co'"
     run = import_module("pexpect").run
-    said = run(f"fish --no-config -c {shlex.quote(command)}", env=environment, encoding="utf-8", timeout=PATIENCE_SECONDS)
-    assert "cost\tEstimate the cost of an answer, without" in said
+    output = run(f"fish --no-config -c {shlex.quote(command)}", env=environment, encoding="utf-8", timeout=PATIENCE_SECONDS)
+    assert "cost\tEstimate the cost of an answer, without" in output

@@ -62,7 +62,7 @@ def test_a_cell_may_be_longer_than_the_csv_module_allows(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         pytest.param("t.jsonl", b'{"a": 1}\n{"a": \n', "line 2: it is not JSON", id="half a line of JSON"),
         pytest.param("t.jsonl", b"[1]\n", "line 1: it is not a JSON object", id="a list"),
@@ -76,12 +76,12 @@ def test_a_cell_may_be_longer_than_the_csv_module_allows(tmp_path: Path) -> None
         pytest.param("t.parquet", b"PAR1", "t.parquet: ", id="half a Parquet file"),
     ],
 )
-def test_the_error_of_a_malformed_table_names_the_line(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_the_error_of_a_malformed_table_names_the_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(click.UsageError) as caught:
         list(read(path))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["table.xlsx", "table", "table.CSV.gz"])

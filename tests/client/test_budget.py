@@ -129,6 +129,37 @@ async def test_a_usage_without_sense_loses_no_answer_and_stops_further_sending()
     assert budget.overshoot > 9_000_000
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        {"total_tokens": 5000},
+        {"prompt_tokens": 50},
+        {"completion_tokens": 50},
+        {"prompt_tokens": -50, "completion_tokens": 50},
+        {"prompt_tokens": 50, "completion_tokens": -50},
+        {"prompt_tokens": 50, "completion_tokens": 0.5},
+        {"prompt_tokens": "50", "completion_tokens": 50},
+        {"prompt_tokens": True, "completion_tokens": 50},
+    ],
+    ids=str,
+)
+async def test_a_usage_that_does_not_count_both_sides_is_spent_at_its_bound(usage: Any) -> None:
+    emulator, budget = emulator_of(), Budget(Decimal("0.01"))
+    emulator.always(completion({**answered(1, 1), "usage": usage}))
+    results = await asyncio.gather(*(ask(client_of(emulator, budget)) for _ in range(100)), return_exceptions=True)
+    assert {type(result) for result in results} == {ChatCompletionResponse, BudgetExceededError}
+    assert spent(budget) > Decimal("0.009")
+    assert budget.overshoot == 0
+
+
+async def test_a_usage_of_no_tokens_is_free() -> None:
+    budget = Budget(1)
+    await ask(client_of(emulator_of(completion(answered(0, 0))), budget))
+    assert spent(budget) == 0
+
+
 async def test_a_refused_attempt_is_free_and_each_attempt_reserves() -> None:
     emulator, budget = emulator_of(error(400, "no"), busy(), completion(answered(10, 5))), Budget(1)
     client = client_of(emulator, budget)

@@ -320,8 +320,8 @@ async def test_lists_of_a_choice_add_up() -> None:
 
 async def test_the_last_value_of_a_choice_counts_and_an_empty_one_only_where_no_other_came() -> None:
     events = [chunk(text) for text in "abc"]
-    for each, said in zip(events, ("x", "y", ""), strict=True):
-        each["choices"][0] |= {"matched": said, "empty": [] if said else "", "flag": said == "x"}
+    for each, value in zip(events, ("x", "y", ""), strict=True):
+        each["choices"][0] |= {"matched": value, "empty": [] if value else "", "flag": value == "x"}
 
     choice = (await collected(*events)).choices[0]
 
@@ -359,12 +359,14 @@ async def test_objects_are_joined_sixteen_levels_deep_and_below_that_the_last_on
 
 
 @pytest.mark.parametrize(
-    ("value", "later", "kept"), [("x", "", "x"), (0, False, False), ([1], [], [1]), ({"a": 1}, {}, {"a": 1})]
+    ("value", "later", "collected_value"), [("x", "", "x"), (0, False, False), ([1], [], [1]), ({"a": 1}, {}, {"a": 1})]
 )
-async def test_an_empty_value_replaces_nothing_and_zero_and_false_are_not_empty(value: Any, later: Any, kept: Any) -> None:
+async def test_an_empty_value_replaces_nothing_and_zero_and_false_are_not_empty(
+    value: Any, later: Any, collected_value: Any
+) -> None:
     whole = await collected({**chunk(odd=value), "odd": value}, {**chunk(odd=later), "odd": later})
 
-    assert (whole.choices[0].message["odd"], whole["odd"]) == (kept, kept)
+    assert (whole.choices[0].message["odd"], whole["odd"]) == (collected_value, collected_value)
 
 
 def test_the_collected_response_shares_no_object_with_the_chunks() -> None:

@@ -274,7 +274,7 @@ def test_no_part_of_a_private_answer_is_shown() -> None:
         assert "secret" not in repr(parts)
 
 
-def test_json_of_an_answer_keeps_its_letters_and_is_indented_if_asked() -> None:
+def test_model_dump_json_keeps_characters_beyond_ascii_and_takes_an_indent() -> None:
     message = ChatMessage.model_validate({"content": "Grüße", "name": None})
 
     assert message.model_dump_json() == '{"content": "Grüße", "name": null}'

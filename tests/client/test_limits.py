@@ -641,7 +641,7 @@ async def unheard(_: WaitNotice) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"rate_share": "share.db"}, "must be a RateShare"),
         ({"on_wait": 5}, "must be a function"),
@@ -649,7 +649,7 @@ async def unheard(_: WaitNotice) -> None:
     ],
     ids=["a share", "no function", "an async function"],
 )
-def test_an_unusable_share_or_on_wait_hook_is_refused_when_the_client_is_made(settings: Any, said: str) -> None:
+def test_an_unusable_share_or_on_wait_hook_is_refused_when_the_client_is_made(settings: Any, message: str) -> None:
     for client in (VeniceClient, SyncVeniceClient):
-        with pytest.raises(InvalidRequestError, match=said):
+        with pytest.raises(InvalidRequestError, match=message):
             client(api_key="k", **settings)

@@ -151,7 +151,7 @@ async def test_a_deprecation_is_logged_without_the_key_that_the_server_repeats_i
 
 @pytest.mark.parametrize("way", ["in process", "aiohttp", "http.client"])
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "warning"),
     [
         pytest.param({"x-venice-deprecated": "gone soon"}, "gone soon", id="the other warning"),
         pytest.param({"X-Venice-Deprecated": "gone soon", "Sunset": "May"}, "gone soon (May)", id="with the other date"),
@@ -161,7 +161,7 @@ async def test_a_deprecation_is_logged_without_the_key_that_the_server_repeats_i
     ],
 )
 async def test_each_header_of_a_deprecation_is_logged(
-    caplog: pytest.LogCaptureFixture, way: str, headers: dict[str, str], said: str | None
+    caplog: pytest.LogCaptureFixture, way: str, headers: dict[str, str], warning: str | None
 ) -> None:
     caplog.set_level(logging.WARNING, "venice_ai")
     emulator = Emulator()
@@ -169,8 +169,8 @@ async def test_each_header_of_a_deprecation_is_logged(
 
     warnings = [meta.deprecation_warning for meta in await asked_twice(emulator, way)]
 
-    assert warnings == [said, said]
-    assert [record.getMessage() for record in caplog.records] == ([] if said is None else [f"Venice: {said}"])
+    assert warnings == [warning, warning]
+    assert [record.getMessage() for record in caplog.records] == ([] if warning is None else [f"Venice: {warning}"])
 
 
 async def asked_twice(emulator: Emulator, way: str) -> list[ResponseMeta]:
@@ -219,7 +219,7 @@ def test_a_header_that_is_repeated_is_one_whose_values_are_joined(as_bytes: bool
 
 
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "warning"),
     [
         pytest.param(
             {"x-venice-deprecated": "gone", "sunset": "May"}, "gone (May) Successor: next", id="a warning with its date"
@@ -229,10 +229,10 @@ def test_a_header_that_is_repeated_is_one_whose_values_are_joined(as_bytes: bool
         pytest.param({}, None, id="nothing else"),
     ],
 )
-def test_the_successor_is_in_the_deprecation_warning_once(headers: dict[str, str], said: str | None) -> None:
+def test_the_successor_is_in_the_deprecation_warning_once(headers: dict[str, str], warning: str | None) -> None:
     header_fields = Headers(list({**headers, "x-venice-deprecated-replacement": "next"}.items()))
 
-    assert ResponseMeta(200, header_fields, UNIX, 0.0).deprecation_warning == said
+    assert ResponseMeta(200, header_fields, UNIX, 0.0).deprecation_warning == warning
 
 
 def test_the_meta_of_a_bare_reply_has_the_documented_defaults() -> None:

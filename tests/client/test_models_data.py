@@ -579,9 +579,9 @@ async def test_refresh_fetches_again_and_renews_the_cache() -> None:
 
     old = await client.models.resolve_chat()
     new = await client.models.resolve_chat(refresh=True)
-    kept = await client.models.resolve_chat()
+    cached = await client.models.resolve_chat()
 
-    assert (old, new, kept) == ("old", "new", "new")
+    assert (old, new, cached) == ("old", "new", "new")
     assert len(transport.requests) == 2
 
 

@@ -30,12 +30,12 @@ def shown(value: Any) -> str:
 
 async def test_an_answer_is_shown_as_it_is_and_loads_nothing() -> None:
     emulator = Emulator()
-    said = '# Yes\n<img src="https://example.com/?said"> ![x](https://example.com/x)'
-    emulator.script(text(said), tool_call("look_up", {"word": "<b>"}))
+    markdown = '# Yes\n<img src="https://example.com/?said"> ![x](https://example.com/x)'
+    emulator.script(text(markdown), tool_call("look_up", {"word": "<b>"}))
     async with VeniceClient(api_key="any", transport=emulator.transport()) as client:
         answer = await client.chat.completions.create(model="venice-1", messages=ASK)
         calls = await client.chat.completions.create(model="venice-1", messages=ASK)
-    assert shown(answer) == f'<pre style="white-space: pre-wrap">{html.escape(said)}</pre>'
+    assert shown(answer) == f'<pre style="white-space: pre-wrap">{html.escape(markdown)}</pre>'
     assert "look_up({&quot;word&quot;:" in shown(calls).replace(" ", "")
 
 

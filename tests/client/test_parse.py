@@ -382,7 +382,7 @@ async def test_each_output_error_has_its_documented_class_and_the_answer(
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "words"),
     [
         pytest.param(
             text('{"name": "Marie', finish_reason="length"),
@@ -414,8 +414,8 @@ async def test_each_output_error_has_its_documented_class_and_the_answer(
         pytest.param(text("{}"), "the answer does not fit Person; it is in `response`.", id="mismatch"),
     ],
 )
-async def test_an_error_says_what_happened_and_what_to_do(step: Step, said: str) -> None:
-    assert (await failed(step)).message.startswith(said)
+async def test_an_error_says_what_happened_and_what_to_do(step: Step, words: str) -> None:
+    assert (await failed(step)).message.startswith(words)
 
 
 async def test_a_tool_call_or_a_refusal_without_words_is_no_validation_error() -> None:

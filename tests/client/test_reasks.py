@@ -184,8 +184,8 @@ async def test_an_answer_with_half_of_a_surrogate_pair_can_be_sent_back() -> Non
 
     async def ask(messages: Any) -> object:
         asked.append(messages)
-        said = {"role": "assistant", "content": '{"name": "\ud83d", "age": 1}' if len(asked) == 1 else MARIE}
-        return ChatCompletionResponse.model_validate({"id": "x", "created": 1, "model": "m", "choices": [{"message": said}]})
+        message = {"role": "assistant", "content": '{"name": "\ud83d", "age": 1}' if len(asked) == 1 else MARIE}
+        return ChatCompletionResponse.model_validate({"id": "x", "created": 1, "model": "m", "choices": [{"message": message}]})
 
     await ask_until_valid(Person, Conversation(HI), ask, wrapped=False, max_reasks=1)
 

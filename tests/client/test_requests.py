@@ -743,7 +743,7 @@ async def test_extra_body_is_merged_as_it_is_and_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "words"),
     [
         pytest.param(7, "extra_body is int, not a mapping", id="no mapping"),
         pytest.param({"messages": []}, "'messages'", id="messages"),
@@ -754,10 +754,10 @@ async def test_extra_body_is_merged_as_it_is_and_wins() -> None:
         pytest.param(ENDLESS, "holds itself", id="a mapping that holds itself"),
     ],
 )
-async def test_extra_body_holds_other_fields_that_json_knows(extra: Any, said: str) -> None:
+async def test_extra_body_holds_other_fields_that_json_knows(extra: Any, words: str) -> None:
     client, transport = client_of()
 
-    with pytest.raises(InvalidRequestError, match=said):
+    with pytest.raises(InvalidRequestError, match=words):
         await client.chat.completions.create(model="m", messages=HI, extra_body=extra)
 
     assert transport.requests == []

@@ -207,8 +207,8 @@ async def test_an_error_before_any_content_is_tried_again_inside_the_first_read(
 
 
 async def test_stream_parse_retries_after_an_error_before_any_content() -> None:
-    said = [event(chunk('{"value": ["hello"]}')), FINISH, DONE]
-    client, transport = client_of(stream(event(BUSY)), stream(*said))
+    events = [event(chunk('{"value": ["hello"]}')), FINISH, DONE]
+    client, transport = client_of(stream(event(BUSY)), stream(*events))
 
     assert await read_in("stream_parse", client) == "hello"
     assert len(transport.requests) == 2

@@ -118,9 +118,9 @@ async def test_text_beside_tool_calls_is_streamed(emulator: Emulator, client: Ve
     emulator.script(tool_calls(("add", {"a": 1}), content="Let me add."), text("2"))
     async with await stream(client, add) as events:
         seen = [event async for event in events]
-    said = "".join(event.text for event in seen if isinstance(event, TextDelta) and event.iteration == 1)
+    streamed_text = "".join(event.text for event in seen if isinstance(event, TextDelta) and event.iteration == 1)
 
-    assert said == "Let me add."
+    assert streamed_text == "Let me add."
 
 
 async def test_calls_that_run_together_start_together_and_finish_as_they_are_done(

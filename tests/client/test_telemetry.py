@@ -867,8 +867,8 @@ async def test_tool_calls_are_recorded_as_content() -> None:
     _, seen = await played("a tool loop runs a tool", capture_content=1000)
 
     first, second = (attributes(span) for span in seen.chats)
-    (said,) = json.loads(first["gen_ai.output.messages"])
-    assert said["parts"][1] == {"type": "tool_call", "name": "echo", "arguments": json.dumps({"word": CANARY})}
+    (message,) = json.loads(first["gen_ai.output.messages"])
+    assert message["parts"][1] == {"type": "tool_call", "name": "echo", "arguments": json.dumps({"word": CANARY})}
     assert json.loads(second["gen_ai.input.messages"])[-1]["role"] == "tool"
 
 
@@ -901,7 +901,7 @@ async def test_an_encrypted_tool_loop_records_no_name_and_no_content_of_its_tool
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "words"),
     [
         pytest.param(
             {"conventions": "1.0"}, "conventions='1.0' must be one of genai-0.1, semconv-1.41, semconv-1.36", id="names"
@@ -910,8 +910,8 @@ async def test_an_encrypted_tool_loop_records_no_name_and_no_content_of_its_tool
         pytest.param({"capture_content": True}, "capture_content=True must be a number of characters", id="no number"),
     ],
 )
-def test_a_setting_that_is_not_allowed_is_refused(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=said):
+def test_a_setting_that_is_not_allowed_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=words):
         Telemetry(**settings)
 
 

@@ -88,7 +88,7 @@ async def test_closing_a_view_closes_the_client_and_entering_it_opens_both() -> 
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "words"),
     [
         pytest.param({"timeout": 0}, "timeout=0", id="timeout"),
         pytest.param({"max_retries": -1}, "max_retries=-1", id="retries"),
@@ -100,10 +100,10 @@ async def test_closing_a_view_closes_the_client_and_entering_it_opens_both() -> 
     ],
 )
 @pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
-def test_an_option_that_is_not_allowed_is_refused_in_both_clients(kind: Any, options: dict[str, Any], said: str) -> None:
+def test_an_option_that_is_not_allowed_is_refused_in_both_clients(kind: Any, options: dict[str, Any], words: str) -> None:
     client = kind(api_key=KEY)
 
-    with pytest.raises(InvalidRequestError, match=said):
+    with pytest.raises(InvalidRequestError, match=words):
         client.with_options(**options)
 
 

@@ -38,12 +38,12 @@ class Parrot:
 
     def _said(self, body: dict[str, Any]) -> str:
         self.asked.append(body)
-        said: str = body["messages"][-1]["content"]
-        if said == "a picture":
+        prompt: str = body["messages"][-1]["content"]
+        if prompt == "a picture":
             raise UnsupportedInput("the parrot has no eyes")
-        if said == "a crash":
+        if prompt == "a crash":
             raise RuntimeError("the parrot fell")
-        return said
+        return prompt
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ async def tell(emulator: Emulator, request: pytest.FixtureRequest) -> AsyncGener
     """Tells the parrot something."""
     async with request.param(emulator) as ask:
 
-        async def telling(said: str, **members: Any) -> Got:
-            body = hello(**{"model": "parrot", **members, "messages": [{"role": "user", "content": said}]})
+        async def telling(prompt: str, **members: Any) -> Got:
+            body = hello(**{"model": "parrot", **members, "messages": [{"role": "user", "content": prompt}]})
             got: Got = await ask(body)
             return got
 

@@ -601,7 +601,7 @@ async def test_every_role_must_be_sealed(emulator: Emulator, enclave: Enclave, r
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         pytest.param("", "Failed to decrypt field", id="an empty text"),
         pytest.param("ab" * 20, "Failed to decrypt field", id="hex that is no envelope"),
@@ -610,15 +610,15 @@ async def test_every_role_must_be_sealed(emulator: Emulator, enclave: Enclave, r
     ],
 )
 async def test_a_text_that_the_enclave_cannot_decrypt_is_refused(
-    emulator: Emulator, enclave: Enclave, content: Any, said: str
+    emulator: Emulator, enclave: Enclave, content: Any, reason: str
 ) -> None:
     got = await ask_sealed(emulator, enclave, [{"role": "user", "content": content}], sealed=False)
 
-    assert (got.status, got.json["error"]["message"]) == (400, said)
+    assert (got.status, got.json["error"]["message"]) == (400, reason)
 
 
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "reason"),
     [
         pytest.param({ALGORITHM: "ed25519"}, "Unsupported signing algorithm", id="another algorithm"),
         pytest.param({CLIENT_KEY: "04" + "00" * 64}, "Invalid E2EE headers", id="a client key off the curve"),
@@ -626,11 +626,11 @@ async def test_a_text_that_the_enclave_cannot_decrypt_is_refused(
         pytest.param({MODEL_KEY: Opener().public_key.hex()}, "e2ee_model_key_mismatch", id="another model key"),
     ],
 )
-async def test_wrong_headers_are_refused(emulator: Emulator, enclave: Enclave, headers: Any, said: str) -> None:
+async def test_wrong_headers_are_refused(emulator: Emulator, enclave: Enclave, headers: Any, reason: str) -> None:
     got = await ask_sealed(emulator, enclave, [{"role": "user", "content": "hi"}], headers=headers)
 
     assert got.status == 400
-    assert said in got.json["error"]["message"]
+    assert reason in got.json["error"]["message"]
 
 
 async def test_a_sealed_request_must_stream(emulator: Emulator, enclave: Enclave) -> None:

@@ -335,8 +335,8 @@ async def test_a_cut_and_headers_apply_to_the_models_own_answer(emulator: Emulat
 
 async def test_faults_of_the_text_apply_to_the_models_own_answer(emulator: Emulator, ask: Asker) -> None:
     emulator.script(usual(fenced=True, huge_event=10))
-    said = (await ask(HELLO)).text
-    assert said.startswith("x" * 10 + "```json\n")
+    answer = (await ask(HELLO)).text
+    assert answer.startswith("x" * 10 + "```json\n")
 
 
 async def test_an_error_may_be_an_html_page(emulator: Emulator, ask: Asker) -> None:

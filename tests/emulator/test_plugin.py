@@ -38,8 +38,8 @@ def pytest_in(folder: Path, *options: str) -> str:
 
 def test_the_fixture_is_there_for_users(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(TEST, encoding="utf-8")
-    said = pytest_in(tmp_path, "-p", "venice_ai.emulator.pytest_plugin")
-    assert "1 passed" in said, said
+    output = pytest_in(tmp_path, "-p", "venice_ai.emulator.pytest_plugin")
+    assert "1 passed" in output, output
 
 
 def test_the_guides_test_passes(tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_the_guides_test_passes(tmp_path: Path) -> None:
     assert [name for name, _ in files] == ["conftest.py", "test_greeting.py"]
     for name, content in files:
         (tmp_path / name).write_text(content, encoding="utf-8")
-    said = pytest_in(tmp_path)
-    assert "1 passed" in said, said
+    output = pytest_in(tmp_path)
+    assert "1 passed" in output, output
 
 
 async def test_the_admin_requests_of_the_guide_are_accepted() -> None:

@@ -37,7 +37,7 @@ async def called(ask: Asker, body: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("said", "names"),
+    ("prompt", "names"),
     [
         pytest.param("How is the weather in Rome?", ["get_weather"], id="a word of the name"),
         pytest.param("call get_weather", ["get_weather"], id="the name"),
@@ -48,8 +48,8 @@ async def called(ask: Asker, body: dict[str, Any]) -> list[tuple[str, Any]]:
         pytest.param("whether to go", [], id="a word that only sounds like it"),
     ],
 )
-async def test_a_tool_mentioned_in_the_prompt_is_called(ask: Asker, said: str, names: list[str]) -> None:
-    assert [name for name, _ in await called(ask, saying(said, tools=TOOLS))] == names
+async def test_a_tool_mentioned_in_the_prompt_is_called(ask: Asker, prompt: str, names: list[str]) -> None:
+    assert [name for name, _ in await called(ask, saying(prompt, tools=TOOLS))] == names
 
 
 async def test_arguments_are_taken_from_the_prompt(ask: Asker) -> None:

@@ -29,19 +29,19 @@ def end(**fields: Any) -> dict[str, Any]:
 
 
 async def test_a_chat_is_answered_with_the_json_of_venice(program: Program, emulator: Emulator) -> None:
-    said = {
+    reply = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "\U0001f980 é", "odd": [1.5e-7, None]}}],
         "usage": USAGE,
         "something_new": {"at": 12345678901234567890},
     }
-    emulator.script(completion(said))
+    emulator.script(completion(reply))
 
     got = await program.ask()
 
-    assert (got.status, got.json) == (200, said)
-    assert list(got.json) == list(said)
+    assert (got.status, got.json) == (200, reply)
+    assert list(got.json) == list(reply)
     assert got.headers["x-request-id"]
     assert got.headers["x-ratelimit-limit-requests"] == "500"
     assert "x-venice-attestation-level" not in got.headers
@@ -98,12 +98,12 @@ async def test_chunks_in_clear_are_the_bytes_that_came(program: Program, emulato
 
 
 async def test_a_stream_without_done_is_passed_on_without_done(program: Program, emulator: Emulator) -> None:
-    said = b'data: {"choices": [{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
-    emulator.script(pieces(said))
+    sent = b'data: {"choices": [{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    emulator.script(pieces(sent))
 
     got = await program.ask(stream=True)
 
-    assert (got.body, got.broken) == (said, False)
+    assert (got.body, got.broken) == (sent, False)
 
 
 @pytest.mark.parametrize("name", [b"xata", b"Data", b"\xffdata", b" data"])
@@ -199,10 +199,16 @@ async def test_a_refusal_has_the_shapes_of_openai_and_of_venice(program: Program
 
 
 async def test_openais_own_shape_stays_as_it_is(program: Program, emulator: Emulator) -> None:
-    said = {"message": "too long", "type": "odd_type", "param": "messages", "code": "context_length_exceeded", "more": 1}
-    emulator.script(error(400, {"error": said}))
+    openai_error = {
+        "message": "too long",
+        "type": "odd_type",
+        "param": "messages",
+        "code": "context_length_exceeded",
+        "more": 1,
+    }
+    emulator.script(error(400, {"error": openai_error}))
 
-    assert (await program.ask()).json == {"error": said}
+    assert (await program.ask()).json == {"error": openai_error}
 
 
 async def test_a_429_is_passed_on_with_retry_after(program: Program, emulator: Emulator) -> None:

@@ -104,7 +104,7 @@ async def test_text_is_streamed_as_it_arrives_and_usage_only_with_include_usage(
 
 @FORMS
 @pytest.mark.parametrize(
-    ("said", "body"),
+    ("answer", "body"),
     [
         pytest.param("It is 2.", {}, id="prose"),
         pytest.param('Like {"a": 1}, or ```py\nx = {}\n```.', {}, id="other JSON"),
@@ -115,11 +115,11 @@ async def test_text_is_streamed_as_it_arrives_and_usage_only_with_include_usage(
         pytest.param(CALL, {"tools": None}, id="null"),
     ],
 )
-async def test_any_other_text_is_an_answer(emulator: Emulator, said: str, body: dict[str, Any], stream: bool) -> None:
-    emulator.script(text(said))
+async def test_any_other_text_is_an_answer(emulator: Emulator, answer: str, body: dict[str, Any], stream: bool) -> None:
+    emulator.script(text(answer))
     message, reason = message_of(await chat(emulator, stream=stream, **body), stream=stream)
 
-    assert (message["content"], message.get("tool_calls"), reason) == (said, None, "stop")
+    assert (message["content"], message.get("tool_calls"), reason) == (answer, None, "stop")
 
 
 @pytest.mark.parametrize(

@@ -146,14 +146,14 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 
     It is without settings that are ours or theirs, and what it would send beyond this machine goes nowhere.
     """
-    kept = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if not name.upper().startswith(_FOREIGN) and not name.upper().endswith("_PROXY")
     }
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE)
     excepted = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
-    return {**kept, **proxies, **excepted, "PYTHONUTF8": "1", **(settings or {})}
+    return {**variables, **proxies, **excepted, "PYTHONUTF8": "1", **(settings or {})}
 
 
 def missing(what: str) -> None:

@@ -83,9 +83,9 @@ def test_the_catalogue_is_understood(llm: Llm) -> None:
 
 
 def test_a_prompt_is_answered(llm: Llm, emulator: Emulator) -> None:
-    said = llm("-m", "venice/venice-1", "--no-stream", "How are you", "-o", "temperature", "0.5", "-o", "min_p", "0.1")
+    output = llm("-m", "venice/venice-1", "--no-stream", "How are you", "-o", "temperature", "0.5", "-o", "min_p", "0.1")
 
-    assert "How are you" in said
+    assert "How are you" in output
     assert not body(emulator).get("stream")
     assert (body(emulator)["temperature"], body(emulator)["min_p"]) == (0.5, 0.1)
 
@@ -111,9 +111,9 @@ def test_a_schema_is_kept(llm: Llm) -> None:
 
 @pytest.mark.parametrize("how", [pytest.param(["--no-stream"], id="whole"), pytest.param([], id="streamed")])
 def test_a_function_is_called_and_its_result_used(llm: Llm, emulator: Emulator, how: list[str]) -> None:
-    said = llm("-m", "venice/venice-1", "--functions", MULTIPLY, "multiply 6 and 7", *how)
+    output = llm("-m", "venice/venice-1", "--functions", MULTIPLY, "multiply 6 and 7", *how)
 
-    assert "answered: 42" in said
+    assert "answered: 42" in output
     assert [message["role"] for message in body(emulator, 1)["messages"]] == ["user", "assistant", "tool"]
 
 

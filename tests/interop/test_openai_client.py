@@ -85,8 +85,8 @@ def test_a_stream_is_the_same_answer_and_ends_with_usage(ask: Callable[..., Any]
 def test_the_chunks_of_two_choices_have_their_index(ask: Callable[..., Any]) -> None:
     chunks = ask("stream", model=MODEL, messages=HI, n=2)
 
-    said = {choice["index"] for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")}
-    assert said == {0, 1}
+    indexes = {choice["index"] for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")}
+    assert indexes == {0, 1}
 
 
 def test_its_own_assembly_of_a_stream_finds_everything(ask: Callable[..., Any]) -> None:

@@ -97,9 +97,9 @@ def findings(program: PythonEnvironment, document: dict[str, Any], base_url: str
         cwd=folder,
         check=False,
     )  # fmt: skip
-    said = done.stdout + done.stderr
-    assert f"Seed: {SEED}" in said, said[-2_000:]
-    return "" if done.returncode == 0 else "\n".join(line[:400] for line in said.splitlines())[-8_000:]
+    output = done.stdout + done.stderr
+    assert f"Seed: {SEED}" in output, output[-2_000:]
+    return "" if done.returncode == 0 else "\n".join(line[:400] for line in output.splitlines())[-8_000:]
 
 
 def test_nothing_contradicts_the_document(schemathesis: PythonEnvironment, base_url: str, tmp_path: Path) -> None:

@@ -130,26 +130,26 @@ def test_each_example_runs_and_prints_what_it_should(
 
     runpy.run_path(str(example), run_name="__main__")
 
-    said, complaints = capsys.readouterr()
+    output, complaints = capsys.readouterr()
     assert complaints == ""
     for words in WHAT_IS_SAID[example.stem]:
-        assert words in said
+        assert words in output
 
 
 @pytest.mark.parametrize("example", ["hello", "sync_stream", "demo"])
 def test_the_example_runs_in_a_process_of_its_own(emulator: Emulator, example: str, tmp_path: Path) -> None:
     emulator.script(*SCRIPTS.get(example, []))
-    said = python(str(ROOT / "examples" / f"{example}.py"), packages=without_local_model(tmp_path))
+    output = python(str(ROOT / "examples" / f"{example}.py"), packages=without_local_model(tmp_path))
     for words in WHAT_IS_SAID[example]:
-        assert words in said
+        assert words in output
 
 
 @pytest.mark.local
 @pytest.mark.usefixtures("local_extra")
 def test_the_demo_runs_a_real_model() -> None:
-    said = python(str(ROOT / "examples" / "demo.py"))
-    assert re.search(r"^1\. choose a model +gemma-3-270m-local$", said, re.MULTILINE)
-    assert "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday" in said
+    output = python(str(ROOT / "examples" / "demo.py"))
+    assert re.search(r"^1\. choose a model +gemma-3-270m-local$", output, re.MULTILINE)
+    assert "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday" in output
 
 
 def test_the_demo_says_in_one_line_why_no_real_model_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

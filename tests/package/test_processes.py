@@ -64,14 +64,14 @@ def run(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_every_test_is_reported_once_also_those_after_one_that_ends_its_process(tmp_path: Path) -> None:
-    said = run(tmp_path, "--processes", "3", "--capture", "sys")
+    output = run(tmp_path, "--processes", "3", "--capture", "sys")
 
-    assert "2 failed, 61 passed, 1 skipped, 1 error in " in said
-    assert "the process ended with 3 while it ran this test" in said
-    assert "SKIPPED [1] test_it.py" in said
-    assert said.count("by Python") == 1 + 1  # in the source that is shown, too
-    assert "\nby a program\n" in said
-    assert all(said.count(f"PASSED test_it.py::test_passes[{number}]") == 1 for number in range(60))
+    assert "2 failed, 61 passed, 1 skipped, 1 error in " in output
+    assert "the process ended with 3 while it ran this test" in output
+    assert "SKIPPED [1] test_it.py" in output
+    assert output.count("by Python") == 1 + 1  # in the source that is shown, too
+    assert "\nby a program\n" in output
+    assert all(output.count(f"PASSED test_it.py::test_passes[{number}]") == 1 for number in range(60))
 
 
 def modules(folder: Path, names: str) -> list[Path]:

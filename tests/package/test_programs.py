@@ -50,13 +50,13 @@ PROGRAMS = {
 """The programs and what they print, by their pages and their numbers there."""
 
 
-def fits(said: str, shown: str) -> bool:
+def fits(output: str, shown: str) -> bool:
     """Whether a program's output is the one that a page shows."""
     patterns = [
         r"(?:.*\n)*" if line == "..." else re.sub(r"\\ \\\.\\\.\\\.$", " .*", re.escape(line)) + r"\n"
         for line in shown.splitlines()
     ]
-    return re.fullmatch("".join(patterns), said) is not None
+    return re.fullmatch("".join(patterns), output) is not None
 
 
 @pytest.fixture(autouse=True)
@@ -85,10 +85,10 @@ def test_the_program_runs_and_prints_what_the_page_says(
             monkeypatch.setenv("VENICE_API_KEY", "any")
         runpy.run_path(str(program), run_name="__main__")
 
-    said, complaints = capsys.readouterr()
+    printed, complaints = capsys.readouterr()
     assert complaints == ""
     if output is not None:
-        assert fits(said, output), said
+        assert fits(printed, output), printed
 
 
 def test_the_tutorial_shows_what_each_step_prints() -> None:
@@ -99,7 +99,7 @@ def test_the_tutorial_shows_what_each_step_prints() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown", "does_fit"),
+    ("output", "shown", "does_fit"),
     [
         pytest.param("a\nb\n", "a\nb\n", True, id="the same"),
         pytest.param("a\nb\n", "a\n", False, id="more than shown"),
@@ -109,8 +109,8 @@ def test_the_tutorial_shows_what_each_step_prints() -> None:
         pytest.param("an end\nb\n", "a ...\nb\n", False, id="another word before the rest"),
     ],
 )
-def test_an_output_fits_what_is_shown(said: str, shown: str, does_fit: bool) -> None:
-    assert fits(said, shown) is does_fit
+def test_an_output_fits_what_is_shown(output: str, shown: str, does_fit: bool) -> None:
+    assert fits(output, shown) is does_fit
 
 
 FOR_VENICE = {

@@ -121,6 +121,15 @@ def test_the_parts_of_a_client_and_objects_of_the_api_have_no_signature() -> Non
     assert without.isdisjoint({"VeniceClient", "Budget", "Journal"})
 
 
+def test_a_list_of_exports_is_not_shown_and_its_names_are() -> None:
+    package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
+    assert isinstance(package, griffe.Module)
+
+    assert [str(module.path) for module in reference.modules(package) if "__all__" in module.members] == []
+    assert {"Emulator", "Account", "Step"} <= set(package["emulator"].members)
+    assert "Emulator" in (package["emulator"].exports or ())
+
+
 def test_a_default_with_a_private_name_is_not_shown() -> None:
     package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
     estimate = package["costs.ChatCostEstimate"]

@@ -88,8 +88,8 @@ FALLBACKS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "said"), FALLBACKS)
-async def test_another_model_is_asked_where_the_table_says_so(status: int, said: str) -> None:
+@pytest.mark.parametrize(("status", "cell"), FALLBACKS)
+async def test_another_model_is_asked_where_the_table_says_so(status: int, cell: str) -> None:
     emulator = Emulator()
     emulator.always(error(status))
 
@@ -100,7 +100,7 @@ async def test_another_model_is_asked_where_the_table_says_so(status: int, said:
             await client.chat.completions.create(model="venice-1", messages=MESSAGES)
 
     asked = {request.body["model"] for request in emulator.requests if request.method == "POST"}
-    assert ("llama-3.3-70b" in asked) is (said == "yes")
+    assert ("llama-3.3-70b" in asked) is (cell == "yes")
 
 
 async def test_another_model_is_not_asked_at_a_limit_of_the_account() -> None:

@@ -116,6 +116,24 @@ def test_far_from_limits_a_pass_is_there_at_once_but_not_after_a_failure() -> No
     assert all_over(bucket_of(limiter).account)
 
 
+def test_a_good_reply_that_leaves_no_failure_ends_the_block() -> None:
+    limiter = limiter_of()
+    while seats(limiter) < 5:
+        good(entered(limiter))
+    first, second = entered(limiter), entered(limiter)
+    good(first)
+    assert seats(limiter), "the first reply of a block is read anyway"
+    second.replied(
+        ResponseMeta(200, Headers([("x-ratelimit-remaining", "0"), ("x-ratelimit-resets", "86400")]), time.time(), 0.1)
+    )
+
+    assert not seats(limiter)
+    with pytest.raises(RateLimitError, match=r"held for 30\.0 s \(failures\)"):
+        entered(limiter)
+    second.done(None, None)
+    assert all_over(bucket_of(limiter).account)
+
+
 def test_near_a_limit_each_request_is_decided_alone() -> None:
     limiter = limiter_of()
     for left in range(504, 494, -1):
@@ -334,6 +352,7 @@ class SlowClock(SystemClock):
 def test_of_replies_that_are_not_counted_yet_only_the_last_is_kept() -> None:
     limiter = limiter_of()
     warm(limiter)
+    warm(limiter)
     tallied, before = len(bucket_of(limiter).good), (alive(ResponseMeta), alive(Request))
     for number in range(5):
         good(entered(limiter), ChatUsage(prompt_tokens=1, completion_tokens=number, total_tokens=number + 1))
@@ -445,7 +464,7 @@ def test_while_no_limit_of_tokens_is_known_a_request_counts_as_one() -> None:
     assert bucket_of(limiter_of()).tokens(attempt(b"x" * 4000).request) == 1
 
 
-async def test_of_those_who_wait_only_who_cannot_wait_that_long_leaves_when_a_longer_wait_is_told() -> None:
+async def test_a_longer_wait_ends_only_the_waiting_calls_that_cannot_wait_that_long() -> None:
     limiter = limiter_of(SystemClock())
     flying = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
     calls = [asyncio.create_task(limiter.enter(attempt(queue=queue))) for queue in (60.0, 5.0, 60.0)]

@@ -83,7 +83,7 @@ def test_a_successful_probe_closes_the_circuit() -> None:
     assert [allow(limiter, 1.5) for _ in range(100)] == [None] * 100
 
 
-def test_each_failed_probe_doubles_the_pause_up_to_two_and_a_half_seconds() -> None:
+def test_each_failed_probe_doubles_the_pause_up_to_three_and_a_half_seconds() -> None:
     limiter, now, pauses = opened(), 0.0, list[float]()
     for _ in range(5):
         wait = allow(limiter, now)
@@ -94,7 +94,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_two_and_a_half_seconds() -> N
         assert allow(limiter, now) is None
         ended(limiter, now, failed=True)
 
-    assert pauses == [1.0, 2.0, 2.5, 2.5, 2.5]
+    assert pauses == [1.0, 2.0, 3.5, 3.5, 3.5]
 
 
 def test_a_cancelled_probe_makes_way_for_the_next() -> None:

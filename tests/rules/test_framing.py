@@ -195,14 +195,14 @@ def test_a_body_is_in_chunks_whose_last_transfer_coding_says_so(codings: bytes, 
 
 
 @pytest.mark.parametrize(
-    ("came", "said"),
+    ("came", "words"),
     [
         pytest.param(b"", "it was closed without an answer", id="nothing"),
         pytest.param(b"HTTP/1.1 200", "the head of the answer broke off", id="half a head"),
         pytest.param(HEAD + b"Content-Length: 5\r\n\r\nhe", "the answer broke off", id="half a body"),
     ],
 )
-def test_a_connection_that_ends_too_early_says_how_far_the_reply_came(came: bytes, said: str) -> None:
+def test_a_connection_that_ends_too_early_says_how_far_the_reply_came(came: bytes, words: str) -> None:
     reader, _ = read([came])
-    with pytest.raises(FramingError, match=f"^{said}$"):
+    with pytest.raises(FramingError, match=f"^{words}$"):
         reader.end()

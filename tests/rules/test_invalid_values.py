@@ -23,7 +23,7 @@ def error_of(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
         ({"temperature": 3}, "temperature=3 is not allowed: expected float <= 2.0; allowed is 0 to 2"),
         ({"n": 0}, "n=0 is not allowed: expected int >= 1; allowed is 1 or more"),
@@ -46,12 +46,12 @@ def error_of(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -
         ),
     ],
 )
-def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(params: dict[str, Any], said: str) -> None:
-    assert error_of(**params).startswith(said)
+def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(params: dict[str, Any], message: str) -> None:
+    assert error_of(**params).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("message", "said", "without_echo"),
+    ("message", "rest", "without_echo"),
     [
         pytest.param(7, ".0 is not allowed: expected object, got int", "", id="a number"),
         pytest.param(
@@ -84,10 +84,10 @@ def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(pa
     ],
 )
 def test_the_error_of_a_message_has_its_place_and_without_echo_none_of_its_text(
-    message: Any, said: str, without_echo: str
+    message: Any, rest: str, without_echo: str
 ) -> None:
-    assert error_of([message]) == f"messages{said}"
-    assert error_of([message], echo=False).removeprefix("messages.0") == (without_echo or said).removeprefix(".0")
+    assert error_of([message]) == f"messages{rest}"
+    assert error_of([message], echo=False).removeprefix("messages.0") == (without_echo or rest).removeprefix(".0")
 
 
 class Bounded(TypedDict, total=False):

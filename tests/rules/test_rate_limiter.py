@@ -331,7 +331,7 @@ def test_a_learnt_limit_is_used_up_no_faster_than_one_and_a_half_times_its_rate(
     assert sum(1 for time in times if time < 70.3) == 2, "after a pause those of a second go at once"
 
 
-def test_a_wait_for_the_pace_ends_at_the_very_moment_that_was_told() -> None:
+def test_a_wait_for_the_pace_ends_exactly_at_the_announced_time() -> None:
     limiter = learnt(60)
     (alone,) = sent(limiter, 70.0, 1)
     replied(limiter, alone, 70.1, 200, NOTHING)

@@ -47,16 +47,17 @@ def account_of(share: RateShare, name: str = "account") -> Account:
 
 
 def asked(account: Account, model: str = "model") -> Pass | APIError | None:
-    """A pass for an attempt that does not wait, or the error that tells for how long it would have to."""
+    """A pass for an attempt that does not wait, or the error that tells for how long it would have to, if that is known."""
     request = Request("POST", "http://x", headers={}, body=b"{}", timeout=Timeout())
     request.chat = ChatSize(model, 1, None, 1)
     bucket, now = account.bucket(model), time.monotonic()
     call = QueuedCall(Blocking(), model, Attempt(request, 1, now, now, None), fail_fast=False)
     account.act(bucket, partial(bucket.arrive, call))
-    if call.result is None and (refusal := call.refusal(bucket.wait, now)):
-        account.act(bucket, partial(bucket.leave, call))
-        return refusal
-    return call.result
+    if call.result is not None:
+        return call.result
+    refusal = call.refusal(bucket.wait, now)
+    account.act(bucket, partial(bucket.leave, call))
+    return refusal
 
 
 def taken(account: Account, count: int) -> list[Ticket]:
@@ -111,10 +112,7 @@ def test_two_processes_share_one_failure_budget(path: Path, share: RateShare) ->
 
     assert theirs == 15
     assert len(mine) == 5
-    assert isinstance(last, RateLimitError)
-    assert last.retry_after_seconds == pytest.approx(0.05, abs=0.05), (
-        "another process has them in flight: it is asked again soon"
-    )
+    assert last is None, "nobody knows how long what is in flight takes"
 
 
 def test_reservations_of_a_killed_process_come_back_at_once(path: Path, share: RateShare) -> None:

@@ -42,7 +42,7 @@ def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
 
 
 def is_halved(assembly: Assembly) -> bool:
-    """Whether half of a surrogate pair waits for the other."""
+    """Whether half of a letter waits for the other."""
     return any(choice.halves for choice in assembly.choices)
 
 
@@ -262,7 +262,7 @@ def test_deltas_that_change_more_than_a_text_are_parsed_in_full(delta: dict[str,
     assert assembly.response() == general.response()
 
 
-def test_half_of_a_surrogate_pair_ends_what_was_learnt_also_in_an_event_that_is_not_compared() -> None:
+def test_half_of_a_surrogate_pair_ends_the_shortcut_also_in_an_event_that_is_not_compared() -> None:
     assembly = Assembly()
     for event in events_of(["a", "b"]):
         read(assembly, event)
@@ -274,7 +274,7 @@ def test_half_of_a_surrogate_pair_ends_what_was_learnt_also_in_an_event_that_is_
     assert assembly.response().text == "ab\ud83dcde"
 
 
-def test_half_of_a_surrogate_pair_of_one_choice_does_not_hold_up_another() -> None:
+def test_half_of_a_surrogate_pair_in_one_choice_does_not_delay_another() -> None:
     assembly = Assembly(2)
     texts = [(0, "\ud83d"), (1, "a"), (1, "b"), (1, "c"), (0, "\ude00")]
     events = [json.dumps(fake(text, index=index), separators=(",", ":")).encode() for index, text in texts]

@@ -33,8 +33,8 @@ def add(a: int, b: int = 1) -> int:
 
 def read(text: str, conversation: Any = HI, **more: Any) -> tuple[str, list[tuple[str, str]]]:
     """What is said, and the names and arguments of the calls."""
-    said, calls = read_turn(text, conversation, "r-1", **more)
-    return said, [(call.function.name, call.function.arguments) for call in calls]
+    prose, calls = read_turn(text, conversation, "r-1", **more)
+    return prose, [(call.function.name, call.function.arguments) for call in calls]
 
 
 def form(*calls: tuple[str, Any], indent: int | None = None) -> str:
@@ -45,7 +45,7 @@ def form(*calls: tuple[str, Any], indent: int | None = None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "prose"),
     [
         pytest.param(ADD, "", id="alone"),
         pytest.param(f"Let me add.\n{ADD}", "Let me add.\n", id="after prose"),
@@ -64,8 +64,8 @@ def form(*calls: tuple[str, Any], indent: int | None = None) -> str:
         pytest.param('{"tool_calls": [{"name": "add", "arguments": {"a": 1}, "id": 7}], "more": 1}', "", id="more fields"),
     ],
 )
-def test_a_call_is_found_in_whatever_stands_around_it(text: str, said: str) -> None:
-    assert read(text) == (said, [("add", '{"a": 1}')])
+def test_a_call_is_found_in_whatever_stands_around_it(text: str, prose: str) -> None:
+    assert read(text) == (prose, [("add", '{"a": 1}')])
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_text_that_merely_mentions_json_is_an_answer(text: str) -> None:
 )
 @pytest.mark.parametrize("around", ["{}", "Let me.\n{}", "```json\n{}\n```"])
 def test_a_malformed_call_is_an_unreadable_call_that_the_model_is_told_of(text: str, around: str) -> None:
-    said, calls = read(around.replace("{}", text))
+    prose, calls = read(around.replace("{}", text))
 
     assert calls == [(UNREADABLE, text)]
-    assert said == around.replace("{}", text)
+    assert prose == around.replace("{}", text)
     assert PROBLEM.startswith("the call cannot be read")
-    assert read(around.replace("{}", text), broken=False) == (said, [])
+    assert read(around.replace("{}", text), broken=False) == (prose, [])
 
 
 def test_calls_keep_their_order_and_have_ids_of_their_own() -> None:
@@ -211,10 +211,10 @@ def test_any_calls_are_read_as_they_were_written(
     before: str, fence: tuple[str, str], calls: list[tuple[str, dict[str, Any]]], after: str, indent: int | None
 ) -> None:
     opening, closing = fence
-    said, found = read(f"{before}{opening}{form(*calls, indent=indent)}{closing}{after}")
+    prose, found = read(f"{before}{opening}{form(*calls, indent=indent)}{closing}{after}")
 
     assert [(name, json.loads(arguments)) for name, arguments in found] == calls
-    assert "".join(said.split()) == "".join((before + after).split())
+    assert "".join(prose.split()) == "".join((before + after).split())
 
 
 @given(PROSE)
@@ -253,9 +253,9 @@ def test_calls_written_as_text_are_read_back_unchanged(calls: list[tuple[str, di
 def streamed(pieces: list[str]) -> str:
     prose = Prose()
     shown = "".join(map(prose.feed, pieces))
-    said, _ = read_turn("".join(pieces), HI, "r-1")
+    whole, _ = read_turn("".join(pieces), HI, "r-1")
     assert prose.shown == len(shown)
-    return shown + said[prose.shown :]
+    return shown + whole[prose.shown :]
 
 
 TEXTS = [
@@ -272,11 +272,11 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_streamed_prose_is_the_prose_of_the_whole_text_however_it_is_cut(text: str) -> None:
-    said = read(text)[0]
+    prose = read(text)[0]
 
-    assert streamed(list(text)) == said
+    assert streamed(list(text)) == prose
     for cut in range(len(text)):
-        assert streamed([text[:cut], text[cut:]]) == said
+        assert streamed([text[:cut], text[cut:]]) == prose
 
 
 def test_prose_is_shown_at_once_and_a_call_never() -> None:
@@ -293,10 +293,10 @@ def test_prose_is_shown_at_once_and_a_call_never() -> None:
 def test_the_streamed_prose_is_a_beginning_of_the_prose_of_the_whole_text(pieces: list[str]) -> None:
     prose = Prose()
     shown = "".join(map(prose.feed, pieces))
-    said, _ = read_turn("".join(pieces), HI, "r-1")
+    whole, _ = read_turn("".join(pieces), HI, "r-1")
     assume(shown)
 
-    assert said.startswith(shown)
+    assert whole.startswith(shown)
 
 
 def test_a_long_text_takes_no_longer_than_its_length() -> None:

@@ -261,14 +261,14 @@ async def test_a_stream_continues_after_its_client_is_garbage_collected() -> Non
     collected = asyncio.Event()
     async with serving(streamed(event(chunk("hel")), collected, *hello()[1:])) as server:
         texts = (await server.client().chat.completions.stream(model="m", messages=HI)).text_deltas()
-        said = await anext(texts)
+        received = await anext(texts)
         gc.collect()
         collected.set()
 
         async for text in texts:
-            said += text
+            received += text
 
-    assert said == "hello"
+    assert received == "hello"
 
 
 HALF_A_REFUSAL = head("503 Service Unavailable", {"Content-Length": "100"}) + b"half"
@@ -375,19 +375,19 @@ def test_a_client_is_closed_while_another_loop_of_its_ends(ended: bool) -> None:
         if ended:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
-        kept.append(loop)
+        loops.append(loop)
 
     async def close() -> None:
         closing.set()
         await asyncio.wait_for(client.close(), PATIENCE_SECONDS)
 
-    kept: list[asyncio.AbstractEventLoop] = []
+    loops: list[asyncio.AbstractEventLoop] = []
     thread = threading.Thread(target=elsewhere)
     thread.start()
     assert blocked.wait(PATIENCE_SECONDS)
     asyncio.run(close())
     thread.join(PATIENCE_SECONDS)
-    for loop in kept:
+    for loop in loops:
         if not loop.is_closed():
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
@@ -526,9 +526,9 @@ async def test_however_many_kept_connections_are_dead_a_call_finds_a_new_one(
     assert server.connections == len(server.received) == 13
 
 
-@pytest.mark.parametrize(("said", "connections"), [("timeout=1", 2), ("timeout=5, max=100", 1), (None, 1)])
-async def test_a_connection_is_kept_as_long_as_its_server_says_less_a_margin(said: str | None, connections: int) -> None:
-    headers = {} if said is None else {"Keep-Alive": said}
+@pytest.mark.parametrize(("keep_alive", "connections"), [("timeout=1", 2), ("timeout=5, max=100", 1), (None, 1)])
+async def test_a_connection_is_kept_as_long_as_its_server_says_less_a_margin(keep_alive: str | None, connections: int) -> None:
+    headers = {} if keep_alive is None else {"Keep-Alive": keep_alive}
     async with serving(reply(completion(), headers=headers)) as server, server.client() as client:
         await asked(client)
         await asked(client)
@@ -972,9 +972,9 @@ async def test_a_proxy_without_a_password_is_not_given_the_key(target: str) -> N
     assert ("authorization" in request.headers) is (target == ELSEWHERE)  # there it is for whom the proxy asks
 
 
-@pytest.mark.parametrize("said", [[CLOSE], [b"SSH-2.0\r\n\r\n", CLOSE]], ids=["nothing", "no HTTP"])
-async def test_a_proxy_that_breaks_off_before_it_connected_is_tried_again_for_nothing_was_sent(said: list[Step]) -> None:
-    async with serving(said) as proxy:
+@pytest.mark.parametrize("steps", [[CLOSE], [b"SSH-2.0\r\n\r\n", CLOSE]], ids=["nothing", "no HTTP"])
+async def test_a_proxy_that_breaks_off_before_it_connected_is_tried_again_for_nothing_was_sent(steps: list[Step]) -> None:
+    async with serving(steps) as proxy:
         address = proxy.url.removesuffix("/api/v1")
         settings: dict[str, Any] = {"proxy": address, "max_retries": 2, "clock": RecordingClock()}
         async with proxy.client(base_url="https://venice.invalid/api/v1", **settings) as client:
@@ -1166,8 +1166,8 @@ PATIENCE = Timeout(first_chunk=60, idle=60)
 @pytest.mark.parametrize("own", [True, False], ids=["our session", "the caller's session"])
 @pytest.mark.parametrize("pause", [0.03, None], ids=["in a packet of its own", "with the last chunk"])
 async def test_a_chunk_of_no_size_is_an_error_at_once_after_what_came_before_it(own: bool, pause: float | None) -> None:
-    said = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in [event(chunk("hel"))])
-    steps: list[Step] = [OPENING, 0.03, said + b"zz\r\n"] if pause is None else [OPENING, said, pause, b"zz\r\n"]
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in [event(chunk("hel"))])
+    steps: list[Step] = [OPENING, 0.03, framed + b"zz\r\n"] if pause is None else [OPENING, framed, pause, b"zz\r\n"]
     async with serving([*steps, SILENCE]) as server, aiohttp.ClientSession() as session:
         client = server.client(session=None if own else session, timeout=PATIENCE)
         with pytest.raises(StreamInterruptedError) as caught:
@@ -1185,9 +1185,9 @@ async def test_a_chunk_of_no_size_within_a_plain_answer_is_an_error_at_once() ->
 
 
 async def test_a_stream_that_is_whole_is_whole_whatever_its_trailer_says() -> None:
-    said = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in hello())
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in hello())
     end = b"0\r\nnonsense\r\n\r\n"
-    ends: list[list[Step]] = [[OPENING, 0.03, said + end], [OPENING, said, 0.03, end]]
+    ends: list[list[Step]] = [[OPENING, 0.03, framed + end], [OPENING, framed, 0.03, end]]
     for steps in ends:
         async with serving([*steps, SILENCE]) as server, server.client(timeout=PATIENCE) as client:
             assert await asyncio.wait_for(streamed_text(client), PATIENCE_SECONDS) == "hello"

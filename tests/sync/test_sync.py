@@ -629,13 +629,13 @@ def test_a_loop_that_is_left_closes_its_connection_and_warns() -> None:
 def test_a_garbage_collected_client_stays_open_while_its_stream_is_read() -> None:
     client, transport = client_of(stream(*hello()))
     texts = client.chat.completions.stream(model="m", messages=HI).text_deltas()
-    said = next(iter(texts))
+    first = next(iter(texts))
     del client
     gc.collect()
     ask(client_of(answer(completion()))[0])  # a trip to the loop and back
 
     assert transport.closed == 0
-    assert said + joined(texts) == "hello"
+    assert first + joined(texts) == "hello"
 
     del texts
     gc.collect()

@@ -73,9 +73,9 @@ def surface(kind: type) -> dict[str, Any]:
     for base in reversed(kind.__mro__[:-1]):
         if base.__module__.startswith("venice_ai"):
             found |= vars(base) | dict.fromkeys(attributes(base))
-    kept = {name: value for name, value in found.items() if not name.startswith("_") or name in DUNDERS}
+    public = {name: value for name, value in found.items() if not name.startswith("_") or name in DUNDERS}
     special = {name: found[name] for name in ("__init__", *DUNDERS.values()) if name in found}
-    return {DUNDERS.get(name, name): value for name, value in {**kept, **special}.items()}
+    return {DUNDERS.get(name, name): value for name, value in {**public, **special}.items()}
 
 
 def attributes(kind: type) -> list[str]:

@@ -254,9 +254,9 @@ def whole(sealed: Sealed) -> list[Any]:
     ]
 
 
-def refused(said: str, *, status: int = 400) -> ScriptedReply:
+def refused(reason: str, *, status: int = 400) -> ScriptedReply:
     """A refusal as Venice words it."""
-    return answer({"error": {"message": said, "type": "invalid_request_error"}}, status=status)
+    return answer({"error": {"message": reason, "type": "invalid_request_error"}}, status=status)
 
 
 async def created(client: VeniceClient, **params: Any) -> ChatCompletionResponse:

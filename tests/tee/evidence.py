@@ -122,8 +122,8 @@ def logged(change: Callable[[Log], object], *changes: Change) -> Case:
 def managed(*changes: Change, intel: Intel | None = None, bent: Callable[[bytes], bytes] = bytes) -> Case:
     """The synthetic capture with a manager of containers. Its quote is changed before it is signed, or bent after that."""
     case, actions = resigned(), [{"action": "start", "container": "model"}]
-    said = json.dumps(actions, separators=(",", ":")).encode()
-    signed = written(case.quote[:632], (568, hashlib.sha256(said).digest() + case.nonce), *changes)
+    log = json.dumps(actions, separators=(",", ":")).encode()
+    signed = written(case.quote[:632], (568, hashlib.sha256(log).digest() + case.nonce), *changes)
     quote = bent(replace(intel or Intel(), body=signed[48:]).quote)
     return case.bent(compose_manager_attestation={"actions": actions, "quote": quote.hex()})
 

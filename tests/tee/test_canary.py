@@ -270,12 +270,12 @@ async def test_an_error_of_an_encrypted_call_is_pickled_without_the_answer() -> 
         await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Found)
 
     error: Any = caught.value
-    kept: Any = pickle.loads(pickle.dumps(error))
+    unpickled: Any = pickle.loads(pickle.dumps(error))
     assert "no number" in error.raw_text
     assert error.errors()[0]["input"] == "no number"
-    assert (kept.raw_text, kept.partial, kept.response.text) == (None, None, None)
-    assert (kept.total_usage, kept.response.id) == (error.total_usage, error.response.id)
-    assert str(kept) == str(error)
+    assert (unpickled.raw_text, unpickled.partial, unpickled.response.text) == (None, None, None)
+    assert (unpickled.total_usage, unpickled.response.id) == (error.total_usage, error.response.id)
+    assert str(unpickled) == str(error)
 
 
 class Picky(BaseModel):
@@ -305,8 +305,8 @@ async def test_a_call_that_fails_after_an_encrypted_answer_is_pickled_without_it
 
     for error in (APIConnectionError("gone"), TeeEncryptionError("odd")):
         error.attempts = caught.value.attempts
-        kept = pickle.loads(pickle.dumps(error))
-        assert [each.id for each in kept.attempts] == [each.id for each in error.attempts]
+        unpickled = pickle.loads(pickle.dumps(error))
+        assert [each.id for each in unpickled.attempts] == [each.id for each in error.attempts]
         assert ANSWER.encode() not in pickle.dumps(error)
 
 

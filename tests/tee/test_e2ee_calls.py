@@ -582,11 +582,11 @@ async def test_a_changed_key_is_attested_once_more_with_a_new_nonce(how: str) ->
     assert len({request.headers[CLIENT_KEY] for request in enclave.chats}) == 3
 
 
-@pytest.mark.parametrize("said", KEY_ERRORS)
+@pytest.mark.parametrize("reason", KEY_ERRORS)
 @pytest.mark.attack(52)
-async def test_the_second_failure_of_a_changed_key_is_raised(said: str) -> None:
+async def test_the_second_failure_of_a_changed_key_is_raised(reason: str) -> None:
     enclave = Enclave()
-    enclave.refusals = [refused(said), refused(said)]
+    enclave.refusals = [refused(reason), refused(reason)]
 
     _, error = await read(client_of(enclave), "create")
 
@@ -595,22 +595,22 @@ async def test_the_second_failure_of_a_changed_key_is_raised(said: str) -> None:
     assert (len(enclave.attestations), len(enclave.chats)) == (2, 2)
 
 
-@pytest.mark.parametrize("said", KEY_ERRORS)
+@pytest.mark.parametrize("reason", KEY_ERRORS)
 @pytest.mark.attack(52)
-async def test_the_second_attempt_after_a_changed_key_may_succeed(said: str) -> None:
+async def test_the_second_attempt_after_a_changed_key_may_succeed(reason: str) -> None:
     enclave = Enclave()
-    enclave.refusals = [refused(said)]
+    enclave.refusals = [refused(reason)]
 
     assert (await read(client_of(enclave), "create"))[1] is None
     assert (len(set(enclave.nonces)), len(enclave.chats)) == (2, 2)
 
 
 @pytest.mark.parametrize(
-    "said", ["Invalid E2EE headers: x", "Encrypted field is not valid hex", "E2EE requires streaming", "e2ee_header_missing"]
+    "reason", ["Invalid E2EE headers: x", "Encrypted field is not valid hex", "E2EE requires streaming", "e2ee_header_missing"]
 )
-async def test_other_refusals_are_raised_at_once(said: str) -> None:
+async def test_other_refusals_are_raised_at_once(reason: str) -> None:
     enclave = Enclave()
-    enclave.refusals = [refused(said)]
+    enclave.refusals = [refused(reason)]
 
     _, error = await read(client_of(enclave), "create")
 

@@ -79,7 +79,7 @@ def test_without_verified_tls_the_level_is_server_at_most(verification: Any, kno
 
 @pytest.mark.parametrize("verification", ["server", "auto"])
 @pytest.mark.parametrize(
-    "said",
+    "statement",
     [
         pytest.param({"debug": True}, id="a switch"),
         pytest.param({"server_verification": {"tdx": {"isDebug": "true"}}}, id="a switch in its verification"),
@@ -94,16 +94,16 @@ def test_without_verified_tls_the_level_is_server_at_most(verification: Any, kno
         pytest.param({"vm_config": '{"debug": true}'}, id="a switch in an object that came as text"),
     ],
 )
-def test_a_server_that_reports_a_debug_domain_is_refused_at_every_level(said: dict[str, Any], verification: Any) -> None:
-    case = resigned().bent(intel_quote=None, quote=None, **said)
+def test_a_server_that_reports_a_debug_domain_is_refused_at_every_level(statement: dict[str, Any], verification: Any) -> None:
+    case = resigned().bent(intel_quote=None, quote=None, **statement)
     report = replace(case, options=case.options.replace(verification=verification)).judged()
 
     assert [check.id for check in report.failures] == ["server_claims"]
 
 
-@pytest.mark.parametrize("said", [{"debug": False}, {"debug": None}, {"server_verification": {"debug": "off"}}])
-def test_a_server_that_reports_none_is_not(said: dict[str, Any]) -> None:
-    assert resigned().bent(**said).judged().ok
+@pytest.mark.parametrize("statement", [{"debug": False}, {"debug": None}, {"server_verification": {"debug": "off"}}])
+def test_a_server_that_reports_none_is_not(statement: dict[str, Any]) -> None:
+    assert resigned().bent(**statement).judged().ok
 
 
 # -- lines ---------------------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_a_check_is_found_by_its_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "said"),
+    ("failed", "words"),
     [
         pytest.param(0, "failed: no check has run.", id="none"),
         pytest.param(1, "failed: check 0: why.", id="one"),
@@ -295,13 +295,13 @@ def test_a_check_is_found_by_its_id() -> None:
         pytest.param(6, "check 3: why; and 2 more.", id="six"),
     ],
 )
-def test_an_error_names_four_checks_that_failed_and_counts_the_others(failed: int, said: str) -> None:
+def test_an_error_names_four_checks_that_failed_and_counts_the_others(failed: int, words: str) -> None:
     checks = tuple(Check(f"check {number}", "fail", "why") for number in range(failed))
 
     with pytest.raises(TeeAttestationError) as caught:
         replace(resigned().judged(), ok=False, checks=checks).raise_for_level("server")
 
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_a_report_as_json_keeps_characters_beyond_ascii() -> None:

@@ -59,9 +59,9 @@ class Talker:
 
     async def stream(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         self.bodies.append(body)
-        said = self.texts.pop(0)
-        for start in range(0, len(said), 5):
-            yield {"choices": [{"index": 0, "delta": {"content": said[start : start + 5]}, "finish_reason": None}]}
+        answer = self.texts.pop(0)
+        for start in range(0, len(answer), 5):
+            yield {"choices": [{"index": 0, "delta": {"content": answer[start : start + 5]}, "finish_reason": None}]}
         yield {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}, "finish_reason": "stop"}]}
 
     async def aclose(self) -> None: ...

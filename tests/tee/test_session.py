@@ -587,10 +587,10 @@ def test_a_text_in_clear_beside_the_choices_is_an_error(fields: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("field", ["model", "object", "id"])
-@pytest.mark.parametrize("said", ["an answer in clear", "", "a" * 129, 7, ["text"], {"text": "text"}], ids="{!r:.20}".format)
-def test_a_text_in_place_of_the_id_or_type_of_a_chunk_is_an_error(field: str, said: Any) -> None:
+@pytest.mark.parametrize("value", ["an answer in clear", "", "a" * 129, 7, ["text"], {"text": "text"}], ids="{!r:.20}".format)
+def test_a_text_in_place_of_the_id_or_type_of_a_chunk_is_an_error(field: str, value: Any) -> None:
     with pytest.raises(TeeEncryptionError) as caught:
-        session().open({**envelope(choices=[]), field: said})
+        session().open({**envelope(choices=[]), field: value})
 
     assert "an answer" not in str(caught.value)
 

@@ -69,9 +69,9 @@ def test_the_fixtures_fail_tests_that_break_their_rules(tmp_path: Path) -> None:
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=_ENVIRONMENT, check=False)
 
-    said = done.stdout + done.stderr
-    assert "2 failed, 5 passed, 4 errors" in said, said
-    outcomes = {line.split(" - ")[0] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))}
+    output = done.stdout + done.stderr
+    assert "2 failed, 5 passed, 4 errors" in output, output
+    outcomes = {line.split(" - ")[0] for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))}
     assert outcomes == {
         "ERROR test_user.py::test_network",
         "FAILED test_user.py::test_unscripted_chat",
@@ -81,4 +81,4 @@ def test_the_fixtures_fail_tests_that_break_their_rules(tmp_path: Path) -> None:
         "ERROR test_user.py::test_unused_recording",
     }
     words = ['- {"answer": "text", "text": "ciao"', "nobody scripted this chat", "- GET /models", "192.0.2.1 is not on this"]
-    assert [each for each in words if each not in said] == []
+    assert [each for each in words if each not in output] == []

@@ -57,10 +57,10 @@ async def test_delays_and_gaps_are_those_of_the_clock(tmp_path: Path) -> None:
 async def test_an_answer_without_a_stream_is_recorded(tmp_path: Path) -> None:
     emulator = Emulator()
     with recorder_of(emulator, tmp_path / "c.json") as recorder:
-        said = await created(client_of(recorder.transport(), emulator))
+        answer = await created(client_of(recorder.transport(), emulator))
 
     with Replay(tmp_path / "c.json") as replay:
-        assert await created(replayed(replay)) == said
+        assert await created(replayed(replay)) == answer
 
 
 def test_a_synchronous_client_is_recorded_and_replayed(tmp_path: Path) -> None:
@@ -69,13 +69,13 @@ def test_a_synchronous_client_is_recorded_and_replayed(tmp_path: Path) -> None:
         recorder_of(emulator, tmp_path / "c.json") as recorder,
         SyncVeniceClient(api_key=KEY, transport=recorder.transport(), clock=emulator.clock) as client,
     ):
-        said = [*client.chat.completions.stream(model="venice-1", messages=HI).text_deltas()]
+        texts = [*client.chat.completions.stream(model="venice-1", messages=HI).text_deltas()]
 
     with (
         Replay(tmp_path / "c.json") as replay,
         SyncVeniceClient(api_key="any", transport=replay.transport(), clock=replay.clock) as client,
     ):
-        assert [*client.chat.completions.stream(model="venice-1", messages=HI).text_deltas()] == said
+        assert [*client.chat.completions.stream(model="venice-1", messages=HI).text_deltas()] == texts
 
 
 async def test_a_refusal_and_its_retry_are_two_exchanges(tmp_path: Path) -> None:
@@ -206,12 +206,12 @@ async def test_a_proxy_records_any_client(tmp_path: Path, body: Any) -> None:
         proxied(upstream.url, tmp_path / "c.json") as (session, url),
         session.post(f"{url}/chat/completions", json=body, headers=HEADERS) as reply,
     ):
-        said = await reply.read()
+        answer = await reply.read()
         assert reply.headers["x-venice-model-id"] == "venice-1"
 
     (exchange,) = Cassette.read(tmp_path / "c.json").exchanges
     assert emulator.requests[0].body == json.loads(exchange.body.data) == body
-    assert len(exchange.content) == len(said)
+    assert len(exchange.content) == len(answer)
     assert KEY not in (tmp_path / "c.json").read_text("utf-8")
     async with serve(replay := Replay(tmp_path / "c.json", speed=math.inf)) as server, aiohttp.ClientSession() as session:
         with replay:
@@ -269,7 +269,7 @@ def test_a_proxy_on_a_thread_leaves_nothing_behind(tmp_path: Path) -> None:
         run_in_thread(recorder) as server,
         SyncVeniceClient(api_key=KEY, base_url=server.url) as client,
     ):
-        said = client.chat.completions.create(model="venice-1", messages=HI).text
+        answer = client.chat.completions.create(model="venice-1", messages=HI).text
 
     assert threading.active_count() <= before + 1  # the loop of synchronous clients stays
     with (
@@ -277,4 +277,4 @@ def test_a_proxy_on_a_thread_leaves_nothing_behind(tmp_path: Path) -> None:
         replay,
         SyncVeniceClient(api_key=KEY, base_url=server.url) as client,
     ):
-        assert client.chat.completions.create(model="venice-1", messages=HI).text == said
+        assert client.chat.completions.create(model="venice-1", messages=HI).text == answer

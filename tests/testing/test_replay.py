@@ -83,9 +83,9 @@ async def test_each_exchange_answers_once_whatever_the_order(tmp_path: Path) -> 
     cassette = await recorded(Emulator(), tmp_path / "c.json", "one", "two", "one")
 
     with Replay(cassette) as replay:
-        said = [await streamed(replayed(replay), words) for words in ("two", "one", "one")]
+        answers = [await streamed(replayed(replay), words) for words in ("two", "one", "one")]
 
-    assert [words in each for words, each in zip(("two", "one", "one"), said, strict=True)] == [True] * 3
+    assert [words in each for words, each in zip(("two", "one", "one"), answers, strict=True)] == [True] * 3
 
 
 async def test_calls_at_the_same_time_are_answered_each(tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ async def test_a_mismatch_that_the_program_swallows_fails_the_end(tmp_path: Path
         with suppress(AssertionError):
             await streamed(replayed(replay), "and more")
 
-    said = str(caught.value)
-    assert "\n  POST /api/v1/chat/completions" in said
-    assert "\n+ POST /api/v1/chat/completions" in said
-    assert '"and more"' in said
+    message = str(caught.value)
+    assert "\n  POST /api/v1/chat/completions" in message
+    assert "\n+ POST /api/v1/chat/completions" in message
+    assert '"and more"' in message
 
 
 async def test_a_request_sent_more_often_than_recorded_is_an_error(tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ async def test_an_exchange_that_was_not_replayed_fails_the_end(tmp_path: Path) -
     with pytest.raises(ScriptMismatchError) as caught, Replay(cassette) as replay:
         await streamed(replayed(replay), "one")
 
-    said = str(caught.value).splitlines()
-    assert [line[0] for line in said[1:]] == [" ", "-"]
-    assert '"content": "two"' in said[2]
+    lines = str(caught.value).splitlines()
+    assert [line[0] for line in lines[1:]] == [" ", "-"]
+    assert '"content": "two"' in lines[2]
 
 
 def test_an_error_of_the_test_is_not_hidden_by_what_was_not_used() -> None:
@@ -209,9 +209,9 @@ async def test_on_a_socket_a_mismatch_is_a_refusal_that_is_not_tried_again(tmp_p
         session.post(f"{server.url}/chat/completions", json={"messages": []}) as reply,
     ):
         assert (reply.status, reply.headers["x-should-retry"]) == (501, "false")
-        said = json.loads(await reply.read())["error"]["message"]
+        message = json.loads(await reply.read())["error"]["message"]
 
-    assert "is not recorded like this" in said
+    assert "is not recorded like this" in message
     with pytest.raises(ScriptMismatchError), replay:
         pass
 
@@ -234,7 +234,7 @@ async def test_on_a_socket_gaps_take_their_time_by_the_speed(speed: float, least
 async def test_a_conversation_with_a_model_is_replayed_on_a_socket(tmp_path: Path) -> None:
     emulator = Emulator()
     with recorder_of(emulator, tmp_path / "c.json") as recorder:
-        said = await streamed(client_of(recorder.transport(), emulator))
+        answer = await streamed(client_of(recorder.transport(), emulator))
 
     with Replay(tmp_path / "c.json") as replay:
         async with serve(replay) as server, aiohttp.ClientSession() as session:
@@ -243,4 +243,4 @@ async def test_a_conversation_with_a_model_is_replayed_on_a_socket(tmp_path: Pat
             async with session.post(f"{server.url}/chat/completions", json=body, headers={"Authorization": KEY}) as reply:
                 chunks = [json.loads(line[6:]) for line in (await reply.text()).splitlines() if line.startswith("data: {")]
 
-    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks if chunk["choices"]) == said
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks if chunk["choices"]) == answer

@@ -33,9 +33,9 @@ async def test_an_unused_step_of_the_script_fails_the_end() -> None:
     with pytest.raises(ScriptMismatchError) as caught, ScriptedEmulator(text("ciao"), echo()) as emulator:
         await streamed(client_of(emulator))
 
-    said = str(caught.value).splitlines()
-    assert said[1].startswith("  POST /api/v1/chat/completions")
-    assert said[2:] == ['- {"answer": "echo"}']
+    lines = str(caught.value).splitlines()
+    assert lines[1].startswith("  POST /api/v1/chat/completions")
+    assert lines[2:] == ['- {"answer": "echo"}']
 
 
 async def test_an_unscripted_chat_raises_in_the_call_and_at_the_end() -> None:

@@ -121,7 +121,7 @@ class BlockingTransport:
         _close_all(self._idle)
 
     def _idle_socket(self, route: Route) -> _IdleSocket | None:
-        """An idle connection to the route's server that is still open; None without one."""
+        """An idle connection to the route's server that is still open; None if all are gone."""
         place, now = _place(route), self._now()
         with suppress(IndexError):  # another thread was faster
             while self._idle and self._idle[0].until < now:  # what nobody has needed since more calls were made at once

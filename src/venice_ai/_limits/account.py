@@ -36,10 +36,8 @@ if TYPE_CHECKING:
 
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MAX_BLOCK = 256
-LONGEST_WAIT_SECONDS = (
-    90.0  # one that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it
-)
-POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
+LONGEST_WAIT_SECONDS = 90.0  # one that is known to be longer, as until tomorrow, needs `Timeout(queue=...)`
+POLL_SECONDS = 0.05  # how often to look again for what another process has in flight
 LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
 PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
@@ -71,7 +69,7 @@ class QueuedCall(Waiter):
         self.tokens = 0  # what it is likely to use
         self._fail_fast = fail_fast
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
-        self.result: Pass | None = None
+        self.result: Pass | APIError | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
         self.told = False
 
@@ -124,12 +122,22 @@ class Bucket:
         more = 256.0 if self._most_more is None else self._most_more
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + more), 0) + 1
 
-    def arrive(self, call: QueuedCall, _: float) -> None:
+    def arrive(self, call: QueuedCall, now: float) -> None:
         """A call wants to be sent."""
+        if self.replay(call, now):
+            return
         self.account.end_blocks()  # of other models, too: what nobody took would count as in flight
         call.tokens = self.tokens(call.attempt.request)
         insort(self.queue, call, key=lambda each: each.attempt.began)
         self.account.waiting += 1
+
+    def replay(self, call: QueuedCall, now: float) -> bool:
+        """Ends the wait of a call whose body was refused three times; whether it was."""
+        if (refusal := self.account.refusals.last(call.attempt.request, now)) is not None:
+            self.leave(call)
+            call.result = refusal
+            call.wake()
+        return refusal is not None
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
@@ -156,14 +164,14 @@ class Bucket:
         share = self.account.share
         while (wait := self.rate.wait(now, tokens) or self.account.failures.wait(now)) and share is not None:
             if not share._bury():  # noqa: SLF001  # of the same room
-                return Wait(now + POLL_SECONDS, wait.why) if wait.until is None else wait
+                break
         return wait
 
     def _reserve(self, call: QueuedCall, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
         account, request, tokens = self.account, call.attempt.request, call.tokens
         count, largest = 1, inf
-        if not (account.waiting or account.refusals.bodies or account.failures.failed(now)):  # else each is looked at
+        if not (account.waiting or account.failures.failed(now)):  # else each is looked at
             count = max(int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK)), 1)
         if count > 1 and self.rate.tokens.limit is not None:
             largest, tokens = 2 * len(request.body or b""), 2 * tokens
@@ -189,7 +197,7 @@ class Bucket:
             del self.good[:count]  # others may add to it meanwhile
             at, flight, meta = self.newest
             self.answered(count)
-            account.failures.successes.add(at, count)
+            account.failures.add(at, count, failed=False)
             account.retries.called(count)
             rate.successes.add(at, count - 1)
             rate.requests.lowest -= count - 1
@@ -205,7 +213,7 @@ class Bucket:
             if (more := self.more) is not None:
                 most = more if self._most_more is None else self._most_more
                 self._most_more, self.more = max(more, most + FADING * (more - most)), None
-        if now >= self.block.until or rate.spare(now, self.block.flight.tokens) < 1:
+        if now >= self.block.until or account.failures.failed(now) or rate.spare(now, self.block.flight.tokens) < 1:
             self.end_block()
 
     def stir(self, now: float) -> None:
@@ -320,6 +328,14 @@ class Account:
         finally:
             self._catch_up()  # what others have written down meanwhile
 
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing is known that holds requests back or was learnt from refusals."""
+        found, known = self.snapshot(), False
+        for each in (model.limits for model in found.models):
+            known |= bool(each.in_flight or each.paused_seconds or each.learned)
+            known |= 0 in {each.remaining_requests, each.remaining_tokens}
+        return not (known or self.waiting or found.failures)
+
     def end_blocks(self) -> None:
         for each in [*self.buckets.values()]:
             each.end_block()
@@ -345,6 +361,7 @@ class Ticket(Pass):
             now = bucket.account.now()
             bucket.newest = now, self._flight, found
             bucket.good.append(self._flight.tokens)
+            bucket.unheard |= found.headers.get("x-ratelimit-remaining") == "0"  # no more failure may come: at once, too
             bucket.stir(now)
             return
         if isinstance(found, APIError):
@@ -389,7 +406,10 @@ class Ticket(Pass):
             bucket.rate.cancelled(self._flight)
         account.failures.hear(now, limits)
         if status:  # else the server knows of no failure
-            account.failures.failures.add(now)
+            account.failures.add(now, failed=True)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
-        account.refusals.add(hash(self._request.body), now, error)
+        account.refusals.add(self._request, now, error)
+        for other in [*account.buckets.values()]:
+            for call in [*other.queue]:
+                other.replay(call, now)

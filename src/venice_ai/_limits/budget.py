@@ -193,5 +193,11 @@ class Reservation(Pass):
     def done(self, usage: object, cost: float | None) -> None:
         """The answer cost so much, or by its usage; if neither is known, all that was reserved, unless nothing was billed."""
         if (charged := nano_usd(cost)) is None:
-            charged = self.chat.cost(usage) if isinstance(usage, ChatUsage) else self.most * self.billed
+            charged = self.most * self.billed
+            if isinstance(usage, ChatUsage) and all(map(_is_count, (usage.prompt_tokens, usage.completion_tokens))):
+                charged = self.chat.cost(usage)
         self.budget.settle(self, charged)
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and number >= 0

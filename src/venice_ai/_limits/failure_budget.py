@@ -2,19 +2,22 @@
 
 Venice blocks an account after more, 20 or 50 as its pages differ. A request without a reply may still fail, so it counts too;
 each success of the last 30 s allows four more. Once something has failed, only so many requests are in flight that the budget
-holds if they fail as often as those before. `x-ratelimit-remaining` and `x-ratelimit-resets` can make it smaller, never larger.
+holds, with a margin for chance, if they fail as often as those since the first failure in the window: when an outage begins,
+all do. The last failures are left to requests that go one at a time, as those that find out whether a server is back.
+`x-ratelimit-remaining` and `x-ratelimit-resets` can make the budget smaller, never larger.
 A retry budget bounds how often a server that fails is asked again.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Sequence
-from math import inf
+from collections.abc import Sequence
+from math import inf, sqrt
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from .._core.request import Request
 from ..exceptions import APIError
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
 from .window import Window
@@ -26,10 +29,11 @@ MAX_FAILURES = 20
 WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0
 """A second longer than the server's window, because the server dates a failure by when it refused, and we by when we heard."""
 FLIGHTS_PER_SUCCESS = 4
+KEPT = 5  # failures that are left to requests that go one at a time
+DOUBT = 3  # failures that are added to those that were seen, for few replies say little
+DEVIATIONS = 3.0  # standard deviations of the number of failures in flight, which may be more than is likely
 MAX_REFUSALS = 3
-NEVER_VALID = frozenset(
-    {400, 413, 415, 422}
-)  # refusals of the body; what 401 to 404 are about (keys, credit, catalogues) changes
+NEVER_VALID = frozenset({400, 413, 415, 422})  # refusals of the body; keys, credit and catalogues (401 to 404) change
 
 
 class Wait(NamedTuple):
@@ -47,6 +51,17 @@ class FailureBudget(Struct, array_like=True):
     successes: Window = field(default_factory=lambda: Window(WINDOW_SECONDS - 1.0, 1.0))
     told: int = MAX_FAILURES  # failures that are left, as the server said, until `told_until`
     told_until: float = 0.0
+    since: Window = field(default_factory=lambda: Window(WINDOW_SECONDS))  # successes after each of the failures
+
+    def add(self, now: float, count: int = 1, *, failed: bool) -> None:
+        """So many requests were answered."""
+        if failed:
+            self.failures.add(now, count)
+            self.since.add(now, 0)
+        else:
+            self.successes.add(now, count)
+            for last, _ in self.since.entries[-1:]:
+                self.since.add(last, count)
 
     def wait(self, now: float) -> Wait | None:
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
@@ -66,14 +81,22 @@ class FailureBudget(Struct, array_like=True):
         """How many more requests may be sent now, if they fail as often as those before."""
         failed, succeeded = self.failed(now), int(self.successes.count(now))
         left = MAX_FAILURES - failed
+        if left <= 1 or not failed + succeeded:
+            return left - self.flying
         allowed = left + FLIGHTS_PER_SUCCESS * succeeded
-        return (min(allowed, left * (failed + succeeded) // failed) if failed else allowed) - self.flying
+        if failed:
+            left = max(left - KEPT, 1)
+            succeeded = int(self.since.count(now)) if self.failures.total else succeeded
+        part = (failed + DOUBT) / (failed + DOUBT + succeeded)
+        deviation = DEVIATIONS * sqrt(part * (1 - part))
+        likely = ((sqrt(deviation**2 + 4 * part * left) - deviation) / (2 * part)) ** 2
+        return min(allowed, max(left, int(likely))) - self.flying
 
     def hear(self, now: float, limits: RateLimits) -> None:
         """What the headers of a reply say of failures."""
         left, seconds = limits.remaining_failures, limits.reset_failures_seconds
         if left is not None and seconds and (now >= self.told_until or left < self.told):
-            self.told, self.told_until = left, now + seconds
+            self.told, self.told_until = left, now + min(seconds, FAILURE_BLOCK_SECONDS)
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
         """What is to be given back if its process ends, once so much has been given back."""
@@ -82,28 +105,30 @@ class FailureBudget(Struct, array_like=True):
 
 
 class Refusals:
-    """Bodies that the server refused as invalid: the fourth identical one in 30 s is not sent."""
+    """Requests that the server refused as invalid: the fourth identical one in 30 s is not sent."""
 
     def __init__(self) -> None:
-        self.bodies: dict[
-            Hashable, tuple[tuple[float, ...], APIError]
-        ] = {}  # when they were refused last, and the last refusal
+        self.recent: list[tuple[float, int, APIError]] = []  # when it was refused, its digest, and the refusal
 
-    def add(self, body: Hashable, now: float, error: APIError) -> None:
-        """The server refused this body, of which `body` is a digest; only statuses of `NEVER_VALID` count."""
-        if error.status_code in NEVER_VALID:
-            times, _ = self.bodies.get(body, ((), None))
-            refused = self.bodies | {body: ((*times, now)[-MAX_REFUSALS:], copy.copy(error))}  # a copy has no traceback
-            self.bodies = {key: each for key, each in refused.items() if each[0][-1] > now - FAILURE_BLOCK_SECONDS}
+    def add(self, request: Request, now: float, error: APIError) -> None:
+        """The server refused this request; only statuses of `NEVER_VALID` count, and only if it has a body."""
+        if request.body and error.counts_as in NEVER_VALID:
+            self.recent = [each for each in self.recent if each[0] > now - FAILURE_BLOCK_SECONDS]
+            self.recent.append((now, _digest(request), copy.copy(error)))  # a copy has no traceback
 
-    def last(self, body: Hashable, now: float) -> APIError | None:
-        """The last refusal of this body, as `replayed`, if it was refused three times in the last 30 s."""
-        times, error = self.bodies.get(body, ((), None))
-        if error is None or len(times) < MAX_REFUSALS or times[0] <= now - FAILURE_BLOCK_SECONDS:
+    def last(self, request: Request, now: float) -> APIError | None:
+        """The last refusal of this body at this address, as `replayed`, if it was refused three times in the last 30 s."""
+        since = now - FAILURE_BLOCK_SECONDS
+        found = [error for at, digest, error in self.recent if at > since and digest == _digest(request)]
+        if len(found) < MAX_REFUSALS:
             return None
-        error = copy.copy(error)
+        error = copy.copy(found[-1])
         error.replayed = True
         return error
+
+
+def _digest(request: Request) -> int:
+    return hash((request.method, request.url, request.body))
 
 
 class RetryBudget(Struct):

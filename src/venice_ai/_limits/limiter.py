@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,16 +24,18 @@ from .._core.request import Request
 from ..exceptions import APIError
 from ..types.limits import WaitNotice
 from ..types.rate_limits import RateLimits
-from .account import Account, Bucket, QueuedCall, Ticket
+from .account import POLL_SECONDS, Account, Bucket, QueuedCall, Ticket
 
 if TYPE_CHECKING:
     from .rate_share import RateShare
 
 TOLD_AFTER_SECONDS = 1.0
 LONG_SECONDS = 10.0  # a wait that is known to be longer is a warning in the log
+IDLE_SECONDS = 300.0  # an account that nobody used for so long is forgotten, unless it knows of something that holds requests
 _LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 logger = logging.getLogger("venice_ai")
 _accounts: WeakValueDictionary[tuple[object, ...], Account] = WeakValueDictionary()
+_outlasting: OrderedDict[Account, float] = OrderedDict()  # those that outlast their clients, and when each was used last
 _lock = threading.Lock()
 _limiters: WeakSet[Limiter] = WeakSet()
 
@@ -40,6 +44,7 @@ def _begin_anew() -> None:
     """The child of a fork knows nothing: another thread of its parent may hold any of the locks."""
     global _accounts, _lock  # a fork takes the whole process along
     _accounts, _lock = WeakValueDictionary(), threading.Lock()
+    _outlasting.clear()
     for limiter in _limiters:
         limiter.begin()
 
@@ -83,14 +88,12 @@ class Limiter(CallGate):
         if (granted := self.at_once(request, attempt.failure)) is not None:
             return granted
         bucket = self._bucket(request, "" if chat is None else chat.model)
-        if refusal := bucket.account.refusals.last(hash(request.body), self._now()):
-            raise refusal
         fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
         call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)
         self._waiting.add(call)
         try:
             bucket.account.act(bucket, partial(bucket.arrive, call))
-            return call.result or await self._turn(bucket, call)
+            return await self._turn(bucket, call)
         except BaseException:
             bucket.account.act(bucket, partial(bucket.leave, call))
             raise
@@ -102,17 +105,20 @@ class Limiter(CallGate):
         while True:
             call.renew()
             wait, now = bucket.wait, self._now()
-            if call.result is not None:
-                return call.result
-            if refusal := call.refusal(wait, now):
-                raise refusal
-            until = wait.until if bucket.queue[:1] == [call] else None
-            known = inf if until is None else max(until - now, _LEAST_SECONDS)
+            found = call.result or call.refusal(wait, now)
+            if isinstance(found, APIError):
+                raise found
+            if found is not None:
+                return found
+            first = bucket.queue[:1] == [call]
+            known = inf if wait.until is None or not first else max(wait.until - now, _LEAST_SECONDS)
+            why = wait.why or "another process has the file of the RateShare"
             if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
-                self._tell(bucket, call, wait.why, known)
+                self._tell(bucket, call, why, known)
             told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
-            await call.wait(f"its turn ({wait.why})", known, max(told_in, _LEAST_SECONDS))
-            if known < inf and call.result is None:
+            again = POLL_SECONDS if first and known == inf and self.share else known  # no other process wakes this one
+            await call.wait(f"its turn ({why})", again, max(told_in, _LEAST_SECONDS))
+            if again < inf and call.result is None:
                 bucket.account.act(bucket, bucket.settle)
 
     def _tell(self, bucket: Bucket, call: QueuedCall, why: str, known: float) -> None:
@@ -124,7 +130,10 @@ class Limiter(CallGate):
             level = logging.WARNING if LONG_SECONDS <= known < inf else logging.INFO
             logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, why)
         if self.on_wait is not None:
-            self.on_wait(WaitNotice(bucket.model, why, None if known == inf else known))
+            try:
+                self.on_wait(WaitNotice(bucket.model, why, None if known == inf else known))
+            except Exception:
+                logger.exception("on_wait failed; the call goes on")
 
     @property
     def held(self) -> int:
@@ -157,9 +166,15 @@ class Limiter(CallGate):
         """The account of a request's key, which others may use, too."""
         place = (self.base_url, id(self.server), self._now, self.share, hash(request.secret))
         with _lock:
-            account = _accounts.get(place)
-            if account is None:
+            if (account := _accounts.get(place)) is None:
                 # In the file of a share, a name that is the same in all processes, and does not tell the key.
                 name = sha256(self.base_url.encode() + b" " + request.secret).hexdigest()[:32] if self.share else ""
                 account = _accounts[place] = Account(self._now, self.share, name, self.server)
+                while _outlasting and next(iter(_outlasting.values())) < (now := time.monotonic()) - IDLE_SECONDS:
+                    oldest, _ = _outlasting.popitem(last=False)
+                    if not oldest.is_idle():
+                        _outlasting[oldest] = now
+            if self.server is None and self._now is time.monotonic:  # the limits of a server in this process go with it
+                _outlasting[account] = self._now()
+                _outlasting.move_to_end(account)
         return account

@@ -8,7 +8,8 @@ further refusal, more while nothing is refused, until a header names another lim
 than what it taught: one request goes then, and each that is accepted lets two more go, unless that one is refused, too.
 
 The circuit breaker pauses in the same way, after server errors (5xx), connection failures and time-outs: if they are at least
-half of the replies of the last 10 s, and at least 5; for 1 s, and twice as long after each failed request, up to 2.5 s.
+half of the replies of the last 10 s, and at least 5; or the last 8 replies, one of them to a request that was sent after the
+first of these had failed. It pauses for 1 s, and twice as long after each failed request, up to 3.5 s from one to the next.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SLOT_SECONDS = 0.25
 LEARNS_FROM = 10  # fewer accepted requests may be what others left of a limit; then only a second refusal in a row tells it
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
-MAX_OPEN_SECONDS = 2.5
+MAX_OPEN_SECONDS = 3.5  # from one request to the next, so that a server that is back is noticed within 5 s
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 CHALLENGE_SECONDS = 2.0
 DECREASE = 0.9
@@ -40,6 +41,7 @@ FAR = 0.5  # requests are reserved in blocks while more than this part of each l
 BLOCK_PART = 0.125  # the part of what is left that a block takes
 CIRCUIT_SECONDS = 10.0
 MIN_FAILURES = 5
+MAX_RUN = 8
 CIRCUIT_OPEN = "circuit open"
 
 
@@ -170,6 +172,8 @@ class RateLimiter(Struct, array_like=True):
     paused_until: float = -inf
     alone_at: float = -inf  # when a request went alone after it
     why: str = ""
+    run: int = 0  # failures of the server since the last good reply
+    run_at: float = -inf  # when the first of them came
 
     def wait(self, now: float, tokens: int) -> Wait | None:
         """How long the first in the queue has to wait; None: it may be sent now, if it is reserved."""
@@ -231,8 +235,9 @@ class RateLimiter(Struct, array_like=True):
             if not explained:
                 self._learn(now, new=new, told=retry_after is not None)
         if not status or status >= 500:
-            why = CIRCUIT_OPEN if self._fails_often(now) else why
+            why = CIRCUIT_OPEN if self._fails_often(now, flight.sent) else why
         elif not why:
+            self.run = 0
             self.successes.add(now)
             if new:
                 self.pause, self.failures = 0.0, Window(CIRCUIT_SECONDS, 1.0)
@@ -241,7 +246,8 @@ class RateLimiter(Struct, array_like=True):
             most = MAX_OPEN_SECONDS if why == CIRCUIT_OPEN else MAX_PAUSE_SECONDS
             self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), most)
             self.paused_at, self.alone_at, self.why = now, -inf, why
-            retry_after = retry_after or self.pause
+            spent = now - flight.sent if why == CIRCUIT_OPEN else 0.0
+            retry_after = retry_after or max(self.pause - spent, FIRST_PAUSE_SECONDS)
         if why:
             self.paused_until = max(self.paused_until, now + (retry_after or 0.0))
 
@@ -250,12 +256,15 @@ class RateLimiter(Struct, array_like=True):
         """Whether the server is left alone because most of its last replies were failures."""
         return self.pause > 0 and self.why == CIRCUIT_OPEN
 
-    def _fails_often(self, now: float) -> bool:
+    def _fails_often(self, now: float, sent: float) -> bool:
         """Whether the server, or the way to it, is to be left alone after one more failure."""
         if self.is_circuit_open:
             return True
         self.failures.add(now)
-        return self.failures.count(now) >= max(MIN_FAILURES, self.successes.count(now))
+        self.run, self.run_at = self.run + 1, self.run_at if self.run else now
+        failed = self.failures.count(now)
+        lasting = min(failed, self.run) >= MAX_RUN and sent >= self.run_at
+        return lasting or failed >= max(MIN_FAILURES, self.successes.count(now))
 
     def _learn(self, now: float, *, new: bool, told: bool) -> None:
         """The headers left room, so the limit is what was accepted, or less than it was if that was refused, too."""

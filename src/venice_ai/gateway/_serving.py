@@ -62,7 +62,7 @@ async def serve(
     """
     if not (is_loopback(host) or options.get("allow_hosts")):
         raise InvalidRequestError(
-            f"host={host!r} can be reached from other machines; give its names there as allow_hosts, or take host='127.0.0.1'"
+            f"host={host!r} can be reached from other machines; its names there belong in allow_hosts; or take host='127.0.0.1'"
         )
     token = secrets.token_urlsafe(32) if token is True else token
     application = app(client, token=token, **options)

@@ -42,9 +42,10 @@ class Headers(Mapping[str, str]):
 
     def without(self, secret: bytes) -> Headers:
         """The same, with `***` for a secret of eight characters or more: a server may repeat the key in any header."""
-        text = secret.decode("utf-8", "replace")
-        if len(secret) < 8 or not any((text if isinstance(value, str) else secret) in value for _, value in self._pairs):
+        values = [value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape") for _, value in self._pairs]
+        if len(secret) < 8 or secret not in b"\n".join(values):
             return self
+        text = secret.decode("utf-8", "replace")
         return Headers([(name, _str(value).replace(text, "***")) for name, value in self._pairs])
 
     def has_any(self, names: frozenset[str]) -> bool:
