@@ -42,7 +42,7 @@ def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
 
 
 def is_halved(assembly: Assembly) -> bool:
-    """Whether half of a letter waits for the other."""
+    """Whether half of a surrogate pair waits for the other."""
     return any(choice.halves for choice in assembly.choices)
 
 
