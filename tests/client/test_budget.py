@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Generator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +27,19 @@ from venice_ai import (
     Timeout,
     VeniceClient,
 )
-from venice_ai.emulator import Emulator, EmulatorTransport, busy, completion, echo, error, text, text_model, tool_call, usual
+from venice_ai.emulator import (
+    Emulator,
+    EmulatorTransport,
+    busy,
+    completion,
+    echo,
+    error,
+    run_in_thread,
+    text,
+    text_model,
+    tool_call,
+    usual,
+)
 from venice_ai.transport import Request
 
 HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
@@ -294,3 +310,83 @@ def test_the_synchronous_client_keeps_a_budget(tmp_path: Path) -> None:
 def test_a_budget_of_another_type_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="must be a Budget"):
         VeniceClient(budget=5)  # type: ignore[arg-type]  # what the test is about
+
+
+@contextmanager
+def held(path: Path) -> Generator[sqlite3.Connection]:
+    """Another connection has the file of a budget, as another process would."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield other
+    finally:
+        if other.in_transaction:
+            other.execute("COMMIT")
+        other.close()
+
+
+async def longest_pause(work: Awaitable[object]) -> tuple[object, float]:
+    """What comes of something, and for how long it made the event loop stand still, in seconds."""
+    task, longest, at = asyncio.ensure_future(work), 0.0, time.monotonic()
+    while not task.done():
+        await asyncio.sleep(0.001)
+        longest, at = max(longest, time.monotonic() - at), time.monotonic()
+    return (await asyncio.gather(task, return_exceptions=True))[0], longest
+
+
+@pytest.mark.parametrize(("timeout", "clock"), [(Timeout(queue=0.2), "queue"), (Timeout(deadline=0.2), "deadline")])
+async def test_a_call_waits_for_the_file_of_its_budget_no_longer_than_its_clocks_allow(
+    tmp_path: Path, timeout: Timeout, clock: str
+) -> None:
+    emulator, budget = emulator_of(), Budget(1, tmp_path / "budget")
+    client = VeniceClient(api_key="k", transport=emulator.transport(), budget=budget)
+    await ask(client)
+    with held(tmp_path / "budget"):
+        began = time.monotonic()
+        failure, longest = await longest_pause(ask(client, timeout=timeout))
+        assert 0.2 <= time.monotonic() - began < 5
+    assert isinstance(failure, APITimeoutError)
+    assert "or for its file" in str(failure)
+    assert failure.clock == clock
+    assert longest < 1.0
+    assert chats(emulator) == 1
+    assert (await ask(client)).text
+
+
+async def test_an_answer_does_not_wait_for_the_file_of_its_budget_and_is_settled_later(tmp_path: Path) -> None:
+    budget = Budget(1, tmp_path / "budget")
+    emulator = emulator_of(*[completion(answered(10, 5), delay=0.4) for _ in range(3)])
+    with run_in_thread(emulator) as server:
+        async with VeniceClient(api_key="k", base_url=server.url, budget=budget) as client:
+            calls = [asyncio.ensure_future(ask(client)) for _ in range(3)]
+            while chats(emulator) < 3:
+                await asyncio.sleep(0.01)
+            with held(tmp_path / "budget") as other:
+                answers, longest = await longest_pause(asyncio.gather(*calls))
+                assert isinstance(answers, list)
+                assert longest < 1.0
+                assert not other.execute("SELECT * FROM spending").fetchall()
+
+    while not spent_in(tmp_path / "budget"):  # the file is written without another call
+        await asyncio.sleep(0.01)
+    assert spent_in(tmp_path / "budget") == [(45_000, 3)]
+    assert budget.remaining == 1 - spent(budget)
+
+
+async def test_what_was_not_settled_yet_is_counted_by_whoever_looks_next(tmp_path: Path) -> None:
+    budget = Budget(1, tmp_path / "budget")
+    emulator = emulator_of(completion(answered(10, 5), delay=0.4))
+    with run_in_thread(emulator) as server:
+        async with VeniceClient(api_key="k", base_url=server.url, budget=budget) as client:
+            call = asyncio.ensure_future(ask(client))
+            while chats(emulator) < 1:
+                await asyncio.sleep(0.01)
+            with held(tmp_path / "budget"):
+                assert (await call).text == "hi"
+            assert spent(budget) == Decimal("0.000015")
+
+
+def spent_in(path: Path) -> list[Any]:
+    """What a file says was spent, and in how many calls."""
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT nano_usd, calls FROM spending").fetchall()

@@ -22,7 +22,7 @@ from weakref import finalize
 from ..exceptions import InvalidArgumentError, VeniceError
 
 _VERSION: Final = 1
-_BUSY_SECONDS: Final = 30.0
+BUSY_SECONDS: Final = 30.0
 _LOOK_AGAIN_SECONDS: Final = 0.0005
 _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 
@@ -46,7 +46,7 @@ class SharedFile:
             self._open()
 
     @contextmanager
-    def transaction(self, patience: float = _BUSY_SECONDS) -> Generator[sqlite3.Connection]:
+    def transaction(self, patience: float = BUSY_SECONDS) -> Generator[sqlite3.Connection]:
         """The database, locked for all others. If they have it for longer than this many seconds, the error `is_busy`."""
         with self._lock, self._explained():
             if self._process < 0:
@@ -94,17 +94,17 @@ class SharedFile:
     def _open(self) -> None:
         """Opens the database and locks this process's own file; a forked child has neither."""
         database = sqlite3.connect(
-            ":memory:" if self.path is None else self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            ":memory:" if self.path is None else self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            _tried(lambda: self._prepare(database), _BUSY_SECONDS)  # it may be that others make the same file
+            _tried(lambda: self._prepare(database), BUSY_SECONDS)  # it may be that others make the same file
         except BaseException:
             database.close()
             raise
         if self.path is not None:
             left = re.compile(rf"{re.escape(self.path.name)}\.(\d+-\w+)\.alive")
             with database:  # in a transaction, so that no process has a file that it has not locked yet
-                _tried(lambda: database.execute("BEGIN IMMEDIATE"), _BUSY_SECONDS)
+                _tried(lambda: database.execute("BEGIN IMMEDIATE"), BUSY_SECONDS)
                 self.ended({found[1] for each in self.path.parent.iterdir() if (found := left.fullmatch(each.name))})
                 self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
                 path = self._lock_file(self.owner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,13 @@ from .ports import Clock
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+
+def later(seconds: float, do: Callable[[], object]) -> None:
+    """Has something done by a timer's thread, for it may be that nobody else comes."""
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()
 
 
 class Wakeup:

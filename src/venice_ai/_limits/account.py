@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
 from .._core.shared_file import is_busy
-from .._core.waiter import Waiter
+from .._core.waiter import Waiter, later
 from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.limits import LimitsSnapshot, ModelLimits
 from ..types.rate_limits import RateLimits, rate_limits
@@ -82,18 +82,14 @@ class QueuedCall(Waiter):
         if self.attempt.failure is not None:
             return self.attempt.failure  # waiting past the deadline would only turn a clear error into a late one
         if circuit:
-            return CircuitOpenError(
-                f"not sent: most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s",
-                retry_after_seconds=seconds,
-            )
+            said = f"most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s"
+            return CircuitOpenError(f"not sent: {said}", retry_after_seconds=seconds)
+        said = f"requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call waits"
         clock = self.due_clock if self.due < inf else "queue"
+        more = f"allow more with timeout=Timeout({clock}=...), here or on the client"
         word = wait.why.partition(" ")[0]
-        return RateLimitError(
-            f"not sent: requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
-            f"waits; allow more with timeout=Timeout({clock}=...), here or on the client",
-            retry_after_seconds=seconds,
-            kind=word if word in {"requests", "tokens", "failures"} else "unknown",
-        )
+        kind = word if word in {"requests", "tokens", "failures"} else "unknown"
+        return RateLimitError(f"not sent: {said}; {more}", retry_after_seconds=seconds, kind=kind)
 
 
 class Bucket:
@@ -122,22 +118,12 @@ class Bucket:
         more = 256.0 if self._most_more is None else self._most_more
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + more), 0) + 1
 
-    def arrive(self, call: QueuedCall, now: float) -> None:
+    def arrive(self, call: QueuedCall, _: float) -> None:
         """A call wants to be sent."""
-        if self.replay(call, now):
-            return
         self.account.end_blocks()  # of other models, too: what nobody took would count as in flight
         call.tokens = self.tokens(call.attempt.request)
         insort(self.queue, call, key=lambda each: each.attempt.began)
         self.account.waiting += 1
-
-    def replay(self, call: QueuedCall, now: float) -> bool:
-        """Ends the wait of a call whose body was refused three times; whether it was."""
-        if (refusal := self.account.refusals.last(call.attempt.request, now)) is not None:
-            self.leave(call)
-            call.result = refusal
-            call.wake()
-        return refusal is not None
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
@@ -162,10 +148,10 @@ class Bucket:
     def _wait(self, tokens: int, now: float) -> Wait | None:
         """How long the first of the queue waits; None: it may be sent."""
         share = self.account.share
-        while (wait := self.rate.wait(now, tokens) or self.account.failures.wait(now)) and share is not None:
-            if not share._bury():  # noqa: SLF001  # of the same room
-                break
-        return wait
+        while True:
+            wait = self.rate.wait(now, tokens) or self.account.failures.wait(now)
+            if wait is None or share is None or not share._bury():  # noqa: SLF001  # of the same room
+                return wait
 
     def _reserve(self, call: QueuedCall, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
@@ -181,7 +167,7 @@ class Bucket:
             self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
             self.unheard = True
             if account.share is not None:  # other processes may need what nobody takes
-                account.later(BLOCK_SECONDS, partial(self._expire, self.block))
+                later(BLOCK_SECONDS, partial(self._expire, self.block))
         return Ticket(self, request, flight, first=call.attempt.failure is None)
 
     def answered(self, count: int = 1) -> None:
@@ -275,16 +261,9 @@ class Account:
         self._acts.append((bucket, act, self.now()))
         self._catch_up()
 
-    def later(self, seconds: float, do: Callable[[], object]) -> None:
-        """By a timer, for it may be that nobody else comes."""
-        timer = threading.Timer(seconds, do)
-        timer.daemon = True
-        timer.start()
-
     def _catch_up(self, *, again: bool = False) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
-        if again:
-            self._looks_again = False
+        self._looks_again = self._looks_again and not again
         while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
             try:
                 self._step([*self._acts])
@@ -303,7 +282,7 @@ class Account:
         except VeniceError as error:
             if is_busy(error) and self.now() < acts[0][2] + PATIENCE_SECONDS:
                 self._looks_again = True
-                self.later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
+                later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
             else:
                 logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
                 self._work(buckets, min(len(acts), len(self._acts)))
@@ -330,11 +309,10 @@ class Account:
 
     def is_idle(self) -> bool:
         """Whether nothing is under way, and nothing is known that holds requests back or was learnt from refusals."""
-        found, known = self.snapshot(), False
-        for each in (model.limits for model in found.models):
-            known |= bool(each.in_flight or each.paused_seconds or each.learned)
-            known |= 0 in {each.remaining_requests, each.remaining_tokens}
-        return not (known or self.waiting or found.failures)
+        found = self.snapshot()
+        rates = [each.limits for each in found.models]
+        held = any(0 in {each.remaining_requests, each.remaining_tokens} or each.paused_seconds for each in rates)
+        return not (held or found.failures or self.waiting or any(each.in_flight or each.learned for each in rates))
 
     def end_blocks(self) -> None:
         for each in [*self.buckets.values()]:
@@ -411,5 +389,9 @@ class Ticket(Pass):
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(self._request, now, error)
         for other in [*account.buckets.values()]:
-            for call in [*other.queue]:
-                other.replay(call, now)
+            waiting = [(call, account.refusals.last(call.attempt.request, now)) for call in other.queue]
+            for call, refusal in waiting:
+                if refusal is not None:
+                    other.leave(call)
+                    call.result = refusal
+                    call.wake()

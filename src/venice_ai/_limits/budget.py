@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from .._core.ports import Pass
-from .._core.shared_file import SharedFile
-from .._core.waiter import Waiter
+from .._core.shared_file import BUSY_SECONDS, SharedFile, is_busy
+from .._core.waiter import Waiter, later
 from ..costs import NANO, Chat, Spending, may_be_billed, nano_usd
 from ..exceptions import BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
@@ -29,6 +32,7 @@ logger = logging.getLogger("venice_ai")
 
 _APPLICATION: Final = 0x56424447  # marks a file as a budget's
 _LOOK_AGAIN_SECONDS: Final = 0.05  # other processes cannot wake this one
+_PATIENCE_SECONDS: Final = 0.002  # with another process that has the file, for the event loop stands still meanwhile
 _MOST_USD: Final = 9_000_000
 
 _SCHEMA: Final = """
@@ -38,9 +42,9 @@ CREATE TABLE IF NOT EXISTS reserved (
   id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, day TEXT NOT NULL, model TEXT NOT NULL, nano_usd INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS overshoot (nano_usd INTEGER NOT NULL, cap INTEGER NOT NULL);
 """
-_ACCOUNT: Final = """SELECT  -- spent, reserved, and the highest cap under which a reply passed its bound
+_ACCOUNT: Final = """SELECT  -- spent, reserved, the highest cap under which a reply passed its bound, and by how much all did
   (SELECT coalesce(sum(nano_usd), 0) FROM spending), (SELECT coalesce(sum(nano_usd), 0) FROM reserved),
-  (SELECT coalesce(max(cap), -1) FROM overshoot)"""
+  (SELECT coalesce(max(cap), -1) FROM overshoot), (SELECT coalesce(sum(nano_usd), 0) FROM overshoot)"""
 _RESERVE: Final = "INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)"
 _SPEND: Final = """INSERT INTO spending SELECT day, model, ?, 1 FROM reserved WHERE id = ?
   ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
@@ -78,6 +82,8 @@ class Budget:
         self._cap = cap
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
         self._waiting: list[Waiter] = []
+        self._ended: dict[Reservation, int] = {}  # what is still to be written into the file, and what each has cost
+        self._tries_again = False
 
     @property
     def cap(self) -> Decimal:
@@ -87,20 +93,20 @@ class Budget:
     @property
     def remaining(self) -> Decimal:
         """What of the cap is neither spent nor reserved, in US dollars."""
-        with self._file.transaction() as database:
+        with self._current() as database:
             self._count_ended(database)
-            spent, reserved, _ = database.execute(_ACCOUNT).fetchone()
+            spent, reserved, *_ = database.execute(_ACCOUNT).fetchone()
         return Decimal(max(self._cap - spent - reserved, 0)) / NANO
 
     @property
     def overshoot(self) -> Decimal:
         """By how much replies passed their bounds, in US dollars; above 0, nothing more is sent under this cap."""
-        with self._file.transaction() as database:
-            return Decimal(database.execute("SELECT coalesce(sum(nano_usd), 0) FROM overshoot").fetchone()[0]) / NANO
+        with self._current() as database:
+            return Decimal(database.execute(_ACCOUNT).fetchone()[3]) / NANO
 
     def spent(self) -> list[Spending]:
         """What was spent, by day and model; `sum(each.usd for each in budget.spent())` is the total."""
-        with self._file.transaction() as database:
+        with self._current() as database:
             self._count_ended(database)
             rows = database.execute("SELECT day, model, nano_usd, calls FROM spending ORDER BY day, model").fetchall()
         return [Spending(date.fromisoformat(day), model, Decimal(nano) / NANO, calls) for day, model, nano, calls in rows]
@@ -111,9 +117,15 @@ class Budget:
         try:
             while True:
                 waiter.renew()
-                if self._waiting[0] is waiter and (reservation := self._reserved(chat, now)):
-                    return reservation
-                await waiter.wait("room in its budget", inf, inf if self._file.path is None else _LOOK_AGAIN_SECONDS)
+                try:
+                    if self._waiting[0] is waiter and (reservation := self._reserved(chat, now)):
+                        return reservation
+                except VeniceError as error:
+                    if not is_busy(error) or waiter.clock.now() > waiter.since + BUSY_SECONDS:
+                        raise
+                await waiter.wait(
+                    "room in its budget, or for its file", inf, inf if self._file.path is None else _LOOK_AGAIN_SECONDS
+                )
         finally:
             self._waiting.remove(waiter)
             self._wake()
@@ -121,10 +133,10 @@ class Budget:
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
         """What is reserved now; None if a wait may make room, as all that is in flight may turn out to be free."""
         most, day = chat.most(), datetime.fromtimestamp(now, UTC).date().isoformat()
-        with self._file.transaction() as database:
-            spent, reserved, stopped_cap = database.execute(_ACCOUNT).fetchone()
+        with self._current(_PATIENCE_SECONDS) as database:
+            spent, reserved, stopped_cap, over = database.execute(_ACCOUNT).fetchone()
             if spent + reserved + most > self._cap and self._count_ended(database):
-                spent, reserved, stopped_cap = database.execute(_ACCOUNT).fetchone()
+                spent, reserved, stopped_cap, over = database.execute(_ACCOUNT).fetchone()
             stopped = stopped_cap >= self._cap
             if not stopped and spent + reserved + most <= self._cap:
                 row = database.execute(_RESERVE, (self._file.owner, day, chat.entries[0].id, most)).lastrowid
@@ -133,20 +145,43 @@ class Budget:
             return None
         why = f"this request may cost {Decimal(most) / NANO:f} USD; a lower max_completion_tokens lowers that"
         if stopped:
-            why = f"replies cost {self.overshoot:f} USD more than the bounds reserved for them, so that the cap cannot be kept"
+            why = f"replies cost {Decimal(over) / NANO:f} USD more than the bounds reserved for them; the cap cannot be kept"
         said = f"{Decimal(spent) / NANO:f} of {self.cap:f} USD are spent, and {why}"
         enough = None if stopped else Decimal(spent + most) / NANO
         raise BudgetExceededError(f"not sent: {said}; a higher cap goes on", enough_usd=enough)
 
     def settle(self, reservation: Reservation, cost: int) -> None:
-        """Replaces a reservation by what was spent, in nano-USD; 0 releases it. Never raises: the answer is here and counts."""
+        """Replaces a reservation by what was spent, in nano-USD; 0 releases it.
+
+        It neither raises nor waits for another process: the answer is here, and it is written down as soon as that is possible.
+        """
+        self._ended[reservation] = cost
+        self._settle()
+
+    def _settle(self, *, again: bool = False) -> None:
+        self._tries_again = self._tries_again and not again
         try:
-            with self._file.transaction() as database:
-                if _spend(database, reservation.row, cost) and cost > reservation.most:
-                    database.execute("INSERT INTO overshoot VALUES (?, ?)", (cost - reservation.most, self._cap))
+            with self._current(_PATIENCE_SECONDS):
+                pass
         except VeniceError as error:
-            logger.error("%s. What was reserved for an answer stays reserved.", error)  # noqa: TRY400  # it is told, not traced
+            if not is_busy(error):
+                logger.error("%s. What was reserved for an answer stays reserved until it can.", error)  # noqa: TRY400  # told, not traced
+            elif not self._tries_again:
+                self._tries_again = True
+                later(_LOOK_AGAIN_SECONDS, partial(self._settle, again=True))
         self._wake()
+
+    @contextmanager
+    def _current(self, patience: float = BUSY_SECONDS) -> Generator[Connection]:
+        """A transaction, in which all answers that have ended are settled."""
+        with self._file.transaction(patience) as database:
+            ended = self._ended.copy()
+            for each, cost in ended.items():
+                if _spend(database, each.row, cost) and cost > each.most:
+                    database.execute("INSERT INTO overshoot VALUES (?, ?)", (cost - each.most, self._cap))
+            yield database
+        for each in ended:
+            self._ended.pop(each, None)
 
     def _count_ended(self, database: Connection) -> bool:
         """Counts as spent what processes had reserved that are gone; whether there was any."""
@@ -194,10 +229,7 @@ class Reservation(Pass):
         """The answer cost so much, or by its usage; if neither is known, all that was reserved, unless nothing was billed."""
         if (charged := nano_usd(cost)) is None:
             charged = self.most * self.billed
-            if isinstance(usage, ChatUsage) and all(map(_is_count, (usage.prompt_tokens, usage.completion_tokens))):
-                charged = self.chat.cost(usage)
+            if isinstance(usage, ChatUsage):
+                counts = usage.prompt_tokens, usage.completion_tokens
+                charged = self.chat.cost(usage) if all(type(n) is int and n >= 0 for n in counts) else charged
         self.budget.settle(self, charged)
-
-
-def _is_count(number: object) -> bool:
-    return type(number) is int and number >= 0

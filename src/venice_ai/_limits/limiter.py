@@ -88,6 +88,8 @@ class Limiter(CallGate):
         if (granted := self.at_once(request, attempt.failure)) is not None:
             return granted
         bucket = self._bucket(request, "" if chat is None else chat.model)
+        if refusal := bucket.account.refusals.last(request, self._now()):
+            raise refusal
         fail_fast = self.fail_fast if attempt.fail_fast is None else attempt.fail_fast
         call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)
         self._waiting.add(call)
