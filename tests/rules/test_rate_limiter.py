@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -492,14 +494,15 @@ def test_a_request_larger_than_the_limit_goes_when_the_window_is_empty() -> None
 def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
-    replied(limiter, ticket, 0.0, 200, said(4), None)
+    replied(limiter, ticket, 0.0, 200, replace(said(4), limit_tokens=1000), None)
     limiter.settled(1.0, ticket.tokens, 0)
+    before = limiter.snapshot(1.0)
     (lost,) = sent(limiter, 1.0, 1, tokens=7)
     limiter.requests.flying -= 1
     limiter.cancelled(lost)
 
-    assert limiter.snapshot(1.0).in_flight == 0
-    assert limiter.tokens.held == 0
+    assert limiter.snapshot(1.0) == before
+    assert before.in_flight == limiter.tokens.held == 0
     assert len(sent(limiter, 1.0)) == 4
 
 
@@ -642,7 +645,7 @@ def test_headers_are_put_to_the_test_only_where_they_leave_nothing(remaining: in
     assert len(sent(limiter, 3.0, tokens=100)) == tests
 
 
-@pytest.mark.parametrize(("remaining", "learned"), [(99, False), (100, True)])
+@pytest.mark.parametrize(("remaining", "learned"), [(99, False), (100, True), (101, True)])
 def test_a_refusal_that_too_few_tokens_explain_teaches_no_limit_of_requests(remaining: int, learned: bool) -> None:
     limiter = RateLimiter()
     limits = RateLimits(limit_tokens=10_000, remaining_tokens=remaining, reset_tokens_seconds=60.0)
