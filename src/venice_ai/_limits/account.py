@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MAX_BLOCK = 256
-LONGEST_WAIT_SECONDS = (
-    90.0  # one that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it
-)
+LONGEST_WAIT_SECONDS = 90.0  # one known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it
 POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
 LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
 PATIENCE_SECONDS = 30.0  # until what is to be done is so old
