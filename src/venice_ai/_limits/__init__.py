@@ -1,1 +1,1 @@
-"""The limits of an account, as pure rules: time is an argument, in seconds of a monotonic clock; nothing waits or sends."""
+"""The limits of an account: rates, failures, the circuit breaker. Pure rules, which take the time of a monotonic clock."""
