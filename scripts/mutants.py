@@ -9,7 +9,17 @@ makes them. Each is judged by the tests nearest to its module, listed in `NEARES
 they take far longer than they do without a slip. A dot is one that was killed, a "t" one whose tests took too long. Survivors
 are printed: each deserves a test, or its line is not needed.
 
-Which mutants are drawn depends on the seed and the source alone. They live in copies of the checkout, never in the checkout.
+What nobody could see is not changed:
+
+- Annotations, overloads, `dataclass_transform`, the bodies of `Protocol` classes: only type checkers read them.
+- `is` for `==`: they differ only for values that are equal and not the same, which no rule tells apart.
+- `lru_cache` and `cache` are not removed: a function that computes a value again returns the same one. (Without its
+  `cached_property` an attribute is a method, and so that one is removed.)
+- `strict=True` of `zip` stays: where it stands, the lengths are the same, and it says so to the reader.
+- `except ImportError` of packages that are installed here catches nothing here.
+
+Which mutants are drawn depends on the seed, the source and the installed packages. They live in copies of the checkout, never
+in the checkout.
 The exit status is 1 when less than 92 % were killed.
 """
 
@@ -34,6 +44,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -163,7 +174,6 @@ ACTING = {
 }
 """Modules in these folders that act, or are nothing but types."""
 
-# They differ only for values that are equal and not the same, which no rule tells apart.
 ALIKE = {
     f"core/ReplaceComparisonOperator_{one}_{other}"
     for equal, same in (("Eq", "Is"), ("NotEq", "IsNot"))
@@ -219,10 +229,11 @@ def pure_modules(only: str = "", root: Path = REPOSITORY / PACKAGE) -> list[str]
     return [name for name in names if tests_of(name) and only in name]
 
 
-def places(module: str) -> Iterator[Place]:
+def places(module: str, root: Path = REPOSITORY / PACKAGE) -> Iterator[Place]:
     """Every place of a module at which an operator of cosmic-ray makes a change that can matter."""
-    source = (REPOSITORY / PACKAGE / module).read_text("utf-8")
-    silent = unexecuted(ast.parse(source))
+    source = (root / module).read_text("utf-8")
+    tree = ast.parse(source)
+    silent, unseen = unexecuted(tree), {*unnoticed(tree)}
     plugins = cosmic_ray("plugins")
     operators: dict[str, Any] = {name: plugins.get_operator(name) for name in plugins.operator_names() if name not in ALIKE}
     made = {name: operator() for name, operator in operators.items() if not operator.arguments()}
@@ -232,7 +243,7 @@ def places(module: str) -> Iterator[Place]:
             continue
         for name, operator in made.items():
             for index, (start, _) in enumerate(operator.mutation_positions(node)):
-                if not any(first <= start < last for first, last in silent):
+                if (name, start) not in unseen and not any(first <= start < last for first, last in silent):
                     found.setdefault(start, []).append((name, number, index))
     for start, ways in sorted(found.items()):
         yield Place(module, start, tuple(ways))
@@ -248,7 +259,7 @@ def is_marker(node: Any) -> bool:
 
 
 def unexecuted(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The spans that only type checkers read: annotations, type aliases, overloads, `if TYPE_CHECKING`."""
+    """The spans that only type checkers read: annotations, type aliases, overloads, protocols, `if TYPE_CHECKING`."""
     nodes: list[Any] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign):
@@ -257,12 +268,46 @@ def unexecuted(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]
             nodes.append(node.annotation)
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             nodes.append(node)
+        elif isinstance(node, ast.ClassDef):
+            nodes.extend(each for each in node.decorator_list if called(each) == "dataclass_transform")
+            if any(ast.unparse(base).partition("[")[0].endswith("Protocol") for base in node.bases):
+                nodes.extend(node.body)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if any(ast.unparse(decorator).endswith(("overload", "final")) for decorator in node.decorator_list):
                 nodes.extend([*node.decorator_list, node])
             elif node.returns is not None:
                 nodes.append(node.returns)
     return [((node.lineno, node.col_offset - 1), (node.end_lineno, node.end_col_offset)) for node in nodes]
+
+
+def unnoticed(tree: ast.Module) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The changes that run and that nobody could see, as the module's head lists them: operators, and where they begin."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            caches = (each for each in node.decorator_list if called(each) in {"lru_cache", "cache"})
+            yield from (("core/RemoveDecorator", (each.lineno, each.col_offset - 1)) for each in caches)  # with its @
+        elif isinstance(node, ast.Call) and called(node) == "zip":
+            values = (keyword.value for keyword in node.keywords if keyword.arg == "strict")
+            yield from (("core/ReplaceTrueWithFalse", (each.lineno, each.col_offset)) for each in values)
+        elif isinstance(node, ast.Try) and (names := {*imported(node.body)}) and all(map(find_spec, names)):
+            kinds = (each.type for each in node.handlers if each.type and ast.unparse(each.type) == "ImportError")
+            yield from (("core/ExceptionReplacer", (each.lineno, each.col_offset)) for each in kinds)
+
+
+def called(node: ast.expr) -> str:
+    """The last name of a decorator, or of the function in a call."""
+    return ast.unparse(node.func if isinstance(node, ast.Call) else node).rpartition(".")[2]
+
+
+def imported(body: list[ast.stmt]) -> Iterator[str]:
+    """The packages that statements import, by a statement or by `import_module` with a name."""
+    for node in (each for statement in body for each in ast.walk(statement)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+        elif isinstance(node, ast.Call) and called(node) == "import_module" and isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value).partition(".")[0]
 
 
 def made(place: Place, chance: random.Random) -> Mutant | None:

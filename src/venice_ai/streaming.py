@@ -39,14 +39,14 @@ _adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give 
 
 
 class ChunkReader:
-    """The state of one reply that is being read: what came, and whether and how it ended.
+    """The state of one reply that is being read: its chunks so far, and whether and how it ended.
 
     After an error before any content `call` may send its request again, and the next reply is read in place of this one. A
     `session` opens what is end-to-end encrypted; `settle` is called with all bytes of its whole answer. With `every_chunk`
     there are chunks without choices, which carry usage.
     """
 
-    span: OpenSpan | None = None  # it is told of the end, once the stream is the caller's
+    span: OpenSpan | None = None  # ends with the stream, once that is the caller's
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ChunkReader:
         settle: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         self.session = session
-        self.event: bytes = b""  # the event of the chunk that was handed out last, as it came; empty once the stream has ended
+        self.event: bytes = b""  # the event of the chunk that was handed out last, as received; empty after the end
         self.ended: bool = False
         self.complete: bool = False
         self.done: bool = False
@@ -80,11 +80,11 @@ class ChunkReader:
         self._received.clear()
         self._parser, self._pieces = EventParser(), aiter(reply.pieces())
         self._at_end = self._begun = False  # whether the body has ended, and whether content came
-        self._head, self._first = bytearray(), b""  # what came before the first event, and what of it the parser has not seen
+        self._head, self._first = bytearray(), b""  # the bytes before the first event, and those that the parser has not seen
 
     @property
     def error(self) -> exceptions.VeniceError | None:
-        """What the stream failed with."""
+        """The error that the stream failed with."""
         return None if self._failure is None else self._failure.error
 
     @property
@@ -114,11 +114,11 @@ class ChunkReader:
                 progressed = self.reply.progressed
                 while failure is None and not self._at_end:
                     events = await self._next_events()
-                    untold = watch_progress  # content has come when its bytes did, so it is told once
+                    unreported = watch_progress  # the content of all events arrived at once: one report
                     for event in events:
                         if patterns and event.__class__ is bytes and (chunk := repeated(event)) is not None:
-                            if untold:
-                                untold = False
+                            if unreported:
+                                unreported = False
                                 progressed()
                             if not assembly.unseen:
                                 self.event = event
@@ -152,8 +152,8 @@ class ChunkReader:
                         if assembly.add(taken):
                             if not self._begun:
                                 self._began()
-                            if untold:
-                                untold = False
+                            if unreported:
+                                unreported = False
                                 progressed()
                         if untyped and repeats.worthwhile and self._begun:
                             assembly.learn(event)
@@ -362,7 +362,7 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
 
 
 class Closing:
-    """What is closed where its block is left."""
+    """Closes a stream where its `async with` block is left."""
 
     async def close(self) -> None:
         """Drops the connection. May be called often."""
@@ -380,7 +380,7 @@ class Closing:
 
 
 class OfReply:
-    """What a stream knows of the reply that it reads, in both clients."""
+    """The properties of a stream that describe the reply it reads, in both clients."""
 
     _read_by: ChunkReader | None = None  # what reads the reply; None if the chunks come from elsewhere
 
@@ -393,12 +393,12 @@ class OfReply:
 
     @property
     def attestation(self) -> AttestationReport | None:
-        """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
+        """The report on the enclave that the request was encrypted for; None if the stream is not end-to-end encrypted."""
         return self._read_by.session.attestation if self._read_by and self._read_by.session else None
 
     @property
     def signature(self) -> SignatureReport | None:
-        """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
+        """The check of the enclave's signature, once the stream has ended; None before, and with `verify_signature="off"`."""
         return self._read_by.session.signature if self._read_by and self._read_by.session else None
 
 
@@ -472,12 +472,12 @@ class ChatStream(Stream[ChatCompletionChunk]):
 
     @property
     def usage(self) -> ChatUsage | None:
-        """The usage, once it came: at the end of the stream."""
+        """The usage, once it has arrived, which is at the end of the stream."""
         return cast("ChatUsage | None", self._reader.assembly.usage)
 
     @property
     def partial(self) -> ChatCompletionResponse:
-        """What has come so far."""
+        """The response as far as it has arrived."""
         return self._reader.errors.partial()
 
 

@@ -206,7 +206,9 @@ def read(data: dict[str, Any]) -> Any:
             {"content": [{"type": "text", "text": "ab"}, {"type": "image_url"}, {"type": "text", "text": "c"}]},
             id="text around a part",
         ),
+        pytest.param([{"content": [{"type": "image_url"}]}], {"content": [{"type": "image_url"}]}, id="content in one part"),
         pytest.param([{"content": {"a": 1}}], {"content": {"a": 1}}, id="content that is an object"),
+        pytest.param([{"content": {"a": 1}}, {"content": {"b": 2}}], {"content": [{"a": 1}, {"b": 2}]}, id="two objects"),
         pytest.param([{"content": 7}, {"content": "a"}], {"content": "a"}, id="a number beside text"),
         pytest.param(
             [{"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}", "parsed": {"a": 1}}}]}],

@@ -30,6 +30,9 @@ from venice_ai._core.request import SystemClock
 from venice_ai.emulator import Account, Emulator, busy, error, text
 from venice_ai.exceptions import APIConnectionError, VeniceError
 
+from ..fakes import UNIX, RecordingClock, answer, completion
+from ..fakes import client_of as scripted_client_of
+
 MODEL = "llama-3.3-70b"
 
 
@@ -544,6 +547,29 @@ def test_the_limits_are_fetched_only_by_refresh() -> None:
         assert (await ask(client)).choices
 
     run(scenario())
+
+
+async def test_limits_of_a_day_are_known_after_a_refresh_and_end_at_midnight() -> None:
+    kinds = [{"amount": amount, "type": kind} for kind, amount in {"RPM": 100, "RPD": 5, "TPD": 9_000}.items()]
+    listed = {"data": {"rateLimits": [{"apiModelId": MODEL, "rateLimits": kinds}]}}
+    clock, usage = RecordingClock(), {"prompt_tokens": 400, "completion_tokens": 600, "total_tokens": 1000}
+    replies = [answer(listed), *(answer(completion(usage=usage)) for _ in range(6))]
+    client, transport = scripted_client_of(*replies, clock=clock, max_retries=0)
+    await client.limits.refresh()
+    await asyncio.gather(*(ask(client, number) for number in range(5)))
+
+    model = client.limits.snapshot().models[-1]
+    assert (model.limits.limit_requests_day, model.limits.remaining_requests_day) == (5, 0)
+    assert (model.limits.limit_tokens_day, model.limits.remaining_tokens_day) == (9_000, 4_000)
+    refused = await _failure(ask(client))
+    assert isinstance(refused, RateLimitError)
+    assert "(requests a day)" in str(refused)
+    assert refused.retry_after_seconds == pytest.approx(86_400 - UNIX % 86_400, abs=1.0)
+    assert len(transport.requests) == 1 + 5
+
+    clock.passed += 86_400 - UNIX % 86_400
+    await ask(client)
+    assert client.limits.snapshot().models[-1].limits.remaining_requests_day == 4
 
 
 async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Path) -> None:

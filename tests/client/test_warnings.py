@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import sys
 import threading
@@ -48,3 +49,4 @@ def test_a_warning_without_code_of_the_caller_names_the_line_that_called_us() ->
         thread.join()
 
     assert [(each.filename, each.category) for each in shown] == [(threading.__file__, ResourceWarning)]
+    assert "self._target(" in linecache.getline(threading.__file__, shown[0].lineno)

@@ -460,6 +460,46 @@ def test_a_call_waits_for_90_seconds_that_are_known_or_as_its_queue_clock_allows
             raise refusal or AssertionError
 
 
+@pytest.mark.parametrize(
+    ("why", "kind"),
+    [
+        ("requests a minute", "requests"),
+        ("tokens a minute", "tokens"),
+        ("failures in 30 s", "failures"),
+        ("paused by a 429", "unknown"),
+    ],
+)
+def test_the_error_of_a_call_that_is_not_sent_has_the_limit_that_holds_it_as_its_kind(why: str, kind: str) -> None:
+    clock = Clock()
+    refusal = QueuedCall(clock, "m", attempt(), fail_fast=False).refusal(Wait(clock.at + 100, why), clock.at)
+
+    assert isinstance(refusal, RateLimitError)
+    assert refusal.kind == kind
+
+
+@pytest.mark.parametrize(("failure", "retries"), [(None, 0.1), (APIError("no"), 0.0)], ids=["first attempt", "retry"])
+def test_of_the_attempts_that_fail_only_the_first_of_a_call_earns_a_tenth_of_a_retry(
+    failure: APIError | None, retries: float
+) -> None:
+    limiter = limiter_of()
+    granted: Any = drive(limiter.enter(attempt()._replace(failure=failure)))
+    granted.replied(APIError("no"))
+    granted.done(None, None)
+
+    assert bucket_of(limiter).account.retries.left == pytest.approx(retries)
+
+
+def test_a_call_of_a_block_that_fails_earns_a_tenth_of_a_retry_like_the_others() -> None:
+    limiter = limiter_of()
+    warm(limiter)
+    granted = limiter.at_once(attempt().request, None)
+    assert granted is not None
+    granted.replied(APIError("no"))
+    granted.done(None, None)
+
+    assert bucket_of(limiter).account.retries.left == pytest.approx(1.1)
+
+
 def test_while_no_limit_of_tokens_is_known_a_request_counts_as_one() -> None:
     assert bucket_of(limiter_of()).tokens(attempt(b"x" * 4000).request) == 1
 

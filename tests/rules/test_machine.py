@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -71,3 +72,21 @@ async def test_a_number_that_is_not_a_port_is_refused(port: int) -> None:
     with pytest.raises(InvalidRequestError, match=f"port={port} is not a port; .* others end at 65535"):
         async with listening(asyncio.Protocol, "127.0.0.1", port):
             pass
+
+
+@pytest.mark.parametrize("turns", [2, 3])
+async def test_a_connection_that_was_accepted_just_before_the_end_reaches_its_protocol(turns: int) -> None:
+    """The kernel connects by itself, and in the second turn of the event loop the server accepts."""
+    told: list[asyncio.BaseTransport] = []
+
+    class Told(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            told.append(transport)
+
+    async with listening(Told, "127.0.0.1", 0) as port:
+        with socket.create_connection(("127.0.0.1", port)):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    assert len(told) == 1
+    told[0].close()

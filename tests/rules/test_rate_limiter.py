@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -344,6 +346,53 @@ def test_a_wait_for_the_pace_ends_exactly_at_the_announced_time() -> None:
     assert len(sent(limiter, until)) == 1
 
 
+MIDNIGHT = 10_000.0
+
+
+def of_a_day(**amounts: int) -> RateLimiter:
+    limiter = RateLimiter()
+    limiter.listed(amounts, MIDNIGHT)
+    return limiter
+
+
+def test_requests_of_a_day_come_back_at_midnight_all_at_once() -> None:
+    limiter = of_a_day(RPD=5)
+    assert len(sent(limiter, 9_000.0)) == 5
+
+    assert wait(limiter, 9_999.0) == Wait(MIDNIGHT, "requests a day")
+    assert len(sent(limiter, MIDNIGHT)) == 5
+    assert wait(limiter, MIDNIGHT).until == MIDNIGHT + 86_400
+    assert len(sent(limiter, MIDNIGHT + 3.5 * 86_400)) == 5, "also after days without a request"
+
+
+def test_tokens_of_a_day_are_reserved_and_settled_by_usage() -> None:
+    limiter = of_a_day(TPD=1000)
+    first, _ = sent(limiter, 0.0, tokens=400)
+    assert wait(limiter, 1.0, 400) == Wait(MIDNIGHT, "tokens a day")
+
+    limiter.settled(2.0, first.tokens, 100)
+    assert len(sent(limiter, 2.0, tokens=400)) == 1
+
+
+def test_requests_of_this_day_count_though_its_limit_is_asked_for_later_and_twice_and_those_of_yesterday_do_not() -> None:
+    limiter = RateLimiter()
+    for now, count in ((MIDNIGHT - 90_000, 50), (MIDNIGHT - 80_000, 2)):
+        limiter.cancelled(limiter.reserve(now, 0))
+        assert len(sent(limiter, now, count)) == count
+    for _ in range(2):
+        limiter.listed({"RPD": 5}, MIDNIGHT)
+
+    assert limiter.snapshot(9_000.0).remaining_requests_day == 3
+    assert limiter.snapshot(MIDNIGHT).remaining_requests_day == 5
+    limiter.listed({}, MIDNIGHT)
+    assert limiter.snapshot(9_000.0).remaining_requests_day is None
+
+
+def test_blocks_are_an_eighth_of_what_remains_of_a_day() -> None:
+    assert of_a_day(RPD=80).spare(0.0, 1) == 10
+    assert of_a_day(TPD=80_000).spare(0.0, 100) == 100
+
+
 def test_headers_lower_than_the_own_requests_explain_are_tested_after_two_seconds() -> None:
     limiter = RateLimiter()
     (flight,) = sent(limiter, 0.0, 1)
@@ -492,14 +541,15 @@ def test_a_request_larger_than_the_limit_goes_when_the_window_is_empty() -> None
 def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
-    replied(limiter, ticket, 0.0, 200, said(4), None)
+    replied(limiter, ticket, 0.0, 200, replace(said(4), limit_tokens=1000), None)
     limiter.settled(1.0, ticket.tokens, 0)
+    before = limiter.snapshot(1.0)
     (lost,) = sent(limiter, 1.0, 1, tokens=7)
     limiter.requests.flying -= 1
     limiter.cancelled(lost)
 
-    assert limiter.snapshot(1.0).in_flight == 0
-    assert limiter.tokens.held == 0
+    assert limiter.snapshot(1.0) == before
+    assert before.in_flight == limiter.tokens.held == 0
     assert len(sent(limiter, 1.0)) == 4
 
 
@@ -642,7 +692,7 @@ def test_headers_are_put_to_the_test_only_where_they_leave_nothing(remaining: in
     assert len(sent(limiter, 3.0, tokens=100)) == tests
 
 
-@pytest.mark.parametrize(("remaining", "learned"), [(99, False), (100, True)])
+@pytest.mark.parametrize(("remaining", "learned"), [(99, False), (100, True), (101, True)])
 def test_a_refusal_that_too_few_tokens_explain_teaches_no_limit_of_requests(remaining: int, learned: bool) -> None:
     limiter = RateLimiter()
     limits = RateLimits(limit_tokens=10_000, remaining_tokens=remaining, reset_tokens_seconds=60.0)

@@ -42,7 +42,7 @@ def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
 
 
 def is_halved(assembly: Assembly) -> bool:
-    """Whether half of a letter waits for the other."""
+    """Whether half of a surrogate pair waits for the other."""
     return any(choice.halves for choice in assembly.choices)
 
 
@@ -260,6 +260,17 @@ def test_deltas_that_change_more_than_a_text_are_parsed_in_full(delta: dict[str,
 
     assert {read(assembly, event)[1] for event in events} == {"any"}
     assert assembly.response() == general.response()
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_detail_without_index_never_joins_one_that_has_an_index(index: int) -> None:
+    opening = json.dumps(fake(reasoning_details=[{"type": "t", "index": index, "text": "x"}])).encode()
+    assembly = Assembly()
+    for event in [opening, *shaped("abcd", {"reasoning_details": [{"type": "t", "text": "TEXT"}]})]:
+        read(assembly, event)
+
+    details = assembly.response().choices[0].message.reasoning_details or []
+    assert [each["text"] for each in details] == [*"xabcd"]
 
 
 def test_half_of_a_surrogate_pair_ends_the_shortcut_also_in_an_event_that_is_not_compared() -> None:

@@ -612,6 +612,11 @@ class OddPoint:
     rows: list[Odd]
 
 
+@dataclass
+class OddUnion:
+    pet: Annotated[Cat | Deep, Field(discriminator="kind")]
+
+
 class OddDict(TypedDict):
     fine: NotRequired[int]
     point: OddPoint
@@ -679,7 +684,9 @@ def test_a_construct_that_strict_mode_cannot_express_is_refused_with_its_path(ki
     assert isinstance(caught.value, VeniceError)
 
 
-@pytest.mark.parametrize(("kind", "path"), [(OddPoint, "$.rows"), (OddDict, "$.point.rows"), (holder, None)])
+@pytest.mark.parametrize(
+    ("kind", "path"), [(OddPoint, "$.rows"), (OddDict, "$.point.rows"), (OddUnion, "$.pet"), (holder, None)]
+)
 def test_the_field_that_pydantic_cannot_read_is_named(kind: Any, path: str | None) -> None:
     with pytest.raises(SchemaNotStrictError, match="cannot become a JSON schema") as caught:
         response_format(type("Plain", (), {}) if path is None else kind)

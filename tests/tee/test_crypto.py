@@ -173,6 +173,21 @@ def test_an_envelope_is_opened_once() -> None:
             opener.open(again)
 
 
+def test_a_key_that_is_used_again_is_never_used_like_one_that_does_nothing_else() -> None:
+    uses: list[bool] = []
+
+    class Watched(OpenSslKey):
+        def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
+            uses.append(single_use)
+            return super().shared_x(point)
+
+    opener = Opener(Watched(bytes.fromhex(VECTORS["model_private"])))
+    sealer = Sealer(MODEL, ephemeral=Watched())
+
+    assert opener.open(sealer.seal(b"a text")) == b"a text"
+    assert uses == [False, False]
+
+
 def test_one_sender_may_seal_many_texts_and_many_senders_one_each() -> None:
     opener = model_opener()
     sealer = Sealer(MODEL)

@@ -258,6 +258,21 @@ def test_bad_gpu_evidence_is_refused_under_every_policy_but_off(change: Change, 
     assert gpu.check(payload, NONCE, TeeOptions(gpu="off")) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("size", "problem"),
+    [
+        pytest.param(7, "not a request for measurements and its answer", id="less than a head"),
+        pytest.param(8, "the lengths in it do not add up", id="a head and nothing more"),
+    ],
+)
+@pytest.mark.attack(30)
+def test_evidence_that_ends_in_the_answer_is_refused_with_what_is_missing(size: int, problem: str) -> None:
+    payload = eight()
+    put(payload, "evidence", bytes(evidence(payload))[: 37 + size])
+
+    assert problem in judged(payload)["gpu_structure"].detail
+
+
 @pytest.mark.attack(30)
 def test_gpu_evidence_of_another_nonce_is_refused() -> None:
     assert failed(judged(eight(), bytes(32))) == ["gpu_nonce"]

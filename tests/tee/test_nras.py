@@ -6,11 +6,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.fakes import ScriptedReply, ScriptedTransport
 from venice_ai.emulator.enclave.hardware import Authority
@@ -276,6 +279,19 @@ def test_keys_of_a_file_are_a_warning_unless_they_chain_to_the_pinned_root() -> 
     other = _certified(signer.key, signer, root)
     answer.signer = signer.key
     assert judged(bytes(answer), other, root_sha256="00" * 32)[0] == "warn"
+
+
+@pytest.mark.parametrize(("seconds", "valid"), [(-1, False), (0, True), (100, True), (101, False)])
+def test_certificates_of_a_key_are_good_from_their_first_second_to_their_last(seconds: int, valid: bool) -> None:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Root")])
+    begin = datetime.fromtimestamp(NOW, UTC)
+    builder = x509.CertificateBuilder(name, name, KEY.public_key(), 7, begin, begin + timedelta(seconds=100))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    der = builder.sign(KEY, SHA384()).public_bytes(Encoding.DER)
+    keys = json.dumps({"keys": [{**jwk(KEY, "nv"), "x5c": [base64.b64encode(der).decode()]}]}).encode()
+    root = hashlib.sha256(der).hexdigest()
+
+    assert judged(bytes(Answer()), keys, now=NOW + seconds, root_sha256=root)[0] == ("pass" if valid else "warn")
 
 
 @pytest.mark.parametrize("payload", [json.dumps(payload_of(2)), payload_of(2)], ids=["text", "object"])

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from venice_ai.emulator.enclave.hardware import Authority
-from venice_ai.tee.certificates import load
+from venice_ai.tee.certificates import is_signed, load
 from venice_ai.tee.quote import Quote, check_chain, check_qe_report, decode, parse
 
 from .evidence import Change, synthetic, with_enclave, written
@@ -44,6 +46,22 @@ def test_a_platform_below_an_authority_below_the_root_is_good() -> None:
 def test_an_authority_issues_and_a_platform_does_not(name: str) -> None:
     with pytest.raises(ValueError, match="CA"):
         check(chain(name))
+
+
+@pytest.mark.parametrize(
+    ("kind", "good"),
+    [
+        pytest.param(ec.SECP256R1(), True, id="the curve"),
+        pytest.param(ec.SECP384R1(), False, id="another curve"),
+        pytest.param(ec.SECP256K1(), False, id="another curve of this size"),
+    ],
+)
+def test_a_valid_signature_is_good_only_by_a_key_of_the_expected_curve(kind: ec.EllipticCurve, good: bool) -> None:
+    key, size = ec.derive_private_key(12345, kind), (kind.key_size + 7) // 8
+    parts = decode_dss_signature(key.sign(b"data", ec.ECDSA(SHA256())))
+    signature = b"".join(part.to_bytes(size, "big") for part in parts)
+
+    assert is_signed(b"data", signature, key.public_key(), ec.SECP256R1, SHA256()) is good
 
 
 @pytest.mark.parametrize(("offset", "same"), [(47, True), (48, False), (567, False), (568, True)])

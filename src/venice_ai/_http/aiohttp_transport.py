@@ -170,7 +170,7 @@ def _release_or_abort(response: aiohttp.ClientResponse) -> None:
 
 
 class _ArrivingBody:
-    """A body as it arrives. What came before a fault is given first, and then the fault is raised."""
+    """A body as it arrives. The bytes before a fault are given first, and then the fault is raised."""
 
     def __init__(self, response: aiohttp.ClientResponse, pool: Pool) -> None:
         self._content = response.content
@@ -195,7 +195,7 @@ class _ArrivingBody:
                 return await self._content.readany() or self.ended()
             except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
                 self.blame(error)
-        # What came before the fault and was not read; after that, the fault is raised.
+        # The bytes before the fault that were not read; after that, the fault is raised.
         return self._content.read_nowait() or self.ended()
 
     def ended(self) -> bytes:
@@ -205,7 +205,7 @@ class _ArrivingBody:
         return b""
 
     def blame(self, fault: Exception) -> None:
-        """A fault has ended it. aiohttp would show that first, and what came before it never."""
+        """A fault has ended it. aiohttp would show that first, and the bytes before it never."""
         self.fault = self.fault or (aiohttp.ClientPayloadError() if isinstance(fault, RuntimeError) else fault)
         self._content.set_exception(cast("Any", None))
 

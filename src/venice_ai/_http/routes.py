@@ -50,9 +50,7 @@ class Habits:
     def wait(self, place: object, served: int, rested: float) -> float | None:
         """Seconds to wait before a connection serves again, on which so many replies came; None if it had better not."""
         keeps = served > 1 or rested >= _PROOF_SECONDS or self._keeps.get(place)
-        if keeps is None:
-            return _PROOF_SECONDS - rested
-        return 0.0 if keeps else None
+        return _PROOF_SECONDS - rested if keeps is None else (0.0 if keeps else None)
 
     def learn(self, place: object, *, keeps: bool) -> None:
         """A connection was closed while it was waited for, or a second reply came on it."""

@@ -97,7 +97,7 @@ class Watch:
         self._reading = True
 
     def received(self) -> None:
-        """Bytes came; until `resume`, nobody waits for more."""
+        """Bytes arrived; until `resume`, nobody waits for more."""
         self._reading = False
         first = self._byte is None
         self._byte = self._loop.time()
@@ -132,7 +132,7 @@ class Watch:
 
 
 def first_due(request: Request, sent: float, byte: float | None, content: float | None) -> tuple[float, str, float] | None:
-    """The clock of a reply that runs out first, if nothing more is heard: when, its name, its seconds."""
+    """The clock of a reply that runs out first, if no more bytes arrive: when, its name, its seconds."""
     limits = request.timeout
     clocks = [
         (sent, "first_chunk", limits.first_chunk if byte is None else None),

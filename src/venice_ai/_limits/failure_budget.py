@@ -1,11 +1,10 @@
 """The failure budget of an API key: at most 20 failed requests in any 30 seconds, over all models.
 
 Venice blocks an account after more, 20 or 50 as its pages differ. A request without a reply may still fail, so it counts too;
-each success of the last 30 s allows four more. Once something has failed, only so many requests are in flight that the budget
-holds, with a margin for chance, if they fail as often as those since the first failure in the window: when an outage begins,
-all do. The last failures are left to requests that go one at a time, as those that find out whether a server is back.
-`x-ratelimit-remaining` and `x-ratelimit-resets` can make the budget smaller, never larger.
-A retry budget bounds how often a server that fails is asked again.
+each success of the last 30 s allows nearly four more. Once something has failed, only so many requests are in flight that the
+budget holds, with a margin for chance, if they fail as often as those since the first failure in the window: when an outage
+begins, all do. The last failures are left to requests that go one at a time, as those that find out whether a server is back.
+`x-ratelimit-remaining` and `-resets` can make it smaller. A retry budget bounds how often a server that fails is asked again.
 """
 
 from __future__ import annotations
@@ -23,12 +22,9 @@ from ..exceptions import APIError
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
 from .window import Window
 
-RETRIES_PER_CALL = 0.1
-RETRIES_PER_SECOND = 3.0
-MOST_RETRIES = 30.0  # at once
+RETRIES_PER_CALL, RETRIES_PER_SECOND, MOST_RETRIES = 0.1, 3.0, 30.0  # the most at once
 MAX_FAILURES = 20
-WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0
-"""A second longer than the server's window, because the server dates a failure by when it refused, and we by when we heard."""
+WINDOW_SECONDS = FAILURE_BLOCK_SECONDS + 1.0  # because the server dates a failure by when it refused, and we by when we heard
 FLIGHTS_PER_SUCCESS = 4
 KEPT = 5  # failures that are left to requests that go one at a time
 DOUBT = 3  # failures that are added to those that were seen, for few replies say little
@@ -53,17 +49,12 @@ class FailureBudget(Struct, array_like=True):
     successes: Window = field(default_factory=lambda: Window(WINDOW_SECONDS - 1.0, 1.0))
     told: int = MAX_FAILURES  # failures that are left, as the server said, until `told_until`
     told_until: float = 0.0
-    since: Window = field(default_factory=lambda: Window(WINDOW_SECONDS))  # successes after each of the failures
 
     def add(self, now: float, count: int = 1, *, failed: bool) -> None:
         """So many requests were answered."""
+        (self.failures if failed else self.successes).add(now, count)
         if failed:
-            self.failures.add(now, count)
-            self.since.add(now, 0)
-        else:
-            self.successes.add(now, count)
-            for last, _ in self.since.entries[-1:]:
-                self.since.add(last, count)
+            self.successes.entries.append([now, 0.0])  # so that what succeeds after it can be told apart
 
     def wait(self, now: float) -> Wait | None:
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
@@ -81,18 +72,16 @@ class FailureBudget(Struct, array_like=True):
 
     def spare(self, now: float) -> int:
         """How many more requests may be sent now, if they fail as often as those before."""
-        failed, succeeded = self.failed(now), int(self.successes.count(now))
-        left = MAX_FAILURES - failed
-        if left <= 1 or not failed + succeeded:
+        failed, left = self.failed(now), MAX_FAILURES - self.failed(now)
+        first = self.failures.entries[0][0] if self.failures.entries else now - WINDOW_SECONDS
+        succeeded = sum(count for at, count in self.successes.entries if at >= first)
+        if left <= 1:
             return left - self.flying
-        allowed = left + FLIGHTS_PER_SUCCESS * succeeded
-        if failed:
-            left = max(left - KEPT, 1)
-            succeeded = int(self.since.count(now)) if self.failures.total else succeeded
+        left = max(left - KEPT, 1) if failed else left
         part = (failed + DOUBT) / (failed + DOUBT + succeeded)
         deviation = DEVIATIONS * sqrt(part * (1 - part))
         likely = ((sqrt(deviation**2 + 4 * part * left) - deviation) / (2 * part)) ** 2
-        return min(allowed, max(left, int(likely))) - self.flying
+        return max(left, int(likely)) - self.flying
 
     def hear(self, now: float, limits: RateLimits) -> None:
         """What the headers of a reply say of failures."""
@@ -106,11 +95,10 @@ class FailureBudget(Struct, array_like=True):
         return [self.flying]
 
 
-class Refusals:
+class Refusals(Struct):
     """Requests that the server refused as invalid: the fourth identical one in 30 s is not sent."""
 
-    def __init__(self) -> None:
-        self.recent: list[tuple[float, int, APIError]] = []  # when it was refused, its digest, and the refusal
+    recent: list[tuple[float, int, APIError]] = []  # when it was refused, its digest, and the refusal
 
     def add(self, request: Request, now: float, error: APIError) -> None:
         """The server refused this request; only statuses of `NEVER_VALID` count, and only if it has a body."""
@@ -142,7 +130,5 @@ class RetryBudget(Struct):
     def spend(self, now: float) -> bool:
         """Whether one more retry may be made; if so, it is paid for."""
         self.left, self.at = min(self.left + (now - self.at) * RETRIES_PER_SECOND, MOST_RETRIES), now
-        if self.left < 1.0:
-            return False
-        self.left -= 1.0
-        return True
+        self.left -= (allowed := self.left >= 1.0)
+        return allowed

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -23,8 +23,8 @@ from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
 from ..exceptions import APIError
 from ..types.limits import WaitNotice
-from ..types.rate_limits import RateLimits
 from .account import POLL_SECONDS, Account, Bucket, QueuedCall, Ticket
+from .rate_limiter import DAY_SECONDS
 
 if TYPE_CHECKING:
     from .rate_share import RateShare
@@ -153,10 +153,10 @@ class Limiter(CallGate):
         for bucket in self._buckets.values():
             bucket.account.act(bucket, bucket.end_block)
 
-    def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
-        """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
-        bucket, limits = self._bucket(request, model), RateLimits(limit_requests=requests, limit_tokens=tokens)
-        bucket.account.act(bucket, lambda _: bucket.rate.named(limits))
+    def learn(self, request: Request, model: str, amounts: Mapping[str, int]) -> None:
+        """Takes in the limits of a model, as the API tells them to whoever asks; days end at midnight, UTC."""
+        bucket, left = self._bucket(request, model), DAY_SECONDS - self.clock.time() % DAY_SECONDS
+        bucket.account.act(bucket, lambda now: bucket.rate.listed(amounts, now + left))
 
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""

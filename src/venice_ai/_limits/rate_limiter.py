@@ -1,20 +1,20 @@
 """The rate limiter of one bucket: an API key, a base URL and a model.
 
-It counts the requests and tokens of the last minute, for a server allows its limit in any 60 s; and by how much the server's
-count is apart from that: more if others use the limit, too, less if a window has begun anew or a bucket fills. At a reset one
-request finds out, for at least one unit has come back, whatever the form of the window. After a 429 everything pauses, then one
-request goes alone. If the headers had left room, the limit is learnt: what was accepted in a minute, a tenth less after each
-further refusal, more while nothing is refused, until a header names another limit. A refusal that names a time is obeyed rather
-than what it taught: one request goes then, and each that is accepted lets two more go, unless that one is refused, too.
+It counts the requests and tokens of the last minute, for a server allows its limit in any 60 s, and of the day; and by how much
+the server's count is apart from that: more if others use the limit, too, less if a window has begun anew or a bucket fills. At
+a reset one request finds out, for at least one unit has come back, whatever the form of the window. After a 429 everything
+pauses, then one request goes alone. If the headers had left room, the limit is learnt: what was accepted in a minute, a tenth
+less after each further refusal, more while nothing is refused, until a header names another. A refusal that names a time is
+obeyed instead: one request goes then, and each that is accepted lets two more go, unless that one is refused, too.
 
-The circuit breaker pauses in the same way, after server errors (5xx), connection failures and time-outs: if they are at least
-half of the replies of the last 10 s, and at least 5; or the last 8 replies, one of them to a request that was sent after the
-first of these had failed. It pauses for 1 s, and twice as long after each failed request, up to 3.5 s from one to the next.
+The circuit breaker pauses in the same way, after server errors (5xx), connection failures and time-outs without a good reply
+between them: after 5 if these are half of the replies of the last 10 s, after 8 if one was sent when the first had failed. It
+pauses for 1 s, and twice as long after each failed request, up to 3.5 s from one to the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -25,24 +25,18 @@ from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
 from .window import Window
 
-WINDOW_SECONDS = 60.0
+WINDOW_SECONDS, SLOT_SECONDS = 60.0, 0.25
+DAY_SECONDS, DAY_SLOT_SECONDS = 86_400.0, 900.0
 GUARD_SECONDS = 0.5  # a request is counted by the server when it arrives, which is later than it was sent
-SLOT_SECONDS = 0.25
 LEARNS_FROM = 10  # fewer accepted requests may be what others left of a limit; then only a second refusal in a row tells it
-FIRST_PAUSE_SECONDS = 1.0
-MAX_PAUSE_SECONDS = 8.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, CHALLENGE_SECONDS = 1.0, 8.0, 2.0
 MAX_OPEN_SECONDS = 3.5  # from one request to the next, so that a server that is back is noticed within 5 s
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
-CHALLENGE_SECONDS = 2.0
-DECREASE = 0.9
-GROWTH = 1.15
+DECREASE, GROWTH = 0.9, 1.15
 PACE = 1.5  # a learnt limit is not used up faster than this times its rate
 FAR = 0.5  # requests are reserved in blocks while more than this part of each limit is left
 BLOCK_PART = 0.125  # the part of what is left that a block takes
-CIRCUIT_SECONDS = 10.0
-MIN_FAILURES = 5
-MAX_RUN = 8
-CIRCUIT_OPEN = "circuit open"
+CIRCUIT_SECONDS, MIN_FAILURES, MAX_RUN, CIRCUIT_OPEN = 10.0, 5, 8, "circuit open"
 
 
 class Flight(NamedTuple):
@@ -62,22 +56,22 @@ class Quota(Struct, array_like=True):
     used: Window = field(default_factory=lambda: Window(WINDOW_SECONDS + GUARD_SECONDS, SLOT_SECONDS))
     flying: float = 0.0  # units that are used, though no reply has come that counts them
     held: float = 0.0  # units that are reserved, and may become used
-
+    ends_at: float = inf  # of a limit of a day: its midnight, when all that was used comes back
     apart: float = 0.0  # by how much the server counts more (somebody else uses it) or less (it has forgotten the oldest)
     lowest: float = 0.0  # the least that a reply said since the last reset
     heard_at: float = -inf  # when the newest request was sent whose reply said what remains
     reset_at: float = -inf  # the earliest reset that a reply named and that has not passed
     turned_at: float = -inf  # when the last reset passed
     challenged_at: float = -inf  # when the headers were last put to the test; never again if that is infinite
-
     learned: bool = False  # whether what remains is not what headers say, but what own requests leave of the limit
     told: bool = False  # whether the refusal that showed it named a time, which is obeyed rather than a whole minute
     grown_at: float = -inf
     paced_at: float = -inf
 
-    def with_limit(self, limit: int | None) -> Quota:
-        """A header names the limit. If it is another one, the policy has changed, and only the own requests are still known."""
-        return self if limit in {None, self.named} else Quota(limit, limit, self.used, self.flying, self.held)
+    def with_limit(self, limit: int | None, ends_at: float = inf) -> Quota:
+        """The server names the limit. If that is another one, the policy has changed, and only own requests are still known."""
+        new = limit not in {None, self.named} or ends_at < inf
+        return Quota(limit, limit, self.used, self.flying, self.held, ends_at) if new else self
 
     def learn(self, now: float, limit: float, *, told: bool = False) -> None:
         """The headers are missing or wrong; this is the limit as far as own requests show it."""
@@ -96,8 +90,10 @@ class Quota(Struct, array_like=True):
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / ((self.limit or 1) * PACE)
 
     def _age(self, now: float) -> None:
-        """Forgets what is older than a minute."""
-        old = self.used.total - self.used.count(now)
+        """Forgets what is older than a minute, or of another day."""
+        while now >= self.ends_at:
+            self.ends_at += DAY_SECONDS
+        old = self.used.total - self.used.count(now if self.ends_at == inf else self.ends_at)
         if self.apart < 0:
             self.apart = min(self.apart + old, 0.0)
         elif self.reset_at > now + WINDOW_SECONDS + 1:  # the server does not
@@ -124,7 +120,7 @@ class Quota(Struct, array_like=True):
         if left >= units:
             return now
         missing = units - (self.limit or 0) + self.own
-        at = max(self.used.when(missing), self.paced_at)
+        at = min(max(self.used.when(missing), self.paced_at), self.ends_at)
         if not self.learned and self.heard_at > -inf:
             # If the headers leave less than the own requests explain, one is sent anyway: a test of what they say.
             tested = max(self.challenged_at, self.heard_at) + CHALLENGE_SECONDS
@@ -165,15 +161,19 @@ class RateLimiter(Struct, array_like=True):
     requests: Quota = field(default_factory=Quota)
     tokens: Quota = field(default_factory=Quota)
     open: int = 0  # requests that were sent and have not ended
-    failures: Window = field(default_factory=lambda: Window(CIRCUIT_SECONDS, 1.0))  # of the server, or of the way to it
+    failures: Window = field(default_factory=lambda: Window(CIRCUIT_SECONDS, 1.0))  # of the server, since its last good reply
     successes: Window = field(default_factory=lambda: Window(CIRCUIT_SECONDS, 1.0))
     pause: float = 0.0  # seconds of the last pause, unless the server named them; 0: none, or a request after it was answered
     paused_at: float = -inf
     paused_until: float = -inf
     alone_at: float = -inf  # when a request went alone after it
     why: str = ""
-    run: int = 0  # failures of the server since the last good reply
-    run_at: float = -inf  # when the first of them came
+    days: list[Quota] = field(default_factory=lambda: [Quota(used=Window(DAY_SECONDS, DAY_SLOT_SECONDS)) for _ in "rt"])
+
+    def _quotas(self, tokens: int) -> tuple[tuple[Quota, int, str], ...]:
+        """Every limit, what a request uses of it, and its name."""
+        minute = (self.requests, 1, "requests a minute"), (self.tokens, tokens, "tokens a minute")
+        return *minute, (self.days[0], 1, "requests a day"), (self.days[1], tokens, "tokens a day")
 
     def wait(self, now: float, tokens: int) -> Wait | None:
         """How long the first in the queue has to wait; None: it may be sent now, if it is reserved."""
@@ -182,7 +182,7 @@ class RateLimiter(Struct, array_like=True):
             return Wait(free_at, self.why if now < self.paused_until else self.why.replace("open", "half-open"))
         if self.pause and self.requests.told:
             return None  # the server has named this time, whatever was learnt from its refusal
-        for quota, units, why in ((self.requests, 1, "requests a minute"), (self.tokens, tokens, "tokens a minute")):
+        for quota, units, why in self._quotas(tokens):
             at = quota.room_at(now, units)
             if at > now and (at < inf or self.open):  # if neither time nor an answer would end the wait, it is sent
                 return Wait(at if at < inf else None, why)
@@ -191,7 +191,7 @@ class RateLimiter(Struct, array_like=True):
     def spare(self, now: float, tokens: int) -> float:
         """How many requests with so many tokens may be reserved in one block; 0 where a limit is not far."""
         spare = inf
-        for quota, units in ((self.requests, 1), (self.tokens, max(tokens, 1))):
+        for quota, units, _ in self._quotas(max(tokens, 1)):
             left = 0.0 if self.pause or quota.learned else quota.left(now)
             spare = min(spare, left / units if left > FAR * (quota.limit or 0) else 0.0)
         return spare * BLOCK_PART
@@ -203,15 +203,21 @@ class RateLimiter(Struct, array_like=True):
         requests.flying += count
         self.open += count
         used.held += tokens * count
+        self.days[0].use(now, count)
+        self.days[1].held += tokens * count
         if self.pause:
             self.alone_at = now
-        before = count - 1  # the counts are those of the first of them
-        return Flight(now, tokens, requests.own - before, used.own - before * tokens)
+        return Flight(now, tokens, requests.own - count + 1, used.own - (count - 1) * tokens)  # the counts with the first
 
     def named(self, limits: RateLimits) -> None:
         """Takes in the limits themselves, as headers or the API name them."""
         self.requests = self.requests.with_limit(limits.limit_requests)
         self.tokens = self.tokens.with_limit(limits.limit_tokens)
+
+    def listed(self, amounts: Mapping[str, int], midnight: float) -> None:
+        """Takes in what the API lists: requests and tokens a minute and a day, which ends at this time."""
+        self.named(RateLimits(limit_requests=amounts.get("RPM"), limit_tokens=amounts.get("TPM")))
+        self.days = [each.with_limit(amounts.get(kind), midnight) for each, kind in zip(self.days, ("RPD", "TPD"), strict=True)]
 
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
@@ -237,16 +243,14 @@ class RateLimiter(Struct, array_like=True):
         if not status or status >= 500:
             why = CIRCUIT_OPEN if self._fails_often(now, flight.sent) else why
         elif not why:
-            self.run = 0
             self.successes.add(now)
             if new:
                 self.pause, self.failures = 0.0, Window(CIRCUIT_SECONDS, 1.0)
                 self.requests.apart -= 2.0 if self.requests.told else 0.0  # it was accepted, so that two more may be sent
         if why and new:
-            most = MAX_OPEN_SECONDS if why == CIRCUIT_OPEN else MAX_PAUSE_SECONDS
+            most, spent = (MAX_OPEN_SECONDS, now - flight.sent) if why == CIRCUIT_OPEN else (MAX_PAUSE_SECONDS, 0.0)
             self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), most)
             self.paused_at, self.alone_at, self.why = now, -inf, why
-            spent = now - flight.sent if why == CIRCUIT_OPEN else 0.0
             retry_after = retry_after or max(self.pause - spent, FIRST_PAUSE_SECONDS)
         if why:
             self.paused_until = max(self.paused_until, now + (retry_after or 0.0))
@@ -261,10 +265,9 @@ class RateLimiter(Struct, array_like=True):
         if self.is_circuit_open:
             return True
         self.failures.add(now)
-        self.run, self.run_at = self.run + 1, self.run_at if self.run else now
         failed = self.failures.count(now)
-        lasting = min(failed, self.run) >= MAX_RUN and sent >= self.run_at
-        return lasting or failed >= max(MIN_FAILURES, self.successes.count(now))
+        many = failed >= max(MIN_FAILURES, self.successes.count(now))
+        return many or (failed >= MAX_RUN and sent >= self.failures.entries[0][0])
 
     def _learn(self, now: float, *, new: bool, told: bool) -> None:
         """The headers left room, so the limit is what was accepted, or less than it was if that was refused, too."""
@@ -278,15 +281,17 @@ class RateLimiter(Struct, array_like=True):
     def settled(self, now: float, held: float, used: float, count: int = 1) -> None:
         """So many requests have ended; together they had reserved and have used so many tokens."""
         self.open -= count
-        self.tokens.held -= held
         if not self.open:
             self.alone_at = -inf  # whatever became of the one that went alone
-        if used and self.tokens.limit is not None:
-            self.tokens.use(now, used)
+        for each in (self.tokens, self.days[1]):
+            each.held -= held
+            if used and each.limit is not None:
+                each.use(now, used)
 
     def cancelled(self, flight: Flight, count: int = 1) -> None:
         """So many requests were not sent after all."""
         self.requests.used.remove(flight.sent, count)
+        self.days[0].used.remove(flight.sent, count)
         self.settled(flight.sent, flight.tokens * count, 0, count)
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
@@ -295,10 +300,12 @@ class RateLimiter(Struct, array_like=True):
         self.open -= int(open_)
         self.requests.flying -= flying
         self.tokens.held -= held
+        self.days[1].held -= held
         return [self.open, self.requests.flying, self.tokens.held]
 
     def snapshot(self, now: float) -> BucketSnapshot:
         """What is known now."""
         paused = max(self.paused_until - now, 0.0)
-        quotas = *self.requests.snapshot(now), *self.tokens.snapshot(now)
-        return BucketSnapshot(self.open, *quotas, self.requests.learned, paused, self.why if paused else "")
+        minute = *self.requests.snapshot(now), *self.tokens.snapshot(now)
+        day = *self.days[0].snapshot(now)[:2], *self.days[1].snapshot(now)[:2]
+        return BucketSnapshot(self.open, *minute, self.requests.learned, paused, self.why if paused else "", *day)

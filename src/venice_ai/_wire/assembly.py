@@ -10,14 +10,14 @@ from ..types._base import Model, is_array, is_object, mark_private
 from ..types._surrogates import paired, without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
-from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep, plain_copy
+from .growing import NEVER_SPLIT, Texts, extended, fields_of, grown, is_empty, keep, plain_copy
 from .json_text import NOT_STRICT
 from .repeated_events import Pattern, Repeats, decode_text
-from .tool_call_fragments import Arguments, Call, Calls, Details
+from .tool_call_fragments import Arguments, Calls, Details, PartialCall
 
 
 class Sealed(Protocol):
-    """What opens an answer that is end-to-end encrypted: `tee.session.TeeSession`, which says more."""
+    """Decrypts the events of an answer that is end-to-end encrypted: `tee.session.TeeSession` describes each method."""
 
     texts: frozenset[str]
 
@@ -32,7 +32,7 @@ _UNSEEN = _new(ChatCompletionChunk)
 
 
 class Assembly:
-    """What has come of an answer of `expected` choices; where `sealed` opens it, no chunk's `repr` shows what it holds."""
+    """Puts chunks of `expected` choices together; where `sealed` opens them, no chunk's `repr` shows what it holds."""
 
     def __init__(self, expected: int = 1, sealed: Sealed | None = None) -> None:
         self._expected = expected
@@ -41,7 +41,7 @@ class Assembly:
         self._unfinished = 0  # how many of them have no finish reason
         self._fields: dict[str, Any] = {}
         self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)  # learns from events
-        self.patterns: list[Pattern] = self.repeats.patterns  # what it has learnt; without any, `repeated` need not be asked
+        self.patterns: list[Pattern] = self.repeats.patterns  # what it has learnt; without any, `repeated` need not be called
         self.chunks: int = 0
         self.begun: bool = False
         self.unseen: bool = False  # whether nobody looks at the chunks: then `repeated` makes no objects of them
@@ -81,7 +81,7 @@ class Assembly:
         return Cost._adopt(plain_copy(found)) if isinstance(found, dict) else None  # noqa: SLF001  # likewise
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
-        """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
+        """Takes in an event that differs from an earlier one in one text only, and gives its chunk; else None."""
         for pattern in self.patterns:
             token = event.removeprefix(pattern.before).removesuffix(pattern.after)
             if len(event) - len(token) != pattern.around:
@@ -121,7 +121,7 @@ class Assembly:
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Takes a chunk in, and makes it say what is assembled; True if it brought content: anything but who says it."""
-        # Halves of letters move to the chunk that completes them, a whole message becomes the delta, and odd choices go.
+        # Halves of surrogate pairs move to the chunk that completes them, a whole message becomes the delta, odd choices go.
         self.chunks += 1
         fields = chunk.__dict__
         if self.chunks == 1 or fields.keys() != CHUNK_KEYS:
@@ -167,12 +167,12 @@ class Choice:
         self.bare = False  # whether a value stood in place of texts or lists
         self.message: dict[str, Any] = {}  # what else the deltas brought
         self.calls: Calls | None = None
-        self.function: Call | None = None  # what servers called before there were tool calls
+        self.function: PartialCall | None = None  # what servers called before there were tool calls
         self.details: Details | None = None
         self.logprobs: dict[str, list[Any]] | None = None
         self.rest: dict[str, Any] = {}
         self.finish_reason: Any = None
-        self.halves: dict[str, str] = {}  # of letters whose other half has not come, by the field of the delta
+        self.halves: dict[str, str] = {}  # first halves of surrogate pairs, by the field of the delta
         self.begun = False  # whether any delta brought content
 
     def add(self, choice: dict[str, Any]) -> bool:
@@ -220,7 +220,7 @@ class Choice:
             self._hold(key, half)
         self.halves = {}
 
-    def _letters(self, delta: dict[str, Any], key: str) -> str:
+    def _whole_characters(self, delta: dict[str, Any], key: str) -> str:
         text, half = without_half(self.halves.pop(key, "") + delta[key])
         if half:
             self.halves[key] = half
@@ -232,8 +232,8 @@ class Choice:
         for key, value in delta.items():
             if value is None:
                 continue
-            if type(value) is str and key not in SAID_ONCE:
-                text = value if value.isascii() and not self.halves else self._letters(delta, key)
+            if type(value) is str and key not in NEVER_SPLIT:
+                text = value if value.isascii() and not self.halves else self._whole_characters(delta, key)
                 if key == "content" and self.content is not None:
                     self.content.append(text)
                 else:
@@ -244,7 +244,7 @@ class Choice:
                     self.message[key] = value  # who says it, mostly: some servers repeat it in every chunk
             else:
                 self._hold(key, value)
-                content = content or (key not in SAID_ONCE and _says_something(value))
+                content = content or (key not in NEVER_SPLIT and _says_something(value))
         return content
 
     def _hold(self, key: str, value: Any) -> None:
@@ -254,7 +254,7 @@ class Choice:
             self.calls = self.calls or Calls()
             self.calls.add(value)
         elif key == "function_call" and isinstance(value, (dict, Model)):
-            self.function = self.function or Call()
+            self.function = self.function or PartialCall()
             self.function.add({"function": value})
         elif key == "reasoning_details":
             self.details = self.details or Details()
@@ -333,12 +333,12 @@ def content_of(pieces: list[Any], *, bare: bool) -> Any:
         return paired("".join(pieces)) if pieces else []
     if len(parts) == len([*filter(None, pieces)]):
         return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
-    told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
-    texts: list[Any] = [piece.get("text") if is_object(piece) else piece for piece in told]
+    readable = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
+    texts: list[Any] = [piece.get("text") if is_object(piece) else piece for piece in readable]
     if all(isinstance(text, str) for text in texts):
         return paired("".join(texts))
     found: list[Any] = []
-    for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
+    for is_text, run in groupby(readable, key=lambda piece: isinstance(piece, str)):
         items: list[Any] = [*run]
         found += [{"type": "text", "text": paired("".join(items))}] if is_text else plain_copy(items)
     return [part for part in found if part != {"type": "text", "text": ""}]

@@ -20,7 +20,7 @@ REPLY_BYTES: Final = 256 * 2**20
 REFUSAL_BYTES: Final = 4 * 2**20  # what is read of a refusal, after decoding: no honest one is longer
 STEP_BYTES: Final = 65_536  # the most that one step of a decoder gives: what a read of a socket gives, too
 ACCEPTED: Final = "gzip, deflate"
-"""What `Accept-Encoding` says. The standard library has no decoder of `br`, and one of `zstd` only since Python 3.14."""
+"""The value of `Accept-Encoding`. The standard library has no decoder of `br`, and one of `zstd` only since Python 3.14."""
 
 _MOST_CODINGS = 4  # one is usual; a proxy may add its own
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -51,7 +51,7 @@ class Decoder:
         self._stages = [_Inflation(gzip=name != "deflate") for name in reversed(names)]
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What can be decoded now, in steps of at most `STEP_BYTES`. Take all of them before the next piece is fed."""
+        """Decodes what it can of a piece, in steps of at most `STEP_BYTES`. Take all of them before the next piece is fed."""
         steps: Iterator[bytes] = (piece[start : start + STEP_BYTES] for start in range(0, len(piece), STEP_BYTES))
         for stage in self._stages:
             steps = chain.from_iterable(map(stage.feed, steps))
@@ -103,7 +103,7 @@ class _Inflation:
                 return
 
     def _begin(self, data: bytes) -> bytes:
-        """Begins a member, and gives its bytes; none if what came is too short to tell what it is, or only padding."""
+        """Begins a member, and gives its bytes; none if they are too few to tell what it is, or only padding."""
         data, self._held = self._held + data, b""
         if self._members:
             data = data.lstrip(b"\0")
@@ -120,7 +120,7 @@ class _Inflation:
 
 
 def _decoded_before_fault(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    """What stands in these bytes before their first fault: zlib gives nothing of what holds one."""
+    """The decoded bytes before the first fault: of a piece that holds one, zlib gives nothing."""
     with suppress(zlib.error):
         for byte in data:
             if piece := inflater.decompress(bytes((byte,))):
@@ -160,12 +160,12 @@ class Body:
                 raise
 
     def take(self) -> bytes:
-        """What came since this was asked last, for those who read a body as it comes; it is not kept."""
+        """The bytes since the last call, for those who read a body as it arrives; they are not kept here."""
         piece, self._pieces, self._size = b"".join(self._pieces), [], 0
         return piece
 
     def finish(self) -> bytes:
-        """The body, once it has ended or no more is wanted; a DecodingError if that of an answer ended too early."""
+        """The body, once it has ended or no more is needed; a DecodingError if one that is no refusal ended too early."""
         body = b"".join(self._pieces)[: REFUSAL_BYTES if self._refusal else None]
         # JSON that is whole ends with a brace: that its check sum is missing costs nobody an answer that was paid for.
         if not self._refusal and not body.rstrip().endswith(b"}"):

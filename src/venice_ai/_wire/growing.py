@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from ..types._base import Model, is_array, is_object
 from ..types._surrogates import paired
 
-SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
+NEVER_SPLIT: Final = frozenset({"role", "name", "id", "type", "format", "object"})
 """Members that say what something is: servers repeat them, and none comes in pieces."""
 _SIGNATURES: Final = frozenset({"signature", "thought_signature"})  # may come in pieces, and may be repeated
 DEEPEST: Final = 16  # levels of an object that are joined and copied. What is deeper is the server's JSON, taken over as it is.
@@ -20,10 +20,10 @@ class Texts(list[str]):
 
 
 def grown(held: Any, value: Any, name: str, depth: int = 0) -> Any:
-    """What was held of a member, and what a delta adds: texts and lists go on, objects by member; all else is replaced."""
+    """The value of a member after a delta: texts and lists are appended, objects merged by member, all else is replaced."""
     if held is not None and is_empty(value):
         return held  # what is empty takes nothing away
-    if isinstance(value, str) and name not in SAID_ONCE:
+    if isinstance(value, str) and name not in NEVER_SPLIT:
         if name in _SIGNATURES and held == [value]:
             return held
         texts = held if isinstance(held, Texts) else Texts()

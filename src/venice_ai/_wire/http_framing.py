@@ -24,7 +24,7 @@ _BODILESS = frozenset({101, 204, 304})
 
 
 class FramingError(ValueError):
-    """What came is no reply of HTTP/1.1, or does not say where its body ends. The words do not repeat it."""
+    """The bytes are no reply of HTTP/1.1, or do not say where its body ends. The message does not repeat them."""
 
 
 class ReplyReader:
@@ -55,8 +55,8 @@ class ReplyReader:
     def end(self) -> None:
         """The connection has ended: a FramingError if the reply has not."""
         if not self.until_end:
-            said = "it was closed without an answer" if not self.started else "the answer broke off"
-            raise FramingError(said if self.status or not self.started else "the head of the answer broke off")
+            message = "it was closed without an answer" if not self.started else "the answer broke off"
+            raise FramingError(message if self.status or not self.started else "the head of the answer broke off")
         self.done = True
 
     # -- the reply, read by generators that give b"" where they need more ------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in words: where (by msgspec's path), why, and what the schema of its type allows there."""
+"""Error messages for values of a wrong type: where (by msgspec's path), why, and what the schema of its type allows there."""
 
 from __future__ import annotations
 

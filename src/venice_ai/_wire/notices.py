@@ -1,4 +1,4 @@
-"""What a caller is told beside an answer, once: another model answered, a model will be retired, all tokens were reasoning."""
+"""Notices about answers, each given once: another model answered, a model will be retired, all tokens were reasoning."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("venice_ai")
 
-_MOST_TOLD: Final = 1000  # a server that makes up names must not fill the memory
+_MOST_NOTICES: Final = 1000  # a server that makes up names must not fill the memory
 
 
 class Notices:
-    """What one client was told; and the names of models that it knows from the catalogue it fetched, while that is fresh."""
+    """The notices that one client gave already, and the names of models in its catalogue, while that is fresh."""
 
     def __init__(self) -> None:
-        self._told: set[object] = set()
+        self._given: set[object] = set()
         self.names: dict[str, tuple[float, Mapping[str, Any]]] = {}
         """Until when names are known, and what they stand for, by the part of the catalogue; a model's id stands for itself."""
 
-    def substitution(self, asked: str, answered: object, meta: ResponseMeta, clock: Clock) -> None:
-        """Tells of another model than the one that was asked for; nothing where the name that was asked for is not known."""
+    def substitution(self, requested: str, answered: object, meta: ResponseMeta, clock: Clock) -> None:
+        """Warns that another model answered than the requested one; does nothing if the requested name is not known."""
         if not self.names:
             return
         now = clock.now()
-        asked = meta.models_tried[-1] if meta.models_tried else asked  # a fallback was asked in the end
-        known = self._resolved(asked, now)
+        requested = meta.models_tried[-1] if meta.models_tried else requested  # a fallback was asked in the end
+        known = self._resolved(requested, now)
         if not isinstance(answered, str) or known is None or (self._resolved(answered, now) or answered) == known:
             return
         meta.model_substituted = True
-        if self._first_time((asked, answered)):
-            message = f"{asked!r} was asked for, and {answered!r} answered"
+        if self._first_time((requested, answered)):
+            message = f"{requested!r} was asked for, and {answered!r} answered"
             try:
                 warn(message, ModelSubstitutedWarning)
             except ModelSubstitutedWarning:  # warnings are errors; the answer was paid for
@@ -68,7 +68,7 @@ class Notices:
         return next((cast("str", names[name]) for names in fresh if isinstance(names.get(name), str)), None)
 
     def _first_time(self, what: object) -> bool:
-        if what.__hash__ is None or what in self._told or len(self._told) >= _MOST_TOLD:
+        if what.__hash__ is None or what in self._given or len(self._given) >= _MOST_NOTICES:
             return False
-        self._told.add(what)
+        self._given.add(what)
         return True

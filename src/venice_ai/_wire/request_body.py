@@ -26,7 +26,7 @@ _KEYWORDS = (
     *("fail_fast", "schema_name", "max_reasks", "max_iterations", "on_limit", "on_tool_call", "on_tool_error"),
     *("on_unknown_tool", "tool_timeout", "decisions"),
 )
-"""What a keyword may have meant: a parameter of the body, or an argument of `create` and of the methods that pass theirs on."""
+"""Names that a misspelt keyword is compared with: parameters of the body, and arguments of `create` and of other methods."""
 _SWITCHES = ("venice_parameters", "reasoning", "stream_options")
 _HALF = "a name in it holds half of a surrogate pair, which is no character"
 _LIKENESS = 0.84  # of a slip to what was meant; `top_a`, which other servers know, is 0.8 like `top_p`

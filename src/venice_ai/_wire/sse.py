@@ -32,8 +32,8 @@ class EventParser:
         self._buffer = bytearray()
         self._searched = 0  # what was searched of the buffer is not searched again
         self._started = False
-        self._half_ending = False  # whether a CR came last, which may be the first half of a CRLF
-        self._clear = False  # whether nothing is kept of what came: a piece then begins with an event
+        self._half_ending = False  # whether the last byte was a CR, which may be the first half of a CRLF
+        self._clear = False  # whether no bytes wait for more: the next piece then begins with an event
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The events that this piece completes; an EventTooLongError if the one that it goes on with is too long."""
@@ -62,7 +62,7 @@ class EventParser:
         return _events(whole)
 
     def finish(self) -> list[bytes]:
-        """What the end completes: also an event without its blank line, which servers forget after the last one."""
+        """The events that the end of the body completes: the last may lack its blank line, which some servers forget."""
         rest, self._buffer = bytes(self._buffer), bytearray()
         return _events(rest + b"\n\n")
 
@@ -113,7 +113,7 @@ def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # like
 
 
 def start_of(head: bytes | bytearray) -> bytes:
-    """What a body begins with, without blanks; empty while what came does not tell what it is."""
+    """The first bytes of a body, without blanks; empty while there are too few to tell a stream from something else."""
     if head.startswith(_FIELDS):
         return bytes(head[:8])
     start = bytes(head).removeprefix(_BOM).lstrip()[:8]

@@ -62,7 +62,7 @@ class StreamErrors:
         return ChatCompletionChunk._adopt(content)  # noqa: SLF001  # the JSON is ours to give away
 
     def _no_object(self, event: bytes, named: bytes, found: Any) -> errors.APIError | None:
-        """What an event means whose data is no JSON object: nothing, once the answer is complete."""
+        """The error for an event whose data is no JSON object; None once the answer is complete, or if it is of no chunk."""
         if named == b"error" and event.strip() and self.session is None:
             return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
         if self.assembly.finished or named not in {*_OF_CHUNKS, b"error"}:
@@ -70,8 +70,8 @@ class StreamErrors:
         why, shown = "it ended within an event" if self.ended else "an event is not JSON", without(bytes(event), self.secret)
         if self.session is not None:
             return self.interrupted(why)
-        said = "" if self.ended else f": {shown!r:.100}"
-        return self.interrupted(why + said, body=shown.decode("utf-8", "replace"))
+        detail = "" if self.ended else f": {shown!r:.100}"
+        return self.interrupted(why + detail, body=shown.decode("utf-8", "replace"))
 
     def _reported(self, content: dict[str, Any]) -> errors.APIError:
         """The error that an event reports. What stands beside it is part of the answer, unless it is to be encrypted."""

@@ -1,4 +1,4 @@
-"""What comes in fragments beside an answer's text: tool calls and details of reasoning, by index, by id, or by neither."""
+"""Puts the fragments of tool calls, and of details of reasoning, together: by index, by id, or by neither."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Calls:
     """The tool calls of a choice. An index that is sane joins fragments; a new id opens a new call."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self._by_index: dict[int, Call] = {}
-        self._by_id: dict[str, Call] = {}
+        self.calls: list[PartialCall] = []
+        self._by_index: dict[int, PartialCall] = {}
+        self._by_id: dict[str, PartialCall] = {}
 
     def add(self, fragments: list[Any]) -> None:
         for fragment in fragments:
             if isinstance(fragment, (dict, Model)):
                 given = fields_of(fragment)
                 if (call := self._continued(given)) is None:
-                    call = Call(_index(given))
+                    call = PartialCall(_index(given))
                     self.calls.append(call)
                     if call.index is not None:
                         self._by_index[call.index] = call
@@ -57,21 +57,21 @@ class Calls:
                 if given.get("id"):
                     self._by_id.setdefault(repr(given["id"]), call)
 
-    def in_order(self) -> list[Call]:
+    def in_order(self) -> list[PartialCall]:
         """The calls by index, if all have one; else, and those of one index, as they came."""
         indices = [call.index for call in self.calls]
         return self.calls if None in indices else sorted(self.calls, key=lambda call: call.index or 0)
 
     def held(self, fragment: dict[str, Any]) -> dict[str, Any]:
-        """What is held of the call that a fragment without a name went to."""
+        """The name and arguments so far of the call that a fragment without a name was added to."""
         call = self._last(_index(fragment))
         return {} if call is None else {"function": {**call.function, "arguments": call.arguments}}
 
-    def _last(self, index: int | None) -> Call | None:
+    def _last(self, index: int | None) -> PartialCall | None:
         """The newest call of this index; without one, the newest of all."""
         return self._by_index.get(index) if index is not None else self.calls[-1] if self.calls else None
 
-    def _continued(self, given: dict[str, Any]) -> Call | None:
+    def _continued(self, given: dict[str, Any]) -> PartialCall | None:
         """The call that this fragment goes on with, or None if it opens one."""
         index = _index(given)
         if identity := given.get("id"):
@@ -87,7 +87,7 @@ def _index(fragment: dict[str, Any]) -> int | None:
     return index if type(index) is int and index >= 0 else None
 
 
-class Call:
+class PartialCall:
     def __init__(self, index: int | None = None) -> None:
         self.index = index
         self.fields: dict[str, Any] = {}

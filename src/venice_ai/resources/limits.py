@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._http.connection import Connection
 from .._resource import APIResource
@@ -25,18 +25,17 @@ class Limits(APIResource[Connection]):
         return self._client.limiter.account(self._client.build_request("GET", "/api_keys/rate_limits")).snapshot()
 
     async def refresh(self) -> LimitsSnapshot:
-        """Asks for the limits (`GET /api_keys/rate_limits`), and gives what is known then; an APIError if it fails."""
+        """Asks for the limits (`GET /api_keys/rate_limits`), and tells what is known, also of a day; APIError if it fails."""
         request = self._client.build_request("GET", "/api_keys/rate_limits")
         for model, amounts in await self._client.caller.read(request, _amounts):
-            self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))
+            self._client.limiter.learn(request, model, amounts)
         return self.snapshot()
 
 
 def _amounts(body: bytes, meta: ResponseMeta, _secret: bytes) -> list[tuple[str, dict[str, int]]] | APIError:
     """The limits a minute and a day by model, in the body of a reply."""
     try:
-        data: Any = json.loads(body)["data"]
-        listed = [(str(each["apiModelId"]), each["rateLimits"]) for each in data["rateLimits"]]
+        listed = [(str(each["apiModelId"]), each["rateLimits"]) for each in json.loads(body)["data"]["rateLimits"]]
         return [(model, {str(each["type"]): int(each["amount"]) for each in kinds}) for model, kinds in listed]
     except (ValueError, KeyError, TypeError):
         return APIError("the answer does not list rate limits", status_code=meta.status_code, meta=meta)

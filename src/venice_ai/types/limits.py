@@ -25,12 +25,19 @@ class BucketSnapshot:
     reset_tokens_seconds: float | None
     """When the server counts tokens anew."""
     learned: bool
-    """Whether what remains is what own requests leave of the limit, or of one that refusals have shown, because headers are
-    missing or wrong."""
+    """Whether own requests are counted, under the named limit or one that refusals showed, as headers are missing or wrong."""
     paused_seconds: float
     """For how long all requests are held, because the server refused one or failed; 0 if they are not."""
     why: str
     """What holds them, such as `paused by a 429`; empty if nothing does."""
+    limit_requests_day: float | None
+    """Requests that are allowed a day, which ends at midnight, universal time; known after `client.limits.refresh()`."""
+    remaining_requests_day: float | None
+    """Requests that may be sent until then, by what this process has sent."""
+    limit_tokens_day: float | None
+    """Tokens that are allowed a day."""
+    remaining_tokens_day: float | None
+    """Tokens that may be used until then."""
 
 
 class WaitNotice(NamedTuple):

@@ -75,13 +75,10 @@ def retry_after(value: str | None, now: float) -> float | None:
 
 def reset_seconds(value: str | None, now: float) -> float | None:
     """A reset header in any of its units as seconds from `now`, never negative, at most a day."""
-    seconds = number(value)
-    if seconds is None:
+    if (seconds := number(value)) is None:
         return None
-    if seconds >= 1e11:
-        seconds = seconds / 1000 - now
-    elif seconds >= 1e9:
-        seconds -= now
+    if seconds >= 1e9:
+        seconds = (seconds / 1000 if seconds >= 1e11 else seconds) - now
     return min(max(seconds, 0.0), MAX_RESET_SECONDS)
 
 
@@ -95,8 +92,7 @@ def number(value: str | None) -> float | None:
 
 
 def _count(value: str | None) -> int | None:
-    found = number(value)
-    return None if found is None else max(int(found), 0)
+    return None if (found := number(value)) is None else max(int(found), 0)
 
 
 def _date(value: str, now: float) -> float | None:

@@ -21,7 +21,7 @@ StreamCls: TypeAlias = Callable[..., Any]
 OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
 """Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
 OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]
-"""What to tell the model of a tool that failed: a text, or an awaitable one; or raises. The error is being handled: a bare
+"""Makes the text for the model about a tool that failed, or an awaitable one; or raises. The error is being handled: a bare
 `raise` raises it, and `logger.exception` shows its traceback."""
 Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
 """Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
@@ -51,25 +51,25 @@ class CallOptions(TypedDict, total=False):
 
 
 class CallParams(AllParams, CallOptions, total=False, closed=True):
-    """What `create` and `stream` take beside the model and the messages."""
+    """The keywords of `create` and `stream` beside the model and the messages."""
 
 
 class ParseParams(CommonParams, CallOptions, total=False, closed=True):
-    """What `parse` and `stream_parse` take beside the class."""
+    """The keywords of `parse` and `stream_parse` beside the class."""
 
     tools: ToolsLike | None
     """Tools the model may call."""
 
 
 class RoundTripParams(CommonParams, CallOptions, total=False):
-    """What a tool loop gives to `create` on every round trip, as a base."""
+    """The keywords that a tool loop gives to `create` or `stream` on every round trip."""
 
     response_format: FormatLike | None
     """The format of the answers."""
 
 
 class ToolLoopParams(RoundTripParams, total=False, closed=True):
-    """What `run_with_tools` gives to `create` on every round trip."""
+    """The keywords that `run_with_tools` gives to `create` on every round trip."""
 
 
 class ToolLoopOptions(RoundTripParams, total=False, closed=True):

@@ -44,19 +44,19 @@ _NO_MORE: Final = object()
 class _Flight(Pass):
     """One request on its way; also the pass of each of its attempts: retries, re-asks, round trips of a tool loop."""
 
-    came = False
+    finished = False
     attempts = on_the_wire = 0  # those on the wire were sent and are not over
     cost_usd: float | None = None
     custom_id: str | None = None
-    asked: dict[str, Any] | VeniceError
+    keywords: dict[str, Any] | VeniceError
 
     def __init__(self, batch: Batch, index: int, request: Any) -> None:
         self.batch, self.index, self.request = batch, index, as_it_is(request)
         self.unpriced: list[ChatUsage] = []
         try:  # now, for the caller's iterable may use the same mapping for the next request
-            self.custom_id, self.asked = split(self.request)
+            self.custom_id, self.keywords = split(self.request)
         except VeniceError as error:
-            self.asked = error
+            self.keywords = error
 
     def replied(self, found: object) -> None:
         self.attempts -= isinstance(found, ConnectError)  # nothing was sent
@@ -69,8 +69,8 @@ class _Flight(Pass):
         elif isinstance(usage, ChatUsage):
             self.unpriced.append(usage)
 
-    def item(self, **came: Any) -> BatchItem[Any]:
-        return BatchItem(self.index, self.custom_id, self.request, attempts=self.attempts, cost_usd=self.cost_usd, **came)
+    def item(self, **result: Any) -> BatchItem[Any]:
+        return BatchItem(self.index, self.custom_id, self.request, attempts=self.attempts, cost_usd=self.cost_usd, **result)
 
 
 _FLIGHT: Final[ContextVar[_Flight]] = ContextVar("venice_ai batch flight")
@@ -117,11 +117,11 @@ class Batch(CallGate):
         self._progress = BatchProgress(0, 0, 0, 0, len(requests) if isinstance(requests, Sized) else None, 0.0, 0.0, 0)
         self._changed = asyncio.Event()
         self._flights: dict[_Flight, asyncio.Task[BatchItem[Any]]] = {}
-        self._pulled, self._wanted = 0, 0  # requests whose item was not taken yet; flights that want a place again
-        self._asked: list[tuple[Identity | Entry, asyncio.Future[Any]]] = []  # what the journal does next, in one transaction
+        self._pulled, self._waiting = 0, 0  # requests whose item was not taken yet; flights that want a place again
+        self._queued: list[tuple[Identity | Entry, asyncio.Future[Any]]] = []  # changes that the journal makes next, in one go
         self._sending: dict[bytes, asyncio.Task[Any]] = {}  # by the keys of their requests in the journal
         self._ready: asyncio.Queue[BatchItem[Any] | None] = asyncio.Queue()  # what is yielded next; None after the last
-        self._came: dict[int, BatchItem[Any]] = {}  # with `ordered`, what came before an earlier one
+        self._out_of_order: dict[int, BatchItem[Any]] = {}  # with `ordered`, items that are here before an earlier one
         self._next_index, self._stopped = 0, False
         self._priceless = set[str]()  # models that the catalogue has no prices of
         self._reached, self._lost_at = False, inf  # whether the server was, and since when it cannot be
@@ -184,7 +184,7 @@ class Batch(CallGate):
             if not self._stopped:  # not by this batch
                 self._stopped, self._failure = True, self._failure or VeniceError("the iterable of the requests was cancelled")
             for flight, task in self._flights.items():
-                if not (flight.came or flight.on_the_wire):
+                if not (flight.finished or flight.on_the_wire):
                     task.cancel()
             if flights := [*self._flights.values()]:
                 try:
@@ -207,8 +207,8 @@ class Batch(CallGate):
             (users := self.journal._users).discard(self)  # noqa: SLF001
             if not users:
                 self.journal.close()
-        for index in sorted(self._came):
-            self._ready.put_nowait(self._came.pop(index))
+        for index in sorted(self._out_of_order):
+            self._ready.put_nowait(self._out_of_order.pop(index))
         self._ready.put_nowait(None)
 
     async def _pull(self) -> None:
@@ -217,7 +217,7 @@ class Batch(CallGate):
         given = self.requests
         requests = aiter(cast("AsyncIterable[Any]", given) if isinstance(given, AsyncIterable) else _each(given))
         for index in count():
-            await self._until(lambda: not self._wanted and self._pulled < 2 * self._pace.most and self._pace.has_room())
+            await self._until(lambda: not self._waiting and self._pulled < 2 * self._pace.most and self._pace.has_room())
             request = await anext(requests, _NO_MORE)
             if self._stopped:  # and the caller's iterable has caught the cancellation
                 raise asyncio.CancelledError
@@ -236,14 +236,14 @@ class Batch(CallGate):
             await self._changed.wait()
 
     async def _outcome(self, flight: _Flight) -> BatchItem[Any]:
-        """What comes of a request, now or before."""
+        """The item of a request: sent now, or taken from the journal."""
         _FLIGHT.set(flight)
         try:
-            if isinstance(flight.asked, VeniceError):
-                raise flight.asked
+            if isinstance(flight.keywords, VeniceError):
+                raise flight.keywords
             if self.journal is None:
-                return flight.item(**await self._sent(flight, flight.asked))
-            named = self.journal._identity(flight.custom_id, flight.asked)  # noqa: SLF001
+                return flight.item(**await self._sent(flight, flight.keywords))
+            named = self.journal._identity(flight.custom_id, flight.keywords)  # noqa: SLF001
             while (item := await self._claimed(self.journal, flight, named)) is None:
                 await (asyncio.wait((other,)) if (other := self._sending.get(named.key)) else self._look_again())
         except VeniceError as error:
@@ -251,8 +251,8 @@ class Batch(CallGate):
         return item
 
     async def _claimed(self, journal: Journal, flight: _Flight, named: Identity) -> BatchItem[Any] | None:
-        """What comes of a request, if nobody else is sending it."""
-        kept = claim = self._committed(named)
+        """The item of a request: from the journal, or by sending it; None while another flight or process sends it."""
+        stored = claim = self._committed(named)
         state: State = "open"
         outcome, billed = None, True
         try:
@@ -260,8 +260,8 @@ class Batch(CallGate):
             if found.what != "open":
                 return None if found.what == "in_flight" else self._before(journal, flight, found, named)
             self._sending[named.key] = self._flights[flight]
-            came = await self._sent(flight, cast("dict[str, Any]", flight.asked))
-            outcome = record(came["response"], error := came["error"], found.content)
+            result = await self._sent(flight, cast("dict[str, Any]", flight.keywords))
+            outcome = record(result["response"], error := result["error"], found.content)
             if error is None or is_for_good(error, flight.attempts):
                 state = "answered" if error is None else "failed"
             billed = error is not None and not isinstance(error, OutputError) and may_be_billed(error)  # that has its answer
@@ -269,18 +269,18 @@ class Batch(CallGate):
             if not claim.cancelled() and claim.result().what == "open":  # also if it was cancelled at the moment of its claim
                 self._sending.pop(named.key, None)
                 spent = billed and flight.attempts > 0, flight.attempts, flight.cost_usd
-                kept = self._committed(Entry(state, claim.result().row, *spent, outcome))
-        return flight.item(**came, kept=bool(await kept), maybe_billed_before=found.maybe_billed)
+                stored = self._committed(Entry(state, claim.result().row, *spent, outcome))
+        return flight.item(**result, kept=bool(await stored), maybe_billed_before=found.maybe_billed)
 
     def _before(self, journal: Journal, flight: _Flight, found: Entry, named: Identity) -> BatchItem[Any]:
         if found.what == "differs":
             return flight.item(error=journal._conflict(found, named))  # noqa: SLF001
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
         try:
-            came: dict[str, Any] = {"response": (response := journal._before(found)), "parsed": self._parsed(response)}  # noqa: SLF001
+            result: dict[str, Any] = {"response": (response := journal._before(found)), "parsed": self._parsed(response)}  # noqa: SLF001
         except VeniceError as error:  # that of then, or an answer that is not the object
-            came = {"error": without_locals(error)}
-        return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
+            result = {"error": without_locals(error)}
+        return flight.item(**result, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
 
     async def _look_again(self) -> None:
         """Waits a moment for another process that sends the same. Such a flight takes no room here."""
@@ -288,18 +288,18 @@ class Batch(CallGate):
         self._pace.under_way -= 1
         self._changed.set()
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        self._wanted += 1
+        self._waiting += 1
         await self._until(self._pace.has_room)
-        self._wanted -= 1
+        self._waiting -= 1
         self._pulled += 1
         self._pace.under_way += 1
 
-    async def _sent(self, flight: _Flight, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _sent(self, flight: _Flight, keywords: dict[str, Any]) -> dict[str, Any]:
         began = self._now()
         response = parsed = None
         error: BaseException | None = None
         try:
-            response, parsed = await self._answer(asked)
+            response, parsed = await self._answer(keywords)
         except BudgetExceededError as exceeded:
             self._stop(exceeded)
             raise asyncio.CancelledError from None
@@ -309,30 +309,30 @@ class Batch(CallGate):
             if self._stopped or self._flights[flight].cancelling():
                 raise
             error = without_locals(cancelled)  # not the batch was cancelled, but something within this call
-        flight.came = True
+        flight.finished = True
         now = self._now()
         self._pace.ended((error.counts_as or 0) if isinstance(error, APIError) else None, now - began, now)
-        await self._price(flight, asked)
+        await self._price(flight, keywords)
         return {"response": response, "parsed": parsed, "error": error}
 
-    async def _price(self, flight: _Flight, asked: dict[str, Any]) -> None:
+    async def _price(self, flight: _Flight, keywords: dict[str, Any]) -> None:
         """Adds what the replies cost that have a usage and no cost, by the catalogue, if it has prices of the model."""
-        if flight.unpriced and (name := asked["model"]) not in self._priceless:
+        if flight.unpriced and (name := keywords["model"]) not in self._priceless:
             try:
-                chat = Chat([await self._client._find_model(name)], json.loads(canonical(asked)), 0)  # noqa: SLF001
+                chat = Chat([await self._client._find_model(name)], json.loads(canonical(keywords)), 0)  # noqa: SLF001
                 flight.cost_usd = sum(map(chat.cost, flight.unpriced)) / NANO + (flight.cost_usd or 0.0)
             except VeniceError:
                 self._priceless.add(name)
 
     async def _answer(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
         """The answer to a request, and the object in it."""
-        asked = keywords if self.response_format is None else {**keywords, "response_format": self.response_format}
+        arguments = keywords if self.response_format is None else {**keywords, "response_format": self.response_format}
         if self.tools is not None:
-            response = (await self._calls.run_with_tools(**asked, tools=self.tools)).response
+            response = (await self._calls.run_with_tools(**arguments, tools=self.tools)).response
         elif self.response_format is None or isinstance(self.response_format, Mapping):
-            response = await self._calls._one(asked)  # noqa: SLF001
+            response = await self._calls._one(arguments)  # noqa: SLF001
         else:
-            parsed = await self._calls.parse(**asked)
+            parsed = await self._calls.parse(**arguments)
             return parsed.response, parsed.parsed
         return response, self._parsed(response)
 
@@ -351,9 +351,9 @@ class Batch(CallGate):
             self._stop(error)
 
     def _take(self, item: BatchItem[Any]) -> None:
-        self._came[item.index] = item
+        self._out_of_order[item.index] = item
         index = self._next_index if self.ordered else item.index
-        while (following := self._came.pop(index, None)) is not None:
+        while (following := self._out_of_order.pop(index, None)) is not None:
             self._ready.put_nowait(following)
             self._next_index = index = index + 1
         done, failed, replayed, _, total, cost, *_ = self._progress
@@ -364,23 +364,23 @@ class Batch(CallGate):
             self.on_progress(self._progress)
 
     def _committed(self, change: Identity | Entry) -> asyncio.Future[Any]:
-        """What a change comes to, in a transaction with those of other flights. It is made whether or not anybody awaits it."""
+        """The result of a change, in one transaction with other flights' changes; it is made even if nobody awaits it."""
         loop = asyncio.get_running_loop()
-        if not self._asked:
+        if not self._queued:
             loop.call_soon(self._commit)
-        self._asked.append((change, answer := loop.create_future()))
+        self._queued.append((change, answer := loop.create_future()))
         return answer
 
     def _commit(self) -> None:
-        asked = [each for each in self._asked if isinstance(each[0], Entry) or not each[1].done()]  # a claim of nobody is gone
-        self._asked = []
-        changes, journal = [change for change, _ in asked], cast("Journal", self.journal)  # without one nothing is asked
+        queued = [each for each in self._queued if isinstance(each[0], Entry) or not each[1].done()]  # no dropped claim
+        self._queued = []
+        changes, journal = [change for change, _ in queued], cast("Journal", self.journal)  # without one nothing is queued
         try:
             results = journal._apply(changes) if changes else []  # noqa: SLF001
         except Exception as error:  # noqa: BLE001  # flights that asked for a claim end here
             self._stop(error)
             results = journal._rescue(changes)  # noqa: SLF001
-        for (_, answer), result in zip(asked, results, strict=True):
+        for (_, answer), result in zip(queued, results, strict=True):
             if result is None:
                 answer.cancel()
             elif not answer.done():
@@ -413,7 +413,7 @@ async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
 
 
 def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:
-    """The tools; and what stands for them in a journal."""
+    """The tools; and the text by which a journal recognises them: their names and a hash."""
     if tools is None:
         return None, ""
     from ...tools.toolbox import Toolbox, prepared, tool_name  # they need pydantic, which a chat does not
@@ -424,7 +424,7 @@ def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:
 
 
 def _format_name(shape: Any) -> str:
-    """What stands for a `response_format` in a journal."""
+    """The text by which a journal recognises a `response_format`: its name and a hash."""
     if shape is None:
         return ""
     if not isinstance(shape, Mapping):

@@ -147,11 +147,11 @@ class ChatCalls(APIResource[ClientT]):
                 answering: Any = chat.answer(opens, fallbacks, collect=not stream)
             else:
                 how: dict[str, Any] = {"stream": stream, "timeout": timeout, "extra_headers": extra_headers, "span": span}
-                asked = await self._attested(body, **how) if client.min_privacy == "tee" else self._request(body, **how)
-                call = Call(caller, asked) if fallbacks is None else fallbacks.call(asked, partial(self._attested, **how))
+                request = await self._attested(body, **how) if client.min_privacy == "tee" else self._request(body, **how)
+                call = Call(caller, request) if fallbacks is None else fallbacks.call(request, partial(self._attested, **how))
                 call.fail_fast, call.span = fail_fast, span
                 if stream:
-                    answering = self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
+                    answering = self._open(request, every_chunk=every_chunk, call=call, fail_fast=fail_fast, span=span)
                 else:
                     call.read = _read
                     answering = call.result()
@@ -267,7 +267,7 @@ class ChatCalls(APIResource[ClientT]):
 
 
 def _wrapper(stream: object, stream_cls: StreamCls | None, fail_fast: object) -> Callable[..., Any] | None:
-    """What makes a stream of the caller's own of chunks and a client; None where a `ChatStream`, or an answer, is wanted."""
+    """A function that makes the caller's `stream_cls` of chunks and a client; None for a `ChatStream` or a plain call."""
     for name, switch in (("stream", stream), ("fail_fast", fail_fast)):
         if switch is not None and not isinstance(switch, bool):
             raise InvalidRequestError(f"{name}={switch!r} is not allowed: expected True or False")

@@ -72,7 +72,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
         JSON in one markdown fence, or after a `<think>` block, is taken out of it, and `result.unwrapped` says so.
 
-        With `e2ee` the schema is told in a message, sealed like the others, for `response_format` travels in clear; so the
+        With `e2ee` the schema is put in a message, sealed like the others, for `response_format` travels in clear; so the
         server does not enforce it, and `max_reasks` is worth more.
 
         Args:
@@ -108,8 +108,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         del messages, kwargs  # as in `create`
         conversation, shape, wrapped = await request
 
-        async def ask(asked: Messages) -> object:
-            return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
+        async def ask(conversation: Messages) -> object:
+            return cast("object", await self.create(model=model, messages=conversation, response_format=shape, **params))
 
         return await ask_until_valid(response_format, conversation, ask, wrapped=wrapped, max_reasks=max_reasks)
 
@@ -160,7 +160,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
     async def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
-        """What a completion is likely to cost, before it is sent. Sends no prompt; looks up prices in the catalogue.
+        """Estimates the cost of a completion before it is sent. Sends no prompt; looks up prices in the catalogue.
 
         Args:
             model: id of a model that `client.models.list()` shows, with or without a feature suffix, of which
@@ -276,7 +276,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             budget: a cap on what the batch may cost, beside that of the client.
             max_concurrency: how many requests may be under way at once, from 1; `"auto"` follows the client's limiter.
             ordered: give the items in the order of the requests.
-            on_progress: called with a `BatchProgress` whenever something came.
+            on_progress: called with a `BatchProgress` whenever an item is done.
             response_format: a class that answers are parsed as, as `parse` does (`max_reasks` of a request included); or a
                 JSON schema as `create` takes it, whose JSON is `item.parsed`.
             tools: what the model may call; then each request is a loop as in `run_with_tools`.
@@ -284,8 +284,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
 
         Raises:
             InvalidArgumentError: an argument is wrong, or the journal was made with other settings (a ValueError).
-            BudgetExceededError: while it is read: the budget is used up. Everything that came was given before.
-            VeniceError: while it is read: the journal cannot be written. Everything that came was given before.
+            BudgetExceededError: while it is read: the budget is used up. Every item that was done is given before.
+            VeniceError: while it is read: the journal cannot be written. Every item that was done is given before.
             TypeError: `on_progress` cannot be called.
         """
         given = dict(locals())
@@ -316,8 +316,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         """Asks a model that may call tools, runs the tools it calls, and asks again, until it gives its final answer.
 
         A model's arguments are checked and made what the annotations ask for; null for a parameter that has a default and takes
-        no null is the default. A result is told to the model as it is if it is a text, else as JSON; what JSON does not know,
-        as `str` has it. What a tool raises, or is wrong with its arguments, is told to the model too, so that it can recover.
+        no null is the default. A result is sent to the model as it is if it is a text, else as JSON; what JSON does not know,
+        as `str` has it. What a tool raises, or is wrong with its arguments, is sent to the model too, so that it can recover.
 
         Args:
             model: id of a model that can call functions.
@@ -330,8 +330,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             on_tool_call: called as `(call, result)` after each tool; what it returns then is ignored. For a `Tool` without a
                 function it is called as `(call, arguments)` instead, and what it returns, if not None, is the result.
             on_tool_error: called as `(call, error)` while the error is being handled, so that a bare `raise` raises it; what it
-                returns is told to the model, and what it raises ends the loop. By default (`_default_on_tool_error`) the error
-                is logged to `venice_ai.tools` and told. These two hooks are called one at a time, on the caller's event loop
+                returns is sent to the model, and what it raises ends the loop. By default (`_default_on_tool_error`) the error
+                is logged to `venice_ai.tools` and sent. These two hooks are called one at a time, on the caller's event loop
                 with its context variables, so a plain one must not block; the synchronous client calls plain ones in threads.
             parallel: run the calls of a turn at the same time instead of one after the other.
             max_iterations: how often the model may be asked, from 1.
@@ -340,9 +340,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             on_unknown_tool: `"raise"` when the model calls a tool that is not there, or `"report"` it to the model.
             approve: called as `(call, arguments)` for each call of a turn, in their order, before any of them runs; answers
                 with an `Approval`, True or False. A plain function is called in a thread.
-            tool_timeout: seconds that each call may take; then the model is told. A thread that runs on is left alone.
+            tool_timeout: seconds that each call may take; then the model gets that error. A thread that runs on is left alone.
             sealed_tools: with `e2ee`, which allows no tools otherwise: describe them in a sealed message, read the calls from
-                the model's text, send results as sealed messages. `tool_choice` is then told in words, and not enforced.
+                the model's text, send results as sealed messages. `tool_choice` is then put in words, and not enforced.
             deps: what tools find as `deps` in their `ToolContext`.
             resume: the state of a loop that paused or failed (`error.state`, `error.tool_loop`), in place of messages. Tools,
                 model and parameters are given again.
@@ -369,7 +369,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
     async def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> ToolStream:
-        """The same loop as `run_with_tools`, told as it happens: an iterator of events, whose first request has been accepted.
+        """The loop of `run_with_tools` as an iterator of its events while they happen; its first request has been accepted.
 
         ::
 
@@ -396,7 +396,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         run = begun(self, given, streams=True)
         events = ToolStream(run)
         if not run.loop.open_calls:
-            span, opening = run.asking.span, run.asking.open(run.loop)
+            span, opening = run.turns.span, run.turns.open(run.loop)
             await (opening if span is None else span.follow(opening, opens=True))
         return events
 

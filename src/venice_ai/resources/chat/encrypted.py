@@ -93,8 +93,8 @@ class SealedChat:
 
     async def renewed(self, failure: APIError) -> Request:
         """The request sealed anew, for an enclave with another key; raises the failure if that was about something else."""
-        said = f"{failure.code} {failure.message} {failure.body}".lower()
-        about_keys = any(words in said for words in _KEY_ERRORS)
+        text = f"{failure.code} {failure.message} {failure.body}".lower()
+        about_keys = any(words in text for words in _KEY_ERRORS)
         if failure.status_code != 400 or not about_keys or self.options.nonce is not None:
             raise failure
         self._tee.forget(self.session.attestation)
@@ -110,9 +110,9 @@ class SealedChat:
             found, failure = SignatureReport(status="unavailable"), error
         session.signature = found
         if self.options.verify_signature == "require" and found.bound is not True:
-            said = found.status if found.status != "valid" else f"valid, but it may be another answer's: {_FRAMED_ANEW}"
+            text = found.status if found.status != "valid" else f"valid, but it may be another answer's: {_FRAMED_ANEW}"
             raise TeeEncryptionError(
-                f"the signature of the answer is {said}, and TeeOptions(verify_signature='require'); `partial` has the answer",
+                f"the signature of the answer is {text}, and TeeOptions(verify_signature='require'); `partial` has the answer",
                 report=session.attestation,
             ) from failure
 
@@ -140,8 +140,8 @@ class SealedChat:
 def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
     """The clocks of a call: one that is a stream on the wire alone has the clocks of a plain call."""
     limits = client.clocks(timeout, stream=stream)
-    kept = {"connect": limits.connect, "deadline": limits.deadline, "queue": limits.queue}
-    return limits if stream else Timeout(**kept, **dict.fromkeys(("first_chunk", "idle", "progress"), limits.plain))
+    unchanged = {"connect": limits.connect, "deadline": limits.deadline, "queue": limits.queue}
+    return limits if stream else Timeout(**unchanged, **dict.fromkeys(("first_chunk", "idle", "progress"), limits.plain))
 
 
 async def attested(client: Connection, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:

@@ -67,10 +67,10 @@ async def ask_until_valid(
     """The object that a model answers with; asked for again, with what is wrong, up to `max_reasks` times if none fits."""
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
         raise exceptions.InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
-    asked, attempts = messages, list[ChatCompletionResponse]()
+    conversation, attempts = messages, list[ChatCompletionResponse]()
     while True:
         try:
-            response = await ask(Conversation(asked))  # `create` may be overridden, and then change the list that it is given
+            response = await ask(Conversation(conversation))  # an overridden `create` may change the list that it is given
         except (APIError, TeeError) as error:
             if attempts:
                 error.attempts = tuple(attempts)  # they were paid for
@@ -86,7 +86,7 @@ async def ask_until_valid(
             error.attempts, error.total_usage = tuple(attempts), summed_usage(attempts)
             if not isinstance(error, (OutputInvalidError, OutputMissingError)) or len(attempts) > max_reasks:
                 raise
-            asked = Conversation([*messages, *correction(error)])
+            conversation = Conversation([*messages, *correction(error)])
 
 
 def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str, Any]]:

@@ -38,8 +38,8 @@ _LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 
 
 @dataclass(slots=True)
-class _Call:
-    """A call on its way to its result."""
+class _PendingCall:
+    """A tool call of the model's that has no result yet: its arguments, and the function to run."""
 
     call: ToolCall
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -54,7 +54,7 @@ class ToolRun:
     def __init__(
         self,
         loop: ToolLoop,
-        asking: Asking,
+        turns: ModelTurns,
         *,
         on_tool_call: OnToolCall | None = None,
         on_tool_error: OnToolError | None = None,
@@ -73,13 +73,13 @@ class ToolRun:
         self._decisions = {identity: Approval.of(decision) for identity, decision in (decisions or {}).items()}
         if not_waiting := [identity for identity in self._decisions if identity not in loop.waiting]:
             raise InvalidArgumentError(f"decisions has {not_waiting[0]!r}, which does not wait; waiting are {loop.waiting!r}")
-        if asking.sealed:
+        if turns.sealed:
             loop.sealed = True
             mark_private(loop.history)
         elif loop.sealed:
             raise InvalidRequestError("the loop to resume was end-to-end encrypted: give e2ee=True and sealed_tools=True again")
         self.loop = loop
-        self.asking = asking
+        self.turns = turns
         self._on_tool_call = on_tool_call
         self._on_tool_error = on_tool_error or _default_on_tool_error
         self._approve = approve
@@ -87,7 +87,7 @@ class ToolRun:
         self._parallel = parallel
 
     async def events(self) -> AsyncGenerator[ToolEvent, None]:
-        """What happens, until the result."""
+        """The events of the loop: texts, calls, results of tools, ends of rounds; the loop's result is the last."""
         loop = self.loop
         response: ChatCompletionResponse | None = None
         calls = loop.open_calls  # of a loop that is resumed
@@ -101,12 +101,12 @@ class ToolRun:
                     yield loop.result
                     return
             try:
-                async with aclosing(self.asking.answer(loop)) as answer:
-                    async for said in answer:
-                        if isinstance(said, TextDelta):
-                            yield said
+                async with aclosing(self.turns.answer(loop)) as answer:
+                    async for part in answer:
+                        if isinstance(part, TextDelta):
+                            yield part
                         else:
-                            response = said
+                            response = part
             except APIError as error:
                 error.tool_loop = loop.state
                 raise
@@ -119,7 +119,7 @@ class ToolRun:
         judged = [item for call in loop.open_calls if (item := await self._judged(call)) is not None]
         for group in [judged] if self._parallel else [[item] for item in judged]:
             for item in group:
-                if isinstance(item, _Call) and item.error is None:
+                if isinstance(item, _PendingCall) and item.error is None:
                     yield ToolCallStarted(item.call, item.arguments, loop.iterations)
             async with aclosing(as_completed(self._run, group)) as finished:
                 async for item in finished:
@@ -128,14 +128,14 @@ class ToolRun:
                     loop.answer([event.call], [event.content])
                     yield event
         if loop.open_calls:
-            said = f"calls wait for a person ({', '.join(map(call_name, loop.open_calls))}); "
-            raise exceptions.ToolLoopPausedError(f"{said}store error.state, and resume with decisions", state=loop.state)
+            why = f"calls wait for a person ({', '.join(map(call_name, loop.open_calls))}); "
+            raise exceptions.ToolLoopPausedError(f"{why}store error.state, and resume with decisions", state=loop.state)
 
-    async def _judged(self, call: ToolCall) -> _Call | ToolCallFinished | None:
-        """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
+    async def _judged(self, call: ToolCall) -> _PendingCall | ToolCallFinished | None:
+        """Whether a call is made, fails before that, is answered without being made, or (None) waits for a person."""
         tools = self.loop.tools
         if (name := call_name(call)) == UNREADABLE and name not in tools.names:
-            return _Call(call, error=ToolArgumentsError(PROBLEM))
+            return _PendingCall(call, error=ToolArgumentsError(PROBLEM))
         unknown = tools.unknown(call)
         if unknown is None and self._on_tool_call is None and name not in tools.functions:
             unknown = tools.unhandled(call)
@@ -152,9 +152,9 @@ class ToolRun:
             return ToolCallFinished(call, result_text(approval.message), self.loop.iterations, denied=True)
         return item if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
-    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Call:
+    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _PendingCall:
         """A call with its arguments made what the function takes."""
-        loop, item = self.loop, _Call(call)
+        loop, item = self.loop, _PendingCall(call)
         context = ToolContext(self._deps, call, loop.iterations, tuple(loop.history[:-1]), loop.usage)
         try:
             item.arguments = call_arguments(call) if edited is None else edited
@@ -171,13 +171,13 @@ class ToolRun:
             return Approval.of(await _called(self._approve, call, arguments))
         return Approval.wait() if call.id in self.loop.waiting else Approval.allow()
 
-    async def _run(self, item: _Call | ToolCallFinished) -> _Call | ToolCallFinished:
-        if isinstance(item, _Call) and item.error is None:
+    async def _run(self, item: _PendingCall | ToolCallFinished) -> _PendingCall | ToolCallFinished:
+        if isinstance(item, _PendingCall) and item.error is None:
             try:
                 work = self._value(item)
-                if (telemetry := self.asking.telemetry) is not None:
-                    told = () if self.asking.sealed else (call_name(item.call), item.call.id)
-                    work = telemetry.step("execute_tool", *told).follow(work)
+                if (telemetry := self.turns.telemetry) is not None:
+                    names = () if self.turns.sealed else (call_name(item.call), item.call.id)
+                    work = telemetry.step("execute_tool", *names).follow(work)
                 item.value = await work
             except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
                 # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as it was raised.
@@ -186,8 +186,8 @@ class ToolRun:
                 item.error = cause if converted and isinstance(cause, StopIteration) else error
         return item
 
-    async def _finished(self, item: _Call | ToolCallFinished) -> ToolCallFinished:
-        """What the model is told of a call, after the hooks."""
+    async def _finished(self, item: _PendingCall | ToolCallFinished) -> ToolCallFinished:
+        """The result of a call for the model, or the text about its failure, after the hooks."""
         if isinstance(item, ToolCallFinished):
             return item
         if item.error is not None:
@@ -204,7 +204,7 @@ class ToolRun:
             raise error
         return ToolCallFinished(call, str(error), self.loop.iterations, error)
 
-    async def _value(self, item: _Call) -> Any:
+    async def _value(self, item: _PendingCall) -> Any:
         if item.make is None:  # `on_tool_call` is there, and stands in
             work = self._hooked(_reading(cast("OnToolCall", self._on_tool_call)), item.call, item.arguments)
         else:
@@ -227,7 +227,7 @@ class ToolRun:
 
     async def _failed(self, call: ToolCall, error: Exception) -> ToolCallFinished:
         hook, trace = self._on_tool_error, error.__traceback__
-        if self.asking.hooks_in_threads and not is_async(hook):
+        if self.turns.hooks_in_threads and not is_async(hook):
             hook = partial(_while_handling, error, hook)
         try:
             raise error
@@ -239,12 +239,12 @@ class ToolRun:
         return ToolCallFinished(call, result_text(answer), self.loop.iterations, error)
 
     async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
-        """What a hook gives, called on the caller's own event loop, or in a thread for a caller without one."""
-        return await (_called(hook, call, seen) if self.asking.hooks_in_threads else _awaited(hook(call, seen)))
+        """Calls a hook on the caller's own event loop, or in a thread for a caller without one, and gives its value."""
+        return await (_called(hook, call, seen) if self.turns.hooks_in_threads else _awaited(hook(call, seen)))
 
 
 def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
-    """What a hook gives in a thread of its own, which does not know of the errors that other threads are handling."""
+    """Calls a hook in a thread of its own while its error is handled there, so that a bare `raise` raises it again."""
     try:
         raise error
     except Exception:  # noqa: BLE001  # the hook decides
@@ -252,7 +252,7 @@ def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, 
 
 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
-    """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the tool's traceback."""
+    """The text for the model about a tool that failed, without `on_tool_error`; the log has the tool's traceback."""
     trace = error.__traceback__
     while trace and str(trace.tb_frame.f_globals.get("__name__")).startswith(("venice_ai.", "asyncio.", "concurrent.")):
         trace = trace.tb_next
@@ -262,7 +262,7 @@ def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
 
 
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a caller's function gives: one that may block runs in a thread, and what it returns is awaited if it can be."""
+    """Calls a function of the caller's: in a thread if it may block; what it returns is awaited if it can be."""
     return await _awaited(function(*arguments) if is_async(function) else await in_thread(partial(function, *arguments)))
 
 
@@ -288,8 +288,8 @@ async def _awaited(value: Any) -> Any:
     return value
 
 
-class Asking:
-    """Asks the model for its next turn: for a whole answer, or for a stream whose texts are told."""
+class ModelTurns:
+    """Asks the model for each next turn of a tool loop: as a whole answer, or as a stream whose texts become events."""
 
     def __init__(self, completions: ChatCalls[Any], params: Mapping[str, Any], *, streams: bool, sealed_tools: bool) -> None:
         client = completions._client  # noqa: SLF001  # the same package
@@ -337,7 +337,7 @@ class Asking:
             response: object = await create(**self._request(loop))
             if not isinstance(response, ChatCompletionResponse):
                 raise TypeError(f"create() gave {response!r:.100} instead of a response")
-            yield with_calls(response, self._told) if self.sealed else response
+            yield with_calls(response, self._sealed_messages) if self.sealed else response
             return
         if self._opened is None:
             await self.open(loop)
@@ -349,7 +349,7 @@ class Asking:
                     yield TextDelta(shown, loop.iterations + 1)
             response = await stream.collect()
             if self.sealed:
-                response = with_calls(response, self._told)
+                response = with_calls(response, self._sealed_messages)
                 if rest := (response.text or "")[prose.shown :]:
                     yield TextDelta(rest, loop.iterations + 1)
         yield response
@@ -360,8 +360,8 @@ class Asking:
         if self.sealed:
             mark_private(loop.history)
             rules: dict[str, Any] = {name: request.pop(name, None) for name in ("tool_choice", "parallel_tool_calls")}
-            self._told = sealed_messages(loop.history, loop.offered, **rules)
-            return {**request, "messages": list(self._told)}
+            self._sealed_messages = sealed_messages(loop.history, loop.offered, **rules)
+            return {**request, "messages": list(self._sealed_messages)}
         if loop.offered:
             return {**request, "tools": list(loop.offered)}
         return {name: value for name, value in request.items() if name not in {"tool_choice", "parallel_tool_calls"}}
@@ -375,19 +375,19 @@ class ToolStream(Stream[ToolEvent]):
 
     def __init__(self, run: ToolRun) -> None:
         super().__init__(run.events())
-        self._asking = run.asking
-        if run.asking.telemetry is not None:
-            run.asking.span = run.asking.telemetry.step("invoke_agent")
+        self._turns = run.turns
+        if run.turns.telemetry is not None:
+            run.turns.span = run.turns.telemetry.step("invoke_agent")
         self._result: ToolLoopResult | None = None
         self._error: Exception | None = None
 
     async def __anext__(self) -> ToolEvent:
         try:
-            span, going_on = self._asking.span, super().__anext__()
+            span, going_on = self._turns.span, super().__anext__()
             event = await (going_on if span is None else span.follow(going_on, opens=True))
         except Exception as error:
             self._error = None if isinstance(error, StopAsyncIteration) else error
-            if self._asking.sealed:
+            if self._turns.sealed:
                 without_locals(error)
             raise
         if isinstance(event, ToolLoopResult):
@@ -410,9 +410,9 @@ class ToolStream(Stream[ToolEvent]):
     async def close(self) -> None:
         """Stops the loop: the connection is dropped, and asynchronous tools that run are cancelled. May be called often."""
         await super().close()
-        await self._asking.close()
-        if self._asking.span is not None:
-            self._asking.span.end()
+        await self._turns.close()
+        if self._turns.span is not None:
+            self._turns.span.end()
 
 
 def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) -> ToolRun:
@@ -421,8 +421,8 @@ def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) 
     messages, tools = given.pop("messages"), given.pop("tools")
     try:
         rules, limits = ({name: given.pop(name) for name in names if name in given} for names in (_RULES, _LIMITS))
-        asking = Asking(completions, given, streams=streams, sealed_tools=given.pop("sealed_tools", False))
-        return ToolRun(ToolLoop(messages, tools, **limits), asking, **rules)
+        turns = ModelTurns(completions, given, streams=streams, sealed_tools=given.pop("sealed_tools", False))
+        return ToolRun(ToolLoop(messages, tools, **limits), turns, **rules)
     except Exception as refusal:
         del messages  # as in `create`
         without_locals(refusal)
