@@ -38,7 +38,6 @@ def is_aci(reply: Mapping[str, Any]) -> bool:
 
 
 def keyset_digest(keyset: Mapping[str, Any]) -> str:
-    """The digest of a set of keys."""
     return "sha256:" + hashlib.sha256(canonical(keyset)).hexdigest()
 
 
@@ -113,9 +112,8 @@ class _KeysetChecks:
         app_id = _app_id(self.evidence)
         if (root := _issuer(links, app_id)) != KMS_ROOT:
             # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
-            raise CheckWarning(
-                f"the application's key was issued by {root}, which is not the key management service that is known"
-            )
+            known = "the key management service that is known"
+            raise CheckWarning(f"the application's key was issued by {root}, which is not {known}")
         return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
 
 
