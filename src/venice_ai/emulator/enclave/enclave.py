@@ -56,9 +56,8 @@ class Enclave:
     @fault.setter
     def fault(self, name: str | None) -> None:
         if name is not None and not (isinstance(name, str) and name in FAULTS):
-            raise InvalidRequestError(
-                f"there is no fault {name!r}; near are {', '.join(get_close_matches(str(name), FAULTS, 5, 0))}"
-            )
+            near = ", ".join(get_close_matches(str(name), FAULTS, 5, 0))
+            raise InvalidRequestError(f"there is no fault {name!r}; near are {near}")
         self._name, self._fault = name, Fault() if name is None else FAULTS[name]
 
     @property
