@@ -308,11 +308,8 @@ class Journal:
             database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings.items())
             before = dict(database.execute("SELECT name, value FROM settings"))
         other = {name: (before.get(name), value) for name, value in settings.items() if before.get(name) != value}
-        if (
-            other
-            and "key" not in other
-            and not any(row.response or row.state in {"answered", "in_flight"} for row in self.rows())
-        ):
+        in_use = (row.response or row.state in {"answered", "in_flight"} for row in self.rows())
+        if other and "key" not in other and not any(in_use):
             with self._file.transaction() as database:
                 database.executemany("REPLACE INTO settings VALUES (?, ?)", settings.items())
                 database.execute("UPDATE rows SET state = 'open' WHERE state = 'failed'")
