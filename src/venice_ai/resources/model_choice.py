@@ -42,13 +42,11 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
         if preferred in by_id:
             return by_id[preferred]
     in_enclave = wishes.get("require_e2ee") or wishes.get("require_tee")
-    ordinary = [
-        model for model in fitting if spec_of(model) is not _NO_SPEC and (in_enclave or not model.id.startswith("e2ee-"))
-    ]
+    described = (model for model in fitting if spec_of(model) is not _NO_SPEC)
+    ordinary = [model for model in described if in_enclave or not model.id.startswith("e2ee-")]
     if listed and all(spec_of(model) is _NO_SPEC for model in listed):
-        raise NoMatchingModelError(
-            f"{len(listed)} models are listed, none says what it can do; name one: preferred_models=[{listed[0].id!r}]"
-        )
+        remedy = f"name one: preferred_models=[{listed[0].id!r}]"
+        raise NoMatchingModelError(f"{len(listed)} models are listed, none says what it can do; {remedy}")
     if not ordinary:
         criteria = {name: wish for name, wish in wishes.items() if wish and name not in {"prefer", "exclude_beta"}}
         demands = ", ".join(f"{name}={wish!r}" for name, wish in criteria.items())
