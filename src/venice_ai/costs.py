@@ -107,7 +107,7 @@ def estimate_chat_cost(
 ) -> ChatCostEstimate:
     """The estimate for a catalogue entry, from the tokens that usage taught; with Venice's own system prompt, or without."""
     pricing = getattr(entry.model_spec, "pricing", None)
-    if entry.type != "text" or _rates(pricing, 0) is None:
+    if entry.type != "text" or None in (rate(pricing, 0, "input"), rate(pricing, 0, "output")):
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
     given = cast("list[Mapping[str, Any]]", [{"content": messages}] if isinstance(messages, str) else list(messages))
     texts = [text for message in given for text in content_texts(message.get("content"))]
@@ -167,14 +167,10 @@ def check_numbers(name: str, tokens: object, tokens_per_word: object) -> None:
 
 
 def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: int) -> tuple[Decimal, Decimal]:
-    into, out = _rates(pricing, prompt_tokens) or (Decimal("0.00"), Decimal("0.00"))
+    into, out = (rate(pricing, prompt_tokens, side) for side in ("input", "output"))
+    if into is None or out is None:
+        return Decimal("0.00"), Decimal("0.00")
     return prompt_tokens * into / _MILLION, completion_tokens * out / _MILLION
-
-
-def _rates(pricing: ModelPricing | None, prompt_tokens: int) -> tuple[Decimal, Decimal] | None:
-    """US dollars for a million tokens of input and of output; None without prices."""
-    into, out = rate(pricing, prompt_tokens, "input"), rate(pricing, prompt_tokens, "output")
-    return None if into is None or out is None else (into, out)
 
 
 def rate(pricing: ModelPricing | None, prompt_tokens: int, side: str) -> Decimal | None:
@@ -221,10 +217,9 @@ class Chat(NamedTuple):
         asked = _count(self.body.get("max_completion_tokens")) or _count(self.body.get("max_tokens")) or longest
         answer = min(asked, longest) if asked and longest else asked
         if not tokens or not answer:
-            raise InvalidArgumentError(
-                f"the cost of this request has no bound: the catalogue does not say how many tokens {entry.id!r} takes. Pass "
-                "max_completion_tokens, and no files, videos or searches"
-            )
+            why = f"the catalogue does not say how many tokens {entry.id!r} takes"
+            remedy = "Pass max_completion_tokens, and no files, videos or searches"
+            raise InvalidArgumentError(f"the cost of this request has no bound: {why}. {remedy}")
         if switches_in(self.body).get("include_venice_system_prompt") is not False:  # it comes before the conversation
             tokens += VENICE_PROMPT_TOKENS_MOST
         tiers = (0, tokens)

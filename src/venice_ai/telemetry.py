@@ -200,10 +200,8 @@ class OpenSpan:
 def _answered(answer: Any, limit: int, first_chunk: float | None) -> dict[str, Any]:
     """The attributes of an answer, any part of which may be missing or odd, with at most `limit` characters of content."""
     attributes: dict[str, Any] = {"gen_ai.response.time_to_first_chunk": first_chunk} if first_chunk is not None else {}
-    if isinstance(model := getattr(answer, "model", None), str):
-        attributes["gen_ai.response.model"] = model
-    if isinstance(identity := getattr(answer, "id", None), str):
-        attributes["gen_ai.response.id"] = identity
+    stated = {name: getattr(answer, name, None) for name in ("model", "id")}
+    attributes |= {f"gen_ai.response.{name}": value for name, value in stated.items() if isinstance(value, str)}
     choices = getattr(answer, "choices", ())
     if reasons := [found for choice in choices if isinstance(found := getattr(choice, "finish_reason", None), str)]:
         attributes["gen_ai.response.finish_reasons"] = reasons

@@ -35,7 +35,7 @@ def test_an_encrypted_value_opens_only_in_its_own_row_and_column() -> None:
     one, other = sealing.seal(b'{"a": 1}', 1, "record"), sealing.seal(b'{"a": 1}', 1, "record")
 
     assert one != other
-    assert b"a" not in one[12:]
+    assert b'{"a": 1}' not in one
     assert len(one) == 12 + 8 + 16
     assert sealing.open(one, 1, "record") == {"a": 1}
     assert Sealing(KEY, None).open(other, 1, "record", Row) == Row(1)

@@ -102,9 +102,6 @@ else:
             return found[self.attrname] if self.attrname in found else found.setdefault(self.attrname, self.func(instance))
 
 
-# -- forks ---------------------------------------------------------------------------------------------------------------
-
-
 def _before_fork() -> None:
     specs = {name: getattr(sys.modules.get(name), "__spec__", None) for name in _LOCKS}
     absent = [name for name, spec in specs.items() if spec is None or getattr(spec, "_initializing", False)]

@@ -31,9 +31,8 @@ def _seconds(name: str, value: float | None) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _ENDLESS_SECONDS:
-        raise InvalidRequestError(
-            f"{name}={value!r} must be a number of seconds above 0 and below {_ENDLESS_SECONDS:g}; pass None for no limit"
-        )
+        allowed = f"a number of seconds above 0 and below {_ENDLESS_SECONDS:g}; pass None for no limit"
+        raise InvalidRequestError(f"{name}={value!r} must be {allowed}")
     return float(value)
 
 
@@ -122,9 +121,8 @@ def resolve_key(argument: str | None) -> str | None:
     if not (key := (value or "").strip()):
         return None
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise AuthenticationError(
-            f"the API key has blanks or characters that a header cannot carry; copy it again ({KEY_VARIABLE} or api_key=)"
-        )
+        problem = "the API key has blanks or characters that a header cannot carry"
+        raise AuthenticationError(f"{problem}; copy it again ({KEY_VARIABLE} or api_key=)")
     return key
 
 
@@ -175,9 +173,8 @@ def _is_host(host: str | None) -> bool:
 
 def no_proxy(setting: str) -> InvalidRequestError:
     """The error for a setting that is not the address of a proxy."""
-    return InvalidRequestError(
-        f"{setting} must be the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
-    )
+    expected = "the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
+    return InvalidRequestError(f"{setting} must be {expected}")
 
 
 def proxy_address(value: object) -> str | None:

@@ -91,9 +91,8 @@ class SharedFile:
 
     def _open(self) -> None:
         """Opens the database and locks this process's own file; a forked child has neither."""
-        database = sqlite3.connect(
-            ":memory:" if self.path is None else self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        place = ":memory:" if self.path is None else self.path
+        database = sqlite3.connect(place, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             _tried(lambda: self._prepare(database), BUSY_SECONDS)  # it may be that others make the same file
         except BaseException:

@@ -198,7 +198,6 @@ class _Shape:
         }
 
     def part(self, key: Any) -> _Shape:
-        """The shape of a part."""
         if self.kind in _OBJECTS:
             return self._fields[key][1] if key in self._fields else _NOTHING
         inner: Any = self.node.get("values_schema" if self.holder is dict else "items_schema", _ANYTHING)

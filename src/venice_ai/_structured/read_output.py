@@ -50,9 +50,8 @@ _LEFT_OUT: dict[Wrapping, str] = {
 
 
 def _error(kind: Any, problem: str, text: str, raw: str) -> ValidationError:
-    return ValidationError.from_exception_data(
-        _name(kind), [InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", text)), loc=(), input=raw)]
-    )
+    detail = InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", text)), loc=(), input=raw)
+    return ValidationError.from_exception_data(_name(kind), [detail])
 
 
 def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> ParsedChatCompletion[T]:
@@ -98,11 +97,9 @@ def _reason(name: str, choice: ChatChoice, text: str | None) -> tuple[type[Outpu
         remedy = "Change the prompt, or choose another model" + ("" if refusal else "; what had come is in `raw_text`")
         return RefusedInWordsError if has_text else OutputRefusedError, f"{who}, so there is no {name}. {remedy}."
     if finish_reason in _CUT_OFF:
-        return OutputTruncatedError, (
-            f"the answer was cut off after {len(text or '')} characters (finish_reason {finish_reason!r}), so there is no "
-            f"whole {name}. Raise max_completion_tokens, which also counts reasoning; what had come is in `partial` and "
-            "`raw_text`."
-        )
+        where = f"after {len(text or '')} characters (finish_reason {finish_reason!r})"
+        remedy = "Raise max_completion_tokens, which also counts reasoning; what had come is in `partial` and `raw_text`."
+        return OutputTruncatedError, f"the answer was cut off {where}, so there is no whole {name}. {remedy}"
     if choice.message.tool_calls:
         why = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
         return ToolCallWithWordsError if has_text else ToolCallInsteadError, why

@@ -111,9 +111,8 @@ def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
     """The schema of a class, and whether it is that of `{"value": ...}`."""
     if not is_class(kind):
-        raise TypeError(
-            f"response_format={kind!r:.100} is not a class; give a pydantic model, a dataclass or a TypedDict, or call create"
-        )
+        remedy = "give a pydantic model, a dataclass or a TypedDict, or call create"
+        raise TypeError(f"response_format={kind!r:.100} is not a class; {remedy}")
     try:
         written = adapter(kind)
         return _made_strict(written.json_schema(schema_generator=_Generator)) if strict else (written.json_schema(), False)

@@ -234,5 +234,4 @@ class SyncResource(APIResource[SyncConnection]):
 
     @staticmethod
     def _run(work: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine, run on the loop's thread."""
         return loop_thread().run(work)

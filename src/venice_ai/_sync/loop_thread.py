@@ -91,10 +91,9 @@ class LoopThread:
         if self.ended:
             raise VeniceError("this was opened in a process, or an interpreter, that has ended; open it here")
         if threading.get_ident() == self._thread.ident:
-            raise VeniceError(
-                "a synchronous client was called on the thread that runs its requests, where waiting would never end: async "
-                "tools and hooks use VeniceClient and await; synchronous ones run on other threads"
-            )
+            problem = "a synchronous client was called on the thread that runs its requests, where waiting would never end"
+            remedy = "async tools and hooks use VeniceClient and await; synchronous ones run on other threads"
+            raise VeniceError(f"{problem}: {remedy}")
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs a coroutine at the same time as others; to be called on the loop."""

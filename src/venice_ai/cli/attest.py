@@ -122,7 +122,6 @@ def _check(args: SimpleNamespace) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
     try:
         return as_object(parse(path.read_bytes()), "it")
     except (OSError, ValueError) as error:

@@ -67,7 +67,6 @@ async def _examine(endpoint: _options.Endpoint) -> dict[str, Finding]:
 
 
 def extras(lacking: dict[str, list[str]]) -> str:
-    """Which extras are complete."""
     lacks = "{0} without {1} (pip install '" + packages.DISTRIBUTION + "[{0}]')"
     states = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
     return "; ".join(states) or "unknown, because the package itself is not installed"

@@ -163,9 +163,8 @@ class Emulator:
     def _evidence(self, path: str, query: Mapping[str, str]) -> HTTPReply:
         name = query.get("model", "")
         if self.enclave is None:
-            return contract.refused(
-                404, "this emulator was started without an enclave (venice-chat serve --tee, Emulator(tee=True))"
-            )
+            how = "venice-chat serve --tee, Emulator(tee=True)"
+            return contract.refused(404, f"this emulator was started without an enclave ({how})")
         if self._catalogue.find(name) is None:
             return contract.refused(404, f"Specified model not found: {name}")
         if not self._catalogue.capabilities(name).supportsTeeAttestation:

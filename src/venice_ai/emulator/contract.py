@@ -73,7 +73,6 @@ _KINDS: dict[str, Any] = {
 _CODES = {"contains unknown field": "unrecognized_keys", " >": "too_small", " <": "too_big", "Invalid": "invalid_enum_value"}
 _KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
-
 learn(*_KINDS.values(), _Reasoned)
 
 
@@ -162,9 +161,7 @@ def _of_the_provider(request: IncomingChat) -> str | None:
     reasons = {
         f"n is {request.choices}; at most {MAX_CHOICES} choices can be made": request.choices > MAX_CHOICES,
         f"max_completion_tokens is {most}, above this model's {longest}": most > longest,
-        f"reasoning effort {effort!r} is not one of {', '.join(efforts)}": effort
-        and efforts
-        and effort not in {*efforts, "none"},
+        f"reasoning effort {effort!r} is not one of {', '.join(efforts)}": efforts and effort not in {None, *efforts, "none"},
         f"tool_choice names {named!r}, which is not among the tools": isinstance(choice, dict) and named not in names,
         "tool_choice is required, but there are no tools": choice == "required" and not names,
     }

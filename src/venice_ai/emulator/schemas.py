@@ -176,7 +176,6 @@ _MERGES: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "type": lambda first, second: [kind for kind in names_of(first) if kind in names_of(second)],
 }
 
-
 _DEEP = 4
 _LARGEST = 10_000
 

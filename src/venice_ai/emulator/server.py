@@ -66,9 +66,8 @@ async def serve(
 
     # Names below `.localhost` are good enough, too: only a resolver that breaks RFC 6761 leads them away from this machine.
     if not allow_remote and not is_loopback(host):
-        raise InvalidRequestError(
-            f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
-        )
+        remedy = "pass allow_remote=True if that is meant, or host='127.0.0.1'"
+        raise InvalidRequestError(f"host={host!r} can be reached from other machines; {remedy}")
     # A body that calls itself compressed and is not is a wrong body to the contract, and a crash to aiohttp.
     server = web.Server(partial(_handled, emulator), handler_cancellation=True, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)

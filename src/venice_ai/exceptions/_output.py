@@ -48,8 +48,7 @@ class OutputInvalidError(Mismatch):
 
     def __str__(self) -> str:
         # Not only the values, the names of fields and what validators say may be part of the answer, too.
-        lines = "" if self.private else f"\n{ValidationError.__str__(self)}"
-        return f"{self.reason}{lines}"
+        return self.reason if self.private else f"{self.reason}\n{ValidationError.__str__(self)}"
 
 
 class OutputTruncatedError(Mismatch):
@@ -81,9 +80,8 @@ def _line(error: Any) -> InitErrorDetails:
         known = PydanticKnownError(kind, context).message() == error["msg"]
     except (KeyError, TypeError):
         known = False
-    details = InitErrorDetails(
-        type=kind if known else PydanticCustomError(kind, error["msg"], context), loc=error["loc"], input=error["input"]
-    )
+    problem = kind if known else PydanticCustomError(kind, error["msg"], context)
+    details = InitErrorDetails(type=problem, loc=error["loc"], input=error["input"])
     if known and context:
         details["ctx"] = context
     return details

@@ -61,12 +61,9 @@ def without_errors(reply: Any) -> Any:
     """A reply or event without the members that report an error: what came beside it."""
     if not isinstance(reply, Mapping):
         return [without_errors(each) for each in cast("list[Any]", reply)] if isinstance(reply, list) else reply
-    inner = {"choices", "delta", "message"}
-    return {
-        name: without_errors(value) if name in inner else value
-        for name, value in cast("Mapping[str, Any]", reply).items()
-        if not name.startswith("error")
-    }
+    members = cast("Mapping[str, Any]", reply).items()
+    others = ((name, value) for name, value in members if not name.startswith("error"))
+    return {name: without_errors(value) if name in {"choices", "delta", "message"} else value for name, value in others}
 
 
 def _error_members(part: Any) -> list[Any]:

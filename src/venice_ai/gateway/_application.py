@@ -260,16 +260,12 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
     gateway = Gateway(client, token, options)
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway
-    application.add_routes(
-        [
-            web.post("/v1/chat/completions", gateway.chat),
-            web.post("/v1/responses", gateway.responses),
-            web.get("/v1/models", gateway.models),
-            web.get("/v1/models/{model:.+}", gateway.model),
-            web.get("/attestation/{model:.+}", gateway.attestation),
-            web.get("/healthz", gateway.health),
-        ]
-    )
+    application.router.add_post("/v1/chat/completions", gateway.chat)
+    application.router.add_post("/v1/responses", gateway.responses)
+    application.router.add_get("/v1/models", gateway.models)
+    application.router.add_get("/v1/models/{model:.+}", gateway.model)
+    application.router.add_get("/attestation/{model:.+}", gateway.attestation)
+    application.router.add_get("/healthz", gateway.health)
     return application
 
 

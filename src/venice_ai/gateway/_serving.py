@@ -61,9 +61,8 @@ async def serve(
         VeniceError: the port cannot be had.
     """
     if not (is_loopback(host) or options.get("allow_hosts")):
-        raise InvalidRequestError(
-            f"host={host!r} can be reached from other machines; its names there belong in allow_hosts; or take host='127.0.0.1'"
-        )
+        remedy = "its names there belong in allow_hosts; or take host='127.0.0.1'"
+        raise InvalidRequestError(f"host={host!r} can be reached from other machines; {remedy}")
     token = secrets.token_urlsafe(32) if token is True else token
     application = app(client, token=token, **options)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=_STOP_SECONDS)

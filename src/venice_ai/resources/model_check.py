@@ -37,13 +37,10 @@ class Refusal(NamedTuple):
 
 def refusals(entry: ModelResponse, body: Mapping[str, Any]) -> list[Refusal]:
     """The parameters of a request's body that the model would refuse; none if all is well, or not known."""
-    spec = spec_of(entry)
-    lacking = [
-        Refusal(parameter, f"model {entry.id!r} does not support it ({flag})")
-        for flag, parameter in _needs(body)
-        if getattr(spec.capabilities, flag, None) is False
-    ]
-    return [*lacking, *_beyond(entry, body)]
+    able = spec_of(entry).capabilities
+    lacking = ((flag, parameter) for flag, parameter in _needs(body) if getattr(able, flag, None) is False)
+    refused = (Refusal(parameter, f"model {entry.id!r} does not support it ({flag})") for flag, parameter in lacking)
+    return [*refused, *_beyond(entry, body)]
 
 
 def unsuitable(
@@ -84,7 +81,6 @@ def _uses(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _beyond(entry: ModelResponse, body: Mapping[str, Any]) -> Iterator[Refusal]:
-    """The parameters that are beyond a model's limits."""
     spec = spec_of(entry)
     name, effort = _effort(body)
     efforts = items(getattr(spec.capabilities, "reasoningEffortOptions", None))

@@ -44,9 +44,8 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
     in_enclave = wishes.get("require_e2ee") or wishes.get("require_tee")
     ordinary = [each for each in fitting if spec_of(each) is not _NO_SPEC and (in_enclave or not each.id.startswith("e2ee-"))]
     if listed and all(spec_of(model) is _NO_SPEC for model in listed):
-        raise NoMatchingModelError(
-            f"{len(listed)} models are listed, none says what it can do; name one: preferred_models=[{listed[0].id!r}]"
-        )
+        remedy = f"name one: preferred_models=[{listed[0].id!r}]"
+        raise NoMatchingModelError(f"{len(listed)} models are listed, none says what it can do; {remedy}")
     if not ordinary:
         criteria = {name: wish for name, wish in wishes.items() if wish and name not in {"prefer", "exclude_beta"}}
         demands = ", ".join(f"{name}={wish!r}" for name, wish in criteria.items())

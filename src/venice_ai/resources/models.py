@@ -231,7 +231,6 @@ def _own_copy(reply: R) -> R:
 
 
 def _ids(name: str, given: object) -> tuple[str, ...]:
-    """The ids of models in an argument."""
     if given is None:
         return ()
     if isinstance(given, str) or not isinstance(given, Iterable):

@@ -78,8 +78,6 @@ class Tee(APIResource["Connection"]):
         self._fetchers: dict[str, Fetcher] = {}
         client.on_close.append(self.forget)
 
-    # -- attestations ----------------------------------------------------------------------------------------------------
-
     async def attest(self, model: str, options: TeeOptions | None = None) -> AttestationReport:
         """Asks the enclave of a model to prove what it is, and verifies what it answers. Always asks anew.
 
@@ -165,8 +163,7 @@ class Tee(APIResource["Connection"]):
             APIError: the attestation could not be had.
         """
         given = {name: value for name, value in (("nonce", nonce), ("verifier", verifier)) if value is not None}
-        merged = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
-        chosen = self.options(merged)
+        chosen = self.options((options or self._client.tee_options or TeeOptions()).replace(**given) if given else options)
         async with self._in_time():
             return self.session_with(await self.verified(model, chosen), chosen)
 
@@ -225,10 +222,8 @@ class Tee(APIResource["Connection"]):
             if inspect.isawaitable(answer):
                 answer = await answer
         except Exception as error:  # whatever a caller's code raises, it did not accept
-            raise TeeAttestationError(
-                f"the verifier given in TeeOptions raised {type(error).__name__}; nothing was sent",
-                report=with_custom(report, error),
-            ) from error
+            why = f"the verifier given in TeeOptions raised {type(error).__name__}; nothing was sent"
+            raise TeeAttestationError(why, report=with_custom(report, error)) from error
         return with_custom(report, answer)
 
     async def _intel(self, platform: tuple[str, str] | None, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
@@ -265,8 +260,6 @@ class Tee(APIResource["Connection"]):
             del self._reports[next(iter(self._reports))]
         self._reports[_key(report.model, options)] = report, options
 
-    # -- warnings --------------------------------------------------------------------------------------------------------
-
     def warn_of_limits(self, report: AttestationReport) -> None:
         """Says, before the first request at a level is sent, what was reached and what that does not protect from."""
         if report.level not in self._given_warnings:
@@ -279,8 +272,6 @@ class Tee(APIResource["Connection"]):
         if (warning := reached(report)) not in self._given_warnings:
             warn(f"{warning} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
             self._given_warnings.append(warning)  # after the warning: where warnings are errors, each call raises it
-
-    # -- signatures ------------------------------------------------------------------------------------------------------
 
     async def get_signature(self, *, model: str, request_id: str) -> TeeSignature:
         """The reply of `GET /tee/signature` as it came; `verify_signature` verifies it.
@@ -338,8 +329,6 @@ class Tee(APIResource["Connection"]):
                 return signature.verify(reply, public_key=own, request_id=request_id, sent=sent, received=received)
         return signature.UNAVAILABLE
 
-    # -- the network -----------------------------------------------------------------------------------------------------
-
     def _in_time(self) -> AbstractAsyncContextManager[None]:
         """The client's deadline for all the requests of a call."""
         return within("deadline", self._client.clocks(None, stream=False).deadline)
@@ -391,7 +380,6 @@ def _judged(failure: APIError, asked: CollectedEvidence) -> Exception:
 
 
 def _refused(asked: CollectedEvidence, check: Literal["transport", "server_verified"], why: str) -> TeeAttestationError:
-    """The error for a reply without evidence."""
     return TeeAttestationError(f"{why}; nothing was sent", report=attestation.refused(asked, check, why))
 
 

@@ -54,7 +54,6 @@ _SOURCES: Final = {
 }
 """Intel, and a mirror that can withhold what Intel signed and not forge it; and where each has the list of the root."""
 
-
 _Document: TypeAlias = tuple[bytes, Mapping[str, str]]
 
 

@@ -38,7 +38,6 @@ def is_aci(reply: Mapping[str, Any]) -> bool:
 
 
 def keyset_digest(keyset: Mapping[str, Any]) -> str:
-    """The digest of a set of keys."""
     return "sha256:" + hashlib.sha256(canonical(keyset)).hexdigest()
 
 

@@ -99,8 +99,6 @@ class _Case(workload.Software):
     def _passed(self, name: str) -> bool:
         return any(check.id == name and check.status in {"pass", "warn"} for check in self.checks)
 
-    # -- what Venice says ------------------------------------------------------------------------------------------------
-
     def transport(self) -> str:
         if not self.given.private and self.options.verification != "server":
             raise ValueError("the reply came without TLS; use an https:// base_url, or a server on this machine")
@@ -186,10 +184,7 @@ class _Case(workload.Software):
 
     def report_data(self) -> bytes:
         """The bytes that the report's data must be: the key's address, twelve zero bytes, our nonce."""
-        own = b"" if self._address is None else bytes.fromhex(self._address[2:])
-        return own + bytes(12) + self.given.nonce
-
-    # -- what the hardware says ------------------------------------------------------------------------------------------
+        return bytes.fromhex((self._address or "")[2:]) + bytes(12) + self.given.nonce
 
     def check_evidence(self) -> None:
         if self._raw is None:
@@ -206,8 +201,7 @@ class _Case(workload.Software):
         if self.options.pins is not None:
             self.checks.append(outcome("pins", "fail", "there is no quote to compare with what is pinned"))
         if not self.options.allow_dev_image:
-            why = "there is no quote that says which operating system image runs"
-            self.checks.append(outcome("dev_image", "fail", why))
+            self.checks.append(outcome("dev_image", "fail", "there is no quote that says which operating system image runs"))
         if self.reply.get("nvidia_payload") is not None or self.options.gpu != "verify-if-present":
             self.check_gpus()
 
@@ -227,8 +221,6 @@ class _Case(workload.Software):
     def check_enclave(self, quote: Quote) -> str:
         check_qe_report(quote, load(quote.chain, 3)[0], intel=self.options.trust.intel_root_der is None)
         return "the quoting enclave owns the attestation key"
-
-    # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
     def check_workload(self) -> None:
         self.workload = self.described() if self._passed("event_payload") else Workload()
@@ -286,9 +278,8 @@ class _Case(workload.Software):
             yield "the compose file"
         if self.options.gpu != "off":
             yield from self._missing_gpus(compose or "")
-        if self.reply.get("compose_manager_attestation") is None and (
-            "compose_manager" in before or "compose-manager" in (compose or "")
-        ):
+        manager = "compose_manager" in before or "compose-manager" in (compose or "")
+        if manager and self.reply.get("compose_manager_attestation") is None:
             yield "what the manager of containers did"
         if "gateway" in before and not gateway:
             yield "the keys of the gateway"
@@ -306,8 +297,6 @@ class _Case(workload.Software):
         if number != 0 or claimed or measured or "gpus" in self.given.shown_before:
             yield f"evidence of its {number or ''} GPUs".replace("  ", " ")
 
-    # -- the report ------------------------------------------------------------------------------------------------------
-
     def report(self) -> AttestationReport:
         checks = tuple(self.checks)
         level = level_of(checks)
@@ -315,13 +304,12 @@ class _Case(workload.Software):
         doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
-        shape: Literal["near", "dstack"] | None
-        shape = "near" if "compose_manager_attestation" in self.reply else "dstack" if "info" in self.reply else None
+        is_near, is_dstack = "compose_manager_attestation" in self.reply, "info" in self.reply
         provider, manager = self.reply.get("tee_provider"), member(self.reply, "compose_manager_attestation")
         return AttestationReport(
             model=self.given.model,
             provider=provider if isinstance(provider, str) else None,
-            variant="aci" if aci.is_aci(self.reply) else shape,
+            variant="aci" if aci.is_aci(self.reply) else "near" if is_near else "dstack" if is_dstack else None,
             nonce=self.given.nonce.hex(),
             fetched_at=self.given.now,
             expires_at=self._expires(),

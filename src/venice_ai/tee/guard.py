@@ -26,9 +26,8 @@ ALGORITHM: Final = "X-Venice-TEE-Signing-Algo"
 _OWN_HEADERS = frozenset(name.lower() for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
 _IN_CLEAR = ("stop", "metadata", "user")
 _ROLES = ("system", "developer", "user", "assistant", "tool")
-_OF_MESSAGES = frozenset(
-    ("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio")
-)
+_OF_CALLS = ("name", "tool_calls", "tool_call_id", "function_call")
+_OF_MESSAGES = (*_OF_CALLS, "refusal", "reasoning_content", "reasoning_details", "audio")
 NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")  # what settings are made of; nobody writes sentences in it by mistake
 
@@ -57,10 +56,8 @@ def guard(
     if names := [*in_clear(body), *(["stop_token_ids"] if body.get("stop_token_ids") else [])]:  # the numbers are a text, too
         raise _refusal(names[0], "this client has min_privacy='e2ee', and it would leave in clear")
     if left := unsealed_roles(body, roles):
-        raise InvalidRequestError(
-            f"the messages of {', '.join(left)} would leave in clear: this client has min_privacy='e2ee', and "
-            f"encrypt_roles={roles!r} does not seal them. Nothing was sent."
-        )
+        why = f"this client has min_privacy='e2ee', and encrypt_roles={roles!r} does not seal them"
+        raise InvalidRequestError(f"the messages of {', '.join(left)} would leave in clear: {why}. Nothing was sent.")
 
 
 def in_clear(body: Mapping[str, Any]) -> list[str]:
@@ -78,15 +75,11 @@ def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, 
 
 def _check_model(model: str) -> None:
     if not model.startswith(PREFIX):
-        raise InvalidRequestError(
-            f"model={model!r} has no end-to-end encryption; choose an 'e2ee-*' model: "
-            "client.models.resolve_chat(require_e2ee=True) finds one"
-        )
+        remedy = "choose an 'e2ee-*' model: client.models.resolve_chat(require_e2ee=True) finds one"
+        raise InvalidRequestError(f"model={model!r} has no end-to-end encryption; {remedy}")
     if ":" in model:
-        raise InvalidRequestError(
-            f"model={model!r} has a feature suffix, which overrides the request; with e2ee leave it out: "
-            f"{model.partition(':')[0]!r}"
-        )
+        remedy = f"with e2ee leave it out: {model.partition(':')[0]!r}"
+        raise InvalidRequestError(f"model={model!r} has a feature suffix, which overrides the request; {remedy}")
 
 
 def _knows(value: Mapping[str, Any], known: type) -> bool:

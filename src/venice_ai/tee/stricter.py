@@ -30,10 +30,8 @@ def effective(call: TeeOptions | None, client: TeeOptions | None, environment: M
 def check_floor(floor: Literal["tee", "e2ee"] | None, options: TeeOptions) -> None:
     """Refuses options that look at no evidence for a client with `min_privacy`: Venice's own statement is not evidence."""
     if floor is not None and options.verification == "server":
-        raise InvalidRequestError(
-            f"min_privacy={floor!r} needs an enclave that was verified here, and verification='server' asks for "
-            "Venice's own statement alone; leave one of them out"
-        )
+        why = "verification='server' asks for Venice's own statement alone; leave one of them out"
+        raise InvalidRequestError(f"min_privacy={floor!r} needs an enclave that was verified here, and {why}")
 
 
 def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:

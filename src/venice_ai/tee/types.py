@@ -192,10 +192,9 @@ class MeasurementPins:
         if self.compose_hash is None and self.rtmr3 is None:
             missing.append("compose_hash (or rtmr3)")
         if missing:
-            raise InvalidRequestError(
-                f"pins must also name {', '.join(missing)}: mrtd, rtmr1 and rtmr2 are the operating system, compose_hash or "
-                "rtmr3 what it started, and everything else is stated by software that only these measure"
-            )
+            why = "mrtd, rtmr1 and rtmr2 are the operating system, compose_hash or rtmr3 what it started"
+            rest = "everything else is stated by software that only these measure"
+            raise InvalidRequestError(f"pins must also name {', '.join(missing)}: {why}, and {rest}")
 
     def sets(self) -> dict[str, frozenset[str]]:
         """The fields that are pinned, with what they allow."""

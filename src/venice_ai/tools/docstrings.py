@@ -42,8 +42,7 @@ class Documentation:
         self._names = frozenset(names)
         self._kinds = ("parameters", "attributes") if attributes else ("parameters",)
         self._described: list[str] = []
-        self.parameters: dict[str, str] = {}
-        """The texts for parameters, by name."""
+        self.parameters: dict[str, str] = {}  # the texts for parameters, by name
         self._read(_lines(doc or ""))
         self.description: str | None = re.sub(r"\n{3,}", "\n\n", "\n".join(self._described).strip()) or None
 

@@ -168,10 +168,8 @@ def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -
         except (PydanticUserError, TypeError, NameError):
             where = f"'s parameter {argument.parameter!r}"
             break
-    return ToolSignatureError(
-        f"{own_name(function)}{where} has no JSON schema: {_first_line(error)}. Give it an annotation that JSON can "
-        "express, bind it with functools.partial, or take it from a ToolContext"
-    )
+    remedy = "Give it an annotation that JSON can express, bind it with functools.partial, or take it from a ToolContext"
+    return ToolSignatureError(f"{own_name(function)}{where} has no JSON schema: {_first_line(error)}. {remedy}")
 
 
 def _first_line(error: Exception) -> str:
@@ -213,15 +211,12 @@ class _StrictGenerator(_Generator):
 def _warn(function: Any, described: Mapping[str, str], known: set[str], blanks: list[str]) -> None:
     """Warns of descriptions that belong to no parameter, and of parameters that nothing describes to a model."""
     if strangers := [name for name in described if name not in known]:
-        warn(
-            f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, but its parameters "
-            f"are others ({', '.join(sorted(known)) or 'it has none'}), so that no model sees it; correct the name"
-        )
+        why = f"its parameters are others ({', '.join(sorted(known)) or 'it has none'}), so that no model sees it"
+        unknown = ", ".join(map(repr, strangers))
+        warn(f"the docstring of {own_name(function)} describes {unknown}, but {why}; correct the name")
     if blanks:
-        warn(
-            f"of {own_name(function)}'s parameter {blanks[0]!r} a model is told nothing but the name: give it an annotation, "
-            "or describe it in the docstring"
-        )
+        remedy = "give it an annotation, or describe it in the docstring"
+        warn(f"of {own_name(function)}'s parameter {blanks[0]!r} a model is told nothing but the name: {remedy}")
 
 
 def _doc(function: Any) -> str | None:

@@ -129,11 +129,8 @@ class ToolLoop:
         self.iterations += 1
         self.usage = chat.added_usage(self.usage, response.usage)
         if not calls and (found := _instead_of_calls(response, turn)):
-            raise NoToolCallsError(
-                f"the model's turn ends with a tool call, but holds no call: it holds {found}",
-                state=self.state,
-                last_response=response,
-            )
+            why = f"the model's turn ends with a tool call, but holds no call: it holds {found}"
+            raise NoToolCallsError(why, state=self.state, last_response=response)
         self.history.append(turn)
         self._response = response
         if all(map(self.tools.is_search, calls)):

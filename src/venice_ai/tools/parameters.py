@@ -39,10 +39,8 @@ def named(name: str | None, function: object) -> str:
     """The name of a tool: the one given, else the callable's own."""
     found = own_name(function) if name is None else name
     if not isinstance(found, str) or not _NAME.fullmatch(found):
-        raise InvalidRequestError(
-            f"{found!r} is not the name of a tool: give it 1 to 64 letters, digits, '_' or '-' with name=..., "
-            "for example FunctionTool(function, name='look_up')"
-        )
+        remedy = "give it 1 to 64 letters, digits, '_' or '-' with name=..., for example FunctionTool(function, name='look_up')"
+        raise InvalidRequestError(f"{found!r} is not the name of a tool: {remedy}")
     return found
 
 
@@ -72,10 +70,8 @@ def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
 def inspected(function: Callable[..., Any]) -> inspect.Signature:
     """The signature of a callable; a ToolSignatureError if it cannot be read, or the callable is a class."""
     if inspect.isclass(function):
-        raise ToolSignatureError(
-            f"{function.__name__} is a class: for its fields as arguments use tool_from_model({function.__name__}), "
-            "else give a function that makes one"
-        )
+        remedy = f"for its fields as arguments use tool_from_model({function.__name__}), else give a function that makes one"
+        raise ToolSignatureError(f"{function.__name__} is a class: {remedy}")
     if not callable(function):
         raise ToolSignatureError(f"{function!r} is not a tool: give a function, or a Tool")
     try:
@@ -144,10 +140,8 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
         namespace = getattr(underlying(function), "__globals__", {})
         hints = typing_extensions.get_type_hints(holder, namespace, names, include_extras=True)
     except (NameError, TypeError, SyntaxError, AttributeError) as error:
-        raise ToolSignatureError(
-            f"the annotation {given!r} of {own_name(function)}'s parameter {parameter.name!r} cannot be read: {error}. "
-            "Define what it names at the top of a module"
-        ) from error
+        problem = f"the annotation {given!r} of {own_name(function)}'s parameter {parameter.name!r} cannot be read: {error}"
+        raise ToolSignatureError(f"{problem}. Define what it names at the top of a module") from error
     return _read_at_once(for_pydantic(hints[parameter.name], names))
 
 

@@ -166,8 +166,7 @@ class Prose:
     """The text of a turn while it is written: it shows at once what cannot be part of a call."""
 
     def __init__(self) -> None:
-        self.shown: int = 0
-        """How many characters could be shown; the others are shown at the end, but for calls."""
+        self.shown: int = 0  # how many characters could be shown; the others are shown at the end, but for calls
         self._held: str | None = ""
 
     def feed(self, piece: str) -> str:

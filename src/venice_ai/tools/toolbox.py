@@ -85,9 +85,8 @@ class FunctionTool:
         """Seconds that a call may take; None for the limit of the loop."""
         self.is_async: bool = is_async(function)
         """Whether it runs on the event loop; otherwise it runs in a thread."""
-        self.definition: Tool = definition(
-            named(name, function), description or self._signature.description, self._signature.parameters, strict=strict
-        )
+        name, description = named(name, function), description or self._signature.description
+        self.definition: Tool = definition(name, description, self._signature.parameters, strict=strict)
         """The description for the model."""
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext[Any]) -> Callable[[], Any]:
@@ -100,7 +99,6 @@ class FunctionTool:
 
 
 def definition(name: str, description: str | None, parameters: dict[str, Any], *, strict: bool) -> Tool:
-    """The definition of a tool for the model."""
     schema = strict_schema(parameters) if strict else parameters
     return Tool(function=ToolFunction(name=name, description=description, parameters=schema, strict=strict or None))
 

@@ -345,21 +345,18 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, (set, frozenset)):
         return sorted(map(plain, cast("set[Any]", value)), key=repr)  # the same input is always the same bytes
-    itself: Any = next((itself(value) for kind, itself in _ITSELF.items() if isinstance(value, kind)), value)
-    return plain(_dumped(value)) if is_foreign_model(value) else itself
+    if is_foreign_model(value):
+        from pydantic_core import to_jsonable_python  # whoever has such an object has loaded it
+
+        # Under the names that travel; as in ours, a field that is None was not given. In pydantic's own JSON infinity is null.
+        fields = value.model_dump(by_alias=True, exclude=_unset(value) or None)
+        return plain(to_jsonable_python(fields, inf_nan_mode="constants"))
+    return next((itself(value) for kind, itself in _ITSELF.items() if isinstance(value, kind)), value)
 
 
 def is_foreign_model(value: object) -> bool:
     """Whether it is an object of a pydantic class of the caller's, or can be written as one can."""
     return hasattr(type(value), "model_dump") and not isinstance(value, Model)
-
-
-def _dumped(value: Any) -> Any:
-    """A pydantic object as JSON, under the names that travel. As in ours, a field that is None was not given."""
-    from pydantic_core import to_jsonable_python  # whoever has such an object has loaded it
-
-    # Not pydantic's own mode for JSON, in which infinity becomes null.
-    return to_jsonable_python(value.model_dump(by_alias=True, exclude=_unset(value) or None), inf_nan_mode="constants")
 
 
 def _unset(value: Any) -> dict[Any, Any]:

@@ -15,7 +15,7 @@ from functools import partial, reduce
 from importlib.resources import files
 from itertools import permutations
 from operator import methodcaller
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from venice_ai.tee.crypto import seal
 from venice_ai.tee.curve import compressed
@@ -149,10 +149,7 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
     return {**found, "tcb_info": found["tcb_info"].replace("OutOfDate", "UpToDate")}
 
 
-Bend: TypeAlias = Callable[[Chunk, Channel], Iterable[Chunk] | None]
-
-
-def _second(bend: Bend) -> Change:
+def _second(bend: Callable[[Chunk, Channel], Iterable[Chunk] | None]) -> Change:
     """Something happens to the chunk with the second sealed text; `bend` may say what is sent for it."""
     return lambda chunk, channel: (channel.contents == 2 and channel.delta != {} and bend(chunk, channel)) or (chunk,)
 

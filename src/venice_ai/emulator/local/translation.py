@@ -146,10 +146,8 @@ def _text(message: Message) -> str:
     content = message.get("content")
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else items(content)
     if other := [part.get("type") for part in parts if part.get("type") != "text"]:
-        raise UnsupportedInput(
-            f"The local model reads text only, and a message has a part of type {json.dumps(other[0])}; "
-            "send it to a model that can take it."
-        )
+        problem = f"The local model reads text only, and a message has a part of type {json.dumps(other[0])}"
+        raise UnsupportedInput(f"{problem}; send it to a model that can take it.")
     return "".join(str(part["text"]) for part in parts)
 
 

@@ -23,8 +23,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 ScalarT = TypeVar("ScalarT", str, int, float, bool, None)
 
-# -- content parts -----------------------------------------------------------------------------------------------------
-
 
 class CacheControl(Model):
     """Marks the end of a prompt prefix worth caching; `ttl` such as `"1h"` is a beta feature."""
@@ -117,8 +115,6 @@ class FileContent(BasePart):
 
 ContentPart: TypeAlias = TextContent | ImageContent | AudioContent | VideoContent | FileContent | Mapping[str, Any]
 TextPart: TypeAlias = TextContent | Mapping[str, Any]
-
-# -- messages ----------------------------------------------------------------------------------------------------------
 
 
 class BaseMessage(Model):
@@ -293,8 +289,6 @@ Message: TypeAlias = (
 Messages: TypeAlias = str | Iterable[Message | BaseMessage]
 """The messages of a call, the oldest first; a text is one message of the user."""
 
-# -- tools, formats, settings ------------------------------------------------------------------------------------------
-
 
 class ToolFunction(Model):
     """A function the model may call; `parameters` is the JSON schema of its arguments."""
@@ -415,9 +409,6 @@ class VeniceParameters(Model):
     """Put Venice's own system prompt first, of 1,000 to 1,700 tokens; True if not given."""
     enable_x_search: bool | None = None
     """Search X, with models that have `supportsXSearch`; False if not given."""
-
-
-# -- answers -----------------------------------------------------------------------------------------------------------
 
 
 class TokenDetails(Model):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any, cast
+from typing import Any
 
 from .._base import Model, Response, fixed
 
@@ -195,8 +195,9 @@ class ModelRow(dict[str, Any]):
 
     def __init__(self, model: ModelResponse) -> None:
         super().__init__(id=model.id, type=model.type)
+        spec: Any = model.model_spec
         for column, place in (each.split("=") for each in _COLUMNS.split()):
-            self[column] = reduce(lambda at, name: getattr(at, name, None), place.split("."), cast("Any", model.model_spec))
+            self[column] = reduce(lambda value, name: getattr(value, name, None), place.split("."), spec)
         can = self["capabilities"].items() if isinstance(self["capabilities"], Model) else None
         able = (name.removeprefix("supports") for name, has in can or () if has is True)
         self["capabilities"] = None if can is None else [*able]

@@ -30,8 +30,6 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 _list_of: Any = list  # of values, which type checkers do not take in brackets
 _union: Any = Union
 
-# -- checks --------------------------------------------------------------------------------------------------------------
-#
 # The classes of `types.api.chat` say what messages, tools and formats are; the classes that check JSON are made from them. A
 # field that has one value alone, `role` or `type`, tells which class is meant, and must be there.
 
@@ -273,7 +271,6 @@ OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 In schemas, `metadata` and unknown fields null is a value.
 """
-
 
 MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 
