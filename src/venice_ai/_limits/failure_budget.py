@@ -106,7 +106,7 @@ class Refusals(Struct):
 
     def last(self, body: Hashable, now: float) -> APIError | None:
         """The last refusal of this body, as `replayed`, if it was refused three times in the last 30 s."""
-        times, error = self.bodies.get(body, ((), None))
+        times, error = self.bodies.get(body, (tuple[float, ...](), None))
         if error is None or len(times) < MAX_REFUSALS or times[0] <= now - FAILURE_BLOCK_SECONDS:
             return None
         error = copy.copy(error)
