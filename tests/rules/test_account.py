@@ -417,7 +417,8 @@ def test_the_turn_of_a_call_whose_event_loop_was_closed_is_the_next_ones() -> No
 
     async def begun() -> asyncio.Task[Any]:
         call = asyncio.create_task(other.enter(attempt(queue=60.0)))
-        await asyncio.sleep(0.01)
+        for _ in range(20):  # until what it waits with has begun, too
+            await asyncio.sleep(0)
         return call
 
     lost = loop.run_until_complete(begun())

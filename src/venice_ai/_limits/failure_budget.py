@@ -1,7 +1,7 @@
 """The failure budget of an API key: at most 20 failed requests in any 30 seconds, over all models.
 
 Venice blocks an account after more, 20 or 50 as its pages differ. A request without a reply may still fail, so it counts too;
-each success of the last 30 s allows nearly four more. Once something has failed, only so many requests are in flight that the
+each success of the last 30 s allows four more. Once something has failed, only so many requests are in flight that the
 budget holds, with a margin for chance, if they fail as often as those since the first failure in the window: when an outage
 begins, all do. The last failures are left to requests that go one at a time, as those that find out whether a server is back.
 `x-ratelimit-remaining` and `-resets` can make it smaller. A retry budget bounds how often a server that fails is asked again.
@@ -77,7 +77,9 @@ class FailureBudget(Struct, array_like=True):
         succeeded = sum(count for at, count in self.successes.entries if at >= first)
         if left <= 1:
             return left - self.flying
-        left = max(left - KEPT, 1) if failed else left
+        if not failed:
+            return left + FLIGHTS_PER_SUCCESS * int(succeeded) - self.flying
+        left = max(left - KEPT, 1)
         part = (failed + DOUBT) / (failed + DOUBT + succeeded)
         deviation = DEVIATIONS * sqrt(part * (1 - part))
         likely = ((sqrt(deviation**2 + 4 * part * left) - deviation) / (2 * part)) ** 2

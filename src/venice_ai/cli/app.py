@@ -71,6 +71,7 @@ def completion(shell: str) -> None:
 
 
 def run(arguments: list[str]) -> int:
+    """Runs the command; gives the exit code."""
     _signals.handle(_signals.end)
     _output.prepare()
     # Warnings, and what the library logs, look like every other message of the command.

@@ -27,7 +27,7 @@ EXIT_CODES = {
     1: "the verification failed",
     2: "wrong usage, or a part is not installed",
     3: "no connection, no such model, or no enclave",
-    4: "verified, but below the level that was asked for",
+    4: "verified, but below the requested level",
 }
 _Judged: TypeAlias = tuple[CollectedEvidence, AttestationReport]
 _GPU = click.Choice([policy for policy in get_args(GpuPolicy) if policy != "nras"])
@@ -122,6 +122,7 @@ def _check(args: SimpleNamespace) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
+    """Reads the JSON object in a file."""
     try:
         return as_object(parse(path.read_bytes()), "it")
     except (OSError, ValueError) as error:

@@ -67,6 +67,7 @@ async def _examine(endpoint: _options.Endpoint) -> dict[str, Finding]:
 
 
 def extras(lacking: dict[str, list[str]]) -> str:
+    """Says which extras are complete."""
     lacks = "{0} without {1} (pip install '" + packages.DISTRIBUTION + "[{0}]')"
     states = (lacks.format(name, ", ".join(no)) if no else f"{name} installed" for name, no in lacking.items())
     return "; ".join(states) or "unknown, because the package itself is not installed"

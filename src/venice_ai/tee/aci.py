@@ -38,6 +38,7 @@ def is_aci(reply: Mapping[str, Any]) -> bool:
 
 
 def keyset_digest(keyset: Mapping[str, Any]) -> str:
+    """The digest of a set of keys, as evidence names it."""
     return "sha256:" + hashlib.sha256(canonical(keyset)).hexdigest()
 
 

@@ -99,6 +99,7 @@ class FunctionTool:
 
 
 def definition(name: str, description: str | None, parameters: dict[str, Any], *, strict: bool) -> Tool:
+    """The definition of a tool, as it is sent to the model."""
     schema = strict_schema(parameters) if strict else parameters
     return Tool(function=ToolFunction(name=name, description=description, parameters=schema, strict=strict or None))
 
