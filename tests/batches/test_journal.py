@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pydantic import create_model
 
 from venice_ai import InvalidArgumentError, InvalidRequestError, Journal, VeniceError
-from venice_ai.batches.identity import Identity, canonical, differences, identity, split
+from venice_ai.batches.identity import Identity, as_it_is, canonical, differences, identity, split
 from venice_ai.batches.journal import Entry, State, record
 from venice_ai.types.api.chat import ChatCompletionResponse
 
@@ -211,6 +211,17 @@ def test_another_body_is_another_request(more: dict[str, Any]) -> None:
 def test_an_id_is_not_taken_for_a_body_with_the_same_text() -> None:
     body = {"model": "m"}
     assert identity(canonical(body).decode(), body).key != identity(None, body).key
+
+
+def test_a_request_is_kept_as_it_was_whatever_becomes_of_its_dicts_and_lists() -> None:
+    message: dict[str, Any] = {"role": "user", "content": "one"}
+    given: dict[str, Any] = {"model": "m", "messages": [message], "stop": ("a", "b")}
+    kept = as_it_is(given)
+    message["content"] = "two"
+    given["messages"].append({"role": "user", "content": "three"})
+    given["model"] = "n"
+
+    assert kept == {"model": "m", "messages": [{"role": "user", "content": "one"}], "stop": ("a", "b")}
 
 
 def test_half_a_surrogate_pair_has_an_identity() -> None:

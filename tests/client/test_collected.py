@@ -287,6 +287,12 @@ async def test_details_of_reasoning_are_joined_by_index_and_type(
     assert whole.choices[0].message.reasoning_details == entries
 
 
+async def test_what_every_chunk_says_of_its_answer_is_collected_once() -> None:
+    whole = await collected(chunk("a"), chunk("b"))
+
+    assert (whole.id, whole.created, whole.model) == ("chatcmpl-1", 1_780_000_000, "example-private-small")
+
+
 async def test_chunk_members_beside_the_choices_are_kept_from_any_chunk() -> None:
     citations = [{"title": "T", "url": "u"}]
     whole = await collected(

@@ -611,10 +611,11 @@ async def test_the_span_of_a_stream_ends_with_it_and_has_the_time_to_the_first_c
 
     stream = await client.chat.completions.stream(model=MODEL, messages=HI)
     assert seen.kept.spans == []
-    await stream.collect()
+    response = await stream.collect()
 
     (span,) = seen.kept.spans
     assert attributes(span)["gen_ai.request.stream"] is True
+    assert attributes(span)["gen_ai.response.id"] == response.id
     assert attributes(span)["gen_ai.response.time_to_first_chunk"] == 1.5
     (point,) = seen.metrics["gen_ai.client.inference.time_to_first_chunk"]
     assert (point.count, point.sum) == (1, 1.5)

@@ -142,6 +142,24 @@ def test_near_a_limit_each_request_is_decided_alone() -> None:
     assert not seats(limiter)
 
 
+def test_near_a_limit_a_request_reserves_the_tokens_that_it_is_likely_to_use_and_no_more() -> None:
+    limiter = limiter_of()
+    good(entered(limiter), None, tokens=450)
+    entered(limiter)
+
+    bucket = bucket_of(limiter)
+    assert bucket.rate.tokens.held == bucket.tokens(attempt().request) == 257
+
+
+@pytest.mark.parametrize("what", ["requests", "tokens"])
+@pytest.mark.parametrize(("left", "idle"), [(0, False), (1, True)])
+def test_an_account_with_nothing_left_is_kept(what: str, left: int, idle: bool) -> None:
+    limiter = limiter_of()
+    good(entered(limiter), None, **{what: left})
+
+    assert bucket_of(limiter).account.is_idle() is idle
+
+
 def test_a_failure_ends_blocks_and_returns_their_unused_requests() -> None:
     limiter = limiter_of()
     warm(limiter)
@@ -168,6 +186,21 @@ def test_requests_of_a_block_whose_replies_were_not_read_are_not_taken_to_remain
     remaining = limiter.account(attempt().request).snapshot().models[0].limits.remaining_requests
     assert remaining is not None
     assert remaining <= 895
+
+
+def test_of_the_replies_of_a_block_only_those_that_were_not_read_reduce_the_remaining_tokens() -> None:
+    limiter, usage = limiter_of(), ChatUsage(prompt_tokens=0, completion_tokens=5, total_tokens=5)
+    for _ in range(30):
+        good(entered(limiter), usage, requests=900, tokens=900)
+        bucket_of(limiter).end_block()
+    granted = [entered(limiter) for _ in range(4)]
+    assert seats(limiter)
+    for left, each in zip((895, 890, 885, 880), granted, strict=True):
+        good(each, usage, requests=left, tokens=left)
+
+    remaining = limiter.account(attempt().request).snapshot().models[0].limits.remaining_tokens
+    assert remaining is not None
+    assert 865 <= remaining <= 880, "a request of a block reserves 12 tokens, twice what it is likely to use"
 
 
 def test_a_block_is_over_after_a_moment() -> None:

@@ -50,6 +50,20 @@ CITY = {"city": "Name of the city,\nin English."}
             """The weather.
 
             Args:
+                city: Name of the city,
+                in English.
+
+                Ask for one city
+                at a time.
+            """,
+            "The weather.\n\nAsk for one city\nat a time.",
+            CITY,
+            id="a paragraph among the arguments",
+        ),
+        pytest.param(
+            """The weather.
+
+            Args:
                 `city`: Name of the city,
                     in English.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from msgspec import Meta
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from venice_ai import InvalidRequestError
@@ -48,6 +49,12 @@ def error_of(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -
 )
 def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(params: dict[str, Any], message: str) -> None:
     assert error_of(**params).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["stop", "tool_choice", "metadata"])
+def test_a_class_is_refused_where_no_format_is_expected(name: str) -> None:
+    params: dict[str, Any] = {name: BaseModel}
+    assert error_of(**params).startswith(f"{name}={BaseModel!r} is not allowed: expected ")
 
 
 @pytest.mark.parametrize(

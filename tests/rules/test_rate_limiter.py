@@ -441,8 +441,10 @@ def test_a_reply_from_before_a_reset_says_nothing_of_what_remains_after_it() -> 
     limiter.requests.flying -= 1  # so that nothing is thought to have taken what came back
     (first,) = sent(limiter, 21.6, 1)
     replied(limiter, first, 21.7, 200, said(9))
-    limiter.replied(late, 21.8, 200, said(0, reset=60.0), None)
+    before = limiter.snapshot(21.8)
+    limiter.replied(late, 21.8, 200, said(0, reset=30.0), None)
 
+    assert limiter.snapshot(21.8) == before
     assert len(sent(limiter, 21.8)) == 9
 
 

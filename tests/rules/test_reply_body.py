@@ -48,6 +48,8 @@ def test_without_a_wait_of_its_own_an_error_that_counts_as_a_refusal_waits_as_th
         == 2.0
     )
     assert read({"error": {"message": "odd", "code": 200}}, **headers).retry_after_seconds is None
+    for code, seconds in ((399, None), (400, 3.0)):
+        assert read({"error": {"message": "odd", "code": code}}, retry_after="3").retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(None, 30.0), ("5", 30.0), ("31", 31.0)])

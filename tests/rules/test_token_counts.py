@@ -297,6 +297,16 @@ def test_chats_that_are_more_than_text_teach_nothing_of_text(more: dict[str, Any
     assert learnt(body("hi", **more)).tokens("m", body("hi")) is None
 
 
+@pytest.mark.parametrize("size", [511, 512, 513, 2_047, 2_048, 2_049])
+def test_a_body_of_any_size_teaches(size: int) -> None:
+    chat = body("a" * (size - len(body(""))))
+    found = learnt(chat, tokens=300).tokens("m", chat)
+
+    assert len(chat) == size
+    assert found is not None
+    assert found.tokens == pytest.approx(300, rel=0.1)
+
+
 def test_text_in_parts_teaches_as_ever() -> None:
     parts = [{"type": "text", "text": "hi"}, {"type": "text", "text": "you"}]
     assert learnt(body("", messages=[{"role": "user", "content": parts}])).tokens("m", body("hi")) is not None

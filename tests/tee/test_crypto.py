@@ -340,6 +340,14 @@ def test_a_signature_with_the_other_s_is_valid(case: dict[str, Any]) -> None:
     assert signed_by(MODEL, digest(case["text"]), signature[:32] + other + signature[64:])
 
 
+@pytest.mark.parametrize("size", [0, 31, 33, 64])
+@pytest.mark.attack(60)
+def test_a_signature_is_invalid_for_a_digest_that_has_not_32_bytes(size: int) -> None:
+    case = VECTORS["signatures"][0]
+
+    assert not signed_by(MODEL, (digest(case["text"]) * 2)[:size], raw_signature(case))
+
+
 @pytest.mark.parametrize("value", [0, ORDER, ORDER + 1, 2**256 - 1])
 @pytest.mark.parametrize("part", ["r", "s"])
 @pytest.mark.attack(60)

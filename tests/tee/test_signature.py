@@ -205,6 +205,7 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
         pytest.param({"text": 7}, ["signature"], id="a number"),
         pytest.param({"text": "\ud800"}, ["signature"], id="half a character"),
         pytest.param({"signing_algo": "ed25519"}, ["signature_signer"], id="another algorithm"),
+        pytest.param({"signing_algo": ""}, ["signature_signer"], id="an algorithm without a name"),
     ],
 )
 @pytest.mark.attack(60)

@@ -212,7 +212,7 @@ def _taken(validator: TypeAdapter[T], text: str) -> T:
 def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
     """Removes the nulls that a validation refused from objects, where the key is optional. Whether there were any."""
     removed = False
-    for line in error.errors(include_url=False, include_context=False):
+    for line in error.errors():
         for holder, step, inner in steps_to(data, line["loc"] if line["input"] is None else ()):
             if inner is None and step in optional:
                 del holder[step]

