@@ -287,6 +287,13 @@ async def test_details_of_reasoning_are_joined_by_index_and_type(
     assert whole.choices[0].message.reasoning_details == entries
 
 
+async def test_calls_that_come_in_another_order_are_collected_by_their_index() -> None:
+    calls = [{"index": index, "id": f"call_{index}", "function": {"name": "f", "arguments": "{}"}} for index in (1, 0)]
+    whole = await collected(*(chunk(tool_calls=[call]) for call in calls))
+
+    assert [call.id for call in whole.choices[0].message.tool_calls or []] == ["call_0", "call_1"]
+
+
 async def test_what_every_chunk_says_of_its_answer_is_collected_once() -> None:
     whole = await collected(chunk("a"), chunk("b"))
 

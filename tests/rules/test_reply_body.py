@@ -61,6 +61,14 @@ def test_after_too_many_failures_an_account_is_blocked_for_half_a_minute_at_leas
     assert (error.kind, error.retry_after_seconds) == ("failures", seconds)
 
 
+def test_a_refusal_for_another_reason_than_failures_waits_as_long_as_it_says() -> None:
+    error = refusal(b'{"error": {"message": "busy", "code": "concurrency_limit"}}', meta(429, retry_after="5"))
+
+    assert isinstance(error, RateLimitError)
+    assert error.kind == "concurrency"
+    assert error.retry_after_seconds == 5.0
+
+
 @pytest.mark.parametrize(("status", "redirects"), [(300, True), (307, True), (399, True), (400, False)])
 def test_the_error_of_a_redirect_names_its_target(status: int, redirects: bool) -> None:
     error = refusal(b"", meta(status, location="http://elsewhere.example/"))

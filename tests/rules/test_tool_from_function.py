@@ -1004,15 +1004,15 @@ def test_classes_within_a_class_that_is_within_another_in_texts() -> None:
 
 def test_annotations_as_text_find_what_a_function_uses_of_another_that_has_returned() -> None:
     def made() -> Callable[..., str]:
-        class Place(BaseModel):
+        class Spot(BaseModel):
             name: str
 
-        def weather(place: Place) -> str:
-            return f"{place.name}: {isinstance(place, Place)}"
+        def weather(spot: Spot) -> str:
+            return f"{spot.name}: {isinstance(spot, Spot)}"
 
         return weather
 
-    assert call(made(), {"place": {"name": "Rome"}}) == "Rome: True"
+    assert call(made(), {"spot": {"name": "Rome"}}) == "Rome: True"
 
 
 def test_annotations_as_text_find_classes_within_a_local_class() -> None:

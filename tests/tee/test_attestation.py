@@ -64,6 +64,22 @@ def test_a_capture_reaches_quote_today_without_anything_else(name: str) -> None:
     assert {check.id for check in report.skipped} == {"collateral", "revocation", "tcb_status", "tcb_eval"}
 
 
+@pytest.mark.parametrize(("verification", "good"), [("server", True), ("quote", False), ("hardware", False)])
+def test_a_reply_without_tls_is_good_only_where_the_server_is_trusted(verification: Any, good: bool) -> None:
+    report = GEMMA.judged(private=False, options=TeeOptions(verification=verification))
+    (check,) = (each for each in report.checks if each.id == "transport")
+
+    assert (check.status, "came without TLS" in check.detail) == (("pass", False) if good else ("fail", True))
+
+
+@pytest.mark.parametrize(("quote", "why"), [(None, "is gone that was there before"), (7, "cannot be read")])
+def test_the_error_of_a_missing_quote_tells_it_from_one_that_cannot_be_read(quote: Any, why: str) -> None:
+    report = BASELINE.bent(intel_quote=quote).judged(shown_before={"quote"})
+    (check,) = (each for each in report.checks if each.id == "quote_parse")
+
+    assert check.detail == f"the quote {why}"
+
+
 @pytest.mark.parametrize("name", ["gemma_3_27b_p", "glm_5_1"])
 def test_collateral_of_june_serves_every_capture_of_june(name: str) -> None:
     for other in ("gemma_3_27b_p", "glm_5_1"):
