@@ -122,9 +122,9 @@ class SystemClock:
     def __init__(self) -> None:
         self._sleepers: set[tuple[AbstractEventLoop, Future[None]]] = set()
 
-    now = staticmethod(time.monotonic)
+    now: staticmethod[[], float] = staticmethod(time.monotonic)
     """Seconds on a clock that only goes forward."""
-    time = staticmethod(time.time)
+    time: staticmethod[[], float] = staticmethod(time.time)
     """Unix time in seconds."""
 
     async def sleep(self, seconds: float) -> None:

@@ -95,13 +95,14 @@ class Bucket:
     """The limits of one model, and the queue in front of them."""
 
     def __init__(self, model: str, account: Account) -> None:
-        self.model, self.account = model, account
-        self.rate = RateLimiter()
+        self.model: str = model
+        self.account: Account = account
+        self.rate: RateLimiter = RateLimiter()
         self.queue: list[QueuedCall] = []
-        self.wait = _NO_WAIT  # of the first of the queue
-        self.told = False  # whether the log has a line about this queue, since it was empty last
-        self.block = _NO_BLOCK
-        self.unheard = False  # whether no reply was read since the block was reserved
+        self.wait: Wait = _NO_WAIT  # of the first of the queue
+        self.told: bool = False  # whether the log has a line about this queue, since it was empty last
+        self.block: Block = _NO_BLOCK
+        self.unheard: bool = False  # whether no reply was read since the block was reserved
         # The tally. It keeps no reply but the last: with hundreds of them no call finds its memory in the processor's cache.
         self.good: list[int] = []  # of good replies, the tokens reserved; of what has ended, these and those used
         self.ended: list[tuple[int, int]] = []
@@ -236,13 +237,16 @@ class Account:
     """What all clients of this process share that use one API key at one base URL."""
 
     def __init__(self, now: Callable[[], float], share: RateShare | None, name: str, server: object = None) -> None:
-        self.now, self.share = now, share
-        self.name = name  # in the file of a share
-        self.server = server  # kept alive, for its id stands for it
-        self.lock = threading.Lock()
-        self.failures, self.refusals, self.retries = FailureBudget(), Refusals(), RetryBudget()
+        self.now: Callable[[], float] = now
+        self.share: RateShare | None = share
+        self.name: str = name  # in the file of a share
+        self.server: object = server  # kept alive, for its id stands for it
+        self.lock: threading.Lock = threading.Lock()
+        self.failures: FailureBudget = FailureBudget()
+        self.refusals: Refusals = Refusals()
+        self.retries: RetryBudget = RetryBudget()
         self.buckets: dict[str, Bucket] = {}
-        self.waiting = 0  # calls in queues
+        self.waiting: int = 0  # calls in queues
         self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
         self._looks_again = False
 
