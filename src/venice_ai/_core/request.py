@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
+from time import monotonic
+from time import time as unix_time
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from .settings import Timeout
@@ -122,10 +123,18 @@ class SystemClock:
     def __init__(self) -> None:
         self._sleepers: set[tuple[AbstractEventLoop, Future[None]]] = set()
 
-    now: staticmethod[[], float] = staticmethod(time.monotonic)
-    """Seconds on a clock that only goes forward."""
-    time: staticmethod[[], float] = staticmethod(time.time)
-    """Unix time in seconds."""
+    if TYPE_CHECKING:
+
+        def now(self) -> float:
+            """Seconds on a clock that only goes forward."""
+            ...
+
+        def time(self) -> float:
+            """Unix time in seconds."""
+            ...
+
+    else:
+        now, time = staticmethod(monotonic), staticmethod(unix_time)
 
     async def sleep(self, seconds: float) -> None:
         """Waits, at most until `wake`."""
