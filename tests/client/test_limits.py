@@ -585,6 +585,19 @@ async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Pa
     assert len(emulator.requests) == 1
 
 
+def test_after_a_reset_the_room_that_one_process_is_told_of_is_used_by_all(tmp_path: Path) -> None:
+    emulator = served(Account(rpm=60))
+    clients = [client_of(emulator, rate_share=RateShare(tmp_path / "share")) for _ in range(4)]
+
+    async def scenario() -> float:
+        await emulator.clock.sleep(60 - emulator.clock.time() % 60 + 35)
+        began = emulator.clock.now()
+        assert await asyncio.gather(*[asked(client, 20, 10) for client in clients]) == [[]] * 4
+        return emulator.clock.now() - began
+
+    assert 25 <= run(scenario()) < 27, "the account's minute ends after 25 s"
+
+
 async def test_while_another_process_has_the_file_of_a_share_the_event_loop_goes_on(tmp_path: Path) -> None:
     client = VeniceClient(api_key="k", transport=Emulator().transport(), rate_share=RateShare(tmp_path / "share"))
     other = sqlite3.connect(tmp_path / "share", isolation_level=None)

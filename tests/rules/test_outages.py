@@ -70,13 +70,14 @@ def test_however_many_were_in_flight_an_outage_adds_no_failure_above_twenty(
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    ("rate", "part", "opens"), [(1000, 0.01, False), (1000, 0.2, False), (1000, 0.4, False), (10, 0.2, False), (10, 0.6, True)]
+    ("rate", "part", "opens"),
+    [(1000, 0.01, False), (1000, 0.2, False), (1000, 0.4, False), (1000, 0.6, True), (10, 0.2, False), (10, 0.6, True)],
 )
 def test_the_circuit_opens_on_a_rate_and_not_on_a_run_of_a_busy_server(
     rate: float, part: float, seed: int, *, opens: bool
 ) -> None:
     healthy_until, faulty = 10.0, at_random(part, seed, 503)
-    seconds = 20.0 if rate == 1000 else 60.0
+    seconds = 22.0 if rate == 1000 else 60.0
     traffic = Traffic(lambda now: faulty(now) if now >= healthy_until else 200, 0.05, rate, budget=None).run(seconds)
 
     assert (traffic.opened is not None) == opens

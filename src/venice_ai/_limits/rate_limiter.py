@@ -7,9 +7,9 @@ pauses, then one request goes alone. If the headers had left room, the limit is 
 less after each further refusal, more while nothing is refused, until a header names another. A refusal that names a time is
 obeyed instead: one request goes then, and each that is accepted lets two more go, unless that one is refused, too.
 
-The circuit breaker pauses in the same way, after server errors (5xx), connection failures and time-outs without a good reply
-between them: after 5 if these are half of the replies of the last 10 s, after 8 if one was sent when the first had failed. It
-pauses for 1 s, and twice as long after each failed request, up to 3.5 s from one to the next.
+The circuit breaker pauses in the same way, after 5 server errors (5xx), connection failures and time-outs that are half of the
+replies of the last 10 s; also after 8 without a good reply between them, of which one was sent when the first had failed: an
+outage after much success. It pauses for 1 s, and twice as long after each failed request, up to 3.5 s from one to the next.
 """
 
 from __future__ import annotations
@@ -155,14 +155,19 @@ class Quota(Struct, array_like=True):
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
 
 
+def _circuit_window() -> Window:
+    return Window(CIRCUIT_SECONDS, 1.0)
+
+
 class RateLimiter(Struct, array_like=True):
     """The limits of one bucket."""
 
     requests: Quota = field(default_factory=Quota)
     tokens: Quota = field(default_factory=Quota)
     open: int = 0  # requests that were sent and have not ended
-    failures: Window = field(default_factory=lambda: Window(CIRCUIT_SECONDS, 1.0))  # of the server, since its last good reply
-    successes: Window = field(default_factory=lambda: Window(CIRCUIT_SECONDS, 1.0))
+    failures: Window = field(default_factory=_circuit_window)  # of the server, since the circuit was closed
+    run: Window = field(default_factory=_circuit_window)  # those since the last good reply
+    successes: Window = field(default_factory=_circuit_window)
     pause: float = 0.0  # seconds of the last pause, unless the server named them; 0: none, or a request after it was answered
     paused_at: float = -inf
     paused_until: float = -inf
@@ -244,8 +249,10 @@ class RateLimiter(Struct, array_like=True):
             why = CIRCUIT_OPEN if self._fails_often(now, flight.sent) else why
         elif not why:
             self.successes.add(now)
+            self.run = _circuit_window() if self.run.total else self.run
             if new:
-                self.pause, self.failures = 0.0, Window(CIRCUIT_SECONDS, 1.0)
+                self.failures = _circuit_window() if self.is_circuit_open else self.failures
+                self.pause = 0.0
                 self.requests.apart -= 2.0 if self.requests.told else 0.0  # it was accepted, so that two more may be sent
         if why and new:
             most, spent = (MAX_OPEN_SECONDS, now - flight.sent) if why == CIRCUIT_OPEN else (MAX_PAUSE_SECONDS, 0.0)
@@ -265,9 +272,9 @@ class RateLimiter(Struct, array_like=True):
         if self.is_circuit_open:
             return True
         self.failures.add(now)
-        failed = self.failures.count(now)
-        many = failed >= max(MIN_FAILURES, self.successes.count(now))
-        return many or (failed >= MAX_RUN and sent >= self.failures.entries[0][0])
+        self.run.add(now)
+        many = self.failures.count(now) >= max(MIN_FAILURES, self.successes.count(now))
+        return many or (self.run.count(now) >= MAX_RUN and sent >= self.run.entries[0][0])
 
     def _learn(self, now: float, *, new: bool, told: bool) -> None:
         """The headers left room, so the limit is what was accepted, or less than it was if that was refused, too."""
