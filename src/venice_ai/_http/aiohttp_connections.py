@@ -17,6 +17,7 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from multidict import CIMultiDict
 from yarl import URL
 
 from .._core.ports import Reply
@@ -183,6 +184,13 @@ class _NoCookies(aiohttp.DummyCookieJar):
 
 class SentRequest(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
+
+    def update_headers(self, headers: Any) -> None:
+        if "Host" in headers:
+            super().update_headers(headers)
+        else:  # as aiohttp does it, without a loop
+            self.headers = CIMultiDict([("Host", self.url.host_port_subcomponent or "")])
+            self.headers.extend(headers)
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
         if (current := CURRENT_REQUEST.get()) is not None and conn.closed:

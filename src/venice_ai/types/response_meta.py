@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .rate_limits import RateLimits, number, rate_limits
@@ -41,10 +42,13 @@ class Headers(Mapping[str, str]):
 
     def without(self, secret: bytes) -> Headers:
         """The same, with `***` for a secret of eight characters or more: a server may repeat the key in any header."""
-        values = [value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape") for _, value in self._pairs]
-        if len(secret) < 8 or secret not in b"\n".join(values):
+        pairs: Any = self._pairs
+        if len(secret) < 8 or not pairs:
             return self
         text = secret.decode("utf-8", "replace")
+        key: Any = secret if isinstance(pairs[0][1], bytes) else text
+        if key not in ("\n" if key is text else b"\n").join(chain.from_iterable(pairs)):
+            return self
         return Headers([(name, _str(value).replace(text, "***")) for name, value in self._pairs])
 
     def has_any(self, names: frozenset[str]) -> bool:
