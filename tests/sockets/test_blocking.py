@@ -25,9 +25,9 @@ import trustme
 from venice_ai import (
     APIConnectionError,
     APIError,
-    APITimeoutError,
     ChatCompletionResponse,
     ConnectError,
+    ConnectTimeoutError,
     InvalidRequestError,
     PayloadTooLargeError,
     SyncVeniceClient,
@@ -221,12 +221,15 @@ async def test_both_clients_time_out_by_the_same_clock_with_the_same_error(steps
         pytest.param(Timeout(deadline=0.3), "deadline", id="deadline"),
     ],
 )
-async def test_a_connection_that_does_not_come_about_is_given_up_in_time(clocks: Timeout, clock: str) -> None:
+@pytest.mark.parametrize("call", [in_thread, awaited])
+async def test_a_connection_that_does_not_come_about_is_given_up_in_time_by_both_clients(
+    call: Any, clocks: Timeout, clock: str
+) -> None:
     # Nobody answers the greeting of TLS.
     async with serving([SILENCE]) as server:
         server.url = server.url.replace("http:", "https:")
-        with pytest.raises(APITimeoutError) as caught:
-            await in_thread(server, timeout=clocks)
+        with pytest.raises(ConnectTimeoutError) as caught:
+            await call(server, timeout=clocks)
     assert caught.value.clock == clock
 
 

@@ -18,7 +18,7 @@ from .._core.ports import Reply
 from .._core.request import Request, WholeReply
 from .._wire.content_coding import STEP_BYTES, Body, BodyTooLargeError, Decoder
 from .._wire.http_framing import HEADER_BYTES
-from ..exceptions import APIConnectionError, APIError, ConnectTimeoutError, VeniceError
+from ..exceptions import APIConnectionError, APIError, APITimeoutError, ConnectTimeoutError, VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_REQUEST, ConnectionState, Pool, Pools, RequestState
 from .routes import CLOSED, KEEP_ALIVE_SECONDS, MOST_ROUTES, Routes, keep_alive_seconds
@@ -110,8 +110,10 @@ def _failure_of(error: BaseException, request: Request, current: RequestState, p
     if isinstance(error, TimeoutError) or (isinstance(error, asyncio.CancelledError) and current.is_late()):
         if pool.states.closed:
             return APIConnectionError(CLOSED)
-        late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
-        return late(request, "connect", ConnectTimeoutError) if late_to_connect else late(request, shortest(request)[0])
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return late(request, "connect", ConnectTimeoutError)
+        connects = pool.owner is not None and not current.connected  # another's session does not tell
+        return late(request, shortest(request)[0], ConnectTimeoutError if connects else APITimeoutError)
     if isinstance(error, VeniceError) or not isinstance(error, _FAULTS):
         return None
     # A proxy may break off while it is asked to connect; then nothing of ours was sent.
