@@ -118,8 +118,8 @@ class Limiter(CallGate):
             if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
                 self._tell(bucket, call, why, known)
             told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
-            # What another process has in flight may end the wait at any time, and does not wake this one.
-            polls = self.share and first and (known == inf or bucket.rate.open)
+            # A reply that another process waits for may end the wait at any time, and does not wake this one.
+            polls = self.share and first and (known == inf or bucket.rate.requests.flying > 0)
             again = min(known, POLL_SECONDS) if polls else known
             await call.wait(f"its turn ({why})", again, max(told_in, _LEAST_SECONDS))
             if again < inf and call.result is None:
