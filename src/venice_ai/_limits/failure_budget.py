@@ -18,9 +18,9 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from .._core.request import Request
+from .._core.window import Window
 from ..exceptions import APIError
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
-from .window import Window
 
 RETRIES_PER_CALL, RETRIES_PER_SECOND, MOST_RETRIES = 0.1, 3.0, 30.0  # the most at once
 MAX_FAILURES = 20

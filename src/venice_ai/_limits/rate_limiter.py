@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from .._core.window import Window
 from ..types.limits import BucketSnapshot
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
-from .window import Window
 
 WINDOW_SECONDS, SLOT_SECONDS = 60.0, 0.25
 DAY_SECONDS, DAY_SLOT_SECONDS = 86_400.0, 900.0
