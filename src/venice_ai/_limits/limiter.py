@@ -158,7 +158,7 @@ class Limiter(CallGate):
     def learn(self, request: Request, model: str, amounts: Mapping[str, int]) -> None:
         """Takes in the limits of a model, as the API tells them to whoever asks; days end at midnight, UTC."""
         bucket, left = self._bucket(request, model), DAY_SECONDS - self.clock.time() % DAY_SECONDS
-        bucket.account.act(bucket, lambda now: bucket.rate.listed(amounts, now + left))
+        bucket.account.act(bucket, lambda now: bucket.rate.update_limits(amounts, now + left))
 
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""
