@@ -126,9 +126,12 @@ class Bucket:
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
+        share = self.account.share
         while self.queue:
             first = self.queue[0]
-            wait = self._wait(first.tokens, now)
+            wait = self.rate.wait(now, first.tokens) or self.account.failures.wait(now)
+            if wait is not None and share is not None and share._bury():  # noqa: SLF001  # of the same room
+                continue  # what processes that have ended had reserved is free now
             if wait is None:
                 self.leave(first)
                 first.result = self._reserve(first, now)
@@ -142,15 +145,6 @@ class Bucket:
             first.watched = wait
             if not first.wake():  # its event loop was closed
                 self.leave(first)
-        self.wait = _NO_WAIT
-
-    def _wait(self, tokens: int, now: float) -> Wait | None:
-        """How long the first of the queue waits; None: it may be sent."""
-        share = self.account.share
-        while True:
-            wait = self.rate.wait(now, tokens) or self.account.failures.wait(now)
-            if wait is None or share is None or not share._bury():  # noqa: SLF001  # of the same room
-                return wait
 
     def _reserve(self, call: QueuedCall, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
@@ -166,7 +160,7 @@ class Bucket:
             self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
             self.unheard = True
             if account.share is not None:  # other processes may need what nobody takes
-                later(BLOCK_SECONDS, partial(self._expire, self.block))
+                later(BLOCK_SECONDS, partial(account.act, self, self.settle))
         return Ticket(self, request, flight, first=call.attempt.failure is None)
 
     def answered(self, count: int = 1) -> None:
@@ -213,16 +207,13 @@ class Bucket:
             self.answered(left)
             self.rate.cancelled(block.flight, left)
 
-    def _expire(self, block: Block) -> None:
-        if self.block is block:
-            self.account.act(self, self.end_block)
-
     def leave(self, call: QueuedCall, _: float = 0.0) -> None:
         """Takes a call out of the queue; if it had its turn, and its caller left, that is the next one's."""
         if call in self.queue:
             self.queue.remove(call)
             self.account.waiting -= 1
-            self.told = self.told and bool(self.queue)
+            if not self.queue:
+                self.wait, self.told = _NO_WAIT, False
         if isinstance(call.result, Ticket):
             call.result.cancel()
 
@@ -385,9 +376,8 @@ class Ticket(Pass):
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(self._request, now, error)
-        for other in [*account.buckets.values()]:
-            for call in [*other.queue]:
-                if (refusal := account.refusals.last(call.attempt.request, now)) is not None:
-                    other.leave(call)
-                    call.result = refusal
-                    call.wake()
+        for call in [*bucket.queue]:
+            if (refusal := account.refusals.last(call.attempt.request, now)) is not None:
+                bucket.leave(call)
+                call.result = refusal
+                call.wake()
