@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
-from .._core.shared_file import is_busy
+from .._core.shared_file import BUSY_SECONDS, BusyRetry, is_busy
 from .._core.waiter import Waiter, later
 from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.limits import LimitsSnapshot, ModelLimits
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MAX_BLOCK = 256
 LONGEST_WAIT_SECONDS = 90.0  # one that is known to be longer, as until tomorrow, needs `Timeout(queue=...)`
-POLL_SECONDS = 0.05  # how often to look again for what another process has in flight
-LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
-PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
 FADING = 0.05  # what a smaller call takes away of what is reserved above its own tokens
 logger = logging.getLogger("venice_ai")
@@ -66,7 +63,6 @@ class QueuedCall(Waiter):
         super().__init__(clock, attempt.due, queue)
         self._model, self._fail_fast = model or "the API", fail_fast
         self.attempt = attempt
-        self.tokens = 0  # what it is likely to use
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
         self.result: Pass | APIError | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
@@ -120,7 +116,6 @@ class Bucket:
     def arrive(self, call: QueuedCall, _: float) -> None:
         """A call wants to be sent."""
         self.account.end_blocks()  # of other models, too: what nobody took would count as in flight
-        call.tokens = self.tokens(call.attempt.request)
         insort(self.queue, call, key=lambda each: each.attempt.began)
         self.account.waiting += 1
 
@@ -129,7 +124,7 @@ class Bucket:
         share = self.account.share
         while self.queue:
             first = self.queue[0]
-            wait = self.rate.wait(now, first.tokens) or self.account.failures.wait(now)
+            wait = self.rate.wait(now, self.tokens(first.attempt.request)) or self.account.failures.wait(now)
             if wait is not None and share is not None and share._bury():  # noqa: SLF001  # of the same room
                 continue  # what processes that have ended had reserved is free now
             if wait is None:
@@ -148,7 +143,7 @@ class Bucket:
 
     def _reserve(self, call: QueuedCall, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
-        account, request, tokens = self.account, call.attempt.request, call.tokens
+        account, request, tokens = self.account, call.attempt.request, self.tokens(call.attempt.request)
         count, largest = 1, inf
         if not (account.waiting or account.failures.failed(now)):  # else each is looked at
             count = max(int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK)), 1)
@@ -239,7 +234,7 @@ class Account:
         self.buckets: dict[str, Bucket] = {}
         self.waiting: int = 0  # calls in queues
         self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
-        self._looks_again = False
+        self._busy_retry = BusyRetry()
 
     def bucket(self, model: str) -> Bucket:
         """The bucket of a model, whatever its feature suffixes."""
@@ -249,12 +244,11 @@ class Account:
     def act(self, bucket: Bucket | None, act: Callable[[float], object]) -> None:
         """Has something done about a bucket, or all: now, or by whoever has the lock next. It neither waits nor raises."""
         self._acts.append((bucket, act, self.now()))
-        self._catch_up()
+        self._busy_retry.run(self._catch_up)
 
-    def _catch_up(self, *, again: bool = False) -> None:
+    def _catch_up(self) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
-        self._looks_again = self._looks_again and not again
-        while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
+        while self._acts and self.lock.acquire(blocking=False):
             try:
                 self._step([*self._acts])
             finally:
@@ -270,12 +264,10 @@ class Account:
             with nullcontext() if self.share is None else self.share._current(rules):  # noqa: SLF001  # of the same room
                 self._work(buckets, len(acts))
         except VeniceError as error:
-            if is_busy(error) and self.now() < acts[0][2] + PATIENCE_SECONDS:
-                self._looks_again = True
-                later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
-            else:
-                logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
-                self._work(buckets, min(len(acts), len(self._acts)))
+            if is_busy(error) and self.now() < acts[0][2] + BUSY_SECONDS:
+                raise
+            logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
+            self._work(buckets, min(len(acts), len(self._acts)))
 
     def _work(self, buckets: list[Bucket], acts: int) -> None:
         now = self.now()
@@ -295,14 +287,14 @@ class Account:
                 now, buckets = self.now(), [*self.buckets.values()]
                 return LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets))
         finally:
-            self._catch_up()  # what others have written down meanwhile
+            self._busy_retry.run(self._catch_up)  # what others have written down meanwhile
 
     def is_idle(self) -> bool:
         """Whether nothing is under way, and nothing is known that holds requests back or was learnt from refusals."""
         found = self.snapshot()
         rates = [each.limits for each in found.models]
         held = any(0 in {each.remaining_requests, each.remaining_tokens} or each.paused_seconds for each in rates)
-        return not (held or found.failures or self.waiting or any(each.in_flight or each.learned for each in rates))
+        return not (held or found.failures or any(each.in_flight or each.learned for each in rates))
 
     def end_blocks(self) -> None:
         for each in [*self.buckets.values()]:

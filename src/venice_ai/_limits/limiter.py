@@ -21,9 +21,10 @@ from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
+from .._core.shared_file import POLL_SECONDS
 from ..exceptions import APIError
 from ..types.limits import WaitNotice
-from .account import POLL_SECONDS, Account, Bucket, QueuedCall, Ticket
+from .account import Account, Bucket, QueuedCall, Ticket
 from .rate_limiter import DAY_SECONDS
 
 if TYPE_CHECKING:
