@@ -7,6 +7,7 @@ however the process ends. The number of a process would not do, for it is given 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sqlite3
@@ -30,6 +31,7 @@ POLL_SECONDS: Final = 0.05  # how often to look at what other processes change, 
 _RETRY_SECONDS: Final = 0.01
 _LOOK_AGAIN_SECONDS: Final = 0.0005
 _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
+logger = logging.getLogger("venice_ai")
 
 
 class SharedFile:
@@ -160,23 +162,32 @@ def is_busy(error: BaseException) -> bool:
 
 
 class BusyRetry:
-    """Does a step with a shared file; a timer's thread does it again as long as other processes have the file."""
+    """Does a step with a shared file; a timer's thread does it again as long as other processes have the file.
 
-    def __init__(self) -> None:
+    If the file cannot be used, an error in the log says so, and what that means.
+    """
+
+    def __init__(self, otherwise: str) -> None:
+        self._otherwise = otherwise
         self._planned = False
 
     def run(self, step: Callable[[], object], *, planned: bool = False) -> None:
-        """Does the step now, unless it is planned soon. What it raises is raised, unless it `is_busy`."""
+        """Does the step now, unless it is planned to be done soon."""
         self._planned = self._planned and not planned
         if self._planned:
             return
         try:
             step()
         except VeniceError as error:
-            if not is_busy(error):
-                raise
-            self._planned = True
-            later(_RETRY_SECONDS, partial(self.run, step, planned=True))
+            if is_busy(error):
+                self._planned = True
+                later(_RETRY_SECONDS, partial(self.run, step, planned=True))
+            else:
+                self.failed(error)
+
+    def failed(self, error: VeniceError) -> None:
+        """Writes into the log that the file cannot be used."""
+        logger.error("%s. %s", error, self._otherwise)
 
 
 def _tried(step: Callable[[], object], seconds: float) -> None:

@@ -8,7 +8,6 @@ Good replies are only tallied, and counted before anything is decided; of those 
 
 from __future__ import annotations
 
-import logging
 import threading
 from bisect import insort
 from collections import deque
@@ -39,7 +38,6 @@ MAX_BLOCK = 256
 LONGEST_WAIT_SECONDS = 90.0  # one that is known to be longer, as until tomorrow, needs `Timeout(queue=...)`
 TOKENS_PER_BYTE = 0.25
 FADING = 0.05  # what a smaller call takes away of what is reserved above its own tokens
-logger = logging.getLogger("venice_ai")
 
 
 class Block(NamedTuple):
@@ -80,8 +78,7 @@ class QueuedCall(Waiter):
             said = f"most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s"
             return CircuitOpenError(f"not sent: {said}", retry_after_seconds=seconds)
         said = f"requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call waits"
-        clock = self.due_clock if self.due < inf else "queue"
-        more = f"allow more with timeout=Timeout({clock}=...), here or on the client"
+        more = f"allow more with timeout=Timeout({self.due_clock}=...), here or on the client"
         word = wait.why.partition(" ")[0]
         kind = word if word in {"requests", "tokens", "failures"} else "unknown"
         return RateLimitError(f"not sent: {said}; {more}", retry_after_seconds=seconds, kind=kind)
@@ -113,8 +110,7 @@ class Bucket:
         more = 256.0 if self._most_more is None else self._most_more
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + more), 0) + 1
 
-    def arrive(self, call: QueuedCall, _: float) -> None:
-        """A call wants to be sent."""
+    def enqueue(self, call: QueuedCall, _: float) -> None:
         self.account.end_blocks()  # of other models, too: what nobody took would count as in flight
         insort(self.queue, call, key=lambda each: each.attempt.began)
         self.account.waiting += 1
@@ -234,7 +230,7 @@ class Account:
         self.buckets: dict[str, Bucket] = {}
         self.waiting: int = 0  # calls in queues
         self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
-        self._busy_retry = BusyRetry()
+        self._busy_retry = BusyRetry("Until it can, this process keeps to the limits alone.")
 
     def bucket(self, model: str) -> Bucket:
         """The bucket of a model, whatever its feature suffixes."""
@@ -266,7 +262,7 @@ class Account:
         except VeniceError as error:
             if is_busy(error) and self.now() < acts[0][2] + BUSY_SECONDS:
                 raise
-            logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
+            self._busy_retry.failed(error)
             self._work(buckets, min(len(acts), len(self._acts)))
 
     def _work(self, buckets: list[Bucket], acts: int) -> None:

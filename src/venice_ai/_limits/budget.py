@@ -7,7 +7,6 @@ nothing more is sent under this cap. Amounts are whole billionths of a dollar, b
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from sqlite3 import Connection
+from typing import Any, Final
 
 from .._core.ports import Pass
 from .._core.shared_file import BUSY_SECONDS, PATIENCE_SECONDS, POLL_SECONDS, BusyRetry, SharedFile, is_busy
@@ -23,11 +23,6 @@ from .._core.waiter import Waiter
 from ..costs import NANO, Chat, Spending, may_be_billed, nano_usd
 from ..exceptions import BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
-
-if TYPE_CHECKING:
-    from sqlite3 import Connection
-
-logger = logging.getLogger("venice_ai")
 
 _APPLICATION: Final = 0x56424447  # marks a file as a budget's
 _MOST_USD: Final = 9_000_000
@@ -80,7 +75,7 @@ class Budget:
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
         self._waiting: list[Waiter] = []
         self._ended: dict[Reservation, int] = {}  # what is still to be written into the file, and what each has cost
-        self._busy_retry = BusyRetry()
+        self._busy_retry = BusyRetry("What was reserved for an answer stays reserved until it can.")
 
     @property
     def cap(self) -> Decimal:
@@ -150,13 +145,8 @@ class Budget:
         self._busy_retry.run(self._settle_ended)
 
     def _settle_ended(self) -> None:
-        try:
-            with self._current(PATIENCE_SECONDS):
-                pass
-        except VeniceError as error:
-            if is_busy(error):
-                raise
-            logger.error("%s. What was reserved for an answer stays reserved until it can.", error)  # noqa: TRY400  # told, not traced
+        with self._current(PATIENCE_SECONDS):
+            pass
         self._wake()
 
     @contextmanager

@@ -95,7 +95,7 @@ class Limiter(CallGate):
         call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)
         self._waiting.add(call)
         try:
-            bucket.account.act(bucket, partial(bucket.arrive, call))
+            bucket.account.act(bucket, partial(bucket.enqueue, call))
             return await self._turn(bucket, call)
         except BaseException:
             bucket.account.act(bucket, partial(bucket.leave, call))

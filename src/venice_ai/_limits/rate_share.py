@@ -10,16 +10,14 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from sqlite3 import Connection
+from typing import Any, Final, TypeAlias, cast
 
 from msgspec import DecodeError, msgpack
 
 from .._core.shared_file import PATIENCE_SECONDS, SharedFile
 from .failure_budget import FailureBudget
 from .rate_limiter import RateLimiter
-
-if TYPE_CHECKING:
-    from sqlite3 import Connection
 
 _APPLICATION: Final = 0x56525348  # marks a file as a share's
 _SCHEMA = "CREATE TABLE IF NOT EXISTS rules (name TEXT PRIMARY KEY, state BLOB NOT NULL, at REAL NOT NULL)"
