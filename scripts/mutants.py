@@ -164,6 +164,7 @@ PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
     "_core/ports.py",
     "_core/request.py",
+    "_core/busy_retry.py",
     "_core/shared_file.py",
     "_core/waiter.py",
     "_limits/limiter.py",

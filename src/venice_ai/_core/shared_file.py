@@ -7,7 +7,6 @@ however the process ends. The number of a process would not do, for it is given 
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sqlite3
@@ -16,22 +15,18 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import IO, Final
 from weakref import finalize
 
 from ..exceptions import InvalidArgumentError, VeniceError
-from .waiter import later
 
 _VERSION: Final = 1
 BUSY_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 0.002  # where an event loop stands still meanwhile; a transaction takes less
 POLL_SECONDS: Final = 0.05  # how often to look at what other processes change, which cannot wake anything here
-_RETRY_SECONDS: Final = 0.01
 _LOOK_AGAIN_SECONDS: Final = 0.0005
 _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
-logger = logging.getLogger("venice_ai")
 
 
 class SharedFile:
@@ -159,35 +154,6 @@ class SharedFile:
 def is_busy(error: BaseException) -> bool:
     """Whether an error of a transaction only says that another process has the file."""
     return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-
-
-class BusyRetry:
-    """Does a step with a shared file; a timer's thread does it again as long as other processes have the file.
-
-    If the file cannot be used, an error in the log says so, and what that means.
-    """
-
-    def __init__(self, otherwise: str) -> None:
-        self._otherwise = otherwise
-        self._planned = False
-
-    def run(self, step: Callable[[], object], *, planned: bool = False) -> None:
-        """Does the step now, unless it is planned to be done soon."""
-        self._planned = self._planned and not planned
-        if self._planned:
-            return
-        try:
-            step()
-        except VeniceError as error:
-            if is_busy(error):
-                self._planned = True
-                later(_RETRY_SECONDS, partial(self.run, step, planned=True))
-            else:
-                self.failed(error)
-
-    def failed(self, error: VeniceError) -> None:
-        """Writes into the log that the file cannot be used."""
-        logger.error("%s. %s", error, self._otherwise)
 
 
 def _tried(step: Callable[[], object], seconds: float) -> None:

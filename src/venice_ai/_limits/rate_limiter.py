@@ -84,7 +84,6 @@ class Quota(Struct, array_like=True):
         return self.used.total + self.held
 
     def use(self, now: float, units: float) -> None:
-        """So many units are used now."""
         self._age(now)
         self.used.add(now, units)
         if self.learned and not self.told:
@@ -305,7 +304,6 @@ class RateLimiter(Struct, array_like=True):
         return [self.open, self.requests.flying, self.tokens.held]
 
     def snapshot(self, now: float) -> BucketSnapshot:
-        """What is known now."""
         paused = max(self.paused_until - now, 0.0)
         minute = *self.requests.snapshot(now), *self.tokens.snapshot(now)
         day = *self.days[0].snapshot(now)[:2], *self.days[1].snapshot(now)[:2]
