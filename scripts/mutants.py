@@ -162,9 +162,9 @@ NEAREST: dict[str, str] = {
 
 PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
+    "_core/busy_retry.py",
     "_core/ports.py",
     "_core/request.py",
-    "_core/busy_retry.py",
     "_core/shared_file.py",
     "_core/waiter.py",
     "_limits/limiter.py",
