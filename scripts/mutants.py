@@ -75,7 +75,7 @@ NEAREST: dict[str, str] = {
     "_limits/budget.py": "rules/test_budget.py client/test_budget.py",
     "_limits/failure_budget.py": "rules/test_failure_budget.py rules/test_retry_budget.py client/test_limits.py",
     "_limits/rate_limiter.py": "rules/test_rate_limiter.py rules/test_circuit_breaker.py client/test_limits.py",
-    "_limits/window.py": "rules/test_rate_limiter.py rules/test_failure_budget.py rules/test_circuit_breaker.py",
+    "_core/window.py": "rules/test_rate_limiter.py rules/test_failure_budget.py rules/test_circuit_breaker.py",
     "_structured/columns.py": "cli/test_batch_rows.py client/test_ray_mapper.py cli/test_batch.py",
     "_structured/growing_object.py": "client/test_stream_parse.py",
     "_structured/read_output.py": "client/test_parse.py client/test_reasks.py client/test_stream_parse.py",
@@ -162,6 +162,7 @@ NEAREST: dict[str, str] = {
 
 PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
+    "_core/busy_retry.py",
     "_core/ports.py",
     "_core/request.py",
     "_core/shared_file.py",

@@ -341,6 +341,23 @@ def test_a_cancelled_wait_gives_its_place_to_the_next() -> None:
     assert len(emulator.requests) == 3
 
 
+def test_once_the_last_waiting_call_was_cancelled_a_snapshot_shows_no_wait() -> None:
+    emulator = served(Account(rpm=1))
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        await ask(client)
+        call = asyncio.ensure_future(ask(client))
+        await asyncio.sleep(1)
+        assert client.limits.snapshot().models[0].why == "requests a minute"
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        (model,) = client.limits.snapshot().models
+        assert (model.waiting, model.why, model.until_seconds) == (0, "", None)
+
+    run(scenario())
+
+
 def test_closing_a_client_ends_its_waits_and_no_other_clients() -> None:
     emulator = served()
 

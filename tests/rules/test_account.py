@@ -538,6 +538,20 @@ def test_while_no_limit_of_tokens_is_known_a_request_counts_as_one() -> None:
     assert bucket_of(limiter_of()).tokens(attempt(b"x" * 4000).request) == 1
 
 
+async def test_a_call_that_came_before_a_limit_of_tokens_was_known_reserves_by_it_when_its_turn_comes() -> None:
+    limiter = limiter_of(SystemClock())
+    flying = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
+    waiting = asyncio.create_task(limiter.enter(attempt(b"x" * 400, queue=5.0)))
+    await asyncio.sleep(0.01)
+    flying[0].replied(meta(tokens=900))
+    granted: Any = await waiting
+
+    assert granted._flight.tokens == 357
+    for each in [*flying, granted]:
+        each.done(None, None)
+    assert all_over(bucket_of(limiter).account)
+
+
 async def test_a_longer_wait_ends_only_the_waiting_calls_that_cannot_wait_that_long() -> None:
     limiter = limiter_of(SystemClock())
     flying = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from venice_ai._core.request import Request
 from venice_ai._core.settings import Timeout
+from venice_ai._core.window import Window
 from venice_ai._limits.failure_budget import FailureBudget, Refusals, Wait
-from venice_ai._limits.window import Window
 from venice_ai.exceptions import APIError
 from venice_ai.types.rate_limits import RateLimits
 

@@ -351,7 +351,7 @@ MIDNIGHT = 10_000.0
 
 def of_a_day(**amounts: int) -> RateLimiter:
     limiter = RateLimiter()
-    limiter.listed(amounts, MIDNIGHT)
+    limiter.update_limits(amounts, MIDNIGHT)
     return limiter
 
 
@@ -380,11 +380,11 @@ def test_requests_of_this_day_count_though_its_limit_is_asked_for_later_and_twic
         limiter.cancelled(limiter.reserve(now, 0))
         assert len(sent(limiter, now, count)) == count
     for _ in range(2):
-        limiter.listed({"RPD": 5}, MIDNIGHT)
+        limiter.update_limits({"RPD": 5}, MIDNIGHT)
 
     assert limiter.snapshot(9_000.0).remaining_requests_day == 3
     assert limiter.snapshot(MIDNIGHT).remaining_requests_day == 5
-    limiter.listed({}, MIDNIGHT)
+    limiter.update_limits({}, MIDNIGHT)
     assert limiter.snapshot(9_000.0).remaining_requests_day is None
 
 
@@ -426,7 +426,7 @@ def test_headers_that_leave_the_whole_limit_are_believed() -> None:
 
 def test_a_limit_of_which_nothing_but_its_size_is_known_is_counted_by_own_requests() -> None:
     limiter = RateLimiter()
-    limiter.named(RateLimits(limit_requests=3))
+    limiter.update_limits({"RPM": 3})
     assert len(sent(limiter, 0.0)) == 3
 
     assert wait(limiter, 0.5) == Wait(60.75, "requests a minute")
@@ -460,7 +460,7 @@ def test_of_the_resets_that_replies_name_the_earliest_is_waited_for(resets: tupl
 
 def test_a_block_of_requests_is_as_small_as_the_tokens_that_remain_for_them_want() -> None:
     limiter = RateLimiter()
-    limiter.named(RateLimits(limit_tokens=10_000))
+    limiter.update_limits({"TPM": 10_000})
 
     assert limiter.spare(0.0, 100) == 10_000 / 100 / 8
     flight = limiter.reserve(0.0, 100, 4)

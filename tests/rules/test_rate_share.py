@@ -52,7 +52,7 @@ def asked(account: Account, model: str = "model") -> Pass | APIError | None:
     request.chat = ChatSize(model, 1, None, 1)
     bucket, now = account.bucket(model), time.monotonic()
     call = QueuedCall(Blocking(), model, Attempt(request, 1, now, now, None), fail_fast=False)
-    account.act(bucket, partial(bucket.arrive, call))
+    account.act(bucket, partial(bucket.enqueue, call))
     if call.result is not None:
         return call.result
     refusal = call.refusal(bucket.wait, now)

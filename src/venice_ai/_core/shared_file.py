@@ -23,6 +23,8 @@ from ..exceptions import InvalidArgumentError, VeniceError
 
 _VERSION: Final = 1
 BUSY_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 0.002  # where an event loop stands still meanwhile; a transaction takes less
+POLL_SECONDS: Final = 0.05  # how often to look at what other processes change, which cannot wake anything here
 _LOOK_AGAIN_SECONDS: Final = 0.0005
 _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 

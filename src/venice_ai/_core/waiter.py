@@ -70,7 +70,7 @@ class Waiter(Wakeup):
         self.clock = clock
         self.since: float = clock.now()
         self.due: float = inf if due is None else due
-        self.due_clock: Literal["deadline", "queue"] = "deadline"
+        self.due_clock: Literal["deadline", "queue"] = "queue" if due is None else "deadline"
         if queue is not None and self.since + queue < self.due:
             self.due, self.due_clock = self.since + queue, "queue"
         self.closed: bool = False  # whether its client was closed, so that it waits in vain

@@ -8,7 +8,6 @@ Good replies are only tallied, and counted before anything is decided; of those 
 
 from __future__ import annotations
 
-import logging
 import threading
 from bisect import insort
 from collections import deque
@@ -19,9 +18,10 @@ from math import inf
 from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple
 
+from .._core.busy_retry import BusyRetry
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
-from .._core.shared_file import is_busy
+from .._core.shared_file import BUSY_SECONDS, is_busy
 from .._core.waiter import Waiter, later
 from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.limits import LimitsSnapshot, ModelLimits
@@ -37,12 +37,8 @@ if TYPE_CHECKING:
 BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MAX_BLOCK = 256
 LONGEST_WAIT_SECONDS = 90.0  # one that is known to be longer, as until tomorrow, needs `Timeout(queue=...)`
-POLL_SECONDS = 0.05  # how often to look again for what another process has in flight
-LOOK_AGAIN_SECONDS = 0.01  # how long to leave the file of a share to the process that has it,
-PATIENCE_SECONDS = 30.0  # until what is to be done is so old
 TOKENS_PER_BYTE = 0.25
 FADING = 0.05  # what a smaller call takes away of what is reserved above its own tokens
-logger = logging.getLogger("venice_ai")
 
 
 class Block(NamedTuple):
@@ -66,7 +62,6 @@ class QueuedCall(Waiter):
         super().__init__(clock, attempt.due, queue)
         self._model, self._fail_fast = model or "the API", fail_fast
         self.attempt = attempt
-        self.tokens = 0  # what it is likely to use
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
         self.result: Pass | APIError | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
@@ -84,8 +79,7 @@ class QueuedCall(Waiter):
             said = f"most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s"
             return CircuitOpenError(f"not sent: {said}", retry_after_seconds=seconds)
         said = f"requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call waits"
-        clock = self.due_clock if self.due < inf else "queue"
-        more = f"allow more with timeout=Timeout({clock}=...), here or on the client"
+        more = f"allow more with timeout=Timeout({self.due_clock}=...), here or on the client"
         word = wait.why.partition(" ")[0]
         kind = word if word in {"requests", "tokens", "failures"} else "unknown"
         return RateLimitError(f"not sent: {said}; {more}", retry_after_seconds=seconds, kind=kind)
@@ -117,18 +111,19 @@ class Bucket:
         more = 256.0 if self._most_more is None else self._most_more
         return max(int(len(request.body or b"") * TOKENS_PER_BYTE + more), 0) + 1
 
-    def arrive(self, call: QueuedCall, _: float) -> None:
-        """A call wants to be sent."""
+    def enqueue(self, call: QueuedCall, _: float) -> None:
         self.account.end_blocks()  # of other models, too: what nobody took would count as in flight
-        call.tokens = self.tokens(call.attempt.request)
         insort(self.queue, call, key=lambda each: each.attempt.began)
         self.account.waiting += 1
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
+        share = self.account.share
         while self.queue:
             first = self.queue[0]
-            wait = self._wait(first.tokens, now)
+            wait = self.rate.wait(now, self.tokens(first.attempt.request)) or self.account.failures.wait(now)
+            if wait is not None and share is not None and share._bury():  # noqa: SLF001  # of the same room
+                continue  # what processes that have ended had reserved is free now
             if wait is None:
                 self.leave(first)
                 first.result = self._reserve(first, now)
@@ -142,19 +137,10 @@ class Bucket:
             first.watched = wait
             if not first.wake():  # its event loop was closed
                 self.leave(first)
-        self.wait = _NO_WAIT
-
-    def _wait(self, tokens: int, now: float) -> Wait | None:
-        """How long the first of the queue waits; None: it may be sent."""
-        share = self.account.share
-        while True:
-            wait = self.rate.wait(now, tokens) or self.account.failures.wait(now)
-            if wait is None or share is None or not share._bury():  # noqa: SLF001  # of the same room
-                return wait
 
     def _reserve(self, call: QueuedCall, now: float) -> Ticket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
-        account, request, tokens = self.account, call.attempt.request, call.tokens
+        account, request, tokens = self.account, call.attempt.request, self.tokens(call.attempt.request)
         count, largest = 1, inf
         if not (account.waiting or account.failures.failed(now)):  # else each is looked at
             count = max(int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK)), 1)
@@ -166,7 +152,7 @@ class Bucket:
             self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
             self.unheard = True
             if account.share is not None:  # other processes may need what nobody takes
-                later(BLOCK_SECONDS, partial(self._expire, self.block))
+                later(BLOCK_SECONDS, partial(account.act, self, self.settle))
         return Ticket(self, request, flight, first=call.attempt.failure is None)
 
     def answered(self, count: int = 1) -> None:
@@ -213,16 +199,13 @@ class Bucket:
             self.answered(left)
             self.rate.cancelled(block.flight, left)
 
-    def _expire(self, block: Block) -> None:
-        if self.block is block:
-            self.account.act(self, self.end_block)
-
     def leave(self, call: QueuedCall, _: float = 0.0) -> None:
         """Takes a call out of the queue; if it had its turn, and its caller left, that is the next one's."""
         if call in self.queue:
             self.queue.remove(call)
             self.account.waiting -= 1
-            self.told = self.told and bool(self.queue)
+            if not self.queue:
+                self.wait, self.told = _NO_WAIT, False
         if isinstance(call.result, Ticket):
             call.result.cancel()
 
@@ -248,7 +231,7 @@ class Account:
         self.buckets: dict[str, Bucket] = {}
         self.waiting: int = 0  # calls in queues
         self._acts: deque[tuple[Bucket | None, Callable[[float], object], float]] = deque()
-        self._looks_again = False
+        self._busy_retry = BusyRetry("Until it can, this process keeps to the limits alone.")
 
     def bucket(self, model: str) -> Bucket:
         """The bucket of a model, whatever its feature suffixes."""
@@ -258,12 +241,11 @@ class Account:
     def act(self, bucket: Bucket | None, act: Callable[[float], object]) -> None:
         """Has something done about a bucket, or all: now, or by whoever has the lock next. It neither waits nor raises."""
         self._acts.append((bucket, act, self.now()))
-        self._catch_up()
+        self._busy_retry.run(self._catch_up)
 
-    def _catch_up(self, *, again: bool = False) -> None:
+    def _catch_up(self) -> None:
         """Does what was written down, unless somebody else has the lock, and will see to it."""
-        self._looks_again = self._looks_again and not again
-        while self._acts and not self._looks_again and self.lock.acquire(blocking=False):
+        while self._acts and self.lock.acquire(blocking=False):
             try:
                 self._step([*self._acts])
             finally:
@@ -279,12 +261,10 @@ class Account:
             with nullcontext() if self.share is None else self.share._current(rules):  # noqa: SLF001  # of the same room
                 self._work(buckets, len(acts))
         except VeniceError as error:
-            if is_busy(error) and self.now() < acts[0][2] + PATIENCE_SECONDS:
-                self._looks_again = True
-                later(LOOK_AGAIN_SECONDS, partial(self._catch_up, again=True))
-            else:
-                logger.error("%s. Until it can, this process keeps to the limits alone.", error)  # noqa: TRY400  # told, not traced
-                self._work(buckets, min(len(acts), len(self._acts)))
+            if is_busy(error) and self.now() < acts[0][2] + BUSY_SECONDS:
+                raise
+            self._busy_retry.failed(error)
+            self._work(buckets, min(len(acts), len(self._acts)))
 
     def _work(self, buckets: list[Bucket], acts: int) -> None:
         now = self.now()
@@ -304,14 +284,14 @@ class Account:
                 now, buckets = self.now(), [*self.buckets.values()]
                 return LimitsSnapshot(self.failures.failed(now), tuple(each.snapshot(now) for each in buckets))
         finally:
-            self._catch_up()  # what others have written down meanwhile
+            self._busy_retry.run(self._catch_up)  # what others have written down meanwhile
 
     def is_idle(self) -> bool:
         """Whether nothing is under way, and nothing is known that holds requests back or was learnt from refusals."""
         found = self.snapshot()
         rates = [each.limits for each in found.models]
         held = any(0 in {each.remaining_requests, each.remaining_tokens} or each.paused_seconds for each in rates)
-        return not (held or found.failures or self.waiting or any(each.in_flight or each.learned for each in rates))
+        return not (held or found.failures or any(each.in_flight or each.learned for each in rates))
 
     def end_blocks(self) -> None:
         for each in [*self.buckets.values()]:
@@ -385,9 +365,8 @@ class Ticket(Pass):
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
         bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
         account.refusals.add(self._request, now, error)
-        for other in [*account.buckets.values()]:
-            for call in [*other.queue]:
-                if (refusal := account.refusals.last(call.attempt.request, now)) is not None:
-                    other.leave(call)
-                    call.result = refusal
-                    call.wake()
+        for call in [*bucket.queue]:
+            if (refusal := account.refusals.last(call.attempt.request, now)) is not None:
+                bucket.leave(call)
+                call.result = refusal
+                call.wake()

@@ -7,32 +7,25 @@ nothing more is sent under this cap. Amounts are whole billionths of a dollar, b
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from sqlite3 import Connection
+from typing import Any, Final
 
+from .._core.busy_retry import BusyRetry
 from .._core.ports import Pass
-from .._core.shared_file import BUSY_SECONDS, SharedFile, is_busy
-from .._core.waiter import Waiter, later
+from .._core.shared_file import BUSY_SECONDS, PATIENCE_SECONDS, POLL_SECONDS, SharedFile, is_busy
+from .._core.waiter import Waiter
 from ..costs import NANO, Chat, Spending, may_be_billed, nano_usd
 from ..exceptions import BudgetExceededError, InvalidArgumentError, VeniceError
 from ..types.api.chat import ChatUsage
 
-if TYPE_CHECKING:
-    from sqlite3 import Connection
-
-logger = logging.getLogger("venice_ai")
-
 _APPLICATION: Final = 0x56424447  # marks a file as a budget's
-_AGAIN_SECONDS: Final = 0.05  # other processes cannot wake this one
-_PATIENCE_SECONDS: Final = 0.002  # with another process that has the file, for the event loop stands still meanwhile
 _MOST_USD: Final = 9_000_000
 
 _SCHEMA: Final = """
@@ -83,7 +76,7 @@ class Budget:
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
         self._waiting: list[Waiter] = []
         self._ended: dict[Reservation, int] = {}  # what is still to be written into the file, and what each has cost
-        self._tries_again = False
+        self._busy_retry = BusyRetry("What was reserved for an answer stays reserved until it can.")
 
     @property
     def cap(self) -> Decimal:
@@ -94,7 +87,6 @@ class Budget:
     def remaining(self) -> Decimal:
         """What of the cap is neither spent nor reserved, in US dollars."""
         with self._current() as database:
-            self._count_ended(database)
             spent, reserved, *_ = database.execute(_ACCOUNT).fetchone()
         return Decimal(max(self._cap - spent - reserved, 0)) / NANO
 
@@ -123,7 +115,7 @@ class Budget:
                 except VeniceError as error:
                     if not is_busy(error) or waiter.clock.now() > waiter.since + BUSY_SECONDS:
                         raise
-                await waiter.wait("room in its budget or for its file", inf, inf if self._file.path is None else _AGAIN_SECONDS)
+                await waiter.wait("room in its budget or for its file", inf, inf if self._file.path is None else POLL_SECONDS)
         finally:
             self._waiting.remove(waiter)
             self._wake()
@@ -131,14 +123,14 @@ class Budget:
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
         """What is reserved now; None if a wait may make room, as all that is in flight may turn out to be free."""
         most, day = chat.most(), datetime.fromtimestamp(now, UTC).date().isoformat()
-        with self._current(_PATIENCE_SECONDS) as database:
+        with self._current(PATIENCE_SECONDS) as database:
             spent, reserved, stopped_cap, over = database.execute(_ACCOUNT).fetchone()
-            if spent + reserved + most > self._cap and self._count_ended(database):
-                spent, reserved, stopped_cap, over = database.execute(_ACCOUNT).fetchone()
             stopped = stopped_cap >= self._cap
             if not stopped and spent + reserved + most <= self._cap:
                 row = database.execute(_RESERVE, (self._file.owner, day, chat.entries[0].id, most)).lastrowid
                 return Reservation(self, chat, most, int(row or 0))
+            ended = self._count_ended(database)
+        spent, reserved = spent + ended, reserved - ended
         if not stopped and reserved and spent + most <= self._cap:
             return None
         why = f"this request may cost {Decimal(most) / NANO:f} USD; a lower max_completion_tokens lowers that"
@@ -151,19 +143,11 @@ class Budget:
     def settle(self, reservation: Reservation, cost: int) -> None:
         """Replaces a reservation by what was spent, in nano-USD. It neither raises nor waits, for the answer is here."""
         self._ended[reservation] = cost
-        self._settle()
+        self._busy_retry.run(self._settle_ended)
 
-    def _settle(self, *, again: bool = False) -> None:
-        self._tries_again = self._tries_again and not again
-        try:
-            with self._current(_PATIENCE_SECONDS):
-                pass
-        except VeniceError as error:
-            if not is_busy(error):
-                logger.error("%s. What was reserved for an answer stays reserved until it can.", error)  # noqa: TRY400  # told, not traced
-            elif not self._tries_again:
-                self._tries_again = True
-                later(_AGAIN_SECONDS, partial(self._settle, again=True))
+    def _settle_ended(self) -> None:
+        with self._current(PATIENCE_SECONDS):
+            pass
         self._wake()
 
     @contextmanager
@@ -178,14 +162,14 @@ class Budget:
         for each in ended:
             self._ended.pop(each, None)
 
-    def _count_ended(self, database: Connection) -> bool:
-        """Counts as spent what processes had reserved that are gone; whether there was any."""
+    def _count_ended(self, database: Connection) -> int:
+        """Counts as spent what processes had reserved that have ended, and gives how much that was."""
         rows = database.execute("SELECT id, nano_usd, owner FROM reserved").fetchall()
         ended = self._file.ended({owner for _, _, owner in rows})
-        for row, nano, owner in rows:
-            if owner in ended:
-                _spend(database, row, nano)
-        return bool(ended)
+        counted = [(row, nano) for row, nano, owner in rows if owner in ended]
+        for row, nano in counted:
+            _spend(database, row, nano)
+        return sum(nano for _, nano in counted)
 
     def _wake(self) -> None:
         for first in self._waiting[:1]:  # which may be gone at any moment: threads share this list

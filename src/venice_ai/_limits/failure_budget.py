@@ -18,9 +18,9 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from .._core.request import Request
+from .._core.window import Window
 from ..exceptions import APIError
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, RateLimits
-from .window import Window
 
 RETRIES_PER_CALL, RETRIES_PER_SECOND, MOST_RETRIES = 0.1, 3.0, 30.0  # the most at once
 MAX_FAILURES = 20
@@ -106,17 +106,15 @@ class Refusals(Struct):
         """The server refused this request; only statuses of `NEVER_VALID` count, and only if it has a body."""
         if request.body and error.counts_as in NEVER_VALID:
             self.recent = [each for each in self.recent if each[0] > now - FAILURE_BLOCK_SECONDS]
-            self.recent.append((now, hash(_identity(request)), copy.copy(error)))  # a copy has no traceback
+            replayed = copy.copy(error)  # without the traceback
+            replayed.replayed = True
+            self.recent.append((now, hash(_identity(request)), replayed))
 
     def last(self, request: Request, now: float) -> APIError | None:
         """The last refusal of this body at this address, as `replayed`, if it was refused three times in the last 30 s."""
         since = now - FAILURE_BLOCK_SECONDS
         found = [error for at, digest, error in self.recent if at > since and digest == hash(_identity(request))]
-        if len(found) < MAX_REFUSALS:
-            return None
-        error = copy.copy(found[-1])
-        error.replayed = True
-        return error
+        return copy.copy(found[-1]) if len(found) >= MAX_REFUSALS else None
 
 
 class RetryBudget(Struct):

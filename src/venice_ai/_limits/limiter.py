@@ -21,9 +21,10 @@ from weakref import WeakSet, WeakValueDictionary
 
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
+from .._core.shared_file import POLL_SECONDS
 from ..exceptions import APIError
 from ..types.limits import WaitNotice
-from .account import POLL_SECONDS, Account, Bucket, QueuedCall, Ticket
+from .account import Account, Bucket, QueuedCall, Ticket
 from .rate_limiter import DAY_SECONDS
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Limiter(CallGate):
         call = QueuedCall(self.clock, bucket.model, attempt, fail_fast=fail_fast)
         self._waiting.add(call)
         try:
-            bucket.account.act(bucket, partial(bucket.arrive, call))
+            bucket.account.act(bucket, partial(bucket.enqueue, call))
             return await self._turn(bucket, call)
         except BaseException:
             bucket.account.act(bucket, partial(bucket.leave, call))
@@ -158,7 +159,7 @@ class Limiter(CallGate):
     def learn(self, request: Request, model: str, amounts: Mapping[str, int]) -> None:
         """Takes in the limits of a model, as the API tells them to whoever asks; days end at midnight, UTC."""
         bucket, left = self._bucket(request, model), DAY_SECONDS - self.clock.time() % DAY_SECONDS
-        bucket.account.act(bucket, lambda now: bucket.rate.listed(amounts, now + left))
+        bucket.account.act(bucket, lambda now: bucket.rate.update_limits(amounts, now + left))
 
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""

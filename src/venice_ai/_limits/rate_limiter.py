@@ -15,15 +15,16 @@ outage after much success. It pauses for 1 s, and twice as long after each faile
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from .._core.window import Window
 from ..types.limits import BucketSnapshot
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
-from .window import Window
 
 WINDOW_SECONDS, SLOT_SECONDS = 60.0, 0.25
 DAY_SECONDS, DAY_SLOT_SECONDS = 86_400.0, 900.0
@@ -83,7 +84,6 @@ class Quota(Struct, array_like=True):
         return self.used.total + self.held
 
     def use(self, now: float, units: float) -> None:
-        """So many units are used now."""
         self._age(now)
         self.used.add(now, units)
         if self.learned and not self.told:
@@ -155,8 +155,7 @@ class Quota(Struct, array_like=True):
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
 
 
-def _circuit_window() -> Window:
-    return Window(CIRCUIT_SECONDS, 1.0)
+_circuit_window = partial(Window, CIRCUIT_SECONDS, 1.0)
 
 
 class RateLimiter(Struct, array_like=True):
@@ -203,26 +202,22 @@ class RateLimiter(Struct, array_like=True):
 
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
-        requests, used = self.requests, self.tokens
-        requests.use(now, count)
-        requests.flying += count
         self.open += count
-        used.held += tokens * count
-        self.days[0].use(now, count)
-        self.days[1].held += tokens * count
+        self.requests.flying += count
+        for each in (self.requests, self.days[0]):
+            each.use(now, count)
+        for each in (self.tokens, self.days[1]):
+            each.held += tokens * count
         if self.pause:
             self.alone_at = now
-        return Flight(now, tokens, requests.own - count + 1, used.own - (count - 1) * tokens)  # the counts with the first
+        others = count - 1  # the counts with the first
+        return Flight(now, tokens, self.requests.own - others, self.tokens.own - others * tokens)
 
-    def named(self, limits: RateLimits) -> None:
-        """Takes in the limits themselves, as headers or the API name them."""
-        self.requests = self.requests.with_limit(limits.limit_requests)
-        self.tokens = self.tokens.with_limit(limits.limit_tokens)
-
-    def listed(self, amounts: Mapping[str, int], midnight: float) -> None:
-        """Takes in what the API lists: requests and tokens a minute and a day, which ends at this time."""
-        self.named(RateLimits(limit_requests=amounts.get("RPM"), limit_tokens=amounts.get("TPM")))
-        self.days = [each.with_limit(amounts.get(kind), midnight) for each, kind in zip(self.days, ("RPD", "TPD"), strict=True)]
+    def update_limits(self, limits: Mapping[str, int | None], midnight: float = inf) -> None:
+        """Takes in limits that headers or the API name: requests and tokens a minute, and a day, which ends at midnight."""
+        self.requests = self.requests.with_limit(limits.get("RPM"))
+        self.tokens = self.tokens.with_limit(limits.get("TPM"))
+        self.days = [each.with_limit(limits.get(kind), midnight) for each, kind in zip(self.days, ("RPD", "TPD"), strict=True)]
 
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
@@ -231,7 +226,7 @@ class RateLimiter(Struct, array_like=True):
 
         An overload says nothing of limits.
         """
-        self.named(limits)
+        self.update_limits({"RPM": limits.limit_requests, "TPM": limits.limit_tokens})
         exceeded = status == 429 and not overload
         few_tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
         explained = exceeded and (limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0)
@@ -303,15 +298,12 @@ class RateLimiter(Struct, array_like=True):
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
         """What is to be given back if its process ends, once so much has been given back."""
-        open_, flying, held = gone or (0, 0.0, 0.0)
-        self.open -= int(open_)
+        count, flying, held = gone or (0, 0.0, 0.0)
         self.requests.flying -= flying
-        self.tokens.held -= held
-        self.days[1].held -= held
+        self.settled(-inf, held, 0, int(count))
         return [self.open, self.requests.flying, self.tokens.held]
 
     def snapshot(self, now: float) -> BucketSnapshot:
-        """What is known now."""
         paused = max(self.paused_until - now, 0.0)
         minute = *self.requests.snapshot(now), *self.tokens.snapshot(now)
         day = *self.days[0].snapshot(now)[:2], *self.days[1].snapshot(now)[:2]

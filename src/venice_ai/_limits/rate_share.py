@@ -10,19 +10,16 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from sqlite3 import Connection
+from typing import Any, Final, TypeAlias, cast
 
 from msgspec import DecodeError, msgpack
 
-from .._core.shared_file import SharedFile
+from .._core.shared_file import PATIENCE_SECONDS, SharedFile
 from .failure_budget import FailureBudget
 from .rate_limiter import RateLimiter
 
-if TYPE_CHECKING:
-    from sqlite3 import Connection
-
 _APPLICATION: Final = 0x56525348  # marks a file as a share's
-_PATIENCE_SECONDS: Final = 0.002  # a transaction takes less, and the event loop stands still meanwhile
 _SCHEMA = "CREATE TABLE IF NOT EXISTS rules (name TEXT PRIMARY KEY, state BLOB NOT NULL, at REAL NOT NULL)"
 Rule: TypeAlias = RateLimiter | FailureBudget
 UnderWay: TypeAlias = dict[str, list[float]]
@@ -42,7 +39,7 @@ class RateShare:
     @contextmanager
     def _current(self, rules: Mapping[str, Rule]) -> Generator[None]:
         """A transaction, in which rules are as the last process left them; it fails soon if another process has the file."""
-        with self._file.transaction(_PATIENCE_SECONDS) as database:
+        with self._file.transaction(PATIENCE_SECONDS) as database:
             self._rows = [(rule, _read(database, name, rule)) for name, rule in rules.items()]
             yield
             for name, row in zip(rules, self._rows, strict=True):

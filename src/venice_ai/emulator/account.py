@@ -6,11 +6,13 @@ Accounts differ in ways that a client does not know. `Emulator(account=...)` pla
 from __future__ import annotations
 
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Literal
 
+from .._core.window import Window
 from . import contract
 from .sending import HTTPReply
 
@@ -49,7 +51,7 @@ class Account:
     failures: list[float] = field(default_factory=list[float], init=False)  # when requests failed, for whatever reason
     blocked_until: float = field(default=0.0, init=False)
     """Until when everything is refused because too many requests failed."""
-    _used: defaultdict[str, deque[tuple[float, float]]] = field(default_factory=lambda: defaultdict(deque), init=False)
+    _used: defaultdict[str, Window] = field(default_factory=lambda: defaultdict(lambda: Window(_MINUTE)), init=False)
     _full_at: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float), init=False)  # a bucket, if unused
 
     def admit(self, now: float) -> HTTPReply | None:
@@ -104,23 +106,19 @@ class Account:
             self.blocked_until = now + _BLOCK_SECONDS
 
     def _use(self, name: str, now: float, units: float) -> None:
-        self._used[name].append((now, units))
+        self._used[name].add(now // _MINUTE * _MINUTE if self.window == "fixed" else now, units)
         if limit := dict(self._limits()).get(name):
             self._full_at[name] = max(self._full_at[name], now) + units * _MINUTE / limit
 
     def _left(self, name: str, limit: int, now: float) -> float:
         if self.window == "bucket":
             return (self.burst - max(self._full_at[name] - now, 0.0)) * limit / _MINUTE
-        used = self._used[name]
-        since = now // _MINUTE * _MINUTE if self.window == "fixed" else now - _MINUTE + 1e-9
-        while used and used[0][0] < since:
-            used.popleft()
-        return limit - sum(units for _, units in used)
+        return limit - self._used[name].count(now)
 
     def _wait(self, name: str, limit: int, now: float) -> float:
         """Seconds until units come back: all of them in a fixed window, else the next one."""
         if self.window == "fixed":
             return (now // _MINUTE + 1) * _MINUTE - now
         if self.window == "sliding":
-            return self._used[name][0][0] + _MINUTE - now if self._used[name] else 0.0
+            return at - now if (at := self._used[name].when(1)) < inf else 0.0
         return max(1 - self._left(name, limit, now), 0.0) * _MINUTE / limit

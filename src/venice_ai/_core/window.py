@@ -1,4 +1,4 @@
-"""How much of something there was in the last seconds: the one place where the rules count events by time."""
+"""How much of something there was in the last seconds: the one place where limits, real and simulated, count by time."""
 
 from __future__ import annotations
 
