@@ -122,6 +122,7 @@ def test_values_that_no_signature_covers_are_not_reported_as_measured() -> None:
 
 def test_the_three_shapes_of_replies_are_recognised() -> None:
     assert [case.judged().variant for case in (GEMMA, GLM, LIVE)] == ["dstack", "near", "aci"]
+    assert BASELINE.judged().variant is None
 
 
 def test_the_synthetic_capture_is_good_under_its_own_roots_alone() -> None:
@@ -266,6 +267,14 @@ def test_a_gateway_may_have_64_keys_of_a_kind(number: int, status: str) -> None:
     assert (f"has {number} entries" in case.judged().summary()) is (status == "fail")
 
 
+@pytest.mark.parametrize("odd", [None, "04", {}, {"public_key": 7}, {"public_key": "zz"}, {"public_key": OTHER_KEY}], ids=repr)
+def test_keys_of_a_gateway_before_the_one_of_its_address_are_passed_over(odd: Any) -> None:
+    case = LIVE.bent()
+    case.reply["attestation"]["workload_keyset"]["e2ee_public_keys"].insert(0, odd)
+
+    assert _status(case, "model_key") == "pass"
+
+
 @pytest.mark.parametrize(
     ("shown_gpus", "missing"), [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs")]
 )
@@ -276,6 +285,31 @@ def test_evidence_of_fewer_gpus_than_promised_is_a_missing_part(shown_gpus: int,
 
     assert parts is not None
     assert (parts.status, missing in parts.detail) == ("skip" if missing else "pass", True)
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "missing"),
+    [
+        pytest.param(0, {}, None, id="none"),
+        pytest.param(0, {"server_verification": {"nvidia": {}}}, None, id="nothing claimed"),
+        pytest.param(0, {"server_verification": {"nvidia": {"valid": True}}}, "evidence of its GPUs", id="claimed by Venice"),
+        pytest.param(2, {}, "evidence of its 2 GPUs", id="the machine's number"),
+        pytest.param(-1, {}, "evidence of its -1 GPUs", id="a number that cannot be"),
+        pytest.param(True, {}, "evidence of its GPUs", id="no number"),
+        pytest.param(None, {}, "evidence of its GPUs", id="not said"),
+    ],
+)
+def test_gpus_are_promised_by_the_machine_unless_it_says_that_it_has_none_or_by_venice(
+    number: Any, changes: dict[str, Any], missing: str | None
+) -> None:
+    case = LIVE.bent(vm_config=json.dumps({"num_gpus": number, "memory": 1}), **changes)
+    parts = case.judged().check("parts")
+    without = case.judged(options=TeeOptions(gpu="off")).check("parts")
+
+    assert parts is not None
+    assert without is not None
+    assert (parts.status, parts.detail.partition("promises: ")[2]) == (("skip", missing) if missing else ("pass", ""))
+    assert without.status == "pass"
 
 
 def test_nvidia_s_service_must_have_been_asked_where_its_word_is_demanded_and_there_is_evidence() -> None:
@@ -533,11 +567,37 @@ def test_an_unknown_image_is_a_warning_and_can_be_refused_or_made_known() -> Non
     strict = case.options.replace(allow_dev_image=False)
     image = OsImage(report.workload.os_image_hash or "", report.td.mrtd, report.td.rtmr1, report.td.rtmr2, is_dev=False)
 
-    assert any("is unknown" in warning for warning in report.warnings)
+    assert any(f"image: {image.os_image_hash} is unknown" in warning for warning in report.warnings)
     assert failed(replace(case, options=strict).judged()) == {"dev_image"}
     assert failed(replace(case, options=strict.replace(os_images=[image])).judged()) == set()
     for changed in (replace(image, rtmr2="00" * 48), replace(image, is_dev=True)):
         assert failed(replace(case, options=strict.replace(os_images=(changed,))).judged()) == {"dev_image"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "claim", "words"),
+    [
+        pytest.param({}, "dstack-0.5.5", "os image os 1 {}", id="known"),
+        pytest.param({"is_dev": True}, "dstack-0.5.5", "image: os 1 is made for development", id="for development"),
+        pytest.param({}, "dstack-dev-0.5", "image: os 1 is made for development", id="for development, by its own word"),
+        pytest.param({"mrtd": "00" * 48}, "dstack-0.5.5", "image: the log names os 1, and mrtd, ", id="measured otherwise"),
+        pytest.param({"mrtd": "00" * 48, "name": ""}, "dstack-0.5.5", "image: the log names {}, ", id="without a name"),
+        pytest.param({"os_image_hash": "00" * 32}, "x-dev-y", "image: x-dev-y is made for", id="unknown, by its own word"),
+        pytest.param({"os_image_hash": "00" * 32}, "dstack-0.5.5", "image: {} is unknown", id="unknown"),
+    ],
+)
+def test_what_is_said_of_an_image_names_it(changes: dict[str, Any], claim: str, words: str) -> None:
+    case = synthetic().bent(vm_config=json.dumps({"image": claim}))
+    report = case.judged()
+    assert report.td is not None
+    assert report.workload is not None
+    measured = report.workload.os_image_hash or ""
+    image = OsImage(measured, report.td.mrtd, report.td.rtmr1, report.td.rtmr2, is_dev=False, name="os 1")
+    check = case.judged(options=case.options.replace(os_images=(replace(image, **changes),))).check("dev_image")
+
+    assert check is not None
+    assert check.status == ("pass" if words.startswith("os image") else "warn")
+    assert words.format(measured) in check.detail
 
 
 @pytest.mark.parametrize("wrong", [{"mrtd": "00"}, {"os_image_hash": "x" * 64}, {"is_dev": "no"}], ids=repr)
@@ -808,11 +868,27 @@ def test_without_a_quote_evidence_of_gpus_is_judged_where_there_is_some() -> Non
 
     assert "gpu_signature" in judged_gpus(case)
     assert judged_gpus(case.bent(nvidia_payload=None)) == set()
+    for policy in ("require", "nras"):  # or where it must be
+        demanding = replace(BASELINE, options=TeeOptions(gpu=policy))
+        assert failed(demanding.judged()) == {"gpu_evidence"}
 
 
 @pytest.mark.parametrize(("named", "provider"), [("phala", "phala"), (7, None), (None, None)])
 def test_a_report_names_the_provider_that_the_reply_names(named: object, provider: str | None) -> None:
     assert GEMMA.bent(tee_provider=named).judged().provider == provider
+
+
+@pytest.mark.parametrize(("case", "number"), [(GEMMA, 13), (GLM, 12), (LIVE, 0)], ids=CAPTURES)
+def test_the_values_that_a_reply_shows_are_counted(case: Case, number: int) -> None:
+    check = case.judged().check("info_match")
+
+    assert check is not None
+    assert check.detail == f"{number} values shown are what was measured"
+
+
+@pytest.mark.parametrize("forged", ["", "{}", "~", 7])
+def test_a_provider_of_keys_that_was_not_measured_is_refused(forged: Any) -> None:
+    assert failed(GEMMA.bent(info={**GEMMA.reply["info"], "key_provider_info": forged}).judged()) == {"info_match"}
 
 
 def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:

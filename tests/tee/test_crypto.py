@@ -72,7 +72,7 @@ def test_the_shared_secret_is_as_published(case: dict[str, Any], kind: Any) -> N
     recipient = MODEL if case["recipient"] == "model" else public_key_bytes(VECTORS["client_session_public"])
 
     assert key(case["ephemeral_private"], kind).public_key.hex() == case["ephemeral_public"]
-    assert key(case["ephemeral_private"], kind).shared_x(recipient).hex() == case["shared_x"]
+    assert key(case["ephemeral_private"], kind).shared_x(recipient, single_use=False).hex() == case["shared_x"]
 
 
 @every_library
@@ -177,9 +177,9 @@ def test_a_key_that_is_used_again_is_never_used_like_one_that_does_nothing_else(
     uses: list[bool] = []
 
     class Watched(OpenSslKey):
-        def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
+        def shared_x(self, point: bytes, *, single_use: bool) -> bytes:
             uses.append(single_use)
-            return super().shared_x(point)
+            return super().shared_x(point, single_use=single_use)
 
     opener = Opener(Watched(bytes.fromhex(VECTORS["model_private"])))
     sealer = Sealer(MODEL, ephemeral=Watched())
@@ -266,21 +266,22 @@ def test_a_malformed_public_key_is_refused(text: Any) -> None:
 @pytest.mark.parametrize("point", [b"\x04" + bytes(64), b"\x02" + MODEL[1:33], MODEL[:-1], b"\x06" + MODEL[1:], bytes(65)])
 def test_no_secret_is_shared_with_a_point_off_the_curve(point: bytes, kind: Any) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        kind().shared_x(point)
+        kind().shared_x(point, single_use=True)
 
 
 @every_library
 def test_the_x_of_a_shared_secret_keeps_its_leading_zeros(kind: Any) -> None:
     (case,) = [case for case in VECTORS["vectors"] if case["shared_x"].startswith("00")]
 
-    assert key(case["ephemeral_private"], kind).shared_x(MODEL).hex() == case["shared_x"]
+    assert key(case["ephemeral_private"], kind).shared_x(MODEL, single_use=True).hex() == case["shared_x"]
 
 
 @every_library
 def test_both_libraries_share_the_same_secret(kind: Any) -> None:
     for _ in range(20):
         ours, theirs = kind(), OpenSslKey()
-        assert ours.shared_x(theirs.public_key) == theirs.shared_x(ours.public_key)
+        shared_secrets = {ours.shared_x(theirs.public_key, single_use=single_use) for single_use in (True, False)}
+        assert shared_secrets == {theirs.shared_x(ours.public_key, single_use=True)}
 
 
 @every_library

@@ -63,7 +63,8 @@ class Answer:
     def parts(self) -> list[Any]:
         tokens = {name: self.token(claims) for name, claims in self.gpus.items()}
         digests = {name: ["DIGEST", ["SHA-256", hashlib.sha256(each.encode()).hexdigest()]] for name, each in tokens.items()}
-        overall = self.token({**self.overall, "submods": {**digests, **self.submods}})
+        submods = {name: each for name, each in {**digests, **self.submods}.items() if each is not ...}
+        overall = self.token({**self.overall, "submods": submods})
         return [["JWT", overall], {name: each for name, each in tokens.items() if name not in self.drop}]
 
     def __bytes__(self) -> bytes:
@@ -122,6 +123,7 @@ def case(change: Change, *, name: str) -> Any:
         case(lambda it: it.submods.update({"GPU-0": ["DIGEST", ["SHA-256", "00" * 32]]}), name="another token of a GPU"),
         case(lambda it: it.submods.update({"GPU-9": ["DIGEST", ["SHA-256", "00" * 32]]}), name="a GPU more"),
         case(lambda it: it.submods.update({"GPU-0": None}), name="no digest"),
+        case(lambda it: it.submods.update({"GPU-1": ...}), name="a GPU that the whole answer does not name"),
         case(lambda it: it.drop.append("GPU-1"), name="a GPU less"),
         case(lambda it: it.gpus.clear(), name="no GPU"),
         case(lambda it: it.header.update(alg="none"), name="no algorithm"),
