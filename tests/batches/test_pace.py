@@ -60,6 +60,41 @@ def test_a_refusal_takes_a_quarter_away_once_for_all_requests_in_flight(status: 
     assert pace.most == 1
 
 
+@pytest.mark.parametrize(("later", "most"), [(0.0, 6), (0.5, 6), (2.0, 6), (2.1, 4)])
+def test_a_refusal_of_what_was_under_way_at_the_last_one_takes_nothing_away(later: float, most: int) -> None:
+    pace = Pace("auto", None)
+    for now in (100.0, 100.0 + later):
+        pace.ended(429, 2.0, now)
+    assert pace.most == most
+
+
+def test_each_answer_adds_its_part_of_a_round() -> None:
+    pace = Pace("auto", None)
+    for _ in range(8):
+        pace.ended(None, 1.0, 0.0)
+    assert pace.most == 8, "eighths, ninths and so on of one more"
+    pace.ended(None, 1.0, 0.0)
+    assert pace.most == 9
+
+
+def test_how_late_answers_are_is_learnt_by_a_tenth_of_each() -> None:
+    pace, now = Pace("auto", None), 0.0
+    pace.ended(None, 1.0, now)
+    for _ in range(2):  # 1 + 0.1 * 10, and 2 + 0.1 * 9: no more than three times the least
+        pace.ended(None, 11.0, now)
+    assert pace.most == 8
+    pace.ended(None, 11.0, now)
+    assert pace.most == 6
+
+
+def test_a_fixed_max_concurrency_does_not_ask_the_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace(5, Limiter("https://here", SystemClock()))
+    ended(pace, 10)
+    monkeypatch.setattr(Limiter, "held", 1)
+    pace.under_way = 4
+    assert (pace.most, pace.has_room()) == (5, True)
+
+
 def test_a_refusal_counts_from_the_first_moment_of_a_clock_on() -> None:
     pace = Pace("auto", None)
     pace.ended(429, 1.0, 0.0)

@@ -102,6 +102,7 @@ def test_each_kind_of_search_has_its_fee_where_it_is_on(switch: str, usd: str) -
     ("more", "answer"),
     [
         pytest.param({"max_completion_tokens": 1}, 1, id="one token"),
+        pytest.param({"max_completion_tokens": 9, "messages": [{"content": "hi"}] * 3}, 2 * 64 + 9, id="after three messages"),
         pytest.param({"max_tokens": 500}, 500, id="by the older name"),
         pytest.param({"max_completion_tokens": 400, "max_tokens": 500}, 400, id="by both names"),
         pytest.param({"max_completion_tokens": 0, "max_tokens": True}, 100_000, id="no count"),

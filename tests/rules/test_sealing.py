@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -84,6 +86,19 @@ def test_a_file_is_made_for_its_owner_and_holds_the_key(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert made.check == Sealing(bytes.fromhex(path.read_text()), None).check == Sealing(None, str(path)).check
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+@posix
+def test_those_who_make_one_key_file_at_once_share_its_key(tmp_path: Path) -> None:
+    for number in range(5):
+        path, ready = tmp_path / f"key-{number}", Barrier(8)
+
+        def made(path: Path = path, ready: Barrier = ready) -> str:
+            ready.wait(10)
+            return Sealing(None, path).check
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len({each.result() for each in [pool.submit(made) for _ in range(8)]}) == 1
 
 
 @posix

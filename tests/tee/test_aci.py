@@ -11,9 +11,9 @@ import pytest
 
 from tests.shared import shared
 from venice_ai.tee import aci, attestation
-from venice_ai.tee.canonical import canonical, members_of, parse, shaped
+from venice_ai.tee.canonical import canonical, from_hex, members_of, parse, shaped
 from venice_ai.tee.crypto import address
-from venice_ai.tee.curve import compressed, recover
+from venice_ai.tee.curve import ORDER, compressed, recover
 from venice_ai.tee.keccak import keccak256
 from venice_ai.tee.types import CollectedEvidence
 from venice_ai.types.attestation import AttestationReport, Check
@@ -108,9 +108,16 @@ def other_identity(reply: dict[str, Any]) -> None:
     rehashed(reply)
 
 
-def other_application(reply: dict[str, Any]) -> None:
-    evidence: dict[str, str] = reply["attestation"]["evidence"]
-    evidence["event_log"] = evidence["event_log"].replace("fdb7a14e", "00b7a14e")
+def other_application(start: str) -> Change:
+    def change(reply: dict[str, Any]) -> None:
+        evidence: dict[str, str] = reply["attestation"]["evidence"]
+        evidence["event_log"] = evidence["event_log"].replace("fdb7a14e", f"{start}b7a14e")
+
+    return change
+
+
+def other_purpose(at: int) -> Change:
+    return lambda reply: custody(reply)[at].update(purpose="x")
 
 
 def case(change: Change, names: list[str], *, name: str) -> Any:
@@ -148,7 +155,12 @@ def case(change: Change, names: list[str], *, name: str) -> Any:
         ),
         case(lambda reply: custody(reply)[0].update(signature_chain=[]), ["aci_custody"], name="no signatures"),
         case(lambda reply: custody(reply)[0].update(signature_chain=[7, None]), ["aci_custody"], name="no texts"),
-        case(lambda reply: custody(reply)[0].update(purpose="aci.e2ee.v1"), ["aci_custody"], name="another purpose"),
+        *(case(other_purpose(at), ["aci_custody"], name=f"another purpose of {at}") for at in (0, 2, 3)),
+        case(
+            lambda reply: custody(reply)[3]["signature_chain"].__setitem__(1, custody(reply)[3]["signature_chain"][0]),
+            ["aci_custody"],
+            name="two signatures of the service",
+        ),
         case(lambda reply: custody(reply).pop(3), ["aci_custody"], name="a key that nobody vouches for"),
     ],
 )
@@ -210,8 +222,9 @@ def test_more_than_64_keys_are_not_looked_at(number: int, words: str) -> None:
     assert found(checks, "skip") == ([] if number == 64 else NAMES[1:])
 
 
-def test_an_unknown_key_management_service_is_a_warning() -> None:
-    checks = judged(other_application)
+@pytest.mark.parametrize("start", ["00", "03"])  # of which other keys follow: a greater and a smaller one
+def test_an_unknown_key_management_service_is_a_warning(start: str) -> None:
+    checks = judged(other_application(start))
 
     assert found(checks, "warn") == ["aci_custody"]
     assert found(checks, "fail") == []
@@ -245,6 +258,19 @@ def test_a_value_of_another_shape_is_an_error_that_names_it() -> None:
     assert shaped(["a"], list[str], "the list") == ["a"]
     with pytest.raises(ValueError, match=r"^the list does not have the shape that it must have: "):
         shaped([1], list[str], "the list")
+
+
+@pytest.mark.parametrize("text", ["zz", "0", "é"])
+def test_what_is_not_hex_is_an_error_that_names_it(text: str) -> None:
+    assert from_hex("00fF", "a digest") == b"\0\xff"
+    with pytest.raises(ValueError, match=r"^a digest is not hex$"):
+        from_hex(text, "a digest")
+
+
+@pytest.mark.parametrize("text", ['{"b": 1, "a": 2, "a": 3}', '{"a": 1, "b": 2, "a": 3, "c": 4}', '[{"a": 1, "a": 1, "a": 1}]'])
+def test_the_error_of_a_key_that_is_there_twice_names_it(text: str) -> None:
+    with pytest.raises(ValueError, match="an object has the key 'a' twice"):
+        parse(text)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +401,7 @@ def test_the_key_of_every_signature_is_recovered(secret: int) -> None:
         r, s = utils.decode_dss_signature(own.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
         raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
         assert public in {recover(digest, raw + bytes([v])) for v in (27, 28)}
-        assert {recover(digest, raw + bytes([v])) for v in (0, 1)} == {recover(digest, raw + bytes([v])) for v in (27, 28)}
+        assert [recover(digest, raw + bytes([v])) for v in (0, 1)] == [recover(digest, raw + bytes([v])) for v in (27, 28)]
 
 
 @pytest.mark.parametrize(
@@ -391,6 +417,29 @@ def test_the_key_of_every_signature_is_recovered(secret: int) -> None:
 )
 def test_no_key_is_recovered_from_a_malformed_signature(signature: bytes) -> None:
     assert recover(bytes(32), signature) is None
+
+
+NUMBERS = {"0": 0, "1": 1, "the order less 1": ORDER - 1, "the order": ORDER, "2**256 - 1": 2**256 - 1}
+
+
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
+def test_a_genuine_signature_with_another_number_has_a_key_only_where_the_number_is_below_the_order(number: int) -> None:
+    digest, genuine = bytes.fromhex(VECTORS[0]["eip191_keccak"]), bytes.fromhex(VECTORS[0]["signature"][2:])
+    changed = number.to_bytes(32, "big")
+
+    assert (recover(digest, genuine[:32] + changed + genuine[64:]) is None) is not (0 < number < ORDER)
+    if not 0 < number < ORDER:
+        assert recover(digest, changed + genuine[32:]) is None
+
+
+def test_a_signature_of_65_bytes_for_32_has_a_key_by_each_of_four_last_bytes() -> None:
+    digest, genuine = bytes.fromhex(VECTORS[0]["eip191_keccak"]), bytes.fromhex(VECTORS[0]["signature"][2:])
+
+    assert [v for v in range(256) if recover(digest, genuine[:64] + bytes([v]))] == [0, 1, 27, 28]
+    for length in (31, 33):
+        assert recover((digest * 2)[:length], genuine) is None
+    for length in (64, 66):
+        assert recover(digest, (genuine + genuine[64:])[:length]) is None
 
 
 # -- with the rest of an attestation -------------------------------------------------------------------------------------

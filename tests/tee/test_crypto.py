@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import pickle
 from importlib.util import find_spec
 from typing import Any
@@ -254,11 +253,12 @@ X = VECTORS["model_public"][2:66]
         pytest.param(VECTORS["model_public"][:-2] + " 3", id="a blank"),
         pytest.param("04" + "ff" * 64, id="beyond the field"),
         pytest.param(None, id="None"),
+        pytest.param([0] * 130, id="no text"),
     ],
 )
 @pytest.mark.attack(6)
 def test_a_malformed_public_key_is_refused(text: Any) -> None:
-    with pytest.raises(ValueError, match=r"secp256k1|hex digits"):
+    with pytest.raises(ValueError, match="a public key is a point of secp256k1 in 130 hex digits"):
         public_key_bytes(text)
 
 
@@ -362,4 +362,7 @@ def test_a_signature_with_r_or_s_out_of_range_is_invalid(part: str, value: int) 
 
 @pytest.mark.parametrize("length", [0, 64, 66])
 def test_a_signature_has_65_bytes(length: int) -> None:
-    assert not signed_by(MODEL, hashlib.sha256(b"x").digest(), bytes(length))
+    case = VECTORS["signatures"][0]
+    genuine = raw_signature(case)
+
+    assert not signed_by(MODEL, digest(case["text"]), (genuine + genuine[64:])[:length])

@@ -86,6 +86,13 @@ def test_every_capture_verifies(name: str, count: int, vbios: str, form: str) ->
     assert len({each.serial for each in gpus}) == count
 
 
+def test_gpus_are_counted_in_the_words_of_a_check() -> None:
+    payload = eight()
+    for count, words in ((1, "1 GPU"), (2, "2 GPUs")):
+        checks = judged({**payload, "evidence_list": payload["evidence_list"][:count]})
+        assert {checks[name].detail for name in CHECKS[:-1]} == {words}
+
+
 def test_the_report_names_the_gpu() -> None:
     _, gpus = gpu.check(*captured("gemma_3_27b_p"), TeeOptions())
 
@@ -347,6 +354,8 @@ def _renamed(**names: str) -> tuple[dict[str, Any], str]:
         pytest.param({"identity": "NVIDIA LS10 Identity"}, ["gpu_chain"], id="a GPU below a switch"),
         pytest.param({"device": "GB100 A01 GSP BROM"}, ["gpu_chain"], id="another GPU"),
         pytest.param({"device": "GH1000 A01 GSP BROM"}, ["gpu_chain"], id="a longer name"),
+        pytest.param({"provisioner": "NVIDIA GB100 Provisioner"}, ["gpu_chain"], id="a GPU below that of another kind"),
+        pytest.param({"leaf": "its firmware", "root": "GB100 and all others"}, [], id="other names at both ends"),
         pytest.param({"identity": "NVIDIA GB100 Identity", "provisioner": "NVIDIA GB100 Provisioner ICA 00000",
                       "device": "GB100 A01 GSP BROM", "leaf": "GB100 A01 GSP FMC LF"}, [], id="Blackwell"),
     ],

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from venice_ai.emulator.enclave.hardware import Authority
 from venice_ai.tee.certificates import is_signed, load
-from venice_ai.tee.quote import Quote, check_chain, check_qe_report, decode, parse
+from venice_ai.tee.quote import Quote, check_chain, check_qe_report, check_signature, decode, parse
 
 from .evidence import Change, synthetic, with_enclave, written
 from .hierarchy import NOW, Intel
@@ -36,6 +36,49 @@ def chain(*names: str) -> list[Authority]:
 
 def check(authorities: list[Authority]) -> None:
     check_chain([each.certificate for each in authorities], NOW, authorities[-1].der)
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds", "good"), [(True, -1, False), (True, 0, True), (False, 0, True), (False, 1, False)]
+)
+def test_certificates_are_valid_from_their_first_second_to_their_last(first: bool, seconds: int, good: bool) -> None:
+    certificates = [each.certificate for each in chain()]
+    begins = max(each.not_valid_before_utc for each in certificates)
+    ends = min(each.not_valid_after_utc for each in certificates)
+    now, root = (begins if first else ends).timestamp() + seconds, certificates[-1].public_bytes(Encoding.DER)
+    if good:
+        check_chain(certificates, now, root)
+    else:
+        with pytest.raises(ValueError, match="is not valid at "):
+            check_chain(certificates, now, root)
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_certificate_that_does_not_say_whether_it_is_an_authority_is_refused(position: int) -> None:
+    authorities = chain()
+    certificates = [each.certificate for each in authorities]
+    of, issuer = authorities[position], authorities[position].issuer or authorities[position]
+    builder = x509.CertificateBuilder(issuer.name, of.name, of.key.public_key(), 7)
+    own = certificates[position]
+    builder = builder.not_valid_before(own.not_valid_before_utc).not_valid_after(own.not_valid_after_utc)
+    certificates[position] = builder.sign(issuer.key, SHA256())
+    words = "does not say whether it is a CA" if position == 0 else "was not issued by the next one, or that is no CA"
+    with pytest.raises(ValueError, match=words):
+        check_chain(certificates, NOW, certificates[-1].public_bytes(Encoding.DER))
+
+
+def test_the_errors_of_certificates_that_cannot_be_read_and_of_another_number_say_so() -> None:
+    pem = b"".join(each.certificate.public_bytes(Encoding.PEM) for each in chain()[:2])
+
+    assert len(load(pem + bytes(3), 2)) == 2
+    for text, length, words in (
+        (b"junk", 1, "its certificates cannot be read"),
+        (pem[:400], 1, "its certificates cannot be read"),
+        (pem, 1, "it has 2 certificates, not 1"),
+        (pem, 3, "it has 2 certificates, not 3"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            load(text, length)
 
 
 def test_a_platform_below_an_authority_below_the_root_is_good() -> None:
@@ -217,3 +260,17 @@ def test_below_another_root_the_enclaves_signer_alone_may_be_another() -> None:
 def test_a_report_that_the_platform_did_not_sign_is_refused(change: Change, trouble: str) -> None:
     with pytest.raises(ValueError, match=trouble):
         check_enclave(written(with_enclave(), change))
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        pytest.param((700, b"\7" * 64), "the attestation key is not a point of its curve", id="no key"),
+        pytest.param((636, b"\7" * 64), "the attestation key did not sign this quote", id="another signature"),
+        pytest.param((184, b"\7"), "the attestation key did not sign this quote", id="another quote"),
+    ],
+)
+def test_a_quote_that_its_attestation_key_did_not_sign_is_refused_with_the_reason(change: Change, trouble: str) -> None:
+    check_signature(parse(with_enclave()))
+    with pytest.raises(ValueError, match=f"^{trouble}$"):
+        check_signature(parse(written(with_enclave(), change)))

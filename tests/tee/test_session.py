@@ -606,6 +606,8 @@ EXTRAS: list[dict[str, Any]] = [
     {"prompt_token_ids": [1, 2], "kv_transfer_params": {"remote_host": "10.0.0.1:5"}, "timings": {"prompt_ms": 1.5}},
     {"usage": {"completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 0}}, "error": None, "text": None},
     {"venice_parameters": {"enable_e2ee": True, "enable_web_search": "off", "web_search_citations": []}},
+    {"venice_parameters": {"enable_web_search": "off"}},
+    {"venice_parameters": {"enable_e2ee": None}},
 ]
 
 

@@ -189,6 +189,9 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
         pytest.param({"requested_request_id": "chatcmpl-2"}, ["signature_request"], id="60-the answer of another request"),
         pytest.param({"requested_request_id": "chatcmpl-0"}, ["signature_request"], id="60-the answer of an earlier request"),
         pytest.param({"requested_request_id": 7}, ["signature_request"], id="60-not an id"),
+        pytest.param(
+            {"receipt": {"chat_id": "chatcmpl-0"}}, ["signature_request", "signature_receipt"], id="60-by its receipt"
+        ),
         pytest.param({"signature": with_number(0, 0)}, ["signature"], id="60-r is 0"),
         pytest.param({"signature": with_number(1, 0)}, ["signature"], id="60-s is 0"),
         pytest.param({"signature": with_number(0, ORDER)}, ["signature"], id="60-r is n"),
@@ -218,7 +221,17 @@ def test_a_signature_of_another_signer_or_text_is_invalid(changes: dict[str, Any
 
 @pytest.mark.parametrize(
     "value",
-    [None, 7, "", "0xzz", {"value": 7}, "00" * 64, "00" * 66, PAIR["signature"][:-2] + "1a", PAIR["signature"][:-2] + "1d"],
+    [
+        None,
+        7,
+        "",
+        "0xzz",
+        {"value": 7},
+        "00" * 64,
+        "00" * 66,
+        *(PAIR["signature"][:-2] + v for v in ("02", "1a")),
+        PAIR["signature"][:-2] + "1d",
+    ],
 )
 def test_the_error_of_a_malformed_signature_says_so(value: Any) -> None:
     (check,) = (each for each in verify(reply(signature=value)).checks if each.id == "signature")
@@ -294,10 +307,12 @@ def with_receipt(given: Any) -> dict[str, Any]:
 
 
 def test_a_receipt_about_the_same_text_is_valid() -> None:
-    report = verify(with_receipt(receipt()))
-
-    assert report.valid
-    assert report.receipt == "rcpt-1"
+    logged = receipt()["event_log"]
+    for log in (logged, [*logged, {"seq": 2, "type": "end"}, {"body_hash": "00" * 32}], logged[::-1]):
+        report = verify(with_receipt(receipt(event_log=log)))
+        assert report.valid
+        assert report.receipt == "rcpt-1"
+    assert verify(with_receipt(receipt(receipt_id=7))).receipt is None
 
 
 def test_a_receipt_is_reported_with_a_warning_that_its_signature_proves_nothing() -> None:
@@ -313,6 +328,10 @@ def test_a_receipt_is_reported_with_a_warning_that_its_signature_proves_nothing(
     [
         pytest.param(receipt(chat_id="chatcmpl-2"), ["signature_request"], id="60-of another answer"),
         pytest.param(receipt(event_log=[]), ["signature_receipt"], id="without its log"),
+        *(
+            pytest.param(receipt(event_log=[event]), ["signature_receipt"], id=f"with one half of it: {event['type']}")
+            for event in receipt()["event_log"]
+        ),
         pytest.param(
             receipt(event_log=[{"body_hash": "00" * 32}, {"body_hash": 7}, 7]), ["signature_receipt"], id="of another text"
         ),
