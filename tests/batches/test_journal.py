@@ -270,9 +270,10 @@ def test_half_a_surrogate_pair_has_an_identity() -> None:
 def test_the_error_of_a_difference_has_its_values_where_they_are_short(length: int, is_told: bool) -> None:
     value = "x" * (length - len("user was 'a', is ''"))
     now = canonical({"model": "m", "messages": [{"role": "user", "content": "b"}], "user": value, "seed": 7})
-    told = differences({"model": "m", "messages": [{"role": "user", "content": "a"}], "user": "a", "top_p": 1}, now)
+    before = {"model": "m", "messages": [{"role": "user", "content": "a"}], "max_tokens": 9, "user": "a", "top_p": 1}
+    told = differences(before, now)
     user = f"user was 'a', is {value!r}" if is_told else "user"
-    assert told == f"messages, seed was None, is 7, top_p was 1, is None, {user}"
+    assert told == f"max_tokens was 9, is None, messages, seed was None, is 7, top_p was 1, is None, {user}"
 
 
 def test_a_class_is_part_of_a_request_as_the_schema_that_it_asks_for() -> None:

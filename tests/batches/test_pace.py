@@ -30,12 +30,16 @@ def test_a_max_concurrency_that_is_not_a_whole_number_or_auto_is_refused(number:
         Pace(number, None)
 
 
-def test_a_fixed_max_concurrency_never_changes() -> None:
-    pace = Pace(5, None)
+@pytest.mark.parametrize("limiter", [None, Limiter("https://here", SystemClock())], ids=["without limits", "with limits"])
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_fixed_max_concurrency_never_changes(limiter: Limiter | None, number: int) -> None:
+    pace = Pace(number, limiter)
     ended(pace, 10)
     ended(pace, 10, status=429)
-    assert pace.most == 5
-    pace.under_way = 5
+    assert pace.most == number
+    pace.under_way = number - 1
+    assert pace.has_room()
+    pace.under_way = number
     assert not pace.has_room()
 
 
@@ -85,14 +89,6 @@ def test_how_late_answers_are_is_learnt_by_a_tenth_of_each() -> None:
     assert pace.most == 8
     pace.ended(None, 11.0, now)
     assert pace.most == 6
-
-
-def test_a_fixed_max_concurrency_does_not_ask_the_limiter(monkeypatch: pytest.MonkeyPatch) -> None:
-    pace = Pace(5, Limiter("https://here", SystemClock()))
-    ended(pace, 10)
-    monkeypatch.setattr(Limiter, "held", 1)
-    pace.under_way = 4
-    assert (pace.most, pace.has_room()) == (5, True)
 
 
 def test_a_refusal_counts_from_the_first_moment_of_a_clock_on() -> None:

@@ -116,6 +116,10 @@ def other_application(start: str) -> Change:
     return change
 
 
+def replaced(name: str, value: str) -> Change:
+    return lambda reply: reply.update({name: value})
+
+
 def other_purpose(at: int) -> Change:
     return lambda reply: custody(reply)[at].update(purpose="x")
 
@@ -132,8 +136,11 @@ def case(change: Change, names: list[str], *, name: str) -> Any:
         case(swapped, NAMES[:1] + NAMES[2:], name="33-another E2EE key"),
         case(swapped_everywhere, NAMES[2:], name="33-another E2EE key, everywhere"),
         case(other_identity, NAMES[1:], name="another identity"),
-        case(lambda reply: reply.update(workload_id="sha256:00"), ["aci_workload"], name="another workload"),
-        case(lambda reply: reply.update(workload_keyset_digest="sha256:00"), ["aci_keyset"], name="another digest"),
+        *(
+            case(replaced(name, digest), [check], name=f"{name} of {digest}")
+            for name, check in (("workload_id", "aci_workload"), ("workload_keyset_digest", "aci_keyset"))
+            for digest in ("sha256:00", "sha256:ff")
+        ),
         case(
             lambda reply: keyset(reply)["keyset_epoch"].update(not_after=2**40),
             ["aci_keyset", "aci_endorsement"],
@@ -149,6 +156,9 @@ def case(change: Change, names: list[str], *, name: str) -> Any:
             lambda reply: reply["attestation"]["keyset_endorsement"].update(algo="none"),
             ["aci_endorsement"],
             name="no algorithm",
+        ),
+        case(
+            lambda reply: reply["attestation"]["keyset_endorsement"].update(algo=""), NAMES[2:3], name="an algorithm of no name"
         ),
         case(
             lambda reply: custody(reply)[0]["signature_chain"].reverse(), ["aci_custody"], name="signatures the other way round"

@@ -235,7 +235,8 @@ def test_a_field_missing_in_a_reply_fails_with_a_quote_and_warns_without_one(
     assert _status(silent, check) == "fail"
     assert _status(silent.bent(**without_quote), check) == "warn"
     assert _status(silent, check, options=asking_little) == where_server_is_asked_for
-    assert _status(GEMMA.bent(**{field: "other"}), check, options=asking_little) == "fail"
+    for other in ("other", "", "~"):
+        assert _status(GEMMA.bent(**{field: other}), check, options=asking_little) == "fail"
 
 
 @pytest.mark.parametrize(
@@ -384,8 +385,9 @@ def test_an_attack_is_refused_by_its_check(case: Case, check: str) -> None:
 @pytest.mark.attack(27)
 def test_a_forged_value_beside_the_event_log_is_refused(name: str) -> None:
     shown = GEMMA.reply["info"]["tcb_info"]
-    forged = GEMMA.bent(info={**GEMMA.reply["info"], "tcb_info": {**shown, name: "00" * (len(shown[name]) // 2)}})
-    assert failed(forged.judged()) == {"info_match"}
+    for byte in ("00", "ff"):
+        forged = GEMMA.bent(info={**GEMMA.reply["info"], "tcb_info": {**shown, name: byte * (len(shown[name]) // 2)}})
+        assert failed(forged.judged()) == {"info_match"}
 
 
 @pytest.mark.parametrize("name", CAPTURES)
@@ -480,10 +482,11 @@ def test_a_reply_without_an_event_log_is_refused() -> None:
 
 
 @pytest.mark.attack(26)
-def test_a_compose_file_edited_by_a_space_is_refused() -> None:
-    case = GEMMA.bent()
-    case.reply["info"]["tcb_info"]["app_compose"] += " "
-    assert failed(case.judged()) == {"compose_hash"}
+def test_a_compose_file_edited_by_spaces_is_refused() -> None:
+    for spaces in range(1, 7):
+        case = GEMMA.bent()
+        case.reply["info"]["tcb_info"]["app_compose"] += " " * spaces
+        assert failed(case.judged()) == {"compose_hash"}
 
 
 @pytest.mark.attack(29)
@@ -580,10 +583,17 @@ def test_an_unknown_image_is_a_warning_and_can_be_refused_or_made_known() -> Non
         pytest.param({}, "dstack-0.5.5", "os image os 1 {}", id="known"),
         pytest.param({"is_dev": True}, "dstack-0.5.5", "image: os 1 is made for development", id="for development"),
         pytest.param({}, "dstack-dev-0.5", "image: os 1 is made for development", id="for development, by its own word"),
-        pytest.param({"mrtd": "00" * 48}, "dstack-0.5.5", "image: the log names os 1, and mrtd, ", id="measured otherwise"),
+        *(
+            pytest.param({name: byte * 48}, "dstack-0.5.5", "image: the log names os 1, and mrtd, ", id=f"{name} of {byte}")
+            for name in ("mrtd", "rtmr1", "rtmr2")
+            for byte in ("00", "ff")
+        ),
         pytest.param({"mrtd": "00" * 48, "name": ""}, "dstack-0.5.5", "image: the log names {}, ", id="without a name"),
         pytest.param({"os_image_hash": "00" * 32}, "x-dev-y", "image: x-dev-y is made for", id="unknown, by its own word"),
-        pytest.param({"os_image_hash": "00" * 32}, "dstack-0.5.5", "image: {} is unknown", id="unknown"),
+        *(
+            pytest.param({"os_image_hash": byte * 32}, "dstack-0.5.5", "image: {} is unknown", id=f"unknown: {byte}")
+            for byte in ("00", "ff")
+        ),
     ],
 )
 def test_what_is_said_of_an_image_names_it(changes: dict[str, Any], claim: str, words: str) -> None:
@@ -750,8 +760,13 @@ SIGNED: list[Any] = [
     pytest.param(((112, b"\1"),), "td_attributes", id="18 another module's signer"),
     pytest.param(((160, b"\1"),), "td_attributes", id="18 module attributes"),
     pytest.param(((233, b"\7" * 32),), "mr_config_id", id="26 another compose file"),
+    pytest.param(((233, b"\xff" * 32),), "mr_config_id", id="26 another compose file, of a greater hash"),
     pytest.param(((265, b"\1"),), "mr_config_id", id="26 something after the compose file"),
-    pytest.param(((376, b"\7" * 48),), "rtmr_replay", id="25 another register"),
+    *(
+        pytest.param(((376 + 48 * number, byte * 48),), "rtmr_replay", id=f"25 another register {number}: {byte.hex()}")
+        for number in range(4)
+        for byte in (b"\0", b"\xff")
+    ),
 ]
 
 
@@ -996,6 +1011,7 @@ def test_a_manager_that_signs_its_log_is_good() -> None:
 
 MANAGERS = {
     "another domain's first measurement": managed((184, b"\7" * 48)),
+    "another domain's first measurement, a greater one": managed((184, b"\xff" * 48)),
     "another domain's start": managed((520, b"\7" * 48)),
     "a debug domain": managed((168, b"\1")),
     "a domain that can be moved": managed((171, b"\x30")),

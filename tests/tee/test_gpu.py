@@ -304,8 +304,10 @@ def test_evidence_of_64_gpus_is_looked_at_and_of_more_is_not(count: int, wrong: 
 
 
 @pytest.mark.attack(30)
-def test_a_gpu_root_that_is_not_pinned_is_refused() -> None:
-    assert failed(judged(eight(), root_sha256="00" * 32)) == ["gpu_chain"]
+@pytest.mark.parametrize("root_sha256", ["00" * 32, "ff" * 32])
+def test_a_gpu_root_that_is_not_pinned_is_refused(root_sha256: str) -> None:
+    assert failed(judged(eight(), root_sha256=root_sha256)) == ["gpu_chain"]
+    assert failed(judged(eight(), root_sha256=NVIDIA_ROOT_SHA256.upper())) == []
 
 
 def _without_authority(place: int | None) -> tuple[dict[str, Any], str]:
@@ -370,6 +372,7 @@ def test_a_chain_must_be_that_of_a_gpu(names: dict[str, str], wrong: list[str]) 
     ("changes", "wrong"),
     [
         pytest.param({"firmware": hashlib.sha384(b"another").digest()}, ["gpu_firmware"], id="another firmware"),
+        pytest.param({"firmware": b"\xff" * 48}, ["gpu_firmware"], id="another firmware, of a greater hash"),
         pytest.param({"firmware": b""}, ["gpu_firmware"], id="no firmware"),
         pytest.param({"measurements": ()}, ["gpu_structure"], id="nothing was measured"),
         pytest.param({"measurements": (bytes(48), bytes(51))}, ["gpu_structure"], id="zeros were measured"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import random
 from dataclasses import replace
 
@@ -218,9 +217,11 @@ def test_a_short_text_that_is_no_quote_is_a_word_and_a_long_one_is_refused(text:
 
 ENCLAVES: dict[str, Change] = {
     "another attestation key": (320, b"\7" * 32),
+    "another attestation key, of a greater hash": (320, b"\xff" * 32),
     "something behind the key": (352, b"\1"),
     "something at the end": (383, b"\1"),
-    "another signer": (128, hashlib.sha256(b"another").digest()),
+    "another signer": (128, b"\xff" * 32),
+    "no signer": (128, bytes(32)),
     "another product": (256, b"\1"),
     "another product, by its second byte": (257, b"\1"),
     "debug mode": (48, b"\x13"),
@@ -244,7 +245,7 @@ def test_a_quoting_enclave_that_its_platform_signed_is_intels_all_the_same(name:
 
 def test_below_another_root_the_enclaves_signer_alone_may_be_another() -> None:
     check_enclave(with_enclave(ENCLAVES["another signer"]), intel=False)
-    for name in ENCLAVES.keys() - {"another signer"}:
+    for name in ENCLAVES.keys() - {"another signer", "no signer"}:
         with pytest.raises(ValueError, match="quoting enclave"):
             check_enclave(with_enclave(ENCLAVES[name]), intel=False)
 

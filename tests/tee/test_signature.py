@@ -124,11 +124,11 @@ def test_hashes_of_the_bytes_that_were_seen_count_if_they_ever_match() -> None:
     given = reply(text=text, signature=sign(MODEL, text))
 
     both = verify(given, sent=sent, received=received)
-    one = verify(given, sent=sent, received=received + b"x")
+    one, *others = (verify(given, sent=sent, received=received + b"x" * more) for more in range(1, 9))
     none = verify(given, sent=sent)
 
     assert (both.request_hash_match, both.response_hash_match) == (True, True)
-    assert (one.request_hash_match, one.response_hash_match) == (True, False)
+    assert {(each.request_hash_match, each.response_hash_match) for each in (one, *others)} == {(True, False)}
     assert (none.request_hash_match, none.response_hash_match) == (True, None)
     assert {report.status for report in (both, one, none)} == {"valid"}
     assert [report.bound for report in (both, one, none)] == [True, None, None]
@@ -183,6 +183,7 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
     [
         pytest.param({"signature": sign(7, PAIR["text"])}, ["signature"], id="60-another signer"),
         pytest.param({"signing_address": "0x" + "00" * 20}, ["signature_signer"], id="60-another address"),
+        pytest.param({"signing_address": "0x" + "ff" * 20}, ["signature_signer"], id="60-another address, a greater one"),
         pytest.param({"signing_address": None}, ["signature_signer"], id="60-no address"),
         pytest.param({"text": EDITED}, ["signature"], id="60-an edited text"),
         pytest.param({"text": PAIR["text"] + " "}, ["signature"], id="60-a longer text"),
