@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.shared import shared
 from venice_ai.tee import aci, attestation
 from venice_ai.tee.canonical import canonical, from_hex, members_of, parse, shaped
 from venice_ai.tee.crypto import address
-from venice_ai.tee.curve import ORDER, compressed, recover
+from venice_ai.tee.curve import ORDER, OpenSslKey, compressed, recover
 from venice_ai.tee.keccak import keccak256
 from venice_ai.tee.types import CollectedEvidence
 from venice_ai.types.attestation import AttestationReport, Check
+
+from .evidence import Case, resigned
 
 NAMES = ["aci_keyset", "aci_workload", "aci_endorsement", "aci_custody"]
 OTHER_KEY: str = shared("tee/e2ee_vectors.json")["model_public"]
@@ -400,17 +405,12 @@ def test_the_other_recovery_byte_recovers_another_key() -> None:
 
 @pytest.mark.parametrize("secret", [1, 2, 3, 7, 2**255 + 12345])
 def test_the_key_of_every_signature_is_recovered(secret: int) -> None:
-    from cryptography.hazmat.primitives.asymmetric import ec, utils
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    own = ec.derive_private_key(secret, ec.SECP256K1())
-    public = own.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    own, expected = ec.derive_private_key(secret, ec.SECP256K1()), public(secret)
     for number in range(5):
         digest = keccak256(bytes([number]))
         r, s = utils.decode_dss_signature(own.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
         raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        assert public in {recover(digest, raw + bytes([v])) for v in (27, 28)}
+        assert expected in {recover(digest, raw + bytes([v])) for v in (27, 28)}
         assert [recover(digest, raw + bytes([v])) for v in (0, 1)] == [recover(digest, raw + bytes([v])) for v in (27, 28)]
 
 
@@ -479,3 +479,76 @@ def test_an_attestation_without_a_key_of_its_address_is_refused() -> None:
 
 def test_a_key_set_that_contradicts_itself_is_refused_with_the_attestation() -> None:
     assert [check.id for check in whole(slipped_in_and_rehashed).failures] == ["aci_endorsement", "aci_custody"]
+
+
+# -- a gateway of our own ------------------------------------------------------------------------------------------------
+
+SERVICE, APPLICATION, IDENTITY, RECEIPTS = 11, 12, 13, 14
+"""Private keys: of the key management service, of the application, and two that the application signed."""
+
+
+def public(secret: int) -> bytes:
+    return OpenSslKey(secret.to_bytes(32, "big")).public_key
+
+
+def signed(secret: int, digest: bytes) -> bytes:
+    """r, s and the v by which the signer's key is recovered."""
+    own = ec.derive_private_key(secret, ec.SECP256K1())
+    numbers = utils.decode_dss_signature(own.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
+    raw = b"".join(number.to_bytes(32, "big") for number in numbers)
+    return next(raw + bytes([v]) for v in (27, 28) if recover(digest, raw + bytes([v])) == public(secret))
+
+
+def gateway() -> Case:
+    """The synthetic attestation, as a gateway whose keys another key management service issued would give it."""
+    case = resigned()
+    (app,) = (event for event in json.loads(case.reply["event_log"]) if event["event"] == "app-id")
+    issued = b"dstack-kms-issued:" + bytes.fromhex(app["event_payload"]) + compressed(public(APPLICATION))
+    by_service = signed(SERVICE, keccak256(issued)).hex()
+    keys = [
+        {
+            "public_key": public(secret).hex(),
+            "purpose": purpose,
+            "signature_chain": [
+                signed(APPLICATION, keccak256(f"{purpose}:{compressed(public(secret)).hex()}".encode())).hex(),
+                by_service,
+            ],
+        }
+        for purpose, secret in (("aci.identity.v1", IDENTITY), ("aci.receipt.v1", RECEIPTS))
+    ]
+    own = {"algo": "ecdsa-secp256k1", "public_key": public(IDENTITY).hex()}
+    receipts = {"key_id": "receipts", "algo": "ecdsa-secp256k1", "public_key": public(RECEIPTS).hex()}
+    keyset = {"workload_identity": {"public_key": own}, "receipt_signing_keys": [receipts], "e2ee_public_keys": []}
+    digest = aci.keyset_digest(keyset)
+    endorsed = canonical({"purpose": "aci.keyset.endorsement.v1", "workload_keyset_digest": digest})
+    by_identity = signed(IDENTITY, hashlib.sha256(endorsed).digest()).hex()
+    return case.bent(
+        workload_keyset_digest=digest,
+        workload_id=aci.keyset_digest(own),
+        attestation={
+            "workload_keyset": keyset,
+            "keyset_endorsement": {"algo": "ecdsa-secp256k1", "value": by_identity},
+            "evidence": {"key_custody": {"keys": keys}, "event_log": case.reply["event_log"]},
+        },
+    )
+
+
+def test_a_gateway_of_another_key_management_service_reaches_hardware_with_a_warning_that_names_its_root() -> None:
+    report = gateway().judged()
+
+    assert report.level == "hardware"
+    assert {check.id: check.status for check in report.checks if check.id in NAMES} == {
+        **dict.fromkeys(NAMES, "pass"),
+        "aci_custody": "warn",
+    }
+    assert any(compressed(public(SERVICE)).hex() in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("part", ["keyset_endorsement", "workload_id"])
+def test_a_gateway_that_leaves_a_statement_out_stays_below_hardware(part: str) -> None:
+    case = gateway()
+    (case.reply if part == "workload_id" else case.reply["attestation"]).pop(part)
+    report = case.judged()
+
+    assert (report.level, report.failures) == ("quote", ())
+    assert any("aci_" in warning and "custody" not in warning for warning in report.warnings)
