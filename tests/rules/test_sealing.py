@@ -29,6 +29,7 @@ def test_without_a_key_everything_stays_as_it_is() -> None:
 
     assert plain.seal(b'{"a": 1}', 1, "record") == b'{"a": 1}'
     assert plain.open(b'{"a": 1}', 7, "other", Row) == Row(1)
+    assert plain.open(b"7", 7, "other") == 7
     assert (plain.secret, plain.check) == (b"", "")
 
 
@@ -41,7 +42,13 @@ def test_an_encrypted_value_opens_only_in_its_own_row_and_column() -> None:
     assert len(one) == 12 + 8 + 16
     assert sealing.open(one, 1, "record") == {"a": 1}
     assert Sealing(KEY, None).open(other, 1, "record", Row) == Row(1)
-    for row, kind, stored in ((2, "record", one), (1, "answer", one), (1, "record", one[:-1]), (1, "record", one[1:])):
+    for row, kind, stored in (
+        (2, "record", one),
+        (1, "answer", one),
+        (1, "request", one),
+        (1, "record", one[:-1]),
+        (1, "record", one[1:]),
+    ):
         with pytest.raises(VeniceError, match=f"entry {row} of the {'file' if kind == 'record' else 'journal'} cannot be read"):
             sealing.open(stored, row, kind)
     with pytest.raises(VeniceError, match="cannot be read"):

@@ -211,6 +211,8 @@ def test_no_error_of_an_envelope_shows_it() -> None:
     [
         pytest.param(seal(MODEL, b""), True, id="the shortest"),
         pytest.param(seal(MODEL, b"").upper(), True, id="in capitals"),
+        *(pytest.param(seal(MODEL, b"x" * size), True, id=f"of {size}") for size in (1, 2, 3)),
+        *(pytest.param(seal(MODEL, b"x" * size)[:-1], False, id=f"of {size}, cut in a byte") for size in (1, 2, 3)),
         pytest.param(seal(MODEL, b"")[:-2], False, id="too short"),
         pytest.param(seal(MODEL, b"") + "0", False, id="half a byte"),
         pytest.param("02" + seal(MODEL, b"")[2:], False, id="a compressed key"),
@@ -251,6 +253,9 @@ X = VECTORS["model_public"][2:66]
         pytest.param(VECTORS["model_public"][:-2] + "zz", id="not hex"),
         pytest.param(VECTORS["model_public"][:-1] + "\n", id="a line break at the end"),
         pytest.param(VECTORS["model_public"][:-2] + " 3", id="a blank"),
+        pytest.param(VECTORS["model_public"][:4] + " " + VECTORS["model_public"][4:], id="a blank more"),
+        pytest.param(VECTORS["model_public"][2:6] + " " + VECTORS["model_public"][6:], id="a blank more, without 04"),
+        pytest.param(VECTORS["model_public"] + "00", id="a byte more"),
         pytest.param("04" + "ff" * 64, id="beyond the field"),
         pytest.param(None, id="None"),
         pytest.param([0] * 130, id="no text"),
