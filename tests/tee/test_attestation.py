@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared import shared
+from venice_ai.emulator.enclave.attestation import event
 from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
 from venice_ai.tee import MeasurementPins, OsImage, TeeOptions
 from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, shown, subjects
@@ -510,6 +511,54 @@ def test_a_pin_that_does_not_match_is_refused(field: str) -> None:
     assert replace(GEMMA, options=pinned).judged().level == "pinned"
     wrong = TeeOptions(pins=MeasurementPins.from_dict({**good, field: "00" * (len(good[field]) // 2)}))
     assert failed(replace(GEMMA, options=wrong).judged()) == {"pins"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "good"),
+    [
+        pytest.param(b'{"name": "kms", "id": "30ab"}', True, id="the service"),
+        pytest.param(b'{"name": "kms", "id": "30AB"}', True, id="in capitals"),
+        pytest.param(b'{"name": "kms", "id": "30ac"}', False, id="another service"),
+        pytest.param(b'{"name": "kms"}', False, id="no id"),
+        pytest.param(b'{"name": "kms", "id": 30}', False, id="an id that is no text"),
+        pytest.param(b"30ab", False, id="no JSON"),
+    ],
+)
+@pytest.mark.attack(32)
+def test_the_key_management_service_that_was_measured_can_be_pinned(provider: bytes, good: bool) -> None:
+    def change(log: Log) -> None:
+        (found,) = (each for each in log if each["event"] == "key-provider")
+        found.update(event("key-provider", provider))
+
+    case = logged(change)
+    pins = MeasurementPins.from_dict({**_pins(case), "kms_root": "30ab"})
+
+    assert failed(case.judged(options=case.options.replace(pins=pins))) == (set() if good else {"pins"})
+
+
+@pytest.mark.parametrize(
+    ("provider", "image", "described"),
+    [
+        pytest.param(b'{"name": "kms"}', "os", ('{"name": "kms"}', "os"), id="texts"),
+        pytest.param(b"kms \xff", 7, ("kms \ufffd", None), id="bytes that are no text, and an image that is none"),
+        pytest.param(None, None, (None, None), id="nothing"),
+    ],
+)
+def test_a_report_describes_the_software_as_the_log_names_it(provider: bytes | None, image: Any, described: Any) -> None:
+    def change(log: Log) -> None:
+        (found,) = (each for each in log if each["event"] == "key-provider")
+        log.remove(found) if provider is None else found.update(event("key-provider", provider))
+        log.append(event("job", b"\7"))
+
+    case = logged(change).bent(vm_config=json.dumps({"image": image, "num_gpus": 0}))
+    names = {each["event"]: each["event_payload"] for each in json.loads(case.reply["event_log"])}
+    found = case.judged().workload
+
+    assert found is not None
+    assert (found.key_provider, found.image_name) == described
+    assert found.later_events == (("job", "07"),)
+    assert (found.compose_hash, found.os_image_hash) == (names["compose-hash"], names["os-image-hash"])
+    assert (found.app_id, found.instance_id) == (names["app-id"], names["instance-id"])
 
 
 def _pins(case: Case, *more: str) -> dict[str, str]:
