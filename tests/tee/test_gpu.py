@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from cryptography import x509
 
 from tests.shared import shared
 from venice_ai.emulator.enclave.hardware import Authority, Nvidia, pem
@@ -386,6 +387,95 @@ def test_the_measurements_of_a_gpu_are_checked(changes: dict[str, Any], wrong: l
     payload = {**maker.payload(NONCE), "evidence_list": [maker.item(0, NONCE, **changes)]}
 
     assert failed(judged(payload, root_sha256=maker.root.sha256)) == wrong
+
+
+def record(kind: int, value: bytes) -> bytes:
+    return kind.to_bytes(2, "little") + len(value).to_bytes(2, "little") + value
+
+
+FIRMWARE = record(20, hashlib.sha384(b"firmware").digest())
+
+
+def shown(*opaque: bytes, made_for: bytes | None = None) -> tuple[dict[str, Check], list[Gpu]]:
+    """The checks of a GPU that signs these fields beside its measurements, and what they say of it.
+
+    `made_for`: what its certificate says of its firmware in place of the hash; if empty, it says nothing.
+    """
+    maker = Nvidia("tests/tee", gpus=1)
+    chain, fields = maker.chain(0), b"".join(opaque)
+    if made_for is not None:
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.23.133.5.4.1"), made_for)
+        chain = replace(chain[0], further=(extension,) if made_for else ()), *chain[1:]
+    measured = record(0x0101, b"\1" * 48)
+    answer = bytes.fromhex("1160") + bytes(2) + b"\1" + len(measured).to_bytes(3, "little") + measured
+    signed = bytes.fromhex("11e001ff") + NONCE + b"\0" + answer + bytes(32) + len(fields).to_bytes(2, "little") + fields
+    payload = maker.payload(NONCE)
+    put(payload, "evidence", signed + chain[0].sign(signed))
+    put(payload, "certificate", pem(*chain).encode())
+    options = TeeOptions(trust=TrustRoots(nvidia_root_sha256=maker.root.sha256))
+    checks, gpus = gpu.check(payload, NONCE, options)
+    return {check.id: check for check in checks}, gpus
+
+
+@pytest.mark.parametrize(
+    ("driver", "vbios", "named"),
+    [
+        pytest.param(b"570.1\0\0", bytes(range(1, 9)), ("570.1", "04.03.02.01.05"), id="as NVIDIA writes them"),
+        pytest.param(b"57\xff", bytes(7), ("57\ufffd", None), id="a short VBIOS and a driver that is no text"),
+        pytest.param(b"\0", bytes(9), (None, None), id="a long VBIOS and an empty driver"),
+    ],
+)
+def test_a_gpu_s_driver_and_vbios_are_read_from_what_it_signed(driver: bytes, vbios: bytes, named: tuple[Any, Any]) -> None:
+    _, (found,) = shown(record(3, driver), record(6, vbios), FIRMWARE)
+    _, (without,) = shown(FIRMWARE)
+
+    assert (found.driver, found.vbios) == named
+    assert (without.driver, without.vbios) == (None, None)
+
+
+HEAD = bytes.fromhex("303d06096086480165030402020430")  # of a SHA-384 in a certificate
+
+
+@pytest.mark.parametrize(
+    ("made_for", "measured", "status"),
+    [
+        pytest.param(None, FIRMWARE, "pass", id="the same in both"),
+        pytest.param(HEAD + FIRMWARE[4:], FIRMWARE, "pass", id="the same, and nothing before it"),
+        pytest.param(None, b"", "fail", id="not measured"),
+        pytest.param(b"", FIRMWARE, "fail", id="not in the certificate"),
+        pytest.param(b"", b"", "warn", id="in neither"),
+        pytest.param(b"?", FIRMWARE, "fail", id="another form in the certificate"),
+        pytest.param(b"?", b"", "fail", id="another form, and not measured"),
+        pytest.param(FIRMWARE[4:], FIRMWARE, "fail", id="a hash of no kind"),
+        pytest.param(HEAD[:-1] + b"\x31" + FIRMWARE[4:], FIRMWARE, "fail", id="a hash of another length"),
+        pytest.param(HEAD + FIRMWARE[4:] + b"\0", FIRMWARE, "fail", id="something after it"),
+    ],
+)
+def test_the_firmware_of_a_certificate_is_the_one_that_was_measured(
+    made_for: bytes | None, measured: bytes, status: str
+) -> None:
+    checks, gpus = shown(measured, made_for=made_for)
+
+    assert checks["gpu_firmware"].status == status
+    assert {name for name, check in checks.items() if check.status == "fail"} == (
+        {"gpu_firmware"} if status == "fail" else set()
+    )
+    assert len(gpus) == (status != "fail")
+
+
+@pytest.mark.parametrize(
+    ("opaque", "why"),
+    [
+        pytest.param((record(3, b"1"), record(3, b"1"), FIRMWARE), "it has the field 3 twice", id="twice"),
+        pytest.param((FIRMWARE, record(3, b"570.1")[:-1]), "its last field is cut off", id="a byte less"),
+        pytest.param((FIRMWARE, b"\3"), "its last field is cut off", id="the first byte of a field"),
+        pytest.param((FIRMWARE, b"\3\0\0"), "its last field is cut off", id="a field without its length"),
+    ],
+)
+def test_fields_of_a_gpu_that_can_be_read_in_two_ways_are_refused(opaque: tuple[bytes, ...], why: str) -> None:
+    checks, gpus = shown(*opaque)
+
+    assert (checks["gpu_structure"].detail, gpus) == (f"GPU 0: {why}", [])
 
 
 def test_a_gpu_whose_firmware_nothing_names_is_a_warning() -> None:
