@@ -278,7 +278,8 @@ def test_keys_of_a_gateway_before_the_one_of_its_address_are_passed_over(odd: An
 
 
 @pytest.mark.parametrize(
-    ("shown_gpus", "missing"), [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs")]
+    ("shown_gpus", "missing"),
+    [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs"), (2, "evidence of 6 of its 8 GPUs")],
 )
 def test_evidence_of_fewer_gpus_than_promised_is_a_missing_part(shown_gpus: int, missing: str) -> None:
     payload = json.loads(GLM.reply["nvidia_payload"])
@@ -306,10 +307,12 @@ def test_gpus_are_promised_by_the_machine_unless_it_says_that_it_has_none_or_by_
 ) -> None:
     case = LIVE.bent(vm_config=json.dumps({"num_gpus": number, "memory": 1}), **changes)
     parts = case.judged().check("parts")
+    strict = case.judged(options=TeeOptions(gpu="nras")).check("parts")
     without = case.judged(options=TeeOptions(gpu="off")).check("parts")
 
     assert parts is not None
     assert without is not None
+    assert parts == strict
     assert (parts.status, parts.detail.partition("promises: ")[2]) == (("skip", missing) if missing else ("pass", ""))
     assert without.status == "pass"
 

@@ -195,6 +195,21 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("signer", "named"),
+    [
+        ("platform", "it has 3 certificates"),
+        ("ca", "'Intel SGX PCK Platform CA' may not sign"),
+        ("root", "it has 1 certificates"),
+    ],
+)
+def test_the_error_of_collateral_by_another_signer_names_it(signer: str, named: str) -> None:
+    checks, _ = judged(given=INTEL.collateral(signed_by=signer))
+
+    assert "the tcb_info_issuer_chain is not Intel SGX TCB Signing" in checks["collateral"].detail
+    assert named in checks["collateral"].detail
+
+
+@pytest.mark.parametrize(
     ("given", "now", "named"),
     [
         pytest.param(INTEL.collateral(fmspc="112233445566"), NOW, False, id="wrong within its time"),

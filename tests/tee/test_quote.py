@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from venice_ai.emulator.enclave.hardware import Authority
-from venice_ai.tee.certificates import is_signed, load
+from venice_ai.tee.certificates import common_name, is_signed, load
 from venice_ai.tee.quote import Quote, check_chain, check_qe_report, check_signature, decode, parse
 
 from .evidence import Change, synthetic, with_enclave, written
@@ -52,14 +53,20 @@ def test_certificates_are_valid_from_their_first_second_to_their_last(first: boo
             check_chain(certificates, now, root)
 
 
+MALFORMED = x509.UnrecognizedExtension(x509.BasicConstraints.oid, b"no constraints")
+
+
+@pytest.mark.parametrize("extension", [None, MALFORMED], ids=["without it", "malformed"])
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_certificate_that_does_not_say_whether_it_is_an_authority_is_refused(position: int) -> None:
+def test_a_certificate_that_does_not_say_whether_it_is_an_authority_is_refused(position: int, extension: Any) -> None:
     authorities = chain()
     certificates = [each.certificate for each in authorities]
     of, issuer = authorities[position], authorities[position].issuer or authorities[position]
     builder = x509.CertificateBuilder(issuer.name, of.name, of.key.public_key(), 7)
     own = certificates[position]
     builder = builder.not_valid_before(own.not_valid_before_utc).not_valid_after(own.not_valid_after_utc)
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=True)
     certificates[position] = builder.sign(issuer.key, SHA256())
     words = "does not say whether it is a CA" if position == 0 else "was not issued by the next one, or that is no CA"
     with pytest.raises(ValueError, match=words):
@@ -104,6 +111,32 @@ def test_a_valid_signature_is_good_only_by_a_key_of_the_expected_curve(kind: ec.
     signature = b"".join(part.to_bytes(size, "big") for part in parts)
 
     assert is_signed(b"data", signature, key.public_key(), ec.SECP256R1, SHA256()) is good
+
+
+def test_what_is_no_signature_by_a_key_is_not_good() -> None:
+    key, digest = INTEL.platform.key, Prehashed(SHA256())
+    signature = INTEL.platform.sign(b"data")
+
+    assert is_signed(b"data", signature, INTEL.platform.certificate, ec.SECP256R1, SHA256())
+    for signer in (
+        INTEL.ca.certificate,
+        INTEL.root.key.public_key(),
+        rsa.generate_private_key(65_537, 2_048).public_key(),
+        None,
+    ):
+        assert not is_signed(b"data", signature, signer, ec.SECP256R1, SHA256())
+    for other in (b"", bytes(64), b"\xff" * 64, signature[:-1], signature + b"\0", signature[32:] + signature[:32]):
+        assert not is_signed(b"data", other, key.public_key(), ec.SECP256R1, SHA256())
+    assert not is_signed(b"a digest of another length", signature, key.public_key(), ec.SECP256R1, digest)
+
+
+def test_a_certificate_whose_name_cannot_be_read_has_none() -> None:
+    name = b"Intel SGX TCB Signing"
+    der, at = INTEL.signer.der, INTEL.signer.der.rindex(name)
+    bent = x509.load_der_x509_certificate(written(der, (at, b"\xff" * len(name))))
+
+    assert common_name(INTEL.signer.certificate) == name.decode()
+    assert common_name(bent) == ""
 
 
 @pytest.mark.parametrize(("offset", "same"), [(47, True), (48, False), (567, False), (568, True)])

@@ -245,6 +245,12 @@ def test_the_content_of_every_role_is_sealed() -> None:
     assert [ENCLAVE.open(message["content"]).decode() for message in sent["messages"]] == [f"{role} text é" for role in roles]
 
 
+@pytest.mark.parametrize("model", ["e2ee-l", "e2ee-n", "e2ee-m2"])
+def test_a_request_for_another_model_is_not_sealed(model: str) -> None:
+    with pytest.raises(InvalidRequestError, match="this session is with 'e2ee-m', and the request for another model"):
+        session().seal({**body("my secret prompt"), "model": model})
+
+
 def test_some_roles_may_be_left_in_clear() -> None:
     given = body(messages=[{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}])
 
