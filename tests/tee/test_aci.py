@@ -62,7 +62,17 @@ def test_the_capture_agrees_with_itself() -> None:
     assert list(checks) == found(checks, "pass") == NAMES
     assert checks["aci_keyset"].detail == recorded()["workload_keyset_digest"]
     assert checks["aci_workload"].detail == recorded()["workload_id"]
-    assert "fdb7a14e5a6675f752e2cb69c9067a98ca402918" in checks["aci_custody"].detail
+    assert checks["aci_custody"].detail == (
+        "3 keys of secp256k1 are of the application fdb7a14e5a6675f752e2cb69c9067a98ca402918, issued by 0334c76e0c3f52ec..."
+    )
+
+
+def test_of_keys_that_nobody_vouches_for_the_first_is_named() -> None:
+    def change(reply: dict[str, Any]) -> None:
+        del custody(reply)[1:]
+
+    first = keyset(recorded())["receipt_signing_keys"][0]["key_id"]
+    assert judged(change)["aci_custody"].detail == f"the key management service gave no key {first}"
 
 
 @pytest.mark.parametrize("name", ["gemma_3_27b_p", "glm_5_1"])

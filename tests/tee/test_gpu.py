@@ -240,8 +240,8 @@ RECORD, BLOCKS = 37 + 8, 37 + 4
         pytest.param(emptied, ["gpu_evidence"], id="30-an empty list"),
         pytest.param(no_list, ["gpu_evidence"], id="30-no list"),
         pytest.param(too_many, ["gpu_evidence"], id="too many"),
-        pytest.param(flipped(0), ["gpu_structure"], id="another request"),
-        pytest.param(flipped(38), ["gpu_structure"], id="another answer"),
+        *(pytest.param(flipped(0, bit), ["gpu_structure"], id=f"another request {bit}") for bit in range(3)),
+        *(pytest.param(flipped(38, bit), ["gpu_structure"], id=f"another answer {bit}") for bit in (0, 5)),
         pytest.param(flipped(BLOCKS), ["gpu_structure"], id="more measurements than are there"),
         pytest.param(flipped(BLOCKS, 6), ["gpu_structure"], id="fewer measurements than are there"),
         pytest.param(flipped(BLOCKS + 1), ["gpu_structure"], id="another length of the record"),
@@ -396,17 +396,21 @@ def record(kind: int, value: bytes) -> bytes:
 FIRMWARE = record(20, hashlib.sha384(b"firmware").digest())
 
 
-def shown(*opaque: bytes, made_for: bytes | None = None) -> tuple[dict[str, Check], list[Gpu]]:
-    """The checks of a GPU that signs these fields beside its measurements, and what they say of it.
+OF_FIRMWARE = x509.ObjectIdentifier("2.23.133.5.4.1")
 
-    `made_for`: what its certificate says of its firmware in place of the hash; if empty, it says nothing.
+
+def shown(
+    *opaque: bytes, made_for: bytes | None = None, of: x509.ObjectIdentifier = OF_FIRMWARE, measurement: bytes = b"\1" * 48
+) -> tuple[dict[str, Check], list[Gpu]]:
+    """The checks of a GPU that signs these fields beside its measurement, and what they say of it.
+
+    `made_for`: what its certificate says of its firmware in place of the hash, in the extension `of`; if empty, nothing.
     """
     maker = Nvidia("tests/tee", gpus=1)
     chain, fields = maker.chain(0), b"".join(opaque)
     if made_for is not None:
-        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.23.133.5.4.1"), made_for)
-        chain = replace(chain[0], further=(extension,) if made_for else ()), *chain[1:]
-    measured = record(0x0101, b"\1" * 48)
+        chain = replace(chain[0], further=(x509.UnrecognizedExtension(of, made_for),) if made_for else ()), *chain[1:]
+    measured = record(0x0101, measurement)
     answer = bytes.fromhex("1160") + bytes(2) + b"\1" + len(measured).to_bytes(3, "little") + measured
     signed = bytes.fromhex("11e001ff") + NONCE + b"\0" + answer + bytes(32) + len(fields).to_bytes(2, "little") + fields
     payload = maker.payload(NONCE)
@@ -431,6 +435,21 @@ def test_a_gpu_s_driver_and_vbios_are_read_from_what_it_signed(driver: bytes, vb
 
     assert (found.driver, found.vbios) == named
     assert (without.driver, without.vbios) == (None, None)
+
+
+def test_a_gpu_whose_certificate_cannot_be_read_to_the_end_names_no_firmware() -> None:
+    checks, _ = shown(FIRMWARE, made_for=b"junk", of=x509.ExtendedKeyUsage.oid)
+
+    assert [check.detail for check in checks.values() if check.status == "fail"] == [
+        "GPU 0: its key is of another firmware than was measured"
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 65_531, 65_532, 65_535])
+def test_a_gpu_s_measurements_may_be_longer_than_two_bytes_can_say(size: int) -> None:
+    checks, gpus = shown(FIRMWARE, measurement=b"\0\0\0" + b"\1" * (size - 3) if size > 3 else b"\0\0\0\1")
+
+    assert ({check.status for check in checks.values()}, len(gpus)) == ({"pass"}, 1)
 
 
 HEAD = bytes.fromhex("303d06096086480165030402020430")  # of a SHA-384 in a certificate
