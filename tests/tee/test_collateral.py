@@ -337,6 +337,9 @@ def test_binaries_may_be_hex_base64_or_bytes() -> None:
     for form in (as_bytes, as_base64):
         checks, _ = judged(given={**given, **form})
         assert failed(checks) == []
+    for field, value in as_base64.items():
+        checks, _ = judged(given={**given, field: f"{value[:8]}!{value[8:]}"})
+        assert f"has no {field}, or it is neither hex nor base64" in checks["collateral"].detail
 
 
 SIGNED = ("tcb_info", "qe_identity", "root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")

@@ -295,6 +295,11 @@ def test_keys_of_a_file_are_a_warning_unless_they_chain_to_the_pinned_root() -> 
     for keys in (KEYS, _certified(KEY, signer, root), _certified(KEY)):
         status, detail = judged(bytes(answer), keys, root_sha256=root.sha256)
         assert (status, files_own in detail) == ("warn", True)
+    whole = json.loads(_certified(signer.key, signer, root))
+    answer.signer = signer.key
+    for certificates in ([], 7, ["!", *whole["keys"][0]["x5c"]], [each + "!" for each in whole["keys"][0]["x5c"]]):
+        keys = json.dumps({"keys": [{**whole["keys"][0], "x5c": certificates}]}).encode()
+        assert judged(bytes(answer), keys, root_sha256=root.sha256)[0] == "warn"
     other = _certified(signer.key, signer, root)
     answer.signer = signer.key
     assert judged(bytes(answer), other, root_sha256="00" * 32)[0] == "warn"

@@ -435,6 +435,16 @@ def test_a_text_that_is_not_sealed_to_us_is_an_error_in_any_field_and_choice(cha
     assert "answer in clear" not in str(caught.value)
 
 
+def test_the_error_of_a_text_that_cannot_be_opened_shows_its_first_16_digits_and_why() -> None:
+    opened = session()
+    sealed = to(opened, "text")
+
+    with pytest.raises(
+        TeeEncryptionError, match=rf"an encrypted 'content' \({sealed[:16]}\.\.\.\) cannot be opened: it was chan"
+    ):
+        opened.open(chunk(flipped(155)(sealed)))
+
+
 def read(assembly: Assembly, opened: TeeSession, event: dict[str, Any]) -> tuple[ChatCompletionChunk, bool]:
     """The chunk in an event, and whether it was read as one like an earlier event; the ways of `streaming`."""
     text = json.dumps(event).encode()

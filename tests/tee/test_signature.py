@@ -345,5 +345,12 @@ def test_a_receipt_that_does_not_fit_makes_it_invalid(given: Any, names: list[st
     assert failed(verify(with_receipt(given))) == names
 
 
+def test_of_two_answers_that_a_reply_wrongly_names_the_first_stands_in_the_error() -> None:
+    given = reply(requested_request_id="chatcmpl-2", receipt=receipt(chat_id="chatcmpl-3"))
+    (check,) = (each for each in verify(given).checks if each.id == "signature_request")
+
+    assert check.detail == "it is about the answer 'chatcmpl-2', not 'chatcmpl-1'"
+
+
 def test_an_aci_reply_must_have_its_receipt() -> None:
     assert failed(verify(reply(api_version="aci/1"))) == ["signature_receipt"]
