@@ -216,7 +216,7 @@ def test_what_is_no_request_of_a_batch_is_refused_with_the_reason(request_of_bat
 
 
 def test_a_request_is_found_by_its_id_and_without_one_by_its_body() -> None:
-    given = {"model": "m", "messages": [], "custom_id": "a", "stream": False}
+    given: dict[str, Any] = {"model": "m", "messages": [], "custom_id": "a", "stream": False}
     before = dict(given)
     custom_id, keywords = split(given)
     named, unnamed = identity(custom_id, keywords), identity(None, keywords)
