@@ -140,7 +140,7 @@ NEAREST: dict[str, str] = {
         "rules/test_tool_from_function.py rules/test_tool_loop.py client/test_run_with_tools.py client/test_tool_approval.py"
     ),
     "tee/aci.py": "tee/test_aci.py tee/test_session.py",
-    "tee/attestation.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_report.py",
+    "tee/attestation.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_report.py tee/test_aci.py",
     "tee/canonical.py": "tee/test_aci.py",
     "tee/checks.py": "tee/test_checks.py tee/test_report.py tee/test_attestation.py",
     "tee/certificates.py": "tee/test_quote.py tee/test_gpu.py tee/test_nras.py tee/test_collateral.py",

@@ -107,7 +107,7 @@ def estimate_chat_cost(
 ) -> ChatCostEstimate:
     """The estimate for a catalogue entry, from the tokens that usage taught; with Venice's own system prompt, or without."""
     pricing = getattr(entry.model_spec, "pricing", None)
-    if entry.type != "text" or None in (rate(pricing, 0, "input"), rate(pricing, 0, "output")):
+    if entry.type != "text" or any(rate(pricing, 0, side) is None for side in ("input", "output")):
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
     given = cast("list[Mapping[str, Any]]", [{"content": messages}] if isinstance(messages, str) else list(messages))
     texts = [text for message in given for text in content_texts(message.get("content"))]
@@ -177,9 +177,8 @@ def rate(pricing: ModelPricing | None, prompt_tokens: int, side: str) -> Decimal
     """US dollars for a million tokens of a kind such as `output`. A long input moves the whole request to the extended tier."""
     extended = getattr(pricing, "extended", None)
     threshold = getattr(extended, "context_token_threshold", None)
-    tiers: list[Any] = [pricing]
-    if isinstance(threshold, (int, float)) and prompt_tokens > threshold:
-        tiers.insert(0, extended)
+    is_long = isinstance(threshold, (int, float)) and prompt_tokens > threshold
+    tiers: list[Any] = [extended, pricing] if is_long else [pricing]
     return next((usd for tier in tiers if (usd := _usd(getattr(tier, side, None))) is not None), None)
 
 

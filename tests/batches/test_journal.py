@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pydoc
 import re
@@ -198,6 +199,42 @@ def test_an_id_is_a_text_that_is_not_empty(custom_id: Any) -> None:
         split({"model": "m", "messages": "a", "custom_id": custom_id})
 
 
+@pytest.mark.parametrize(
+    ("request_of_batch", "why"),
+    [
+        pytest.param(7, "a request of a batch is a mapping of keywords, not int", id="no mapping"),
+        pytest.param([("model", "m"), ("messages", "a")], "is a mapping of keywords, not list", id="pairs"),
+        pytest.param({}, "a request of a batch has no 'model'", id="nothing"),
+        pytest.param({"messages": "a"}, "has no 'model'", id="no model"),
+        pytest.param({"model": "m"}, "has no 'messages'", id="no messages"),
+        pytest.param({"model": "m", "messages": "a", "stream": True}, "a batch cannot stream", id="a stream"),
+    ],
+)
+def test_what_is_no_request_of_a_batch_is_refused_with_the_reason(request_of_batch: Any, why: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=why):
+        split(request_of_batch)
+
+
+def test_a_request_is_found_by_its_id_and_without_one_by_its_body() -> None:
+    given: dict[str, Any] = {"model": "m", "messages": [], "custom_id": "a", "stream": False}
+    before = dict(given)
+    custom_id, keywords = split(given)
+    named, unnamed = identity(custom_id, keywords), identity(None, keywords)
+
+    assert (custom_id, keywords, given) == ("a", {"model": "m", "messages": [], "stream": False}, before)
+    assert (named.custom_id, named.body, named.digest) == ("a", unnamed.body, unnamed.digest)
+    assert unnamed.key == unnamed.digest != named.key
+    assert named.key != identity("b", keywords).key
+    assert named.key != identity("a", keywords, b"secret").key
+
+
+@pytest.mark.parametrize("odd", [7, "text", [1]], ids=repr)
+def test_an_extra_body_that_is_no_mapping_stays_part_of_the_request(odd: Any) -> None:
+    assert json.loads(canonical({"model": "m", "extra_body": odd})) == {"model": "m", "extra_body": odd}
+    assert json.loads(canonical({"model": "m", "extra_body": None})) == {"model": "m"}
+    assert json.loads(canonical({"model": "m", "extra_body": {"model": "n"}})) == {"model": "n"}
+
+
 def test_how_a_request_is_sent_is_no_part_of_its_identity() -> None:
     assert canonical({"model": "m", "timeout": 3, "extra_headers": {"a": "b"}}) == canonical({"model": "m"})
 
@@ -233,9 +270,10 @@ def test_half_a_surrogate_pair_has_an_identity() -> None:
 def test_the_error_of_a_difference_has_its_values_where_they_are_short(length: int, is_told: bool) -> None:
     value = "x" * (length - len("user was 'a', is ''"))
     now = canonical({"model": "m", "messages": [{"role": "user", "content": "b"}], "user": value, "seed": 7})
-    told = differences({"model": "m", "messages": [{"role": "user", "content": "a"}], "user": "a", "top_p": 1}, now)
+    before = {"model": "m", "messages": [{"role": "user", "content": "a"}], "max_tokens": 9, "user": "a", "top_p": 1}
+    told = differences(before, now)
     user = f"user was 'a', is {value!r}" if is_told else "user"
-    assert told == f"messages, seed was None, is 7, top_p was 1, is None, {user}"
+    assert told == f"max_tokens was 9, is None, messages, seed was None, is 7, top_p was 1, is None, {user}"
 
 
 def test_a_class_is_part_of_a_request_as_the_schema_that_it_asks_for() -> None:

@@ -30,12 +30,16 @@ def test_a_max_concurrency_that_is_not_a_whole_number_or_auto_is_refused(number:
         Pace(number, None)
 
 
-def test_a_fixed_max_concurrency_never_changes() -> None:
-    pace = Pace(5, None)
+@pytest.mark.parametrize("limiter", [None, Limiter("https://here", SystemClock())], ids=["without limits", "with limits"])
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_fixed_max_concurrency_never_changes(limiter: Limiter | None, number: int) -> None:
+    pace = Pace(number, limiter)
     ended(pace, 10)
     ended(pace, 10, status=429)
-    assert pace.most == 5
-    pace.under_way = 5
+    assert pace.most == number
+    pace.under_way = number - 1
+    assert pace.has_room()
+    pace.under_way = number
     assert not pace.has_room()
 
 
@@ -58,6 +62,33 @@ def test_a_refusal_takes_a_quarter_away_once_for_all_requests_in_flight(status: 
     for now in range(3, 200, 2):
         pace.ended(status, 1.0, float(now))
     assert pace.most == 1
+
+
+@pytest.mark.parametrize(("later", "most"), [(0.0, 6), (0.5, 6), (2.0, 6), (2.1, 4)])
+def test_a_refusal_of_what_was_under_way_at_the_last_one_takes_nothing_away(later: float, most: int) -> None:
+    pace = Pace("auto", None)
+    for now in (100.0, 100.0 + later):
+        pace.ended(429, 2.0, now)
+    assert pace.most == most
+
+
+def test_each_answer_adds_its_part_of_a_round() -> None:
+    pace = Pace("auto", None)
+    for _ in range(8):
+        pace.ended(None, 1.0, 0.0)
+    assert pace.most == 8, "eighths, ninths and so on of one more"
+    pace.ended(None, 1.0, 0.0)
+    assert pace.most == 9
+
+
+def test_how_late_answers_are_is_learnt_by_a_tenth_of_each() -> None:
+    pace, now = Pace("auto", None), 0.0
+    pace.ended(None, 1.0, now)
+    for _ in range(2):  # 1 + 0.1 * 10, and 2 + 0.1 * 9: no more than three times the least
+        pace.ended(None, 11.0, now)
+    assert pace.most == 8
+    pace.ended(None, 11.0, now)
+    assert pace.most == 6
 
 
 def test_a_refusal_counts_from_the_first_moment_of_a_clock_on() -> None:

@@ -84,6 +84,57 @@ def test_a_search_is_charged_beside_its_tokens() -> None:
     assert searching.most() == (1_000_000 + 100_000) * 1_000 + NANO // 100
 
 
+@pytest.mark.parametrize(
+    ("switch", "usd"), [("enable_web_search", "0.01"), ("enable_web_scraping", "0.05"), ("enable_x_search", "0.1")]
+)
+def test_each_kind_of_search_has_its_fee_where_it_is_on(switch: str, usd: str) -> None:
+    for value in (True, "on", "auto", "true", 1):
+        assert chat(venice_parameters={switch: value}).cost(used(0, 0)) == Decimal(usd) * NANO
+        assert chat(model=f"m:other=1&{switch}={value}").cost(used(0, 0)) == Decimal(usd) * NANO
+    for off in (False, None, "off", "false"):
+        assert chat(venice_parameters={switch: off}).cost(used(0, 0)) == 0
+    for off in ("off", "false"):
+        assert chat(model=f"m:{switch}={off}", venice_parameters={switch: True}).cost(used(0, 0)) == 0
+    assert chat(model=f"m:{switch}=on").most() == (1_000_000 + 100_000) * 1_000 + Decimal(usd) * NANO
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [
+        pytest.param({"max_completion_tokens": 1}, 1, id="one token"),
+        pytest.param({"max_completion_tokens": 9, "messages": [{"content": "hi"}] * 3}, 2 * 64 + 9, id="after three messages"),
+        pytest.param({"max_tokens": 500}, 500, id="by the older name"),
+        pytest.param({"max_completion_tokens": 400, "max_tokens": 500}, 400, id="by both names"),
+        pytest.param({"max_completion_tokens": 0, "max_tokens": True}, 100_000, id="no count"),
+        pytest.param({"max_completion_tokens": 7, "n": 2}, 14, id="two answers"),
+        pytest.param({"max_completion_tokens": 7, "n": 0}, 7, id="no number of answers"),
+        pytest.param({"max_completion_tokens": 7, "n": -2}, 7, id="a number of answers that cannot be"),
+    ],
+)
+def test_the_longest_answer_is_the_one_that_is_asked_for(more: dict[str, Any], answer: int) -> None:
+    assert chat(size=1_000, **more).most() == (1_064 + answer) * 1_000
+
+
+@pytest.mark.parametrize("context", [2_000, 1_064, 1_063])
+def test_an_input_is_no_longer_than_the_context(context: int) -> None:
+    assert chat(model(context=context), size=1_000, max_completion_tokens=1).most() == (min(1_064, context) + 1) * 1_000
+
+
+@pytest.mark.parametrize(
+    ("parts", "tokens"),
+    [
+        pytest.param([{"type": "text", "text": "x"}], 0, id="text"),
+        pytest.param([{"type": "image_url"}], 16_384, id="an image without an address"),
+        pytest.param([{"type": "image_url", "image_url": {"url": 7}}], 16_384, id="an address that is no text"),
+        pytest.param([{"type": "image_url", "image_url": {"url": "data:,A"}}] * 2, 2 * (16_384 - 7), id="two images"),
+        pytest.param([{"type": "input_audio", "input_audio": {"data": "A" * 33}}], 2 - 33, id="audio"),
+        pytest.param([{"type": "input_audio", "input_audio": {"data": 7}}], 0, id="audio that is no text"),
+    ],
+)
+def test_media_count_by_their_kind_and_not_by_their_bytes(parts: list[dict[str, Any]], tokens: int) -> None:
+    assert chat(content=parts, size=1_000, max_completion_tokens=1).most() == (1_064 + tokens + 1) * 1_000
+
+
 def test_venices_own_prompt_is_part_of_the_bound_unless_it_is_off() -> None:
     assert chat(size=0, max_completion_tokens=1, venice_parameters={}).most() == (64 + 1_750 + 1) * 1_000
     assert chat(size=0, max_completion_tokens=1).most() == (64 + 1) * 1_000
@@ -115,7 +166,12 @@ def test_a_model_without_prices_has_no_bound() -> None:
     ("dollars", "nano"),
     [
         (0.1, 100_000_000),
+        (0, 0),
         (Decimal("0.0000000001"), 1),
+        (Decimal("0.000000001"), 1),
+        (Decimal("0.0000000011"), 2),
+        (10**12, 9_007_199_254_740_992),
+        ("1", None),
         (3, 3 * NANO),
         (True, None),
         (None, None),

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 import venice_ai
 from venice_ai import (
+    APIConnectionError,
     APIError,
+    APITimeoutError,
     ChatCostEstimate,
+    ConnectError,
     InvalidArgumentError,
     NoMatchingModelError,
     UserMessage,
@@ -21,7 +24,7 @@ from venice_ai import (
     estimate_completion_cost,
 )
 from venice_ai._core.token_counts import Count
-from venice_ai.costs import estimate_chat_cost
+from venice_ai.costs import estimate_chat_cost, may_be_billed
 from venice_ai.types.api import ModelPricing
 from venice_ai.types.api.models import ModelResponse
 
@@ -322,6 +325,13 @@ async def test_an_estimate_cannot_be_changed() -> None:
         estimate.total_cost_usd = Decimal(0)
 
 
+async def test_an_estimate_in_a_notebook_is_a_table_with_each_of_its_fields() -> None:
+    shown = (await estimated(priced(usd(1, 2)), words(10)))._repr_html_()
+
+    assert all(f"<th>{each.name}</th>" in shown for each in dataclasses.fields(ChatCostEstimate))
+    assert "<td>0.001013</td>" in shown
+
+
 # -- without a client ----------------------------------------------------------------------------------------------------
 
 
@@ -437,3 +447,31 @@ def test_the_estimate_for_a_catalogue_entry_has_the_defaults_of_the_client_s() -
 
     assert (estimate.prompt_tokens, estimate.expected_completion_tokens) == (13, 500)
     assert estimate.likely == Decimal(1_013 + 1_000) / 1_000_000
+
+
+# -- failures ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failure", "billed"),
+    [
+        pytest.param(ConnectError("no route"), False, id="never sent"),
+        pytest.param(APITimeoutError("late", clock="connect"), False, id="no connection in time"),
+        *(pytest.param(APITimeoutError("late", clock=clock), True, id=f"late: {clock}") for clock in ("", "attempt", "total")),
+        pytest.param(APIConnectionError("cut off"), True, id="cut off"),
+        pytest.param(APIError("cut off", counts_as=200), True, id="cut off after it began"),
+        pytest.param(APIError("late", status_code=504), True, id="a gateway's time ran out"),
+        *(pytest.param(APIError("no", status_code=code), False, id=f"{code}") for code in (400, 429, 500, 503)),
+        pytest.param(KeyboardInterrupt(), True, id="interrupted"),
+    ],
+)
+def test_a_failed_attempt_may_be_billed_unless_it_was_never_sent_or_was_refused(failure: BaseException, billed: bool) -> None:
+    assert may_be_billed(failure) is billed
+
+
+@pytest.mark.parametrize(("threshold", "rate"), [(10, 1), (9.5, 3), (9, 3), (0, 3), ("9", 1), (None, 1)], ids=repr)
+def test_an_input_beyond_the_threshold_has_the_extended_rates_and_what_they_lack_is_as_ever(threshold: Any, rate: int) -> None:
+    extended = {"context_token_threshold": threshold, "input": {"usd": 3}}
+    cost = estimate_completion_cost("w " * 10, 100, usd(1, 2, extended=extended), 1.0)
+
+    assert cost["usd"] == Decimal(10 * rate + 100 * 2) / 1_000_000

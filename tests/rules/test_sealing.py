@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ def test_without_a_key_everything_stays_as_it_is() -> None:
 
     assert plain.seal(b'{"a": 1}', 1, "record") == b'{"a": 1}'
     assert plain.open(b'{"a": 1}', 7, "other", Row) == Row(1)
+    assert plain.open(b"7", 7, "other") == 7
     assert (plain.secret, plain.check) == (b"", "")
 
 
@@ -39,7 +42,13 @@ def test_an_encrypted_value_opens_only_in_its_own_row_and_column() -> None:
     assert len(one) == 12 + 8 + 16
     assert sealing.open(one, 1, "record") == {"a": 1}
     assert Sealing(KEY, None).open(other, 1, "record", Row) == Row(1)
-    for row, kind, stored in ((2, "record", one), (1, "answer", one), (1, "record", one[:-1]), (1, "record", one[1:])):
+    for row, kind, stored in (
+        (2, "record", one),
+        (1, "answer", one),
+        (1, "request", one),
+        (1, "record", one[:-1]),
+        (1, "record", one[1:]),
+    ):
         with pytest.raises(VeniceError, match=f"entry {row} of the {'file' if kind == 'record' else 'journal'} cannot be read"):
             sealing.open(stored, row, kind)
     with pytest.raises(VeniceError, match="cannot be read"):
@@ -84,6 +93,19 @@ def test_a_file_is_made_for_its_owner_and_holds_the_key(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert made.check == Sealing(bytes.fromhex(path.read_text()), None).check == Sealing(None, str(path)).check
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+@posix
+def test_those_who_make_one_key_file_at_once_share_its_key(tmp_path: Path) -> None:
+    for number in range(5):
+        path, ready = tmp_path / f"key-{number}", Barrier(8)
+
+        def made(path: Path = path, ready: Barrier = ready) -> str:
+            ready.wait(10)
+            return Sealing(None, path).check
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len({each.result() for each in [pool.submit(made) for _ in range(8)]}) == 1
 
 
 @posix

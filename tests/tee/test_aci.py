@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.shared import shared
 from venice_ai.tee import aci, attestation
-from venice_ai.tee.canonical import canonical, members_of, parse, shaped
+from venice_ai.tee.canonical import canonical, from_hex, members_of, parse, shaped
 from venice_ai.tee.crypto import address
-from venice_ai.tee.curve import compressed, recover
+from venice_ai.tee.curve import ORDER, OpenSslKey, compressed, recover
 from venice_ai.tee.keccak import keccak256
 from venice_ai.tee.types import CollectedEvidence
 from venice_ai.types.attestation import AttestationReport, Check
+
+from .evidence import Case, resigned
 
 NAMES = ["aci_keyset", "aci_workload", "aci_endorsement", "aci_custody"]
 OTHER_KEY: str = shared("tee/e2ee_vectors.json")["model_public"]
@@ -57,7 +62,17 @@ def test_the_capture_agrees_with_itself() -> None:
     assert list(checks) == found(checks, "pass") == NAMES
     assert checks["aci_keyset"].detail == recorded()["workload_keyset_digest"]
     assert checks["aci_workload"].detail == recorded()["workload_id"]
-    assert "fdb7a14e5a6675f752e2cb69c9067a98ca402918" in checks["aci_custody"].detail
+    assert checks["aci_custody"].detail == (
+        "3 keys of secp256k1 are of the application fdb7a14e5a6675f752e2cb69c9067a98ca402918, issued by 0334c76e0c3f52ec..."
+    )
+
+
+def test_of_keys_that_nobody_vouches_for_the_first_is_named() -> None:
+    def change(reply: dict[str, Any]) -> None:
+        del custody(reply)[1:]
+
+    first = keyset(recorded())["receipt_signing_keys"][0]["key_id"]
+    assert judged(change)["aci_custody"].detail == f"the key management service gave no key {first}"
 
 
 @pytest.mark.parametrize("name", ["gemma_3_27b_p", "glm_5_1"])
@@ -108,9 +123,20 @@ def other_identity(reply: dict[str, Any]) -> None:
     rehashed(reply)
 
 
-def other_application(reply: dict[str, Any]) -> None:
-    evidence: dict[str, str] = reply["attestation"]["evidence"]
-    evidence["event_log"] = evidence["event_log"].replace("fdb7a14e", "00b7a14e")
+def other_application(start: str) -> Change:
+    def change(reply: dict[str, Any]) -> None:
+        evidence: dict[str, str] = reply["attestation"]["evidence"]
+        evidence["event_log"] = evidence["event_log"].replace("fdb7a14e", f"{start}b7a14e")
+
+    return change
+
+
+def replaced(name: str, value: str) -> Change:
+    return lambda reply: reply.update({name: value})
+
+
+def other_purpose(at: int) -> Change:
+    return lambda reply: custody(reply)[at].update(purpose="x")
 
 
 def case(change: Change, names: list[str], *, name: str) -> Any:
@@ -125,8 +151,11 @@ def case(change: Change, names: list[str], *, name: str) -> Any:
         case(swapped, NAMES[:1] + NAMES[2:], name="33-another E2EE key"),
         case(swapped_everywhere, NAMES[2:], name="33-another E2EE key, everywhere"),
         case(other_identity, NAMES[1:], name="another identity"),
-        case(lambda reply: reply.update(workload_id="sha256:00"), ["aci_workload"], name="another workload"),
-        case(lambda reply: reply.update(workload_keyset_digest="sha256:00"), ["aci_keyset"], name="another digest"),
+        *(
+            case(replaced(name, digest), [check], name=f"{name} of {digest}")
+            for name, check in (("workload_id", "aci_workload"), ("workload_keyset_digest", "aci_keyset"))
+            for digest in ("sha256:00", "sha256:ff")
+        ),
         case(
             lambda reply: keyset(reply)["keyset_epoch"].update(not_after=2**40),
             ["aci_keyset", "aci_endorsement"],
@@ -144,11 +173,19 @@ def case(change: Change, names: list[str], *, name: str) -> Any:
             name="no algorithm",
         ),
         case(
+            lambda reply: reply["attestation"]["keyset_endorsement"].update(algo=""), NAMES[2:3], name="an algorithm of no name"
+        ),
+        case(
             lambda reply: custody(reply)[0]["signature_chain"].reverse(), ["aci_custody"], name="signatures the other way round"
         ),
         case(lambda reply: custody(reply)[0].update(signature_chain=[]), ["aci_custody"], name="no signatures"),
         case(lambda reply: custody(reply)[0].update(signature_chain=[7, None]), ["aci_custody"], name="no texts"),
-        case(lambda reply: custody(reply)[0].update(purpose="aci.e2ee.v1"), ["aci_custody"], name="another purpose"),
+        *(case(other_purpose(at), ["aci_custody"], name=f"another purpose of {at}") for at in (0, 2, 3)),
+        case(
+            lambda reply: custody(reply)[3]["signature_chain"].__setitem__(1, custody(reply)[3]["signature_chain"][0]),
+            ["aci_custody"],
+            name="two signatures of the service",
+        ),
         case(lambda reply: custody(reply).pop(3), ["aci_custody"], name="a key that nobody vouches for"),
     ],
 )
@@ -210,8 +247,9 @@ def test_more_than_64_keys_are_not_looked_at(number: int, words: str) -> None:
     assert found(checks, "skip") == ([] if number == 64 else NAMES[1:])
 
 
-def test_an_unknown_key_management_service_is_a_warning() -> None:
-    checks = judged(other_application)
+@pytest.mark.parametrize("start", ["00", "03"])  # of which other keys follow: a greater and a smaller one
+def test_an_unknown_key_management_service_is_a_warning(start: str) -> None:
+    checks = judged(other_application(start))
 
     assert found(checks, "warn") == ["aci_custody"]
     assert found(checks, "fail") == []
@@ -245,6 +283,19 @@ def test_a_value_of_another_shape_is_an_error_that_names_it() -> None:
     assert shaped(["a"], list[str], "the list") == ["a"]
     with pytest.raises(ValueError, match=r"^the list does not have the shape that it must have: "):
         shaped([1], list[str], "the list")
+
+
+@pytest.mark.parametrize("text", ["zz", "0", "é"])
+def test_what_is_not_hex_is_an_error_that_names_it(text: str) -> None:
+    assert from_hex("00fF", "a digest") == b"\0\xff"
+    with pytest.raises(ValueError, match=r"^a digest is not hex$"):
+        from_hex(text, "a digest")
+
+
+@pytest.mark.parametrize("text", ['{"b": 1, "a": 2, "a": 3}', '{"a": 1, "b": 2, "a": 3, "c": 4}', '[{"a": 1, "a": 1, "a": 1}]'])
+def test_the_error_of_a_key_that_is_there_twice_names_it(text: str) -> None:
+    with pytest.raises(ValueError, match="an object has the key 'a' twice"):
+        parse(text)
 
 
 @pytest.mark.parametrize(
@@ -364,18 +415,13 @@ def test_the_other_recovery_byte_recovers_another_key() -> None:
 
 @pytest.mark.parametrize("secret", [1, 2, 3, 7, 2**255 + 12345])
 def test_the_key_of_every_signature_is_recovered(secret: int) -> None:
-    from cryptography.hazmat.primitives.asymmetric import ec, utils
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    own = ec.derive_private_key(secret, ec.SECP256K1())
-    public = own.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    own, expected = ec.derive_private_key(secret, ec.SECP256K1()), public(secret)
     for number in range(5):
         digest = keccak256(bytes([number]))
         r, s = utils.decode_dss_signature(own.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
         raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        assert public in {recover(digest, raw + bytes([v])) for v in (27, 28)}
-        assert {recover(digest, raw + bytes([v])) for v in (0, 1)} == {recover(digest, raw + bytes([v])) for v in (27, 28)}
+        assert expected in {recover(digest, raw + bytes([v])) for v in (27, 28)}
+        assert [recover(digest, raw + bytes([v])) for v in (0, 1)] == [recover(digest, raw + bytes([v])) for v in (27, 28)]
 
 
 @pytest.mark.parametrize(
@@ -391,6 +437,29 @@ def test_the_key_of_every_signature_is_recovered(secret: int) -> None:
 )
 def test_no_key_is_recovered_from_a_malformed_signature(signature: bytes) -> None:
     assert recover(bytes(32), signature) is None
+
+
+NUMBERS = {"0": 0, "1": 1, "the order less 1": ORDER - 1, "the order": ORDER, "2**256 - 1": 2**256 - 1}
+
+
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
+def test_a_genuine_signature_with_another_number_has_a_key_only_where_the_number_is_below_the_order(number: int) -> None:
+    digest, genuine = bytes.fromhex(VECTORS[0]["eip191_keccak"]), bytes.fromhex(VECTORS[0]["signature"][2:])
+    changed = number.to_bytes(32, "big")
+
+    assert (recover(digest, genuine[:32] + changed + genuine[64:]) is None) is not (0 < number < ORDER)
+    if not 0 < number < ORDER:
+        assert recover(digest, changed + genuine[32:]) is None
+
+
+def test_a_signature_of_65_bytes_for_32_has_a_key_by_each_of_four_last_bytes() -> None:
+    digest, genuine = bytes.fromhex(VECTORS[0]["eip191_keccak"]), bytes.fromhex(VECTORS[0]["signature"][2:])
+
+    assert [v for v in range(256) if recover(digest, genuine[:64] + bytes([v]))] == [0, 1, 27, 28]
+    for length in (31, 33):
+        assert recover((digest * 2)[:length], genuine) is None
+    for length in (64, 66):
+        assert recover(digest, (genuine + genuine[64:])[:length]) is None
 
 
 # -- with the rest of an attestation -------------------------------------------------------------------------------------
@@ -420,3 +489,76 @@ def test_an_attestation_without_a_key_of_its_address_is_refused() -> None:
 
 def test_a_key_set_that_contradicts_itself_is_refused_with_the_attestation() -> None:
     assert [check.id for check in whole(slipped_in_and_rehashed).failures] == ["aci_endorsement", "aci_custody"]
+
+
+# -- a gateway of our own ------------------------------------------------------------------------------------------------
+
+SERVICE, APPLICATION, IDENTITY, RECEIPTS = 11, 12, 13, 14
+"""Private keys: of the key management service, of the application, and two that the application signed."""
+
+
+def public(secret: int) -> bytes:
+    return OpenSslKey(secret.to_bytes(32, "big")).public_key
+
+
+def signed(secret: int, digest: bytes) -> bytes:
+    """r, s and the v by which the signer's key is recovered."""
+    own = ec.derive_private_key(secret, ec.SECP256K1())
+    numbers = utils.decode_dss_signature(own.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
+    raw = b"".join(number.to_bytes(32, "big") for number in numbers)
+    return next(raw + bytes([v]) for v in (27, 28) if recover(digest, raw + bytes([v])) == public(secret))
+
+
+def gateway() -> Case:
+    """The synthetic attestation, as a gateway whose keys another key management service issued would give it."""
+    case = resigned()
+    (app,) = (event for event in json.loads(case.reply["event_log"]) if event["event"] == "app-id")
+    issued = b"dstack-kms-issued:" + bytes.fromhex(app["event_payload"]) + compressed(public(APPLICATION))
+    by_service = signed(SERVICE, keccak256(issued)).hex()
+    keys = [
+        {
+            "public_key": public(secret).hex(),
+            "purpose": purpose,
+            "signature_chain": [
+                signed(APPLICATION, keccak256(f"{purpose}:{compressed(public(secret)).hex()}".encode())).hex(),
+                by_service,
+            ],
+        }
+        for purpose, secret in (("aci.identity.v1", IDENTITY), ("aci.receipt.v1", RECEIPTS))
+    ]
+    own = {"algo": "ecdsa-secp256k1", "public_key": public(IDENTITY).hex()}
+    receipts = {"key_id": "receipts", "algo": "ecdsa-secp256k1", "public_key": public(RECEIPTS).hex()}
+    keyset = {"workload_identity": {"public_key": own}, "receipt_signing_keys": [receipts], "e2ee_public_keys": []}
+    digest = aci.keyset_digest(keyset)
+    endorsed = canonical({"purpose": "aci.keyset.endorsement.v1", "workload_keyset_digest": digest})
+    by_identity = signed(IDENTITY, hashlib.sha256(endorsed).digest()).hex()
+    return case.bent(
+        workload_keyset_digest=digest,
+        workload_id=aci.keyset_digest(own),
+        attestation={
+            "workload_keyset": keyset,
+            "keyset_endorsement": {"algo": "ecdsa-secp256k1", "value": by_identity},
+            "evidence": {"key_custody": {"keys": keys}, "event_log": case.reply["event_log"]},
+        },
+    )
+
+
+def test_a_gateway_of_another_key_management_service_reaches_hardware_with_a_warning_that_names_its_root() -> None:
+    report = gateway().judged()
+
+    assert report.level == "hardware"
+    assert {check.id: check.status for check in report.checks if check.id in NAMES} == {
+        **dict.fromkeys(NAMES, "pass"),
+        "aci_custody": "warn",
+    }
+    assert any(compressed(public(SERVICE)).hex() in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("part", ["keyset_endorsement", "workload_id"])
+def test_a_gateway_that_leaves_a_statement_out_stays_below_hardware(part: str) -> None:
+    case = gateway()
+    (case.reply if part == "workload_id" else case.reply["attestation"]).pop(part)
+    report = case.judged()
+
+    assert (report.level, report.failures) == ("quote", ())
+    assert any("aci_" in warning and "custody" not in warning for warning in report.warnings)

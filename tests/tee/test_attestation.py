@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared import shared
+from venice_ai.emulator.enclave.attestation import event
 from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
 from venice_ai.tee import MeasurementPins, OsImage, TeeOptions
 from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, shown, subjects
@@ -122,6 +123,7 @@ def test_values_that_no_signature_covers_are_not_reported_as_measured() -> None:
 
 def test_the_three_shapes_of_replies_are_recognised() -> None:
     assert [case.judged().variant for case in (GEMMA, GLM, LIVE)] == ["dstack", "near", "aci"]
+    assert BASELINE.judged().variant is None
 
 
 def test_the_synthetic_capture_is_good_under_its_own_roots_alone() -> None:
@@ -234,7 +236,8 @@ def test_a_field_missing_in_a_reply_fails_with_a_quote_and_warns_without_one(
     assert _status(silent, check) == "fail"
     assert _status(silent.bent(**without_quote), check) == "warn"
     assert _status(silent, check, options=asking_little) == where_server_is_asked_for
-    assert _status(GEMMA.bent(**{field: "other"}), check, options=asking_little) == "fail"
+    for other in ("other", "", "~"):
+        assert _status(GEMMA.bent(**{field: other}), check, options=asking_little) == "fail"
 
 
 @pytest.mark.parametrize(
@@ -266,8 +269,17 @@ def test_a_gateway_may_have_64_keys_of_a_kind(number: int, status: str) -> None:
     assert (f"has {number} entries" in case.judged().summary()) is (status == "fail")
 
 
+@pytest.mark.parametrize("odd", [None, "04", {}, {"public_key": 7}, {"public_key": "zz"}, {"public_key": OTHER_KEY}], ids=repr)
+def test_keys_of_a_gateway_before_the_one_of_its_address_are_passed_over(odd: Any) -> None:
+    case = LIVE.bent()
+    case.reply["attestation"]["workload_keyset"]["e2ee_public_keys"].insert(0, odd)
+
+    assert _status(case, "model_key") == "pass"
+
+
 @pytest.mark.parametrize(
-    ("shown_gpus", "missing"), [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs")]
+    ("shown_gpus", "missing"),
+    [(8, ""), (7, "evidence of 1 of its 8 GPUs"), (5, "evidence of 3 of its 8 GPUs"), (2, "evidence of 6 of its 8 GPUs")],
 )
 def test_evidence_of_fewer_gpus_than_promised_is_a_missing_part(shown_gpus: int, missing: str) -> None:
     payload = json.loads(GLM.reply["nvidia_payload"])
@@ -276,6 +288,33 @@ def test_evidence_of_fewer_gpus_than_promised_is_a_missing_part(shown_gpus: int,
 
     assert parts is not None
     assert (parts.status, missing in parts.detail) == ("skip" if missing else "pass", True)
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "missing"),
+    [
+        pytest.param(0, {}, None, id="none"),
+        pytest.param(0, {"server_verification": {"nvidia": {}}}, None, id="nothing claimed"),
+        pytest.param(0, {"server_verification": {"nvidia": {"valid": True}}}, "evidence of its GPUs", id="claimed by Venice"),
+        pytest.param(2, {}, "evidence of its 2 GPUs", id="the machine's number"),
+        pytest.param(-1, {}, "evidence of its -1 GPUs", id="a number that cannot be"),
+        pytest.param(True, {}, "evidence of its GPUs", id="no number"),
+        pytest.param(None, {}, "evidence of its GPUs", id="not said"),
+    ],
+)
+def test_gpus_are_promised_by_the_machine_unless_it_says_that_it_has_none_or_by_venice(
+    number: Any, changes: dict[str, Any], missing: str | None
+) -> None:
+    case = LIVE.bent(vm_config=json.dumps({"num_gpus": number, "memory": 1}), **changes)
+    parts = case.judged().check("parts")
+    strict = case.judged(options=TeeOptions(gpu="nras")).check("parts")
+    without = case.judged(options=TeeOptions(gpu="off")).check("parts")
+
+    assert parts is not None
+    assert without is not None
+    assert parts == strict
+    assert (parts.status, parts.detail.partition("promises: ")[2]) == (("skip", missing) if missing else ("pass", ""))
+    assert without.status == "pass"
 
 
 def test_nvidia_s_service_must_have_been_asked_where_its_word_is_demanded_and_there_is_evidence() -> None:
@@ -350,8 +389,9 @@ def test_an_attack_is_refused_by_its_check(case: Case, check: str) -> None:
 @pytest.mark.attack(27)
 def test_a_forged_value_beside_the_event_log_is_refused(name: str) -> None:
     shown = GEMMA.reply["info"]["tcb_info"]
-    forged = GEMMA.bent(info={**GEMMA.reply["info"], "tcb_info": {**shown, name: "00" * (len(shown[name]) // 2)}})
-    assert failed(forged.judged()) == {"info_match"}
+    for byte in ("00", "ff"):
+        forged = GEMMA.bent(info={**GEMMA.reply["info"], "tcb_info": {**shown, name: byte * (len(shown[name]) // 2)}})
+        assert failed(forged.judged()) == {"info_match"}
 
 
 @pytest.mark.parametrize("name", CAPTURES)
@@ -446,10 +486,11 @@ def test_a_reply_without_an_event_log_is_refused() -> None:
 
 
 @pytest.mark.attack(26)
-def test_a_compose_file_edited_by_a_space_is_refused() -> None:
-    case = GEMMA.bent()
-    case.reply["info"]["tcb_info"]["app_compose"] += " "
-    assert failed(case.judged()) == {"compose_hash"}
+def test_a_compose_file_edited_by_spaces_is_refused() -> None:
+    for spaces in range(1, 7):
+        case = GEMMA.bent()
+        case.reply["info"]["tcb_info"]["app_compose"] += " " * spaces
+        assert failed(case.judged()) == {"compose_hash"}
 
 
 @pytest.mark.attack(29)
@@ -473,6 +514,54 @@ def test_a_pin_that_does_not_match_is_refused(field: str) -> None:
     assert replace(GEMMA, options=pinned).judged().level == "pinned"
     wrong = TeeOptions(pins=MeasurementPins.from_dict({**good, field: "00" * (len(good[field]) // 2)}))
     assert failed(replace(GEMMA, options=wrong).judged()) == {"pins"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "good"),
+    [
+        pytest.param(b'{"name": "kms", "id": "30ab"}', True, id="the service"),
+        pytest.param(b'{"name": "kms", "id": "30AB"}', True, id="in capitals"),
+        pytest.param(b'{"name": "kms", "id": "30ac"}', False, id="another service"),
+        pytest.param(b'{"name": "kms"}', False, id="no id"),
+        pytest.param(b'{"name": "kms", "id": 30}', False, id="an id that is no text"),
+        pytest.param(b"30ab", False, id="no JSON"),
+    ],
+)
+@pytest.mark.attack(32)
+def test_the_key_management_service_that_was_measured_can_be_pinned(provider: bytes, good: bool) -> None:
+    def change(log: Log) -> None:
+        (found,) = (each for each in log if each["event"] == "key-provider")
+        found.update(event("key-provider", provider))
+
+    case = logged(change)
+    pins = MeasurementPins.from_dict({**_pins(case), "kms_root": "30ab"})
+
+    assert failed(case.judged(options=case.options.replace(pins=pins))) == (set() if good else {"pins"})
+
+
+@pytest.mark.parametrize(
+    ("provider", "image", "described"),
+    [
+        pytest.param(b'{"name": "kms"}', "os", ('{"name": "kms"}', "os"), id="texts"),
+        pytest.param(b"kms \xff", 7, ("kms \ufffd", None), id="bytes that are no text, and an image that is none"),
+        pytest.param(None, None, (None, None), id="nothing"),
+    ],
+)
+def test_a_report_describes_the_software_as_the_log_names_it(provider: bytes | None, image: Any, described: Any) -> None:
+    def change(log: Log) -> None:
+        (found,) = (each for each in log if each["event"] == "key-provider")
+        log.remove(found) if provider is None else found.update(event("key-provider", provider))
+        log.append(event("job", b"\7"))
+
+    case = logged(change).bent(vm_config=json.dumps({"image": image, "num_gpus": 0}))
+    names = {each["event"]: each["event_payload"] for each in json.loads(case.reply["event_log"])}
+    found = case.judged().workload
+
+    assert found is not None
+    assert (found.key_provider, found.image_name) == described
+    assert found.later_events == (("job", "07"),)
+    assert (found.compose_hash, found.os_image_hash) == (names["compose-hash"], names["os-image-hash"])
+    assert (found.app_id, found.instance_id) == (names["app-id"], names["instance-id"])
 
 
 def _pins(case: Case, *more: str) -> dict[str, str]:
@@ -533,11 +622,44 @@ def test_an_unknown_image_is_a_warning_and_can_be_refused_or_made_known() -> Non
     strict = case.options.replace(allow_dev_image=False)
     image = OsImage(report.workload.os_image_hash or "", report.td.mrtd, report.td.rtmr1, report.td.rtmr2, is_dev=False)
 
-    assert any("is unknown" in warning for warning in report.warnings)
+    assert any(f"image: {image.os_image_hash} is unknown" in warning for warning in report.warnings)
     assert failed(replace(case, options=strict).judged()) == {"dev_image"}
     assert failed(replace(case, options=strict.replace(os_images=[image])).judged()) == set()
     for changed in (replace(image, rtmr2="00" * 48), replace(image, is_dev=True)):
         assert failed(replace(case, options=strict.replace(os_images=(changed,))).judged()) == {"dev_image"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "claim", "words"),
+    [
+        pytest.param({}, "dstack-0.5.5", "os image os 1 {}", id="known"),
+        pytest.param({"is_dev": True}, "dstack-0.5.5", "image: os 1 is made for development", id="for development"),
+        pytest.param({}, "dstack-dev-0.5", "image: os 1 is made for development", id="for development, by its own word"),
+        *(
+            pytest.param({name: byte * 48}, "dstack-0.5.5", "image: the log names os 1, and mrtd, ", id=f"{name} of {byte}")
+            for name in ("mrtd", "rtmr1", "rtmr2")
+            for byte in ("00", "ff")
+        ),
+        pytest.param({"mrtd": "00" * 48, "name": ""}, "dstack-0.5.5", "image: the log names {}, ", id="without a name"),
+        pytest.param({"os_image_hash": "00" * 32}, "x-dev-y", "image: x-dev-y is made for", id="unknown, by its own word"),
+        *(
+            pytest.param({"os_image_hash": byte * 32}, "dstack-0.5.5", "image: {} is unknown", id=f"unknown: {byte}")
+            for byte in ("00", "ff")
+        ),
+    ],
+)
+def test_what_is_said_of_an_image_names_it(changes: dict[str, Any], claim: str, words: str) -> None:
+    case = synthetic().bent(vm_config=json.dumps({"image": claim}))
+    report = case.judged()
+    assert report.td is not None
+    assert report.workload is not None
+    measured = report.workload.os_image_hash or ""
+    image = OsImage(measured, report.td.mrtd, report.td.rtmr1, report.td.rtmr2, is_dev=False, name="os 1")
+    check = case.judged(options=case.options.replace(os_images=(replace(image, **changes),))).check("dev_image")
+
+    assert check is not None
+    assert check.status == ("pass" if words.startswith("os image") else "warn")
+    assert words.format(measured) in check.detail
 
 
 @pytest.mark.parametrize("wrong", [{"mrtd": "00"}, {"os_image_hash": "x" * 64}, {"is_dev": "no"}], ids=repr)
@@ -690,8 +812,13 @@ SIGNED: list[Any] = [
     pytest.param(((112, b"\1"),), "td_attributes", id="18 another module's signer"),
     pytest.param(((160, b"\1"),), "td_attributes", id="18 module attributes"),
     pytest.param(((233, b"\7" * 32),), "mr_config_id", id="26 another compose file"),
+    pytest.param(((233, b"\xff" * 32),), "mr_config_id", id="26 another compose file, of a greater hash"),
     pytest.param(((265, b"\1"),), "mr_config_id", id="26 something after the compose file"),
-    pytest.param(((376, b"\7" * 48),), "rtmr_replay", id="25 another register"),
+    *(
+        pytest.param(((376 + 48 * number, byte * 48),), "rtmr_replay", id=f"25 another register {number}: {byte.hex()}")
+        for number in range(4)
+        for byte in (b"\0", b"\xff")
+    ),
 ]
 
 
@@ -808,11 +935,27 @@ def test_without_a_quote_evidence_of_gpus_is_judged_where_there_is_some() -> Non
 
     assert "gpu_signature" in judged_gpus(case)
     assert judged_gpus(case.bent(nvidia_payload=None)) == set()
+    for policy in ("require", "nras"):  # or where it must be
+        demanding = replace(BASELINE, options=TeeOptions(gpu=policy))
+        assert failed(demanding.judged()) == {"gpu_evidence"}
 
 
 @pytest.mark.parametrize(("named", "provider"), [("phala", "phala"), (7, None), (None, None)])
 def test_a_report_names_the_provider_that_the_reply_names(named: object, provider: str | None) -> None:
     assert GEMMA.bent(tee_provider=named).judged().provider == provider
+
+
+@pytest.mark.parametrize(("case", "number"), [(GEMMA, 13), (GLM, 12), (LIVE, 0)], ids=CAPTURES)
+def test_the_values_that_a_reply_shows_are_counted(case: Case, number: int) -> None:
+    check = case.judged().check("info_match")
+
+    assert check is not None
+    assert check.detail == f"{number} values shown are what was measured"
+
+
+@pytest.mark.parametrize("forged", ["", "{}", "~", 7])
+def test_a_provider_of_keys_that_was_not_measured_is_refused(forged: Any) -> None:
+    assert failed(GEMMA.bent(info={**GEMMA.reply["info"], "key_provider_info": forged}).judged()) == {"info_match"}
 
 
 def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:
@@ -920,6 +1063,7 @@ def test_a_manager_that_signs_its_log_is_good() -> None:
 
 MANAGERS = {
     "another domain's first measurement": managed((184, b"\7" * 48)),
+    "another domain's first measurement, a greater one": managed((184, b"\xff" * 48)),
     "another domain's start": managed((520, b"\7" * 48)),
     "a debug domain": managed((168, b"\1")),
     "a domain that can be moved": managed((171, b"\x30")),

@@ -163,6 +163,7 @@ def edited(field: str, old: str, new: str) -> dict[str, str]:
         pytest.param(INTEL.collateral(signed_by="ca"), "collateral", id="signed by the authority of platforms"),
         pytest.param(INTEL.collateral(signed_by="root"), "collateral", id="signed by the root itself"),
         pytest.param(INTEL.collateral(pce_id="0001"), "collateral", id="of another pceId"),
+        pytest.param(INTEL.collateral(pce_id="000"), "collateral", id="of a pceId that is too short"),
         pytest.param(INTEL.collateral(tcb_type=1), "collateral", id="of another tcbType"),
         pytest.param(INTEL.collateral(tcb_type=False), "collateral", id="of a tcbType that is not a number"),
         pytest.param(INTEL.collateral(qe_status="SWHardeningNeeded"), "tcb_status", id="the quoting enclave needs hardening"),
@@ -191,6 +192,21 @@ def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
     checks, _ = judged(given=given)
 
     assert failed(checks) == [name]
+
+
+@pytest.mark.parametrize(
+    ("signer", "named"),
+    [
+        ("platform", "it has 3 certificates"),
+        ("ca", "'Intel SGX PCK Platform CA' may not sign"),
+        ("root", "it has 1 certificates"),
+    ],
+)
+def test_the_error_of_collateral_by_another_signer_names_it(signer: str, named: str) -> None:
+    checks, _ = judged(given=INTEL.collateral(signed_by=signer))
+
+    assert "the tcb_info_issuer_chain is not Intel SGX TCB Signing" in checks["collateral"].detail
+    assert named in checks["collateral"].detail
 
 
 @pytest.mark.parametrize(
@@ -321,6 +337,9 @@ def test_binaries_may_be_hex_base64_or_bytes() -> None:
     for form in (as_bytes, as_base64):
         checks, _ = judged(given={**given, **form})
         assert failed(checks) == []
+    for field, value in as_base64.items():
+        checks, _ = judged(given={**given, field: f"{value[:8]}!{value[8:]}"})
+        assert f"has no {field}, or it is neither hex nor base64" in checks["collateral"].detail
 
 
 SIGNED = ("tcb_info", "qe_identity", "root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
@@ -418,7 +437,8 @@ def whole(**arguments: Any) -> AttestationReport:
     found = shared("tee/attestation_glm_5_1.json")
     reply, nonce = json.dumps(found["attestation"]).encode(), bytes.fromhex(found["_client_nonce"])
     given: dict[str, Any] = {"now": JUNE, "collateral": stored("glm_5_1"), **arguments}
-    return attestation.verify(CollectedEvidence(model="e2ee-glm-5-1", nonce=nonce, reply=reply, **given))
+    options = given.pop("options", None)
+    return attestation.verify(CollectedEvidence(model="e2ee-glm-5-1", nonce=nonce, reply=reply, **given), options)
 
 
 @pytest.mark.attack(24)
@@ -429,6 +449,9 @@ def test_the_numbers_seen_before_are_the_lowest_that_are_accepted() -> None:
     assert (report.ok, report.level) == (False, None)
     assert [check.id for check in report.failures] == ["tcb_eval"]
     assert "/the/file" in report.failures[0].detail
+    for minimum, why in ((19, "/the/file"), (20, "min_tcb_eval"), (21, "min_tcb_eval")):
+        report = whole(seen=Seen(20, where="/the/file"), options=TeeOptions(min_tcb_eval=minimum))
+        assert [why in check.detail for check in report.failures] == [True], minimum
 
 
 @pytest.mark.parametrize("issuer", ["root", "platform"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import pickle
 from importlib.util import find_spec
 from typing import Any
@@ -72,7 +71,7 @@ def test_the_shared_secret_is_as_published(case: dict[str, Any], kind: Any) -> N
     recipient = MODEL if case["recipient"] == "model" else public_key_bytes(VECTORS["client_session_public"])
 
     assert key(case["ephemeral_private"], kind).public_key.hex() == case["ephemeral_public"]
-    assert key(case["ephemeral_private"], kind).shared_x(recipient).hex() == case["shared_x"]
+    assert key(case["ephemeral_private"], kind).shared_x(recipient, single_use=False).hex() == case["shared_x"]
 
 
 @every_library
@@ -177,9 +176,9 @@ def test_a_key_that_is_used_again_is_never_used_like_one_that_does_nothing_else(
     uses: list[bool] = []
 
     class Watched(OpenSslKey):
-        def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
+        def shared_x(self, point: bytes, *, single_use: bool) -> bytes:
             uses.append(single_use)
-            return super().shared_x(point)
+            return super().shared_x(point, single_use=single_use)
 
     opener = Opener(Watched(bytes.fromhex(VECTORS["model_private"])))
     sealer = Sealer(MODEL, ephemeral=Watched())
@@ -212,6 +211,8 @@ def test_no_error_of_an_envelope_shows_it() -> None:
     [
         pytest.param(seal(MODEL, b""), True, id="the shortest"),
         pytest.param(seal(MODEL, b"").upper(), True, id="in capitals"),
+        *(pytest.param(seal(MODEL, b"x" * size), True, id=f"of {size}") for size in (1, 2, 3)),
+        *(pytest.param(seal(MODEL, b"x" * size)[:-1], False, id=f"of {size}, cut in a byte") for size in (1, 2, 3)),
         pytest.param(seal(MODEL, b"")[:-2], False, id="too short"),
         pytest.param(seal(MODEL, b"") + "0", False, id="half a byte"),
         pytest.param("02" + seal(MODEL, b"")[2:], False, id="a compressed key"),
@@ -252,13 +253,17 @@ X = VECTORS["model_public"][2:66]
         pytest.param(VECTORS["model_public"][:-2] + "zz", id="not hex"),
         pytest.param(VECTORS["model_public"][:-1] + "\n", id="a line break at the end"),
         pytest.param(VECTORS["model_public"][:-2] + " 3", id="a blank"),
+        pytest.param(VECTORS["model_public"][:4] + " " + VECTORS["model_public"][4:], id="a blank more"),
+        pytest.param(VECTORS["model_public"][2:6] + " " + VECTORS["model_public"][6:], id="a blank more, without 04"),
+        pytest.param(VECTORS["model_public"] + "00", id="a byte more"),
         pytest.param("04" + "ff" * 64, id="beyond the field"),
         pytest.param(None, id="None"),
+        pytest.param([0] * 130, id="no text"),
     ],
 )
 @pytest.mark.attack(6)
 def test_a_malformed_public_key_is_refused(text: Any) -> None:
-    with pytest.raises(ValueError, match=r"secp256k1|hex digits"):
+    with pytest.raises(ValueError, match="a public key is a point of secp256k1 in 130 hex digits"):
         public_key_bytes(text)
 
 
@@ -266,21 +271,22 @@ def test_a_malformed_public_key_is_refused(text: Any) -> None:
 @pytest.mark.parametrize("point", [b"\x04" + bytes(64), b"\x02" + MODEL[1:33], MODEL[:-1], b"\x06" + MODEL[1:], bytes(65)])
 def test_no_secret_is_shared_with_a_point_off_the_curve(point: bytes, kind: Any) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        kind().shared_x(point)
+        kind().shared_x(point, single_use=True)
 
 
 @every_library
 def test_the_x_of_a_shared_secret_keeps_its_leading_zeros(kind: Any) -> None:
     (case,) = [case for case in VECTORS["vectors"] if case["shared_x"].startswith("00")]
 
-    assert key(case["ephemeral_private"], kind).shared_x(MODEL).hex() == case["shared_x"]
+    assert key(case["ephemeral_private"], kind).shared_x(MODEL, single_use=True).hex() == case["shared_x"]
 
 
 @every_library
 def test_both_libraries_share_the_same_secret(kind: Any) -> None:
     for _ in range(20):
         ours, theirs = kind(), OpenSslKey()
-        assert ours.shared_x(theirs.public_key) == theirs.shared_x(ours.public_key)
+        shared_secrets = {ours.shared_x(theirs.public_key, single_use=single_use) for single_use in (True, False)}
+        assert shared_secrets == {theirs.shared_x(ours.public_key, single_use=True)}
 
 
 @every_library
@@ -361,4 +367,7 @@ def test_a_signature_with_r_or_s_out_of_range_is_invalid(part: str, value: int) 
 
 @pytest.mark.parametrize("length", [0, 64, 66])
 def test_a_signature_has_65_bytes(length: int) -> None:
-    assert not signed_by(MODEL, hashlib.sha256(b"x").digest(), bytes(length))
+    case = VECTORS["signatures"][0]
+    genuine = raw_signature(case)
+
+    assert not signed_by(MODEL, digest(case["text"]), (genuine + genuine[64:])[:length])

@@ -77,6 +77,7 @@ def test_each_register_is_the_hash_of_its_events(written: Any) -> None:
         pytest.param([{**READY, "event": "a:b"}, READY], "has no name, or a colon", id="a colon in the name"),
         pytest.param([{**READY, "event": "a"}] * 2 + [READY], "the event 'a' occurs twice", id="twice"),
         pytest.param([{**READY, "digest": "00" * 48}], "is not that of its payload", id="another digest"),
+        pytest.param([{**READY, "digest": "ff" * 48}], "is not that of its payload", id="another digest, a greater one"),
         pytest.param([{**READY, "event_payload": "zz"}], "a payload of the log is not hex", id="a payload that is not hex"),
         pytest.param([{**BOOT, "digest": "zz"}, READY], "a digest of the log is not hex", id="a digest that is not hex"),
         pytest.param([{**BOOT, "digest": None}, READY], "no digest of 48 bytes", id="no digest"),

@@ -86,6 +86,12 @@ def test_a_malformed_member_is_read_as_absent(member: str, value: Any) -> None:
     assert found.seen.revocation_lists == ({} if member == "_revocation_lists" else {"root": 3})
 
 
+def test_a_file_needs_the_nonce_and_the_reply_and_nothing_else() -> None:
+    found = read(b'{"_client_nonce": "%s", "attestation": %s}' % (NONCE.hex().encode(), REPLY))
+
+    assert (found.nonce, found.reply, found.now, found.seen, found.nras) == (NONCE, REPLY.strip(), 99.0, Seen(0, {}), None)
+
+
 def test_the_first_second_and_the_last_are_times() -> None:
     for now in (0, 0.0, END_OF_TIME - 1):
         assert read(as_file(collected(now=now))).now == now

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from cryptography import x509
 
 from tests.shared import shared
 from venice_ai.emulator.enclave.hardware import Authority, Nvidia, pem
@@ -84,6 +85,13 @@ def test_every_capture_verifies(name: str, count: int, vbios: str, form: str) ->
     assert len(gpus) == count
     assert {(each.model, each.driver, each.vbios) for each in gpus} == {("GH100 A01", "570.172.08", vbios)}
     assert len({each.serial for each in gpus}) == count
+
+
+def test_gpus_are_counted_in_the_words_of_a_check() -> None:
+    payload = eight()
+    for count, words in ((1, "1 GPU"), (2, "2 GPUs")):
+        checks = judged({**payload, "evidence_list": payload["evidence_list"][:count]})
+        assert {checks[name].detail for name in CHECKS[:-1]} == {words}
 
 
 def test_the_report_names_the_gpu() -> None:
@@ -232,8 +240,8 @@ RECORD, BLOCKS = 37 + 8, 37 + 4
         pytest.param(emptied, ["gpu_evidence"], id="30-an empty list"),
         pytest.param(no_list, ["gpu_evidence"], id="30-no list"),
         pytest.param(too_many, ["gpu_evidence"], id="too many"),
-        pytest.param(flipped(0), ["gpu_structure"], id="another request"),
-        pytest.param(flipped(38), ["gpu_structure"], id="another answer"),
+        *(pytest.param(flipped(0, bit), ["gpu_structure"], id=f"another request {bit}") for bit in range(3)),
+        *(pytest.param(flipped(38, bit), ["gpu_structure"], id=f"another answer {bit}") for bit in (0, 5)),
         pytest.param(flipped(BLOCKS), ["gpu_structure"], id="more measurements than are there"),
         pytest.param(flipped(BLOCKS, 6), ["gpu_structure"], id="fewer measurements than are there"),
         pytest.param(flipped(BLOCKS + 1), ["gpu_structure"], id="another length of the record"),
@@ -297,8 +305,10 @@ def test_evidence_of_64_gpus_is_looked_at_and_of_more_is_not(count: int, wrong: 
 
 
 @pytest.mark.attack(30)
-def test_a_gpu_root_that_is_not_pinned_is_refused() -> None:
-    assert failed(judged(eight(), root_sha256="00" * 32)) == ["gpu_chain"]
+@pytest.mark.parametrize("root_sha256", ["00" * 32, "ff" * 32])
+def test_a_gpu_root_that_is_not_pinned_is_refused(root_sha256: str) -> None:
+    assert failed(judged(eight(), root_sha256=root_sha256)) == ["gpu_chain"]
+    assert failed(judged(eight(), root_sha256=NVIDIA_ROOT_SHA256.upper())) == []
 
 
 def _without_authority(place: int | None) -> tuple[dict[str, Any], str]:
@@ -347,6 +357,8 @@ def _renamed(**names: str) -> tuple[dict[str, Any], str]:
         pytest.param({"identity": "NVIDIA LS10 Identity"}, ["gpu_chain"], id="a GPU below a switch"),
         pytest.param({"device": "GB100 A01 GSP BROM"}, ["gpu_chain"], id="another GPU"),
         pytest.param({"device": "GH1000 A01 GSP BROM"}, ["gpu_chain"], id="a longer name"),
+        pytest.param({"provisioner": "NVIDIA GB100 Provisioner"}, ["gpu_chain"], id="a GPU below that of another kind"),
+        pytest.param({"leaf": "its firmware", "root": "GB100 and all others"}, [], id="other names at both ends"),
         pytest.param({"identity": "NVIDIA GB100 Identity", "provisioner": "NVIDIA GB100 Provisioner ICA 00000",
                       "device": "GB100 A01 GSP BROM", "leaf": "GB100 A01 GSP FMC LF"}, [], id="Blackwell"),
     ],
@@ -361,6 +373,7 @@ def test_a_chain_must_be_that_of_a_gpu(names: dict[str, str], wrong: list[str]) 
     ("changes", "wrong"),
     [
         pytest.param({"firmware": hashlib.sha384(b"another").digest()}, ["gpu_firmware"], id="another firmware"),
+        pytest.param({"firmware": b"\xff" * 48}, ["gpu_firmware"], id="another firmware, of a greater hash"),
         pytest.param({"firmware": b""}, ["gpu_firmware"], id="no firmware"),
         pytest.param({"measurements": ()}, ["gpu_structure"], id="nothing was measured"),
         pytest.param({"measurements": (bytes(48), bytes(51))}, ["gpu_structure"], id="zeros were measured"),
@@ -374,6 +387,114 @@ def test_the_measurements_of_a_gpu_are_checked(changes: dict[str, Any], wrong: l
     payload = {**maker.payload(NONCE), "evidence_list": [maker.item(0, NONCE, **changes)]}
 
     assert failed(judged(payload, root_sha256=maker.root.sha256)) == wrong
+
+
+def record(kind: int, value: bytes) -> bytes:
+    return kind.to_bytes(2, "little") + len(value).to_bytes(2, "little") + value
+
+
+FIRMWARE = record(20, hashlib.sha384(b"firmware").digest())
+
+
+OF_FIRMWARE = x509.ObjectIdentifier("2.23.133.5.4.1")
+
+
+def shown(
+    *opaque: bytes, made_for: bytes | None = None, of: x509.ObjectIdentifier = OF_FIRMWARE, measurement: bytes = b"\1" * 48
+) -> tuple[dict[str, Check], list[Gpu]]:
+    """The checks of a GPU that signs these fields beside its measurement, and what they say of it.
+
+    `made_for`: what its certificate says of its firmware in place of the hash, in the extension `of`; if empty, nothing.
+    """
+    maker = Nvidia("tests/tee", gpus=1)
+    chain, fields = maker.chain(0), b"".join(opaque)
+    if made_for is not None:
+        chain = replace(chain[0], further=(x509.UnrecognizedExtension(of, made_for),) if made_for else ()), *chain[1:]
+    measured = record(0x0101, measurement)
+    answer = bytes.fromhex("1160") + bytes(2) + b"\1" + len(measured).to_bytes(3, "little") + measured
+    signed = bytes.fromhex("11e001ff") + NONCE + b"\0" + answer + bytes(32) + len(fields).to_bytes(2, "little") + fields
+    payload = maker.payload(NONCE)
+    put(payload, "evidence", signed + chain[0].sign(signed))
+    put(payload, "certificate", pem(*chain).encode())
+    options = TeeOptions(trust=TrustRoots(nvidia_root_sha256=maker.root.sha256))
+    checks, gpus = gpu.check(payload, NONCE, options)
+    return {check.id: check for check in checks}, gpus
+
+
+@pytest.mark.parametrize(
+    ("driver", "vbios", "named"),
+    [
+        pytest.param(b"570.1\0\0", bytes(range(1, 9)), ("570.1", "04.03.02.01.05"), id="as NVIDIA writes them"),
+        pytest.param(b"57\xff", bytes(7), ("57\ufffd", None), id="a short VBIOS and a driver that is no text"),
+        pytest.param(b"\0", bytes(9), (None, None), id="a long VBIOS and an empty driver"),
+    ],
+)
+def test_a_gpu_s_driver_and_vbios_are_read_from_what_it_signed(driver: bytes, vbios: bytes, named: tuple[Any, Any]) -> None:
+    _, (found,) = shown(record(3, driver), record(6, vbios), FIRMWARE)
+    _, (without,) = shown(FIRMWARE)
+
+    assert (found.driver, found.vbios) == named
+    assert (without.driver, without.vbios) == (None, None)
+
+
+def test_a_gpu_whose_certificate_cannot_be_read_to_the_end_names_no_firmware() -> None:
+    checks, _ = shown(FIRMWARE, made_for=b"junk", of=x509.ExtendedKeyUsage.oid)
+
+    assert [check.detail for check in checks.values() if check.status == "fail"] == [
+        "GPU 0: its key is of another firmware than was measured"
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 65_531, 65_532, 65_535])
+def test_a_gpu_s_measurements_may_be_longer_than_two_bytes_can_say(size: int) -> None:
+    checks, gpus = shown(FIRMWARE, measurement=b"\0\0\0" + b"\1" * (size - 3) if size > 3 else b"\0\0\0\1")
+
+    assert ({check.status for check in checks.values()}, len(gpus)) == ({"pass"}, 1)
+
+
+HEAD = bytes.fromhex("303d06096086480165030402020430")  # of a SHA-384 in a certificate
+
+
+@pytest.mark.parametrize(
+    ("made_for", "measured", "status"),
+    [
+        pytest.param(None, FIRMWARE, "pass", id="the same in both"),
+        pytest.param(HEAD + FIRMWARE[4:], FIRMWARE, "pass", id="the same, and nothing before it"),
+        pytest.param(None, b"", "fail", id="not measured"),
+        pytest.param(b"", FIRMWARE, "fail", id="not in the certificate"),
+        pytest.param(b"", b"", "warn", id="in neither"),
+        pytest.param(b"?", FIRMWARE, "fail", id="another form in the certificate"),
+        pytest.param(b"?", b"", "fail", id="another form, and not measured"),
+        pytest.param(FIRMWARE[4:], FIRMWARE, "fail", id="a hash of no kind"),
+        pytest.param(HEAD[:-1] + b"\x31" + FIRMWARE[4:], FIRMWARE, "fail", id="a hash of another length"),
+        pytest.param(HEAD + FIRMWARE[4:] + b"\0", FIRMWARE, "fail", id="something after it"),
+    ],
+)
+def test_the_firmware_of_a_certificate_is_the_one_that_was_measured(
+    made_for: bytes | None, measured: bytes, status: str
+) -> None:
+    checks, gpus = shown(measured, made_for=made_for)
+
+    assert checks["gpu_firmware"].status == status
+    assert {name for name, check in checks.items() if check.status == "fail"} == (
+        {"gpu_firmware"} if status == "fail" else set()
+    )
+    assert len(gpus) == (status != "fail")
+
+
+@pytest.mark.parametrize(
+    ("opaque", "why"),
+    [
+        pytest.param((record(3, b"1"), record(3, b"1"), FIRMWARE), "it has the field 3 twice", id="twice"),
+        pytest.param((FIRMWARE, record(3, b"570.1")[:-1]), "its last field is cut off", id="a byte less"),
+        pytest.param((FIRMWARE, b"\3"), "its last field is cut off", id="the first byte of a field"),
+        pytest.param((FIRMWARE, b"\3\0\0"), "its last field is cut off", id="a field without its length"),
+    ],
+)
+def test_fields_of_a_gpu_that_can_be_read_in_two_ways_are_refused(opaque: tuple[bytes, ...], why: str) -> None:
+    checks, gpus = shown(*opaque)
+
+    assert (checks["gpu_structure"].detail, gpus) == (f"GPU 0: {why}", [])
 
 
 def test_a_gpu_whose_firmware_nothing_names_is_a_warning() -> None:

@@ -63,7 +63,8 @@ class Answer:
     def parts(self) -> list[Any]:
         tokens = {name: self.token(claims) for name, claims in self.gpus.items()}
         digests = {name: ["DIGEST", ["SHA-256", hashlib.sha256(each.encode()).hexdigest()]] for name, each in tokens.items()}
-        overall = self.token({**self.overall, "submods": {**digests, **self.submods}})
+        submods = {name: each for name, each in {**digests, **self.submods}.items() if each is not ...}
+        overall = self.token({**self.overall, "submods": submods})
         return [["JWT", overall], {name: each for name, each in tokens.items() if name not in self.drop}]
 
     def __bytes__(self) -> bytes:
@@ -106,22 +107,27 @@ def case(change: Change, *, name: str) -> Any:
         case(lambda it: it.overall.pop("eat_nonce"), name="no nonce"),
         case(lambda it: it.gpus["GPU-1"].update(eat_nonce="00" * 32), name="another nonce of a GPU"),
         case(lambda it: it.overall.update(iss="https://nras.example"), name="another issuer"),
+        case(lambda it: it.overall.update(iss=""), name="an issuer without a name"),
         case(lambda it: it.overall.update(exp=NOW), name="expired"),
         case(lambda it: it.overall.update(exp="soon"), name="an expiry that is not a number"),
         case(lambda it: it.overall.pop("exp"), name="no end"),
         case(lambda it: it.overall.update(nbf=NOW + 61), name="not yet valid"),
         case(lambda it: it.gpus["GPU-0"].update(exp=NOW - 1), name="the token of a GPU has expired"),
         case(lambda it: it.gpus["GPU-0"].update(measres="fail"), name="other measurements"),
+        case(lambda it: it.gpus["GPU-0"].update(measres="unknown"), name="measurements that nobody knows"),
         case(lambda it: it.gpus["GPU-0"].pop("measres"), name="no measurements"),
         case(lambda it: it.gpus["GPU-0"].update(secboot=False), name="no secure boot"),
         case(lambda it: it.gpus["GPU-0"].update(secboot="true"), name="a text for secure boot"),
         case(lambda it: it.gpus["GPU-0"].update(dbgstat="enabled"), name="debugging"),
+        case(lambda it: it.gpus["GPU-0"].update(dbgstat=""), name="debugging of which nothing is said"),
         case(lambda it: it.gpus["GPU-0"].update(hwmodel="LS10 A01 FSP BROM"), name="a switch"),
         case(lambda it: it.gpus["GPU-0"].update(hwmodel="like a GH100"), name="a chip in the middle"),
+        case(lambda it: it.gpus["GPU-0"].update(hwmodel="A GH100"), name="a chip that comes second"),
         case(lambda it: it.gpus["GPU-0"].update(hwmodel="GH1000"), name="a chip with a longer name"),
         case(lambda it: it.submods.update({"GPU-0": ["DIGEST", ["SHA-256", "00" * 32]]}), name="another token of a GPU"),
         case(lambda it: it.submods.update({"GPU-9": ["DIGEST", ["SHA-256", "00" * 32]]}), name="a GPU more"),
         case(lambda it: it.submods.update({"GPU-0": None}), name="no digest"),
+        case(lambda it: it.submods.update({"GPU-1": ...}), name="a GPU that the whole answer does not name"),
         case(lambda it: it.drop.append("GPU-1"), name="a GPU less"),
         case(lambda it: it.gpus.clear(), name="no GPU"),
         case(lambda it: it.header.update(alg="none"), name="no algorithm"),
@@ -250,7 +256,20 @@ def test_hopper_and_blackwell_are_accepted(model: str) -> None:
     assert judged(bytes(answer))[0] == "pass"
 
 
-@pytest.mark.parametrize("odd", [None, 7, [], {}, {**jwk(OTHER, "x"), "x": "!"}, {**jwk(OTHER, "x"), "kid": 7}], ids=repr)
+NAMELESS = {name: value for name, value in jwk(OTHER, "x").items() if name != "kid"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(None, 7, "text", [], {}, NAMELESS),
+        *(
+            {**jwk(OTHER, "x"), **changes}
+            for changes in ({"x": "!"}, {"x": 7}, {"x": jwk(OTHER, "x")["y"]}, {"kid": 7}, {"kty": 7})
+        ),
+    ],
+    ids=lambda odd: repr(odd)[-60:],
+)
 def test_an_odd_entry_of_a_key_set_is_skipped(odd: Any) -> None:
     assert judged(bytes(Answer()), json.dumps({"keys": [odd, jwk(KEY, "nv")]}).encode())[0] == "pass"
 
@@ -276,6 +295,11 @@ def test_keys_of_a_file_are_a_warning_unless_they_chain_to_the_pinned_root() -> 
     for keys in (KEYS, _certified(KEY, signer, root), _certified(KEY)):
         status, detail = judged(bytes(answer), keys, root_sha256=root.sha256)
         assert (status, files_own in detail) == ("warn", True)
+    whole = json.loads(_certified(signer.key, signer, root))
+    answer.signer = signer.key
+    for certificates in ([], 7, ["!", *whole["keys"][0]["x5c"]], [each + "!" for each in whole["keys"][0]["x5c"]]):
+        keys = json.dumps({"keys": [{**whole["keys"][0], "x5c": certificates}]}).encode()
+        assert judged(bytes(answer), keys, root_sha256=root.sha256)[0] == "warn"
     other = _certified(signer.key, signer, root)
     answer.signer = signer.key
     assert judged(bytes(answer), other, root_sha256="00" * 32)[0] == "warn"

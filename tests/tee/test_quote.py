@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from venice_ai.emulator.enclave.hardware import Authority
-from venice_ai.tee.certificates import is_signed, load
-from venice_ai.tee.quote import Quote, check_chain, check_qe_report, decode, parse
+from venice_ai.tee.certificates import common_name, is_signed, load
+from venice_ai.tee.quote import Quote, check_chain, check_qe_report, check_signature, decode, parse
 
 from .evidence import Change, synthetic, with_enclave, written
 from .hierarchy import NOW, Intel
@@ -36,6 +36,55 @@ def chain(*names: str) -> list[Authority]:
 
 def check(authorities: list[Authority]) -> None:
     check_chain([each.certificate for each in authorities], NOW, authorities[-1].der)
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds", "good"), [(True, -1, False), (True, 0, True), (False, 0, True), (False, 1, False)]
+)
+def test_certificates_are_valid_from_their_first_second_to_their_last(first: bool, seconds: int, good: bool) -> None:
+    certificates = [each.certificate for each in chain()]
+    begins = max(each.not_valid_before_utc for each in certificates)
+    ends = min(each.not_valid_after_utc for each in certificates)
+    now, root = (begins if first else ends).timestamp() + seconds, certificates[-1].public_bytes(Encoding.DER)
+    if good:
+        check_chain(certificates, now, root)
+    else:
+        with pytest.raises(ValueError, match="is not valid at "):
+            check_chain(certificates, now, root)
+
+
+MALFORMED = x509.UnrecognizedExtension(x509.BasicConstraints.oid, b"no constraints")
+
+
+@pytest.mark.parametrize("extension", [None, MALFORMED], ids=["without it", "malformed"])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_certificate_that_does_not_say_whether_it_is_an_authority_is_refused(position: int, extension: Any) -> None:
+    authorities = chain()
+    certificates = [each.certificate for each in authorities]
+    of, issuer = authorities[position], authorities[position].issuer or authorities[position]
+    builder = x509.CertificateBuilder(issuer.name, of.name, of.key.public_key(), 7)
+    own = certificates[position]
+    builder = builder.not_valid_before(own.not_valid_before_utc).not_valid_after(own.not_valid_after_utc)
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=True)
+    certificates[position] = builder.sign(issuer.key, SHA256())
+    words = "does not say whether it is a CA" if position == 0 else "was not issued by the next one, or that is no CA"
+    with pytest.raises(ValueError, match=words):
+        check_chain(certificates, NOW, certificates[-1].public_bytes(Encoding.DER))
+
+
+def test_the_errors_of_certificates_that_cannot_be_read_and_of_another_number_say_so() -> None:
+    pem = b"".join(each.certificate.public_bytes(Encoding.PEM) for each in chain()[:2])
+
+    assert len(load(pem + bytes(3), 2)) == 2
+    for text, length, words in (
+        (b"junk", 1, "its certificates cannot be read"),
+        (pem[:400], 1, "its certificates cannot be read"),
+        (pem, 1, "it has 2 certificates, not 1"),
+        (pem, 3, "it has 2 certificates, not 3"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            load(text, length)
 
 
 def test_a_platform_below_an_authority_below_the_root_is_good() -> None:
@@ -62,6 +111,32 @@ def test_a_valid_signature_is_good_only_by_a_key_of_the_expected_curve(kind: ec.
     signature = b"".join(part.to_bytes(size, "big") for part in parts)
 
     assert is_signed(b"data", signature, key.public_key(), ec.SECP256R1, SHA256()) is good
+
+
+def test_what_is_no_signature_by_a_key_is_not_good() -> None:
+    key, digest = INTEL.platform.key, Prehashed(SHA256())
+    signature = INTEL.platform.sign(b"data")
+
+    assert is_signed(b"data", signature, INTEL.platform.certificate, ec.SECP256R1, SHA256())
+    for signer in (
+        INTEL.ca.certificate,
+        INTEL.root.key.public_key(),
+        rsa.generate_private_key(65_537, 2_048).public_key(),
+        None,
+    ):
+        assert not is_signed(b"data", signature, signer, ec.SECP256R1, SHA256())
+    for other in (b"", bytes(64), b"\xff" * 64, signature[:-1], signature + b"\0", signature[32:] + signature[:32]):
+        assert not is_signed(b"data", other, key.public_key(), ec.SECP256R1, SHA256())
+    assert not is_signed(b"a digest of another length", signature, key.public_key(), ec.SECP256R1, digest)
+
+
+def test_a_certificate_whose_name_cannot_be_read_has_none() -> None:
+    name = b"Intel SGX TCB Signing"
+    der, at = INTEL.signer.der, INTEL.signer.der.rindex(name)
+    bent = x509.load_der_x509_certificate(written(der, (at, b"\xff" * len(name))))
+
+    assert common_name(INTEL.signer.certificate) == name.decode()
+    assert common_name(bent) == ""
 
 
 @pytest.mark.parametrize(("offset", "same"), [(47, True), (48, False), (567, False), (568, True)])
@@ -175,9 +250,11 @@ def test_a_short_text_that_is_no_quote_is_a_word_and_a_long_one_is_refused(text:
 
 ENCLAVES: dict[str, Change] = {
     "another attestation key": (320, b"\7" * 32),
+    "another attestation key, of a greater hash": (320, b"\xff" * 32),
     "something behind the key": (352, b"\1"),
     "something at the end": (383, b"\1"),
-    "another signer": (128, hashlib.sha256(b"another").digest()),
+    "another signer": (128, b"\xff" * 32),
+    "no signer": (128, bytes(32)),
     "another product": (256, b"\1"),
     "another product, by its second byte": (257, b"\1"),
     "debug mode": (48, b"\x13"),
@@ -201,7 +278,7 @@ def test_a_quoting_enclave_that_its_platform_signed_is_intels_all_the_same(name:
 
 def test_below_another_root_the_enclaves_signer_alone_may_be_another() -> None:
     check_enclave(with_enclave(ENCLAVES["another signer"]), intel=False)
-    for name in ENCLAVES.keys() - {"another signer"}:
+    for name in ENCLAVES.keys() - {"another signer", "no signer"}:
         with pytest.raises(ValueError, match="quoting enclave"):
             check_enclave(with_enclave(ENCLAVES[name]), intel=False)
 
@@ -217,3 +294,17 @@ def test_below_another_root_the_enclaves_signer_alone_may_be_another() -> None:
 def test_a_report_that_the_platform_did_not_sign_is_refused(change: Change, trouble: str) -> None:
     with pytest.raises(ValueError, match=trouble):
         check_enclave(written(with_enclave(), change))
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        pytest.param((700, b"\7" * 64), "the attestation key is not a point of its curve", id="no key"),
+        pytest.param((636, b"\7" * 64), "the attestation key did not sign this quote", id="another signature"),
+        pytest.param((184, b"\7"), "the attestation key did not sign this quote", id="another quote"),
+    ],
+)
+def test_a_quote_that_its_attestation_key_did_not_sign_is_refused_with_the_reason(change: Change, trouble: str) -> None:
+    check_signature(parse(with_enclave()))
+    with pytest.raises(ValueError, match=f"^{trouble}$"):
+        check_signature(parse(written(with_enclave(), change)))

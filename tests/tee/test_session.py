@@ -245,6 +245,12 @@ def test_the_content_of_every_role_is_sealed() -> None:
     assert [ENCLAVE.open(message["content"]).decode() for message in sent["messages"]] == [f"{role} text é" for role in roles]
 
 
+@pytest.mark.parametrize("model", ["e2ee-l", "e2ee-n", "e2ee-m2"])
+def test_a_request_for_another_model_is_not_sealed(model: str) -> None:
+    with pytest.raises(InvalidRequestError, match="this session is with 'e2ee-m', and the request for another model"):
+        session().seal({**body("my secret prompt"), "model": model})
+
+
 def test_some_roles_may_be_left_in_clear() -> None:
     given = body(messages=[{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}])
 
@@ -429,6 +435,16 @@ def test_a_text_that_is_not_sealed_to_us_is_an_error_in_any_field_and_choice(cha
     assert "answer in clear" not in str(caught.value)
 
 
+def test_the_error_of_a_text_that_cannot_be_opened_shows_its_first_16_digits_and_why() -> None:
+    opened = session()
+    sealed = to(opened, "text")
+
+    with pytest.raises(
+        TeeEncryptionError, match=rf"an encrypted 'content' \({sealed[:16]}\.\.\.\) cannot be opened: it was chan"
+    ):
+        opened.open(chunk(flipped(155)(sealed)))
+
+
 def read(assembly: Assembly, opened: TeeSession, event: dict[str, Any]) -> tuple[ChatCompletionChunk, bool]:
     """The chunk in an event, and whether it was read as one like an earlier event; the ways of `streaming`."""
     text = json.dumps(event).encode()
@@ -606,6 +622,8 @@ EXTRAS: list[dict[str, Any]] = [
     {"prompt_token_ids": [1, 2], "kv_transfer_params": {"remote_host": "10.0.0.1:5"}, "timings": {"prompt_ms": 1.5}},
     {"usage": {"completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 0}}, "error": None, "text": None},
     {"venice_parameters": {"enable_e2ee": True, "enable_web_search": "off", "web_search_citations": []}},
+    {"venice_parameters": {"enable_web_search": "off"}},
+    {"venice_parameters": {"enable_e2ee": None}},
 ]
 
 

@@ -124,11 +124,11 @@ def test_hashes_of_the_bytes_that_were_seen_count_if_they_ever_match() -> None:
     given = reply(text=text, signature=sign(MODEL, text))
 
     both = verify(given, sent=sent, received=received)
-    one = verify(given, sent=sent, received=received + b"x")
+    one, *others = (verify(given, sent=sent, received=received + b"x" * more) for more in range(1, 9))
     none = verify(given, sent=sent)
 
     assert (both.request_hash_match, both.response_hash_match) == (True, True)
-    assert (one.request_hash_match, one.response_hash_match) == (True, False)
+    assert {(each.request_hash_match, each.response_hash_match) for each in (one, *others)} == {(True, False)}
     assert (none.request_hash_match, none.response_hash_match) == (True, None)
     assert {report.status for report in (both, one, none)} == {"valid"}
     assert [report.bound for report in (both, one, none)] == [True, None, None]
@@ -183,12 +183,16 @@ EDITED = PAIR["text"][:-1] + ("0" if PAIR["text"][-1] != "0" else "1")
     [
         pytest.param({"signature": sign(7, PAIR["text"])}, ["signature"], id="60-another signer"),
         pytest.param({"signing_address": "0x" + "00" * 20}, ["signature_signer"], id="60-another address"),
+        pytest.param({"signing_address": "0x" + "ff" * 20}, ["signature_signer"], id="60-another address, a greater one"),
         pytest.param({"signing_address": None}, ["signature_signer"], id="60-no address"),
         pytest.param({"text": EDITED}, ["signature"], id="60-an edited text"),
         pytest.param({"text": PAIR["text"] + " "}, ["signature"], id="60-a longer text"),
         pytest.param({"requested_request_id": "chatcmpl-2"}, ["signature_request"], id="60-the answer of another request"),
         pytest.param({"requested_request_id": "chatcmpl-0"}, ["signature_request"], id="60-the answer of an earlier request"),
         pytest.param({"requested_request_id": 7}, ["signature_request"], id="60-not an id"),
+        pytest.param(
+            {"receipt": {"chat_id": "chatcmpl-0"}}, ["signature_request", "signature_receipt"], id="60-by its receipt"
+        ),
         pytest.param({"signature": with_number(0, 0)}, ["signature"], id="60-r is 0"),
         pytest.param({"signature": with_number(1, 0)}, ["signature"], id="60-s is 0"),
         pytest.param({"signature": with_number(0, ORDER)}, ["signature"], id="60-r is n"),
@@ -218,7 +222,17 @@ def test_a_signature_of_another_signer_or_text_is_invalid(changes: dict[str, Any
 
 @pytest.mark.parametrize(
     "value",
-    [None, 7, "", "0xzz", {"value": 7}, "00" * 64, "00" * 66, PAIR["signature"][:-2] + "1a", PAIR["signature"][:-2] + "1d"],
+    [
+        None,
+        7,
+        "",
+        "0xzz",
+        {"value": 7},
+        "00" * 64,
+        "00" * 66,
+        *(PAIR["signature"][:-2] + v for v in ("02", "1a")),
+        PAIR["signature"][:-2] + "1d",
+    ],
 )
 def test_the_error_of_a_malformed_signature_says_so(value: Any) -> None:
     (check,) = (each for each in verify(reply(signature=value)).checks if each.id == "signature")
@@ -294,10 +308,12 @@ def with_receipt(given: Any) -> dict[str, Any]:
 
 
 def test_a_receipt_about_the_same_text_is_valid() -> None:
-    report = verify(with_receipt(receipt()))
-
-    assert report.valid
-    assert report.receipt == "rcpt-1"
+    logged = receipt()["event_log"]
+    for log in (logged, [*logged, {"seq": 2, "type": "end"}, {"body_hash": "00" * 32}], logged[::-1]):
+        report = verify(with_receipt(receipt(event_log=log)))
+        assert report.valid
+        assert report.receipt == "rcpt-1"
+    assert verify(with_receipt(receipt(receipt_id=7))).receipt is None
 
 
 def test_a_receipt_is_reported_with_a_warning_that_its_signature_proves_nothing() -> None:
@@ -313,6 +329,10 @@ def test_a_receipt_is_reported_with_a_warning_that_its_signature_proves_nothing(
     [
         pytest.param(receipt(chat_id="chatcmpl-2"), ["signature_request"], id="60-of another answer"),
         pytest.param(receipt(event_log=[]), ["signature_receipt"], id="without its log"),
+        *(
+            pytest.param(receipt(event_log=[event]), ["signature_receipt"], id=f"with one half of it: {event['type']}")
+            for event in receipt()["event_log"]
+        ),
         pytest.param(
             receipt(event_log=[{"body_hash": "00" * 32}, {"body_hash": 7}, 7]), ["signature_receipt"], id="of another text"
         ),
@@ -323,6 +343,13 @@ def test_a_receipt_is_reported_with_a_warning_that_its_signature_proves_nothing(
 )
 def test_a_receipt_that_does_not_fit_makes_it_invalid(given: Any, names: list[str]) -> None:
     assert failed(verify(with_receipt(given))) == names
+
+
+def test_of_two_answers_that_a_reply_wrongly_names_the_first_stands_in_the_error() -> None:
+    given = reply(requested_request_id="chatcmpl-2", receipt=receipt(chat_id="chatcmpl-3"))
+    (check,) = (each for each in verify(given).checks if each.id == "signature_request")
+
+    assert check.detail == "it is about the answer 'chatcmpl-2', not 'chatcmpl-1'"
 
 
 def test_an_aci_reply_must_have_its_receipt() -> None:

@@ -30,7 +30,7 @@ def test_a_switch_that_is_off_is_no_debug_mode(value: Any) -> None:
     check_not_debug({"debug": value, "info": [{"is_debug": value}]}, None)
 
 
-@pytest.mark.parametrize("value", [True, 1, "true", "on", "1", "yes", "FALSCH", [], [False], 0.5], ids=repr)
+@pytest.mark.parametrize("value", [True, 1, "true", "on", -1, "1", "yes", "FALSCH", [], [False], 0.5], ids=repr)
 @pytest.mark.parametrize("name", ["debug", "is_debug", "Debug-Mode", "TD_DEBUG", "debuggable", "debugEnabled"])
 def test_a_switch_that_is_on_is_debug_mode_wherever_it_stands(name: str, value: Any) -> None:
     for reply in ({name: value}, {"a": [7, {"b": {name: value}}]}, {"vm_config": json.dumps({name: value})}):
@@ -82,7 +82,13 @@ def test_the_path_in_an_error_is_short() -> None:
     ("claims", "good"),
     [
         *((None, True), ({}, True), ({"valid": True}, True), ({"tdx": {"valid": True, "revoked": False}}, True)),
-        *(({"valid": {"tdx": True}}, True), ({"note": None}, True), ({"note": True}, True), ({"note": 0}, True)),
+        *(
+            ({"valid": {"tdx": True}}, True),
+            ({"note": None}, True),
+            ({"note": True}, True),
+            ({"note": 0}, True),
+            ({"version": 0}, True),
+        ),
         *(({"valid": False}, False), ({"valid": None}, False), ({"valid": "true"}, False), ({"valid": 1}, False)),
         *(({"revoked": True}, False), ({"other": False}, False), ({"a": {"b": [{"valid": 0}]}}, False)),
     ],

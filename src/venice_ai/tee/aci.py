@@ -127,7 +127,7 @@ def _link(entry: Mapping[str, Any]) -> _Link | None:
     return statement, from_hex(own, "a signature of a chain"), from_hex(by_service, "a signature of a chain")
 
 
-@lru_cache(maxsize=32)  # a gateway's signatures are the same each time, and take milliseconds
+@lru_cache  # a gateway's signatures are the same each time, and take milliseconds
 def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
     """The key management service's root key, which issued the application's key, which signed all of these keys."""
     statement, signature, by_service = links[0]

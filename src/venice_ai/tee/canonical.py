@@ -75,7 +75,7 @@ def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """For `object_pairs_hook`: a ValueError for an object with two readings."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        doubled = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        doubled = next(iter(Counter(name for name, _ in pairs) - Counter(found.keys())))
         raise ValueError(f"an object has the key {doubled!r:.100} twice")
     return found
 

@@ -19,7 +19,7 @@ UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, 
 """What reading odd certificates raises; an odd serial number is a warning, which a caller may have made an error."""
 
 
-@lru_cache(maxsize=64)  # machines show the same certificates each time
+@lru_cache  # machines show the same certificates each time
 def load(pem: bytes, length: int) -> tuple[x509.Certificate, ...]:
     """The certificates of a chain of this length, the subject's own first."""
     try:

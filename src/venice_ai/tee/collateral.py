@@ -163,7 +163,7 @@ def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
 
 def _revocation(tcb: Tcb, seen: Seen) -> str:
     for issuer, number in tcb.revocation_lists:
-        if number < (before := seen.revocation_lists.get(issuer, 0)):
+        if number < (before := seen.revocation_lists.get(issuer, number)):
             raise ValueError(f"the revocation list of the {issuer} CA has the number {number}, older than {before}{seen.words}")
     return "no certificate of the platform is in Intel's lists"
 

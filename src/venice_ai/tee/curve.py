@@ -49,7 +49,7 @@ class OpenSslKey(InMemory):
         self._key = ec.generate_private_key(curve) if number is None else ec.derive_private_key(number, curve)
         self.public_key: bytes = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
-    def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:  # it is safe in any case
+    def shared_x(self, point: bytes, *, single_use: bool) -> bytes:  # it is safe in any case
         """The X coordinate of the point that this key and the owner of `point` share. A `single_use` key does nothing else."""
         other = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), _checked(point))
         return self._key.exchange(ec.ECDH(), other)
@@ -61,20 +61,20 @@ class CoincurveKey(InMemory):
     __slots__ = ("_secret", "public_key")
 
     def __init__(self, secret: bytes | None = None) -> None:
-        # Not its PrivateKey, which computes two more forms of the public key.
-        self._secret: bytes = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big") if secret is None else secret
+        # Not its PrivateKey, which computes two more forms of the public key. Bytes that are no key are as likely as a guess.
+        self._secret: bytes = secrets.token_bytes(32) if secret is None else secret
         self.public_key: bytes = _coincurve.PublicKey.from_secret(self._secret).format(compressed=False)
 
-    def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
+    def shared_x(self, point: bytes, *, single_use: bool) -> bytes:
         """See `OpenSslKey`."""
         # The library multiplies a given point in a time that depends on the factor. A factor that is used again is split at
         # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))
         if single_use:
             return bytes(other.multiply(self._secret).format()[1:])
-        part = secrets.randbelow(ORDER - 1) + 1
-        rest = (int.from_bytes(self._secret, "big") - part) % ORDER  # 0, which raises, is as likely as guessing the key
-        shared = other.multiply(part.to_bytes(32, "big")).combine([other.multiply(rest.to_bytes(32, "big"))])
+        part = secrets.token_bytes(32)
+        rest = (int.from_bytes(self._secret, "big") - int.from_bytes(part, "big")) % ORDER  # 0, which raises, is as unlikely
+        shared = other.multiply(part).combine([other.multiply(rest.to_bytes(32, "big"))])
         return bytes(shared.format()[1:])
 
 
@@ -97,7 +97,7 @@ def _checked(point: bytes) -> bytes:
     return point
 
 
-@lru_cache(maxsize=32)  # a gateway shows the same signatures each time
+@lru_cache  # a gateway shows the same signatures each time
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
@@ -132,7 +132,7 @@ def compressed(public_key: bytes) -> bytes:
 def _combined(*terms: tuple[int, _Point]) -> _Point:
     """The sum of points times factors, in a time that depends on these: for what is public."""
     total = (0, 1, 0)
-    for bit in reversed(range(256)):
+    for bit in reversed(range(ORDER.bit_length())):
         total = _sum(total, total)
         for factor, point in terms:
             if factor >> bit & 1:

@@ -67,7 +67,7 @@ def check(payload: object, nonce: bytes, options: TeeOptions, *, expected: int |
     return [*checks, outcome("gpu_count", status, counted)], [gpu for gpu in gpus if gpu is not None] if whole else []
 
 
-@dataclass(slots=True)
+@dataclass
 class _Findings:
     """The findings about GPUs: errors by check, what is not shown, and which GPU has which device's key."""
 

@@ -39,7 +39,7 @@ _TURNS = (0, 1, 62, 28, 27, 36, 44, 6, 55, 20, 3, 10, 43, 25, 39, 41, 45, 15, 21
 # For each lane after the steps rho and pi: where it comes from, its column there, and how far it turns left and right.
 _MOVES = [
     (lane, lane % 5, _TURNS[lane], 64 - _TURNS[lane])
-    for lane in sorted(range(25), key=lambda lane: lane // 5 + 5 * ((2 * (lane % 5) + 3 * (lane // 5)) % 5))
+    for lane in sorted(range(25), key=lambda lane: ((2 * (lane % 5) + 3 * (lane // 5)) % 5, lane // 5))
 ]
 _NEIGHBOURS = [(x + 5 * y, (x + 1) % 5 + 5 * y, (x + 2) % 5 + 5 * y) for y in range(5) for x in range(5)]
 _ROUNDS = """

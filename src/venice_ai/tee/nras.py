@@ -133,5 +133,5 @@ def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256:
             return False
         check_chain(chain, root_sha256)
         return all(each.not_valid_before_utc.timestamp() <= now <= each.not_valid_after_utc.timestamp() for each in chain)
-    except (*UNREADABLE, LookupError, OverflowError, OSError):
+    except (*UNREADABLE, LookupError):
         return False

@@ -68,7 +68,7 @@ class TeeSession(InMemory):
         self._public_key = self._opener.public_key
         self._ids: set[str] = set()
         self._choices: dict[int | None, bool] = {}  # those that brought something, and whether they have a finish reason
-        self._envelopes = 0
+        self._has_opened = False  # whether anything encrypted came
         self._completion_tokens: float = 0
 
     @property
@@ -141,7 +141,7 @@ class TeeSession(InMemory):
         Raises:
             TeeEncryptionError: tokens were counted, but nothing encrypted came.
         """
-        if self._completion_tokens and not self._envelopes:
+        if self._completion_tokens and not self._has_opened:
             self._refuse(f"nothing encrypted in an answer of {self._completion_tokens} tokens")
         if not all(self._choices.values()):
             return "an encrypted answer must end with a finish reason for each choice"
@@ -246,7 +246,7 @@ class TeeSession(InMemory):
             self._fail(f"an encrypted {name!r} ({value[:16]}...) cannot be opened: {error}")
         except UnicodeDecodeError:
             self._fail(f"an encrypted {name!r} is not UTF-8")
-        self._envelopes += 1
+        self._has_opened = True
         return text
 
     def _note(self, chunk: dict[str, Any]) -> None:

@@ -115,7 +115,7 @@ def known_images() -> tuple[OsImage, ...]:
     return tuple(OsImage(os_image_hash, **image) for os_image_hash, image in found.items())
 
 
-@lru_cache(maxsize=8)  # a machine shows the same file each time
+@lru_cache  # a machine shows the same file each time
 def read_compose(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The images that a compose file names, each with its digest or without, and what a reader should know of the file."""
     try:
