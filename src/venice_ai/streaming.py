@@ -145,7 +145,7 @@ class ChunkReader:
                             if taken is None:
                                 continue
                             if isinstance(taken, exceptions.APIError):
-                                if assembly.begun and not self._begun:
+                                if assembly.begun:
                                     self._began()
                                 failure = taken
                                 break
@@ -311,8 +311,7 @@ class ChunkReader:
             lacking = self.session.end(done=done)
             if lacking is not None:
                 raise self.errors.interrupted(lacking)
-        if not self._begun:
-            self._began()
+        self._began()
         if self._settle is not None:
             try:
                 await self._settle(bytes(self._received))

@@ -160,7 +160,7 @@ def cut(message: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[dict[s
 @given(MESSAGES, st.integers(0, 2**32))
 def test_the_collected_message_equals_the_one_that_was_cut_into_deltas(given_message: dict[str, Any], seed: int) -> None:
     message, deltas = cut(given_message, seed)
-    assembly = Assembly()
+    assembly = Assembly(1)
     for delta in deltas:
         says = {key: value for key, value in delta.items() if value and key != "role"}
         assert assembly.add(read(chunk(**delta))) == bool(says)  # all that a message is made of counts as progress
@@ -210,6 +210,16 @@ def read(data: dict[str, Any]) -> Any:
         pytest.param([{"content": {"a": 1}}], {"content": {"a": 1}}, id="content that is an object"),
         pytest.param([{"content": {"a": 1}}, {"content": {"b": 2}}], {"content": [{"a": 1}, {"b": 2}]}, id="two objects"),
         pytest.param([{"content": 7}, {"content": "a"}], {"content": "a"}, id="a number beside text"),
+        pytest.param([{"content": 7}], {"content": 7}, id="a number"),
+        pytest.param([{"content": 7}, {"content": 8}], {"content": [7, 8]}, id="two numbers"),
+        pytest.param([{"content": ""}, {"content": {"a": 1}}], {"content": {"a": 1}}, id="an object after an empty text"),
+        pytest.param([{"content": {"text": "a"}}, {"content": "b"}], {"content": "ab"}, id="an object with a text"),
+        pytest.param([{"content": []}], {"content": []}, id="no parts"),
+        pytest.param(
+            [{"content": [{"type": "image_url"}, {"type": "text", "text": ""}]}, {"content": "x"}, {"content": [7]}],
+            {"content": [{"type": "image_url"}, {"type": "text", "text": "x"}]},
+            id="an empty text and a number between parts",
+        ),
         pytest.param(
             [{"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}", "parsed": {"a": 1}}}]}],
             {"tool_calls": [{"type": "function", "id": "c", "function": {"name": "f", "parsed": {"a": 1}, "arguments": "{}"}}]},
@@ -343,6 +353,18 @@ async def test_the_last_value_of_a_choice_counts_and_an_empty_one_only_where_no_
     assert (choice["matched"], choice["empty"], choice["flag"]) == ("y", [], False)
 
 
+@pytest.mark.parametrize("name", ["a", "delta_", "m", "zz"])
+@pytest.mark.parametrize("value", ["x", [1], {"b": 1}, 7], ids=repr)
+async def test_an_unknown_member_is_kept_wherever_it_stands_and_whatever_its_name_is(name: str, value: Any) -> None:
+    events = [chunk("hel"), {**chunk("lo", **{name: value}), name: value}]
+    events[1]["choices"][0][name] = value
+
+    whole = await collected(*events)
+
+    assert whole.text == "hello"
+    assert (whole[name], whole.choices[0][name], whole.choices[0].message[name]) == (value, value, value)
+
+
 async def test_deeply_nested_values_are_collected() -> None:
     deep: Any = 1
     for _ in range(300):
@@ -385,7 +407,7 @@ async def test_an_empty_value_replaces_nothing_and_zero_and_false_are_not_empty(
 
 
 def test_the_collected_response_shares_no_object_with_the_chunks() -> None:
-    assembly = Assembly()
+    assembly = Assembly(1)
     given_chunk = read({**chunk("a", images=[{"a": [1]}], audio={"data": "x"}), "odd": {"a": [1]}})
     assembly.add(given_chunk)
     first = assembly.response()

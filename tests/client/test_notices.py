@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai import ModelSubstitutedWarning, SyncVeniceClient, VeniceClient
+from venice_ai import APIError, ModelSubstitutedWarning, SyncVeniceClient, VeniceClient
 from venice_ai._wire.notices import Notices
 
 from ..fakes import DONE, HI, KEY, RecordingClock, ScriptedReply, answer, chunk, client_of, completion, event, stream
@@ -109,6 +109,15 @@ async def test_a_stream_of_another_model_is_warned_of(content: str) -> None:
     assert read.meta.model_substituted
 
 
+async def test_an_error_beside_the_answer_of_another_model_is_warned_of() -> None:
+    beside = {**chunk("hel"), "model": "two", "error": {"message": "busy", "code": "model_overloaded"}}
+    client = await informed(stream(event(beside)))
+
+    read = await client.chat.completions.stream(model="one", messages=HI)
+    with pytest.warns(ModelSubstitutedWarning, match="'two' answered"), pytest.raises(APIError, match="busy"):
+        await read.collect()
+
+
 async def test_the_synchronous_client_knows_the_catalogue_too() -> None:
     def ask(url: str) -> bool:
         with SyncVeniceClient(api_key=KEY, base_url=url) as client:
@@ -143,11 +152,25 @@ async def test_a_stream_whose_budget_went_into_reasoning_is_logged(caplog: pytes
     assert "max_completion_tokens" in caplog.text
 
 
-@pytest.mark.parametrize("response", [completion("cut"), completion(None), completion(model=7, **SPENT)])
-async def test_other_answers_are_not_logged_and_odd_ones_do_no_harm(response: Any) -> None:
+@pytest.mark.parametrize("response", [completion("cut", choices=[]), completion(model=7, **SPENT)])
+async def test_odd_answers_do_no_harm(response: Any) -> None:
     client, _ = client_of(answer(response))
 
     assert (await client.chat.completions.create(model="m", messages=HI)).id == "chatcmpl-1"
+
+
+@pytest.mark.parametrize(
+    ("content", "finish"), [("cut", "length"), ("whole", "stop"), (None, "stop"), (None, "content_filter"), (None, None)]
+)
+async def test_only_an_answer_that_was_cut_off_before_its_text_is_logged(
+    content: str | None, finish: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content}}
+    client, _ = client_of(answer(completion(choices=[choice])))
+
+    await client.chat.completions.create(model="m", messages=HI)
+
+    assert caplog.records == []
 
 
 def test_at_most_a_thousand_substitution_warnings_are_remembered() -> None:

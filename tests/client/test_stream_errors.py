@@ -305,6 +305,7 @@ async def test_nothing_is_sent_again_after_the_client_or_the_stream_was_closed(w
         b"event: ping\ndata: no JSON\n\n",
         b"event: status\n" + event(chunk("more")),
         b"event: done\ndata: 1\n\n",
+        b"event: message\ndata: null\n\n",
         event({"type": "ping"}),
         event({"id": "another", "model": "another", "status": "queued"}),
         event({"usage": None, "id": "another"}),

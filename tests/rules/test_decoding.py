@@ -94,6 +94,10 @@ def test_deflate_without_a_header_is_read_though_it_begins_like_one() -> None:
         assert decoded("deflate", [stored]) == decoded("deflate", single(stored)) == text
 
 
+def test_the_shortest_body_of_deflate_has_two_bytes() -> None:
+    assert decoded("deflate", [b"\x03\x00"]) == decoded("deflate", single(b"\x03\x00")) == b""
+
+
 @pytest.mark.parametrize("coding", [None, "gzip", "deflate", "gzip, deflate"])
 def test_an_empty_body_is_empty(coding: str | None) -> None:
     assert decoded(coding, []) == b""

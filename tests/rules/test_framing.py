@@ -16,6 +16,9 @@ WHOLE = {
     "a length of nothing": (HEAD + b"Content-Length: 0\r\n\r\n", True),
     "chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;a=b\r\nlo\r\n0\r\nX-Sum: 1\r\n\r\n", True),
     "close": (HEAD + b"Connection: x, Close\r\nContent-Length: 5\r\n\r\nhello", False),
+    "close in other headers": (HEAD + b"Accept: close\r\nContent-Length: 5\r\nX: close\r\n\r\nhello", True),
+    "HTTP/2.0": (b"HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", False),
+    "early hints": (b"HTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", False),
     "HTTP/1.0 that keeps": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", True),
     "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
@@ -185,7 +188,13 @@ def test_a_body_or_a_chunk_may_be_as_large_as_a_machine_counts(head: bytes, wron
 
 @pytest.mark.parametrize(
     ("codings", "chunked"),
-    [(b"chunked", True), (b"gzip,  Chunked ", True), (b"chunked, gzip", False), (b"gzip\r\nTransfer-Encoding: chunked", True)],
+    [
+        (b"chunked", True),
+        (b"gzip,  Chunked ", True),
+        (b"chunked, gzip", False),
+        (b"chunked, br", False),
+        (b"gzip\r\nTransfer-Encoding: chunked", True),
+    ],
 )
 def test_a_body_is_in_chunks_whose_last_transfer_coding_says_so(codings: bytes, chunked: bool) -> None:
     reader, body = read([HEAD + b"Transfer-Encoding: " + codings + b"\r\n\r\n2\r\nhi\r\n0\r\n\r\n"])
