@@ -493,8 +493,6 @@ def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:
     texts: list[str] = []
     for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
         delta: Any = choice.__dict__.get("delta") if isinstance(choice, ChatChunkChoice) else None
-        content = delta.content if isinstance(delta, ChatDelta) else None
-        text = content if content is None or isinstance(content, str) else content_text(content)
-        if text:
+        if text := content_text(delta.content if isinstance(delta, ChatDelta) else None):
             texts.append(text)
     return texts

@@ -343,6 +343,14 @@ def test_four_choices_may_come_in_turn_before_they_are_read_whole_each_time(choi
     assert ("repeated" in [read(assembly, event)[1] for event in events]) is learnt
 
 
+@pytest.mark.parametrize(("between", "learnt"), [(3, True), (4, False)])
+def test_an_event_is_compared_with_the_four_before_it(between: int, learnt: bool) -> None:
+    others = [json.dumps(made("a") | {"created": number}).encode() for number in range(between)]
+    first, second, third = (json.dumps(made(text) | {"created": 20}).encode() for text in "abc")
+
+    assert ("repeated" in ways([first, *others, second, third])) is learnt
+
+
 @pytest.mark.parametrize("before", [[], events_of(["x", "y"])], ids=["from the beginning", "after some that were"])
 @pytest.mark.parametrize(("different", "learnt"), [(6, True), (7, False)])
 def test_a_stream_is_given_up_after_eight_events_in_a_row_that_were_like_none_before(

@@ -168,7 +168,7 @@ def _warn_of_slips(names: Iterable[Any], known: Collection[str], lack: str, like
     from difflib import get_close_matches
 
     for name in sorted(map(str, names)):
-        close = [] if name in known else get_close_matches(name, list(known), n=1, cutoff=likeness)
+        close = [] if name in known else get_close_matches(name, list(known), cutoff=likeness)
         if close:
             warn(f"{lack} {name!r}; did you mean {close[0]!r}?")
 
