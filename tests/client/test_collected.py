@@ -383,7 +383,7 @@ def within(value: Any, levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize(("levels", "joined"), [(1, True), (16, True), (17, False)])
+@pytest.mark.parametrize(("levels", "joined"), [(1, True), (15, True), (16, True), (17, False)])
 async def test_objects_are_joined_sixteen_levels_deep_and_below_that_the_last_one_counts(levels: int, joined: bool) -> None:
     first, second = ({**chunk(odd=within(text, levels)), "odd": within({text: 1}, levels)} for text in "xy")
 

@@ -162,6 +162,12 @@ def test_each_step_is_bounded_and_nothing_is_decompressed_ahead(times: int) -> N
     assert peak < 2**20
 
 
+@pytest.mark.parametrize("coding", [None, "gzip"])
+def test_a_step_gives_as_much_as_a_read_of_a_socket(coding: str | None) -> None:
+    body = bytes(2**16 + 1)
+    assert [len(step) for step in Decoder(coding).feed(gzip.compress(body) if coding else body)] == [2**16, 1]
+
+
 def test_steps_that_end_at_their_limit_lose_nothing() -> None:
     noise = random.Random(1).randbytes(3 * STEP_BYTES)
     for size in (STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 1, 2 * STEP_BYTES, 3 * STEP_BYTES):
