@@ -32,7 +32,19 @@ async def opened(*pieces: bytes) -> ChatStream:
 # -- what the loops of the documents meet ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("choice", [{"index": 0}, {"index": 0, "delta": None}, {"index": 0, "delta": "x"}, {}], ids=repr)
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"index": 0},
+        {"index": 0, "delta": None},
+        {"index": 0, "delta": "x"},
+        {},
+        {"message": "x"},
+        {"message": {}},
+        {"delta": {}, "message": 7},
+    ],
+    ids=repr,
+)
 async def test_a_choice_without_delta_reads_as_an_empty_delta(choice: dict[str, Any]) -> None:
     read = await opened(event(chunk("hel")), event(envelope(choices=[choice])), event(chunk("lo")), FINISH, DONE)
 
@@ -48,6 +60,45 @@ async def test_the_documented_loop_skips_chunks_whose_choices_are_null_or_empty(
     read = await opened(event(chunk("hel")), event(envelope(choices=choices)), event(chunk("lo")), FINISH, DONE)
 
     assert "".join([piece.choices[0].delta.content or "" async for piece in read]) == "hello"
+
+
+async def test_a_chunk_that_only_ends_its_choice_stays_as_it_came() -> None:
+    end = envelope(choices=[{"index": 0, "finish_reason": "stop"}])
+    read = await opened(event(chunk("hello")), event(end))
+
+    assert [piece.model_dump() async for piece in read][1] == end
+
+
+@pytest.mark.parametrize(
+    ("delta", "begins"),
+    [
+        ({"odd": "x"}, True),
+        ({"odd": [1]}, True),
+        ({"odd": {"a": 1}}, True),
+        ({"content": [{"type": "text", "text": "x"}]}, True),
+        ({"odd": ""}, False),
+        ({"odd": []}, False),
+        ({"odd": {}}, False),
+        ({"odd": 7}, False),
+        ({"odd": True}, False),
+        ({"role": "assistant", "name": "n"}, False),
+        ({"name": ["n"]}, False),
+    ],
+    ids=repr,
+)
+def test_texts_lists_and_objects_that_are_not_empty_are_content(delta: dict[str, Any], begins: bool) -> None:
+    assembly = Assembly(1)
+
+    assert assembly.add(read(chunk(**delta))) is begins
+    assert assembly.begun is begins
+
+
+async def test_half_of_a_surrogate_pair_before_parts_that_end_the_answer_is_kept() -> None:
+    end = chunk(finish="stop")
+    end["choices"][0]["delta"] = {"content": [{"type": "text", "text": "b"}]}
+    whole = await collected(chunk("a\ud83d"), end)
+
+    assert whole.text == "ab\ud83d"
 
 
 @pytest.mark.parametrize("choice", [{"index": 0}, {"message": None}, {"message": "x"}, None, 7], ids=repr)
@@ -184,6 +235,8 @@ def read(data: dict[str, Any]) -> Any:
         pytest.param([{"images": [1]}, {"images": [2]}, {"refusal": ""}], {"images": [1, 2]}, id="lists add up"),
         pytest.param([{"think": "a"}, {"think": ""}, {"think": "b"}], {"think": "ab"}, id="unknown texts join"),
         pytest.param([{"name": "n"}, {"name": "n"}, {"name": ""}], {"name": "n"}, id="a name is said once"),
+        pytest.param([{"name": "n"}, {"name": "m"}], {"name": "m"}, id="the last of two names"),
+        pytest.param([{"name": ""}], {"name": ""}, id="an empty name where no other came"),
         pytest.param([{"thought_signature": "s"}] * 2, {"thought_signature": "s"}, id="a signature that is repeated"),
         pytest.param([{"think": "\ud83d"}, {"think": "\ude00"}], {"think": "😀"}, id="halves of a pair in an unknown text"),
         pytest.param(

@@ -126,10 +126,12 @@ def test_members_that_no_request_may_hold_are_repaired_or_left_out_and_logged(
 
 
 @pytest.mark.parametrize("depth", [63, 64, 65])
-def test_sixty_four_levels_are_sent_back(depth: int, caplog: pytest.LogCaptureFixture) -> None:
-    turn = sent({"role": "assistant", "content": "4", "odd": nested(depth)})
+@pytest.mark.parametrize("of_objects", [False, True], ids=["lists", "objects"])
+def test_sixty_four_levels_are_sent_back(depth: int, of_objects: bool, caplog: pytest.LogCaptureFixture) -> None:
+    deep = json.loads(json.dumps(nested(depth)).replace("[", '{"a":').replace("]", "}")) if of_objects else nested(depth)
+    turn = sent({"role": "assistant", "content": "4", "odd": deep})
 
-    assert (turn["odd"] == nested(depth)) is (depth <= 64)
+    assert (turn["odd"] == deep) is (depth <= 64)
     assert ("more than 64 levels deep in odd" in caplog.text) is (depth > 64)
 
 

@@ -202,6 +202,13 @@ async def test_a_broken_stream_raises_an_interruption_with_the_text_so_far(piece
     assert reply.closed
 
 
+async def test_the_error_of_an_interruption_counts_every_chunk() -> None:
+    read = await opened(*map(event, map(chunk, "abcdefgh")), RESET)
+
+    with pytest.raises(StreamInterruptedError, match=r"^the stream broke off after 8 chunks: "):
+        await read.collect()
+
+
 async def test_the_error_of_an_interruption_names_its_cause() -> None:
     read = await opened(event(chunk("hel")), RESET)
 
@@ -970,6 +977,15 @@ async def test_content_is_progress_and_keeping_alive_is_not() -> None:
     await (await opened_on(reply, timeout=Timeout(progress=5))).collect()
 
     assert reply.progress == 4
+
+
+@pytest.mark.parametrize("texts", ["ab", "abcdef"], ids=["read in full", "also by the text alone"])
+async def test_the_content_of_a_packet_is_progress_once(texts: str) -> None:
+    reply = stream(*[b"".join(map(event, map(chunk, texts)))] * 2, FINISH, DONE)
+
+    await (await opened_on(reply, timeout=Timeout(progress=5))).collect()
+
+    assert reply.progress == 2
 
 
 def test_a_chunk_can_be_kept() -> None:
