@@ -98,6 +98,23 @@ def test_a_missing_declared_field_reads_as_none() -> None:
     assert response.model_dump() == {}
 
 
+def test_the_error_of_a_field_that_is_not_there_names_those_that_are() -> None:
+    for data, names in (({}, "none"), ({"id": "x", "later": 1}, "id, later")):
+        response: Any = ChatCompletionResponse.model_validate(data)
+        with pytest.raises(AttributeError, match=f"^ChatCompletionResponse has no field 'nothing'; its fields are {names}$"):
+            _ = response.nothing
+
+
+def test_objects_are_equal_that_are_of_one_class_and_hold_the_same() -> None:
+    data = {"role": "assistant", "content": "x"}
+    message = ChatMessage.model_validate(data)
+
+    assert message == ChatMessage.model_validate(data) == data
+    assert message != AssistantMessage.model_validate(data)
+    assert message != ChatMessage.model_validate({**data, "content": "y"})
+    assert message != {**data, "content": "y"}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -24,6 +24,7 @@ WHOLE = {
     "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
     "no content": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", True),
     "not modified": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", True),
+    "an empty line before it": (b"\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
     "an empty line after it": (HEAD + b"Content-Length: 5\r\n\r\nhello\r\n", True),
 }
 

@@ -194,13 +194,40 @@ def test_a_chunk_that_is_changed_changes_no_other() -> None:
     assert read(assembly, events_of(["d"])[0])[0] == ChatCompletionChunk.model_validate(made("d"))
 
 
-def test_values_that_can_be_changed_are_not_shared() -> None:
-    events = [json.dumps(made(text) | {"x": [{"a": []}]}).encode() for text in "abcd"]
+@pytest.mark.parametrize("name", ["a", "x"])
+@pytest.mark.parametrize("holder", ["chunk", "choice", "delta"])
+def test_values_that_can_be_changed_are_not_shared(holder: str, name: str) -> None:
+    value: Any = [] if holder == "delta" else [{"a": []}]  # a list in a delta that is not empty is added up
     assembly = Assembly(1)
-    for event in events:
-        found: Any = read(assembly, event)[0]
-        assert found["x"] == [{"a": []}]
-        found["x"][0]["a"].append("mine")
+    for text in "abcd":
+        data = made(text)
+        {"chunk": data, "choice": data["choices"][0], "delta": data["choices"][0]["delta"]}[holder][name] = value
+        found: Any = read(assembly, json.dumps(data).encode())[0]
+        assert found.model_dump() == data
+        held = {"chunk": found, "choice": found.choices[0], "delta": found.choices[0].delta}[holder][name]
+        (held if holder == "delta" else held[0]["a"]).append("mine")
+
+
+@pytest.mark.parametrize("name", ["a", "id", "x"])
+@pytest.mark.parametrize("of_choice", [False, True], ids=["of the chunk", "of its choice"])
+def test_events_that_differ_in_a_text_outside_of_the_delta_are_parsed_in_full(name: str, of_choice: bool) -> None:
+    events: list[bytes] = []
+    for text in "pqrst":
+        data = made("a")
+        (data["choices"][0] if of_choice else data)[name] = text
+        events.append(json.dumps(data).encode())
+
+    assert set(ways(events)) == {"any"}
+
+
+def test_events_of_two_choices_are_parsed_in_full() -> None:
+    events = [
+        json.dumps(envelope(choices=[*made(text)["choices"], *made("x", index=1)["choices"]])).encode() for text in "abcd"
+    ]
+    assembly = Assembly(2)
+
+    assert {read(assembly, event)[1] for event in events} == {"any"}
+    assert [choice.message.content for choice in assembly.response().choices] == ["abcd", "xxxx"]
 
 
 def test_a_pattern_is_learnt_again_when_other_members_change() -> None:

@@ -292,6 +292,7 @@ def test_a_check_is_found_by_its_id() -> None:
         pytest.param(0, "failed: no check has run.", id="none"),
         pytest.param(1, "failed: check 0: why.", id="one"),
         pytest.param(4, "failed: check 0: why; check 1: why; check 2: why; check 3: why.", id="four"),
+        pytest.param(5, "check 3: why; and 1 more.", id="five"),
         pytest.param(6, "check 3: why; and 2 more.", id="six"),
     ],
 )
