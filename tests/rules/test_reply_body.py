@@ -28,12 +28,12 @@ def read(data: Any, **headers: str) -> Any:
     [(1, 1.0), ("2.5", 2.5), (0, None), (-1, None), (True, None), ("soon", None), ("inf", None), ([1], None), (None, None)],
     ids=repr,
 )
-@pytest.mark.parametrize("beside", [False, True], ids=["in the error", "beside it"])
-def test_an_error_in_a_successful_reply_says_how_long_to_wait(retry_after: Any, seconds: float | None, beside: bool) -> None:
-    headers = {"retry_after": retry_after}
-    error = read(
-        {"error": {"message": "busy", "code": "model_overloaded"} | ({} if beside else headers)} | (headers if beside else {})
-    )
+@pytest.mark.parametrize("place", ["error", "reply", "error of a choice", "choice"])
+def test_an_error_in_a_successful_reply_says_how_long_to_wait(retry_after: Any, seconds: float | None, place: str) -> None:
+    wait = {"retry_after": retry_after}
+    busy = {"message": "busy", "code": "model_overloaded"} | (wait if place.startswith("error") else {})
+    holder = {"error": busy} | ({} if place.startswith("error") else wait)
+    error = read({"choices": [{"index": 0, **holder}]} if place.endswith("choice") else holder)
 
     assert isinstance(error, RateLimitError)
     assert error.retry_after_seconds == seconds
@@ -112,6 +112,7 @@ def test_an_error_beside_an_answer_keeps_it_and_is_not_sent_again_if_it_was_paid
 
     assert isinstance(error, APIError)
     assert (error.partial is not None, error.counts_as) == (partial, counts_as)
+    assert "error" not in (error.partial or {})
 
 
 @pytest.mark.parametrize(
