@@ -106,7 +106,7 @@ NEAREST: dict[str, str] = {
     ),
     "_wire/notices.py": "client/test_notices.py client/test_meta.py",
     "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
-    "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
+    "_wire/sse.py": "rules/test_sse.py rules/test_first_bytes.py client/test_streams.py",
     "_wire/stream_errors.py": (
         "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
         "tee/test_session.py tee/test_e2ee_calls.py"

@@ -155,7 +155,7 @@ class ChunkReader:
                             if unreported:
                                 unreported = False
                                 progressed()
-                        if untyped and repeats.worthwhile and self._begun:
+                        if repeats.worthwhile and self._begun:
                             assembly.learn(event)
                         if every_chunk or taken.choices:
                             self.event = event

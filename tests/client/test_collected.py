@@ -245,6 +245,12 @@ def read(data: dict[str, Any]) -> Any:
             id="audio",
         ),
         pytest.param(
+            [{"audio": {"id": "a", "data": "AA"}}, {"audio": {"id": None, "data": None, "transcript": "", "parts": []}}],
+            {"audio": {"id": "a", "data": "AA", "transcript": "", "parts": []}},
+            id="null and empty members of an object",
+        ),
+        pytest.param([{"odd": ""}, {"list": []}], {"odd": "", "list": []}, id="empty members that no other replaced"),
+        pytest.param(
             [{"function_call": {"name": "f", "arguments": ""}}, {"function_call": {"name": "f", "arguments": "{}"}}],
             {"function_call": {"name": "f", "arguments": "{}"}},
             id="a function call of old",

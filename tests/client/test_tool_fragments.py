@@ -142,6 +142,11 @@ FRAGMENTS = [
         id="a negative index",
     ),
     pytest.param(
+        [[fragment(0, "c1", "f", "{}")], [fragment(0, None, 7, "{}")]],
+        [("c1", "f", "{}"), (None, "", "{}")],
+        id="a name that is a number",
+    ),
+    pytest.param(
         [[fragment(-1, name="f"), fragment(-1, name="g")]],
         [(None, "f", ""), (None, "g", "")],
         id="names alone, with a negative index",
