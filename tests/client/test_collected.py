@@ -364,9 +364,10 @@ async def test_calls_that_come_in_another_order_are_collected_by_their_index() -
 
 
 async def test_what_every_chunk_says_of_its_answer_is_collected_once() -> None:
-    whole = await collected(chunk("a"), chunk("b"))
+    whole = await collected({**chunk("a"), "system_fingerprint": None}, chunk("b"))
 
     assert (whole.id, whole.created, whole.model) == ("chatcmpl-1", 1_780_000_000, "example-private-small")
+    assert whole.keys() == {*chunk(), "object", "choices"}  # a member that is always null is none
 
 
 async def test_chunk_members_beside_the_choices_are_kept_from_any_chunk() -> None:
@@ -424,10 +425,11 @@ async def test_an_unknown_member_is_kept_wherever_it_stands_and_whatever_its_nam
     assert (whole[name], whole.choices[0][name], whole.choices[0].message[name]) == (value, value, value)
 
 
-async def test_deeply_nested_values_are_collected() -> None:
+@pytest.mark.parametrize("kinds", [("object", "list"), ("object", "object"), ("list", "list")], ids="-".join)
+async def test_deeply_nested_values_are_collected(kinds: tuple[str, str]) -> None:
     deep: Any = 1
-    for _ in range(300):
-        deep = {"a": [deep]}
+    for kind in kinds * 300:
+        deep = {"a": deep} if kind == "object" else [deep]
 
     whole = await collected({**chunk("a", odd=deep), "odd": deep}, chunk("b", odd=deep))
 
