@@ -226,6 +226,9 @@ def read(data: dict[str, Any]) -> Any:
     return ChatCompletionChunk._adopt(decode(json.dumps(data).encode()))
 
 
+NOTHING: list[Any] = []
+
+
 # -- every shape by itself ---------------------------------------------------------------------------------------------------
 
 
@@ -245,11 +248,11 @@ def read(data: dict[str, Any]) -> Any:
             id="audio",
         ),
         pytest.param(
-            [{"audio": {"id": "a", "data": "AA"}}, {"audio": {"id": None, "data": None, "transcript": "", "parts": []}}],
-            {"audio": {"id": "a", "data": "AA", "transcript": "", "parts": []}},
+            [{"audio": {"id": "a", "data": "AA"}}, {"audio": {"id": None, "data": None, "transcript": "", "parts": NOTHING}}],
+            {"audio": {"id": "a", "data": "AA", "transcript": "", "parts": NOTHING}},
             id="null and empty members of an object",
         ),
-        pytest.param([{"odd": ""}, {"list": []}], {"odd": "", "list": []}, id="empty members that no other replaced"),
+        pytest.param([{"odd": ""}, {"list": NOTHING}], {"odd": "", "list": NOTHING}, id="empty members that no other replaced"),
         pytest.param(
             [{"function_call": {"name": "f", "arguments": ""}}, {"function_call": {"name": "f", "arguments": "{}"}}],
             {"function_call": {"name": "f", "arguments": "{}"}},
@@ -273,7 +276,7 @@ def read(data: dict[str, Any]) -> Any:
         pytest.param([{"content": 7}, {"content": 8}], {"content": [7, 8]}, id="two numbers"),
         pytest.param([{"content": ""}, {"content": {"a": 1}}], {"content": {"a": 1}}, id="an object after an empty text"),
         pytest.param([{"content": {"text": "a"}}, {"content": "b"}], {"content": "ab"}, id="an object with a text"),
-        pytest.param([{"content": []}], {"content": []}, id="no parts"),
+        pytest.param([{"content": NOTHING}], {"content": NOTHING}, id="no parts"),
         pytest.param(
             [{"content": [{"type": "image_url"}, {"type": "text", "text": ""}]}, {"content": "x"}, {"content": [7]}],
             {"content": [{"type": "image_url"}, {"type": "text", "text": "x"}]},
@@ -340,6 +343,11 @@ DETAIL_SHAPES = [
         id="no index",
     ),
     pytest.param(
+        [{"type": "e", "data": "a"}, {"index": 0, "type": "t", "text": "b"}],
+        [{"type": "e", "data": "a"}, {"index": 0, "type": "t", "text": "b"}],
+        id="one without an index, then one with an index",
+    ),
+    pytest.param(
         [{"index": 0, "type": "t", "text": "\ud83d"}, {"index": 0, "type": "t", "text": "\ude00"}],
         [{"index": 0, "type": "t", "text": "😀"}],
         id="halves of a pair",
@@ -351,9 +359,10 @@ DETAIL_SHAPES = [
 async def test_details_of_reasoning_are_joined_by_index_and_type(
     fragments: list[dict[str, Any]], entries: list[dict[str, Any]]
 ) -> None:
-    whole = await collected(*(chunk(reasoning_details=[fragment]) for fragment in fragments))
+    for deltas in ([[fragment] for fragment in fragments], [fragments]):
+        whole = await collected(*(chunk(reasoning_details=delta) for delta in deltas))
 
-    assert whole.choices[0].message.reasoning_details == entries
+        assert whole.choices[0].message.reasoning_details == entries
 
 
 async def test_calls_that_come_in_another_order_are_collected_by_their_index() -> None:

@@ -67,7 +67,7 @@ MENDED = [
         {"content": [{"type": "text", "text": "a"}]},
         id="a cache that nobody knows",
     ),
-    pytest.param({"content": {"city": "Genoa"}}, {"content": '{"city": "Genoa"}'}, id="content that is an object"),
+    pytest.param({"content": {"city": "Città"}}, {"content": '{"city": "Città"}'}, id="content that is an object"),
     pytest.param(
         {"content": {"type": "text", "text": "a"}}, {"content": [{"type": "text", "text": "a"}]}, id="a part without its list"
     ),

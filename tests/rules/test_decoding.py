@@ -216,6 +216,7 @@ def test_an_answer_may_be_as_large_as_the_limit_however_small_it_was_packed_and_
         pytest.param("gzip", bomb(64 * 2**20), bytes(REFUSAL_BYTES), id="a bomb"),
         pytest.param("gzip", ZIPPED[:-4], TEXT, id="ended too early"),
         pytest.param("gzip", b"no gzip", b"", id="broken"),
+        pytest.param("gzip", ZIPPED[:-8] + bytes(8), TEXT, id="broken at its end"),
         pytest.param("br", b"...", b"", id="not asked for"),
     ],
 )

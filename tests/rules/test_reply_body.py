@@ -102,7 +102,7 @@ MESSAGE = {"role": "assistant", "content": None}
         pytest.param(
             {"choices": [{"message": MESSAGE}, {"message": {"reasoning": "x"}}]}, True, 200, id="reasoning of another"
         ),
-        pytest.param({"choices": [{"message": {**MESSAGE, "tool_calls": [{}]}}]}, True, 200, id="a call"),
+        pytest.param({"choices": [{"message": {**MESSAGE, "tool_calls": [{"id": "c"}]}}]}, True, 200, id="a call"),
     ],
 )
 def test_an_error_beside_an_answer_keeps_it_and_is_not_sent_again_if_it_was_paid_for(

@@ -27,7 +27,7 @@ def turn_to_send(message: Mapping[str, Any] | Model) -> dict[str, Any]:
     """A message of a reply as plain JSON that can be sent. What was changed for that is logged; the message stays as it is."""
     changes: dict[str, None] = {}  # in their order, each once
     turn: dict[str, Any] = {}
-    for key, value in (vars(message) if isinstance(message, Model) else message).items():
+    for key, value in message.items():
         name = _writable(key, "a member's name", changes)
         turn[name] = _writable(value, name, changes)
     role, has_text = turn.get("role"), isinstance(turn.get("content"), str)
