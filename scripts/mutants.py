@@ -106,7 +106,7 @@ NEAREST: dict[str, str] = {
     ),
     "_wire/notices.py": "client/test_notices.py client/test_meta.py",
     "_wire/repeated_events.py": "rules/test_repeats.py tee/test_session.py",
-    "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
+    "_wire/sse.py": "rules/test_sse.py rules/test_first_bytes.py client/test_streams.py",
     "_wire/stream_errors.py": (
         "client/test_stream_errors.py client/test_streams.py client/test_sse_fixtures.py client/test_mislabelled_replies.py "
         "tee/test_session.py tee/test_e2ee_calls.py"
@@ -129,7 +129,7 @@ NEAREST: dict[str, str] = {
     "types/_surrogates.py": "rules/test_surrogates.py client/test_streams.py client/test_parse.py",
     "types/_view.py": "client/test_completion_fixtures.py client/test_models_data.py client/test_messages.py",
     "types/api/returned.py": "client/test_returned.py client/test_messages.py",
-    "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
+    "types/attestation.py": "tee/test_report.py tee/test_attestation.py client/test_notebook_views.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
     "types/response_meta.py": "client/test_meta.py client/test_notices.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",

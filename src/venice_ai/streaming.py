@@ -145,7 +145,7 @@ class ChunkReader:
                             if taken is None:
                                 continue
                             if isinstance(taken, exceptions.APIError):
-                                if assembly.begun and not self._begun:
+                                if assembly.begun:
                                     self._began()
                                 failure = taken
                                 break
@@ -155,7 +155,7 @@ class ChunkReader:
                             if unreported:
                                 unreported = False
                                 progressed()
-                        if untyped and repeats.worthwhile and self._begun:
+                        if repeats.worthwhile and self._begun:
                             assembly.learn(event)
                         if every_chunk or taken.choices:
                             self.event = event
@@ -311,8 +311,7 @@ class ChunkReader:
             lacking = self.session.end(done=done)
             if lacking is not None:
                 raise self.errors.interrupted(lacking)
-        if not self._begun:
-            self._began()
+        self._began()
         if self._settle is not None:
             try:
                 await self._settle(bytes(self._received))
@@ -494,8 +493,6 @@ def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:
     texts: list[str] = []
     for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
         delta: Any = choice.__dict__.get("delta") if isinstance(choice, ChatChunkChoice) else None
-        content = delta.content if isinstance(delta, ChatDelta) else None
-        text = content if content is None or isinstance(content, str) else content_text(content)
-        if text:
+        if text := content_text(delta.content if isinstance(delta, ChatDelta) else None):
             texts.append(text)
     return texts

@@ -32,7 +32,19 @@ async def opened(*pieces: bytes) -> ChatStream:
 # -- what the loops of the documents meet ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("choice", [{"index": 0}, {"index": 0, "delta": None}, {"index": 0, "delta": "x"}, {}], ids=repr)
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"index": 0},
+        {"index": 0, "delta": None},
+        {"index": 0, "delta": "x"},
+        {},
+        {"message": "x"},
+        {"message": {}},
+        {"delta": {}, "message": 7},
+    ],
+    ids=repr,
+)
 async def test_a_choice_without_delta_reads_as_an_empty_delta(choice: dict[str, Any]) -> None:
     read = await opened(event(chunk("hel")), event(envelope(choices=[choice])), event(chunk("lo")), FINISH, DONE)
 
@@ -48,6 +60,45 @@ async def test_the_documented_loop_skips_chunks_whose_choices_are_null_or_empty(
     read = await opened(event(chunk("hel")), event(envelope(choices=choices)), event(chunk("lo")), FINISH, DONE)
 
     assert "".join([piece.choices[0].delta.content or "" async for piece in read]) == "hello"
+
+
+async def test_a_chunk_that_only_ends_its_choice_stays_as_it_came() -> None:
+    end = envelope(choices=[{"index": 0, "finish_reason": "stop"}])
+    read = await opened(event(chunk("hello")), event(end))
+
+    assert [piece.model_dump() async for piece in read][1] == end
+
+
+@pytest.mark.parametrize(
+    ("delta", "begins"),
+    [
+        ({"odd": "x"}, True),
+        ({"odd": [1]}, True),
+        ({"odd": {"a": 1}}, True),
+        ({"content": [{"type": "text", "text": "x"}]}, True),
+        ({"odd": ""}, False),
+        ({"odd": []}, False),
+        ({"odd": {}}, False),
+        ({"odd": 7}, False),
+        ({"odd": True}, False),
+        ({"role": "assistant", "name": "n"}, False),
+        ({"name": ["n"]}, False),
+    ],
+    ids=repr,
+)
+def test_texts_lists_and_objects_that_are_not_empty_are_content(delta: dict[str, Any], begins: bool) -> None:
+    assembly = Assembly(1)
+
+    assert assembly.add(read(chunk(**delta))) is begins
+    assert assembly.begun is begins
+
+
+async def test_half_of_a_surrogate_pair_before_parts_that_end_the_answer_is_kept() -> None:
+    end = chunk(finish="stop")
+    end["choices"][0]["delta"] = {"content": [{"type": "text", "text": "b"}]}
+    whole = await collected(chunk("a\ud83d"), end)
+
+    assert whole.text == "ab\ud83d"
 
 
 @pytest.mark.parametrize("choice", [{"index": 0}, {"message": None}, {"message": "x"}, None, 7], ids=repr)
@@ -160,7 +211,7 @@ def cut(message: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[dict[s
 @given(MESSAGES, st.integers(0, 2**32))
 def test_the_collected_message_equals_the_one_that_was_cut_into_deltas(given_message: dict[str, Any], seed: int) -> None:
     message, deltas = cut(given_message, seed)
-    assembly = Assembly()
+    assembly = Assembly(1)
     for delta in deltas:
         says = {key: value for key, value in delta.items() if value and key != "role"}
         assert assembly.add(read(chunk(**delta))) == bool(says)  # all that a message is made of counts as progress
@@ -175,6 +226,9 @@ def read(data: dict[str, Any]) -> Any:
     return ChatCompletionChunk._adopt(decode(json.dumps(data).encode()))
 
 
+NOTHING: list[Any] = []
+
+
 # -- every shape by itself ---------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +238,8 @@ def read(data: dict[str, Any]) -> Any:
         pytest.param([{"images": [1]}, {"images": [2]}, {"refusal": ""}], {"images": [1, 2]}, id="lists add up"),
         pytest.param([{"think": "a"}, {"think": ""}, {"think": "b"}], {"think": "ab"}, id="unknown texts join"),
         pytest.param([{"name": "n"}, {"name": "n"}, {"name": ""}], {"name": "n"}, id="a name is said once"),
+        pytest.param([{"name": "n"}, {"name": "m"}], {"name": "m"}, id="the last of two names"),
+        pytest.param([{"name": ""}], {"name": ""}, id="an empty name where no other came"),
         pytest.param([{"thought_signature": "s"}] * 2, {"thought_signature": "s"}, id="a signature that is repeated"),
         pytest.param([{"think": "\ud83d"}, {"think": "\ude00"}], {"think": "😀"}, id="halves of a pair in an unknown text"),
         pytest.param(
@@ -191,6 +247,12 @@ def read(data: dict[str, Any]) -> Any:
             {"audio": {"id": "a", "data": "AABB", "transcript": "x"}},
             id="audio",
         ),
+        pytest.param(
+            [{"audio": {"id": "a", "data": "AA"}}, {"audio": {"id": None, "data": None, "transcript": "", "parts": NOTHING}}],
+            {"audio": {"id": "a", "data": "AA", "transcript": "", "parts": NOTHING}},
+            id="null and empty members of an object",
+        ),
+        pytest.param([{"odd": ""}, {"list": NOTHING}], {"odd": "", "list": NOTHING}, id="empty members that no other replaced"),
         pytest.param(
             [{"function_call": {"name": "f", "arguments": ""}}, {"function_call": {"name": "f", "arguments": "{}"}}],
             {"function_call": {"name": "f", "arguments": "{}"}},
@@ -210,6 +272,16 @@ def read(data: dict[str, Any]) -> Any:
         pytest.param([{"content": {"a": 1}}], {"content": {"a": 1}}, id="content that is an object"),
         pytest.param([{"content": {"a": 1}}, {"content": {"b": 2}}], {"content": [{"a": 1}, {"b": 2}]}, id="two objects"),
         pytest.param([{"content": 7}, {"content": "a"}], {"content": "a"}, id="a number beside text"),
+        pytest.param([{"content": 7}], {"content": 7}, id="a number"),
+        pytest.param([{"content": 7}, {"content": 8}], {"content": [7, 8]}, id="two numbers"),
+        pytest.param([{"content": ""}, {"content": {"a": 1}}], {"content": {"a": 1}}, id="an object after an empty text"),
+        pytest.param([{"content": {"text": "a"}}, {"content": "b"}], {"content": "ab"}, id="an object with a text"),
+        pytest.param([{"content": NOTHING}], {"content": NOTHING}, id="no parts"),
+        pytest.param(
+            [{"content": [{"type": "image_url"}, {"type": "text", "text": ""}]}, {"content": "x"}, {"content": [7]}],
+            {"content": [{"type": "image_url"}, {"type": "text", "text": "x"}]},
+            id="an empty text and a number between parts",
+        ),
         pytest.param(
             [{"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}", "parsed": {"a": 1}}}]}],
             {"tool_calls": [{"type": "function", "id": "c", "function": {"name": "f", "parsed": {"a": 1}, "arguments": "{}"}}]},
@@ -271,6 +343,11 @@ DETAIL_SHAPES = [
         id="no index",
     ),
     pytest.param(
+        [{"type": "e", "data": "a"}, {"index": 0, "type": "t", "text": "b"}],
+        [{"type": "e", "data": "a"}, {"index": 0, "type": "t", "text": "b"}],
+        id="one without an index, then one with an index",
+    ),
+    pytest.param(
         [{"index": 0, "type": "t", "text": "\ud83d"}, {"index": 0, "type": "t", "text": "\ude00"}],
         [{"index": 0, "type": "t", "text": "😀"}],
         id="halves of a pair",
@@ -282,9 +359,10 @@ DETAIL_SHAPES = [
 async def test_details_of_reasoning_are_joined_by_index_and_type(
     fragments: list[dict[str, Any]], entries: list[dict[str, Any]]
 ) -> None:
-    whole = await collected(*(chunk(reasoning_details=[fragment]) for fragment in fragments))
+    for deltas in ([[fragment] for fragment in fragments], [fragments]):
+        whole = await collected(*(chunk(reasoning_details=delta) for delta in deltas))
 
-    assert whole.choices[0].message.reasoning_details == entries
+        assert whole.choices[0].message.reasoning_details == entries
 
 
 async def test_calls_that_come_in_another_order_are_collected_by_their_index() -> None:
@@ -295,9 +373,10 @@ async def test_calls_that_come_in_another_order_are_collected_by_their_index() -
 
 
 async def test_what_every_chunk_says_of_its_answer_is_collected_once() -> None:
-    whole = await collected(chunk("a"), chunk("b"))
+    whole = await collected({**chunk("a"), "system_fingerprint": None}, chunk("b"))
 
     assert (whole.id, whole.created, whole.model) == ("chatcmpl-1", 1_780_000_000, "example-private-small")
+    assert whole.keys() == {*chunk(), "object", "choices"}  # a member that is always null is none
 
 
 async def test_chunk_members_beside_the_choices_are_kept_from_any_chunk() -> None:
@@ -343,10 +422,23 @@ async def test_the_last_value_of_a_choice_counts_and_an_empty_one_only_where_no_
     assert (choice["matched"], choice["empty"], choice["flag"]) == ("y", [], False)
 
 
-async def test_deeply_nested_values_are_collected() -> None:
+@pytest.mark.parametrize("name", ["a", "delta_", "m", "zz"])
+@pytest.mark.parametrize("value", ["x", [1], {"b": 1}, 7], ids=repr)
+async def test_an_unknown_member_is_kept_wherever_it_stands_and_whatever_its_name_is(name: str, value: Any) -> None:
+    events = [chunk("hel"), {**chunk("lo", **{name: value}), name: value}]
+    events[1]["choices"][0][name] = value
+
+    whole = await collected(*events)
+
+    assert whole.text == "hello"
+    assert (whole[name], whole.choices[0][name], whole.choices[0].message[name]) == (value, value, value)
+
+
+@pytest.mark.parametrize("kinds", [("object", "list"), ("object", "object"), ("list", "list")], ids="-".join)
+async def test_deeply_nested_values_are_collected(kinds: tuple[str, str]) -> None:
     deep: Any = 1
-    for _ in range(300):
-        deep = {"a": [deep]}
+    for kind in kinds * 300:
+        deep = {"a": deep} if kind == "object" else [deep]
 
     whole = await collected({**chunk("a", odd=deep), "odd": deep}, chunk("b", odd=deep))
 
@@ -361,7 +453,7 @@ def within(value: Any, levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize(("levels", "joined"), [(1, True), (16, True), (17, False)])
+@pytest.mark.parametrize(("levels", "joined"), [(1, True), (15, True), (16, True), (17, False)])
 async def test_objects_are_joined_sixteen_levels_deep_and_below_that_the_last_one_counts(levels: int, joined: bool) -> None:
     first, second = ({**chunk(odd=within(text, levels)), "odd": within({text: 1}, levels)} for text in "xy")
 
@@ -385,7 +477,7 @@ async def test_an_empty_value_replaces_nothing_and_zero_and_false_are_not_empty(
 
 
 def test_the_collected_response_shares_no_object_with_the_chunks() -> None:
-    assembly = Assembly()
+    assembly = Assembly(1)
     given_chunk = read({**chunk("a", images=[{"a": [1]}], audio={"data": "x"}), "odd": {"a": [1]}})
     assembly.add(given_chunk)
     first = assembly.response()

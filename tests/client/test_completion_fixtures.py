@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from venice_ai import AssistantMessage, ChatCompletionChunk, ChatCompletionResponse, ToolCall
 from venice_ai.types._base import mark_private
 from venice_ai.types.api import ChatChoice, ChatMessage
+from venice_ai.types.attestation import AttestationReport
 
 from ..fakes import DONE, HI, JSON, TEXT, ScriptedReply, answer, chunk, client_of, completion, envelope, event, stream
 from ..shared import named, shared
@@ -96,6 +97,23 @@ def test_a_missing_declared_field_reads_as_none() -> None:
     assert response["choices"] == []
     assert "usage" not in response
     assert response.model_dump() == {}
+
+
+def test_the_error_of_a_field_that_is_not_there_names_those_that_are() -> None:
+    for data, names in (({}, "none"), ({"id": "x", "later": 1}, "id, later")):
+        response: Any = ChatCompletionResponse.model_validate(data)
+        with pytest.raises(AttributeError, match=f"^ChatCompletionResponse has no field 'nothing'; its fields are {names}$"):
+            _ = response.nothing
+
+
+def test_objects_are_equal_that_are_of_one_class_and_hold_the_same() -> None:
+    data = {"role": "assistant", "content": "x"}
+    message = ChatMessage.model_validate(data)
+
+    assert message == ChatMessage.model_validate(data) == data
+    assert message != AssistantMessage.model_validate(data)
+    assert message != ChatMessage.model_validate({**data, "content": "y"})
+    assert message != {**data, "content": "y"}
 
 
 @pytest.mark.parametrize(
@@ -247,6 +265,19 @@ async def test_a_copy_keeps_the_meta() -> None:
     for other in (copy.copy(response), copy.deepcopy(response), pickle.loads(pickle.dumps(response))):
         assert other.meta.status_code == 200
         assert other.meta.headers["Content-Type"] == "application/json"
+
+
+async def test_an_answer_has_the_attestation_that_it_was_given_and_so_have_its_copies() -> None:
+    report = AttestationReport(model="e2ee-m", nonce="00", fetched_at=1.0, expires_at=2.0)
+    plain = await received(BY_NAME["plain"])
+    assert (plain.with_attestation(None).attestation, plain.signature) == (None, None)
+
+    attested = plain.with_attestation(report)
+
+    assert attested is plain
+    assert attested.attestation is report
+    for other in (copy.copy(attested), copy.deepcopy(attested), pickle.loads(pickle.dumps(attested))):
+        assert (other.attestation, other.signature) == (report, None)
 
 
 @pytest.mark.parametrize("private", [False, True])

@@ -19,7 +19,7 @@ MOST_SECONDS = 10  # of CPU: ten times what each needs; some took minutes when t
 
 
 def assembled(chunks: Iterator[dict[str, Any]]) -> Assembly:
-    assembly = Assembly()
+    assembly = Assembly(1)
     for data in chunks:
         assembly.add(ChatCompletionChunk._adopt(data))
     return assembly

@@ -297,6 +297,21 @@ def test_a_union_of_messages_finds_the_kind_that_is_meant() -> None:
         adapter.validate_python([{"role": "oracle", "content": "x"}])
 
 
+def test_a_union_of_parts_finds_the_kind_that_is_meant_and_a_type_that_a_class_does_not_declare_is_kept() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(list[TextContent | UserMessage])
+    given = [{"type": "text", "text": "x"}, {"role": "user", "content": "x", "type": "message"}, {"text": "x"}]
+
+    parts = adapter.validate_python(given)
+
+    assert [(type(part), part.get("type")) for part in parts] == [
+        (TextContent, "text"),
+        (UserMessage, "message"),
+        (TextContent, None),
+    ]
+    with pytest.raises(ValueError, match="type must be 'text'"):
+        TypeAdapter(TextContent).validate_python({"type": "image_url", "text": "x"})
+
+
 async def test_the_error_of_a_wrong_value_repeats_the_value() -> None:
     assert "invalid value 'User'; one of 'system'" in str(await refused([{"role": "User", "content": "hi"}]))
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from venice_ai import ModelSubstitutedWarning, SyncVeniceClient, VeniceClient
+from venice_ai import APIError, ChatCompletionResponse, ModelSubstitutedWarning, SyncVeniceClient, VeniceClient
 from venice_ai._wire.notices import Notices
+from venice_ai.types.response_meta import Headers, ResponseMeta
 
 from ..fakes import DONE, HI, KEY, RecordingClock, ScriptedReply, answer, chunk, client_of, completion, event, stream
 from ..scripted_server import reply, serving
@@ -79,12 +80,48 @@ async def test_an_unknown_model_name_causes_no_warning_and_no_request(names: boo
     assert len(transport.requests) == (0 if names else 1)
 
 
-async def test_an_expired_catalogue_causes_no_warning() -> None:
+@pytest.mark.parametrize(("seconds", "known"), [(299, True), (300, False)])
+@pytest.mark.filterwarnings("ignore::venice_ai.ModelSubstitutedWarning")
+async def test_a_catalogue_is_known_for_five_minutes(seconds: float, known: bool) -> None:
     clock = RecordingClock()
     client = await informed(said("two"), clock=clock)
-    clock.passed += 301
+    clock.passed += seconds
 
-    assert (await client.chat.completions.create(model="default", messages=HI)).meta.model_substituted is False
+    assert (await client.chat.completions.create(model="default", messages=HI)).meta.model_substituted is known
+
+
+@pytest.mark.parametrize("answered", ["first", "asked", "last", "other"])
+@pytest.mark.filterwarnings("ignore::venice_ai.ModelSubstitutedWarning")
+def test_after_fallbacks_the_last_model_that_was_tried_is_the_requested_one(answered: str) -> None:
+    meta = ResponseMeta(200, Headers(), 0.0, 0.0, models_tried=("first", "asked", "last"))
+    notices = Notices()
+    notices.names = {"": (2_000.0, {name: name for name in ("first", "asked", "last")})}
+
+    notices.substitution("asked", answered, meta, RecordingClock())
+
+    assert meta.model_substituted is (answered != "last")
+
+
+def test_a_thousand_notices_are_given_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    notices = Notices()
+    for number in range(1_002):
+        notices.spent(ChatCompletionResponse.model_validate(completion(model=f"m{number}", **SPENT)))
+
+    assert len(caplog.records) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("models", "logged"), [(["m", "m"], 1), (["m", "n"], 2), ([None, None], 1), ([None, "m"], 2)], ids=repr
+)
+def test_a_deprecation_is_logged_once_for_each_model_or_where_there_is_none_for_its_words(
+    models: list[str | None], logged: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    meta = ResponseMeta(200, Headers([("x-venice-deprecated", "gone")]), 0.0, 0.0)
+    notices = Notices()
+    for model in models:
+        notices.deprecation(model, meta, b"")
+
+    assert [record.getMessage() for record in caplog.records] == ["Venice: gone"] * logged
 
 
 async def test_where_warnings_are_errors_another_model_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -107,6 +144,15 @@ async def test_a_stream_of_another_model_is_warned_of(content: str) -> None:
         await read.collect()
 
     assert read.meta.model_substituted
+
+
+async def test_an_error_beside_the_answer_of_another_model_is_warned_of() -> None:
+    beside = {**chunk("hel"), "model": "two", "error": {"message": "busy", "code": "model_overloaded"}}
+    client = await informed(stream(event(beside)))
+
+    read = await client.chat.completions.stream(model="one", messages=HI)
+    with pytest.warns(ModelSubstitutedWarning, match="'two' answered"), pytest.raises(APIError, match="busy"):
+        await read.collect()
 
 
 async def test_the_synchronous_client_knows_the_catalogue_too() -> None:
@@ -143,11 +189,27 @@ async def test_a_stream_whose_budget_went_into_reasoning_is_logged(caplog: pytes
     assert "max_completion_tokens" in caplog.text
 
 
-@pytest.mark.parametrize("response", [completion("cut"), completion(None), completion(model=7, **SPENT)])
-async def test_other_answers_are_not_logged_and_odd_ones_do_no_harm(response: Any) -> None:
+@pytest.mark.parametrize(
+    "response", [completion("cut", choices=[]), completion(model=7, **SPENT), completion(model=["m"], **SPENT)]
+)
+async def test_odd_answers_do_no_harm(response: Any) -> None:
     client, _ = client_of(answer(response))
 
     assert (await client.chat.completions.create(model="m", messages=HI)).id == "chatcmpl-1"
+
+
+@pytest.mark.parametrize(
+    ("content", "finish"), [("cut", "length"), ("whole", "stop"), (None, "stop"), (None, "content_filter"), (None, None)]
+)
+async def test_only_an_answer_that_was_cut_off_before_its_text_is_logged(
+    content: str | None, finish: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content}}
+    client, _ = client_of(answer(completion(choices=[choice])))
+
+    await client.chat.completions.create(model="m", messages=HI)
+
+    assert caplog.records == []
 
 
 def test_at_most_a_thousand_substitution_warnings_are_remembered() -> None:

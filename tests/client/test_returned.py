@@ -46,6 +46,9 @@ MENDED = [
     pytest.param({"role": None}, {}, id="no role"),
     pytest.param({"role": "model"}, {}, id="another role"),
     pytest.param({"role": "tool", "content": "x"}, {"content": "x"}, id="a tool's message without its call"),
+    pytest.param(
+        {"role": "tool", "content": "x", "tool_call_id": 7}, {"content": "x", "tool_call_id": 7}, id="a call without a name"
+    ),
     pytest.param({"role": "user", "content": None}, {"content": None}, id="a user who says nothing"),
     pytest.param({"content": [{"type": "image_url", "image_url": {"url": "u"}}]}, {"content": None}, id="an image alone"),
     pytest.param(
@@ -64,15 +67,30 @@ MENDED = [
         {"content": [{"type": "text", "text": "a"}]},
         id="a cache that nobody knows",
     ),
-    pytest.param({"content": {"city": "Genoa"}}, {"content": '{"city": "Genoa"}'}, id="content that is an object"),
+    pytest.param({"content": {"city": "Città"}}, {"content": '{"city": "Città"}'}, id="content that is an object"),
     pytest.param(
         {"content": {"type": "text", "text": "a"}}, {"content": [{"type": "text", "text": "a"}]}, id="a part without its list"
+    ),
+    pytest.param(
+        {"content": {"text": "a"}}, {"content": [{"type": "text", "text": "a"}]}, id="a text without a type or a list"
+    ),
+    pytest.param({"content": {"type": "image_url"}}, {"content": None}, id="an image without its list"),
+    pytest.param(
+        {"content": [SEARCH | {"cache_control": {"type": "ephemeral", "ttl": 7}}]},
+        {"content": [{"type": "text", "text": "found"}]},
+        id="a cache for a time that is no text",
     ),
     pytest.param({"content": 7}, {"content": "7"}, id="content that is a number"),
     pytest.param({"content": True}, {"content": "true"}, id="content that is a truth"),
     pytest.param({"content": []}, {"content": None}, id="no parts"),
     pytest.param({"reasoning_content": ["a", {"text": "b"}, 1]}, {"reasoning_content": "ab"}, id="reasoning in parts"),
+    pytest.param({"reasoning_content": {"text": "a"}}, {"reasoning_content": "a"}, id="a part of reasoning without its list"),
     pytest.param({"reasoning_content": 7}, {}, id="reasoning that is a number"),
+    pytest.param(
+        {"reasoning_details": [DETAIL | {"index": True}, DETAIL]},
+        {"reasoning_details": [{key: value for key, value in DETAIL.items() if key != "index"}, DETAIL]},
+        id="an index that is a truth",
+    ),
     pytest.param({"reasoning_details": "hm"}, {}, id="details that are a text"),
     pytest.param({"reasoning_details": DETAIL}, {"reasoning_details": [DETAIL]}, id="a detail without its list"),
     pytest.param(
@@ -108,10 +126,12 @@ def test_members_that_no_request_may_hold_are_repaired_or_left_out_and_logged(
 
 
 @pytest.mark.parametrize("depth", [63, 64, 65])
-def test_sixty_four_levels_are_sent_back(depth: int, caplog: pytest.LogCaptureFixture) -> None:
-    turn = sent({"role": "assistant", "content": "4", "odd": nested(depth)})
+@pytest.mark.parametrize("of_objects", [False, True], ids=["lists", "objects"])
+def test_sixty_four_levels_are_sent_back(depth: int, of_objects: bool, caplog: pytest.LogCaptureFixture) -> None:
+    deep = json.loads(json.dumps(nested(depth)).replace("[", '{"a":').replace("]", "}")) if of_objects else nested(depth)
+    turn = sent({"role": "assistant", "content": "4", "odd": deep})
 
-    assert (turn["odd"] == nested(depth)) is (depth <= 64)
+    assert (turn["odd"] == deep) is (depth <= 64)
     assert ("more than 64 levels deep in odd" in caplog.text) is (depth > 64)
 
 
@@ -129,7 +149,16 @@ WHOLE: list[dict[str, Any]] = [
     {"role": "assistant", "content": None, "refusal": None, "annotations": [], "audio": {"id": "a"}, "odd": 10**30},
     {"content": [SEARCH], "role": "assistant", "name": "n", "reasoning_content": None, "reasoning_details": []},
     {"role": "assistant", "reasoning_details": [DETAIL], "thought_signature": "s", "tool_calls": [CALL, {"garbage": 1}, None]},
+    {
+        "role": "assistant",
+        "content": "x",
+        "tool_calls": None,
+        "name": None,
+        "reasoning_details": [DETAIL | {"index": 1.5}, {"type": "t"}],
+    },
+    {"role": "assistant", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]},
     {"role": "user", "content": "said by another"},
+    {"role": "system", "content": "said by another"},
     {"role": "tool", "content": "4", "tool_call_id": "c1"},
 ]
 

@@ -273,3 +273,20 @@ async def test_a_closed_stream_gives_nothing_more_though_its_iterator_would() ->
     assert await anext(numbers, "nothing") == "nothing"
     with pytest.raises(StreamConsumedError):
         aiter(numbers)
+
+
+async def test_a_stream_whose_chunks_come_from_no_reply_says_nothing_of_one() -> None:
+    numbers = Stream(Numbers())
+
+    assert (numbers.attestation, numbers.signature) == (None, None)
+    with pytest.raises(LookupError, match="do not come from a reply"):
+        _ = numbers.meta
+    async with numbers:
+        assert [await anext(numbers) for _ in range(3)] == [1, 2, 3]
+
+
+async def test_a_stream_that_is_not_encrypted_has_neither_attestation_nor_signature() -> None:
+    read, _ = await streamed_as(Stream, *hello())
+
+    assert (read.attestation, read.signature) == (None, None)
+    await read.close()

@@ -305,6 +305,7 @@ async def test_nothing_is_sent_again_after_the_client_or_the_stream_was_closed(w
         b"event: ping\ndata: no JSON\n\n",
         b"event: status\n" + event(chunk("more")),
         b"event: done\ndata: 1\n\n",
+        b"event: message\ndata: null\n\n",
         event({"type": "ping"}),
         event({"id": "another", "model": "another", "status": "queued"}),
         event({"usage": None, "id": "another"}),
@@ -312,9 +313,11 @@ async def test_nothing_is_sent_again_after_the_client_or_the_stream_was_closed(w
     ids=repr,
 )
 async def test_an_event_that_is_no_chunk_changes_nothing(other: bytes) -> None:
-    plain, mixed = await opened(*hello()), await opened(other, *hello()[:2], other, FINISH, other, DONE)
+    events = [other, *hello()[:2], other, FINISH, other, DONE]
+    plain = await (await opened(*hello())).collect()
 
-    assert await mixed.collect() == await plain.collect()
+    for mixed in (events, [b"".join(events)]):
+        assert await (await opened(*mixed)).collect() == plain
 
 
 async def test_an_event_called_message_is_a_chunk() -> None:
@@ -342,6 +345,7 @@ async def test_venice_s_own_fields_count_without_choices() -> None:
         pytest.param([event(chunk("a", finish="stop")), event(chunk("b", index=1))], 2, "[1]", "ab", id="one without a reason"),
         pytest.param([event(chunk("a", finish="stop"))], 2, "[1]", "a", id="one that never came"),
         pytest.param([event(chunk("a"))], 2, "[0, 1]", "a", id="one that never came, the other without a reason"),
+        pytest.param([event(chunk("a", index=5, finish="stop"))], 3, "[0, 1]", "a", id="all but one, which has another index"),
         pytest.param(
             [event(chunk("a")), event(chunk("b", index=1, finish="stop"))], 1, "[0]", "ab", id="one more than asked for"
         ),
@@ -361,9 +365,10 @@ async def test_done_makes_no_answer_whole_of_which_a_choice_is_missing(
     assert "".join(choice.message.text or "" for choice in caught.value.partial.choices) == texts
 
 
-async def test_done_is_an_end_where_no_choice_has_a_finish_reason() -> None:
+@pytest.mark.parametrize("choices", [1, 2])
+async def test_done_is_an_end_where_no_choice_has_a_finish_reason(choices: int) -> None:
     client, _ = client_of(stream(event(chunk("a")), event(chunk("b", index=1)), DONE))
-    read = await client.chat.completions.stream(model="m", messages=HI, n=2)
+    read = await client.chat.completions.stream(model="m", messages=HI, n=choices)
 
     assert [choice.message.content for choice in (await read.collect()).choices] == ["a", "b"]
 

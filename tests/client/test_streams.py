@@ -106,6 +106,11 @@ WHOLE = [
     pytest.param([event(chunk("hel", finish="")), event(chunk("lo", finish="stop")), DONE], "stop", id="empty finish reasons"),
     pytest.param([event(chunk("hello", finish="a reason of tomorrow")), DONE], "a reason of tomorrow", id="an unknown reason"),
     pytest.param([event(chunk("hello", index=7, finish="stop"))], "stop", id="one choice that has another index"),
+    pytest.param(
+        [event(chunk("hello", finish="stop")), event(chunk("", index=1, finish="stop")), b"data: {broken\n\n", RESET],
+        "stop",
+        id="one choice more than asked for, then a broken event and a reset",
+    ),
 ]
 
 
@@ -169,6 +174,7 @@ INTERRUPTED = [
     pytest.param([b"<html>not a stream</html>"], None, id="a page that calls itself a stream"),
     pytest.param([b"hello?"], None, id="words that call themselves a stream"),
     pytest.param([event(chunk("hel")), b"data: {broken\n\n", *hello()], "hel", id="an event that is not JSON"),
+    pytest.param([event(chunk("hel")), b"event: message\ndata: {broken\n\n", *hello()], "hel", id="a message that is not JSON"),
     pytest.param([event(chunk("hel")), b"data: [1]\n\n", *hello()], "hel", id="an event that is a list"),
     pytest.param([event(chunk("hel")), b"data: DONE\n\n"], "hel", id="another word for DONE"),
     pytest.param([event(chunk("hel")), b'data: "text"\n\n', DONE], "hel", id="an event that is a text"),
@@ -194,6 +200,13 @@ async def test_a_broken_stream_raises_an_interruption_with_the_text_so_far(piece
     assert error.request_id == "ray-1"
     assert error.meta is not None
     assert reply.closed
+
+
+async def test_the_error_of_an_interruption_counts_every_chunk() -> None:
+    read = await opened(*map(event, map(chunk, "abcdefgh")), RESET)
+
+    with pytest.raises(StreamInterruptedError, match=r"^the stream broke off after 8 chunks: "):
+        await read.collect()
 
 
 async def test_the_error_of_an_interruption_names_its_cause() -> None:
@@ -717,6 +730,45 @@ async def test_everything_that_came_is_in_the_whole() -> None:
     assert whole["a_field_of_tomorrow"] == {"x": 1}
 
 
+@pytest.mark.parametrize("indices", [[0, 1], [5, 6], [5, 6, 7]])
+async def test_as_many_choices_as_asked_for_are_all_whatever_their_indices(indices: list[int]) -> None:
+    read = await opened(*(event(chunk(f"{index}", index=index, finish="stop")) for index in indices), n=2)
+
+    assert [choice.index for choice in (await read.collect()).choices] == indices
+
+
+@pytest.mark.parametrize("odd", [[], [7]], ids=["alone", "beside what is no choice"])
+async def test_choices_without_an_index_have_that_of_their_place(odd: list[Any]) -> None:
+    places = [{"delta": {"content": text}} for text in "ab"]
+    both = [event(envelope(choices=[*places, *odd, {"index": 2, "delta": {"content": "c"}}])) for _ in range(2)]
+
+    whole = await (await opened(*both, DONE, n=3)).collect()
+
+    assert [(choice.index, choice.message.content) for choice in whole.choices] == [(0, "aa"), (1, "bb"), (2, "cc")]
+
+
+@pytest.mark.parametrize(
+    ("values", "collected"),
+    [
+        (
+            [{"content": [{"token": "a"}], "refusal": None}, {"content": [{"token": "b"}]}],
+            {"content": [{"token": "a"}, {"token": "b"}]},
+        ),
+        ([{"token": "a"}, {"token": "b", "logprob": -1}], {"content": [{"token": "a"}, {"token": "b", "logprob": -1}]}),
+        ([-1.5, -2], {"content": [-1.5, -2]}),
+        ([{"content": 7}], {}),
+        ([None], None),
+    ],
+    ids=repr,
+)
+async def test_log_probabilities_of_any_shape_are_lists_of_tokens(values: list[Any], collected: Any) -> None:
+    events = [chunk("a") for _ in values]
+    for each, value in zip(events, values, strict=True):
+        each["choices"][0]["logprobs"] = value
+
+    assert (await (await opened(*map(event, events), FINISH, DONE)).collect()).choices[0].get("logprobs") == collected
+
+
 @pytest.mark.parametrize(
     ("deltas", "content"),
     [
@@ -925,6 +977,15 @@ async def test_content_is_progress_and_keeping_alive_is_not() -> None:
     await (await opened_on(reply, timeout=Timeout(progress=5))).collect()
 
     assert reply.progress == 4
+
+
+@pytest.mark.parametrize("texts", ["ab", "abcdef"], ids=["read in full", "also by the text alone"])
+async def test_the_content_of_a_packet_is_progress_once(texts: str) -> None:
+    reply = stream(*[b"".join(map(event, map(chunk, texts)))] * 2, FINISH, DONE)
+
+    await (await opened_on(reply, timeout=Timeout(progress=5))).collect()
+
+    assert reply.progress == 2
 
 
 def test_a_chunk_can_be_kept() -> None:

@@ -142,6 +142,21 @@ FRAGMENTS = [
         id="a negative index",
     ),
     pytest.param(
+        [[fragment(0, "c1", "f", "{}")], [fragment(0, None, 7, "{}")]],
+        [("c1", "f", "{}"), (None, "", "{}")],
+        id="a name that is a number",
+    ),
+    pytest.param(
+        [[fragment(-1, name="f"), fragment(-1, name="g")]],
+        [(None, "f", ""), (None, "g", "")],
+        id="names alone, with a negative index",
+    ),
+    pytest.param(
+        [[fragment(1, "c1", "f", "{}"), fragment(None, "c2", "g", "{}"), fragment(0, "c3", "h", "{}")]],
+        [("c1", "f", "{}"), ("c2", "g", "{}"), ("c3", "h", "{}")],
+        id="indices out of order, and a call without one",
+    ),
+    pytest.param(
         [[fragment(7, "c1", "f", '{"a"')], [fragment(7, arguments=":1}")]],
         [("c1", "f", '{"a":1}')],
         id="an index that does not begin with 0",

@@ -12,7 +12,7 @@ from venice_ai.types.api.streaming import ChatCompletionChunk
 
 async def complete(model: LocalModel, body: dict[str, Any]) -> dict[str, Any]:
     """The answer: `choices` and `usage`."""
-    assembly = Assembly()
+    assembly = Assembly(1)
     async with aclosing(model.stream(body)) as chunks:
         async for chunk in chunks:
             assembly.add(ChatCompletionChunk.model_validate(chunk))

@@ -66,6 +66,16 @@ def test_pieces_added_between_two_checks_count() -> None:
     assert arguments.are_whole()
 
 
+def test_pieces_added_before_the_first_check_count() -> None:
+    arguments = Arguments()
+    arguments += ['"', "a"]
+    assert not arguments.are_whole()
+
+    arguments += ['"']
+
+    assert arguments.are_whole()
+
+
 @pytest.mark.parametrize("text", ["{}x", "[1,]", '"a"b', "x" * 65])
 def test_text_that_cannot_become_json_is_never_whole(text: str) -> None:
     assert asked_after_each([text, "{}", '"', "}"]) == [False] * 4

@@ -94,6 +94,10 @@ def test_deflate_without_a_header_is_read_though_it_begins_like_one() -> None:
         assert decoded("deflate", [stored]) == decoded("deflate", single(stored)) == text
 
 
+def test_the_shortest_body_of_deflate_has_two_bytes() -> None:
+    assert decoded("deflate", [b"\x03\x00"]) == decoded("deflate", single(b"\x03\x00")) == b""
+
+
 @pytest.mark.parametrize("coding", [None, "gzip", "deflate", "gzip, deflate"])
 def test_an_empty_body_is_empty(coding: str | None) -> None:
     assert decoded(coding, []) == b""
@@ -158,6 +162,12 @@ def test_each_step_is_bounded_and_nothing_is_decompressed_ahead(times: int) -> N
     assert peak < 2**20
 
 
+@pytest.mark.parametrize("coding", [None, "gzip"])
+def test_a_step_gives_as_much_as_a_read_of_a_socket(coding: str | None) -> None:
+    body = bytes(2**16 + 1)
+    assert [len(step) for step in Decoder(coding).feed(gzip.compress(body) if coding else body)] == [2**16, 1]
+
+
 def test_steps_that_end_at_their_limit_lose_nothing() -> None:
     noise = random.Random(1).randbytes(3 * STEP_BYTES)
     for size in (STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 1, 2 * STEP_BYTES, 3 * STEP_BYTES):
@@ -206,6 +216,7 @@ def test_an_answer_may_be_as_large_as_the_limit_however_small_it_was_packed_and_
         pytest.param("gzip", bomb(64 * 2**20), bytes(REFUSAL_BYTES), id="a bomb"),
         pytest.param("gzip", ZIPPED[:-4], TEXT, id="ended too early"),
         pytest.param("gzip", b"no gzip", b"", id="broken"),
+        pytest.param("gzip", ZIPPED[:-8] + bytes(8), TEXT, id="broken at its end"),
         pytest.param("br", b"...", b"", id="not asked for"),
     ],
 )

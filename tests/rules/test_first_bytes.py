@@ -32,7 +32,14 @@ def test_eight_bytes_are_enough_to_tell_a_stream_from_json() -> None:
 
 @pytest.mark.parametrize(
     ("start", "as_stream", "as_value"),
-    [(b"{", True, True), (b"<", False, True), (b"[", False, True), (b"data:", False, False), (b": ping", False, False)],
+    [
+        (b"{", True, True),
+        (b"<", False, True),
+        (b"}", False, True),
+        (b"[", False, True),
+        (b"data:", False, False),
+        (b": ping", False, False),
+    ],
 )
 def test_the_label_decides_only_where_the_bytes_leave_it_open(start: bytes, as_stream: bool, as_value: bool) -> None:
     assert is_whole(start, labelled=True) is as_stream

@@ -16,11 +16,16 @@ WHOLE = {
     "a length of nothing": (HEAD + b"Content-Length: 0\r\n\r\n", True),
     "chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;a=b\r\nlo\r\n0\r\nX-Sum: 1\r\n\r\n", True),
     "close": (HEAD + b"Connection: x, Close\r\nContent-Length: 5\r\n\r\nhello", False),
+    "close in other headers": (HEAD + b"Accept: close\r\nContent-Length: 5\r\nX: close\r\n\r\nhello", True),
+    "HTTP/2.0": (b"HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", False),
+    "early hints": (b"HTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", False),
     "HTTP/1.0 that keeps": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", True),
+    "line feeds alone": (b"\nHTTP/1.1 200 OK\nContent-Length: 5\n\nhello", True),
     "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
     "no content": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", True),
     "not modified": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", True),
+    "an empty line before it": (b"\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
     "an empty line after it": (HEAD + b"Content-Length: 5\r\n\r\nhello\r\n", True),
 }
 
@@ -38,6 +43,19 @@ def test_a_reply_ends_where_its_framing_says_so(name: str) -> None:
         assert reader.done
         assert reader.reusable is keeps
         assert body == (b"hello" if b"hello" in data else b"hello" if name == "chunks" else b"")
+
+
+def test_a_reader_to_which_nothing_came_knows_nothing_of_a_reply() -> None:
+    reader, _ = read([])
+
+    assert (reader.status, reader.fields, reader.started) == (0, [], False)
+    assert (reader.done, reader.reusable, reader.until_end) == (False, False, False)
+
+
+def test_a_line_that_goes_on_belongs_to_the_header_before_it() -> None:
+    lines = b"X: a\r\nY: b\r\n c\r\n\td\r\nZ: e\r\n\r\n"
+    for pieces in ([HEAD + lines], single(HEAD + lines)):
+        assert read(pieces)[0].fields == [(b"X", b"a"), (b"Y", b"b c d"), (b"Z", b"e")]
 
 
 def test_a_reply_that_changes_the_protocol_has_no_body_and_its_connection_serves_no_other() -> None:
@@ -185,7 +203,13 @@ def test_a_body_or_a_chunk_may_be_as_large_as_a_machine_counts(head: bytes, wron
 
 @pytest.mark.parametrize(
     ("codings", "chunked"),
-    [(b"chunked", True), (b"gzip,  Chunked ", True), (b"chunked, gzip", False), (b"gzip\r\nTransfer-Encoding: chunked", True)],
+    [
+        (b"chunked", True),
+        (b"gzip,  Chunked ", True),
+        (b"chunked, gzip", False),
+        (b"chunked, br", False),
+        (b"gzip\r\nTransfer-Encoding: chunked", True),
+    ],
 )
 def test_a_body_is_in_chunks_whose_last_transfer_coding_says_so(codings: bytes, chunked: bool) -> None:
     reader, body = read([HEAD + b"Transfer-Encoding: " + codings + b"\r\n\r\n2\r\nhi\r\n0\r\n\r\n"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -49,6 +49,12 @@ def error_of(messages: Any = "hi", *, echo: bool | None = None, **params: Any) -
 )
 def test_the_error_of_a_parameter_has_its_place_its_value_and_what_is_allowed(params: dict[str, Any], message: str) -> None:
     assert error_of(**params).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["stop", "tools", "user"])
+def test_a_function_is_told_to_become_a_tool_only_where_tools_are_expected(name: str) -> None:
+    params: dict[str, Any] = {name: [print]}
+    assert ("tool_from_function" in error_of(**params)) is (name == "tools")
 
 
 @pytest.mark.parametrize("name", ["stop", "tool_choice", "metadata"])
@@ -139,6 +145,39 @@ def test_the_error_names_a_bound_with_its_unit(value: dict[str, Any], allowed: s
         why.removeprefix(f"{str(caught.value)[:1].lower()}{str(caught.value)[1:]}".replace("`", "").partition(" - at")[0])
         == allowed
     )
+
+
+class Small(msgspec.Struct, tag="small", tag_field="type"):
+    """One of two kinds that a list may hold."""
+
+    size: Annotated[int, Meta(ge=1)] = 1
+    unit: Literal["mm", "cm"] = "mm"
+
+
+class Large(msgspec.Struct, tag="large", tag_field="type"):
+    """The other kind."""
+
+    size: Annotated[int, Meta(ge=100)] = 100
+    unit: Literal["m", "km"] = "m"
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [
+        ({"type": "small", "size": 0}, "; allowed is 1 or more"),
+        ({"type": "large", "size": 0}, "; allowed is 100 or more"),
+        ({"type": "small", "unit": "m"}, "; one of 'cm', 'mm'"),
+        ({"type": "large", "unit": "cm"}, "; one of 'km', 'm'"),
+        ({"type": "other"}, "; one of 'small', 'large'"),
+    ],
+    ids=repr,
+)
+def test_of_several_kinds_the_error_names_what_is_allowed_in_the_one_that_is_meant(value: Any, allowed: str) -> None:
+    either = list[Small | Large] | int
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.convert([value], either)
+
+    assert explained(caught.value, either, [value])[2].endswith(allowed)
 
 
 def endless(depth: int) -> Any:

@@ -88,6 +88,8 @@ def test_the_size_of_a_reset_tells_its_unit(value: str | None, seconds: float | 
         ("86400", 86_400.0),
         ("86401", 86_400.0),
         ("1e300", 86_400.0),
+        ("Sun, 06 Nov 1994 24:49:37 GMT", None),
+        ("Sun, 06 Nov 10000000000 08:49:37 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_and_at_most_a_day(value: str | None, seconds: float | None) -> None:

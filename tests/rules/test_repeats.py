@@ -18,6 +18,7 @@ from venice_ai.types._surrogates import without_half
 from venice_ai.types._view import adopted
 
 from ..fakes import chunk as fake
+from ..fakes import envelope
 
 
 def made(text: str, *, index: int = 0) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def events_of(texts: list[str]) -> list[bytes]:
 
 
 def ways(events: list[bytes]) -> list[str]:
-    assembly = Assembly()
+    assembly = Assembly(1)
     return [read(assembly, event)[1] for event in events]
 
 
@@ -73,7 +74,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.li
 def test_every_chunk_is_what_its_event_says(
     texts: list[str], deltas: dict[str, Any], extra: dict[str, Any], ascii_only: bool, spaces: bool, indices: list[int]
 ) -> None:
-    assembly = Assembly()
+    assembly = Assembly(1)
     said: dict[int, list[str]] = {}
     for text, index in zip(texts, indices, strict=False):
         event = made(text, index=index) | extra
@@ -143,7 +144,7 @@ BEFORE, AFTER = (part for part in USUAL[1].split(b'"b"'))
     ],
 )
 def test_bytes_in_place_of_the_text_that_are_no_json_string_are_parsed_in_full(middle: bytes) -> None:
-    assembly = Assembly()
+    assembly = Assembly(1)
     for event in USUAL:
         read(assembly, event)
     event = BEFORE + middle + AFTER
@@ -155,7 +156,7 @@ def test_bytes_in_place_of_the_text_that_are_no_json_string_are_parsed_in_full(m
 
 
 def test_events_too_short_to_hold_a_text_are_parsed_in_full() -> None:
-    assembly = Assembly()
+    assembly = Assembly(1)
     for event in USUAL:
         read(assembly, event)
     before = BEFORE + b'"'
@@ -178,8 +179,13 @@ def test_an_event_in_which_one_pattern_finds_more_than_a_text_may_repeat_an_olde
     assert ways([*two_patterns, thought("b", "")]) == ["any"] * 4 + ["repeated"]
 
 
+def test_a_choice_without_an_index_is_the_first() -> None:
+    events = [json.dumps(envelope(choices=[{"delta": {"content": text}}])).encode() for text in "abcd"]
+    assert ways(events) == ["any", "any", "repeated", "repeated"]
+
+
 def test_a_chunk_that_is_changed_changes_no_other() -> None:
-    assembly = Assembly()
+    assembly = Assembly(1)
     first, second, third = (read(assembly, event)[0] for event in events_of(["a", "b", "c"]))
     for each in (first, second, third):
         vars(each)["id"] = vars(each.choices[0])["index"] = vars(each.choices[0].delta)["content"] = "mine"
@@ -188,13 +194,40 @@ def test_a_chunk_that_is_changed_changes_no_other() -> None:
     assert read(assembly, events_of(["d"])[0])[0] == ChatCompletionChunk.model_validate(made("d"))
 
 
-def test_values_that_can_be_changed_are_not_shared() -> None:
-    events = [json.dumps(made(text) | {"x": [{"a": []}]}).encode() for text in "abcd"]
-    assembly = Assembly()
-    for event in events:
-        found: Any = read(assembly, event)[0]
-        assert found["x"] == [{"a": []}]
-        found["x"][0]["a"].append("mine")
+@pytest.mark.parametrize("name", ["a", "x"])
+@pytest.mark.parametrize("holder", ["chunk", "choice", "delta"])
+def test_values_that_can_be_changed_are_not_shared(holder: str, name: str) -> None:
+    value: Any = [] if holder == "delta" else [{"a": []}]  # a list in a delta that is not empty is added up
+    assembly = Assembly(1)
+    for text in "abcd":
+        data = made(text)
+        {"chunk": data, "choice": data["choices"][0], "delta": data["choices"][0]["delta"]}[holder][name] = value
+        found: Any = read(assembly, json.dumps(data).encode())[0]
+        assert found.model_dump() == data
+        held = {"chunk": found, "choice": found.choices[0], "delta": found.choices[0].delta}[holder][name]
+        (held if holder == "delta" else held[0]["a"]).append("mine")
+
+
+@pytest.mark.parametrize("name", ["a", "id", "x"])
+@pytest.mark.parametrize("of_choice", [False, True], ids=["of the chunk", "of its choice"])
+def test_events_that_differ_in_a_text_outside_of_the_delta_are_parsed_in_full(name: str, of_choice: bool) -> None:
+    events: list[bytes] = []
+    for text in "pqrst":
+        data = made("a")
+        (data["choices"][0] if of_choice else data)[name] = text
+        events.append(json.dumps(data).encode())
+
+    assert set(ways(events)) == {"any"}
+
+
+def test_events_of_two_choices_are_parsed_in_full() -> None:
+    events = [
+        json.dumps(envelope(choices=[*made(text)["choices"], *made("x", index=1)["choices"]])).encode() for text in "abcd"
+    ]
+    assembly = Assembly(2)
+
+    assert {read(assembly, event)[1] for event in events} == {"any"}
+    assert [choice.message.content for choice in assembly.response().choices] == ["abcd", "xxxx"]
 
 
 def test_a_pattern_is_learnt_again_when_other_members_change() -> None:
@@ -225,7 +258,7 @@ SHAPES = [
 def test_the_shortcut_applies_to_whichever_text_changes(delta: dict[str, Any], beside: dict[str, Any]) -> None:
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
     events = [json.dumps(fake(tool_calls=[call])).encode(), *shaped("abcdefgh", delta, **beside)]
-    assembly, general = Assembly(), Assembly()
+    assembly, general = Assembly(1), Assembly(1)
     found = [read(assembly, event) for event in events]
     for event in events:
         general.add(ChatCompletionChunk._adopt(decode(event)))
@@ -254,7 +287,7 @@ UNFIT = [
 @pytest.mark.parametrize("delta", UNFIT)
 def test_deltas_that_change_more_than_a_text_are_parsed_in_full(delta: dict[str, Any]) -> None:
     events = shaped("abcdef", delta)
-    assembly, general = Assembly(), Assembly()
+    assembly, general = Assembly(1), Assembly(1)
     for event in events:
         general.add(ChatCompletionChunk._adopt(decode(event)))
 
@@ -262,10 +295,21 @@ def test_deltas_that_change_more_than_a_text_are_parsed_in_full(delta: dict[str,
     assert assembly.response() == general.response()
 
 
+@pytest.mark.parametrize("index", [[], {}, None, True, 1.0, "1"], ids=repr)
+def test_a_detail_whose_index_is_no_whole_number_joins_no_other(index: Any) -> None:
+    opening = json.dumps(fake(reasoning_details=[{"type": "t", "index": 1, "text": "x"}])).encode()
+    assembly = Assembly(1)
+    for event in [opening, *shaped("abcd", {"reasoning_details": [{"type": "t", "index": index, "text": "TEXT"}]})]:
+        read(assembly, event)
+
+    details = assembly.response().choices[0].message.reasoning_details or []
+    assert [each["text"] for each in details] == [*"xabcd"]
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_detail_without_index_never_joins_one_that_has_an_index(index: int) -> None:
     opening = json.dumps(fake(reasoning_details=[{"type": "t", "index": index, "text": "x"}])).encode()
-    assembly = Assembly()
+    assembly = Assembly(1)
     for event in [opening, *shaped("abcd", {"reasoning_details": [{"type": "t", "text": "TEXT"}]})]:
         read(assembly, event)
 
@@ -274,7 +318,7 @@ def test_a_detail_without_index_never_joins_one_that_has_an_index(index: int) ->
 
 
 def test_half_of_a_surrogate_pair_ends_the_shortcut_also_in_an_event_that_is_not_compared() -> None:
-    assembly = Assembly()
+    assembly = Assembly(1)
     for event in events_of(["a", "b"]):
         read(assembly, event)
 
@@ -310,7 +354,7 @@ def test_arguments_never_go_to_a_call_that_is_over() -> None:
         return json.dumps(fake(tool_calls=[call])).encode()
 
     events = [opening("one"), *shaped("abc", ARGUMENT), opening("two"), *shaped("def", ARGUMENT)]
-    assembly = Assembly()
+    assembly = Assembly(1)
     for event in events:
         read(assembly, event)
 
@@ -324,6 +368,14 @@ def test_four_choices_may_come_in_turn_before_they_are_read_whole_each_time(choi
     assembly = Assembly(choices)
 
     assert ("repeated" in [read(assembly, event)[1] for event in events]) is learnt
+
+
+@pytest.mark.parametrize(("between", "learnt"), [(3, True), (4, False)])
+def test_an_event_is_compared_with_the_four_before_it(between: int, learnt: bool) -> None:
+    others = [json.dumps(made("a") | {"created": number}).encode() for number in range(between)]
+    first, second, third = (json.dumps(made(text) | {"created": 20}).encode() for text in "abc")
+
+    assert ("repeated" in ways([first, *others, second, third])) is learnt
 
 
 @pytest.mark.parametrize("before", [[], events_of(["x", "y"])], ids=["from the beginning", "after some that were"])

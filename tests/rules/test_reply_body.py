@@ -28,12 +28,12 @@ def read(data: Any, **headers: str) -> Any:
     [(1, 1.0), ("2.5", 2.5), (0, None), (-1, None), (True, None), ("soon", None), ("inf", None), ([1], None), (None, None)],
     ids=repr,
 )
-@pytest.mark.parametrize("beside", [False, True], ids=["in the error", "beside it"])
-def test_an_error_in_a_successful_reply_says_how_long_to_wait(retry_after: Any, seconds: float | None, beside: bool) -> None:
-    headers = {"retry_after": retry_after}
-    error = read(
-        {"error": {"message": "busy", "code": "model_overloaded"} | ({} if beside else headers)} | (headers if beside else {})
-    )
+@pytest.mark.parametrize("place", ["error", "reply", "error of a choice", "choice"])
+def test_an_error_in_a_successful_reply_says_how_long_to_wait(retry_after: Any, seconds: float | None, place: str) -> None:
+    wait = {"retry_after": retry_after}
+    busy = {"message": "busy", "code": "model_overloaded"} | (wait if place.startswith("error") else {})
+    holder = {"error": busy} | ({} if place.startswith("error") else wait)
+    error = read({"choices": [{"index": 0, **holder}]} if place.endswith("choice") else holder)
 
     assert isinstance(error, RateLimitError)
     assert error.retry_after_seconds == seconds
@@ -61,11 +61,22 @@ def test_after_too_many_failures_an_account_is_blocked_for_half_a_minute_at_leas
     assert (error.kind, error.retry_after_seconds) == ("failures", seconds)
 
 
-def test_a_refusal_for_another_reason_than_failures_waits_as_long_as_it_says() -> None:
-    error = refusal(b'{"error": {"message": "busy", "code": "concurrency_limit"}}', meta(429, retry_after="5"))
+@pytest.mark.parametrize(
+    ("kind", "code", "headers"),
+    [
+        ("concurrency", "concurrency_limit", {}),
+        ("requests", "x", {"x_ratelimit_remaining_requests": "0"}),
+        ("tokens", "x", {"x_ratelimit_remaining_tokens": "0"}),
+    ],
+)
+def test_a_refusal_for_another_reason_than_failures_waits_as_long_as_it_says(
+    kind: str, code: str, headers: dict[str, str]
+) -> None:
+    body = json.dumps({"error": {"message": "busy", "code": code}}).encode()
+    error = refusal(body, meta(429, retry_after="5", **headers))
 
     assert isinstance(error, RateLimitError)
-    assert error.kind == "concurrency"
+    assert error.kind == kind
     assert error.retry_after_seconds == 5.0
 
 
@@ -91,6 +102,7 @@ MESSAGE = {"role": "assistant", "content": None}
         pytest.param(
             {"choices": [{"message": MESSAGE}, {"message": {"reasoning": "x"}}]}, True, 200, id="reasoning of another"
         ),
+        pytest.param({"choices": [{"message": {**MESSAGE, "tool_calls": [{"id": "c"}]}}]}, True, 200, id="a call"),
     ],
 )
 def test_an_error_beside_an_answer_keeps_it_and_is_not_sent_again_if_it_was_paid_for(
@@ -100,6 +112,7 @@ def test_an_error_beside_an_answer_keeps_it_and_is_not_sent_again_if_it_was_paid
 
     assert isinstance(error, APIError)
     assert (error.partial is not None, error.counts_as) == (partial, counts_as)
+    assert "error" not in (error.partial or {})
 
 
 @pytest.mark.parametrize(
@@ -110,6 +123,7 @@ def test_an_error_beside_an_answer_keeps_it_and_is_not_sent_again_if_it_was_paid
         pytest.param(b" <html>", "an HTML page", id="a page"),
         pytest.param(b"{broken", "a body that is not JSON", id="no JSON"),
         pytest.param(b"[1]", "JSON that is no object", id="a list"),
+        pytest.param(b'"text"', "JSON that is no object", id="a text"),
         pytest.param(b'{"object": "list"}', "JSON that is no completion", id="another object"),
     ],
 )

@@ -36,6 +36,7 @@ RULES = [
     pytest.param(b"\n\n\n", [], id="blank lines alone"),
     pytest.param(b": ping\n\n: ping\n\n", [], id="comments alone"),
     pytest.param(b":\n\ndata: x\n\n", [b"x"], id="an empty comment"),
+    pytest.param(b"data: a\n\ndata: b\n\tc: d\n\n", [b"a", b"b"], id="a line that begins with a tab"),
     pytest.param(b"data: x\n: ping\ndata: y\n\n", [b"x\ny"], id="a comment inside an event"),
     pytest.param(b"data: a\r\rdata: b\r\r", [b"a", b"b"], id="CR"),
     pytest.param(b"data: a\r\n\r\ndata: b\r\n\r\n", [b"a", b"b"], id="CRLF"),

@@ -279,11 +279,11 @@ def test_a_report_and_its_parts_are_values(part: Any) -> None:
 
 
 def test_a_check_is_found_by_its_id() -> None:
-    checks = Check("nonce", "pass"), Check("tcb", "skip"), Check("gpu", "fail")
+    checks = Check("nonce", "pass"), Check("tcb", "skip"), Check("gpu", "fail"), Check("crl", "warn")
     report = report_of(checks=checks)
 
     assert (report.check("tcb"), report.check("quote")) == (checks[1], None)
-    assert (report.skipped, report.failures) == (checks[1:2], checks[2:])
+    assert (report.skipped, report.failures) == (checks[1:2], checks[2:3])
 
 
 @pytest.mark.parametrize(
@@ -292,6 +292,7 @@ def test_a_check_is_found_by_its_id() -> None:
         pytest.param(0, "failed: no check has run.", id="none"),
         pytest.param(1, "failed: check 0: why.", id="one"),
         pytest.param(4, "failed: check 0: why; check 1: why; check 2: why; check 3: why.", id="four"),
+        pytest.param(5, "check 3: why; and 1 more.", id="five"),
         pytest.param(6, "check 3: why; and 2 more.", id="six"),
     ],
 )

@@ -34,7 +34,7 @@ _UNSEEN = _new(ChatCompletionChunk)
 class Assembly:
     """Puts chunks of `expected` choices together; where `sealed` opens them, no chunk's `repr` shows what it holds."""
 
-    def __init__(self, expected: int = 1, sealed: Sealed | None = None) -> None:
+    def __init__(self, expected: int, sealed: Sealed | None = None) -> None:
         self._expected = expected
         self._sealed = sealed
         self._choices: dict[int, Choice] = {}
@@ -53,7 +53,7 @@ class Assembly:
     def missing(self, *, done: bool) -> list[int]:
         """The indices of choices that did not come, or have no finish reason; none after `[DONE]` if no choice has one."""
         choices = self._choices
-        if done and len(choices) >= max(self._expected, 1) and all(each.finish_reason is None for each in choices.values()):
+        if done and len(choices) >= self._expected and all(each.finish_reason is None for each in choices.values()):
             return []
         absent = [index for index in range(self._expected) if index not in choices][: max(self._expected - len(choices), 0)]
         return sorted([*absent, *(index for index, choice in choices.items() if choice.finish_reason is None)])
@@ -238,7 +238,7 @@ class Choice:
                     self.content.append(text)
                 else:
                     self._hold(key, text)
-                content = content or text != ""
+                content = content or bool(text)
             elif type(value) is str:
                 if value or self.message.get(key) is None:
                     self.message[key] = value  # who says it, mostly: some servers repeat it in every chunk
@@ -287,11 +287,11 @@ class Choice:
         held: Any = self.message.get(name)
         if name == "content":
             return None if inner else self.content
-        if name in {"tool_calls", "reasoning_details"}:
+        holders = {"tool_calls": self.calls, "reasoning_details": self.details}
+        if name in holders:
             if not is_array(delta[name]) or not is_object(fragment := fields_of(delta[name][0])):
                 return None
-            holder = self.calls if name == "tool_calls" else self.details
-            held = holder and holder.held(fragment)
+            held = (holder := holders[name]) and holder.held(fragment)
             inner = inner[1:]
         for step in inner:
             held = held.get(step) if is_object(held) else None
@@ -304,7 +304,7 @@ def _says_something(value: Any) -> bool:
 
 def ends(finish_reason: object) -> bool:
     """Whether a choice ends with this finish reason: some servers send an empty one, or false, while it goes on."""
-    return isinstance(finish_reason, str) and finish_reason != ""
+    return isinstance(finish_reason, str) and bool(finish_reason)
 
 
 def choice_json(choice: Choice, index: int) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Decoder:
         if len(names) > _MOST_CODINGS:
             raise DecodingError(f"it is compressed {len(names)} times")
         # The last one that was applied comes off first.
-        self._stages = [_Inflation(gzip=name != "deflate") for name in reversed(names)]
+        self._stages = [_Inflation(gzip=name.endswith("gzip")) for name in reversed(names)]
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Decodes what it can of a piece, in steps of at most `STEP_BYTES`. Take all of them before the next piece is fed."""
@@ -73,12 +73,12 @@ class _Inflation:
         self._gzip = gzip
         self._inflater: zlib._Decompress | None = None
         self._held = b""  # of a member's beginning, too short to tell what it is
-        self._members = 0
+        self._any_member = False
         self._over = False  # only padding follows
 
     @property
     def whole(self) -> bool:
-        return self._inflater is None and (self._members > 0 or not self._held)
+        return self._inflater is None and (self._any_member or not self._held)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data or self._inflater is not None:
@@ -96,7 +96,7 @@ class _Inflation:
                 yield step
             if inflater.eof:
                 self._inflater, data = None, inflater.unused_data
-                self._members += 1
+                self._any_member = True
                 continue
             data = inflater.unconsumed_tail
             if not data and len(step) < STEP_BYTES:  # a full step may have left something within, although all was taken in
@@ -105,7 +105,7 @@ class _Inflation:
     def _begin(self, data: bytes) -> bytes:
         """Begins a member, and gives its bytes; none if they are too few to tell what it is, or only padding."""
         data, self._held = self._held + data, b""
-        if self._members:
+        if self._any_member:
             data = data.lstrip(b"\0")
             self._over = self._over or not self._gzip or data[:2] not in {b"", _GZIP_MAGIC[:1], _GZIP_MAGIC}
         if self._over:

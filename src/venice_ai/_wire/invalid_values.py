@@ -107,9 +107,7 @@ def _schema(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _is_meant(node: dict[str, Any], value: Any) -> bool:
     """Whether a value is of the kind that a schema describes, going by the fields that have one value there: role, type."""
-    if not isinstance(value, dict):
-        return True
-    if node.get("type") != "object":
+    if not isinstance(value, dict) or node.get("type") != "object":
         return False
     given, fields = cast("dict[str, Any]", value), cast("dict[str, Any]", node.get("properties", {}))
     return all(given.get(name) in enum for name, field in fields.items() if len(enum := field.get("enum", ())) == 1)
@@ -130,7 +128,7 @@ def _count(number: float, unit: str) -> str:
 
 def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
     if "$ref" in node:
-        return _alternatives(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions)
+        return _alternatives(definitions[node["$ref"].rpartition("/")[2]], definitions)
     if "anyOf" in node:
         return [inner for choice in node["anyOf"] for inner in _alternatives(choice, definitions)]
     return [node]

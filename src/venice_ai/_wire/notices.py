@@ -52,9 +52,7 @@ class Notices:
 
     def spent(self, response: ChatCompletionResponse) -> None:
         """Logs that an answer was cut off before its text began, and what to do."""
-        first = response.choices[:1]
-        cut_off = bool(first) and first[0].finish_reason == "length"
-        if cut_off and not response.text and self._first_time(response.get("model")):
+        if response.finish_reason == "length" and not response.text and self._first_time(response.get("model")):
             logger.warning(
                 "%s spent all its tokens before its answer began, most likely on reasoning, and they are billed; raise "
                 "max_completion_tokens, or lower reasoning_effort",

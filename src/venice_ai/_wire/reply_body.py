@@ -75,7 +75,7 @@ def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError
     wait = wait_seconds(status, headers, meta.received_at)
     error = error_for(status, headers, content, meta=meta, retry_after_seconds=wait)
     if isinstance(error, RateLimitError) and error.kind == "failures":
-        error.retry_after_seconds = max(wait or 0.0, FAILURE_BLOCK_SECONDS)
+        error.retry_after_seconds = max(wait or FAILURE_BLOCK_SECONDS, FAILURE_BLOCK_SECONDS)
     if 300 <= status < 400:
         location = headers.get("location", "nowhere")
         error.args = (f"Venice answered {status}, a redirect to {location!r}; redirects are not followed. Set base_url.",)

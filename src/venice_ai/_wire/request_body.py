@@ -143,7 +143,7 @@ def parameter(name: str, value: Any) -> Any:
 
 def check_parameters(given: dict[str, Any]) -> None:
     """Refuses parameters with other values than theirs; unknown ones are only looked at for slips of the pen."""
-    if slips := given.keys() - _KNOWN:
+    if slips := set(given).difference(_KNOWN):
         _warn_of_slips(slips, _KEYWORDS, "a chat request has no parameter", _LIKENESS)
     params = {name: value for name, value in given.items() if name in _KNOWN}
     try:
@@ -160,15 +160,15 @@ def check_parameters(given: dict[str, Any]) -> None:
             )
     # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
     for name in _SWITCHES:
-        if slips := params.get(name, {}).keys() - OBJECTS[name].keys():
-            _warn_of_slips(slips, OBJECTS[name].keys(), f"{name} has no", 0.8)
+        if slips := set(params.get(name, {})).difference(OBJECTS[name]):
+            _warn_of_slips(slips, OBJECTS[name], f"{name} has no", 0.8)
 
 
 def _warn_of_slips(names: Iterable[Any], known: Collection[str], lack: str, likeness: float) -> None:
     from difflib import get_close_matches
 
     for name in sorted(map(str, names)):
-        close = [] if name in known else get_close_matches(name, list(known), n=1, cutoff=likeness)
+        close = [] if name in known else get_close_matches(name, list(known), cutoff=likeness)
         if close:
             warn(f"{lack} {name!r}; did you mean {close[0]!r}?")
 

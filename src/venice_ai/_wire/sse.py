@@ -117,7 +117,7 @@ def start_of(head: bytes | bytearray) -> bytes:
     if head.startswith(_FIELDS):
         return bytes(head[:8])
     start = bytes(head).removeprefix(_BOM).lstrip()[:8]
-    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
+    undecided = _BOM.startswith(head) or any(field.startswith(start) for field in _FIELDS)
     return b"" if undecided and not start.startswith(_FIELDS) else start
 
 

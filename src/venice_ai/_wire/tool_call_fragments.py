@@ -33,7 +33,7 @@ class Details:
             grown(entry, fragment, "")
 
     def held(self, fragment: dict[str, Any]) -> Any:
-        return self._open.get(fragment.get("index", -1))
+        return self._open.get(index) if type(index := fragment.get("index")) is int else None
 
 
 class Calls:

@@ -56,8 +56,8 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 
 def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
     """How long an unsuccessful reply asks to wait; None if it does not say, or says "at once", which would be a busy loop."""
-    exact = number(headers.get("retry-after-ms")) or 0.0  # what Azure and OpenAI send beside `Retry-After`
-    asked = exact / 1000 if exact > 0 else retry_after(headers.get("retry-after"), now)
+    exact = number(headers.get("retry-after-ms"))  # what Azure and OpenAI send beside `Retry-After`
+    asked = exact / 1000 if exact and exact > 0 else retry_after(headers.get("retry-after"), now)
     if asked or status not in {429, 503, 529}:
         return asked or None
     limits = rate_limits(headers, now)

@@ -27,9 +27,9 @@ def turn_to_send(message: Mapping[str, Any] | Model) -> dict[str, Any]:
     """A message of a reply as plain JSON that can be sent. What was changed for that is logged; the message stays as it is."""
     changes: dict[str, None] = {}  # in their order, each once
     turn: dict[str, Any] = {}
-    for key, value in (vars(message) if isinstance(message, Model) else message).items():
-        name = _writable(key, "a member's name", changes, 1)
-        turn[name] = _writable(value, name, changes, 1)
+    for key, value in message.items():
+        name = _writable(key, "a member's name", changes)
+        turn[name] = _writable(value, name, changes)
     role, has_text = turn.get("role"), isinstance(turn.get("content"), str)
     # What somebody else said stays as it is where it can be sent.
     of_another = role in ("user", "system", "developer") or (role == "tool" and isinstance(turn.get("tool_call_id"), str))
@@ -50,7 +50,7 @@ def turn_to_send(message: Mapping[str, Any] | Model) -> dict[str, Any]:
     return turn
 
 
-def _writable(value: Any, name: str, changes: dict[str, None], depth: int) -> Any:
+def _writable(value: Any, name: str, changes: dict[str, None], depth: int = 1) -> Any:
     """A plain copy of a value in which everything can be written as JSON."""
     if isinstance(value, str):
         if not is_whole(value):
@@ -63,7 +63,7 @@ def _writable(value: Any, name: str, changes: dict[str, None], depth: int) -> An
         return [_writable(item, name, changes, depth + 1) for item in cast("Sequence[Any]", value)]
     if isinstance(value, (dict, Model)):
         fields = cast("dict[Any, Any]", vars(value) if isinstance(value, Model) else value)
-        return {_writable(key, name, changes, depth): _writable(item, name, changes, depth + 1) for key, item in fields.items()}
+        return {_writable(key, name, changes): _writable(item, name, changes, depth + 1) for key, item in fields.items()}
     if isinstance(value, float) and not isfinite(value):
         changes[f"a number in {name} that JSON does not have replaced by null"] = None
         return None
