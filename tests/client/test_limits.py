@@ -26,9 +26,10 @@ from venice_ai import (
     VeniceClient,
     WaitNotice,
 )
-from venice_ai._core.request import SystemClock
+from venice_ai._core.request import SystemClock, WholeReply
 from venice_ai.emulator import Account, Emulator, busy, error, text
-from venice_ai.exceptions import APIConnectionError, VeniceError
+from venice_ai.exceptions import APIConnectionError, APIError, VeniceError
+from venice_ai.types.response_meta import Headers
 
 from ..fakes import UNIX, RecordingClock, answer, completion
 from ..fakes import client_of as scripted_client_of
@@ -587,6 +588,23 @@ async def test_limits_of_a_day_are_known_after_a_refresh_and_end_at_midnight() -
     clock.passed += 86_400 - UNIX % 86_400
     await ask(client)
     assert client.limits.snapshot().models[-1].limits.remaining_requests_day == 4
+
+
+@pytest.mark.parametrize("amount", [0, -5, 10**400, 1e300])
+async def test_absurd_amounts_in_the_list_of_limits_hold_no_call(amount: float) -> None:
+    kinds = [{"amount": amount, "type": kind} for kind in ("RPM", "TPM", "RPD", "TPD")]
+    listed = {"data": {"rateLimits": [{"apiModelId": MODEL, "rateLimits": kinds}]}}
+    client, _ = scripted_client_of(answer(listed), *(answer(completion()) for _ in range(3)), max_retries=0)
+    assert (await client.limits.refresh()).models
+    for number in range(3):
+        assert (await ask(client, number)).choices
+
+
+async def test_a_list_of_limits_that_holds_no_finite_numbers_is_an_error() -> None:
+    body = b'{"data": {"rateLimits": [{"apiModelId": "m", "rateLimits": [{"amount": 1e400, "type": "RPD"}]}]}}'
+    client, _ = scripted_client_of(WholeReply(200, Headers(), body), max_retries=0)
+    with pytest.raises(APIError, match="does not list rate limits"):
+        await client.limits.refresh()
 
 
 async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Path) -> None:

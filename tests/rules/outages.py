@@ -23,6 +23,8 @@ class Traffic:
     latency: float = 0.2
     rate: float = 0.0
     callers: int = 0
+    failure_latency: float | None = None
+    """How soon a failure is answered; None: as late as all else."""
     limiter: RateLimiter = field(default_factory=RateLimiter)
     budget: FailureBudget | None = field(default_factory=FailureBudget)
     """None: only the circuit breaker looks at failures."""
@@ -51,8 +53,11 @@ class Traffic:
             if self.budget:
                 self.budget.flying += 1
 
+            sooner = self.failure_latency is not None and self.status(sent_at) >= 400
+            latency = self.failure_latency or 0.0 if sooner else self.latency
+
             def reply() -> None:
-                status = self.status(sent_at + self.latency / 2)
+                status = self.status(sent_at if self.failure_latency is not None else sent_at + latency / 2)
                 self.limiter.requests.flying -= 1
                 (self.answers if status < 400 else self.failures).append(now)
                 if self.budget:
@@ -65,7 +70,7 @@ class Traffic:
                 if self.callers:
                     arrive()
 
-            at(now + self.latency, reply)
+            at(now + latency, reply)
 
         for number in range(self.callers or 1):
             at(number * self.latency / (self.callers or 1), arrive)

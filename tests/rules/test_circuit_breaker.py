@@ -64,6 +64,14 @@ def test_outcomes_of_one_second_are_counted_for_ten_more(last: float, *, is_open
     assert limiter.is_circuit_open is is_open
 
 
+def test_a_failure_that_names_a_time_opens_the_circuit_for_a_second_as_others_do() -> None:
+    limiter = RateLimiter()
+    for _ in range(5):
+        limiter.replied(Flight(0.0, 0, 0.0, 0.0), 0.0, 500, RateLimits(), 3600.0)
+
+    assert allow(limiter, 0.5) == Wait(1.0, "circuit open")
+
+
 def test_an_open_circuit_sends_nothing_and_knows_its_wait() -> None:
     assert allow(opened(), 0.5) == Wait(1.0, "circuit open")
 

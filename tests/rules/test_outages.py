@@ -45,6 +45,20 @@ def test_after_an_outage_of_a_healthy_server_an_answer_comes_within_five_seconds
     assert traffic.failures_in_30_s < 20, "one is left for the next request that goes alone"
 
 
+@pytest.mark.parametrize("callers", [6, 10, 15])
+@pytest.mark.parametrize("latency", [0.1, 0.2, 1.0])
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 5.0, 10.0])
+def test_an_outage_is_noticed_as_soon_where_failures_overtake_the_answers_to_earlier_requests(
+    seconds: float, latency: float, callers: int
+) -> None:
+    end = BEGIN + seconds
+    status = lambda now: 500 if BEGIN <= now < end else 200  # noqa: E731
+    traffic = Traffic(status, latency, callers=callers, failure_latency=0.02).run(end + 40)
+
+    assert next(each for each in traffic.sent if each >= end) - end < 5.0
+    assert traffic.failures_in_30_s <= 20
+
+
 @pytest.mark.parametrize("seconds", [17.3, 20.0, 24.9, 30.0, 33.1, 60.0, 115.0])
 @pytest.mark.parametrize(("latency", "rate"), [(0.2, 1), (0.2, 3), (0.2, 10), (1.0, 3)])
 def test_a_long_outage_is_noticed_as_soon_where_few_requests_were_in_flight(

@@ -355,11 +355,12 @@ def of_a_day(**amounts: int) -> RateLimiter:
     return limiter
 
 
-def test_requests_of_a_day_come_back_at_midnight_all_at_once() -> None:
+@pytest.mark.parametrize("at", [0.0, 9_000.0, 9_200.0, 9_999.9])
+def test_requests_of_a_day_come_back_at_midnight_all_at_once_however_late_they_were_sent(at: float) -> None:
     limiter = of_a_day(RPD=5)
-    assert len(sent(limiter, 9_000.0)) == 5
+    assert len(sent(limiter, at)) == 5
 
-    assert wait(limiter, 9_999.0) == Wait(MIDNIGHT, "requests a day")
+    assert wait(limiter, 9_999.95) == Wait(MIDNIGHT, "requests a day")
     assert len(sent(limiter, MIDNIGHT)) == 5
     assert wait(limiter, MIDNIGHT).until == MIDNIGHT + 86_400
     assert len(sent(limiter, MIDNIGHT + 3.5 * 86_400)) == 5, "also after days without a request"

@@ -88,12 +88,19 @@ def test_the_size_of_a_reset_tells_its_unit(value: str | None, seconds: float | 
         ("86400", 86_400.0),
         ("86401", 86_400.0),
         ("1e300", 86_400.0),
+        pytest.param(str(int(NOW) + 30), 30.0, id="Unix time"),
         ("Sun, 06 Nov 1994 24:49:37 GMT", None),
         ("Sun, 06 Nov 10000000000 08:49:37 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_and_at_most_a_day(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds
+
+
+def test_no_header_asks_for_more_than_a_day_or_names_a_limit_beyond_all_numbers() -> None:
+    assert wait_seconds(429, {"retry-after-ms": "1e15"}, NOW) == 86_400.0
+    found = rate_limits({"x-ratelimit-limit-tokens": "1e20", "x-ratelimit-remaining": "9" * 30}, NOW)
+    assert (found.limit_tokens, found.remaining_failures) == (2**53, 2**53)
 
 
 def test_a_date_in_retry_after_is_as_far_off_as_it_is_and_never_in_the_past() -> None:

@@ -34,11 +34,9 @@ if TYPE_CHECKING:
     from ..types.response_meta import ResponseMeta
     from .rate_share import RateShare
 
-BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
-MAX_BLOCK = 256
+MAX_BLOCK, BLOCK_SECONDS = 256, 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 LONGEST_WAIT_SECONDS = 90.0  # one that is known to be longer, as until tomorrow, needs `Timeout(queue=...)`
-TOKENS_PER_BYTE = 0.25
-FADING = 0.05  # what a smaller call takes away of what is reserved above its own tokens
+TOKENS_PER_BYTE, FADING = 0.25, 0.05  # what a smaller call takes away of what is reserved above its own tokens
 
 
 class Block(NamedTuple):
@@ -80,8 +78,7 @@ class QueuedCall(Waiter):
             return CircuitOpenError(f"not sent: {said}", retry_after_seconds=seconds)
         said = f"requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call waits"
         more = f"allow more with timeout=Timeout({self.due_clock}=...), here or on the client"
-        word = wait.why.partition(" ")[0]
-        kind = word if word in {"requests", "tokens", "failures"} else "unknown"
+        kind = wait.why.partition(" ")[0] if wait.why.startswith(("requests", "tokens", "failures")) else "unknown"
         return RateLimitError(f"not sent: {said}; {more}", retry_after_seconds=seconds, kind=kind)
 
 
@@ -290,7 +287,8 @@ class Account:
         """Whether nothing is under way, and nothing is known that holds requests back or was learnt from refusals."""
         found = self.snapshot()
         rates = [each.limits for each in found.models]
-        held = any(0 in {each.remaining_requests, each.remaining_tokens} or each.paused_seconds for each in rates)
+        names = [f"remaining_{kind}{of_day}" for kind in ("requests", "tokens") for of_day in ("", "_day")]
+        held = any(each.paused_seconds or 0 in [getattr(each, name) for name in names] for each in rates)
         return not (held or found.failures or any(each.in_flight or each.learned for each in rates))
 
     def end_blocks(self) -> None:

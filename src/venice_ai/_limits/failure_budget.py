@@ -112,8 +112,8 @@ class Refusals(Struct):
 
     def last(self, request: Request, now: float) -> APIError | None:
         """The last refusal of this body at this address, as `replayed`, if it was refused three times in the last 30 s."""
-        since = now - FAILURE_BLOCK_SECONDS
-        found = [error for at, digest, error in self.recent if at > since and digest == hash(_identity(request))]
+        key, since = hash(_identity(request)), now - FAILURE_BLOCK_SECONDS
+        found = [error for at, digest, error in self.recent if at > since and digest == key]
         return copy.copy(found[-1]) if len(found) >= MAX_REFUSALS else None
 
 

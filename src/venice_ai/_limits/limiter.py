@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
@@ -30,9 +31,10 @@ from .rate_limiter import DAY_SECONDS
 if TYPE_CHECKING:
     from .rate_share import RateShare
 
-TOLD_AFTER_SECONDS = 1.0
-LONG_SECONDS = 10.0  # a wait that is known to be longer is a warning in the log
+TOLD_AFTER_SECONDS, LONG_SECONDS = 1.0, 10.0  # a wait that is known to be longer than the second is a warning in the log
 IDLE_SECONDS = 300.0  # an account that nobody used for so long is forgotten, unless it knows of something that holds requests
+OTHERS_SECONDS = 1.0
+MOST_BUCKETS, MOST_FORGOTTEN = 1_000, 50  # buckets that a client keeps at hand; accounts that are forgotten in one step
 _LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 logger = logging.getLogger("venice_ai")
 _accounts: WeakValueDictionary[tuple[object, ...], Account] = WeakValueDictionary()
@@ -114,14 +116,16 @@ class Limiter(CallGate):
             if found is not None:
                 return found
             first = bucket.queue[:1] == [call]
-            known = inf if wait.until is None or not first else max(wait.until - now, _LEAST_SECONDS)
+            due = inf if wait.until is None else max(wait.until - now, _LEAST_SECONDS)
+            known = due if first else inf
             why = wait.why or "another process has the file of the RateShare"
             if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
                 self._tell(bucket, call, why, known)
             told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
             # A reply that another process waits for may end the wait at any time, and does not wake this one.
             polls = self.share and first and (known == inf or bucket.rate.requests.flying > 0)
-            again = min(known, POLL_SECONDS) if polls else known
+            # The others look later, in case the first one's event loop is closed or blocked.
+            again = min(known, POLL_SECONDS) if polls else due + (0.0 if first else OTHERS_SECONDS)
             await call.wait(f"its turn ({why})", again, max(told_in, _LEAST_SECONDS))
             if again < inf and call.result is None:
                 bucket.account.act(bucket, bucket.settle)
@@ -164,6 +168,7 @@ class Limiter(CallGate):
     def _bucket(self, request: Request, model: str) -> Bucket:
         """The bucket of a request, found at once the next time."""
         bucket = self.account(request).bucket(model)
+        self._buckets = self._buckets if len(self._buckets) < MOST_BUCKETS else {}
         self._buckets[request.headers.get("Authorization") or request.secret, model] = bucket
         return bucket
 
@@ -175,10 +180,13 @@ class Limiter(CallGate):
                 # In the file of a share, a name that is the same in all processes, and does not tell the key.
                 name = sha256(self.base_url.encode() + b" " + request.secret).hexdigest()[:32] if self.share else ""
                 account = _accounts[place] = Account(self._now, self.share, name, self.server)
-                while _outlasting and next(iter(_outlasting.values())) < (now := time.monotonic()) - IDLE_SECONDS:
-                    oldest, _ = _outlasting.popitem(last=False)
-                    if not oldest.is_idle():
-                        _outlasting[oldest] = now
+                idle = [
+                    each for each, at in islice(_outlasting.items(), MOST_FORGOTTEN) if at < time.monotonic() - IDLE_SECONDS
+                ]
+                for each in idle:
+                    del _outlasting[each]
+                    if not each.is_idle():
+                        _outlasting[each] = time.monotonic()
             if self.server is None and self._now is time.monotonic:  # the limits of a server in this process go with it
                 _outlasting[account] = self._now()
                 _outlasting.move_to_end(account)

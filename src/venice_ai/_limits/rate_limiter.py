@@ -8,8 +8,8 @@ less after each further refusal, more while nothing is refused, until a header n
 obeyed instead: one request goes then, and each that is accepted lets two more go, unless that one is refused, too.
 
 The circuit breaker pauses in the same way, after 5 server errors (5xx), connection failures and time-outs that are half of the
-replies of the last 10 s; also after 8 without a good reply between them, of which one was sent when the first had failed: an
-outage after much success. It pauses for 1 s, and twice as long after each failed request, up to 3.5 s from one to the next.
+replies of the last 10 s; also after 8, and as many as are open, without a good reply to what was sent since the first of them,
+for an outage after much success. It pauses for 1 s, and then twice as long, up to 3.5 s from one request to the next.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ MAX_OPEN_SECONDS = 3.5  # from one request to the next, so that a server that is
 ALONE_SECONDS = 2.0  # a refusal comes at once: a request without a reply after this long was most likely accepted
 DECREASE, GROWTH = 0.9, 1.15
 PACE = 1.5  # a learnt limit is not used up faster than this times its rate
-FAR = 0.5  # requests are reserved in blocks while more than this part of each limit is left
-BLOCK_PART = 0.125  # the part of what is left that a block takes
+FAR, BLOCK_PART = 0.5, 0.125  # while more than this part of each limit is left, requests are reserved in blocks of a part of it
 CIRCUIT_SECONDS, MIN_FAILURES, MAX_RUN, CIRCUIT_OPEN = 10.0, 5, 8, "circuit open"
+_circuit_window = partial(Window, CIRCUIT_SECONDS, 1.0)
 
 
 class Flight(NamedTuple):
@@ -91,9 +91,9 @@ class Quota(Struct, array_like=True):
 
     def _age(self, now: float) -> None:
         """Forgets what is older than a minute, or of another day."""
-        while now >= self.ends_at:
+        while now >= self.ends_at:  # then nothing of the day before stays, also not of its last slot
             self.ends_at += DAY_SECONDS
-        old = self.used.total - self.used.count(now if self.ends_at == inf else self.ends_at)
+        old = self.used.total - self.used.count(now if self.ends_at == inf else self.ends_at + self.used.slot - 0.001)
         if self.apart < 0:
             self.apart = min(self.apart + old, 0.0)
         elif self.reset_at > now + WINDOW_SECONDS + 1:  # the server does not
@@ -155,9 +155,6 @@ class Quota(Struct, array_like=True):
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
 
 
-_circuit_window = partial(Window, CIRCUIT_SECONDS, 1.0)
-
-
 class RateLimiter(Struct, array_like=True):
     """The limits of one bucket."""
 
@@ -208,8 +205,7 @@ class RateLimiter(Struct, array_like=True):
             each.use(now, count)
         for each in (self.tokens, self.days[1]):
             each.held += tokens * count
-        if self.pause:
-            self.alone_at = now
+        self.alone_at = now if self.pause else self.alone_at
         others = count - 1  # the counts with the first
         return Flight(now, tokens, self.requests.own - others, self.tokens.own - others * tokens)
 
@@ -236,6 +232,7 @@ class RateLimiter(Struct, array_like=True):
         self.tokens.hear(now, flight.sent, flight.own_tokens, limits.remaining_tokens, limits.reset_tokens_seconds)
         new = flight.sent >= self.paused_at or not self.pause  # what was sent before a pause says nothing new but a longer time
         why = f"paused by a {status}" if status == 429 or (status in {503, 529} and retry_after is not None) else ""
+        retry_after = retry_after if why else None  # another one's is for its own call
         if exceeded:
             self.requests.used.remove(flight.sent, 1)  # the server did not count it
             if not explained:
@@ -244,7 +241,7 @@ class RateLimiter(Struct, array_like=True):
             why = CIRCUIT_OPEN if self._fails_often(now, flight.sent) else why
         elif not why:
             self.successes.add(now)
-            self.run = _circuit_window() if self.run.total else self.run
+            self.run = _circuit_window() if self.run.total and flight.sent >= self.run.entries[0][0] else self.run
             if new:
                 self.failures = _circuit_window() if self.is_circuit_open else self.failures
                 self.pause = 0.0
@@ -269,7 +266,7 @@ class RateLimiter(Struct, array_like=True):
         self.failures.add(now)
         self.run.add(now)
         many = self.failures.count(now) >= max(MIN_FAILURES, self.successes.count(now))
-        return many or (self.run.count(now) >= MAX_RUN and sent >= self.run.entries[0][0])
+        return many or (self.run.count(now) >= max(MAX_RUN, self.open) and sent >= self.run.entries[0][0])
 
     def _learn(self, now: float, *, new: bool, told: bool) -> None:
         """The headers left room, so the limit is what was accepted, or less than it was if that was refused, too."""
@@ -283,8 +280,7 @@ class RateLimiter(Struct, array_like=True):
     def settled(self, now: float, held: float, used: float, count: int = 1) -> None:
         """So many requests have ended; together they had reserved and have used so many tokens."""
         self.open -= count
-        if not self.open:
-            self.alone_at = -inf  # whatever became of the one that went alone
+        self.alone_at = self.alone_at if self.open else -inf  # whatever became of the one that went alone
         for each in (self.tokens, self.days[1]):
             each.held -= held
             if used and each.limit is not None:

@@ -67,6 +67,7 @@ def _read(database: Connection, name: str, rule: Rule) -> UnderWay:
         if row:
             kind: Any = tuple[type(rule), UnderWay]  # type: ignore[misc]  # of a class that is known when it runs
             state, under_way = cast("tuple[Rule, UnderWay]", msgpack.decode(row[0], type=kind))
+            under_way = {owner: each for owner, each in under_way.items() if len(each) == len(state.under_way())}
     for field in rule.__struct_fields__:
         setattr(rule, field, getattr(state, field))
     return under_way

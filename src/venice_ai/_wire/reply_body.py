@@ -15,7 +15,7 @@ from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, e
 from ..types._base import Model
 from ..types._view import adopted
 from ..types.api.chat import ChatCompletionResponse
-from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
+from ..types.rate_limits import FAILURE_BLOCK_SECONDS, MAX_RESET_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
 from .json_text import NOT_JSON, json_in
 
@@ -108,7 +108,7 @@ def _wait(content: dict[str, Any]) -> float | None:
         with suppress(TypeError, ValueError):
             seconds = math.nan if given is None or isinstance(given, bool) else float(given)
             if 0 < seconds < math.inf:
-                return seconds
+                return min(seconds, MAX_RESET_SECONDS)
     return None
 
 

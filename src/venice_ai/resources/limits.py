@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .._http.connection import Connection
 from .._resource import APIResource
 from ..exceptions import APIError
+from ..types.rate_limits import MOST_UNITS
 
 if TYPE_CHECKING:
     from ..types.limits import LimitsSnapshot
@@ -36,6 +37,7 @@ def _amounts(body: bytes, meta: ResponseMeta, _secret: bytes) -> list[tuple[str,
     """The limits a minute and a day by model, in the body of a reply."""
     try:
         listed = [(str(each["apiModelId"]), each["rateLimits"]) for each in json.loads(body)["data"]["rateLimits"]]
-        return [(model, {str(each["type"]): int(each["amount"]) for each in kinds}) for model, kinds in listed]
-    except (ValueError, KeyError, TypeError):
+        amounts = [(model, {str(each["type"]): int(each["amount"]) for each in kinds}) for model, kinds in listed]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return APIError("the answer does not list rate limits", status_code=meta.status_code, meta=meta)
+    return [(model, {kind: min(most, MOST_UNITS) for kind, most in kinds.items() if most > 0}) for model, kinds in amounts]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import isfinite
 
 MAX_RESET_SECONDS = 86_400.0
+MOST_UNITS = 2**53
+"""More requests or tokens than that are as good as no limit."""
 FAILURE_BLOCK_SECONDS = 30.0
 """How long Venice blocks an account after too many failed requests, at least."""
 
@@ -57,7 +59,7 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
     """How long an unsuccessful reply asks to wait; None if it does not say, or says "at once", which would be a busy loop."""
     exact = number(headers.get("retry-after-ms"))  # what Azure and OpenAI send beside `Retry-After`
-    asked = exact / 1000 if exact and exact > 0 else retry_after(headers.get("retry-after"), now)
+    asked = min(exact / 1000, MAX_RESET_SECONDS) if exact and exact > 0 else retry_after(headers.get("retry-after"), now)
     if asked or status not in {429, 503, 529}:
         return asked or None
     limits = rate_limits(headers, now)
@@ -68,9 +70,10 @@ def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float |
 
 def retry_after(value: str | None, now: float) -> float | None:
     """`Retry-After` as seconds from `now` (Unix time), at most a day, or None if it is absent or cannot be read."""
-    found = number(value)
-    seconds = _date(value, now) if found is None and value is not None else found
-    return None if seconds is None or seconds < 0 else min(seconds, MAX_RESET_SECONDS)
+    if (found := number(value)) is not None:
+        return None if found < 0 else reset_seconds(value, now)
+    seconds = None if value is None else _date(value, now)
+    return None if seconds is None else min(seconds, MAX_RESET_SECONDS)
 
 
 def reset_seconds(value: str | None, now: float) -> float | None:
@@ -92,7 +95,7 @@ def number(value: str | None) -> float | None:
 
 
 def _count(value: str | None) -> int | None:
-    return None if (found := number(value)) is None else max(int(found), 0)
+    return None if (found := number(value)) is None else min(max(int(found), 0), MOST_UNITS)
 
 
 def _date(value: str, now: float) -> float | None:
