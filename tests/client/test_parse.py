@@ -262,8 +262,8 @@ async def test_a_number_that_may_be_truncated_is_a_truncation_error() -> None:
     assert (await parsed(text("12"), int)).parsed == 12
     assert (await parsed(text('{"value": 12}', finish_reason="length"), int)).parsed == 12
 
-    for answer in ("12", "<think>two</think> 12"):
-        error = await failed(text(answer, finish_reason="length"), int)
+    for answer in ("12", "3", "-1.5", "2e3", "<think>two</think> 12"):
+        error = await failed(text(answer, finish_reason="length"), float)
 
         assert isinstance(error, OutputTruncatedError)
         assert error.raw_text == answer
@@ -277,6 +277,21 @@ async def test_null_for_an_optional_key_is_read_as_absent() -> None:
     error = await failed(text('{"title": null, "number": null}'), Numbered)
     assert isinstance(error, OutputInvalidError)
     assert [line["loc"] for line in error.errors()] == [("title",)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "problem"),
+    [
+        pytest.param(Point, '{"x": 1, "y": null}', ("int_type", ("y",)), id="a default"),
+        pytest.param(Person, '{"name": null, "age": 1}', ("string_type", ("name",)), id="a field that is required"),
+        pytest.param(Movie, '{"title": null, "year": 1}', ("string_type", ("title",)), id="a key that is required"),
+    ],
+)
+async def test_null_for_what_must_have_a_value_is_an_error_of_that_value(kind: Any, answer: str, problem: Any) -> None:
+    error = await failed(text(answer), kind)
+
+    assert isinstance(error, OutputInvalidError)
+    assert [(line["type"], line["loc"]) for line in error.errors()] == [problem]
 
 
 async def test_an_unscripted_answer_of_the_emulator_fits_the_class() -> None:
@@ -436,6 +451,19 @@ async def test_a_tool_call_and_a_refusal_can_be_read_from_the_error() -> None:
     assert "I cannot." in refused.message
 
 
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [(["no"], OutputRefusedError), (7, OutputRefusedError), ("", OutputMissingError), (None, OutputMissingError)],
+)
+async def test_a_refusal_that_is_no_text_is_not_in_the_error_and_an_empty_one_is_none(
+    refusal: Any, kind: type[OutputError]
+) -> None:
+    error = await failed(said(None, refusal=refusal))
+
+    assert type(error) is kind
+    assert getattr(error, "refusal", None) is None
+
+
 class Strange(BaseModel):
     """Fails in every way that pydantic knows."""
 
@@ -539,6 +567,13 @@ async def test_the_errors_of_a_wrapped_answer_are_within_it(kind: Any, answer: s
         pytest.param('{"name": "M", "age": 1', {"name": "M"}, id="number"),
         pytest.param('{"name": "M", "age": -1.5e3', {"name": "M"}, id="number with an exponent"),
         pytest.param('{"rows": [1, 2', {"rows": [1]}, id="number in a list"),
+        pytest.param('{"rows": [1, 2, 3', {"rows": [1, 2]}, id="third number in a list"),
+        pytest.param(
+            '{"a": 1, "b": [2], "rows": [{"c": 3}, {"d": 4, "e": 5, "f": 6',
+            {"a": 1, "b": [2], "rows": [{"c": 3}, {"d": 4, "e": 5}]},
+            id="number in an object in a list",
+        ),
+        pytest.param('{"a": true, "b: 1', {"a": True}, id="key that looks like a number's"),
         pytest.param('{"rows": [1, 2]', {"rows": [1, 2]}, id="list that is whole"),
         pytest.param('{"name": "M", "age": 1,', {"name": "M", "age": 1}, id="number that is whole"),
         pytest.param('{"age": 1, "name": "M12', {"age": 1, "name": "M12"}, id="text"),

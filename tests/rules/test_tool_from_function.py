@@ -1056,6 +1056,14 @@ class Box[T: int]:
     assert FunctionTool(names["Box"]().put).call({"one": "1", "other": "a"}, CONTEXT)() == (1, "a")
 
 
+def test_annotations_as_text_find_type_parameters_that_the_function_alone_knows() -> None:
+    function: Any = taking("list[Known]")
+    function.__type_params__ = (TypeVar("Known", bound=int),)  # as `def f[Known: int](value: list[Known])` has it
+
+    assert call(function, {"value": [1]}) == [1]
+    assert parameters(FunctionTool(function).definition)["properties"]["value"]["items"] == {"type": "integer"}
+
+
 def test_a_return_annotation_need_not_be_readable() -> None:
     def f(a: int) -> OnlyForCheckers:  # pyright: ignore[reportUnknownParameterType]
         return a

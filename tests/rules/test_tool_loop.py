@@ -498,6 +498,20 @@ def test_a_result_that_holds_itself_or_has_no_end_is_a_text_all_the_same(value: 
     assert json.loads(result_text({"a": [iter([1]), {"b": iter((2,))}]})) == {"a": [[1], {"b": [2]}]}
 
 
+@pytest.mark.parametrize(
+    "around",
+    [lambda value: iter([value]), lambda value: [value], lambda value: (value,), lambda value: {"a": value}],
+    ids=["iterators", "lists", "tuples", "dicts"],
+)
+def test_an_iterator_a_hundred_levels_deep_is_read_once_though_the_result_is_written_twice(around: Any) -> None:
+    """The first attempt ends at bytes that are no text, and has read the iterators until then."""
+    value: Any = iter([7])
+    for _ in range(99):
+        value = around(value)
+
+    assert "7" in result_text([value, b"\xff"])
+
+
 @pytest.mark.parametrize("inside", [False, True])
 def test_an_error_of_a_returned_iterator_is_raised_unchanged(inside: bool) -> None:
     rows = map(int, ["1", "x", "3"])
