@@ -7,7 +7,8 @@ import functools
 import json
 import sys
 import typing
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, MutableMapping, MutableSet, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -989,6 +990,14 @@ def test_annotations_as_text_find_classes_within_the_class_of_a_method(function:
     assert call(Kiosk().total, {"numbers": [1, 2]}) == 3
 
 
+def test_a_class_that_only_shares_its_name_with_that_of_a_method_lends_it_no_names() -> None:
+    function = taking("Item")
+    function.__qualname__ = "Gone.Kiosk.sell"  # of a class that its module no longer has
+
+    with pytest.raises(ToolSignatureError, match="'Item' is not defined"):
+        FunctionTool(function)
+
+
 class Mall:
     class Floor:
         class Shelf(BaseModel):
@@ -1096,22 +1105,35 @@ def of_unpacked_positions(*connection: Unpack[tuple[int, str]]) -> None: ...  # 
 def twice(connection: Annotated[int, Field(alias="a")], a: int) -> None: ...
 
 
+NO_SCHEMA = "'s parameter 'connection' has no JSON schema: "
+NEVER = "'s parameter 'connection' can never be given: "
+UNREADABLE = "'s parameter 'connection' cannot be read: "
+
 INEXPRESSIBLE: list[Any] = [
-    *(of_a_class, of_a_class_with_default, of_a_callable, in_a_list, in_a_union, in_a_union_with_a_callable),
-    *(of_an_unknown_name, of_a_wrong_text, of_unpacked_positions, twice),
-    *(of_many_contexts, of_contexts_by_name, of_what_cannot_be_in_a_set, of_lists_in_a_set, of_what_cannot_be_a_key),
-    *(Connection().of_itself, Connection().of_several_of_itself),
+    *((each, NO_SCHEMA) for each in (of_a_class, of_a_class_with_default, in_a_list, in_a_union)),
+    *((each, NO_SCHEMA) for each in (of_a_callable, in_a_union_with_a_callable)),
+    (of_an_unknown_name, f"{UNREADABLE}name 'OnlyForCheckers' is not defined. Define"),
+    (of_a_wrong_text, UNREADABLE),
+    (of_unpacked_positions, "cannot be a tool's: name each of its values"),
+    (twice, "two arguments of twice are called 'a' in JSON"),
+    *((each, f"{NEVER}there is one context; take it without stars") for each in (of_many_contexts, of_contexts_by_name)),
+    (of_what_cannot_be_in_a_set, f"{NEVER}{Person!r} cannot be in a set, nor a key; take a list"),
+    (of_lists_in_a_set, f"{NEVER}list[int] cannot be in a set, nor a key; take a list"),
+    (of_what_cannot_be_a_key, f"{NEVER}{Point!r} cannot be in a set, nor a key; take a list"),
+    (Connection().of_itself, f"{NEVER}a function has no Self; name the class"),
+    (Connection().of_several_of_itself, f"{NEVER}a function has no Self; name the class"),
 ]
 
 
-@pytest.mark.parametrize("function", INEXPRESSIBLE, ids=lambda function: function.__name__)
-def test_a_signature_that_cannot_be_expressed_fails_when_registered(function: Any) -> None:
+@pytest.mark.parametrize(("function", "why"), INEXPRESSIBLE, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_signature_that_cannot_be_expressed_is_an_error_that_says_why(function: Any, why: str) -> None:
     with pytest.raises(ToolSignatureError) as caught:
         tool_from_function(function)
 
     assert isinstance(caught.value, InvalidRequestError)
     assert isinstance(caught.value, TypeError)
-    assert function.__name__ in str(caught.value) or "connection" in str(caught.value)
+    assert why in str(caught.value)
+    assert why[:1] != "'" or function.__name__ + why in str(caught.value)
 
 
 def test_the_first_parameter_that_cannot_be_expressed_is_named() -> None:
@@ -1136,11 +1158,34 @@ def test_the_error_repeats_the_first_line_of_what_pydantic_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "thing", [7, "text", None, Shop, Person, Colour, dict, vars(Shop)["of"], max], ids=lambda thing: str(thing)[:20]
+    ("thing", "why"),
+    [
+        *((thing, f"{thing!r} is not a tool: give a function, or a Tool") for thing in (7, "text", None, vars(Shop)["of"])),
+        *((kind, f"{kind.__name__} is a class: ") for kind in (Shop, Person, Colour, dict)),
+        (max, "max has no signature to read: "),
+    ],
+    ids=lambda value: str(value)[:20],
 )
-def test_a_tool_that_is_not_a_function_is_refused(thing: Any) -> None:
-    with pytest.raises(ToolSignatureError):
+def test_a_tool_that_is_not_a_function_is_refused(thing: Any, why: str) -> None:
+    with pytest.raises(ToolSignatureError) as caught:
         tool_from_function(thing)
+
+    assert str(caught.value).startswith(why)
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, AbstractSet, MutableSet], ids=str)
+@pytest.mark.parametrize("item", [int, str, tuple[int, ...], frozenset[int], Literal["a"]], ids=str)
+def test_what_can_be_in_a_set_may_be_in_every_kind_of_set(kind: Any, item: Any) -> None:
+    assert parameters(FunctionTool(taking(kind[item])).definition)["required"] == ["value"]
+    with pytest.raises(ToolSignatureError, match="cannot be in a set"):
+        FunctionTool(taking(dict[str, kind[list[item]]]))
+
+
+@pytest.mark.parametrize("kind", [dict, Mapping, MutableMapping], ids=str)
+def test_what_can_be_in_a_set_may_be_the_key_of_every_kind_of_mapping(kind: Any) -> None:
+    assert call(taking(kind[str, list[int]]), {"value": {"a": [1]}}) == {"a": [1]}
+    with pytest.raises(ToolSignatureError, match="nor a key"):
+        FunctionTool(taking(kind[list[str], int]))
 
 
 @pytest.mark.parametrize("timeout", [None, 0.001, 1, 5.0])
