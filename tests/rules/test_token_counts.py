@@ -214,6 +214,18 @@ def test_each_quarter_of_a_long_text_counts_for_what_is_learnt(quarter: int, siz
     assert found.tokens == pytest.approx(2_009, rel=0.1)
 
 
+def test_of_a_long_body_four_pieces_of_512_bytes_teach() -> None:
+    counts = TokenCounts()
+    for size in range(9_000, 27_000, 750):
+        chat = body("7" * (size - len(body(""))))
+        for at in range(0, size - 511, (size - 512) // 3):
+            chat = chat[:at] + chat[at : at + 512].replace(b"7", b"a") + chat[at + 512 :]
+        counts.learn("m", chat, round(9 + 0.3 * size))
+
+    assert of_1_000(counts, "a") == pytest.approx(300, rel=0.05)
+    assert of_1_000(counts, "7") == pytest.approx(USUAL["7"], rel=0.02), "no digit was seen"
+
+
 def test_blanks_between_characters_beyond_ascii_are_counted_as_blanks() -> None:
     counts = TokenCounts()
     for length in range(50, 290, 10):
