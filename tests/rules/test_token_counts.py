@@ -369,6 +369,19 @@ def test_no_text_and_no_memory_without_end_is_kept() -> None:
     assert len(counts._models) == 200
 
 
+def test_of_more_models_than_are_kept_the_one_that_taught_longest_ago_is_forgotten() -> None:
+    counts, chat = learnt(body("hi"), model="in use"), body("hi")
+    for _ in range(10):
+        counts.learn("out of use", chat, 5)
+    for number in range(250):
+        for _ in range(6):
+            counts.learn(f"model {number}", chat, 5)
+        counts.learn("in use", chat, 5)
+
+    assert [counts.tokens(model, chat) is None for model in ("in use", "model 249", "model 60")] == [False, False, False]
+    assert [counts.tokens(model, chat) is None for model in ("out of use", "model 40")] == [True, True]
+
+
 async def test_a_client_learns_from_plain_answers_and_streams() -> None:
     emulator = Emulator(models=[text_model("m", input=1.0, output=1.0)])
     completions = VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock).chat.completions

@@ -524,8 +524,8 @@ def test_a_parameter_without_an_annotation_is_what_its_default_is_or_a_string() 
 
 
 def test_a_parameter_of_which_nothing_is_known_but_its_name_is_warned_about() -> None:
-    def find(words, near, limit=10):  # type: ignore[no-untyped-def]
-        return words, near, limit  # pyright: ignore[reportUnknownVariableType]
+    def find(words, near, at, limit=10):  # type: ignore[no-untyped-def]
+        return words, near, at, limit  # pyright: ignore[reportUnknownVariableType]
 
     with pytest.warns(UserWarning, match="find's parameter 'words'") as caught:
         tool_from_function(find)  # pyright: ignore[reportUnknownArgumentType]
@@ -893,6 +893,70 @@ def test_methods_partials_and_callable_objects_have_their_documentation() -> Non
     }
     assert parameters(described["price"])["properties"]["item"]["description"] == "What."
     assert parameters(described["bought"])["properties"]["count"]["description"] == "How many."
+
+
+class Cashier:
+    """Sells.
+
+    Args:
+        city: Of the constructor, and not of a call.
+    """
+
+    def __init__(self, city: str) -> None:
+        self.city = city
+
+    def __call__(self, item: str) -> str:
+        return f"{item} in {self.city}"
+
+
+def test_the_documentation_of_a_constructor_is_not_taken_for_that_of_a_call() -> None:
+    tool = tool_from_function(Cashier("Rome"))
+
+    assert tool["function"]["description"] == "Sells."
+    assert parameters(tool)["properties"] == {"item": {"type": "string"}}
+
+
+def test_an_argument_with_an_alias_may_be_documented_by_either_name() -> None:
+    def find(one: Annotated[int, Field(alias="first")], two: Annotated[int, Field(alias="second")]) -> None:
+        """Finds.
+
+        Args:
+            one: By its parameter's.
+            first: By its key.
+            two: By its parameter's.
+        """
+
+    properties = parameters(tool_from_function(find))["properties"]
+
+    assert {key: each["description"] for key, each in properties.items()} == {
+        "first": "By its key.",
+        "second": "By its parameter's.",
+    }
+
+
+def test_a_text_in_a_class_wins_over_its_docstring_and_an_empty_one_says_nothing() -> None:
+    @dataclass
+    class Order:
+        """Orders.
+
+        Attributes:
+            item: In the docstring.
+            count: In the docstring.
+            note:
+            other: No field.
+        """
+
+        item: Annotated[str, Field(description="In the class.")]
+        count: int
+        note: str
+
+    properties = parameters(tool_from_model(Order))["properties"]
+
+    assert {key: each.get("description") for key, each in properties.items()} == {
+        "item": "In the class.",
+        "count": "In the docstring.",
+        "note": None,
+    }
 
 
 # -- the context ---------------------------------------------------------------------------------------------------------

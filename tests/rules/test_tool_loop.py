@@ -325,6 +325,7 @@ def test_an_answer_without_a_choice_is_an_error(body: Any) -> None:
         pytest.param(asked("then"), id="another name"),
         pytest.param({"id": "call_1", "type": "custom", "custom": {"name": "now"}}, id="another type"),
         pytest.param(asked("now", type="retrieval"), id="another type with a function"),
+        pytest.param(asked("now", type="custom"), id="another type with a function, too"),
         pytest.param({"id": "call_1", "type": "function"}, id="no function"),
         pytest.param({"id": "call_1", "type": "function", "function": {"name": None}}, id="no name"),
     ],

@@ -144,7 +144,7 @@ class _Schemas:
                 node = node["schema"]
             elif kind == "definition-ref":
                 node = self.definitions[node["schema_ref"]]
-            elif kind == "model" and node.get("root_model"):
+            elif node.get("root_model"):
                 roots.append(node["cls"])
                 node = node["schema"]
             elif kind in _AROUND:
