@@ -406,6 +406,8 @@ def test_making_a_client_costs_no_warning_and_no_connection() -> None:
     [
         pytest.param("http://proxy.example:8080", "http://proxy.example:8080", id="with a scheme"),
         pytest.param(" proxy.example:8080 ", "http://proxy.example:8080", id="without one"),
+        pytest.param("https://proxy.example", "https://proxy.example", id="over TLS"),
+        pytest.param("socks5://proxy.example:1080", None, id="SOCKS"),
         pytest.param("", None, id="nothing"),
         pytest.param(7, None, id="no text"),
     ],

@@ -171,6 +171,12 @@ CITY = {"city": "Name of the city,\nin English."}
             CITY | {"days": "How\nmany\ndays.\n\n    Up to seven."},
             id="prose among the arguments, and texts of several lines",
         ),
+        pytest.param(
+            "Does.\n\nArgs:\n    city: A\n    b\n    c\n\n    More.",
+            "Does.\n\nMore.",
+            {"city": "A\nb\nc"},
+            id="a paragraph after an entry of three lines",
+        ),
         pytest.param("Args:", "Args:", {}, id="a title alone"),
         pytest.param("Args:\n    city: A.", None, {"city": "A."}, id="a section of one line"),
         pytest.param("Args:\n    city: A.\nMore.", "More.", {"city": "A."}, id="a section before text that is less indented"),

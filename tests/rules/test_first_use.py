@@ -134,3 +134,28 @@ def test_a_fork_waits_for_an_import_of_any_other_thread_that_the_child_may_need(
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, encoding="utf-8", timeout=60, check=False)
 
     assert (done.stdout.split(), done.returncode) == (["after", "before", "after"], 0), done.stderr[-2000:]
+
+
+PLAIN = """
+import os, time
+import venice_ai._core.first_use
+
+def fork():
+    began = time.monotonic()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    took = time.monotonic() - began
+    os.waitpid(child, 0)
+    return took
+
+print(min(fork() for _ in range(3)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_a_fork_while_nothing_is_imported_waits_for_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", PLAIN], capture_output=True, encoding="utf-8", timeout=60, check=False)
+
+    assert float(done.stdout) < 0.9, done.stderr[-2000:]
+    assert done.stderr == ""

@@ -473,6 +473,29 @@ def test_results_reach_the_model_as_json(value: Any, text: str) -> None:
     assert type(result_text(value)) is str
 
 
+class Speechless:
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class Described(Speechless):
+    def __repr__(self) -> str:
+        return "described"
+
+
+class Nameless(Speechless):
+    def __repr__(self) -> str:
+        raise ValueError("no words either")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("value", "text"), [(Described(), "described"), (Nameless(), "<tests.rules.test_tool_loop.Nameless ob")]
+)
+def test_a_result_whose_str_fails_is_its_repr_and_at_last_the_name_of_its_class(value: Any, text: str, inside: bool) -> None:
+    assert result_text({"a": value} if inside else value).removeprefix('{"a":"').startswith(text)
+
+
 class Endless:
     """An iterator of one iterator of one iterator, and so on."""
 

@@ -118,7 +118,7 @@ def _failed(
     else:
         hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
         nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
-        lines = cause.errors(include_url=False) if isinstance(cause, ValidationError) else [nothing]
+        lines = cause.errors() if isinstance(cause, ValidationError) else [nothing]
         error = mismatch(cls, _name(kind), lines, reason=why, hide_input=hide, **state)
     error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
     return error
