@@ -486,6 +486,18 @@ def test_before_python_3_12_one_in_a_dataclass_or_with_parameters_is_refused_wit
         requested_format(kind)
 
 
+class Chain(typing.TypedDict):
+    next: NotRequired[Chain]
+
+
+def test_one_that_refers_to_itself_is_taken_or_before_python_3_12_refused_with_what_to_take() -> None:
+    if sys.version_info >= (3, 12):
+        assert validate(Chain, '{"next": {}}', wrapped=False) == {"next": {}}
+        return
+    with pytest.raises(SchemaNotStrictError, match=r"Chain refers to itself: before Python 3\.12 take typing_extensions"):
+        requested_format(Chain)
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="there pydantic refuses it")
 def test_from_python_3_12_one_is_taken_wherever_it_stands() -> None:
     filed = validate(Filed[str], '{"movie": {"title": "M", "notes": null}, "content": "c", "others": []}', wrapped=False)

@@ -1075,6 +1075,23 @@ def test_classes_within_a_class_that_is_within_another_in_texts() -> None:
     assert call(Mall.Floor().put, {"shelf": {"width": 3}}) == 3
 
 
+def test_annotations_as_text_find_the_innermost_of_local_classes_of_one_name() -> None:
+    class Item(BaseModel):
+        outer: int
+
+    def inner() -> Any:
+        class Item(BaseModel):
+            inner: int
+
+        def f(item: Item) -> Any:
+            return item
+
+        return call(f, {"item": {"inner": 1}})
+
+    assert inner().model_dump() == {"inner": 1}
+    assert Item(outer=1).outer == 1
+
+
 def test_annotations_as_text_find_what_a_function_uses_of_another_that_has_returned() -> None:
     def made() -> Callable[..., str]:
         class Spot(BaseModel):

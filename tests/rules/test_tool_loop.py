@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from dataclasses import dataclass, is_dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from pydantic import BaseModel, Field
+from pydantic_core import core_schema
 
 from venice_ai import (
     AssistantMessage,
@@ -496,6 +498,24 @@ def test_a_result_whose_str_fails_is_its_repr_and_at_last_the_name_of_its_class(
     assert result_text({"a": value} if inside else value).removeprefix('{"a":"').startswith(text)
 
 
+class Mistyped:
+    """Is written as a text, though its schema says that it is written as a number."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        def written(_: object) -> str:
+            return "text"
+
+        how = core_schema.plain_serializer_function_ser_schema(written, return_schema=core_schema.int_schema())
+        return core_schema.any_schema(serialization=how)
+
+
+def test_a_result_that_its_class_writes_against_its_schema_is_written_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert result_text(Mistyped()) == '"text"'
+
+
 class Endless:
     """An iterator of one iterator of one iterator, and so on."""
 
@@ -763,6 +783,12 @@ def test_tool_definitions_are_sent_as_they_are() -> None:
     mine = Tool(function={"name": "other", "parameters": {"type": "object"}}, id="x")
 
     assert ToolLoop(HI, [mine]).offered == [mine]
+
+
+def test_a_call_that_finished_has_neither_failed_nor_was_denied_unless_that_is_said() -> None:
+    finished = events.ToolCallFinished(ToolCall.model_validate(asked("now")), "noon", 1)
+
+    assert (finished.error, finished.denied) == (None, False)
 
 
 EVENTS = [kind for kind in vars(events).values() if isinstance(kind, type) and kind.__module__ == events.__name__]

@@ -206,7 +206,7 @@ def names_around(target: Any) -> dict[str, Any]:
     for name, value in scope.items() if classes else ():
         # A method is not meant by an annotation; the same name outside may be.
         alias = hasattr(value, "__origin__") or hasattr(value, "__value__")
-        if (alias or isinstance(value, (type, typing.TypeVar, UnionType))) and not name.startswith("__"):
+        if alias or isinstance(value, (type, typing.TypeVar, UnionType)):
             names[name] = value
     for each in (*classes, target):
         names |= {kind.__name__: kind for kind in getattr(each, "__type_params__", ())}
