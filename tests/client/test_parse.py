@@ -258,6 +258,14 @@ async def test_an_answer_that_fits_is_accepted_with_any_finish_reason() -> None:
     assert (await parsed(said([{"type": "text", "text": MARIE[:9]}, {"type": "text", "text": MARIE[9:]}]))).parsed.age == 66
 
 
+@pytest.mark.parametrize("step", [said(MARIE, "content_filter"), said(MARIE, refusal="no")], ids=["filtered", "refused"])
+async def test_a_refused_answer_is_an_error_though_its_text_would_fit(step: Step) -> None:
+    error = await failed(step)
+
+    assert isinstance(error, OutputRefusedError)
+    assert error.raw_text == MARIE
+
+
 async def test_a_number_that_may_be_truncated_is_a_truncation_error() -> None:
     assert (await parsed(text("12"), int)).parsed == 12
     assert (await parsed(text('{"value": 12}', finish_reason="length"), int)).parsed == 12

@@ -217,6 +217,10 @@ def test_arguments_have_the_annotated_types(annotation: Any, sent: Any, received
         pytest.param(Person, {"name": "Ada"}, id="missing field"),
         pytest.param(list[int], {"a": 1}, id="another container"),
         pytest.param(str, None, id="null"),
+        pytest.param(dict[str, int], "", id="an empty text for an object"),
+        pytest.param(dict[str, int], " \n", id="blanks for an object"),
+        pytest.param(list[int], "null", id="null in a text for a list"),
+        pytest.param(list[int], "7", id="a number in a text for a list"),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error_that_names_the_argument(annotation: Any, sent: Any) -> None:

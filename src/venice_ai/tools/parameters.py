@@ -175,7 +175,7 @@ def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
     kind = (typing_extensions.get_origin(args[0]) or args[0]) if args and origin in _HASHING else None
     if isinstance(kind, type) and kind.__hash__ is None:
         return f"{args[0]!r} cannot be in a set, nor a key; take a list"
-    return next(filter(None, (_never(parameter, inner, context) for inner in args)), None) if origin is not Literal else None
+    return next(filter(None, (_never(parameter, inner, context) for inner in args)), None)
 
 
 # Type checkers take these for annotations.
