@@ -252,6 +252,14 @@ async def test_text_that_is_not_clearly_one_json_value_is_invalid(answer: str) -
     assert error.errors()[0]["type"] == "json_invalid"
 
 
+@pytest.mark.parametrize(("kind", "inside", "problem"), [(Person, MARIE, "model_type"), (int, "7", "int_parsing")])
+async def test_a_fence_within_a_string_of_json_is_not_the_answer(kind: Any, inside: str, problem: str) -> None:
+    error = await failed(text(json.dumps(f"Here:\n```json\n{inside}\n```\n").replace("\\n", "\n")), kind)
+
+    assert isinstance(error, OutputInvalidError)
+    assert [line["type"] for line in error.errors()] == [problem]
+
+
 async def test_an_answer_that_fits_is_accepted_with_any_finish_reason() -> None:
     assert (await parsed(text(MARIE, finish_reason="length"))).finish_reason == "length"
     assert (await parsed(tool_calls(("look", {}), content=MARIE))).parsed.age == 66
