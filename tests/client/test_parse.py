@@ -285,6 +285,18 @@ async def test_a_number_that_may_be_truncated_is_a_truncation_error() -> None:
         assert error.raw_text == answer
 
 
+async def test_unions_that_differ_in_the_order_of_their_members_alone_are_asked_for_as_they_are_written() -> None:
+    client, emulator = scripted(text('{"value": 1}'), text('{"value": 1}'))
+    for kind in (int | str, str | int):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=cast("Any", kind))
+
+    asked = [request.body["response_format"]["json_schema"] for request in emulator.requests]
+    assert [[each["type"] for each in schema["schema"]["properties"]["value"]["anyOf"]] for schema in asked] == [
+        ["integer", "string"],
+        ["string", "integer"],
+    ]
+
+
 async def test_null_for_an_optional_key_is_read_as_absent() -> None:
     films = '[{"title": "M", "number": null}, {"number": 3, "title": "N"}]'
 
