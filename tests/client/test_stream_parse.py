@@ -633,6 +633,8 @@ def test_every_other_container_is_filled_item_by_item() -> None:
     [
         pytest.param(list[str], '{"value": ["a", "b"]}', [[], [""], ["a"], ["a", ""], ["a", "b"]], id="wrapped list"),
         pytest.param(list[str], '["a"]', [[], [""], ["a"]], id="bare list"),
+        pytest.param(list[str], '["a", 1, "b"]', [[], [""], ["a"], ["a", ""], ["a", "b"]], id="a number among texts"),
+        pytest.param(list[int], '[1, "a", 2, 3]', [[], [1], [1, 2]], id="a text among numbers"),
         pytest.param(list[int], "[1, 2, 3]", [[], [1], [1, 2]], id="numbers"),
         pytest.param(Names, '{"value": ["a"]}', [Names([]), Names([""]), Names(["a"])], id="RootModel"),
         pytest.param(Literal["a"], '{"value": "a"}', [], id="literal"),
@@ -686,13 +688,14 @@ def test_a_root_that_is_not_an_object_is_filled_piece_by_piece(kind: Any, answer
 @pytest.mark.parametrize(
     "draft", ['{"size": 1, "maker": "A"}', '{"size": 1, "maker": "A", "odd": 1}', '{"maker": "B", "size": 1}']
 )
-def test_nothing_of_a_draft_in_the_reasoning_is_left_in_the_answer(draft: str, thoughts: str) -> None:
+@pytest.mark.parametrize("size", ['"size": 2, ', ""], ids=["whole", "without a key of the draft"])
+def test_nothing_of_a_draft_in_the_reasoning_is_left_in_the_answer(draft: str, thoughts: str, size: str) -> None:
     growing: Growing[Wheel] = Growing(Wheel, wrapped=False)
-    for character in f'{thoughts}\n```json\n{draft}\n```\n</think>{{"size": 2, "maker": "B", "more": {{':
+    for character in f'{thoughts}\n```json\n{draft}\n```\n</think>{{{size}"maker": "B", "more": {{':
         growing.feed(character)
     growing.look()
 
-    assert vars(growing.current) == {"size": 2, "maker": "B"}
+    assert vars(growing.current) == {"size": 2 if size else None, "maker": "B"}
 
 
 class Loud(BaseModel):
