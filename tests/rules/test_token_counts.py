@@ -276,6 +276,25 @@ def test_the_spread_is_that_of_nine_of_ten_estimates(odd: int, least: float, mos
     assert least <= found.spread <= most
 
 
+@pytest.mark.parametrize(("odd", "counts"), [(1, False), (2, False), (3, True), (4, True), (5, True)])
+def test_how_far_off_the_first_two_estimates_are_does_not_count(odd: int, counts: bool) -> None:
+    estimates = TokenCounts()
+    for number in range(1, 6):
+        estimates.learn("m", body("a" * 1_000), 3_000 if number == odd else 300)
+
+    found = estimates.tokens("m", body("a" * 1_000))
+
+    assert found is not None
+    assert (found.spread > 0.5) is counts
+
+
+def test_a_line_that_is_drawn_costs_the_same_of_either_sign() -> None:
+    counts = learnt(body("a" * 100), tokens=30)
+
+    assert of_1_000(counts, "====") == pytest.approx(of_1_000(counts, "----"))
+    assert of_1_000(counts, "++++") > 10 * of_1_000(counts, "----"), "four signs of another kind are four signs"
+
+
 def learnt(*bodies: bytes, tokens: int = 100, model: str = "m") -> TokenCounts:
     counts = TokenCounts()
     for each in bodies * 10:
