@@ -34,6 +34,7 @@ import pytest
 import typing_extensions
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import core_schema
 from typing_extensions import Unpack
 
 import venice_ai.helpers
@@ -1367,6 +1368,20 @@ def test_a_strict_tool_takes_null_for_a_default_unless_null_is_a_value() -> None
         tool.call({**arguments, "depth": None}, CONTEXT)
 
 
+class Foreign:
+    """Its schema says nothing of whether its key is required."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return core_schema.typed_dict_schema({"key": core_schema.typed_dict_field(core_schema.int_schema())})
+
+
+def test_in_a_strict_tool_a_key_is_required_unless_its_class_says_otherwise() -> None:
+    tool = FunctionTool(taking(Foreign), name="tool", strict=True)
+
+    assert parameters(tool.definition)["properties"]["value"]["properties"] == {"key": {"type": "integer"}}
+
+
 def test_strict_cannot_express_further_keywords() -> None:
     def find(**rest: int) -> None: ...
 
@@ -1432,7 +1447,7 @@ def test_only_a_class_that_says_what_it_is_has_a_description() -> None:
 
 @pytest.mark.parametrize("cls", [int, list[int], Connection, Colour, Pair, None], ids=str)
 def test_a_class_without_fields_cannot_be_a_tool(cls: Any) -> None:
-    with pytest.raises(ToolSignatureError):
+    with pytest.raises(ToolSignatureError, match="cannot be the arguments of a tool: "):
         tool_from_model(cls, name="make")
 
 

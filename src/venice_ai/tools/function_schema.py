@@ -135,7 +135,7 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
         _, schema = _schema_with_nulls(for_pydantic(cls, names), names)
     except _INEXPRESSIBLE as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
-    if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
+    if not schema.keys() & {"properties", "additionalProperties"}:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
     properties = schema.get("properties", {})
     docs = Documentation(_class_doc(cls), properties, attributes=True)
