@@ -490,6 +490,29 @@ class Chain(typing.TypedDict):
     next: NotRequired[Chain]
 
 
+class Link(TypedDict):
+    next: NotRequired[Link]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Sequence[OldMovie], [{"title": "M"}]),
+        (typing.Mapping[str, OldMovie], {"a": {"title": "M"}}),
+        (dict[str, OldMovie], {"a": {"title": "M"}}),
+        (OldMovie | int, {"title": "M"}),
+        (Optional[OldMovie], {"title": "M"}),  # noqa: UP045
+        (Annotated[OldMovie, Field(description="d")], {"title": "M"}),
+        (Link, {"next": {"next": {}}}),
+    ],
+    ids=repr,
+)
+def test_a_typed_dict_of_either_kind_is_taken_wherever_it_stands(kind: Any, value: Any) -> None:
+    assert validate(kind, json.dumps(value), wrapped=False) == value
+    with pytest.raises(ValidationError):
+        validate(kind, json.dumps({"next": 7}), wrapped=False)
+
+
 def test_one_that_refers_to_itself_is_taken_or_before_python_3_12_refused_with_what_to_take() -> None:
     if sys.version_info >= (3, 12):
         assert validate(Chain, '{"next": {}}', wrapped=False) == {"next": {}}

@@ -180,6 +180,7 @@ def taking(annotation: Any) -> Callable[..., Any]:
         pytest.param(tuple[int, str], [1, "a"], (1, "a"), id="tuple"),
         pytest.param(tuple[int, ...], [1, 2, 3], (1, 2, 3), id="tuple of any length"),
         pytest.param(Sequence[int], [1, 2], [1, 2], id="Sequence"),
+        pytest.param(Sequence[Iterable[int]], [[1], [2]], [[1], [2]], id="Sequence of iterables"),
         pytest.param(dict[str, Point], {"a": {"x": 1}}, {"a": Point(1)}, id="dict of dataclasses"),
         pytest.param(Mapping[str, int], {"a": 1}, {"a": 1}, id="Mapping"),
         pytest.param(Point, {"x": 1, "y": 2}, Point(1, 2), id="dataclass"),
@@ -323,6 +324,16 @@ def test_null_for_what_has_a_default_and_takes_no_null_is_the_default() -> None:
     for wrong in ({"shape": None}, {"shape": shape, "other": None}):
         with pytest.raises(ToolArgumentsError):
             tool.call(wrong, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "why"),
+    [(bool, "a valid boolean"), (int, "a valid integer"), (str, "a valid string"), (date, "a valid date")],
+    ids=str,
+)
+def test_null_for_what_has_no_default_is_an_error_of_the_value_and_not_of_an_absent_one(annotation: Any, why: str) -> None:
+    with pytest.raises(ToolArgumentsError, match=f"^value: Input should be {why}"):
+        FunctionTool(taking(annotation), name="tool").call({"value": None}, CONTEXT)
 
 
 def test_null_for_a_union_with_a_default_is_the_default_and_for_one_without_an_error() -> None:

@@ -70,14 +70,10 @@ class Signature:
         for argument in self._arguments:
             if argument.role == "context":
                 bound.arguments[argument.parameter] = context
-            elif argument.role == "keyword rest":  # the last of them
+            elif argument.role in {"keyword", "keyword rest"}:  # what the parameters before have left
                 bound.arguments[argument.parameter] = values
             elif argument.key in values:
-                value = values.pop(argument.key)
-                if argument.role == "keyword":
-                    bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
-                else:
-                    bound.arguments[argument.parameter] = value
+                bound.arguments[argument.parameter] = values.pop(argument.key)
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
