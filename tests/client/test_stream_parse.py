@@ -653,7 +653,7 @@ def test_every_other_container_is_filled_item_by_item() -> None:
             tuple[int, int, str], '{"value": [1, 2, "a"]}', [(), (1,), (1, 2, ""), (1, 2, "a")], id="a tuple of three"
         ),
         pytest.param(Nothing, '{"odd": "a"}', [Nothing()], id="no fields"),
-        pytest.param(NoKeys, '{"odd": "a"}', [{}], id="no keys"),
+        pytest.param(NoKeys, '{"odd": "a"}', [NoKeys()], id="no keys"),
         pytest.param(tuple[str, ...], '{"value": ["a", "b"]}', [(), ("",), ("a",), ("a", ""), ("a", "b")], id="tuple"),
         pytest.param(
             dict[str, str],

@@ -82,14 +82,13 @@ def test_a_switch_searches_unless_it_is_off(name: str, value: Any, searches: boo
     assert found == (f"venice_parameters.{name}" if searches else None)
 
 
-@pytest.mark.parametrize(
-    ("tools", "searches"),
-    [
-        *((None, False), ([], False), ([{"type": "function"}], False), (["web_search", None, {}], False)),
-        *(([{"type": "function"}, {"type": kind}], True) for kind in ("web_search", "x_search")),
-    ],
-    ids=repr,
-)
+TOOLS: list[Any] = [
+    *((None, False), ([], False), ([{"type": "function"}], False), (["web_search", None, {}], False)),
+    *(([{"type": "function"}, {"type": kind}], True) for kind in ("web_search", "x_search")),
+]
+
+
+@pytest.mark.parametrize(("tools", "searches"), TOOLS, ids=repr)
 def test_a_tool_of_venices_own_searches(tools: Any, searches: bool) -> None:
     assert search_in({"model": "m", "tools": tools}) == ("one of the tools" if searches else None)
     assert search_in({"model": "m", "venice_parameters": ["enable_web_search"]}) is None
