@@ -252,21 +252,49 @@ async def test_text_that_is_not_clearly_one_json_value_is_invalid(answer: str) -
     assert error.errors()[0]["type"] == "json_invalid"
 
 
+@pytest.mark.parametrize(("kind", "inside", "problem"), [(Person, MARIE, "model_type"), (int, "7", "int_parsing")])
+async def test_a_fence_within_a_string_of_json_is_not_the_answer(kind: Any, inside: str, problem: str) -> None:
+    error = await failed(text(json.dumps(f"Here:\n```json\n{inside}\n```\n").replace("\\n", "\n")), kind)
+
+    assert isinstance(error, OutputInvalidError)
+    assert [line["type"] for line in error.errors()] == [problem]
+
+
 async def test_an_answer_that_fits_is_accepted_with_any_finish_reason() -> None:
     assert (await parsed(text(MARIE, finish_reason="length"))).finish_reason == "length"
     assert (await parsed(tool_calls(("look", {}), content=MARIE))).parsed.age == 66
     assert (await parsed(said([{"type": "text", "text": MARIE[:9]}, {"type": "text", "text": MARIE[9:]}]))).parsed.age == 66
 
 
+@pytest.mark.parametrize("step", [said(MARIE, "content_filter"), said(MARIE, refusal="no")], ids=["filtered", "refused"])
+async def test_a_refused_answer_is_an_error_though_its_text_would_fit(step: Step) -> None:
+    error = await failed(step)
+
+    assert isinstance(error, OutputRefusedError)
+    assert error.raw_text == MARIE
+
+
 async def test_a_number_that_may_be_truncated_is_a_truncation_error() -> None:
     assert (await parsed(text("12"), int)).parsed == 12
     assert (await parsed(text('{"value": 12}', finish_reason="length"), int)).parsed == 12
 
-    for answer in ("12", "<think>two</think> 12"):
-        error = await failed(text(answer, finish_reason="length"), int)
+    for answer in ("12", "3", "-1.5", "2e3", "<think>two</think> 12"):
+        error = await failed(text(answer, finish_reason="length"), float)
 
         assert isinstance(error, OutputTruncatedError)
         assert error.raw_text == answer
+
+
+async def test_unions_that_differ_in_the_order_of_their_members_alone_are_asked_for_as_they_are_written() -> None:
+    client, emulator = scripted(text('{"value": 1}'), text('{"value": 1}'))
+    for kind in (int | str, str | int):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=cast("Any", kind))
+
+    asked = [request.body["response_format"]["json_schema"] for request in emulator.requests]
+    assert [[each["type"] for each in schema["schema"]["properties"]["value"]["anyOf"]] for schema in asked] == [
+        ["integer", "string"],
+        ["string", "integer"],
+    ]
 
 
 async def test_null_for_an_optional_key_is_read_as_absent() -> None:
@@ -277,6 +305,21 @@ async def test_null_for_an_optional_key_is_read_as_absent() -> None:
     error = await failed(text('{"title": null, "number": null}'), Numbered)
     assert isinstance(error, OutputInvalidError)
     assert [line["loc"] for line in error.errors()] == [("title",)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "problem"),
+    [
+        pytest.param(Point, '{"x": 1, "y": null}', ("int_type", ("y",)), id="a default"),
+        pytest.param(Person, '{"name": null, "age": 1}', ("string_type", ("name",)), id="a field that is required"),
+        pytest.param(Movie, '{"title": null, "year": 1}', ("string_type", ("title",)), id="a key that is required"),
+    ],
+)
+async def test_null_for_what_must_have_a_value_is_an_error_of_that_value(kind: Any, answer: str, problem: Any) -> None:
+    error = await failed(text(answer), kind)
+
+    assert isinstance(error, OutputInvalidError)
+    assert [(line["type"], line["loc"]) for line in error.errors()] == [problem]
 
 
 async def test_an_unscripted_answer_of_the_emulator_fits_the_class() -> None:
@@ -436,6 +479,19 @@ async def test_a_tool_call_and_a_refusal_can_be_read_from_the_error() -> None:
     assert "I cannot." in refused.message
 
 
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [(["no"], OutputRefusedError), (7, OutputRefusedError), ("", OutputMissingError), (None, OutputMissingError)],
+)
+async def test_a_refusal_that_is_no_text_is_not_in_the_error_and_an_empty_one_is_none(
+    refusal: Any, kind: type[OutputError]
+) -> None:
+    error = await failed(said(None, refusal=refusal))
+
+    assert type(error) is kind
+    assert getattr(error, "refusal", None) is None
+
+
 class Strange(BaseModel):
     """Fails in every way that pydantic knows."""
 
@@ -539,6 +595,13 @@ async def test_the_errors_of_a_wrapped_answer_are_within_it(kind: Any, answer: s
         pytest.param('{"name": "M", "age": 1', {"name": "M"}, id="number"),
         pytest.param('{"name": "M", "age": -1.5e3', {"name": "M"}, id="number with an exponent"),
         pytest.param('{"rows": [1, 2', {"rows": [1]}, id="number in a list"),
+        pytest.param('{"rows": [1, 2, 3', {"rows": [1, 2]}, id="third number in a list"),
+        pytest.param(
+            '{"a": 1, "b": [2], "rows": [{"c": 3}, {"d": 4, "e": 5, "f": 6',
+            {"a": 1, "b": [2], "rows": [{"c": 3}, {"d": 4, "e": 5}]},
+            id="number in an object in a list",
+        ),
+        pytest.param('{"a": true, "b: 1', {"a": True}, id="key that looks like a number's"),
         pytest.param('{"rows": [1, 2]', {"rows": [1, 2]}, id="list that is whole"),
         pytest.param('{"name": "M", "age": 1,', {"name": "M", "age": 1}, id="number that is whole"),
         pytest.param('{"age": 1, "name": "M12', {"age": 1, "name": "M12"}, id="text"),

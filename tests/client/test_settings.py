@@ -116,7 +116,7 @@ async def test_a_timeout_that_cannot_be_one_is_refused(timeout: Any) -> None:
     assert "timeout=" in str(await refused(timeout=timeout))
 
 
-@pytest.mark.parametrize("clock", ["connect", "first_chunk", "idle", "progress", "deadline"])
+@pytest.mark.parametrize("clock", ["connect", "first_chunk", "idle", "progress", "deadline", "queue"])
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), *ENDLESS, True, "5"], ids="{!r:.10}".format)
 def test_a_clock_that_cannot_be_one_is_refused(clock: str, seconds: Any) -> None:
     with pytest.raises(InvalidRequestError, match=f"{clock}=.* pass None for no limit"):
@@ -126,7 +126,23 @@ def test_a_clock_that_cannot_be_one_is_refused(clock: str, seconds: Any) -> None
 def test_the_clocks_have_the_documented_defaults() -> None:
     timeout = Timeout()
 
-    assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress, timeout.deadline) == (10, 300, 60, 300, None)
+    assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress) == (10, 300, 60, 300)
+    assert (timeout.deadline, timeout.queue) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [({}, 300), ({"deadline": 5}, 300), ({"deadline": 301}, 301), ({"idle": 5, "deadline": 900}, 5), ({"idle": None}, None)],
+    ids=repr,
+)
+def test_a_plain_reply_may_take_300_seconds_or_a_longer_deadline_or_the_idle_time_that_was_given(
+    given: dict[str, Any], seconds: float | None
+) -> None:
+    assert Timeout(**given).plain == seconds
+
+
+def test_a_clock_may_be_just_shorter_than_endless() -> None:
+    assert Timeout(deadline=1e9 - 0.5).deadline == 1e9 - 0.5
 
 
 @pytest.mark.parametrize(
@@ -163,14 +179,17 @@ async def test_a_plain_call_has_more_patience_than_a_stream_has_between_bytes() 
 
 
 async def test_a_number_leaves_the_other_clocks_of_the_client_alone() -> None:
-    own = Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=3000)
-    client, transport = client_of(answer(completion()), timeout=own)
+    own = Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=3000, queue=4)
+    client, transport = client_of(answer(completion()), stream(*hello()), timeout=own)
 
     await client.chat.completions.create(model="m", messages=HI, timeout=900)
+    async with await client.chat.completions.stream(model="m", messages=HI, timeout=5):
+        pass
 
-    limits = transport.requests[0].timeout
-    assert limits == Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=900)
-    assert limits.plain == 1000
+    plain, streamed = (request.timeout for request in transport.requests)
+    assert plain == Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=900, queue=4)
+    assert plain.plain == 1000
+    assert streamed == Timeout(connect=1, first_chunk=5, idle=5, progress=5, deadline=3000, queue=4)
 
 
 @pytest.mark.parametrize(
@@ -194,14 +213,15 @@ def test_timeouts_with_equal_fields_are_equal_and_can_be_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"idle": 60.0}, {"idle": None}, {"idle": 300.0, "deadline": 5.0}, {"connect": None}], ids=repr
+    "given", [{}, {"idle": 60.0}, {"idle": None}, {"idle": 300.0, "deadline": 5.0}, {"connect": None}, {"queue": 7.0}], ids=repr
 )
 def test_the_repr_of_time_limits_makes_the_same(given: dict[str, Any]) -> None:
     limits = Timeout(**given)
     made = eval(repr(limits))
 
     assert made == limits
-    assert (made.idle, made.plain, made.connect, made.deadline) == (limits.idle, limits.plain, limits.connect, limits.deadline)
+    for name in ("idle", "plain", "connect", "deadline", "queue", "progress", "first_chunk"):
+        assert getattr(made, name) == getattr(limits, name), name
     assert limits.with_deadline(9) == Timeout(**{**given, "deadline": 9})
 
 
@@ -386,6 +406,8 @@ def test_making_a_client_costs_no_warning_and_no_connection() -> None:
     [
         pytest.param("http://proxy.example:8080", "http://proxy.example:8080", id="with a scheme"),
         pytest.param(" proxy.example:8080 ", "http://proxy.example:8080", id="without one"),
+        pytest.param("https://proxy.example", "https://proxy.example", id="over TLS"),
+        pytest.param("socks5://proxy.example:1080", None, id="SOCKS"),
         pytest.param("", None, id="nothing"),
         pytest.param(7, None, id="no text"),
     ],

@@ -395,6 +395,14 @@ class Names(RootModel[list[str]]):
     pass
 
 
+class Nothing(BaseModel):
+    pass
+
+
+class NoKeys(TypedDict):
+    pass
+
+
 class Holder(BaseModel):
     names: Names
     pair: tuple[int, str]
@@ -578,6 +586,27 @@ def test_a_member_of_a_union_shows_once_it_is_clear_which_it_is() -> None:
     assert seen[-1].tagged == Cat(kind="cat", name="Tom")
 
 
+class Square(BaseModel):
+    side: int
+    colour: Literal["red", "blue"]
+    shape: Literal["square"]
+    note: str
+
+
+class Circle(BaseModel):
+    side: int
+    colour: Literal["red", "blue"]
+    shape: Literal["circle"]
+    note: str
+
+
+def test_a_tag_tells_the_members_of_a_union_apart_wherever_it_stands() -> None:
+    seen = grown(Square | Circle, '{"value": {"side": 1, "colour": "blue", "shape": "circle", "note": "ab"')
+
+    assert [vars(each) for each in seen[:1]] == [{"side": 1, "colour": "blue", "shape": "circle", "note": ""}]
+    assert {type(each) for each in seen} == {Circle}
+
+
 def test_every_other_container_is_filled_item_by_item() -> None:
     answer = {
         "names": ["a", "b"],
@@ -604,6 +633,8 @@ def test_every_other_container_is_filled_item_by_item() -> None:
     [
         pytest.param(list[str], '{"value": ["a", "b"]}', [[], [""], ["a"], ["a", ""], ["a", "b"]], id="wrapped list"),
         pytest.param(list[str], '["a"]', [[], [""], ["a"]], id="bare list"),
+        pytest.param(list[str], '["a", 1, "b"]', [[], [""], ["a"], ["a", ""], ["a", "b"]], id="a number among texts"),
+        pytest.param(list[int], '[1, "a", 2, 3]', [[], [1], [1, 2]], id="a text among numbers"),
         pytest.param(list[int], "[1, 2, 3]", [[], [1], [1, 2]], id="numbers"),
         pytest.param(Names, '{"value": ["a"]}', [Names([]), Names([""]), Names(["a"])], id="RootModel"),
         pytest.param(Literal["a"], '{"value": "a"}', [], id="literal"),
@@ -617,6 +648,12 @@ def test_every_other_container_is_filled_item_by_item() -> None:
             [(), (1, ""), (1, "a"), (1, "a", ""), (1, "a", "b")],
             id="a tuple that goes on too long",
         ),
+        pytest.param(tuple[()], '{"value": ["a"]}', [(), ("",), ("a",)], id="an item of the empty tuple"),
+        pytest.param(
+            tuple[int, int, str], '{"value": [1, 2, "a"]}', [(), (1,), (1, 2, ""), (1, 2, "a")], id="a tuple of three"
+        ),
+        pytest.param(Nothing, '{"odd": "a"}', [Nothing()], id="no fields"),
+        pytest.param(NoKeys, '{"odd": "a"}', [NoKeys()], id="no keys"),
         pytest.param(tuple[str, ...], '{"value": ["a", "b"]}', [(), ("",), ("a",), ("a", ""), ("a", "b")], id="tuple"),
         pytest.param(
             dict[str, str],
@@ -651,13 +688,14 @@ def test_a_root_that_is_not_an_object_is_filled_piece_by_piece(kind: Any, answer
 @pytest.mark.parametrize(
     "draft", ['{"size": 1, "maker": "A"}', '{"size": 1, "maker": "A", "odd": 1}', '{"maker": "B", "size": 1}']
 )
-def test_nothing_of_a_draft_in_the_reasoning_is_left_in_the_answer(draft: str, thoughts: str) -> None:
+@pytest.mark.parametrize("size", ['"size": 2, ', ""], ids=["whole", "without a key of the draft"])
+def test_nothing_of_a_draft_in_the_reasoning_is_left_in_the_answer(draft: str, thoughts: str, size: str) -> None:
     growing: Growing[Wheel] = Growing(Wheel, wrapped=False)
-    for character in f'{thoughts}\n```json\n{draft}\n```\n</think>{{"size": 2, "maker": "B", "more": {{':
+    for character in f'{thoughts}\n```json\n{draft}\n```\n</think>{{{size}"maker": "B", "more": {{':
         growing.feed(character)
     growing.look()
 
-    assert vars(growing.current) == {"size": 2, "maker": "B"}
+    assert vars(growing.current) == {"size": 2 if size else None, "maker": "B"}
 
 
 class Loud(BaseModel):
@@ -708,6 +746,7 @@ def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
     for character in answer:
         growing.feed(character)
 
+    assert lengths[:259] == [*range(1, 257), 258, 260, 262], "at first with every character, and with every 256th of the text"
     assert len(answer) > 20_000
     assert 256 < len(lengths) < 256 + 256 * 6
     assert sum(lengths) <= 257 * len(answer)

@@ -74,6 +74,14 @@ async def test_a_number_that_is_not_a_port_is_refused(port: int) -> None:
             pass
 
 
+async def test_the_largest_port_is_one() -> None:
+    try:
+        async with listening(asyncio.Protocol, "127.0.0.1", 65_535) as port:
+            assert port == 65_535
+    except VeniceError as error:
+        assert "port 65535 on 127.0.0.1 is in use" in str(error)  # noqa: PT017  # by another program, which none of ours is
+
+
 @pytest.mark.parametrize("turns", [2, 3])
 async def test_a_connection_that_was_accepted_just_before_the_end_reaches_its_protocol(turns: int) -> None:
     """The kernel connects by itself, and in the second turn of the event loop the server accepts."""

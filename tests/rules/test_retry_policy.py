@@ -54,6 +54,14 @@ def test_a_wait_may_be_shorter_than_a_second() -> None:
     assert waits(RetryPolicy(), RateLimitError("busy", status_code=429, retry_after_seconds=0.25)) == [0.25, 0.25]
 
 
+def test_at_once_is_no_wait_and_the_backoff_holds() -> None:
+    assert waits(RetryPolicy(), RateLimitError("busy", status_code=429, retry_after_seconds=0.0)) == [0.5, 1.0]
+
+
+def test_a_failure_without_a_wait_is_never_too_long_to_wait_for() -> None:
+    assert RetryPolicy(max_wait=0.5).waits(BUSY)
+
+
 @pytest.mark.parametrize("code", [429, 502, 503, 529])
 def test_a_status_that_refuses_before_working_is_retried(code: int) -> None:
     assert len(waits(RetryPolicy(retries=3), status(code))) == 3

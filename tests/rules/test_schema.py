@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, Required, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, Optional, Required, TypeVar
 from uuid import UUID
 
 import jsonschema  # type: ignore[import-untyped]  # it has no types
@@ -39,6 +39,7 @@ from pydantic import (
     create_model,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import core_schema
 from typing_extensions import TypeAliasType, TypedDict
 
 from venice_ai import SchemaNotStrictError, VeniceError
@@ -485,6 +486,41 @@ def test_before_python_3_12_one_in_a_dataclass_or_with_parameters_is_refused_wit
         requested_format(kind)
 
 
+class Chain(typing.TypedDict):
+    next: NotRequired[Chain]
+
+
+class Link(TypedDict):
+    next: NotRequired[Link]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Sequence[OldMovie], [{"title": "M"}]),
+        (typing.Mapping[str, OldMovie], {"a": {"title": "M"}}),
+        (dict[str, OldMovie], {"a": {"title": "M"}}),
+        (OldMovie | int, {"title": "M"}),
+        (Optional[OldMovie], {"title": "M"}),  # noqa: UP045
+        (Annotated[OldMovie, Field(description="d")], {"title": "M"}),
+        (Link, {"next": {"next": {}}}),
+    ],
+    ids=repr,
+)
+def test_a_typed_dict_of_either_kind_is_taken_wherever_it_stands(kind: Any, value: Any) -> None:
+    assert validate(kind, json.dumps(value), wrapped=False) == value
+    with pytest.raises(ValidationError):
+        validate(kind, json.dumps({"next": 7}), wrapped=False)
+
+
+def test_one_that_refers_to_itself_is_taken_or_before_python_3_12_refused_with_what_to_take() -> None:
+    if sys.version_info >= (3, 12):
+        assert validate(Chain, '{"next": {}}', wrapped=False) == {"next": {}}
+        return
+    with pytest.raises(SchemaNotStrictError, match=r"Chain refers to itself: before Python 3\.12 take typing_extensions"):
+        requested_format(Chain)
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="there pydantic refuses it")
 def test_from_python_3_12_one_is_taken_wherever_it_stands() -> None:
     filed = validate(Filed[str], '{"movie": {"title": "M", "notes": null}, "content": "c", "others": []}', wrapped=False)
@@ -756,3 +792,137 @@ def test_a_schema_is_made_strict_and_what_was_given_is_not_changed() -> None:
 def test_a_schema_that_cannot_be_strict_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(SchemaNotStrictError):
         strict_schema(schema)
+
+
+PAIR = [INT, STR]
+EITHER = {"anyOf": [INT, STR]}
+
+
+@pytest.mark.parametrize(
+    ("given", "strict"),
+    [
+        pytest.param({"prefixItems": PAIR, "maxItems": 2}, {"prefixItems": PAIR, "items": EITHER, "maxItems": 2}, id="a pair"),
+        pytest.param({"prefixItems": PAIR, "maxItems": 1}, {"prefixItems": PAIR, "items": EITHER, "maxItems": 1}, id="not all"),
+        pytest.param({"prefixItems": [INT, INT], "maxItems": 2}, {"items": INT, "maxItems": 2}, id="a pair of one type"),
+        pytest.param({"prefixItems": [INT], "items": STR}, {"prefixItems": [INT], "items": STR}, id="a head and a rest"),
+        pytest.param(
+            {"prefixItems": [INT], "items": STR, "maxItems": 1},
+            {"prefixItems": [INT], "items": STR, "maxItems": 1},
+            id="a head",
+        ),
+        pytest.param({"prefixItems": [INT], "items": False, "maxItems": 1}, {"items": INT, "maxItems": 1}, id="no rest"),
+        pytest.param({"items": INT, "maxItems": 0}, {"items": NULL, "maxItems": 0}, id="no items"),
+        pytest.param({"items": INT, "maxItems": 1}, {"items": INT, "maxItems": 1}, id="one item"),
+        pytest.param({"type": ["array", "null"], "items": INT}, {"type": ["array", "null"], "items": INT}, id="or null"),
+    ],
+)
+def test_the_items_of_an_array_are_its_heads_and_what_may_follow_them(given: dict[str, Any], strict: dict[str, Any]) -> None:
+    made = strict_schema({"type": "object", "properties": {"x": {"type": "array", **given}}})
+
+    assert made == closed(x={"type": "array", **strict})
+
+
+@pytest.mark.parametrize(
+    ("given", "strict"),
+    [
+        pytest.param({"allOf": [INT]}, {"anyOf": [INT]}, id="all of one"),
+        pytest.param({"oneOf": PAIR, "description": "d"}, {**EITHER, "description": "d"}, id="one of, with words"),
+        pytest.param({"const": None}, {"const": None}, id="null alone"),
+        pytest.param({"enum": [None, 1, "a"]}, {"enum": [None, 1, "a"]}, id="values"),
+        pytest.param({**INT, "default": 1, "readOnly": True, "deprecated": True}, INT, id="what no answer needs"),
+        pytest.param(
+            {"type": ["object", "null"], "properties": {"y": INT}}, {**closed(y=INT), "type": ["object", "null"]}, id="or null"
+        ),
+    ],
+)
+def test_a_schema_says_in_strict_mode_what_it_said(given: dict[str, Any], strict: dict[str, Any]) -> None:
+    assert strict_schema({"type": "object", "properties": {"x": given}}) == closed(x=strict)
+
+
+NOT_STRICT: list[Any] = [
+    *(({"type": "array", "prefixItems": PAIR, "maxItems": most}, "x[] takes values of any kind") for most in (3, 4)),
+    *(({"type": "array", "prefixItems": [INT] * heads}, "x[] takes values of any kind") for heads in (1, 2, 3, 4)),
+    ({"type": "array", "prefixItems": [INT, {}], "maxItems": 2}, "x[1] takes values of any kind"),
+    ({"type": "array", "prefixItems": [INT], "items": False}, "x[] can have no value"),
+    ({"type": "array"}, "x[] takes values of any kind"),
+    ({"type": "array", "items": INT, "contains": INT}, "x has a rule for some of its items"),
+    *(({"type": "object", **more}, "x takes keys that are not named") for more in ({}, {"additionalProperties": False})),
+    *(
+        ({"type": "object", "properties": {"y": INT}, "additionalProperties": more}, "x takes keys that are not named")
+        for more in (True, INT, {})
+    ),
+    ({"type": "object", "properties": {"y": {"type": "array"}}}, "x.y[] takes values of any kind"),
+    ({"type": "object", "properties": {}, "dependentRequired": {}}, "x has rules between its keys"),
+    ({**STR, "if": {}}, "x has rules between its values"),
+    *(({"anyOf": [INT], **more}, "x must be several things at once") for more in ({"oneOf": [INT]}, {"allOf": [INT]})),
+    *(({"anyOf": [INT], name: {"y": INT}}, "x must be several things at once") for name in ("properties", "items")),
+    *(({"allOf": several}, "x must be several things at once") for several in ([], [INT, STR])),
+    ({"oneOf": []}, "x can have no value"),
+    ({"enum": [1, [2]]}, "x has values that are lists or objects"),
+    ({"enum": [{}, 1]}, "x has values that are lists or objects"),
+    ({"const": [1]}, "x has values that are lists or objects"),
+    ({"const": {}}, "x has values that are lists or objects"),
+    ({"description": "words alone"}, "x takes values of any kind"),
+]
+
+
+@pytest.mark.parametrize(("given", "problem"), NOT_STRICT, ids=repr)
+def test_what_strict_mode_does_not_know_is_refused_where_it_stands(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SchemaNotStrictError) as caught:
+        strict_schema({"type": "object", "properties": {"x": given}})
+
+    assert caught.value.message.startswith(f"$.{problem}, which strict mode cannot express; ")
+    assert caught.value.path == "$." + problem.partition(" ")[0]
+
+
+def test_the_error_of_a_class_that_pydantic_cannot_read_says_why() -> None:
+    with pytest.raises(
+        SchemaNotStrictError, match=r"^\$\.rows of OddPoint cannot become a JSON schema: Unable to generate .*Odd"
+    ):
+        response_format(OddPoint)
+    with pytest.raises(SchemaNotStrictError) as caught:
+        response_format(OddPoint)
+    assert "further information" not in caught.value.message.lower()
+
+
+class Foreign:
+    """Its schema says nothing of whether its key is required."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return core_schema.typed_dict_schema({"key": core_schema.typed_dict_field(core_schema.int_schema())})
+
+
+def test_a_key_is_required_unless_its_schema_says_otherwise() -> None:
+    assert schema_of(Foreign)["properties"] == {"key": INT}
+    with pytest.raises(ValidationError) as caught:
+        validate(Foreign, '{"key": null}', wrapped=False)
+    assert caught.value.errors()[0]["type"] == "int_type", "the null is not taken for an absent key"
+
+
+class Possible(TypedDict, total=False):
+    level: Literal[1, None]  # noqa: PYI061  # the very construct
+    either: Annotated[Any, WithJsonSchema({**EITHER, "description": "either"})]
+
+
+def test_null_is_added_once_and_beside_what_has_words_of_its_own() -> None:
+    assert schema_of(Possible)["properties"] == {
+        "level": {"enum": [1, None]},
+        "either": {"anyOf": [{**EITHER, "description": "either"}, NULL]},
+    }
+
+
+class ByName(BaseModel):
+    model_config = ConfigDict(validate_by_name=True)
+    path: int = Field(validation_alias=AliasPath("deep", "er"))
+
+
+Age = NewType("Age", int)
+
+
+@pytest.mark.parametrize(
+    ("kind", "node"), [(Age, INT), (Strings, {"type": "array", "items": STR}), (int | str, EITHER)], ids=repr
+)
+def test_a_type_with_a_name_of_its_own_is_a_class_too(kind: Any, node: dict[str, Any]) -> None:
+    assert schema_of(kind) == wrapped(node)
+    assert schema_of(ByName)["required"] == ["path"]

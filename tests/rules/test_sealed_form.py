@@ -115,6 +115,10 @@ def test_a_malformed_call_is_an_unreadable_call_that_the_model_is_told_of(text: 
     assert read(around.replace("{}", text), broken=False) == (prose, [])
 
 
+def test_a_line_break_that_a_model_writes_into_a_string_of_its_call_is_part_of_the_string() -> None:
+    assert read(form(("add", {"a": "one two"})).replace("one two", "one\ntwo")) == ("", [("add", '{"a": "one\\ntwo"}')])
+
+
 def test_calls_keep_their_order_and_have_ids_of_their_own() -> None:
     text = f"{form(('add', {'a': 1}), ('now', {}))}\nand\n{form(('add', {'a': 2}))}"
     _, calls = read_turn(text, HI, "chatcmpl-1")

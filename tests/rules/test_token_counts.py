@@ -214,6 +214,18 @@ def test_each_quarter_of_a_long_text_counts_for_what_is_learnt(quarter: int, siz
     assert found.tokens == pytest.approx(2_009, rel=0.1)
 
 
+def test_of_a_long_body_four_pieces_of_512_bytes_teach() -> None:
+    counts = TokenCounts()
+    for size in range(9_000, 27_000, 750):
+        chat = body("7" * (size - len(body(""))))
+        for at in range(0, size - 511, (size - 512) // 3):
+            chat = chat[:at] + chat[at : at + 512].replace(b"7", b"a") + chat[at + 512 :]
+        counts.learn("m", chat, round(9 + 0.3 * size))
+
+    assert of_1_000(counts, "a") == pytest.approx(300, rel=0.05)
+    assert of_1_000(counts, "7") == pytest.approx(USUAL["7"], rel=0.02), "no digit was seen"
+
+
 def test_blanks_between_characters_beyond_ascii_are_counted_as_blanks() -> None:
     counts = TokenCounts()
     for length in range(50, 290, 10):
@@ -262,6 +274,25 @@ def test_the_spread_is_that_of_nine_of_ten_estimates(odd: int, least: float, mos
 
     assert found is not None
     assert least <= found.spread <= most
+
+
+@pytest.mark.parametrize(("odd", "counts"), [(1, False), (2, False), (3, True), (4, True), (5, True)])
+def test_how_far_off_the_first_two_estimates_are_does_not_count(odd: int, counts: bool) -> None:
+    estimates = TokenCounts()
+    for number in range(1, 6):
+        estimates.learn("m", body("a" * 1_000), 3_000 if number == odd else 300)
+
+    found = estimates.tokens("m", body("a" * 1_000))
+
+    assert found is not None
+    assert (found.spread > 0.5) is counts
+
+
+def test_a_line_that_is_drawn_costs_the_same_of_either_sign() -> None:
+    counts = learnt(body("a" * 100), tokens=30)
+
+    assert of_1_000(counts, "====") == pytest.approx(of_1_000(counts, "----"))
+    assert of_1_000(counts, "++++") > 10 * of_1_000(counts, "----"), "four signs of another kind are four signs"
 
 
 def learnt(*bodies: bytes, tokens: int = 100, model: str = "m") -> TokenCounts:
@@ -355,6 +386,19 @@ def test_no_text_and_no_memory_without_end_is_kept() -> None:
         counts.learn(f"model {number}", body("hi"), 5)
     assert "canary" not in repr([vars(each) for each in counts._models.values()])  # what is kept
     assert len(counts._models) == 200
+
+
+def test_of_more_models_than_are_kept_the_one_that_taught_longest_ago_is_forgotten() -> None:
+    counts, chat = learnt(body("hi"), model="in use"), body("hi")
+    for _ in range(10):
+        counts.learn("out of use", chat, 5)
+    for number in range(250):
+        for _ in range(6):
+            counts.learn(f"model {number}", chat, 5)
+        counts.learn("in use", chat, 5)
+
+    assert [counts.tokens(model, chat) is None for model in ("in use", "model 249", "model 60")] == [False, False, False]
+    assert [counts.tokens(model, chat) is None for model in ("out of use", "model 40")] == [True, True]
 
 
 async def test_a_client_learns_from_plain_answers_and_streams() -> None:

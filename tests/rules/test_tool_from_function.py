@@ -7,7 +7,8 @@ import functools
 import json
 import sys
 import typing
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, MutableMapping, MutableSet, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -33,6 +34,7 @@ import pytest
 import typing_extensions
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import core_schema
 from typing_extensions import Unpack
 
 import venice_ai.helpers
@@ -178,6 +180,7 @@ def taking(annotation: Any) -> Callable[..., Any]:
         pytest.param(tuple[int, str], [1, "a"], (1, "a"), id="tuple"),
         pytest.param(tuple[int, ...], [1, 2, 3], (1, 2, 3), id="tuple of any length"),
         pytest.param(Sequence[int], [1, 2], [1, 2], id="Sequence"),
+        pytest.param(Sequence[Iterable[int]], [[1], [2]], [[1], [2]], id="Sequence of iterables"),
         pytest.param(dict[str, Point], {"a": {"x": 1}}, {"a": Point(1)}, id="dict of dataclasses"),
         pytest.param(Mapping[str, int], {"a": 1}, {"a": 1}, id="Mapping"),
         pytest.param(Point, {"x": 1, "y": 2}, Point(1, 2), id="dataclass"),
@@ -216,6 +219,10 @@ def test_arguments_have_the_annotated_types(annotation: Any, sent: Any, received
         pytest.param(Person, {"name": "Ada"}, id="missing field"),
         pytest.param(list[int], {"a": 1}, id="another container"),
         pytest.param(str, None, id="null"),
+        pytest.param(dict[str, int], "", id="an empty text for an object"),
+        pytest.param(dict[str, int], " \n", id="blanks for an object"),
+        pytest.param(list[int], "null", id="null in a text for a list"),
+        pytest.param(list[int], "7", id="a number in a text for a list"),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error_that_names_the_argument(annotation: Any, sent: Any) -> None:
@@ -317,6 +324,16 @@ def test_null_for_what_has_a_default_and_takes_no_null_is_the_default() -> None:
     for wrong in ({"shape": None}, {"shape": shape, "other": None}):
         with pytest.raises(ToolArgumentsError):
             tool.call(wrong, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "why"),
+    [(bool, "a valid boolean"), (int, "a valid integer"), (str, "a valid string"), (date, "a valid date")],
+    ids=str,
+)
+def test_null_for_what_has_no_default_is_an_error_of_the_value_and_not_of_an_absent_one(annotation: Any, why: str) -> None:
+    with pytest.raises(ToolArgumentsError, match=f"^value: Input should be {why}"):
+        FunctionTool(taking(annotation), name="tool").call({"value": None}, CONTEXT)
 
 
 def test_null_for_a_union_with_a_default_is_the_default_and_for_one_without_an_error() -> None:
@@ -523,8 +540,8 @@ def test_a_parameter_without_an_annotation_is_what_its_default_is_or_a_string() 
 
 
 def test_a_parameter_of_which_nothing_is_known_but_its_name_is_warned_about() -> None:
-    def find(words, near, limit=10):  # type: ignore[no-untyped-def]
-        return words, near, limit  # pyright: ignore[reportUnknownVariableType]
+    def find(words, near, at, limit=10):  # type: ignore[no-untyped-def]
+        return words, near, at, limit  # pyright: ignore[reportUnknownVariableType]
 
     with pytest.warns(UserWarning, match="find's parameter 'words'") as caught:
         tool_from_function(find)  # pyright: ignore[reportUnknownArgumentType]
@@ -894,6 +911,70 @@ def test_methods_partials_and_callable_objects_have_their_documentation() -> Non
     assert parameters(described["bought"])["properties"]["count"]["description"] == "How many."
 
 
+class Cashier:
+    """Sells.
+
+    Args:
+        city: Of the constructor, and not of a call.
+    """
+
+    def __init__(self, city: str) -> None:
+        self.city = city
+
+    def __call__(self, item: str) -> str:
+        return f"{item} in {self.city}"
+
+
+def test_the_documentation_of_a_constructor_is_not_taken_for_that_of_a_call() -> None:
+    tool = tool_from_function(Cashier("Rome"))
+
+    assert tool["function"]["description"] == "Sells."
+    assert parameters(tool)["properties"] == {"item": {"type": "string"}}
+
+
+def test_an_argument_with_an_alias_may_be_documented_by_either_name() -> None:
+    def find(one: Annotated[int, Field(alias="first")], two: Annotated[int, Field(alias="second")]) -> None:
+        """Finds.
+
+        Args:
+            one: By its parameter's.
+            first: By its key.
+            two: By its parameter's.
+        """
+
+    properties = parameters(tool_from_function(find))["properties"]
+
+    assert {key: each["description"] for key, each in properties.items()} == {
+        "first": "By its key.",
+        "second": "By its parameter's.",
+    }
+
+
+def test_a_text_in_a_class_wins_over_its_docstring_and_an_empty_one_says_nothing() -> None:
+    @dataclass
+    class Order:
+        """Orders.
+
+        Attributes:
+            item: In the docstring.
+            count: In the docstring.
+            note:
+            other: No field.
+        """
+
+        item: Annotated[str, Field(description="In the class.")]
+        count: int
+        note: str
+
+    properties = parameters(tool_from_model(Order))["properties"]
+
+    assert {key: each.get("description") for key, each in properties.items()} == {
+        "item": "In the class.",
+        "count": "In the docstring.",
+        "note": None,
+    }
+
+
 # -- the context ---------------------------------------------------------------------------------------------------------
 
 
@@ -989,6 +1070,14 @@ def test_annotations_as_text_find_classes_within_the_class_of_a_method(function:
     assert call(Kiosk().total, {"numbers": [1, 2]}) == 3
 
 
+def test_a_class_that_only_shares_its_name_with_that_of_a_method_lends_it_no_names() -> None:
+    function = taking("Item")
+    function.__qualname__ = "Gone.Kiosk.sell"  # of a class that its module no longer has
+
+    with pytest.raises(ToolSignatureError, match="'Item' is not defined"):
+        FunctionTool(function)
+
+
 class Mall:
     class Floor:
         class Shelf(BaseModel):
@@ -1000,6 +1089,23 @@ class Mall:
 
 def test_classes_within_a_class_that_is_within_another_in_texts() -> None:
     assert call(Mall.Floor().put, {"shelf": {"width": 3}}) == 3
+
+
+def test_annotations_as_text_find_the_innermost_of_local_classes_of_one_name() -> None:
+    class Item(BaseModel):
+        outer: int
+
+    def inner() -> Any:
+        class Item(BaseModel):
+            inner: int
+
+        def f(item: Item) -> Any:
+            return item
+
+        return call(f, {"item": {"inner": 1}})
+
+    assert inner().model_dump() == {"inner": 1}
+    assert Item(outer=1).outer == 1
 
 
 def test_annotations_as_text_find_what_a_function_uses_of_another_that_has_returned() -> None:
@@ -1056,6 +1162,14 @@ class Box[T: int]:
     assert FunctionTool(names["Box"]().put).call({"one": "1", "other": "a"}, CONTEXT)() == (1, "a")
 
 
+def test_annotations_as_text_find_type_parameters_that_the_function_alone_knows() -> None:
+    function: Any = taking("list[Known]")
+    function.__type_params__ = (TypeVar("Known", bound=int),)  # as `def f[Known: int](value: list[Known])` has it
+
+    assert call(function, {"value": [1]}) == [1]
+    assert parameters(FunctionTool(function).definition)["properties"]["value"]["items"] == {"type": "integer"}
+
+
 def test_a_return_annotation_need_not_be_readable() -> None:
     def f(a: int) -> OnlyForCheckers:  # pyright: ignore[reportUnknownParameterType]
         return a
@@ -1088,22 +1202,35 @@ def of_unpacked_positions(*connection: Unpack[tuple[int, str]]) -> None: ...  # 
 def twice(connection: Annotated[int, Field(alias="a")], a: int) -> None: ...
 
 
+NO_SCHEMA = "'s parameter 'connection' has no JSON schema: "
+NEVER = "'s parameter 'connection' can never be given: "
+UNREADABLE = "'s parameter 'connection' cannot be read: "
+
 INEXPRESSIBLE: list[Any] = [
-    *(of_a_class, of_a_class_with_default, of_a_callable, in_a_list, in_a_union, in_a_union_with_a_callable),
-    *(of_an_unknown_name, of_a_wrong_text, of_unpacked_positions, twice),
-    *(of_many_contexts, of_contexts_by_name, of_what_cannot_be_in_a_set, of_lists_in_a_set, of_what_cannot_be_a_key),
-    *(Connection().of_itself, Connection().of_several_of_itself),
+    *((each, NO_SCHEMA) for each in (of_a_class, of_a_class_with_default, in_a_list, in_a_union)),
+    *((each, NO_SCHEMA) for each in (of_a_callable, in_a_union_with_a_callable)),
+    (of_an_unknown_name, f"{UNREADABLE}name 'OnlyForCheckers' is not defined. Define"),
+    (of_a_wrong_text, UNREADABLE),
+    (of_unpacked_positions, "cannot be a tool's: name each of its values"),
+    (twice, "two arguments of twice are called 'a' in JSON"),
+    *((each, f"{NEVER}there is one context; take it without stars") for each in (of_many_contexts, of_contexts_by_name)),
+    (of_what_cannot_be_in_a_set, f"{NEVER}{Person!r} cannot be in a set, nor a key; take a list"),
+    (of_lists_in_a_set, f"{NEVER}list[int] cannot be in a set, nor a key; take a list"),
+    (of_what_cannot_be_a_key, f"{NEVER}{Point!r} cannot be in a set, nor a key; take a list"),
+    (Connection().of_itself, f"{NEVER}a function has no Self; name the class"),
+    (Connection().of_several_of_itself, f"{NEVER}a function has no Self; name the class"),
 ]
 
 
-@pytest.mark.parametrize("function", INEXPRESSIBLE, ids=lambda function: function.__name__)
-def test_a_signature_that_cannot_be_expressed_fails_when_registered(function: Any) -> None:
+@pytest.mark.parametrize(("function", "why"), INEXPRESSIBLE, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_signature_that_cannot_be_expressed_is_an_error_that_says_why(function: Any, why: str) -> None:
     with pytest.raises(ToolSignatureError) as caught:
         tool_from_function(function)
 
     assert isinstance(caught.value, InvalidRequestError)
     assert isinstance(caught.value, TypeError)
-    assert function.__name__ in str(caught.value) or "connection" in str(caught.value)
+    assert why in str(caught.value)
+    assert why[:1] != "'" or function.__name__ + why in str(caught.value)
 
 
 def test_the_first_parameter_that_cannot_be_expressed_is_named() -> None:
@@ -1128,11 +1255,34 @@ def test_the_error_repeats_the_first_line_of_what_pydantic_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "thing", [7, "text", None, Shop, Person, Colour, dict, vars(Shop)["of"], max], ids=lambda thing: str(thing)[:20]
+    ("thing", "why"),
+    [
+        *((thing, f"{thing!r} is not a tool: give a function, or a Tool") for thing in (7, "text", None, vars(Shop)["of"])),
+        *((kind, f"{kind.__name__} is a class: ") for kind in (Shop, Person, Colour, dict)),
+        (max, "max has no signature to read: "),
+    ],
+    ids=lambda value: str(value)[:20],
 )
-def test_a_tool_that_is_not_a_function_is_refused(thing: Any) -> None:
-    with pytest.raises(ToolSignatureError):
+def test_a_tool_that_is_not_a_function_is_refused(thing: Any, why: str) -> None:
+    with pytest.raises(ToolSignatureError) as caught:
         tool_from_function(thing)
+
+    assert str(caught.value).startswith(why)
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, AbstractSet, MutableSet], ids=str)
+@pytest.mark.parametrize("item", [int, str, tuple[int, ...], frozenset[int], Literal["a"]], ids=str)
+def test_what_can_be_in_a_set_may_be_in_every_kind_of_set(kind: Any, item: Any) -> None:
+    assert parameters(FunctionTool(taking(kind[item])).definition)["required"] == ["value"]
+    with pytest.raises(ToolSignatureError, match="cannot be in a set"):
+        FunctionTool(taking(dict[str, kind[list[item]]]))
+
+
+@pytest.mark.parametrize("kind", [dict, Mapping, MutableMapping], ids=str)
+def test_what_can_be_in_a_set_may_be_the_key_of_every_kind_of_mapping(kind: Any) -> None:
+    assert call(taking(kind[str, list[int]]), {"value": {"a": [1]}}) == {"a": [1]}
+    with pytest.raises(ToolSignatureError, match="nor a key"):
+        FunctionTool(taking(kind[list[str], int]))
 
 
 @pytest.mark.parametrize("timeout", [None, 0.001, 1, 5.0])
@@ -1229,6 +1379,20 @@ def test_a_strict_tool_takes_null_for_a_default_unless_null_is_a_value() -> None
         tool.call({**arguments, "depth": None}, CONTEXT)
 
 
+class Foreign:
+    """Its schema says nothing of whether its key is required."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        return core_schema.typed_dict_schema({"key": core_schema.typed_dict_field(core_schema.int_schema())})
+
+
+def test_in_a_strict_tool_a_key_is_required_unless_its_class_says_otherwise() -> None:
+    tool = FunctionTool(taking(Foreign), name="tool", strict=True)
+
+    assert parameters(tool.definition)["properties"]["value"]["properties"] == {"key": {"type": "integer"}}
+
+
 def test_strict_cannot_express_further_keywords() -> None:
     def find(**rest: int) -> None: ...
 
@@ -1294,7 +1458,7 @@ def test_only_a_class_that_says_what_it_is_has_a_description() -> None:
 
 @pytest.mark.parametrize("cls", [int, list[int], Connection, Colour, Pair, None], ids=str)
 def test_a_class_without_fields_cannot_be_a_tool(cls: Any) -> None:
-    with pytest.raises(ToolSignatureError):
+    with pytest.raises(ToolSignatureError, match="cannot be the arguments of a tool: "):
         tool_from_model(cls, name="make")
 
 

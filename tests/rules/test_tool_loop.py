@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from dataclasses import dataclass, is_dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from pydantic import BaseModel, Field
+from pydantic_core import core_schema
 
 from venice_ai import (
     AssistantMessage,
@@ -325,6 +327,7 @@ def test_an_answer_without_a_choice_is_an_error(body: Any) -> None:
         pytest.param(asked("then"), id="another name"),
         pytest.param({"id": "call_1", "type": "custom", "custom": {"name": "now"}}, id="another type"),
         pytest.param(asked("now", type="retrieval"), id="another type with a function"),
+        pytest.param(asked("now", type="custom"), id="another type with a function, too"),
         pytest.param({"id": "call_1", "type": "function"}, id="no function"),
         pytest.param({"id": "call_1", "type": "function", "function": {"name": None}}, id="no name"),
     ],
@@ -472,6 +475,47 @@ def test_results_reach_the_model_as_json(value: Any, text: str) -> None:
     assert type(result_text(value)) is str
 
 
+class Speechless:
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class Described(Speechless):
+    def __repr__(self) -> str:
+        return "described"
+
+
+class Nameless(Speechless):
+    def __repr__(self) -> str:
+        raise ValueError("no words either")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("value", "text"), [(Described(), "described"), (Nameless(), "<tests.rules.test_tool_loop.Nameless ob")]
+)
+def test_a_result_whose_str_fails_is_its_repr_and_at_last_the_name_of_its_class(value: Any, text: str, inside: bool) -> None:
+    assert result_text({"a": value} if inside else value).removeprefix('{"a":"').startswith(text)
+
+
+class Mistyped:
+    """Is written as a text, though its schema says that it is written as a number."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        def written(_: object) -> str:
+            return "text"
+
+        how = core_schema.plain_serializer_function_ser_schema(written, return_schema=core_schema.int_schema())
+        return core_schema.any_schema(serialization=how)
+
+
+def test_a_result_that_its_class_writes_against_its_schema_is_written_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert result_text(Mistyped()) == '"text"'
+
+
 class Endless:
     """An iterator of one iterator of one iterator, and so on."""
 
@@ -490,12 +534,30 @@ class Endless:
 
 ITSELF: list[Any] = []
 ITSELF.append({"a": ITSELF})
+OF_LISTS: list[Any] = []
+OF_LISTS.append(OF_LISTS)
+OF_DICTS: dict[str, Any] = {}
+OF_DICTS["a"] = OF_DICTS
 
 
-@pytest.mark.parametrize("value", [Endless(), (Endless(),), ITSELF, ITSELF[0]], ids=range(4))
+@pytest.mark.parametrize("value", [Endless(), (Endless(),), ITSELF, ITSELF[0], OF_LISTS, OF_DICTS], ids=range(6))
 def test_a_result_that_holds_itself_or_has_no_end_is_a_text_all_the_same(value: Any) -> None:
     assert result_text(value)
     assert json.loads(result_text({"a": [iter([1]), {"b": iter((2,))}]})) == {"a": [[1], {"b": [2]}]}
+
+
+def nested(kind: str, value: Any) -> Any:
+    return {"iterators": iter([value]), "lists": [value], "tuples": (value,), "dicts": {"a": value}}[kind]
+
+
+@pytest.mark.parametrize("kind", ["iterators", "lists", "tuples", "dicts"])
+def test_an_iterator_a_hundred_levels_deep_is_read_once_though_the_result_is_written_twice(kind: str) -> None:
+    """The first attempt ends at bytes that are no text, and has read the iterators until then."""
+    value: Any = iter([7])
+    for _ in range(99):
+        value = nested(kind, value)
+
+    assert "7" in result_text([value, b"\xff"])
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -725,6 +787,12 @@ def test_tool_definitions_are_sent_as_they_are() -> None:
     mine = Tool(function={"name": "other", "parameters": {"type": "object"}}, id="x")
 
     assert ToolLoop(HI, [mine]).offered == [mine]
+
+
+def test_a_call_that_finished_has_neither_failed_nor_was_denied_unless_that_is_said() -> None:
+    finished = events.ToolCallFinished(ToolCall.model_validate(asked("now")), "noon", 1)
+
+    assert (finished.error, finished.denied) == (None, False)
 
 
 EVENTS = [kind for kind in vars(events).values() if isinstance(kind, type) and kind.__module__ == events.__name__]

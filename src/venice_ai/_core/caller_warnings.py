@@ -17,7 +17,7 @@ _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the line of the caller's code that led here."""
     thread = WAITING_THREAD.get()
-    frame = sys._getframe(1) if thread is None else sys._current_frames().get(thread)  # noqa: SLF001  # documented
+    frame = sys._getframe() if thread is None else sys._current_frames().get(thread)  # noqa: SLF001  # documented
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame = frame.f_back
     frame = frame or sys._getframe(1)  # noqa: SLF001  # likewise

@@ -125,7 +125,7 @@ def _features(body: bytes, *, whole: bool = False) -> Features:
     other = other.translate(None, _DIGITS)
     digits, spaces, drawn = unlettered - len(other), other.count(b" "), other.count(b"----") + other.count(b"====")
     unsigned = other.translate(None, _SIGNS)
-    beyond = 0 if unsigned.isascii() else len(unsigned.translate(None, _BLANKS))
+    beyond = len(unsigned.translate(None, _BLANKS))
     counts = letters, spaces, text.count(b"  "), digits, len(other) - len(unsigned), drawn, text.count(b"\\n"), beyond
     scale = size / len(text)
     return 1.0, float(body.count(b'"role":')), *(each * scale for each in counts)

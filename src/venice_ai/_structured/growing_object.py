@@ -144,7 +144,7 @@ class _Schemas:
                 node = node["schema"]
             elif kind == "definition-ref":
                 node = self.definitions[node["schema_ref"]]
-            elif kind == "model" and node.get("root_model"):
+            elif node.get("root_model"):
                 roots.append(node["cls"])
                 node = node["schema"]
             elif kind in _AROUND:
@@ -154,7 +154,7 @@ class _Schemas:
         return self._shapes.setdefault(id(schema), _Shape(self, schema, node, roots, functions))
 
 
-@dataclass(eq=False)
+@dataclass
 class _Shape:
     """A value of some type, which shows once it is whole; what has parts, or is a text, shows as far as it has come."""
 
@@ -200,9 +200,10 @@ class _Shape:
     def part(self, key: Any) -> _Shape:
         if self.kind in _OBJECTS:
             return self._fields[key][1] if key in self._fields else _NOTHING
-        inner: Any = self.node.get("values_schema" if self.holder is dict else "items_schema", _ANYTHING)
-        items = cast("list[Any]", inner) if isinstance(inner, list) else [inner]
-        return self.schemas.shape(items[min(int(key), len(items) - 1) if self.holder is list else 0])
+        inner: Any = self.node.get("values_schema" if self.holder is dict else "items_schema") or _ANYTHING
+        if inner.__class__ is list:  # those of a tuple, the last one also for what follows
+            inner = inner[min(key, len(inner) - 1)]
+        return self.schemas.shape(inner)
 
     def chosen(self, data: Any) -> _Shape:
         """The member of a union that the data are, if one alone fits; for others, itself."""

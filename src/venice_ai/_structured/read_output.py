@@ -118,7 +118,7 @@ def _failed(
     else:
         hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
         nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
-        lines = cause.errors(include_url=False) if isinstance(cause, ValidationError) else [nothing]
+        lines = cause.errors() if isinstance(cause, ValidationError) else [nothing]
         error = mismatch(cls, _name(kind), lines, reason=why, hide_input=hide, **state)
     error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
     return error
@@ -132,7 +132,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tup
         try:
             parsed = validate(kind, inner, wrapped=wrapped)
         except ValidationError as error:
-            if error.error_count() > 1 or error.errors()[0]["type"] != "json_invalid":
+            if error.errors()[0]["type"] != "json_invalid":
                 raise  # it is JSON
             first = first or error
         else:
@@ -217,7 +217,6 @@ def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
             if inner is None and step in optional:
                 del holder[step]
                 removed = True
-                break
     return removed
 
 

@@ -240,9 +240,9 @@ class _Strict:
             return self._union(strict, union, path)
         kinds: Any = strict.get("type")
         kinds = cast("list[Any]", kinds) if isinstance(kinds, list) else [kinds]
-        if "properties" in strict or "object" in kinds:
+        if "object" in kinds:
             strict |= self._object(strict, path)
-        if "prefixItems" in strict or "array" in kinds:
+        if "array" in kinds:
             items = self._array(strict, path)
             strict = {key: value for key, value in strict.items() if key != "prefixItems"} | items
         return strict
@@ -269,7 +269,7 @@ class _Strict:
         if strict.get("additionalProperties", False) is not False or "properties" not in strict:
             raise _cannot(path, "takes keys that are not named")
         closed = _closed({name: self.node(inner, f"{path}.{name}") for name, inner in strict["properties"].items()})
-        return {**closed, "type": strict.get("type", "object")}  # which may be null, too
+        return {**closed, "type": strict["type"]}  # which may be null, too
 
     def _array(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
         """The items of an array, and of a tuple: each in its place, and what all of them fit."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import typing_extensions
 
@@ -35,8 +35,6 @@ def for_pydantic(annotation: Any, names: dict[str, Any]) -> Any:
 def changed_inside(annotation: Any, change: Callable[[Any], Any]) -> Any:
     """The annotation with each of its arguments changed; itself if none was."""
     origin, args = typing_extensions.get_origin(annotation), typing_extensions.get_args(annotation)
-    if not args or origin is Literal:
-        return annotation
     if origin is Annotated:
         return Annotated[(change(args[0]), *args[1:])]
     new: Any = tuple(change(argument) for argument in args)

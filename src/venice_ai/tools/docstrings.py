@@ -91,8 +91,8 @@ def _indented(lines: list[str]) -> tuple[list[str], list[str]]:
 
 def _numpy_body(lines: list[str]) -> tuple[list[str], list[str]]:
     """The lines of a NumPy section, which the next title ends, and the others."""
-    underlines = (index for index, line in enumerate(lines) if index and _UNDERLINE.fullmatch(line.strip()))
-    end = next(underlines, len(lines) + 1) - 1
+    titles = (index for index, below in enumerate(lines[1:]) if _UNDERLINE.fullmatch(below.strip()))
+    end = next(titles, len(lines))
     return lines[:end], lines[end:]
 
 

@@ -70,14 +70,10 @@ class Signature:
         for argument in self._arguments:
             if argument.role == "context":
                 bound.arguments[argument.parameter] = context
-            elif argument.role == "keyword rest":  # the last of them
+            elif argument.role in {"keyword", "keyword rest"}:  # what the parameters before have left
                 bound.arguments[argument.parameter] = values
             elif argument.key in values:
-                value = values.pop(argument.key)
-                if argument.role == "keyword":
-                    bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
-                else:
-                    bound.arguments[argument.parameter] = value
+                bound.arguments[argument.parameter] = values.pop(argument.key)
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
@@ -135,7 +131,7 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
         _, schema = _schema_with_nulls(for_pydantic(cls, names), names)
     except _INEXPRESSIBLE as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
-    if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
+    if not schema.keys() & {"properties", "additionalProperties"}:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
     properties = schema.get("properties", {})
     docs = Documentation(_class_doc(cls), properties, attributes=True)

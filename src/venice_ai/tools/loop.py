@@ -137,7 +137,7 @@ class ToolLoop:
             return []
         self._calls = calls
         self._results = {call.id: _SEARCHED for call in calls if self.tools.is_search(call)}
-        if not offered or (self.on_limit == "raise" and self.iterations >= self.max_iterations):
+        if not offered or (self.on_limit == "raise" and not self.offered):
             names = ", ".join(map(call_name, self.open_calls))
             raise MaxIterationsExceededError(
                 f"the model still called tools ({names}) after {self.iterations} round trips; allow more with max_iterations, "

@@ -175,7 +175,7 @@ def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
     kind = (typing_extensions.get_origin(args[0]) or args[0]) if args and origin in _HASHING else None
     if isinstance(kind, type) and kind.__hash__ is None:
         return f"{args[0]!r} cannot be in a set, nor a key; take a list"
-    return next(filter(None, (_never(parameter, inner, context) for inner in args)), None) if origin is not Literal else None
+    return next(filter(None, (_never(parameter, inner, context) for inner in args)), None)
 
 
 # Type checkers take these for annotations.
@@ -206,7 +206,7 @@ def names_around(target: Any) -> dict[str, Any]:
     for name, value in scope.items() if classes else ():
         # A method is not meant by an annotation; the same name outside may be.
         alias = hasattr(value, "__origin__") or hasattr(value, "__value__")
-        if (alias or isinstance(value, (type, typing.TypeVar, UnionType))) and not name.startswith("__"):
+        if alias or isinstance(value, (type, typing.TypeVar, UnionType)):
             names[name] = value
     for each in (*classes, target):
         names |= {kind.__name__: kind for kind in getattr(each, "__type_params__", ())}

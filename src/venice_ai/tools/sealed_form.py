@@ -149,7 +149,7 @@ def _blocks(text: str) -> list[tuple[int, int, list[dict[str, Any]] | None]]:
         try:
             value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
-            end = fence if (fence := text.find("\n```", start)) >= 0 else len(text)
+            end = start + len(text[start:].partition("\n```")[0])
         else:
             given = value["tool_calls"]
             entries = [members(each) for each in (given if is_array(given) else [given])]
@@ -175,7 +175,7 @@ class Prose:
             return ""
         text = self._held + piece
         opened = _OPENED.search(text)
-        found = opened or _MAY_OPEN.search(text, max(len(text) - 200, 0))
-        end = found.start() if found else 0  # the latter is found at the text's end if nowhere else
+        found = opened or next(_MAY_OPEN.finditer(text, len(text) - 200))  # which is at the text's end if nowhere else
+        end = found.start()
         self._held, self.shown = None if opened else text[end:], self.shown + end
         return text[:end]
