@@ -13,7 +13,7 @@ TIMEOUT = Timeout(
     first_chunk=120,  # until the first chunk of a stream
     idle=30,  # between two reads of bytes
     progress=60,  # between two pieces of content
-    deadline=None,  # for the whole call, retries included; None is no limit
+    deadline=None,  # for the whole call, retries included; None is not a limit
 )
 
 

@@ -255,7 +255,7 @@ def syntax_nodes(tree: Any) -> list[Any]:
 
 
 def is_marker(node: Any) -> bool:
-    """Whether a node is the `*` or the `/` between a function's parameters, which is no operator."""
+    """Whether a node is the `*` or the `/` between a function's parameters, which is not an operator."""
     return node.parent is not None and node.parent.type in {"parameters", "lambdef"} and node.type == "operator"
 
 
@@ -312,7 +312,7 @@ def imported(body: list[ast.stmt]) -> Iterator[str]:
 
 
 def made(place: Place, chance: random.Random) -> Mutant | None:
-    """One of the changes that can be made at a place; None when what comes of them is no Python."""
+    """One of the changes that can be made at a place; None when what comes of them is not Python."""
     source = (REPOSITORY / PACKAGE / place.module).read_text("utf-8")
     for name, number, index in chance.sample(place.ways, len(place.ways)):
         changed = with_change(source, name, number, index)

@@ -260,7 +260,7 @@ def page(load: Load, rows: list[tuple[float, Counter[str], Counted]], verdict_li
 
 `make soak` calls for 20 minutes at full load over real sockets, {WORKERS} calls at a time and {THREADS} threads that block,
 with {CLIENTS + THREADS} keys. {FAULTS_PERCENT} % of the chats meet a fault: refusals, connections that break, streams that
-stop, are cut or are no streams; not 429, which would rightly slow the load down. `make soak SOAK="--seconds 30"` is a short
+stop, are cut or are not streams; not 429, which would rightly slow the load down. `make soak SOAK="--seconds 30"` is a short
 one.
 
 This run took **{rows[-1][0]:.0f} seconds** (Python {platform.python_version()}, {os.cpu_count()} processors, which others

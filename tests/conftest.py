@@ -41,7 +41,7 @@ settings.load_profile("suite")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes that are no readable text are called after their parameter: they may differ from run to run."""
+    """Bytes that are not readable text are called after their parameter: they may differ from run to run."""
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable()) else None
 
 

@@ -187,7 +187,7 @@ def stream(*pieces: Piece, headers: Mapping[str, str] | None = None) -> Scripted
 
 
 def event(data: Any) -> bytes:
-    """One event of a stream; what is no text is written as JSON."""
+    """One event of a stream; what is not text is written as JSON."""
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     return f"data: {text}\n\n".encode()
 

@@ -431,14 +431,14 @@ http = [
     stream(
         "an invalid chunk size",
         HTTP,
-        "A chunk's size is no number, in the same packet as text.",
+        "A chunk's size is not a number, in the same packet as text.",
         [OPEN + framed(ROLE + ONE) + b"zz\r\n" + TWO, CLOSE],
         CUT,
     ),
     stream(
         "an invalid chunk size, later",
         HTTP,
-        "A chunk's size is no number, 50 ms after text.",
+        "A chunk's size is not a number, 50 ms after text.",
         [OPEN + framed(ROLE + ONE), 0.05, b"zz\r\n" + TWO, CLOSE],
         CUT,
     ),
@@ -679,7 +679,7 @@ tool_calls = [
     ),
     tools("empty arguments", "The arguments are an empty text.", called(tool(arguments="")), "tide({})"),
     tools(
-        "arguments that are no JSON",
+        "arguments that are not JSON",
         "The arguments are cut; the finish reason says that they are whole.",
         called(tool(arguments='{"at": "Ria')),
         'tide({"at": "Ria)',
@@ -842,7 +842,7 @@ refusals = [
     then("429 for half a second", "Retry-After is a fraction.", refused(LIMITED, Retry_After="0.5")),
     then("429 in milliseconds", "`retry-after-ms` says 300.", refused(LIMITED, retry_after_ms="300")),
     then("429 with a negative wait", "Retry-After is negative.", refused(LIMITED, Retry_After="-5")),
-    then("429 with garbage", "Retry-After is no number and no date.", refused(LIMITED, Retry_After="soon")),
+    then("429 with garbage", "Retry-After is not a number and no date.", refused(LIMITED, Retry_After="soon")),
     then(
         "429 until a date that has passed",
         "Retry-After is a date in the past.",

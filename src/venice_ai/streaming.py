@@ -188,7 +188,7 @@ class ChunkReader:
             caller.notices.substitution(self._request.chat.model, self.assembly.model, self.meta, caller.clock)
 
     async def look(self) -> None:
-        """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""
+        """Reads the first bytes of a reply whose label says that it is not a stream; raises the error that they are."""
         failure: exceptions.APIError | None = None
         try:
             while (failure := await self._start()) is not None:
@@ -270,7 +270,7 @@ class ChunkReader:
         self._head += piece
         if len(self._head) > EVENT_BYTES:
             del self._head[_HEAD_BYTES:]
-            raise self.errors.interrupted(f"what came is no stream, and has no end within {EVENT_BYTES // 2**20} MiB")
+            raise self.errors.interrupted(f"what came is not a stream, and has no end within {EVENT_BYTES // 2**20} MiB")
         return piece
 
     def _ended_with(self, error: StopAsyncIteration | exceptions.APIConnectionError) -> None:

@@ -217,8 +217,8 @@ def test_a_body_is_sent_as_it_is() -> None:
     ("line", "message"),
     [
         pytest.param({"text": "x"}, "for a table, give --prompt", id="a table"),
-        pytest.param({**LINE, "custom_id": 7}, "no 'custom_id'", id="an id that is no text"),
-        pytest.param({**LINE, "body": [1]}, "no 'custom_id' and 'body'", id="a body that is no object"),
+        pytest.param({**LINE, "custom_id": 7}, "no 'custom_id'", id="an id that is not text"),
+        pytest.param({**LINE, "body": [1]}, "no 'custom_id' and 'body'", id="a body that is not an object"),
         pytest.param({**LINE, "url": "/v1/embeddings"}, "it is for POST /v1/embeddings", id="another address"),
         pytest.param({**LINE, "body": {"messages": []}}, "its body has no 'model'", id="no model"),
     ],

@@ -349,7 +349,7 @@ def test_a_database_of_another_program_is_refused_with_what_to_do(here: Here) ->
     other.close()
     outcome = here("sessions", "list")
     assert outcome.code == 2
-    assert f"{folder() / 'sessions.sqlite'} is no file of sessions; move it to begin anew" in outcome.err
+    assert f"{folder() / 'sessions.sqlite'} is not a session file; move it to begin anew" in outcome.err
 
 
 def test_a_damaged_file_is_named_with_what_to_do(here: Here) -> None:
@@ -357,7 +357,7 @@ def test_a_damaged_file_is_named_with_what_to_do(here: Here) -> None:
     (folder() / "sessions.sqlite").write_bytes(b"SQLite format 3" + b"x" * 5_000)
     outcome = here("sessions", "list")
     assert outcome.code == 2
-    assert f"{folder() / 'sessions.sqlite'} is no file of sessions; move it to begin anew" in outcome.err
+    assert f"{folder() / 'sessions.sqlite'} is not a session file; move it to begin anew" in outcome.err
     assert "of its own" not in outcome.err
 
 

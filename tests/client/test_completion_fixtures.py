@@ -215,7 +215,7 @@ async def test_a_finish_reason_of_tomorrow_passes() -> None:
         pytest.param(json.dumps(completion("\ud83d")).encode(), "\ud83d", id="half of a surrogate pair"),
         pytest.param(b'{"choices": [{"message": {"content": "x"}}], "cost": {"usd": NaN}}', "x", id="NaN"),
         pytest.param(b'{"choices": [{"message": {"content": "x"}}], "created": 1e400}', "x", id="a number too large"),
-        pytest.param(b'{"choices": [{"message": {"content": "x\xff"}}]}', "x\ufffd", id="a byte that is no UTF-8"),
+        pytest.param(b'{"choices": [{"message": {"content": "x\xff"}}]}', "x\ufffd", id="a byte that is not UTF-8"),
         pytest.param(b'\xef\xbb\xbf{"choices": [{"message": {"content": "x"}}]}', "x", id="a byte order mark"),
         pytest.param(b'\n\t {"choices": [{"message": {"content": "x"}}]} \r\n', "x", id="blanks around it"),
         pytest.param(b'{"choices": [{"message": {"content": "x\ty"}}]}', "x\ty", id="a raw tab in a text"),

@@ -75,7 +75,7 @@ async def test_every_object_of_a_class_is_closed_and_every_property_required() -
     schema = (await sent(response_format=Car))["response_format"]["json_schema"]["schema"]
 
     objects = list(objects_in(schema))
-    assert len(objects) == 3  # the root is written out, for a reference is no object
+    assert len(objects) == 3  # the root is written out, for a reference is not an object
     for node in objects:
         assert node["additionalProperties"] is False
         assert sorted(node["required"]) == sorted(node["properties"])

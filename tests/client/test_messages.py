@@ -390,7 +390,7 @@ async def test_messages_are_a_text_or_any_series_of_messages(given: Any) -> None
         ),
         pytest.param(
             {"role": "user", "content": "a", "odd": object()},
-            "the request cannot be written as JSON: messages.0.odd: 'object' is no type that JSON knows",
+            "the request cannot be written as JSON: messages.0.odd: 'object' is not a type that JSON knows",
             id="no JSON",
         ),
     ],

@@ -69,7 +69,7 @@ class Inner(BaseModel):
 
 
 class Outer(BaseModel):
-    """Looks like what stands for a class that is no object."""
+    """Looks like what stands for a class that is not an object."""
 
     value: Inner
 

@@ -359,7 +359,7 @@ async def test_a_value_of_a_subclass_is_sent_as_what_it_is(params: dict[str, Any
         pytest.param(object(), r"later: 'object'", id="alone"),
         pytest.param({"a": [1, {"b": object()}]}, r"later\.a\.1\.b: 'object'", id="inside"),
         pytest.param({"a": {(1, 2): 3}}, r"later\.a: ", id="as a key"),
-        pytest.param([Decimal("NaN")], r"later\.0=Decimal\('NaN'\)", id="a decimal that is no number"),
+        pytest.param([Decimal("NaN")], r"later\.0=Decimal\('NaN'\)", id="a decimal that is not a number"),
     ],
 )
 async def test_the_error_of_a_value_that_json_cannot_hold_names_its_place(value: Any, named: str) -> None:

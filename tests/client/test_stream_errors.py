@@ -295,7 +295,7 @@ async def test_nothing_is_sent_again_after_the_client_or_the_stream_was_closed(w
     assert len(transport.requests) == 1
 
 
-# -- what is no part of an answer ----------------------------------------------------------------------------------------
+# -- what is not part of an answer ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ REPEATED = [
     pytest.param(answer({"error": ECHO}), id="an error"),
     pytest.param(answer({"error": "x" * 990 + KEY}), id="a key that is cut"),
     pytest.param(answer({"object": "error", KEY: ECHO, "error": "no"}), id="a member's name"),
-    pytest.param(answer([ECHO]), id="JSON that is no object"),
+    pytest.param(answer([ECHO]), id="JSON that is not an object"),
     pytest.param(answer({"error": ECHO}, status=503), id="a refusal"),
     pytest.param(ScriptedReply(f'{{"id": "{KEY}'.encode(), headers={"content-type": "application/json"}), id="broken JSON"),
 ]

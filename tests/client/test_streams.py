@@ -737,7 +737,7 @@ async def test_as_many_choices_as_asked_for_are_all_whatever_their_indices(indic
     assert [choice.index for choice in (await read.collect()).choices] == indices
 
 
-@pytest.mark.parametrize("odd", [[], [7]], ids=["alone", "beside what is no choice"])
+@pytest.mark.parametrize("odd", [[], [7]], ids=["alone", "beside what is not a choice"])
 async def test_choices_without_an_index_have_that_of_their_place(odd: list[Any]) -> None:
     places = [{"delta": {"content": text}} for text in "ab"]
     both = [event(envelope(choices=[*places, *odd, {"index": 2, "delta": {"content": "c"}}])) for _ in range(2)]

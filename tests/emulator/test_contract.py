@@ -124,7 +124,7 @@ def image(url: str) -> list[dict[str, Any]]:
             hello(model="venice-1:disable_thinking=perhaps"),
             ["venice_parameters", "disable_thinking"],
             "invalid_type",
-            id="a suffix that is no bool",
+            id="a suffix that is not a bool",
         ),
         pytest.param(
             hello(tools=[{"type": "function", "name": "f"}]), ["tools", 0, "function"], "invalid_type", id="a flat tool"

@@ -604,7 +604,7 @@ async def test_every_role_must_be_sealed(emulator: Emulator, enclave: Enclave, r
     ("content", "reason"),
     [
         pytest.param("", "Failed to decrypt field", id="an empty text"),
-        pytest.param("ab" * 20, "Failed to decrypt field", id="hex that is no envelope"),
+        pytest.param("ab" * 20, "Failed to decrypt field", id="hex that is not an envelope"),
         pytest.param(seal(Opener().public_key, b"hi"), "Failed to decrypt field", id="sealed to another key"),
         pytest.param([{"type": "text", "text": "hi"}], "Encrypted field is not valid hex", id="parts in clear"),
     ],

@@ -125,10 +125,10 @@ def test_an_input_is_no_longer_than_the_context(context: int) -> None:
     [
         pytest.param([{"type": "text", "text": "x"}], 0, id="text"),
         pytest.param([{"type": "image_url"}], 16_384, id="an image without an address"),
-        pytest.param([{"type": "image_url", "image_url": {"url": 7}}], 16_384, id="an address that is no text"),
+        pytest.param([{"type": "image_url", "image_url": {"url": 7}}], 16_384, id="an address that is not text"),
         pytest.param([{"type": "image_url", "image_url": {"url": "data:,A"}}] * 2, 2 * (16_384 - 7), id="two images"),
         pytest.param([{"type": "input_audio", "input_audio": {"data": "A" * 33}}], 2 - 33, id="audio"),
-        pytest.param([{"type": "input_audio", "input_audio": {"data": 7}}], 0, id="audio that is no text"),
+        pytest.param([{"type": "input_audio", "input_audio": {"data": 7}}], 0, id="audio that is not text"),
     ],
 )
 def test_media_count_by_their_kind_and_not_by_their_bytes(parts: list[dict[str, Any]], tokens: int) -> None:

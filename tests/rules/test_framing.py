@@ -182,10 +182,10 @@ def test_a_line_that_is_no_header_is_an_error(lines: bytes) -> None:
     ("head", "wrong"),
     [
         pytest.param(b"Content-Length: %d\r\n\r\n" % (2**63 - 1), None, id="the longest length"),
-        pytest.param(b"Content-Length: %d\r\n\r\n" % 2**63, "its length is no number", id="a length beyond it"),
+        pytest.param(b"Content-Length: %d\r\n\r\n" % 2**63, "its length is not a number", id="a length beyond it"),
         pytest.param(b"Content-Length: %029d\r\n\r\n" % 5, None, id="a length of 29 digits"),
-        pytest.param(b"Content-Length: %030d\r\n\r\n" % 5, "its length is no number", id="a length of 30 digits"),
-        pytest.param(b"Content-Length: +5\r\n\r\n", "its length is no number", id="a length with a sign"),
+        pytest.param(b"Content-Length: %030d\r\n\r\n" % 5, "its length is not a number", id="a length of 30 digits"),
+        pytest.param(b"Content-Length: +5\r\n\r\n", "its length is not a number", id="a length with a sign"),
         pytest.param(b"Content-Length: 5\r\nContent-Length: 5\r\n\r\n", "two lengths", id="two lengths"),
         pytest.param(b"Content-Length: 5\r\nTransfer-Encoding: x\r\n\r\n", "two lengths", id="a length and a coding"),
         pytest.param(b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % (2**63 - 1), None, id="the largest chunk"),

@@ -195,7 +195,7 @@ def test_the_error_of_a_value_that_json_cannot_hold_has_its_place_up_to_twenty_l
 
     names = ["a", *"0" * min(depth - 1, 19)]
     assert str(caught.value) == (
-        f"the request cannot be written as JSON: {'.'.join(names)}: 'object' is no type that JSON knows"
+        f"the request cannot be written as JSON: {'.'.join(names)}: 'object' is not a type that JSON knows"
     )
 
 

@@ -280,7 +280,7 @@ UNFIT = [
     pytest.param({"content": "TEXT", "audio": {"data": "again"}}, id="an object with a text"),
     *(pytest.param({name: ["TEXT"]}, id=f"a text in {name}") for name in ("tool_calls", "reasoning_details")),
     pytest.param({"tool_calls": [["TEXT"]]}, id="a list in tool_calls"),
-    pytest.param({"reasoning_details": {"type": "reasoning.text", "text": "TEXT"}}, id="details that are no list"),
+    pytest.param({"reasoning_details": {"type": "reasoning.text", "text": "TEXT"}}, id="details that are not a list"),
 ]
 
 

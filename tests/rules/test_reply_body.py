@@ -122,9 +122,9 @@ def test_an_error_beside_an_answer_keeps_it_and_is_not_sent_again_if_it_was_paid
         pytest.param(b" \r\n", "an empty body", id="blanks"),
         pytest.param(b" <html>", "an HTML page", id="a page"),
         pytest.param(b"{broken", "a body that is not JSON", id="no JSON"),
-        pytest.param(b"[1]", "JSON that is no object", id="a list"),
-        pytest.param(b'"text"', "JSON that is no object", id="a text"),
-        pytest.param(b'{"object": "list"}', "JSON that is no completion", id="another object"),
+        pytest.param(b"[1]", "JSON that is not an object", id="a list"),
+        pytest.param(b'"text"', "JSON that is not an object", id="a text"),
+        pytest.param(b'{"object": "list"}', "JSON that is not a completion", id="another object"),
     ],
 )
 def test_the_error_says_what_came_instead_of_an_answer(body: bytes, what: str) -> None:

@@ -781,7 +781,7 @@ def test_a_schema_is_made_strict_and_what_was_given_is_not_changed() -> None:
 @pytest.mark.parametrize(
     "schema",
     [
-        pytest.param({"type": "array", "items": INT}, id="a root that is no object"),
+        pytest.param({"type": "array", "items": INT}, id="a root that is not an object"),
         pytest.param({"type": "object", "properties": {"x": {"$ref": "https://example.org/x"}}}, id="a reference to elsewhere"),
         pytest.param({"$ref": "#/$defs/Missing"}, id="a root that refers to nothing"),
         pytest.param({"type": "object", "properties": {"x": True}}, id="true"),

@@ -177,7 +177,7 @@ def test_tokens_more_than_expected_are_put_down_to_what_models_differ_in_most(le
     assert surplus[more] > 1.2 * surplus[less] > 0
 
 
-# What a model might count by, and a text of nothing else. A byte of a body that is no text's costs nothing here.
+# What a model might count by, and a text of nothing else. A byte of a body that is not text's costs nothing here.
 PRICES = {
     "a": 0.3, " ": 0.2, "7": 0.5, "=.": 0.9, "\n": 1.1, "é": 0.6, "----": 0.25, "  ": 0.1, "A": 0.4, "!": 0.8, "~": 0.7,
     "z9Z": 2.0,

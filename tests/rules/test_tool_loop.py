@@ -450,10 +450,10 @@ class Struct(msgspec.Struct):
         pytest.param({1, 2}, "[1,2]", id="set"),
         pytest.param((1, "a"), '[1,"a"]', id="tuple"),
         pytest.param(b"abc", '"abc"', id="bytes"),
-        pytest.param([b"\xff"], '["_w=="]', id="bytes that are no text"),
-        pytest.param({"a": [b"\xff", float("nan")]}, '{"a":["_w==","NaN"]}', id="bytes that are no text inside"),
+        pytest.param([b"\xff"], '["_w=="]', id="bytes that are not text"),
+        pytest.param({"a": [b"\xff", float("nan")]}, '{"a":["_w==","NaN"]}', id="bytes that are not text inside"),
         pytest.param(map(int, ["1", "2"]), "[1,2]", id="iterator"),
-        pytest.param(iter([b"a", b"\xff", b"c"]), '["YQ==","_w==","Yw=="]', id="iterator of bytes that are no text"),
+        pytest.param(iter([b"a", b"\xff", b"c"]), '["YQ==","_w==","Yw=="]', id="iterator of bytes that are not text"),
         pytest.param({"a": (1, map(int, ["1"]))}, '{"a":[1,[1]]}', id="iterator inside"),
         pytest.param({"a": iter([b"\xff"]), "b": 1}, '{"a":["_w=="],"b":1}', id="iterator of bytes inside"),
         pytest.param("a\udcffb", "a\ufffdb", id="text with half a surrogate pair"),
@@ -552,7 +552,7 @@ def nested(kind: str, value: Any) -> Any:
 
 @pytest.mark.parametrize("kind", ["iterators", "lists", "tuples", "dicts"])
 def test_an_iterator_a_hundred_levels_deep_is_read_once_though_the_result_is_written_twice(kind: str) -> None:
-    """The first attempt ends at bytes that are no text, and has read the iterators until then."""
+    """The first attempt ends at bytes that are not text, and has read the iterators until then."""
     value: Any = iter([7])
     for _ in range(99):
         value = nested(kind, value)

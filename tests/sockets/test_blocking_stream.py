@@ -57,7 +57,7 @@ STREAMS: dict[str, list[Step]] = {
     "without its last event": streamed(HEL),
     "a chunk that is too long": [*streamed(HEL, end=False), b"3\r\nabcd", SILENCE],
     "a fault in the packet of its head": [b"".join(map(bytes, streamed(HEL, end=False))) + b"zz\r\n", SILENCE],  # type: ignore[arg-type]
-    "an event that is no JSON": streamed(HEL, b"data: {nonsense\n\n", DONE),
+    "an event that is not JSON": streamed(HEL, b"data: {nonsense\n\n", DONE),
     "an error at once": streamed(event({"error": {"message": "boo"}})),
     "an error after content": streamed(HEL, event({"error": {"message": "boo", "code": "x"}})),
     "an error event": streamed(HEL, b'event: error\ndata: {"message": "boo"}\n\n'),

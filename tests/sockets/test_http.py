@@ -675,7 +675,7 @@ THREE_RUNS = """
 import asyncio, logging, sys
 from venice_ai import VeniceClient
 
-logging.getLogger("asyncio").setLevel(logging.ERROR)  # that an import takes its time is no fault
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # that an import takes its time is not a fault
 client = VeniceClient(api_key="k", base_url=sys.argv[1])
 closing = sys.argv[2]
 

@@ -87,7 +87,7 @@ CODINGS: dict[str, list[Step]] = {
     "zstd": coded("zstd", b"(\xb5/\xfd"),
     "a coding without a meaning": coded("snappy", RAW),
     "a refusal in gzip": reply(gzip.compress(b'{"error": "no"}'), status="404 Not Found", headers={"Content-Encoding": "gzip"}),
-    "a refusal that is no gzip": reply(b'{"error": "no"}', status="404 Not Found", headers={"Content-Encoding": "gzip"}),
+    "a refusal that is not gzip": reply(b'{"error": "no"}', status="404 Not Found", headers={"Content-Encoding": "gzip"}),
     "a refusal in gzip that ends too early": reply(
         gzip.compress(b'{"error": "no"}')[:-3], status="429 Too Many", headers={"Content-Encoding": "gzip"}
     ),

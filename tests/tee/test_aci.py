@@ -431,7 +431,7 @@ def test_the_key_of_every_signature_is_recovered(secret: int) -> None:
         pytest.param(b"\xff" * 64 + b"\x1b", id="r and s are too large"),
         pytest.param(b"\x01" * 64, id="64 bytes"),
         pytest.param(b"\x01" * 64 + b"\x05", id="another v"),
-        pytest.param(bytes(31) + b"\x05" + b"\x01" * 32 + b"\x1b", id="an r that is no coordinate"),
+        pytest.param(bytes(31) + b"\x05" + b"\x01" * 32 + b"\x1b", id="an r that is not a coordinate"),
         pytest.param(b"", id="nothing"),
     ],
 )

@@ -523,7 +523,7 @@ def test_a_pin_that_does_not_match_is_refused(field: str) -> None:
         pytest.param(b'{"name": "kms", "id": "30AB"}', True, id="in capitals"),
         pytest.param(b'{"name": "kms", "id": "30ac"}', False, id="another service"),
         pytest.param(b'{"name": "kms"}', False, id="no id"),
-        pytest.param(b'{"name": "kms", "id": 30}', False, id="an id that is no text"),
+        pytest.param(b'{"name": "kms", "id": 30}', False, id="an id that is not text"),
         pytest.param(b"30ab", False, id="no JSON"),
     ],
 )
@@ -543,7 +543,7 @@ def test_the_key_management_service_that_was_measured_can_be_pinned(provider: by
     ("provider", "image", "described"),
     [
         pytest.param(b'{"name": "kms"}', "os", ('{"name": "kms"}', "os"), id="texts"),
-        pytest.param(b"kms \xff", 7, ("kms \ufffd", None), id="bytes that are no text, and an image that is none"),
+        pytest.param(b"kms \xff", 7, ("kms \ufffd", None), id="bytes that are not text, and an image that is none"),
         pytest.param(None, None, (None, None), id="nothing"),
     ],
 )

@@ -341,7 +341,7 @@ IMPOSSIBLE: list[Any] = [
     pytest.param(
         {"messages": [*HI, {"role": "assistant", "content": "c", "tool_calls": [{"id": "1"}]}]}, id="attack 62: tool calls"
     ),
-    pytest.param({"e2ee": "yes"}, id="e2ee that is no switch"),
+    pytest.param({"e2ee": "yes"}, id="e2ee that is not a switch"),
     pytest.param({"temperature": 9}, id="a temperature out of range"),
 ]
 

@@ -312,7 +312,7 @@ def test_a_gpu_root_that_is_not_pinned_is_refused(root_sha256: str) -> None:
 
 
 def _without_authority(place: int | None) -> tuple[dict[str, Any], str]:
-    """The evidence of a GPU whose issuer in one place of its chain is no authority, and the root that it ends in."""
+    """The evidence of a GPU whose issuer in one place of its chain is not an authority, and the root that it ends in."""
     maker, chain = Nvidia("tests/tee", gpus=1), list[Authority]()
     for number, each in reversed(list(enumerate(maker.chain(0)))):
         chain.insert(0, replace(each, issuer=chain[0] if chain else None, ca=each.ca and number != place))
@@ -425,7 +425,7 @@ def shown(
     ("driver", "vbios", "named"),
     [
         pytest.param(b"570.1\0\0", bytes(range(1, 9)), ("570.1", "04.03.02.01.05"), id="as NVIDIA writes them"),
-        pytest.param(b"57\xff", bytes(7), ("57\ufffd", None), id="a short VBIOS and a driver that is no text"),
+        pytest.param(b"57\xff", bytes(7), ("57\ufffd", None), id="a short VBIOS and a driver that is not text"),
         pytest.param(b"\0", bytes(9), (None, None), id="a long VBIOS and an empty driver"),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_certificate_that_does_not_say_whether_it_is_an_authority_is_refused(p
     if extension is not None:
         builder = builder.add_extension(extension, critical=True)
     certificates[position] = builder.sign(issuer.key, SHA256())
-    words = "does not say whether it is a CA" if position == 0 else "was not issued by the next one, or that is no CA"
+    words = "does not say whether it is a CA" if position == 0 else "was not issued by the next one, or that is not a CA"
     with pytest.raises(ValueError, match=words):
         check_chain(certificates, NOW, certificates[-1].public_bytes(Encoding.DER))
 

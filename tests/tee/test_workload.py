@@ -154,7 +154,7 @@ def warnings_of(services: str = f"image: {IMAGE}", **settings: Any) -> list[str]
         pytest.param(f"image: {IMAGE}", {"allowed_envs": ["DSTACK_AUTHORIZED_KEYS"]}, "SSH keys", id="SSH keys"),
         pytest.param(f"image: {IMAGE}", {"public_logs": True}, "logs of the containers are public", id="logs"),
         pytest.param(f"image: {IMAGE}", {"secure_time": False}, "set by its host", id="time"),
-        pytest.param(f"image: {IMAGE}", {"secure_time": 1}, "set by its host", id="time that is no switch"),
+        pytest.param(f"image: {IMAGE}", {"secure_time": 1}, "set by its host", id="time that is not a switch"),
     ],
 )
 def test_each_risk_in_a_compose_file_is_one_warning(services: str, settings: dict[str, Any], words: str) -> None:

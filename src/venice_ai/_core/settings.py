@@ -37,7 +37,7 @@ def _seconds(name: str, value: float | None) -> float | None:
 
 
 class Timeout:
-    """The time limits of a call, in seconds, each above 0; None is no limit.
+    """The time limits of a call, in seconds, each above 0; None is not a limit.
 
     Args:
         connect: until the connection is made.
@@ -164,7 +164,7 @@ def _is_host(host: str | None) -> bool:
     labels = name.removesuffix(".").split(".")
     if not (_HOST_CHARACTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
         return False
-    if labels[-1].isdigit():  # numbers alone are no name, and short forms of addresses are read by some resolvers only
+    if labels[-1].isdigit():  # numbers alone are not a name, and short forms of addresses are read by some resolvers only
         from ipaddress import IPv4Address
 
         IPv4Address(".".join(labels))

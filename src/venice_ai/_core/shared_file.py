@@ -77,7 +77,7 @@ class SharedFile:
         try:
             with self._lock_file(owner).open("r+b") as file:
                 _lock(file)
-        except (OSError, ValueError) as error:  # of a damaged row, what is no name of a file
+        except (OSError, ValueError) as error:  # of a damaged row, what is not a name of a file
             return isinstance(error, (FileNotFoundError, ValueError))
         self._lock_file(owner).unlink(missing_ok=True)
         return True

@@ -81,7 +81,7 @@ class ConnectionStates(dict[ResponseHandler, ConnectionState]):
         return state
 
     def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
-        """A connection has ended. aiohttp does not tell a reader if what came last was no HTTP."""
+        """A connection has ended. aiohttp does not tell a reader if what came last was not HTTP."""
         if not closed.cancelled():
             closed.exception()  # asyncio complains of those that nobody looked at
         if (on_end := self.pop(protocol).on_end) is not None:

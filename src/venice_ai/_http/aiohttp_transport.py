@@ -345,15 +345,15 @@ class _StreamedReply:
 
 
 class _TornError(aiohttp.ClientPayloadError):
-    """The connection ended although the answer had not, and aiohttp did not say why: what came was no HTTP any more."""
+    """The connection ended although the answer had not, and aiohttp did not say why: what came was not HTTP any more."""
 
 
 _SHOWN = re.compile(r"""b['"]\\x([0-9a-f]{2})\\x([0-9a-f]{2})""")  # the bytes in the message of an error of parsing
 _WORDS: dict[type[Exception], str] = {
-    _TornError: "what came is no HTTP any more",
+    _TornError: "what came is not HTTP any more",
     aiohttp.ServerDisconnectedError: "it was closed without an answer",
     aiohttp.ClientPayloadError: "it ended before the answer did",
-    aiohttp.ClientResponseError: "what came is no HTTP",
+    aiohttp.ClientResponseError: "what came is not HTTP",
 }
 
 

@@ -179,7 +179,7 @@ class _Exchange:
             del part, rest, parts  # a traceback would show the key in them
 
     def receive(self, host: str, *, stream: bool) -> WholeReply | None:
-        """The reply; None once the head of a stream is here that is no refusal."""
+        """The reply; None once the head of a stream is here that is not a refusal."""
         reader = self.reader
         try:
             while not reader.done and self.more(host):

@@ -33,7 +33,7 @@ class BudgetGate(CallGate):
     waiting: set[Waiter] = field(default_factory=set[Waiter])
 
     async def enter(self, attempt: Attempt) -> Pass:
-        """Reserves the most that a chat can cost; what is no chat is free."""
+        """Reserves the most that a chat can cost; what is not a chat is free."""
         request = attempt.request
         if request.chat is None:
             return _Free()

@@ -55,7 +55,7 @@ def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> Non
 
 
 def checked_names(names: object) -> Sequence[str]:
-    """The names of fallback models; an InvalidRequestError if they are no list of names."""
+    """The names of fallback models; an InvalidRequestError if they are not a list of names."""
     if names is None:
         return ()
     listed = isinstance(names, Sequence) and not isinstance(names, (str, bytes))

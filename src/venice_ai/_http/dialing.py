@@ -99,7 +99,7 @@ def _addresses(host: str, port: int, deadline: float | None, stop: Stop) -> list
     try:
         return lookup.outcome()
     except UnicodeError:  # a label that is too long for a name
-        raise socket.gaierror(socket.EAI_NONAME, "this is no name of a host") from None
+        raise socket.gaierror(socket.EAI_NONAME, "this is not a name of a host") from None
 
 
 def _shorter(seconds: float | None) -> float:

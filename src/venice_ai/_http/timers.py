@@ -120,7 +120,7 @@ class Watch:
         at, clock, seconds = due
         now = self._loop.time()
         if at <= now and not self._reading and clock != "deadline":
-            at = now + seconds  # what has arrived is still to be read, so this is no silence; look again later
+            at = now + seconds  # what has arrived is still to be read, so this is not silence; look again later
         if at > now:
             self._handle = self._loop.call_at(at, self._check)
         else:

@@ -19,7 +19,7 @@ from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessi
 _REFUSED_BY_PROXY: Final = frozenset({401, 403, 405, 407})
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
 _permanent: Final = partial(ConnectError, permanent=True)
-_PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
+_PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are not TLS
 
 
 def host_of(url: str) -> str:
@@ -88,7 +88,7 @@ def words(error: Any) -> str:
 
 @asynccontextmanager
 async def within(clock: str, seconds: float | None, *, left: float | None = None) -> AsyncGenerator[None, None]:
-    """Raises an APITimeoutError after so many seconds, of which `left` are left of this clock; None is no bound."""
+    """Raises an APITimeoutError after so many seconds, of which `left` are left of this clock; None is not a bound."""
     limit = asyncio.timeout(seconds if left is None else left)
     try:
         async with limit:

@@ -64,7 +64,7 @@ class Budget:
             was spent; each keeps to the cap that it gives. Without one, the budget lives as long as this object.
 
     Raises:
-        InvalidArgumentError: `usd` is no amount, or the file is not a budget's (a ValueError).
+        InvalidArgumentError: `usd` is not an amount, or the file is not a budget's (a ValueError).
         VeniceError: the file cannot be opened.
     """
 

@@ -124,7 +124,7 @@ class RetryBudget(Struct):
     at: float = -inf  # when time has last given some
 
     def called(self, calls: int = 1) -> None:
-        """So many calls begin; retries are no calls."""
+        """So many calls begin; retries are not calls."""
         self.left = min(self.left + RETRIES_PER_CALL * calls, MOST_RETRIES)
 
     def spend(self, now: float) -> bool:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 Wrapping: TypeAlias = Literal["think", "fence"]
 
-WRAPPED = "value"  # the key under which an answer stands whose class is no object
+WRAPPED = "value"  # the key under which an answer stands whose class is not an object
 _CUT_OFF = frozenset({"length", "max_tokens"})
 _THINKING = r"(?:think(?:ing)?|reason(?:ing)?|thoughts?)"
 # Some servers put the opening tag into the prompt, so that the answer has the closing one alone.
@@ -223,7 +223,7 @@ def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
 def steps_to(data: Any, location: tuple[int | str, ...]) -> Iterator[tuple[Any, int | str, Any]]:
     """The way to a location of a validation error: each holder, the key in it, and what stands there."""
     for step in location:
-        with suppress(LookupError, TypeError):  # else it is no key: it names the member of a union
+        with suppress(LookupError, TypeError):  # else it is not a key: it names the member of a union
             holder, data = data, data[step]
             yield holder, step, data
 

@@ -2,7 +2,7 @@
 
 Strict mode wants every object closed (`additionalProperties: false`) and every property required
 (https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept, and this makes it so:
-what may be absent may be null, and a root that is no object (`list[Person]`, a union, an enum ...) stands in `{"value": ...}`.
+what may be absent may be null, and a root that is not an object (`list[Person]`, a union, an enum) stands in `{"value": ...}`.
 """
 
 from __future__ import annotations

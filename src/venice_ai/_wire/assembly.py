@@ -328,7 +328,7 @@ def choice_json(choice: Choice, index: int) -> dict[str, Any]:
 
 
 def content_of(pieces: list[Any], *, bare: bool) -> Any:
-    """The content that came in pieces: text; or its parts, if they came as parts and any is no text."""
+    """The content that came in pieces: text; or its parts, if they came as parts and any is not text."""
     if not (parts := [piece for piece in pieces if not isinstance(piece, str)]):
         return paired("".join(pieces)) if pieces else []
     if len(parts) == len([*filter(None, pieces)]):

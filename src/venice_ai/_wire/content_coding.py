@@ -165,7 +165,7 @@ class Body:
         return piece
 
     def finish(self) -> bytes:
-        """The body, once it has ended or no more is needed; a DecodingError if one that is no refusal ended too early."""
+        """The body, once it has ended or no more is needed; a DecodingError if one that is not a refusal ended too early."""
         body = b"".join(self._pieces)[: REFUSAL_BYTES if self._refusal else None]
         # JSON that is whole ends with a brace: that its check sum is missing costs nobody an answer that was paid for.
         if not self._refusal and not body.rstrip().endswith(b"}"):

@@ -24,7 +24,7 @@ _BODILESS = frozenset({101, 204, 304})
 
 
 class FramingError(ValueError):
-    """The bytes are no reply of HTTP/1.1, or do not say where its body ends. The message does not repeat them."""
+    """The bytes are not a reply of HTTP/1.1, or do not say where its body ends. The message does not repeat them."""
 
 
 class ReplyReader:
@@ -64,7 +64,7 @@ class ReplyReader:
     def _read(self) -> Generator[bytes, None, None]:
         version = b""
         while not self.status:
-            line = yield from self._line(_STATUS_START, "it is no reply of HTTP/1.1", _STATUS)
+            line = yield from self._line(_STATUS_START, "it is not a reply of HTTP/1.1", _STATUS)
             version, status = line[1], line[2]
             if status is None:  # an empty line before it does no harm
                 continue
@@ -94,14 +94,14 @@ class ReplyReader:
             if all(matches) and len(matches) <= _MOST_HEADERS:
                 del self._buffer[: end + 4]
                 return [(bytes(match[1]), bytes(match[2])) for match in matches if match]
-        while line := (yield from self._line(_HEADER_START, "a line of its head is no header"))[0].removesuffix(b"\r"):
+        while line := (yield from self._line(_HEADER_START, "a line of its head is not a header"))[0].removesuffix(b"\r"):
             if line[0] in b" \t":  # it goes on with the line before; before the first there is nothing to go on with
                 if fields and b"\0" not in line and b"\r" not in line:
                     fields[-1] = fields[-1][0], b"%b %b" % (fields[-1][1], line.strip(b" \t"))
                     continue
                 line = line.lstrip(b" \t")
             if (match := _HEADER.fullmatch(line)) is None:
-                raise FramingError("a line of its head is no header")
+                raise FramingError("a line of its head is not a header")
             fields.append((match[1], match[2]))
             if len(fields) > _MOST_HEADERS:
                 raise FramingError(f"it has more than {_MOST_HEADERS} headers")
@@ -155,7 +155,7 @@ def _framing(fields: list[tuple[bytes, bytes]], version: bytes) -> tuple[int | N
     if len(lengths) > 1 or (lengths and codings):
         raise FramingError("it has two lengths")
     if lengths and not (lengths[0].isdigit() and len(lengths[0]) < 30 and int(lengths[0]) < _MOST_BYTES):
-        raise FramingError("its length is no number")
+        raise FramingError("its length is not a number")
     keeps = b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
     chunked = bool(codings) and codings[-1].lower().rpartition(b",")[2].strip() == b"chunked"
     return int(lengths[0]) if lengths else None, chunked, keeps

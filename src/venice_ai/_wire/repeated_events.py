@@ -96,7 +96,7 @@ class Repeats:
     def __init__(self, opened: Callable[[Any], Any] | None = None) -> None:
         self._opened = opened
         self.patterns: list[Pattern] = []  # what events may be like, the newest first
-        self.worthwhile: bool = True  # whether to learn on: not where many events were no earlier one's with another text
+        self.worthwhile: bool = True  # whether to learn on: not where many events were not an earlier one's with another text
         self._recent: list[bytes] = []  # an open stream costs half a kilobyte more with a deque
         self._fruitless = 0
 

@@ -27,7 +27,7 @@ def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatComp
     suspect = may_report(body, data)  # nearly none is
     error = reported_error(data, meta, secret) if suspect and reported(data) is not None else None
     if suspect and error is None and not ("choices" in data or "usage" in data or "id" in data):
-        return unusable(body, meta, secret, "JSON that is no completion")
+        return unusable(body, meta, secret, "JSON that is not a completion")
     if error is not None and not data.get("choices"):
         return error
     response: ChatCompletionResponse | Any = adopted(ChatCompletionResponse, data if error is None else without_errors(data))
@@ -58,7 +58,7 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
 
 
 def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
-    """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
+    """The JSON object in a successful reply that is not a chat's; or the error that it holds instead, or for what else it is."""
     if (data := json_in(body)).__class__ is not dict:
         return unusable(body, meta, secret)
     return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data
@@ -116,7 +116,7 @@ def unusable(body: bytes, meta: ResponseMeta, secret: bytes = b"", what: str = "
     """The error for a successful status without an answer; `what` came instead, if it is a JSON object."""
     text: str = without(body.decode("utf-8", "replace"), secret)
     start = text.lstrip()[:1]
-    what = what or ("a body that is not JSON" if json_in(body) is NOT_JSON else "JSON that is no object")
+    what = what or ("a body that is not JSON" if json_in(body) is NOT_JSON else "JSON that is not an object")
     shown = "an empty body" if not start else "an HTML page" if start == "<" else what
     return APIResponseProcessingError(
         f"Venice answered {meta.status_code} with {shown} instead of an answer. {APIResponseProcessingError.remedy}",

@@ -28,7 +28,7 @@ _KEYWORDS = (
 )
 """Names that a misspelt keyword is compared with: parameters of the body, and arguments of `create` and of other methods."""
 _SWITCHES = ("venice_parameters", "reasoning", "stream_options")
-_HALF = "a name in it holds half of a surrogate pair, which is no character"
+_HALF = "a name in it holds half of a surrogate pair, which is not a character"
 _LIKENESS = 0.84  # of a slip to what was meant; `top_a`, which other servers know, is 0.8 like `top_p`
 _TEXTS = frozenset({str})
 
@@ -50,7 +50,7 @@ def chat_body(
         given = {name: parameter(name, value) for name, value in params.items() if value is not None} if params else {}
         added = {} if extra is None else extra_fields(extra)
     except RecursionError:
-        raise InvalidRequestError("the request is no JSON: something in it holds itself, or is nested too deeply") from None
+        raise InvalidRequestError("the request is not JSON: something in it holds itself, or is nested too deeply") from None
     if given:
         check_parameters(given)
     if stream:

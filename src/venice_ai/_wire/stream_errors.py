@@ -1,4 +1,4 @@
-"""How a stream goes wrong: what an event means that is no usual chunk, and the stream's errors, with what had come."""
+"""How a stream goes wrong: what an event means that is not a usual chunk, and the stream's errors, with what had come."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NOTHING = frozenset({b"", b"null"})
 _OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
-_MEMBERS = ("choices", "usage", "cost", "venice_parameters")  # an object with none of these is no chunk
+_MEMBERS = ("choices", "usage", "cost", "venice_parameters")  # an object with none of these is not a chunk
 _CLOSED = "the connection was closed before the answer was complete"
 
 
@@ -62,7 +62,7 @@ class StreamErrors:
         return ChatCompletionChunk._adopt(content)  # noqa: SLF001  # the JSON is ours to give away
 
     def _no_object(self, event: bytes, named: bytes, found: Any) -> errors.APIError | None:
-        """The error for an event whose data is no JSON object; None once the answer is complete, or if it is of no chunk."""
+        """The error for an event whose data is not a JSON object; None once the answer is complete, or if it is of no chunk."""
         if named == b"error" and event.strip() and self.session is None:
             return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
         if self.assembly.finished or named not in {*_OF_CHUNKS, b"error"}:

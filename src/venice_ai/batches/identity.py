@@ -1,7 +1,7 @@
 """When two requests of a batch are the same: by the id that the caller gave, else by the body that would be sent.
 
 The body is the JSON of what was asked for, with sorted keys and without what is None; how it is sent (time limits, headers,
-hooks) is no part of it. In an encrypted journal its hash takes a key, because whoever can guess a short prompt knows its hash.
+hooks) is not part of it. In an encrypted journal its hash takes a key, because whoever can guess a short prompt knows its hash.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Identity(NamedTuple):
 
 
 def split(request: object) -> tuple[str | None, dict[str, Any]]:
-    """The id and the keywords of a request; an InvalidArgumentError if it is no request of a batch."""
+    """The id and the keywords of a request; an InvalidArgumentError if it is not a request of a batch."""
     if not isinstance(request, Mapping):
         raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
     keywords = dict(cast("Mapping[str, Any]", request))
@@ -65,7 +65,7 @@ def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes =
 
 
 def canonical(keywords: Mapping[str, Any]) -> bytes:
-    """The body of a request as JSON that is the same however it was written down; an InvalidRequestError if it is no JSON."""
+    """The body of a request as JSON that is the same however it was written down; an InvalidRequestError if it is not JSON."""
     asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
     asked |= asked.pop("extra_body") if isinstance(asked.get("extra_body"), Mapping) else {}  # else it will be refused
     try:

@@ -116,8 +116,8 @@ class Journal:
         retry_failed: send once more what failed for good, also where an answer was paid for that does not fit, or is damaged.
 
     Raises:
-        InvalidArgumentError: the file is no journal, of a newer release, or encrypted with another key; or the key file is no
-            such file, or can be read by others (a ValueError).
+        InvalidArgumentError: the file is not a journal, is of a newer release, or is encrypted with another key; or the key
+            file does not hold a key, or can be read by others (a ValueError).
         VeniceError: the file cannot be opened or written.
         ImportError: a key was given, and the extra is not installed.
     """

@@ -67,7 +67,7 @@ _IN_OUR_WORDS: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...
     ("or port=0", "or --port 0"),
     ("in allow_hosts", "with --allow-host"),
     ("; token=True makes one", "; leave out --token and --no-token, and one is made"),
-    (r"path='(.*)' is something else than the file of a session file.*", r"\1 is no file of sessions; move it to begin anew"),
+    (r"path='(.*)' is something else than the file of a session file.*", r"\1 is not a session file; move it to begin anew"),
     ("and give the session file a new one, which knows nothing of the past", "to begin anew"),
     (r"(cannot connect to \S+\.(?:nvidia|intel)\.com: .*?)\. Is base_url right.*?\?", r"\1"),
     (r"with response_format=.* Each needs its own file", "for another --schema, or none; give a new --journal and OUT"),

@@ -235,7 +235,7 @@ def _session(models: list[str], *, keeps: bool) -> PromptSession[str]:
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    # The prompt is no part of an answer that goes to a file.
+    # The prompt is not part of an answer that goes to a file.
     options: dict[str, Any] = {"output": None if sys.stdout.isatty() else create_output(sys.stderr), "key_bindings": keys}
     options["completer"] = merge_completers([words, files], deduplicate=True)
     return PromptSession(history=history, multiline=True, complete_while_typing=False, **options)

@@ -42,7 +42,7 @@ _HIDDEN = {"type": "hidden", "msg": "What does not fit came end-to-end encrypted
 class OutputInvalidError(Mismatch):
     """The answer does not fit the class: it is not JSON, or other JSON. It is a `pydantic.ValidationError`.
 
-    The places in `errors()` are those of the JSON that was asked for: in a class that is no object, they begin with `value`. If
+    The places in `errors()` are those of the JSON that was asked for: they begin with `value` if the class is not an object. If
     a validator of the class raised what pydantic does not catch, that is the `__cause__`.
     """
 

@@ -97,7 +97,7 @@ class InvalidRequestError(APIError, ValueError):
 class InvalidArgumentError(VeniceError, ValueError):
     """A method of this package was called in a way that cannot be right, such as `batch(max_concurrency=0)`; nothing was sent.
 
-    Unlike `InvalidRequestError`, which is about the parameters of a request, it is no `APIError`.
+    Unlike `InvalidRequestError`, which is about the parameters of a request, it is not an `APIError`.
     """
 
 

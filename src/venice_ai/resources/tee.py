@@ -301,7 +301,7 @@ class Tee(APIResource["Connection"]):
 
         Raises:
             InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be fetched. That the answer has no signature is no error: the status is
+            APIError: the signature could not be fetched. That the answer has no signature is not an error: the status is
                 `unavailable`.
         """
         response = answer if isinstance(answer, ChatCompletionResponse) else await answer.collect()

@@ -112,7 +112,7 @@ class _KeysetChecks:
             raise CheckSkipped("the reply has no key of secp256k1 in its key_custody")
         app_id = _app_id(self.evidence)
         if (root := _issuer(links, app_id)) != KMS_ROOT:
-            # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
+            # Another service is not a contradiction; but any signature gives away some key, so that it is not proof either.
             raise CheckWarning(f"the application's key was issued by {root}, which is not the known key management service")
         return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
 

@@ -37,7 +37,7 @@ def check_chain(chain: Sequence[x509.Certificate], root_sha256: str) -> None:
         raise ValueError("its certificates do not end in the root that is trusted")
     for position, (subject, issuer) in reversed(list(enumerate(pairwise(chain)))):
         if not issued(subject, issuer):
-            raise ValueError(f"certificate {position} of its chain was not issued by the next one, or that is no CA")
+            raise ValueError(f"certificate {position} of its chain was not issued by the next one, or that is not a CA")
 
 
 @lru_cache

@@ -141,7 +141,7 @@ def level_of(checks: Sequence[Check]) -> Level | None:
 
 
 def attained(level: Level, checks: Sequence[Check]) -> str:
-    """Describes a level, and why it is no higher one, in words that promise no more: `verified` is said from `quote` up."""
+    """Describes a level, and why it is not a higher one, in words that promise no more: `verified` is said from `quote` up."""
     lowering = (each for each in checks if each.status == "skip" or (each.id == "transport" and each.status == "warn"))
     why = "; ".join(dict.fromkeys(each.detail for each in lowering))
     if level == "server":

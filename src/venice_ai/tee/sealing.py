@@ -67,7 +67,7 @@ class Sealing:
                 if zlib.crc32(place + stored) != checksum:
                     raise ValueError("it was changed")
             return msgspec.convert(json.loads(stored), shape)
-        except Exception:  # noqa: BLE001  # it is no JSON, or the extra's InvalidTag; both are told as one
+        except Exception:  # noqa: BLE001  # it is not JSON, or the extra's InvalidTag; both are told as one
             where = "file" if kind == "record" else "journal"
             raise VeniceError(f"entry {row} of the {where} cannot be read: the file is damaged, or was changed") from None
 

@@ -97,7 +97,7 @@ def _numpy_body(lines: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _entry_body(lines: list[str], pattern: re.Pattern[str]) -> tuple[list[str], list[str]]:
-    """The lines that belong to an entry, and the others: what is indented, and at once below it what is no entry of its own."""
+    """The lines that belong to an entry, and the others: what is indented, and at once below it what is not another entry."""
     for index, line in enumerate(lines):
         starts = line and not line.startswith((" ", "\t"))
         if starts and (pattern.fullmatch(line) or (index and not lines[index - 1])):

@@ -51,7 +51,7 @@ _bare: Final = partial(re.compile(r"""\\+[bfnrt]|[\s\\"']+""").sub, "")  # takes
 def sealed_messages(
     messages: Iterable[Any], tools: Iterable[Any], *, tool_choice: Any = None, parallel_tool_calls: bool | None = None
 ) -> list[Any]:
-    """A conversation with its tools, calls and results as texts; an InvalidRequestError for a tool that is no function."""
+    """A conversation with its tools, calls and results as texts; an InvalidRequestError for a tool that is not a function."""
     names: dict[Any, Any] = {}
     sealed: list[Any] = []
     for role, group in groupby(map(plain, messages), key=lambda message: members(message).get("role")):

@@ -1,6 +1,6 @@
 """Surrogate pairs that a server split between two deltas.
 
-JSON may write a character beyond U+FFFF as two escapes, and a server may cut between them. Half of such a pair is no character:
+JSON may write a character beyond U+FFFF as two escapes, and a server may cut between them. Half of a pair is not a character:
 a text that holds one cannot be printed, sent, or read as JSON.
 """
 

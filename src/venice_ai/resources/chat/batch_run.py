@@ -148,7 +148,7 @@ class Batch(CallGate):
             await self._end()
 
     async def enter(self, attempt: Attempt) -> Pass:
-        """Counts an attempt; what is no chat is counted nowhere."""
+        """Counts an attempt; what is not a chat is counted nowhere."""
         if self._lost_at < inf and (failure := attempt.failure) is not None:
             if self._now() + _LOST_PAUSE_SECONDS >= (inf if attempt.due is None else attempt.due):
                 raise failure

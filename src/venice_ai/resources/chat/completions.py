@@ -78,7 +78,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         Args:
             model: id of a model; `resolve_chat(require_response_schema=True)` finds one that heeds a schema.
             messages: the conversation.
-            response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows. One that is no JSON
+            response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows. One that is not JSON
                 object, such as `list[Person]`, is asked for within an object and taken out of it.
             schema_name: the schema's name, 1 to 64 letters, digits, `_` or `-`. If not given, that of the class; in it, what is
                 not allowed becomes `_`, and what is too long is cut, with a hash at its end.
@@ -96,7 +96,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             ToolCallInsteadError: the model wants a tool called. A ValueError.
             InvalidArgumentError: `stream=True`, or `max_reasks` is below 0. A ValueError.
             InvalidRequestError: a parameter is not allowed. A ValueError.
-            TypeError: `response_format` is no class; or `create`, which may be overridden, gave no response.
+            TypeError: `response_format` is not a class; or `create`, which may be overridden, gave no response.
             APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
         from .parsed import Parameters, ask_until_valid, request_for  # they need pydantic, which a chat does not
@@ -220,7 +220,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
                 begins; what is under way is waited for, and its exception is raised, with `results` as above.
 
         Raises:
-            InvalidArgumentError: `requests` is no list, or `max_concurrency` is below 1 (a ValueError).
+            InvalidArgumentError: `requests` is not a list, or `max_concurrency` is below 1 (a ValueError).
             TypeError: with `return_exceptions=False`, `create`, which may be overridden, gave something else than a response.
             VeniceError: with `return_exceptions=False`, the first call that failed; an `InvalidArgumentError` if it wanted a
                 stream.
@@ -403,7 +403,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         from ...batches.identity import split  # a chat starts without it
 
-        split(request)  # what is no request of a batch is refused
+        split(request)  # what is not a request of a batch is refused
         call = cast("Any", self.create)(**cast("Mapping[str, Any]", request))
         del request  # as in `create`
         response: object = await call

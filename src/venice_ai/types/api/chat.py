@@ -231,7 +231,7 @@ class AssistantMessage(BaseMessage):
     def from_response(cls, response: ChatCompletionResponse, choice_index: int = 0) -> AssistantMessage:
         """The assistant turn of a response, with every field it came with.
 
-        What no request may hold (content parts that are no text, fields of another type, halves of surrogate pairs) is mended
+        What no request may hold (content parts that are not text, fields of another type, halves of surrogate pairs) is mended
         or left out, and logged; `reply.choices[0].message` itself is treated in the same way when it is sent.
 
         Raises:
@@ -582,11 +582,11 @@ class ChatCompletionResponse(BaseCompletion, Response):
         """The object of a class in a choice's text: a pydantic model, a dataclass, a TypedDict, or a type such as `list[int]`.
 
         JSON in one markdown fence, or after reasoning in tags such as `<think>`, is taken out of it; so is that in the
-        `{"value": ...}` in which `create` asks for a class that is no JSON object.
+        `{"value": ...}` in which `create` asks for a class that is not a JSON object.
 
         Raises:
             SchemaNotStrictError: pydantic cannot read the class.
-            TypeError: it is no class.
+            TypeError: it is not a class.
             OutputRefusedError: the model, or a filter, refused.
             OutputTruncatedError: the answer was cut off.
             ToolCallInsteadError: the choice asks for a tool call, and has no such object.
@@ -633,7 +633,7 @@ class Partial(Generic[T_co]):  # noqa: PLW1641  # to type checkers alone it has 
         def get(self, key: str) -> Any | None: ...
         def __len__(self) -> int: ...
         def __eq__(self, other: object) -> bool: ...  # so that it may be compared with an object of the class
-        @overload  # what is no object is shown once it is whole
+        @overload  # what is not an object is shown once it is whole
         def __iter__(  # type: ignore[overload-overlap]  # the first that fits is taken
             self: Partial[list[ScalarT]],
         ) -> Iterator[ScalarT]: ...
@@ -687,7 +687,7 @@ def summed_usage(responses: Iterable[ChatCompletionResponse]) -> ChatUsage | Non
 
 
 def added_usage(one: ChatUsage | None, other: object) -> ChatUsage | None:
-    """Two counts together, in every number that either has. What is no usage does not count."""
+    """Two counts together, in every number that either has. What is not a usage does not count."""
     if not isinstance(other, ChatUsage):
         return one
     return other if one is None else ChatUsage.model_validate(_added(plain(one), plain(other)))

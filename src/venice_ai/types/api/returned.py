@@ -1,6 +1,6 @@
 """Makes a message that a model sent fit to be sent back: the one place that mends an answer for the next request.
 
-Venice refuses some of what a reply may hold: content parts that are no text, fields of another type, what JSON cannot write.
+Venice refuses some of what a reply may hold: content parts that are not text, fields of another type, what JSON cannot write.
 Such a value is mended where that keeps its meaning, else left out. What Venice takes goes back byte for byte as it came.
 """
 
