@@ -174,7 +174,7 @@ def test_the_value_of_a_header_has_no_blanks_at_its_ends_and_may_go_on_in_furthe
 )
 def test_a_line_that_is_no_header_is_an_error(lines: bytes) -> None:
     for pieces in ([HEAD + lines + b"\r\n"], single(HEAD + lines + b"\r\n")):
-        with pytest.raises(FramingError, match="no header"):
+        with pytest.raises(FramingError, match="not a header"):
             read(pieces)
 
 

@@ -21,7 +21,7 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
 
 def _unknown(value: object) -> NoReturn:
-    raise TypeError(f"{type(value).__name__!r} is no type that JSON knows")
+    raise TypeError(f"{type(value).__name__!r} is not a type that JSON knows")
 
 
 as_json: Final = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number").encode

@@ -58,7 +58,7 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
 
 
 def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
-    """The JSON object in a successful reply that is not a chat's; or the error that it holds instead, or for what else it is."""
+    """The JSON object in a successful reply that is not a chat's; or the error that it holds, or for what else it is."""
     if (data := json_in(body)).__class__ is not dict:
         return unusable(body, meta, secret)
     return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data

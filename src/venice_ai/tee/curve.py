@@ -61,7 +61,7 @@ class CoincurveKey(InMemory):
     __slots__ = ("_secret", "public_key")
 
     def __init__(self, secret: bytes | None = None) -> None:
-        # Not its PrivateKey, which computes two more forms of the public key. Whoever draws no valid key could as well guess one.
+        # Not its PrivateKey, which computes two more forms of the public key. An invalid key is as likely as a right guess.
         self._secret: bytes = secrets.token_bytes(32) if secret is None else secret
         self.public_key: bytes = _coincurve.PublicKey.from_secret(self._secret).format(compressed=False)
 
