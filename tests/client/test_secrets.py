@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import inspect
 import logging
 import pickle
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from venice_ai import (
     APIError,
+    APIResponseProcessingError,
     AuthenticationError,
     InvalidRequestError,
     SyncVeniceClient,
@@ -19,10 +23,13 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
+from venice_ai._core.ports import drive
+from venice_ai._http.blocking_transport import BlockingClock, BlockingTransport
+from venice_ai._http.routes import Routes
 
 from ..disclosure import shown_of
 from ..fakes import HI, KEY, answer, chunk, client_of, completion, event
-from ..scripted_server import ABORT, CLOSE, Server, Step, head, reply, serving
+from ..scripted_server import ABORT, CLOSE, Server, Step, bomb, head, reply, serving
 from ..scripted_server import streamed as streams
 
 
@@ -134,25 +141,6 @@ async def streamed(client: VeniceClient) -> Any:
         return await stream.collect()
 
 
-@pytest.mark.parametrize("call", [plain, streamed])
-@pytest.mark.parametrize("steps", ODD_REPLIES.values(), ids=ODD_REPLIES.keys())
-async def test_no_error_of_a_connection_shows_the_key(
-    steps: Sequence[Step], call: Callable[[VeniceClient], Awaitable[Any]]
-) -> None:
-    async with serving(steps) as server, server.client() as client:
-        with pytest.raises(VeniceError) as caught:
-            await call(client)
-
-    # What a plain answer's own body says is the caller's; nothing else of the error shows the key.
-    assert not [where for where, text in shown_of(caught.value) if KEY in text]
-    assert {type(each).__module__.partition(".")[0] for each in chain(caught.value)} <= {
-        "venice_ai",
-        "builtins",
-        "ssl",
-        "socket",
-    }
-
-
 def plain_sync(client: SyncVeniceClient) -> Any:
     return client.chat.completions.create(model="m", messages=HI)
 
@@ -164,7 +152,7 @@ def streamed_sync(client: SyncVeniceClient) -> Any:
 
 async def ask(call: Callable[[Any], Any], server: Server) -> Any:
     """What a call of either client returns, with a new client."""
-    if asyncio.iscoroutinefunction(call):
+    if inspect.iscoroutinefunction(call):
         async with server.client() as client:
             return await call(client)
 
@@ -185,6 +173,53 @@ def texts_sync(client: SyncVeniceClient) -> Any:
         return list(stream.text_deltas())
 
 
+PLAIN_AND_STREAMED = [plain, streamed, texts, plain_sync, streamed_sync, texts_sync]
+
+
+@pytest.mark.parametrize("call", PLAIN_AND_STREAMED)
+@pytest.mark.parametrize("steps", ODD_REPLIES.values(), ids=ODD_REPLIES.keys())
+async def test_no_error_of_a_connection_shows_the_key(steps: Sequence[Step], call: Callable[[Any], Any]) -> None:
+    async with serving(steps) as server:
+        with pytest.raises(VeniceError) as caught:
+            await ask(call, server)
+
+    # What a plain answer's own body says is the caller's; nothing else of the error shows the key.
+    assert not [where for where, text in shown_of(caught.value) if KEY in text]
+    assert {type(each).__module__.partition(".")[0] for each in chain(caught.value)} <= {
+        "venice_ai",
+        "builtins",
+        "ssl",
+        "socket",
+        "zlib",
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there every call takes the event loop")
+@pytest.mark.parametrize("steps", ODD_REPLIES.values(), ids=ODD_REPLIES.keys())
+async def test_no_error_of_a_stream_that_is_read_over_blocking_sockets_shows_the_key(steps: Sequence[Step]) -> None:
+    def read() -> Any:
+        transport = BlockingTransport(Routes(trust_env=False))
+        return drive(streamed(server.client(transport=transport, clock=BlockingClock(transport))))
+
+    async with serving(steps) as server:
+        with pytest.raises(VeniceError) as caught:
+            await asyncio.to_thread(read)
+
+    assert not [where for where, text in shown_of(caught.value) if KEY in text]
+
+
+@pytest.mark.parametrize("call", [plain, plain_sync])
+async def test_an_answer_that_is_too_large_shows_no_key(call: Callable[[Any], Any]) -> None:
+    body = gzip.compress(ECHO * 2000) + bomb(300)
+    async with serving(reply(body, headers={"Content-Encoding": "gzip"})) as server:
+        with pytest.raises(APIResponseProcessingError, match="larger than 256 MiB") as caught:
+            await ask(call, server)
+
+    assert str(caught.value.body).startswith("***")
+    assert not [where for where, text in shown_of(caught.value) if KEY in text]
+    assert ECHO not in pickle.dumps(caught.value)
+
+
 BESIDE_ERROR = {"id": KEY, "choices": [{"index": 0, "message": {"content": f"a {KEY}"}, "error": {"message": "no"}}]}
 DELTA_AND_ERROR = {"id": KEY, "choices": [{"index": 0, "delta": {"content": f"a {KEY}"}, "error": {"message": "no"}}]}
 REPEATING: dict[str, Sequence[Step]] = {
@@ -201,7 +236,6 @@ REPEATING: dict[str, Sequence[Step]] = {
     "the id of an answer that ends in an error": streams(event({**chunk("hel"), "id": KEY}), event({"error": "no"})),
     "the id of an answer that breaks off": streams(event({**chunk("hel"), "id": KEY})),
 }
-PLAIN_AND_STREAMED = [plain, streamed, texts, plain_sync, streamed_sync, texts_sync]
 
 
 @pytest.mark.parametrize("call", PLAIN_AND_STREAMED)
