@@ -94,7 +94,7 @@ class ChunkReader:
 
     def whole(self) -> ChatCompletionResponse:
         """The whole answer, at the end."""
-        response = self.errors.partial()
+        response = self.errors.partial(failed=False)
         if self._call is not None:
             self._call.caller.notices.spent(response)
         return response
@@ -462,7 +462,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
         if not self._reader.ended:
             self._reader.assembly.unseen = True
             async for _ in self._iterator:
-                pass
+                del _  # a traceback may show it
         if self._reader.error is not None:
             raise self._reader.error
         if not self._reader.complete:
@@ -477,7 +477,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
     @property
     def partial(self) -> ChatCompletionResponse:
         """The response as far as it has arrived."""
-        return self._reader.errors.partial()
+        return self._reader.errors.partial(failed=False)
 
 
 async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[str, None]:
@@ -485,6 +485,7 @@ async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[s
         for text in chunk_texts(chunk):
             yield text
         text = ""  # a traceback may show what it holds
+        del chunk
 
 
 def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import inspect
 import logging
 import pickle
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient, UserMessage, VeniceClient, VeniceError
+from venice_ai import (
+    APIError,
+    APIResponseProcessingError,
+    AuthenticationError,
+    InvalidRequestError,
+    SyncVeniceClient,
+    UserMessage,
+    VeniceClient,
+    VeniceError,
+)
+from venice_ai._core.ports import drive
+from venice_ai._http.blocking_transport import BlockingClock, BlockingTransport
+from venice_ai._http.routes import Routes
 
 from ..disclosure import shown_of
-from ..fakes import HI, KEY, answer, client_of, completion
-from ..scripted_server import ABORT, CLOSE, Step, head, reply, serving
+from ..fakes import HI, KEY, answer, chunk, client_of, completion, event
+from ..scripted_server import ABORT, CLOSE, Server, Step, bomb, head, reply, serving
+from ..scripted_server import streamed as streams
 
 
 def test_a_client_shows_no_key() -> None:
@@ -124,14 +141,47 @@ async def streamed(client: VeniceClient) -> Any:
         return await stream.collect()
 
 
-@pytest.mark.parametrize("call", [plain, streamed])
+def plain_sync(client: SyncVeniceClient) -> Any:
+    return client.chat.completions.create(model="m", messages=HI)
+
+
+def streamed_sync(client: SyncVeniceClient) -> Any:
+    with client.chat.completions.stream(model="m", messages=HI) as stream:
+        return list(stream)
+
+
+async def ask(call: Callable[[Any], Any], server: Server) -> Any:
+    """What a call of either client returns, with a new client."""
+    if inspect.iscoroutinefunction(call):
+        async with server.client() as client:
+            return await call(client)
+
+    def blocking() -> Any:
+        with SyncVeniceClient(api_key=KEY, base_url=server.url, max_retries=0) as client:
+            return call(client)
+
+    return await asyncio.to_thread(blocking)
+
+
+async def texts(client: VeniceClient) -> Any:
+    async with await client.chat.completions.stream(model="m", messages=HI) as stream:
+        return [text async for text in stream.text_deltas()]
+
+
+def texts_sync(client: SyncVeniceClient) -> Any:
+    with client.chat.completions.stream(model="m", messages=HI) as stream:
+        return list(stream.text_deltas())
+
+
+PLAIN_AND_STREAMED = [plain, streamed, texts, plain_sync, streamed_sync, texts_sync]
+
+
+@pytest.mark.parametrize("call", PLAIN_AND_STREAMED)
 @pytest.mark.parametrize("steps", ODD_REPLIES.values(), ids=ODD_REPLIES.keys())
-async def test_no_error_of_a_connection_shows_the_key(
-    steps: Sequence[Step], call: Callable[[VeniceClient], Awaitable[Any]]
-) -> None:
-    async with serving(steps) as server, server.client() as client:
+async def test_no_error_of_a_connection_shows_the_key(steps: Sequence[Step], call: Callable[[Any], Any]) -> None:
+    async with serving(steps) as server:
         with pytest.raises(VeniceError) as caught:
-            await call(client)
+            await ask(call, server)
 
     # What a plain answer's own body says is the caller's; nothing else of the error shows the key.
     assert not [where for where, text in shown_of(caught.value) if KEY in text]
@@ -140,7 +190,80 @@ async def test_no_error_of_a_connection_shows_the_key(
         "builtins",
         "ssl",
         "socket",
+        "zlib",
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there every call takes the event loop")
+@pytest.mark.parametrize("steps", ODD_REPLIES.values(), ids=ODD_REPLIES.keys())
+async def test_no_error_of_a_stream_that_is_read_over_blocking_sockets_shows_the_key(steps: Sequence[Step]) -> None:
+    def read() -> Any:
+        transport = BlockingTransport(Routes(trust_env=False))
+        return drive(streamed(server.client(transport=transport, clock=BlockingClock(transport))))
+
+    async with serving(steps) as server:
+        with pytest.raises(VeniceError) as caught:
+            await asyncio.to_thread(read)
+
+    assert not [where for where, text in shown_of(caught.value) if KEY in text]
+
+
+@pytest.mark.parametrize("call", [plain, plain_sync])
+async def test_an_answer_that_is_too_large_shows_no_key(call: Callable[[Any], Any]) -> None:
+    body = gzip.compress(ECHO * 2000) + bomb(300)
+    async with serving(reply(body, headers={"Content-Encoding": "gzip"})) as server:
+        with pytest.raises(APIResponseProcessingError, match="larger than 256 MiB") as caught:
+            await ask(call, server)
+
+    assert str(caught.value.body).startswith("***")
+    assert not [where for where, text in shown_of(caught.value) if KEY in text]
+    assert ECHO not in pickle.dumps(caught.value)
+
+
+BESIDE_ERROR = {"id": KEY, "choices": [{"index": 0, "message": {"content": f"a {KEY}"}, "error": {"message": "no"}}]}
+DELTA_AND_ERROR = {"id": KEY, "choices": [{"index": 0, "delta": {"content": f"a {KEY}"}, "error": {"message": "no"}}]}
+REPEATING: dict[str, Sequence[Step]] = {
+    "a header's name": reply({"error": "no"}, status="401 Unauthorized", headers={f"X-{KEY}": "v"}),
+    "a header's name in small letters": reply({"error": "no"}, status="503 No", headers={f"x-{KEY.lower()}-y": "v"}),
+    "a header's value in capitals": reply({"error": "no"}, status="503 No", headers={"CF-RAY": f"x {KEY.upper()} y"}),
+    "a header's name beside an error with status 200": reply({"error": "no"}, headers={f"X-{KEY}": "v"}),
+    "a header's name before an answer that breaks off": [
+        head("200 OK", {"Content-Type": "text/event-stream", f"X-{KEY}": "v"}) + event(chunk("hel")),
+        CLOSE,
+    ],
+    "the id of an answer with an error": reply(BESIDE_ERROR),
+    "the id in an event with an error": streams(event(DELTA_AND_ERROR)),
+    "the id of an answer that ends in an error": streams(event({**chunk("hel"), "id": KEY}), event({"error": "no"})),
+    "the id of an answer that breaks off": streams(event({**chunk("hel"), "id": KEY})),
+}
+
+
+@pytest.mark.parametrize("call", PLAIN_AND_STREAMED)
+@pytest.mark.parametrize("steps", REPEATING.values(), ids=REPEATING.keys())
+async def test_a_key_that_a_server_repeats_in_a_name_or_an_id_is_in_no_error(
+    steps: Sequence[Step], call: Callable[[Any], Any]
+) -> None:
+    async with serving(steps) as server:
+        with pytest.raises(APIError) as caught:
+            await ask(call, server)
+
+    error = caught.value
+    shown = [*shown_of(error), ("headers", repr(list(error.meta.headers.items())) if error.meta else "")]
+    shown += [
+        ("partial", repr(error.partial and error.partial.model_dump())),
+        ("pickle", pickle.dumps(error).decode("latin-1")),
+    ]
+    assert not [where for where, text in shown if KEY.lower() in text.lower()]
+
+
+@pytest.mark.parametrize("call", [plain, streamed, plain_sync])
+async def test_a_good_answer_keeps_an_id_that_holds_the_key(call: Callable[[Any], Any]) -> None:
+    whole = {**completion(), "id": f"chat-{KEY}"}
+    events = event({**chunk("hel", finish="stop"), "id": f"chat-{KEY}"}), event("[DONE]")
+    async with serving(reply(whole) if call is not streamed else streams(*events)) as server:
+        response = await ask(call, server)
+
+    assert response.id == f"chat-{KEY}"
 
 
 @pytest.mark.parametrize("secure", [True, False])

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import lru_cache
+from traceback import clear_frames
 from typing import NamedTuple
 from weakref import finalize
 
@@ -85,6 +86,7 @@ class BlockingTransport:
                 if not exchange.keeps:  # perhaps because we ended it
                     stop.check()
             except BaseException as error:
+                clear_frames(error.__traceback__)  # they hold what arrived, in which the server may repeat the key
                 sock.close()
                 stop.check()  # then what broke was broken by us
                 if idle and not exchange.taken and isinstance(error, _GONE):
@@ -218,7 +220,7 @@ class _Exchange:
                 for _ in self.body.steps(piece):
                     left(self.deadline)
             except BodyTooLargeError as error:
-                raise too_large(reader.status, error) from None
+                raise too_large(reader.status, error.with_traceback(None)) from None
             if not self.body.wants:
                 return False
         return True
@@ -249,9 +251,10 @@ class _StreamedReply:
                 self._byte = time.monotonic()
                 self._content = self._content or self._byte
                 yield piece  # also what came before a fault
-            if isinstance(fault, APIError):
-                raise fault
             if fault is not None:
+                clear_frames(fault.__traceback__)
+                if isinstance(fault, APIError):
+                    raise fault
                 late_or_broken = late(self._request, clock) if _is_late(fault) else broken(host, self._request.method, fault)
                 raise late_or_broken from (None if _is_late(fault) else fault)
             if not more:

@@ -190,6 +190,7 @@ class Call:
         self.done(None, type(failure).__name__)
         if not isinstance(failure, APIError):
             return False
+        failure.body = without(failure.body, self._request.secret)  # of a reply that is too large it is as it came
         policy = self.caller.policy
         if free and policy.retries and policy.waits(failure) and not (self.caller.lifetime.closed or self.abandoned):
             self._attempts -= 1

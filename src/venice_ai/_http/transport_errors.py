@@ -71,7 +71,7 @@ def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingErr
     return APIResponseProcessingError(
         f"Venice answered {status}, but {error}. The call may have been billed. {APIResponseProcessingError.remedy}",
         status_code=status,
-        body=error.beginning.decode("utf-8", "replace"),
+        body=vars(error).pop("beginning").decode("utf-8", "replace"),  # where that error is the context, it shows nothing
     )
 
 

@@ -84,6 +84,7 @@ class ReadAhead(Outcome[None], Generic[T]):
 
     async def _read(self, source: Stream[T]) -> None:
         items, keep, ahead = self.items, self.items.append, self._ahead
+        item: T | None = None
         try:
             async for item in source:
                 if self._discarding:
@@ -98,6 +99,7 @@ class ReadAhead(Outcome[None], Generic[T]):
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that reads
             self.error: BaseException | None = error
         finally:
+            item = None  # a traceback may show it
             self.ended = True
             if not self.thread.ended:  # else only daemon threads still wait, as in a call
                 self._tell()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Coroutine, Generator, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ..exceptions import StreamConsumedError, StreamInterruptedError, VeniceError
@@ -40,12 +41,10 @@ class SyncSource(Iterator[T]):
         take = self.read_ahead.items.popleft
         while True:
             try:
-                item = take()
+                yield take()  # by no name, which a traceback would show
             except IndexError:
                 if not self._more():
                     return
-            else:
-                yield item
 
     def __next__(self) -> T:
         return next(iter(self))
@@ -161,7 +160,7 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
 
     def text_deltas(self) -> Iterator[str]:
         """The texts that the chunks add, of all choices in the order of arrival, without empty ones."""
-        return (text for chunk in iter(self) for text in chunk_texts(chunk))
+        return chain.from_iterable(map(chunk_texts, self))
 
     def collect(self) -> ChatCompletionResponse:
         """The whole answer, also after part of it, or all, was read."""

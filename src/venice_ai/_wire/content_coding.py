@@ -57,8 +57,8 @@ class Decoder:
             steps = chain.from_iterable(map(stage.feed, steps))
         try:
             yield from steps
-        except zlib.error as error:
-            raise DecodingError(f"its compression is broken ({error})") from None
+        except zlib.error as error:  # its frames hold what arrived
+            raise DecodingError(f"its compression is broken ({error.with_traceback(None)})") from None
 
     def finish(self) -> None:
         """The body has ended: a DecodingError if something is missing."""

@@ -30,8 +30,9 @@ def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatComp
         return unusable(body, meta, secret, "JSON that is not a completion")
     if error is not None and not data.get("choices"):
         return error
-    response: ChatCompletionResponse | Any = adopted(ChatCompletionResponse, data if error is None else without_errors(data))
-    attach(response, meta)
+    content = data if error is None else without(without_errors(data), secret)
+    response: ChatCompletionResponse | Any = adopted(ChatCompletionResponse, content)
+    attach(response, meta, secret)
     if error is None:
         return response
     error.partial = response
@@ -51,9 +52,9 @@ def _brings_content(choice: Any) -> bool:
     return isinstance(message, Model) and any(value for name, value in vars(message).items() if name != "role")
 
 
-def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
+def attach(response: ChatCompletionResponse, meta: ResponseMeta, secret: bytes) -> None:
     identity = response.__dict__.get("id")
-    meta.body_id = identity if isinstance(identity, str) else None
+    meta.body_id = without(identity, secret) if isinstance(identity, str) else None  # errors show it
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
 
 

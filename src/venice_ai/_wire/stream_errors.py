@@ -36,9 +36,12 @@ class StreamErrors:
     session: Sealed | None
     ended: bool  # whether the body is at its end
 
-    def partial(self) -> ChatCompletionResponse:
+    def partial(self, *, failed: bool = True) -> ChatCompletionResponse:
+        """The answer as far as it came; where the stream `failed`, it is part of an error, and its id shows no key."""
         response = self.assembly.response()
-        reply_body.attach(response, self.meta)
+        reply_body.attach(response, self.meta, self.secret)
+        if failed and self.meta.body_id is not None:
+            response.__dict__["id"] = self.meta.body_id
         return response
 
     def meaning(self, event: bytes, found: Any) -> ChatCompletionChunk | errors.APIError | None:
@@ -80,7 +83,7 @@ class StreamErrors:
             if self.session is not None:
                 assembly.begun = True
             else:
-                assembly.add(ChatCompletionChunk.model_validate(errors.without_errors(content)))
+                assembly.add(ChatCompletionChunk.model_validate(without(errors.without_errors(content), self.secret)))
         error = reply_body.reported_error(content, self.meta, self.secret, self.partial())
         if assembly.begun:
             error.counts_as = self.meta.status_code  # it is not asked for again

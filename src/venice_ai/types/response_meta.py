@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -41,15 +42,16 @@ class Headers(Mapping[str, str]):
             return ", ".join(values) if values else default
 
     def without(self, secret: bytes) -> Headers:
-        """The same, with `***` for a secret of eight characters or more: a server may repeat the key in any header."""
+        """The same, with `***` for a secret of eight characters or more, in any case: a server may repeat the key anywhere."""
         pairs: Any = self._pairs
         if len(secret) < 8 or not pairs:
             return self
         text = secret.decode("utf-8", "replace")
         key: Any = secret if isinstance(pairs[0][1], bytes) else text
-        if key not in ("\n" if key is text else b"\n").join(chain.from_iterable(pairs)):
+        if key.lower() not in ("\n" if key is text else b"\n").join(chain.from_iterable(pairs)).lower():
             return self
-        return Headers([(name, _str(value).replace(text, "***")) for name, value in self._pairs])
+        found = re.compile(re.escape(text), re.IGNORECASE)  # a proxy may write names in small letters
+        return Headers([(found.sub("***", _str(name)), found.sub("***", _str(value))) for name, value in pairs])
 
     def has_any(self, names: frozenset[str]) -> bool:
         """Whether one of some headers is there, whose names are given in lower case."""
