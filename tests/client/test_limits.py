@@ -26,12 +26,11 @@ from venice_ai import (
     VeniceClient,
     WaitNotice,
 )
-from venice_ai._core.request import SystemClock, WholeReply
+from venice_ai._core.request import SystemClock
 from venice_ai.emulator import Account, Emulator, busy, error, text
 from venice_ai.exceptions import APIConnectionError, APIError, VeniceError
-from venice_ai.types.response_meta import Headers
 
-from ..fakes import UNIX, RecordingClock, answer, completion
+from ..fakes import UNIX, RecordingClock, ScriptedReply, answer, completion
 from ..fakes import client_of as scripted_client_of
 
 MODEL = "llama-3.3-70b"
@@ -602,7 +601,7 @@ async def test_absurd_amounts_in_the_list_of_limits_hold_no_call(amount: float) 
 
 async def test_a_list_of_limits_that_holds_no_finite_numbers_is_an_error() -> None:
     body = b'{"data": {"rateLimits": [{"apiModelId": "m", "rateLimits": [{"amount": 1e400, "type": "RPD"}]}]}}'
-    client, _ = scripted_client_of(WholeReply(200, Headers(), body), max_retries=0)
+    client, _ = scripted_client_of(ScriptedReply(body), max_retries=0)
     with pytest.raises(APIError, match="does not list rate limits"):
         await client.limits.refresh()
 

@@ -52,8 +52,9 @@ def test_an_outage_is_noticed_as_soon_where_failures_overtake_the_answers_to_ear
     seconds: float, latency: float, callers: int
 ) -> None:
     end = BEGIN + seconds
-    status = lambda now: 500 if BEGIN <= now < end else 200  # noqa: E731
-    traffic = Traffic(status, latency, callers=callers, failure_latency=0.02).run(end + 40)
+    traffic = Traffic(lambda now: 500 if BEGIN <= now < end else 200, latency, callers=callers, failure_latency=0.02).run(
+        end + 40
+    )
 
     assert next(each for each in traffic.sent if each >= end) - end < 5.0
     assert traffic.failures_in_30_s <= 20

@@ -166,13 +166,13 @@ def test_limits_learnt_by_one_process_hold_for_all(path: Path, share: RateShare)
 
 def test_what_another_release_wrote_of_requests_under_way_counts_for_nothing(path: Path, share: RateShare) -> None:
     account = account_of(share)
-    answered(*taken(account, 1), 900)
+    answered(taken(account, 1)[0], 900)
     with sqlite3.connect(path) as database:
         for name, state in database.execute("SELECT name, state FROM rules").fetchall():
             odd = msgpack.encode((msgpack.decode(state)[0], {"another": [1.0, 1.0, 1.0, 1.0]}))
             database.execute("UPDATE rules SET state = ? WHERE name = ?", (odd, name))
 
-    answered(*taken(account, 1), 900)
+    answered(taken(account, 1)[0], 900)
 
 
 def test_a_server_that_fails_is_left_alone_by_all_processes(path: Path, share: RateShare) -> None:
