@@ -703,3 +703,10 @@ def test_a_refusal_that_too_few_tokens_explain_teaches_no_limit_of_requests(rema
         replied(limiter, flight, 1.0, 200 if number < 20 else 429, NOTHING if number < 20 else limits)
 
     assert limiter.snapshot(1.0).learned is learned
+
+
+def test_looking_at_what_is_under_way_changes_nothing_of_it() -> None:
+    limiter = RateLimiter()
+    limiter.reserve(0.0, 100)
+
+    assert [limiter.under_way() for _ in range(3)] == [[1, 1.0, 100.0]] * 3
