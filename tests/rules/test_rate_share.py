@@ -175,6 +175,17 @@ def test_what_another_release_wrote_of_requests_under_way_counts_for_nothing(pat
     answered(taken(account, 1)[0], 900)
 
 
+def test_where_no_limit_is_known_processes_reserve_no_requests_for_later(path: Path, share: RateShare) -> None:
+    other = RateShare(path)
+    first, second = account_of(share), account_of(other)
+    for account in (first, second):
+        for ticket in taken(account, 40):
+            answered(ticket)
+
+    assert not length_hint(bucket_of(first).block.seats) + length_hint(bucket_of(second).block.seats)
+    other.close()
+
+
 def test_a_server_that_fails_is_left_alone_by_all_processes(path: Path, share: RateShare) -> None:
     other = RateShare(path)
     first, second = account_of(share), account_of(other)

@@ -115,11 +115,10 @@ class Bucket:
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began; wakes who does not want to wait that long."""
-        share = self.account.share
         while self.queue:
             first = self.queue[0]
             wait = self.rate.wait(now, self.tokens(first.attempt.request)) or self.account.failures.wait(now)
-            if wait is not None and share is not None and share._bury():  # noqa: SLF001  # of the same room
+            if wait is not None and self.account.share is not None and self.account.share._bury():  # noqa: SLF001  # of the same room
                 continue  # what processes that have ended had reserved is free now
             if wait is None:
                 self.leave(first)
@@ -139,7 +138,8 @@ class Bucket:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
         account, request, tokens = self.account, call.attempt.request, self.tokens(call.attempt.request)
         count, largest = 1, inf
-        if not (account.waiting or account.failures.failed(now)):  # else each is looked at
+        unknown = account.share is not None and self.rate.requests.limit is None  # another process may be refused at any time
+        if not (account.waiting or unknown or account.failures.failed(now)):  # else each is looked at
             count = max(int(min(self.rate.spare(now, 2 * tokens), account.failures.spare(now) / 4, MAX_BLOCK)), 1)
         if count > 1 and self.rate.tokens.limit is not None:
             largest, tokens = 2 * len(request.body or b""), 2 * tokens
