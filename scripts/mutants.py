@@ -66,6 +66,7 @@ NEAREST: dict[str, str] = {
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "rules/test_json_values.py client/test_secrets.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
+    "_core/outcome.py": "rules/test_first_use.py sync/test_sync_processes.py sync/test_sync.py",
     "_core/packages.py": "cli/test_doctor.py",
     "_core/privacy.py": "rules/test_privacy.py tee/test_min_privacy.py",
     "_core/settings.py": "client/test_settings.py client/test_attempt_log.py",
@@ -163,6 +164,7 @@ NEAREST: dict[str, str] = {
 PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
     "_core/busy_retry.py",
+    "_core/chat_size.py",
     "_core/ports.py",
     "_core/request.py",
     "_core/shared_file.py",

@@ -33,7 +33,7 @@ _NAMES = {
         "InvalidArgumentError InvalidRequestError MaxIterationsExceededError ModelGoneError ModelOverloadedError "
         "ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError NotFoundError OutputError "
         "OutputInvalidError OutputMissingError OutputRefusedError OutputTruncatedError PayloadTooLargeError "
-        "PaymentRequiredError PermissionDeniedError RateLimitError RateLimitKind ResponseFormatNotStrictError "
+        "PaymentRequiredError PermissionDeniedError RateLimitError ResponseFormatNotStrictError "
         "SchemaNotStrictError ServiceUnavailableError StreamConsumedError StreamInterruptedError StreamTimeoutError "
         "TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError "
         "ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError UnprocessableEntityError "
@@ -58,7 +58,7 @@ _NAMES = {
     ),
     "types.api.params": "ChatParams",
     "types.api.streaming": "ChatCompletionChunk ChunkModelFactory",
-    "types.limits": "LimitsSnapshot ModelLimits WaitNotice",
+    "types.limits": "LimitsSnapshot ModelLimits RateLimitKind WaitNotice",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -107,7 +107,8 @@ if TYPE_CHECKING:
     )
     from .types.api.params import ChatParams as ChatParams
     from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk, ChunkModelFactory as ChunkModelFactory
-    from .types.limits import LimitsSnapshot as LimitsSnapshot, ModelLimits as ModelLimits, WaitNotice as WaitNotice
+    from .types.limits import LimitsSnapshot as LimitsSnapshot, ModelLimits as ModelLimits
+    from .types.limits import RateLimitKind as RateLimitKind, WaitNotice as WaitNotice
     # isort: on
     # fmt: on
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._core.first_use import load, made_once
 from ._http.connection import Connection
 
+TYPE_CHECKING = False  # start-up: what a client is made of does without `typing`
 if TYPE_CHECKING:
     from .resources.chat import Chat
     from .resources.limits import Limits

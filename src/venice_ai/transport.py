@@ -27,8 +27,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._core.chat_size import ChatSize
 from ._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
-from ._core.request import ChatSize, Request, SystemClock
+from ._core.request import Request, SystemClock
 from ._core.settings import no_proxy, proxy_address
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from functools import partial
 
 import pytest
 
-from venice_ai._core.first_use import Task, load, made_once, whole
+from venice_ai._core.first_use import load, made_once, whole
+from venice_ai._core.outcome import Task
 
 
 def test_a_module_is_loaded_though_others_were_already(monkeypatch: pytest.MonkeyPatch) -> None:

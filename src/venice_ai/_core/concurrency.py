@@ -13,7 +13,7 @@ from traceback import clear_frames
 from typing import Generic, TypeVar
 
 from ..exceptions import InvalidArgumentError
-from .first_use import Task
+from .outcome import Task
 from .waiter import Wakeup
 
 T = TypeVar("T")

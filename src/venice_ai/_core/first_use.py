@@ -10,12 +10,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # start-up: what a client is made of does without `typing`
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 _PACKAGE = __name__.partition(".")[0]
 _loaded: set[str] = set()
@@ -38,11 +41,15 @@ def load(*names: str) -> None:
 
 def whole(work: Callable[[], T]) -> T:
     """The result of some work that is done to its end, whatever interrupts the thread that waits for it."""
-    task = Task(work)
+    results: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
-        with LOCK:
-            task.run()
+        try:
+            with LOCK:
+                results.append(work())
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
+            errors.append(error)
 
     thread = threading.Thread(target=run, name="venice-ai first use")
     try:
@@ -53,39 +60,9 @@ def whole(work: Callable[[], T]) -> T:
             thread.join()
     except RuntimeError:  # as the newer releases of Python say it
         run()
-    return task.outcome()
-
-
-class Outcome(Generic[T]):
-    """The result or the exception of work in one thread, for another thread."""
-
-    result: T | None = None
-    error: BaseException | None = None
-
-    def outcome(self) -> T:
-        """Returns the result, or raises the exception; the exception once."""
-        error, self.error = self.error, None
-        try:
-            if error is not None:
-                raise error
-        finally:
-            del error  # its traceback refers to this frame
-        return cast("T", self.result)
-
-
-class Task(Outcome[T]):
-    """Work that a thread of ours does for another one, which waits until it is `done`."""
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
-        self.done: threading.Event = threading.Event()
-
-    def run(self) -> None:
-        try:
-            self.result = self._work()
-        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
-            self.error = error
-        self.done.set()
+    if errors:
+        raise errors.pop()  # the list is in the traceback's frame: it holds the error no longer
+    return results[0]
 
 
 if TYPE_CHECKING:

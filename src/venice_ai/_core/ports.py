@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
-from .request import Attempt as Attempt  # noqa: PLC0414  # gates find it here
 from .request import Request
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
@@ -14,6 +13,23 @@ if TYPE_CHECKING:  # start-up: the client imports this module, and headers come 
     from ..types.response_meta import Headers, ResponseMeta
 
 T = TypeVar("T")
+
+
+class Attempt(NamedTuple):
+    """One attempt to send a request, as a gate sees it before it is sent."""
+
+    request: Request
+    """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
+    number: int
+    """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
+    began: float
+    """When its call began, by the client's clock."""
+    due: float | None
+    """When the deadline of the call runs out, by the client's clock; None if it has none."""
+    failure: APIError | None
+    """What the attempt before failed with; None for the first."""
+    fail_fast: bool | None = None
+    """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
 
 
 class Reply(Protocol):

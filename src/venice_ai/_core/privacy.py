@@ -6,7 +6,6 @@ which passes messages on, can read them. None: nothing is asked for.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
@@ -16,7 +15,6 @@ Privacy: TypeAlias = Literal["tee", "e2ee"]
 PREFIX: Final = "e2ee-"  # what the ids of models with end-to-end encryption begin with
 
 _FROM_LESS_TO_MORE: Final = (None, *get_args(Privacy))
-_SWITCH = re.compile(r"[A-Za-z0-9]*")
 _SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
 _HARMLESS_SUFFIXES = {
     *("strip_thinking_response", "disable_thinking", "include_venice_system_prompt", "enable_web_citations", "enable_e2ee"),
@@ -65,7 +63,8 @@ def search_in(body: Mapping[str, Any]) -> str | None:
     for part in body["model"].partition(":")[2].replace(":", "&").split("&"):
         name, _, value = part.partition("=")
         off = name in _SEARCHES and value.lower() in {"off", "false"}
-        if part and not off and (name not in _HARMLESS_SUFFIXES or _SWITCH.fullmatch(value) is None):
+        plain = not value or (value.isascii() and value.isalnum())
+        if part and not off and not (name in _HARMLESS_SUFFIXES and plain):
             return "the suffix of the model"
     switches = switches_in(body)
     if on := [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]:

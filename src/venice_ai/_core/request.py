@@ -1,38 +1,24 @@
-"""The values that go through the ports (`ports.py`): a request, its attempts, a whole reply; and the clock of this machine."""
+"""The values that go through the ports (`ports.py`): a request, a whole reply; and the clock of this machine."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from time import monotonic
 from time import time as unix_time
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from .settings import Timeout
-
-if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
+TYPE_CHECKING = False  # start-up: what a client is made of does without `typing`
+if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from collections.abc import AsyncIterator
+    from typing import NoReturn
 
-    from ..exceptions import APIError
     from ..types.response_meta import Headers
+    from .chat_size import ChatSize
+    from .settings import Timeout
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 """Names of headers that tell Venice whose request it is, in lower case."""
 SECRET_HEADERS = KEY_HEADERS | {"proxy-authorization", "cookie"}
 """Names of headers that stand for an account, in lower case."""
-
-
-class ChatSize(NamedTuple):
-    """The size of a chat request, for limits and budgets: its model, messages, output tokens and answers."""
-
-    model: str
-    """The model that is asked for, as the caller named it."""
-    messages: int
-    """How many messages are sent."""
-    max_output_tokens: int | None
-    """The most tokens that one answer may have, if the caller said so."""
-    choices: int
-    """How many answers are asked for."""
 
 
 class Request:
@@ -75,23 +61,6 @@ class Request:
         # The body holds the prompt and some headers hold keys: neither belongs in a log.
         headers = {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in self.headers.items()}
         return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
-
-
-class Attempt(NamedTuple):
-    """One attempt to send a request, as a gate sees it before it is sent."""
-
-    request: Request
-    """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
-    number: int
-    """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
-    began: float
-    """When its call began, by the client's clock."""
-    due: float | None
-    """When the deadline of the call runs out, by the client's clock; None if it has none."""
-    failure: APIError | None
-    """What the attempt before failed with; None for the first."""
-    fail_fast: bool | None = None
-    """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
 
 
 class WholeReply:
@@ -150,6 +119,8 @@ class SystemClock:
 
     def wake(self) -> None:
         """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
+        from contextlib import suppress
+
         for loop, future in self._sleepers.copy():
             with suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(future.cancel)

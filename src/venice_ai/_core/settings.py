@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import EllipsisType
-from typing import TYPE_CHECKING, Final
 
 from ..exceptions import AuthenticationError, InvalidRequestError
 
+TYPE_CHECKING = False  # start-up: what a client is made of does without `typing`
 if TYPE_CHECKING:
+    from typing import Final
     from urllib.parse import SplitResult
 
 DEFAULT_BASE_URL: Final = "https://api.venice.ai/api/v1"
@@ -131,7 +132,8 @@ def resolve_base_url(argument: str | None) -> str:
     given = argument if argument is not None else os.environ.get(BASE_URL_VARIABLE, "").strip() or DEFAULT_BASE_URL
     if not isinstance(given, str):
         raise InvalidRequestError(f"base_url must be text, not {type(given).__name__}")
-    value = given.strip()
+    if (value := given.strip()) == DEFAULT_BASE_URL:  # start-up: most clients load nothing that reads addresses
+        return value
     hint = f"pass base_url=... or set {BASE_URL_VARIABLE}, for example {DEFAULT_BASE_URL!r}"
     if (parts := _parts(value)) is None:
         shown = "***@" + value.rpartition("@")[2] if "@" in value else value

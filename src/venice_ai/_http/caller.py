@@ -16,7 +16,8 @@ from .._wire.notices import Notices
 from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
-from .retry import Lifetime, RetryPolicy
+from .lifetime import Lifetime
+from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts

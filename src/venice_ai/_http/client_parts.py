@@ -6,10 +6,14 @@ import inspect
 import os
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from .._core.privacy import Privacy
 from ..exceptions import InvalidRequestError
+
+if TYPE_CHECKING:
+    from ..telemetry import Telemetry
 
 _PORTS: Final = {
     "session": ("must be an aiohttp.ClientSession", "request", "connector", "closed"),  # importing aiohttp would take too long
@@ -62,3 +66,12 @@ def checked_names(names: object) -> Sequence[str]:
     if not listed or not all(isinstance(name, str) and name.strip() for name in cast("Sequence[object]", names)):
         raise InvalidRequestError(f"fallback_models={names!r} must be a list of model ids")
     return tuple(cast("Sequence[str]", names))
+
+
+def own_telemetry() -> Telemetry | None:
+    """Telemetry with the program's own providers; None where the extra `otel` is not installed."""
+    with suppress(ImportError):
+        from ..telemetry import Telemetry
+
+        return Telemetry()
+    return None

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core import settings
 from .._core.first_use import load, made_once
-from .._core.privacy import Privacy, check_privacy, refuse_below
 from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIError, AuthenticationError, InvalidRequestError, VeniceError
-from .retry import Lifetime, RetryPolicy
+from .lifetime import Lifetime
 
+TYPE_CHECKING = False  # start-up: what a client is made of does without `typing`
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import Any, NoReturn, Self, TypeVar
 
     import aiohttp
 
     from .._core.ports import CallGate, Clock, Transport
+    from .._core.privacy import Privacy
     from .._core.token_counts import TokenCounts
     from .._limits.budget import Budget
     from .._limits.limiter import Limiter
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
     from ..types.limits import WaitNotice
     from .caller import Caller
 
-ResourceT = TypeVar("ResourceT")
+    ResourceT = TypeVar("ResourceT")
+
 _OF_A_VIEW = frozenset({"chat", "limits", "caller", "_base_headers"})  # what each view makes once of its own settings
 
 
@@ -86,7 +86,7 @@ class Connection:
         """Root of the API, without a trailing slash."""
         settings.start_log()
         self._timeouts = [settings.timeout_for(timeout, stream=stream) for stream in (False, True)]
-        self._retries = RetryPolicy(retries=_checked_count(max_retries), retry_timeouts=retry_timeouts)
+        self._retries: dict[str, Any] = {"retries": _checked_count(max_retries), "retry_timeouts": retry_timeouts}
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
         self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
@@ -94,15 +94,18 @@ class Connection:
         self._origin: Connection | None = None  # the client that this is a view of
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
-        self.min_privacy: Privacy | None = check_privacy(min_privacy)
+        self.min_privacy: Privacy | None = min_privacy
         """The least privacy a request must have to leave."""
+        if min_privacy is not None:
+            from .._core.privacy import check_privacy
+
+            check_privacy(min_privacy)
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
         if telemetry is None and os.environ.get("VENICE_OTEL", "").lower() in {"1", "true"}:
-            with suppress(ImportError):  # where the extra is not installed
-                from ..telemetry import Telemetry as Own
+            from .client_parts import own_telemetry
 
-                telemetry = Own()
+            telemetry = own_telemetry()
         self.telemetry: Telemetry | None = telemetry
         """Makes spans and metrics; None if neither is recorded."""
         self.fallback_models: Sequence[str] = ()
@@ -167,11 +170,11 @@ class Connection:
         view._headers = settings.merged(self._headers, settings.check_headers(headers))
         del headers  # as in `__init__`
         view._timeouts = [settings.timeout_for(timeout, self._timeouts[stream], stream=stream) for stream in (False, True)]
-        again = before.retry_timeouts if retry_timeouts is None else retry_timeouts
+        again = before["retry_timeouts"] if retry_timeouts is None else retry_timeouts
         view.preflight = self.preflight if preflight is None else preflight
         _check_switches(retry_timeouts=again, preflight=view.preflight)
-        retries = before.retries if max_retries is None else _checked_count(max_retries)
-        view._retries = before._replace(retries=retries, retry_timeouts=again)
+        retries = before["retries"] if max_retries is None else _checked_count(max_retries)
+        view._retries = {"retries": retries, "retry_timeouts": again}
         if fallback_models is not None:
             from .client_parts import checked_names
 
@@ -201,6 +204,8 @@ class Connection:
         if self._lifetime.closed:
             raise VeniceError("this client was closed; make a new one, or enter it again (by `with` if it is synchronous)")
         if self.min_privacy is not None and method != "GET":
+            from .._core.privacy import refuse_below
+
             refuse_below(self.min_privacy, privacy)
         limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
         more = settings.check_headers(extra_headers) if extra_headers else None
@@ -236,17 +241,21 @@ class Connection:
     @made_once
     def caller(self) -> Caller:
         load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
-        from .caller import Caller
+        from dataclasses import replace
 
+        from .caller import Caller
+        from .retry import RetryPolicy
+
+        policy = RetryPolicy(**self._retries)
         if self._origin is not None:
-            return replace(self._origin.caller, policy=self._retries)
+            return replace(self._origin.caller, policy=policy)
         clock = self._clock or self.limiter.clock
         if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport
             from .routes import Routes
 
             transport = AiohttpTransport(Routes(**self._http), self._session)
-        return Caller(transport, clock, self._retries, self._gates(clock), self.token_counts, self.notices, self._lifetime)
+        return Caller(transport, clock, policy, self._gates(clock), self.token_counts, self.notices, self._lifetime)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         gates: list[CallGate] = []

@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack, suppress
 from typing import Any, TypeAlias, cast
 
-from .._core.first_use import Task
+from .._core.outcome import Task
 
 _STAGGER_SECONDS = 0.25
 _LOOK_SECONDS = 0.1  # how often what cannot be interrupted is asked whether it is still needed

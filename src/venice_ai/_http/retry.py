@@ -13,12 +13,6 @@ from ..exceptions import APIConnectionError, APIError, ConnectError
 _REFUSED = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model providers say
 
 
-class Lifetime:
-    """Whether a client is closed; its views and what sends their requests share it."""
-
-    closed: bool = False
-
-
 class RetryPolicy(NamedTuple):
     retries: int = 2  # further attempts after the first
     first_delay: float = 0.5

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from .._core.request import Request
 from .._wire.content_coding import BodyTooLargeError
-from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, APITimeoutError, ConnectError
+from ..exceptions import APIConnectionError, APIResponseProcessingError, APITimeoutError, ConnectError
+from ..exceptions._reported import PROXY_ASKS_WHO
 
 # tinyproxy answers 401 to a wrong password, and 403 to an address or a port that it does not let through.
 _REFUSED_BY_PROXY: Final = frozenset({401, 403, 405, 407})

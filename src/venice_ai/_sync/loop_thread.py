@@ -12,7 +12,8 @@ from typing import Any, ClassVar, TypeVar
 from weakref import finalize
 
 from .._core.caller_warnings import WAITING_THREAD
-from .._core.first_use import Outcome, whole
+from .._core.first_use import whole
+from .._core.outcome import Outcome
 from ..exceptions import VeniceError
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
-from .._core.first_use import Outcome
+from .._core.outcome import Outcome
 from ..streaming import Stream
 from .loop_thread import WAIT_SECONDS, LoopThread
 

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any, cast
 
 from .._core.json_values import without
-from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, error_for, reported, without_errors
+from ..exceptions import APIError, APIResponseProcessingError, RateLimitError
+from ..exceptions._reported import error_for, reported, without_errors
 from ..types._base import Model
 from ..types._view import adopted
 from ..types.api.chat import ChatCompletionResponse

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from .._core.caller_warnings import warn
-from .._core.request import ChatSize
+from .._core.chat_size import ChatSize
 from ..exceptions import InvalidRequestError
 from ..types._base import Model, plain, without_none
 from ..types.api.chat import ChatMessage, Messages

@@ -9,6 +9,7 @@ from weakref import ref
 
 from .. import exceptions as errors
 from .._core.json_values import without
+from ..exceptions._reported import reported, without_errors
 from ..types._base import is_object
 from ..types.api.streaming import ChatCompletionChunk
 from . import json_text, reply_body
@@ -56,7 +57,7 @@ class StreamErrors:
             return self._no_object(event, named, found)
         content = cast("dict[str, Any]", found)
         suspect = reply_body.may_report(event, content)
-        if suspect and errors.reported(content) is not None:
+        if suspect and reported(content) is not None:
             return self._reported(content)
         if named == b"error":
             return self._reported({"error": content})
@@ -83,7 +84,7 @@ class StreamErrors:
             if self.session is not None:
                 assembly.begun = True
             else:
-                assembly.add(ChatCompletionChunk.model_validate(without(errors.without_errors(content), self.secret)))
+                assembly.add(ChatCompletionChunk.model_validate(without(without_errors(content), self.secret)))
         error = reply_body.reported_error(content, self.meta, self.secret, self.partial())
         if assembly.begun:
             error.counts_as = self.meta.status_code  # it is not asked for again
@@ -136,7 +137,7 @@ def opened(session: Sealed, event: bytes) -> Any:
     found: Any = None
     try:
         found = json_text.decode(event)
-        reports = is_object(found) and reply_body.may_report(event, found) and errors.reported(found) is not None
+        reports = is_object(found) and reply_body.may_report(event, found) and reported(found) is not None
         return found if reports else session.open(found)
     except errors.TeeEncryptionError as error:
         del event, found  # part of it may be in clear, here and in the frames of what raised

@@ -59,23 +59,21 @@ A server that repeats the prompt in its error has it in the message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ._reported import PROXY_ASKS_WHO as PROXY_ASKS_WHO
-from ._reported import error_for as error_for
-from ._reported import reported as reported
-from ._reported import without_errors as without_errors
 from ._tree import *  # noqa: F403  # every class in it
 
+TYPE_CHECKING = False  # pyright: ignore[reportConstantRedefinition]  # the star above brings that of `_tree`
 if TYPE_CHECKING:
+    from ..types.limits import RateLimitKind as RateLimitKind
     from ._output import OutputInvalidError as OutputInvalidError
     from ._output import OutputTruncatedError as OutputTruncatedError
 else:
-    # They are pydantic errors, and pydantic is loaded when it is first needed.
+    # Two are pydantic errors; what is heavy is loaded when it is first needed.
     def __getattr__(name: str) -> object:
-        if name not in {"OutputInvalidError", "OutputTruncatedError"}:
+        if name == "RateLimitKind":
+            from ..types import limits as home
+        elif name in {"OutputInvalidError", "OutputTruncatedError"}:
+            from . import _output as home
+        else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import _output
-
-        value = globals()[name] = getattr(_output, name)
+        value = globals()[name] = getattr(home, name)
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from ..types.limits import RateLimitKind
 from . import _tree as errors
 
 _BY_STATUS: dict[int, type[errors.APIError]] = {
@@ -119,10 +120,10 @@ def _type(body: Any) -> str | None:
     return next((name for name in types if name not in {None, "error"}), _text(_member(body, "error_type")))
 
 
-def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> errors.RateLimitKind:
+def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> RateLimitKind:
     limits = ("remaining", "remaining-requests", "remaining-tokens")
     failures, requests, tokens = (headers.get(f"x-ratelimit-{name}") == "0" for name in limits)
-    kinds: dict[errors.RateLimitKind, bool] = {
+    kinds: dict[RateLimitKind, bool] = {
         "failures": failures or "too many failed" in detail,
         "overloaded": "overloaded" in detail or "overloaded" in code,
         "concurrency": "concurrency" in code,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+TYPE_CHECKING = False  # start-up: what a client is made of does without `typing`
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
+    from typing import Any
 
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
     from ..types.attestation import AttestationReport
+    from ..types.limits import RateLimitKind
     from ..types.response_meta import ResponseMeta
-
-RateLimitKind: TypeAlias = Literal["requests", "tokens", "failures", "overloaded", "concurrency", "unknown"]
 
 
 class VeniceError(Exception):
@@ -349,18 +349,18 @@ class MaxIterationsExceededError(VeniceError):
     """Round trips that were made."""
     messages: list[Message]
     """The history. It ends with the turn whose calls are pending."""
-    last_response: ChatCompletionResponse = cast("ChatCompletionResponse", None)
+    last_response: ChatCompletionResponse
     """The last answer; None only if the error was made without, like `state`."""
     usage: ChatUsage | None = None
     """Tokens of all round trips together; None if no answer had any."""
     pending_calls: list[ToolCall]
     """The calls of the last answer. None of them was run."""
-    state: ToolLoopState = cast("ToolLoopState", None)
+    state: ToolLoopState
     """The loop, to go on with: `run_with_tools(resume=error.state, max_iterations=...)`."""
 
     def __init__(self, message: str = "", **fields: Any) -> None:
         lists = {name: list(fields.get(name, ())) for name in ("messages", "pending_calls")}
-        super().__init__(message, **{**fields, **lists})
+        super().__init__(message, **{"last_response": None, "state": None, **fields, **lists})
 
 
 class ToolLoopPausedError(VeniceError):

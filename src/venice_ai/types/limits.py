@@ -1,9 +1,12 @@
-"""The types of `client.limits.snapshot()` and `on_wait=`: known limits, and calls that wait for them."""
+"""The types of `client.limits.snapshot()` and `on_wait=`: known limits, calls that wait for them; and what a 429 is about."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
+
+RateLimitKind: TypeAlias = Literal["requests", "tokens", "failures", "overloaded", "concurrency", "unknown"]
+"""What ran out, of a `RateLimitError`."""
 
 
 @dataclass(frozen=True)
