@@ -494,6 +494,7 @@ def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:
     texts: list[str] = []
     for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
         delta: Any = choice.__dict__.get("delta") if isinstance(choice, ChatChunkChoice) else None
-        if text := content_text(delta.content if isinstance(delta, ChatDelta) else None):
+        content: Any = delta.content if isinstance(delta, ChatDelta) else None
+        if text := content if isinstance(content, str) else content and content_text(content):
             texts.append(text)
     return texts

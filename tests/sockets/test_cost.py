@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import venice_ai
+from benchmarks import path
 from benchmarks.processes import start_server
 from venice_ai import VeniceClient
 
@@ -39,3 +40,12 @@ async def test_a_call_far_from_every_limit_runs_few_functions_of_the_package() -
                 sys.setprofile(None)
 
     assert ran / CALLS <= MOST_FUNCTIONS
+
+
+async def test_a_newcomer_who_follows_one_more_streamed_chat_meets_few_lines() -> None:
+    with start_server(sys.executable) as server:
+        found = await path.executed(path.streamed, f"http://127.0.0.1:{int(server.hear())}")
+
+    files = {Path(code.co_filename) for code in found["one more of the same"]}
+    assert PACKAGE in map(str, {parent for file in files for parent in file.parents})
+    assert sum(len(file.read_text("utf-8").splitlines()) for file in files) <= 4500
