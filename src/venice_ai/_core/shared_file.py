@@ -20,11 +20,9 @@ from typing import IO, Final
 from weakref import finalize
 
 from ..exceptions import InvalidArgumentError, VeniceError
+from .busy_retry import BUSY_SECONDS
 
 _VERSION: Final = 1
-BUSY_SECONDS: Final = 30.0
-PATIENCE_SECONDS: Final = 0.002  # where an event loop stands still meanwhile; a transaction takes less
-POLL_SECONDS: Final = 0.05  # how often to look at what other processes change, which cannot wake anything here
 _LOOK_AGAIN_SECONDS: Final = 0.0005
 _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 
@@ -149,11 +147,6 @@ class SharedFile:
             if "malformed" in str(error):
                 advice = f"It is damaged: move it away, and give the {self._user} a new one, which knows nothing of the past"
             raise VeniceError(f"{self._user} cannot use {str(self.path)!r}: {error}. {advice}") from error
-
-
-def is_busy(error: BaseException) -> bool:
-    """Whether an error of a transaction only says that another process has the file."""
-    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _tried(step: Callable[[], object], seconds: float) -> None:

@@ -18,10 +18,9 @@ from math import inf
 from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._core.busy_retry import BusyRetry
+from .._core.busy_retry import BUSY_SECONDS, BusyRetry, is_busy
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
-from .._core.shared_file import BUSY_SECONDS, is_busy
 from .._core.waiter import Waiter, later
 from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.limits import LimitsSnapshot, ModelLimits

@@ -17,9 +17,9 @@ from math import inf
 from sqlite3 import Connection
 from typing import Any, Final
 
-from .._core.busy_retry import BusyRetry
+from .._core.busy_retry import BUSY_SECONDS, PATIENCE_SECONDS, POLL_SECONDS, BusyRetry, is_busy
 from .._core.ports import Pass
-from .._core.shared_file import BUSY_SECONDS, PATIENCE_SECONDS, POLL_SECONDS, SharedFile, is_busy
+from .._core.shared_file import SharedFile
 from .._core.waiter import Waiter
 from ..costs import NANO, Chat, Spending, may_be_billed, nano_usd
 from ..exceptions import BudgetExceededError, InvalidArgumentError, VeniceError

@@ -20,9 +20,9 @@ from math import inf
 from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
+from .._core.busy_retry import POLL_SECONDS
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
-from .._core.shared_file import POLL_SECONDS
 from ..exceptions import APIError
 from ..types.limits import WaitNotice
 from .account import Account, Bucket, QueuedCall, Ticket

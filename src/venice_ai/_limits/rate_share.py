@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias, cast
 
 from msgspec import DecodeError, msgpack
 
-from .._core.shared_file import PATIENCE_SECONDS, SharedFile
+from .._core.busy_retry import PATIENCE_SECONDS
+from .._core.shared_file import SharedFile
 from .failure_budget import FailureBudget
 from .rate_limiter import RateLimiter
 
