@@ -46,7 +46,23 @@ class ChunkReader:
     there are chunks without choices, which carry usage.
     """
 
-    span: OpenSpan | None = None  # ends with the stream, once that is the caller's
+    # A process may hold a thousand open streams: each object of theirs has slots.
+    __slots__ = (
+        *(
+            "__weakref__",
+            "_at_end",
+            "_begun",
+            "_call",
+            "_every_chunk",
+            "_failed_with",
+            "_failure",
+            "_first",
+            "_head",
+            "_parser",
+        ),
+        *("_pieces", "_received", "_request", "_settle", "assembly", "complete", "done", "ended", "event", "handed_out"),
+        *("left", "meta", "reply", "session", "span"),
+    )
 
     def __init__(
         self,
@@ -60,6 +76,7 @@ class ChunkReader:
         settle: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         self.session = session
+        self.span: OpenSpan | None = None  # ends with the stream, once that is the caller's
         self.event: bytes = b""  # the event of the chunk that was handed out last, as received; empty after the end
         self.ended: bool = False
         self.complete: bool = False

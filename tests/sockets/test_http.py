@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
@@ -58,6 +59,19 @@ FAR = Timeout(connect=_YEARS, first_chunk=_YEARS, idle=_YEARS, progress=_YEARS, 
 
 async def asked(client: VeniceClient) -> str | None:
     return (await client.chat.completions.create(model="m", messages=HI)).text
+
+
+async def test_a_connection_keeps_neither_the_task_that_made_it_nor_what_the_task_gave() -> None:
+    async with serving(ANSWER) as server, server.client() as client:
+        task = asyncio.create_task(asked(client))
+        await task
+        gone = weakref.ref(task)
+        del task
+        await asyncio.sleep(0)  # the step of the loop that woke this one refers to it
+        gc.collect()
+
+        assert gone() is None
+        assert server.open == 1
 
 
 async def streamed_text(client: VeniceClient) -> str | None:

@@ -17,6 +17,7 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.hdrs import HOST
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -77,7 +78,7 @@ class ConnectionStates(dict[ResponseHandler, ConnectionState]):
             state = ConnectionState(place)
             if (closed := protocol.closed) is not None:
                 self[protocol] = state
-                closed.add_done_callback(partial(self._lost, protocol))
+                closed.add_done_callback(partial(ConnectionStates._lost, self, protocol))
         return state
 
     def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
@@ -136,7 +137,7 @@ class Connector(aiohttp.TCPConnector):
             connection.close()
         protocol.__class__ = _HeadFirst
         state.rested = inf
-        connection.add_callback(partial(self._rests, state))
+        connection.add_callback(partial(Connector._rests, self, state))
         current.connected, current.reused, current.unsent = True, reused, False
         current.state, current.transport = state, protocol.transport
         return connection
@@ -186,10 +187,10 @@ class SentRequest(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
     def update_headers(self, headers: Any) -> None:
-        if "Host" in headers:
+        if HOST in headers:
             super().update_headers(headers)
         else:  # as aiohttp does it, without a loop
-            self.headers = CIMultiDict([("Host", self.url.host_port_subcomponent or "")])
+            self.headers = CIMultiDict([(HOST, self.url.host_port_subcomponent or "")])
             self.headers.extend(headers)
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:

@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any, Self, cast
 
 import aiohttp
+from multidict import istr
 from yarl import URL
 
 from .._core.ports import Reply
@@ -28,6 +29,7 @@ from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too
 _LARGE_BYTES = 2**20
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
+_name = lru_cache(maxsize=200)(istr)  # aiohttp would make a name for each header of each request, which an open stream holds
 _FAULTS = (aiohttp.ClientError, OSError, ValueError)  # what aiohttp raises where a reply cannot be read
 
 
@@ -59,7 +61,7 @@ class AiohttpTransport:
                         route.url,
                         # Large bytes as a file, from which aiohttp sends piece by piece.
                         data=BytesIO(request.body) if request.body and len(request.body) > _LARGE_BYTES else request.body,
-                        headers=request.headers if self._session is None else _with_codings(request.headers),
+                        headers=_sent_headers(request.headers, own_session=self._session is None),
                         allow_redirects=False,
                         raise_for_status=False,
                         auto_decompress=False,
@@ -72,13 +74,13 @@ class AiohttpTransport:
                 except aiohttp.ClientError:
                     if not (current.unsent and current.reused):
                         raise
-            headers = _ResponseHeaders(response)
+            received = _ResponseHeaders(response)
             if current.state is not None:
-                _note_reply(current.state, headers, pool)
-            plain = not request.stream and 200 <= response.status < 300 and "Content-Encoding" not in headers.found
+                _note_reply(current.state, received, pool)
+            plain = not request.stream and 200 <= response.status < 300 and "Content-Encoding" not in received.found
             if plain and response.content.is_eof():  # A small reply comes with its headers. If a recorder read it, it has it.
-                return WholeReply(response.status, headers, response.content.read_nowait() or await response.read())
-            return await _reply(response, headers, request, pool, started)
+                return WholeReply(response.status, received, response.content.read_nowait() or await response.read())
+            return await _reply(response, received, request, pool, started)
         except BaseException as error:
             current.abort() if response is None else _release_or_abort(response)
             failure = _failure_of(error, request, current, pool, proxied=route.proxy is not None)
@@ -154,9 +156,10 @@ class _ResponseHeaders(Headers):
         return Headers, (self._pairs,)  # aiohttp's own cannot be pickled, and errors hold this
 
 
-def _with_codings(headers: dict[str, str]) -> dict[str, str]:
-    """The headers to send through a caller's session: only codings are asked for that can be decoded in bounded steps."""
-    return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | ACCEPT_ENCODING
+def _sent_headers(headers: dict[str, str], *, own_session: bool) -> dict[str, str]:
+    """The headers to send. Through a caller's session only codings are asked for that can be decoded in bounded steps."""
+    complete = own_session or any(name.lower() == "accept-encoding" for name in headers)
+    return {_name(name): value for name, value in (headers if complete else headers | ACCEPT_ENCODING).items()}
 
 
 # -- replies -------------------------------------------------------------------------------------------------------------
@@ -173,6 +176,8 @@ def _release_or_abort(response: aiohttp.ClientResponse) -> None:
 
 class _ArrivingBody:
     """A body as it arrives. The bytes before a fault are given first, and then the fault is raised."""
+
+    __slots__ = "_content", "_state", "fault"
 
     def __init__(self, response: aiohttp.ClientResponse, pool: Pool) -> None:
         self._content = response.content
@@ -254,6 +259,11 @@ async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
+    __slots__ = (
+        *("__weakref__", "_arriving", "_content", "_decoder", "_pool", "_request", "_response", "_steps", "_watch"),
+        *("headers", "status"),
+    )
+
     def __init__(self, response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, start: float) -> None:
         self.status = response.status
         self.headers = headers
@@ -261,7 +271,7 @@ class _StreamedReply:
         self._request = request
         coding = headers.get("content-encoding")
         self._decoder = None if coding is None else Decoder(coding)
-        self._steps: Iterator[bytes] = iter(())
+        self._steps: Iterator[bytes] | None = None
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
         self._arriving = _ArrivingBody(response, pool)
         self._watch = Watch(request, start, partial(_release_or_abort, response))
@@ -307,7 +317,7 @@ class _StreamedReply:
         raise StopAsyncIteration
 
     async def _decoded(self, decoder: Decoder) -> bytes:
-        while (step := next(self._steps, None)) is None:
+        while (step := next(self._steps or iter(()), None)) is None:
             if not (piece := await self._arriving.piece()):
                 decoder.finish()
                 return b""

@@ -65,10 +65,13 @@ class Limit:
         self._deadlines.limits.discard(self)
         if self._expired and self._task is not None:
             self._task.uncancel()
+        self._task = None  # the context of a connection's callbacks holds this; a task would live as long, and its result
 
 
 class Watch:
     """Watches the clocks of one reply, such as `first_chunk`, `idle` and `deadline`; the first to run out calls `stop`."""
+
+    __slots__ = "_byte", "_content", "_handle", "_loop", "_ran_out", "_reading", "_request", "_sent", "_stop"
 
     def __init__(
         self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None

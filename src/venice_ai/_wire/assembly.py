@@ -34,6 +34,8 @@ _UNSEEN = _new(ChatCompletionChunk)
 class Assembly:
     """Puts chunks of `expected` choices together; where `sealed` opens them, no chunk's `repr` shows what it holds."""
 
+    __slots__ = "_choices", "_expected", "_fields", "_sealed", "_unfinished", "begun", "chunks", "patterns", "repeats", "unseen"
+
     def __init__(self, expected: int, sealed: Sealed | None = None) -> None:
         self._expected = expected
         self._sealed = sealed

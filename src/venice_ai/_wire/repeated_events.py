@@ -93,6 +93,8 @@ class Pattern:
 class Repeats:
     """The patterns of a stream, learnt from its events. In an encrypted stream, `opened` opens the JSON of an event."""
 
+    __slots__ = "_fruitless", "_opened", "_recent", "patterns", "worthwhile"
+
     def __init__(self, opened: Callable[[Any], Any] | None = None) -> None:
         self._opened = opened
         self.patterns: list[Pattern] = []  # what events may be like, the newest first

@@ -28,6 +28,8 @@ class NamedEvent(bytes):
 class EventParser:
     """Feed it bytes, get events. `finish` gives the last one, if the server left out its blank line."""
 
+    __slots__ = "_buffer", "_clear", "_half_ending", "_searched", "_started"
+
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0  # what was searched of the buffer is not searched again
