@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from venice_ai import VeniceClient
+from venice_ai._core.chat_size import ChatSize
 from venice_ai._core.ports import Attempt, CallGate, Pass, drive
-from venice_ai._core.request import ChatSize, Request, SystemClock, WholeReply
+from venice_ai._core.request import Request, SystemClock, WholeReply
 from venice_ai._core.settings import DEFAULT_TIMEOUT
 from venice_ai._limits.limiter import Limiter
 from venice_ai.types.api.chat import ChatUsage

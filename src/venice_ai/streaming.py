@@ -48,20 +48,9 @@ class ChunkReader:
 
     # A process may hold a thousand open streams: each object of theirs has slots.
     __slots__ = (
-        *(
-            "__weakref__",
-            "_at_end",
-            "_begun",
-            "_call",
-            "_every_chunk",
-            "_failed_with",
-            "_failure",
-            "_first",
-            "_head",
-            "_parser",
-        ),
-        *("_pieces", "_received", "_request", "_settle", "assembly", "complete", "done", "ended", "event", "handed_out"),
-        *("left", "meta", "reply", "session", "span"),
+        *("__weakref__", "_at_end", "_begun", "_call", "_every_chunk", "_failed_with", "_failure", "_first", "_head"),
+        *("_parser", "_pieces", "_received", "_request", "_settle", "assembly", "complete", "done", "ended", "event"),
+        *("handed_out", "left", "meta", "reply", "session", "span"),
     )
 
     def __init__(

@@ -489,3 +489,36 @@ def test_the_collected_response_shares_no_object_with_the_chunks() -> None:
 
     assert again["odd"] == {"a": [1]}
     assert again.choices[0].message["images"] == [{"a": [1]}]
+
+
+# -- what stands beside the choices ----------------------------------------------------------------------------------------
+
+
+def delta(text: str) -> list[dict[str, Any]]:
+    return [{"index": 0, "delta": {"content": text}}]
+
+
+async def test_a_server_that_begins_with_empty_names_is_known_by_those_that_follow() -> None:
+    opening = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": [{"index": 0}]}
+    named = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m1", "choices": delta("hello")}
+
+    reply = await collected(opening, named)
+
+    assert (reply.id, reply.created, reply.model, reply.text) == ("c1", 7, "m1", "hello")
+    assert reply["prompt_filter_results"] == [{"index": 0}]
+
+
+async def test_what_later_chunks_add_beside_their_choices_is_kept_in_the_order_in_which_it_came() -> None:
+    named = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m1"}
+    more = {f"field_{number}": number for number in range(20)}
+    usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+
+    reply = await collected(
+        {**named, "choices": delta("hel"), "usage": {**usage, "prompt_tokens_details": {"cached_tokens": 4}}},
+        {**named, "choices": delta("lo"), **more, "usage": {**usage, "completion_tokens": 2, "total_tokens": 12}},
+    )
+
+    assert [name for name in reply.model_dump() if name.startswith("field_")] == list(more)
+    assert reply.usage is not None
+    assert reply.usage.total_tokens == 12
+    assert reply.usage["prompt_tokens_details"] == {"cached_tokens": 4}

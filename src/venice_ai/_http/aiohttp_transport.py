@@ -260,8 +260,8 @@ class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
     __slots__ = (
-        *("__weakref__", "_arriving", "_content", "_decoder", "_pool", "_request", "_response", "_steps", "_watch"),
-        *("headers", "status"),
+        *("__weakref__", "_arriving", "_content", "_decoder", "_pool", "_request", "_response", "_steps", "_watch", "headers"),
+        "status",
     )
 
     def __init__(self, response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, start: float) -> None:

@@ -29,12 +29,17 @@ class Sealed(Protocol):
 
 _new = object.__new__
 _UNSEEN = _new(ChatCompletionChunk)
+_CHOICES = frozenset({"choices"})
+_NAMES = CHUNK_KEYS - _CHOICES
 
 
 class Assembly:
     """Puts chunks of `expected` choices together; where `sealed` opens them, no chunk's `repr` shows what it holds."""
 
-    __slots__ = "_choices", "_expected", "_fields", "_sealed", "_unfinished", "begun", "chunks", "patterns", "repeats", "unseen"
+    __slots__ = (
+        *("_choices", "_expected", "_fields", "_known", "_sealed", "_unfinished", "begun", "chunks", "patterns", "repeats"),
+        "unseen",
+    )
 
     def __init__(self, expected: int, sealed: Sealed | None = None) -> None:
         self._expected = expected
@@ -42,6 +47,7 @@ class Assembly:
         self._choices: dict[int, Choice] = {}
         self._unfinished = 0  # how many of them have no finish reason
         self._fields: dict[str, Any] = {}
+        self._known = _CHOICES  # the members of a chunk that say nothing new
         self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)  # learns from events
         self.patterns: list[Pattern] = self.repeats.patterns  # what it has learnt; without any, `repeated` need not be called
         self.chunks: int = 0
@@ -126,8 +132,10 @@ class Assembly:
         # Halves of surrogate pairs move to the chunk that completes them, a whole message becomes the delta, odd choices go.
         self.chunks += 1
         fields = chunk.__dict__
-        if self.chunks == 1 or fields.keys() != CHUNK_KEYS:
-            keep(self._fields, fields)
+        if fields.keys() != self._known:
+            keep(self._fields, fields, self._known)
+            if self._known is _CHOICES and all(map(self._fields.get, _NAMES)):  # some servers begin with empty ones
+                self._known = CHUNK_KEYS
         choices: Any = fields.get("choices")
         content, odd, position = False, type(choices) is not list, -1
         for choice in () if odd else choices:

@@ -47,19 +47,21 @@ def extended(held: Any, items: list[Any]) -> list[Any]:
     return cast("list[Any]", held)
 
 
-def keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
-    """Takes over what a chunk says beside its choices: the last word on each matter; what is empty does not count."""
+def keep(fields: dict[str, Any], given: dict[str, Any], known: frozenset[str] = frozenset(), depth: int = 0) -> None:
+    """Takes over what is not known of what a chunk says: the last word on each matter; what is empty does not count."""
     for name, value in given.items():
+        if name in known:
+            continue
         kind = value.__class__
         if kind is int or (kind is str and value):  # most by far
             fields[name] = value
-        elif value is None or (not depth and name == "choices"):
+        elif value is None:
             pass
         elif (kind is dict or isinstance(value, Model)) and depth < DEEPEST:
             held: Any = fields.get(name)
             if held.__class__ is not dict:
                 fields[name] = held = {}
-            keep(held, value.__dict__ if isinstance(value, Model) else value, depth + 1)
+            keep(held, value.__dict__ if isinstance(value, Model) else value, depth=depth + 1)
         elif not (name in fields and is_empty(value)):
             fields[name] = value
 
