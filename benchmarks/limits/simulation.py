@@ -133,7 +133,7 @@ class Ours(Simulation):
                     self.wake_at(wait.until)
                 return
             self.waiting.popleft()
-            self.budget.flying += 1
+            self.budget.unanswered += 1
             self.send(call, self.limiter.reserve(self.now, call.estimate))
 
     def send(self, call: Call, flight: Flight) -> None:
@@ -148,11 +148,11 @@ class Ours(Simulation):
             unix = self.now - 1000.0 + UNIX
             limits = rate_limits(headers, unix)
             wait = None if status == 200 else wait_seconds(status, headers, unix)
-            self.limiter.requests.flying -= 1
+            self.limiter.requests.unanswered -= 1
             self.limiter.replied(flight, self.now, status, limits, wait)
-            self.budget.flying -= 1
+            self.budget.unanswered -= 1
             self.budget.add(self.now, failed=status != 200)
-            self.budget.hear(self.now, limits)
+            self.budget.observe(self.now, limits)
             if status == 200:
                 self.at(self.now + call.body_seconds, end)
             else:

@@ -72,7 +72,7 @@ class Owners(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.journals: dict[int, Journal] = {}
-        self.flying: dict[int, tuple[int, Entry]] = {}
+        self.in_flight: dict[int, tuple[int, Entry]] = {}
         """By id: whose it is."""
         self.answers: dict[int, str] = {}
         self.failed: set[int] = set()
@@ -99,24 +99,24 @@ class Owners(RuleBasedStateMachine):
             assert self.answers[number].encode() in (found.content or b"")
         elif number in self.failed:
             assert found.what == "failed"
-        elif number in self.flying:
+        elif number in self.in_flight:
             assert found.what == "in_flight"
         else:
             assert found.what == "open"
             assert found.maybe_billed == (number in self.doubtful)
-            self.flying[number] = owner, found
+            self.in_flight[number] = owner, found
 
     @rule(number=IDS, words=st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=5))
     def is_answered(self, number: int, words: str) -> None:
-        if number in self.flying:
-            owner, found = self.flying.pop(number)
+        if number in self.in_flight:
+            owner, found = self.in_flight.pop(number)
             assert self.journals[owner]._apply([keep(found, words=words)]) == [True]
             self.answers[number] = words
 
     @rule(number=IDS, billed=st.booleans())
     def fails_for_good(self, number: int, billed: bool) -> None:
-        if number in self.flying:
-            owner, found = self.flying.pop(number)
+        if number in self.in_flight:
+            owner, found = self.in_flight.pop(number)
             outcome = record(None, VeniceError("no"))
             assert self.journals[owner]._apply([Entry("failed", found.row, billed, 1, None, outcome)]) == [True]
             self.failed.add(number)
@@ -124,24 +124,24 @@ class Owners(RuleBasedStateMachine):
 
     @rule(number=IDS, billed=st.booleans())
     def is_given_back(self, number: int, billed: bool) -> None:
-        if number in self.flying:
-            owner, found = self.flying.pop(number)
+        if number in self.in_flight:
+            owner, found = self.in_flight.pop(number)
             assert self.journals[owner]._apply([keep(found, "open", billed=billed)]) == [True]
             self.doubtful |= {number} if billed else set()
 
     @rule(owner=OWNERS, number=IDS)
     def keeps_what_is_not_its_own(self, owner: int, number: int) -> None:
-        if number in self.flying and self.flying[number][0] != owner:
-            assert self.journal(owner)._apply([keep(self.flying[number][1])]) == [False]
+        if number in self.in_flight and self.in_flight[number][0] != owner:
+            assert self.journal(owner)._apply([keep(self.in_flight[number][1])]) == [False]
 
     @rule(owner=OWNERS)
     def dies(self, owner: int) -> None:
         if journal := self.journals.pop(owner, None):
             journal.close()  # which drops its lock, and writes nothing
-            mine = {number for number, (whose, _) in self.flying.items() if whose == owner}
+            mine = {number for number, (whose, _) in self.in_flight.items() if whose == owner}
             self.doubtful |= mine
             for number in mine:
-                del self.flying[number]
+                del self.in_flight[number]
 
     @rule(owner=OWNERS)
     def tries_again_what_failed(self, owner: int) -> None:
@@ -160,7 +160,7 @@ class Owners(RuleBasedStateMachine):
             row = rows[f"id-{number}"]
             assert (row.state, row.response and row.response.text) == ("answered", words)
         counts = journal.counts()
-        assert (counts.answered, counts.failed, counts.in_flight) == (len(self.answers), len(self.failed), len(self.flying))
+        assert (counts.answered, counts.failed, counts.in_flight) == (len(self.answers), len(self.failed), len(self.in_flight))
         assert sum(counts[:4]) == len(rows)
 
 

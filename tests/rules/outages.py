@@ -51,17 +51,17 @@ class Traffic:
             flight, sent_at = self.limiter.reserve(now, 0), now
             self.sent.append(now)
             if self.budget:
-                self.budget.flying += 1
+                self.budget.unanswered += 1
 
             sooner = self.failure_latency is not None and self.status(sent_at) >= 400
             latency = self.failure_latency or 0.0 if sooner else self.latency
 
             def reply() -> None:
                 status = self.status(sent_at if self.failure_latency is not None else sent_at + latency / 2)
-                self.limiter.requests.flying -= 1
+                self.limiter.requests.unanswered -= 1
                 (self.answers if status < 400 else self.failures).append(now)
                 if self.budget:
-                    self.budget.flying -= 1
+                    self.budget.unanswered -= 1
                     self.budget.add(now, failed=status >= 400)
                 self.limiter.replied(flight, now, status, RateLimits(), None, overload=True)
                 self.limiter.settled(now, 0, 0)

@@ -86,8 +86,8 @@ def all_over(account: Account) -> bool:
     """Whether nothing is counted as under way, once blocks have ended."""
     account.snapshot()
     rates = [bucket.rate for bucket in account.buckets.values()]
-    left = [(rate.open, rate.requests.flying, rate.tokens.held) for rate in rates]
-    return account.failures.flying == 0 and all(each == (0, 0, 0) for each in left)
+    left = [(rate.open, rate.requests.unanswered, rate.tokens.held) for rate in rates]
+    return account.failures.unanswered == 0 and all(each == (0, 0, 0) for each in left)
 
 
 def test_far_from_limits_a_call_needs_no_lock_and_its_end_waits_for_no_lock() -> None:
@@ -168,7 +168,7 @@ def test_a_failure_ends_blocks_and_returns_their_unused_requests() -> None:
     granted[0].done(None, None)
 
     assert not seats(limiter)
-    assert bucket_of(limiter).account.failures.flying == 2
+    assert bucket_of(limiter).account.failures.unanswered == 2
     assert limiter.account(attempt().request).snapshot().models[0].limits.in_flight == 2
 
 
@@ -307,15 +307,15 @@ def test_however_attempts_end_nothing_stays_reserved(steps: list[tuple[str, int,
     clock = Clock()
     limiter = limiter_of(clock)
     account = bucket_of(limiter).account
-    flying: list[Any] = []
+    unanswered: list[Any] = []
     for end, number, seconds in steps:
         clock.at += seconds
         for _ in range(number % 7):
             try:
-                flying.append(entered(limiter, b"x" * number))
+                unanswered.append(entered(limiter, b"x" * number))
             except APIError:
                 break
-        granted = flying.pop(number % len(flying)) if flying else None
+        granted = unanswered.pop(number % len(unanswered)) if unanswered else None
         if granted is None:
             continue
         if end in {"good", "near"}:
@@ -327,8 +327,8 @@ def test_however_attempts_end_nothing_stays_reserved(steps: list[tuple[str, int,
         elif end in {"lost", "left"}:
             granted.replied(APIConnectionError("lost") if end == "lost" else KeyboardInterrupt())
         granted.done(None, None)
-    assert account.failures.flying >= len(flying)
-    for granted in flying:
+    assert account.failures.unanswered >= len(unanswered)
+    for granted in unanswered:
         granted.done(None, None)
 
     assert all_over(account)
@@ -438,14 +438,14 @@ def test_a_closed_client_gives_back_what_was_reserved_for_its_next_calls() -> No
     limiter.close()
 
     assert not seats(limiter)
-    assert bucket_of(limiter).account.failures.flying == 0
+    assert bucket_of(limiter).account.failures.unanswered == 0
 
 
 def test_the_turn_of_a_call_whose_event_loop_was_closed_is_the_next_ones() -> None:
     clock, server = type("Blocking", (SystemClock,), {"blocks": True})(), object()
     limiter, other = Limiter("http://x", clock, server=server), Limiter("http://x", SystemClock(), server=server)
     account = bucket_of(limiter).account
-    flying = [entered(limiter) for _ in range(20)]
+    unanswered = [entered(limiter) for _ in range(20)]
     loop = asyncio.new_event_loop()
 
     async def begun() -> asyncio.Task[Any]:
@@ -457,14 +457,14 @@ def test_the_turn_of_a_call_whose_event_loop_was_closed_is_the_next_ones() -> No
     lost = loop.run_until_complete(begun())
     loop.close()
     assert account.waiting == 1
-    good(flying.pop())
+    good(unanswered.pop())
 
     assert account.waiting == 0
     assert not lost.done()
     with suppress(RuntimeError):  # nothing can be cancelled on a loop that is closed
         cast("Coroutine[Any, Any, Any]", lost.get_coro()).close()
     cast("Any", lost)._log_destroy_pending = False
-    for granted in [*flying, entered(limiter)]:
+    for granted in [*unanswered, entered(limiter)]:
         good(granted)
     assert all_over(account)
 
@@ -540,25 +540,25 @@ def test_while_no_limit_of_tokens_is_known_a_request_counts_as_one() -> None:
 
 async def test_a_call_that_came_before_a_limit_of_tokens_was_known_reserves_by_it_when_its_turn_comes() -> None:
     limiter = limiter_of(SystemClock())
-    flying = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
+    unanswered = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
     waiting = asyncio.create_task(limiter.enter(attempt(b"x" * 400, queue=5.0)))
     await asyncio.sleep(0.01)
-    flying[0].replied(meta(tokens=900))
+    unanswered[0].replied(meta(tokens=900))
     granted: Any = await waiting
 
     assert granted._flight.tokens == 357
-    for each in [*flying, granted]:
+    for each in [*unanswered, granted]:
         each.done(None, None)
     assert all_over(bucket_of(limiter).account)
 
 
 async def test_a_longer_wait_ends_only_the_waiting_calls_that_cannot_wait_that_long() -> None:
     limiter = limiter_of(SystemClock())
-    flying = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
+    unanswered = [await limiter.enter(attempt(queue=5.0)) for _ in range(20)]
     calls = [asyncio.create_task(limiter.enter(attempt(queue=queue))) for queue in (60.0, 5.0, 60.0)]
     await asyncio.sleep(0.01)
     assert bucket_of(limiter).account.waiting == 3
-    flying[0].replied(RateLimitError("no", status_code=429, meta=meta(429), retry_after_seconds=30.0))
+    unanswered[0].replied(RateLimitError("no", status_code=429, meta=meta(429), retry_after_seconds=30.0))
     done, _ = await asyncio.wait(calls, timeout=0.5)
 
     assert done == {calls[1]}
@@ -566,6 +566,6 @@ async def test_a_longer_wait_ends_only_the_waiting_calls_that_cannot_wait_that_l
         await calls[1]
     limiter.close()
     await asyncio.gather(*calls, return_exceptions=True)
-    for granted in flying:
+    for granted in unanswered:
         granted.done(None, None)
     assert all_over(bucket_of(limiter).account)

@@ -132,14 +132,14 @@ def test_a_server_that_hung_is_noticed_within_five_seconds_and_met_by_few_reques
         now += 0.1
         for flight in [each for each in hanging if each.sent + timeout <= now]:
             hanging.remove(flight)
-            budget.flying -= 1
+            budget.unanswered -= 1
             limiter.replied(flight, now, 0, RateLimits(), None)
             limiter.settled(now, 0, 0)
             free += 1
         while now < recovers_at and free and not budget.wait(now) and not limiter.wait(now, 0):
             hanging.append(limiter.reserve(now, 0))
             sent.append(now)
-            budget.flying += 1
+            budget.unanswered += 1
             free -= 1
 
     assert now - recovers_at < 5.0

@@ -18,14 +18,14 @@ def sent(budget: FailureBudget, now: float, at_most: int = 1000) -> int:
     """How many requests may be sent at once, which are sent."""
     count = 0
     while count < at_most and budget.wait(now) is None:
-        budget.flying += 1
+        budget.unanswered += 1
         count += 1
     return count
 
 
 def end(budget: FailureBudget, count: int, now: float, *, failed: bool | None) -> None:
     """So many requests have a reply, or were not sent (`failed=None`)."""
-    budget.flying -= count
+    budget.unanswered -= count
     if failed is not None and count:
         budget.add(now, count, failed=failed)
 
@@ -78,7 +78,7 @@ def test_failures_that_are_past_take_the_successes_between_them_along() -> None:
     budget.add(1.0, 1000, failed=False)
     budget.add(20.0, failed=True)
     assert sent(budget, 30.0, 9999) > 100
-    budget.flying = 0
+    budget.unanswered = 0
 
     assert sent(budget, 31.0, 9999) == 14, "nothing has succeeded since the second failure"
 
@@ -94,7 +94,7 @@ def test_the_header_tightens_the_budget_until_its_reset() -> None:
     budget = FailureBudget()
     limits = RateLimits(remaining_failures=3, reset_failures_seconds=10.0)
     end(budget, sent(budget, 0.0, 1), 1.0, failed=True)
-    budget.hear(1.0, limits)
+    budget.observe(1.0, limits)
 
     assert sent(budget, 2.0) == 1
     assert sent(budget, 12.0) == 13, "one has failed, one is in flight, and five are kept"
@@ -103,15 +103,15 @@ def test_the_header_tightens_the_budget_until_its_reset() -> None:
 def test_until_its_reset_a_header_may_say_less_and_not_more_and_afterwards_either() -> None:
     budget = FailureBudget()
     for now, left, available in ((0.0, 5, 5), (1.0, 9, 5), (2.0, 3, 3), (31.9, 7, 3), (32.0, 7, 7)):
-        budget.hear(now, RateLimits(remaining_failures=left, reset_failures_seconds=30.0))
-        assert budget.told == available
+        budget.observe(now, RateLimits(remaining_failures=left, reset_failures_seconds=30.0))
+        assert budget.reported == available
 
 
 def test_a_header_that_says_nothing_is_left_stops_everything_until_its_reset() -> None:
     budget = FailureBudget()
     limits = RateLimits(remaining_failures=0, reset_failures_seconds=30.0)
     end(budget, sent(budget, 0.0, 1), 1.0, failed=True)
-    budget.hear(1.0, limits)
+    budget.observe(1.0, limits)
 
     assert budget.wait(2.0) == Wait(31.0, "failures")
 
@@ -119,7 +119,7 @@ def test_a_header_that_says_nothing_is_left_stops_everything_until_its_reset() -
 @pytest.mark.parametrize("resets", [31.0, 86_400.0])
 def test_a_header_stops_everything_for_no_longer_than_a_block_lasts(resets: float) -> None:
     budget = FailureBudget()
-    budget.hear(1.0, RateLimits(remaining_failures=0, reset_failures_seconds=resets))
+    budget.observe(1.0, RateLimits(remaining_failures=0, reset_failures_seconds=resets))
 
     assert budget.wait(30.9) == Wait(31.0, "failures")
     assert sent(budget, 31.0) == 20
@@ -129,7 +129,7 @@ def test_a_generous_header_does_not_widen_the_budget() -> None:
     budget = FailureBudget()
     limits = RateLimits(remaining_failures=500, reset_failures_seconds=30.0)
     end(budget, sent(budget, 0.0, 1), 1.0, failed=True)
-    budget.hear(1.0, limits)
+    budget.observe(1.0, limits)
 
     assert sent(budget, 2.0) == 14
 
@@ -146,7 +146,7 @@ def test_a_server_that_never_succeeds_sees_at_most_20_failures_in_any_30_seconds
             sent(budget, now, int(number) + 1)
         elif action == "wait":
             now += number
-        elif budget.flying:
+        elif budget.unanswered:
             end(budget, 1, now, failed=True if action == "fail" else None)
             failures += [now] if action == "fail" else []
 

@@ -29,7 +29,7 @@ def replied(
     limiter: RateLimiter, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None = None
 ) -> None:
     """The head of the only reply to a request."""
-    limiter.requests.flying -= 1
+    limiter.requests.unanswered -= 1
     limiter.replied(flight, now, status, limits, retry_after)
 
 
@@ -171,7 +171,7 @@ def test_an_overload_that_names_no_time_is_left_to_the_circuit_breaker() -> None
 def test_a_429_that_means_overload_pauses_and_teaches_no_limit() -> None:
     limiter = RateLimiter()
     for number, flight in enumerate(sent(limiter, 0.0, 6)):
-        limiter.requests.flying -= 1
+        limiter.requests.unanswered -= 1
         limiter.replied(flight, 1.0, 200 if number < 5 else 429, NOTHING, None, overload=True)
 
     assert wait(limiter, 1.0).why == "paused by a 429"
@@ -208,7 +208,7 @@ def test_requests_of_other_programs_do_not_come_back_with_the_own_ones() -> None
 def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
     limiter = RateLimiter()
     for ticket in (*sent(limiter, 0.0, 1), *sent(limiter, 5.0, 20)):
-        replied(limiter, ticket, 6.0, 200 if limiter.requests.flying > 1 else 429, NOTHING)
+        replied(limiter, ticket, 6.0, 200 if limiter.requests.unanswered > 1 else 429, NOTHING)
         limiter.settled(6.0, ticket.tokens, 0)
 
     assert wait(limiter, 7.5) == Wait(60.75, "requests a minute")
@@ -439,7 +439,7 @@ def test_a_reply_from_before_a_reset_says_nothing_of_what_remains_after_it() -> 
     for flight in flights:
         replied(limiter, flight, 1.0, 200, said(0, reset=20.0))
         limiter.settled(1.0, 0, 0)
-    limiter.requests.flying -= 1  # so that nothing is thought to have taken what came back
+    limiter.requests.unanswered -= 1  # so that nothing is thought to have taken what came back
     (first,) = sent(limiter, 21.6, 1)
     replied(limiter, first, 21.7, 200, said(9))
     before = limiter.snapshot(21.8)
@@ -488,7 +488,7 @@ def test_a_lost_first_request_after_a_reset_is_followed_by_another(limit: int, s
         replied(limiter, flight, 0.1, 200, said(limit - number - 1, limit=limit, reset=20.0))
         limiter.settled(0.1, 0, 0)
     (lost,) = sent(limiter, 20.6)
-    limiter.requests.flying -= 1  # it has a reply that says nothing
+    limiter.requests.unanswered -= 1  # it has a reply that says nothing
     limiter.settled(20.7, lost.tokens, 0)
 
     assert sent(limiter, 20.6 + seconds - 0.1) == []
@@ -548,7 +548,7 @@ def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     limiter.settled(1.0, ticket.tokens, 0)
     before = limiter.snapshot(1.0)
     (lost,) = sent(limiter, 1.0, 1, tokens=7)
-    limiter.requests.flying -= 1
+    limiter.requests.unanswered -= 1
     limiter.cancelled(lost)
 
     assert limiter.snapshot(1.0) == before
@@ -575,33 +575,33 @@ actions = st.lists(
 @given(actions)
 def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, int]]) -> None:
     limiter, now = RateLimiter(), 0.0
-    flying: list[Flight] = []
+    unanswered: list[Flight] = []
     answered: list[Flight] = []
     for action, number in steps:
         now += number / 10
         if action == "send":
             waits = limiter.wait(now, number)
             if waits is None:
-                flying.append(limiter.reserve(now, number))
+                unanswered.append(limiter.reserve(now, number))
             else:
-                assert (waits.until is not None and waits.until > now) or flying or answered, "somebody will wake it"
+                assert (waits.until is not None and waits.until > now) or unanswered or answered, "somebody will wake it"
         elif action == "settle" and answered:
             limiter.settled(now, answered.pop(number % len(answered)).tokens, number)
-        elif action == "cancel" and flying:
-            limiter.requests.flying -= 1
-            limiter.cancelled(flying.pop(number % len(flying)))
-        elif action in {"ok", "429", "503"} and flying:
-            flight = flying.pop(number % len(flying))
+        elif action == "cancel" and unanswered:
+            limiter.requests.unanswered -= 1
+            limiter.cancelled(unanswered.pop(number % len(unanswered)))
+        elif action in {"ok", "429", "503"} and unanswered:
+            flight = unanswered.pop(number % len(unanswered))
             answered.append(flight)
             limits = said(number, limit=60) if number % 3 else NOTHING
             replied(limiter, flight, now, 200 if action == "ok" else int(action), limits, float(number) or None)
-    for flight in [*flying, *answered]:
+    for flight in [*unanswered, *answered]:
         limiter.settled(now, flight.tokens, 0)
-    limiter.requests.flying -= len(flying)
+    limiter.requests.unanswered -= len(unanswered)
 
     assert limiter.open == 0
     assert limiter.tokens.held == 0
-    assert limiter.requests.flying == 0
+    assert limiter.requests.unanswered == 0
     assert limiter.wait(now + 200_000, 1) is None, "it never waits for ever"
 
 
@@ -615,7 +615,7 @@ def test_a_block_is_reserved_far_from_limits_and_its_unused_part_returned() -> N
     block = limiter.reserve(1.0, 1, count)
     assert limiter.snapshot(1.0).remaining_requests == 99 - count
 
-    limiter.requests.flying -= count - 3
+    limiter.requests.unanswered -= count - 3
     limiter.cancelled(block, count - 3)
 
     assert limiter.snapshot(1.0).remaining_requests == 99 - 3

@@ -62,7 +62,7 @@ class QueuedCall(Waiter):
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
         self.result: Pass | APIError | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
-        self.told = False
+        self.announced = False
 
     def refusal(self, wait: Wait, now: float) -> APIError | None:
         """The error for a call of which it is known that it will not be let through in time; None if it may be."""
@@ -90,9 +90,9 @@ class Bucket:
         self.rate: RateLimiter = RateLimiter()
         self.queue: list[QueuedCall] = []
         self.wait: Wait = _NO_WAIT  # of the first of the queue
-        self.told: bool = False  # whether the log has a line about this queue, since it was empty last
+        self.announced: bool = False  # whether the log has a line about this queue, since it was empty last
         self.block: Block = _NO_BLOCK
-        self.unheard: bool = False  # whether no reply was read since the block was reserved
+        self.unread: bool = False  # whether no reply was read since the block was reserved
         # The tally. It keeps no reply but the last: with hundreds of them no call finds its memory in the processor's cache.
         self.good: list[int] = []  # of good replies, the tokens reserved; of what has ended, these and those used
         self.ended: list[tuple[int, int]] = []
@@ -143,18 +143,18 @@ class Bucket:
         if count > 1 and self.rate.tokens.limit is not None:
             largest, tokens = 2 * len(request.body or b""), 2 * tokens
         flight = self.rate.reserve(now, tokens, count)
-        account.failures.flying += count
+        account.failures.unanswered += count
         if count > 1:
             self.block = Block(flight, iter(range(1, count)), now + BLOCK_SECONDS, largest)
-            self.unheard = True
+            self.unread = True
             if account.share is not None:  # other processes may need what nobody takes
                 later(BLOCK_SECONDS, partial(account.act, self, self.settle))
         return Ticket(self, request, flight, first=call.attempt.failure is None)
 
     def answered(self, count: int = 1) -> None:
         """So many requests have a reply, or will have none. Each has one such moment."""
-        self.account.failures.flying -= count
-        self.rate.requests.flying -= count
+        self.account.failures.unanswered -= count
+        self.rate.requests.unanswered -= count
 
     def settle(self, now: float) -> None:
         """Counts what was tallied. What was not read of these replies may have said that less remains."""
@@ -170,9 +170,9 @@ class Bucket:
             rate.requests.lowest -= count - 1
             rate.tokens.lowest -= sum(unread)
             limits = rate_limits(meta.headers, meta.received_at)
-            account.failures.hear(at, limits)
+            account.failures.observe(at, limits)
             rate.replied(flight, at, meta.status_code, limits, None)
-            self.unheard = False
+            self.unread = False
         if count := len(self.ended):
             held, used = zip(*self.ended[:count], strict=True)
             del self.ended[:count]
@@ -185,7 +185,7 @@ class Bucket:
 
     def stir(self, now: float) -> None:
         """Has what was tallied counted at once if that may change what others do."""
-        if self.unheard or now >= self.block.until or self.account.waiting:
+        if self.unread or now >= self.block.until or self.account.waiting:
             self.account.act(self, self.settle)
 
     def end_block(self, _: float = 0.0) -> None:
@@ -201,7 +201,7 @@ class Bucket:
             self.queue.remove(call)
             self.account.waiting -= 1
             if not self.queue:
-                self.wait, self.told = _NO_WAIT, False
+                self.wait, self.announced = _NO_WAIT, False
         if isinstance(call.result, Ticket):
             call.result.cancel()
 
@@ -313,7 +313,7 @@ class Ticket(Pass):
             now = bucket.account.now()
             bucket.newest = now, self._flight, found
             bucket.good.append(self._flight.tokens)
-            bucket.unheard |= found.headers.get("x-ratelimit-remaining") == "0"  # no more failure may come: at once, too
+            bucket.unread |= found.headers.get("x-ratelimit-remaining") == "0"  # no more failure may come: at once, too
             bucket.stir(now)
             return
         if isinstance(found, APIError):
@@ -356,7 +356,7 @@ class Ticket(Pass):
         status = error.counts_as or (0 if isinstance(error, APIConnectionError) else 200)
         if self._unsent:
             bucket.rate.cancelled(self._flight)
-        account.failures.hear(now, limits)
+        account.failures.observe(now, limits)
         if status:  # else the server knows of no failure
             account.failures.add(now, failed=True)
         overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}

@@ -44,11 +44,11 @@ class Wait(NamedTuple):
 class FailureBudget(Struct, array_like=True):
     """The failures of one API key at one base URL."""
 
-    flying: int = 0  # requests without a reply
+    unanswered: int = 0  # requests without a reply
     failures: Window = field(default_factory=lambda: Window(WINDOW_SECONDS))
     successes: Window = field(default_factory=lambda: Window(WINDOW_SECONDS - 1.0, 1.0))
-    told: int = MAX_FAILURES  # failures that are left, as the server said, until `told_until`
-    told_until: float = 0.0
+    reported: int = MAX_FAILURES  # failures that are left, as the server said, until `reported_until`
+    reported_until: float = 0.0
 
     def add(self, now: float, count: int = 1, *, failed: bool) -> None:
         """So many requests were answered."""
@@ -57,18 +57,18 @@ class FailureBudget(Struct, array_like=True):
             self.successes.entries.append([now, 0.0])  # so that what succeeds after it can be told apart
 
     def wait(self, now: float) -> Wait | None:
-        """How long a request has to wait; None: it may be sent, which `flying` is to count."""
+        """How long a request has to wait; None: it may be sent, which `unanswered` is to count."""
         if self.spare(now) > 0:
             return None
         if self.failed(now) < MAX_FAILURES:
             return Wait(None, "failures")
         leaves = self.failures.when(self.failures.total - MAX_FAILURES + 1)
-        return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0), "failures")
+        return Wait(max(leaves, self.reported_until if self.reported <= 0 else 0.0), "failures")
 
     def failed(self, now: float) -> int:
         """Failures in the window, or those that the server has counted, if more."""
         failed = int(self.failures.count(now))
-        return max(failed, MAX_FAILURES - self.told) if now < self.told_until else failed
+        return max(failed, MAX_FAILURES - self.reported) if now < self.reported_until else failed
 
     def spare(self, now: float) -> int:
         """How many more requests may be sent now, if they fail as often as those before."""
@@ -76,25 +76,25 @@ class FailureBudget(Struct, array_like=True):
         first = self.failures.entries[0][0] if self.failures.entries else now - WINDOW_SECONDS
         succeeded = sum(count for at, count in self.successes.entries if at >= first)
         if left <= 1:
-            return left - self.flying
+            return left - self.unanswered
         if not failed:
-            return left + FLIGHTS_PER_SUCCESS * int(succeeded) - self.flying
+            return left + FLIGHTS_PER_SUCCESS * int(succeeded) - self.unanswered
         left = max(left - KEPT, 1)
         part = (failed + DOUBT) / (failed + DOUBT + succeeded)
         deviation = DEVIATIONS * sqrt(part * (1 - part))
         likely = ((sqrt(deviation**2 + 4 * part * left) - deviation) / (2 * part)) ** 2
-        return max(left, int(likely)) - self.flying
+        return max(left, int(likely)) - self.unanswered
 
-    def hear(self, now: float, limits: RateLimits) -> None:
+    def observe(self, now: float, limits: RateLimits) -> None:
         """What the headers of a reply say of failures."""
         left, seconds = limits.remaining_failures, limits.reset_failures_seconds
-        if left is not None and seconds and (now >= self.told_until or left < self.told):
-            self.told, self.told_until = left, now + min(seconds, FAILURE_BLOCK_SECONDS)
+        if left is not None and seconds and (now >= self.reported_until or left < self.reported):
+            self.reported, self.reported_until = left, now + min(seconds, FAILURE_BLOCK_SECONDS)
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
         """What is to be given back if its process ends, once so much has been given back."""
-        self.flying -= int(sum(gone))
-        return [self.flying]
+        self.unanswered -= int(sum(gone))
+        return [self.unanswered]
 
 
 class Refusals(Struct):

@@ -31,7 +31,7 @@ from .rate_limiter import DAY_SECONDS
 if TYPE_CHECKING:
     from .rate_share import RateShare
 
-TOLD_AFTER_SECONDS, LONG_SECONDS = 1.0, 10.0  # a wait that is known to be longer than the second is a warning in the log
+ANNOUNCED_AFTER_SECONDS, LONG_SECONDS = 1.0, 10.0  # a wait that is known to be longer than the second is a warning in the log
 IDLE_SECONDS = 300.0  # an account that nobody used for so long is forgotten, unless it knows of something that holds requests
 OTHERS_SECONDS = 1.0
 MOST_BUCKETS, MOST_FORGOTTEN = 1_000, 50  # buckets that a client keeps at hand; accounts that are forgotten in one step
@@ -119,22 +119,22 @@ class Limiter(CallGate):
             due = inf if wait.until is None else max(wait.until - now, _LEAST_SECONDS)
             known = due if first else inf
             why = wait.why or "another process has the file of the RateShare"
-            if not call.told and now - call.since + (known if known < inf else 0.0) >= TOLD_AFTER_SECONDS:
+            if not call.announced and now - call.since + (known if known < inf else 0.0) >= ANNOUNCED_AFTER_SECONDS:
                 self._tell(bucket, call, why, known)
-            told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
+            announced_in = inf if call.announced else ANNOUNCED_AFTER_SECONDS - (now - call.since)
             # A reply that another process waits for may end the wait at any time, and does not wake this one.
-            polls = self.share and first and (known == inf or bucket.rate.requests.flying > 0)
+            polls = self.share and first and (known == inf or bucket.rate.requests.unanswered > 0)
             # The others look later, in case the first one's event loop is closed or blocked.
             again = min(known, POLL_SECONDS) if polls else due + (0.0 if first else OTHERS_SECONDS)
-            await call.wait(f"its turn ({why})", again, max(told_in, _LEAST_SECONDS))
+            await call.wait(f"its turn ({why})", again, max(announced_in, _LEAST_SECONDS))
             if again < inf and call.result is None:
                 bucket.account.act(bucket, bucket.settle)
 
     def _tell(self, bucket: Bucket, call: QueuedCall, why: str, known: float) -> None:
         """Tells that a call waits for more than a second."""
-        call.told = True
-        if not bucket.told:
-            bucket.told = True
+        call.announced = True
+        if not bucket.announced:
+            bucket.announced = True
             seconds = "until requests in flight have ended" if known == inf else f"for {known:.1f} s"
             level = logging.WARNING if LONG_SECONDS <= known < inf else logging.INFO
             logger.log(level, "calls of %s wait %s: %s", bucket.model or "the API", seconds, why)

@@ -55,7 +55,7 @@ class Quota(Struct, array_like=True):
     limit: float | None = None  # as refusals have shown it, or else as a header named it
     named: int | None = None  # what a header named
     used: Window = field(default_factory=lambda: Window(WINDOW_SECONDS + GUARD_SECONDS, SLOT_SECONDS))
-    flying: float = 0.0  # units that are used, though no reply has come that counts them
+    unanswered: float = 0.0  # units that are used, though no reply has come that counts them
     held: float = 0.0  # units that are reserved, and may become used
     ends_at: float = inf  # of a limit of a day: its midnight, when all that was used comes back
     apart: float = 0.0  # by how much the server counts more (somebody else uses it) or less (it has forgotten the oldest)
@@ -65,18 +65,18 @@ class Quota(Struct, array_like=True):
     turned_at: float = -inf  # when the last reset passed
     challenged_at: float = -inf  # when the headers were last put to the test; never again if that is infinite
     learned: bool = False  # whether what remains is not what headers say, but what own requests leave of the limit
-    told: bool = False  # whether the refusal that showed it named a time, which is obeyed rather than a whole minute
+    timed: bool = False  # whether the refusal that showed it named a time, which is obeyed rather than a whole minute
     grown_at: float = -inf
     paced_at: float = -inf
 
     def with_limit(self, limit: int | None, ends_at: float = inf) -> Quota:
         """The server names the limit. If that is another one, the policy has changed, and only own requests are still known."""
         new = limit not in {None, self.named} or ends_at < inf
-        return Quota(limit, limit, self.used, self.flying, self.held, ends_at) if new else self
+        return Quota(limit, limit, self.used, self.unanswered, self.held, ends_at) if new else self
 
-    def learn(self, now: float, limit: float, *, told: bool = False) -> None:
+    def learn(self, now: float, limit: float, *, timed: bool = False) -> None:
         """The headers are missing or wrong; this is the limit as far as own requests show it."""
-        self.limit, self.learned, self.told, self.grown_at, self.apart = max(limit, 1.0), True, told, now, 0.0
+        self.limit, self.learned, self.timed, self.grown_at, self.apart = max(limit, 1.0), True, timed, now, 0.0
 
     @property
     def own(self) -> float:
@@ -86,7 +86,7 @@ class Quota(Struct, array_like=True):
     def use(self, now: float, units: float) -> None:
         self._age(now)
         self.used.add(now, units)
-        if self.learned and not self.told:
+        if self.learned and not self.timed:
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / ((self.limit or 1) * PACE)
 
     def _age(self, now: float) -> None:
@@ -109,7 +109,7 @@ class Quota(Struct, array_like=True):
         left = self.limit - self.own
         if not self.learned and self.heard_at > -inf and now >= self.reset_at:
             # At least one unit has come back, if nothing in flight has taken it.
-            self.apart = min(self.apart, left - (0 if self.flying or self.held else 1))
+            self.apart = min(self.apart, left - (0 if self.unanswered or self.held else 1))
             self.turned_at, self.reset_at = now, now + max(5.0, 2 * WINDOW_SECONDS / self.limit)
         return left - self.apart if now >= self.paced_at else 0.0
 
@@ -135,7 +135,7 @@ class Quota(Struct, array_like=True):
         left, reset = self.left(now), self.reset_at - now
         return self.limit, max(left, 0.0) if left < inf else None, reset if reset > 0 else None
 
-    def hear(self, now: float, sent: float, own: float, remaining: int | None, reset: float | None) -> None:
+    def observe(self, now: float, sent: float, own: float, remaining: int | None, reset: float | None) -> None:
         """A reply says what remains of this limit; `own` were the own units when its request was sent."""
         seconds = WINDOW_SECONDS if reset is None else reset
         expired = sent < self.turned_at or sent + seconds < now - GUARD_SECONDS
@@ -150,7 +150,7 @@ class Quota(Struct, array_like=True):
             self.heard_at = sent
         # Whatever overtook what, after the lowest count only what is in flight can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
-        self.apart = min(self.apart, self.limit - self.own - self.lowest + self.flying + self.held)
+        self.apart = min(self.apart, self.limit - self.own - self.lowest + self.unanswered + self.held)
         until = now + GUARD_SECONDS + seconds
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
 
@@ -181,7 +181,7 @@ class RateLimiter(Struct, array_like=True):
         free_at = max(self.paused_until, self.alone_at + ALONE_SECONDS)
         if self.pause and now < free_at:
             return Wait(free_at, self.why if now < self.paused_until else self.why.replace("open", "half-open"))
-        if self.pause and self.requests.told:
+        if self.pause and self.requests.timed:
             return None  # the server has named this time, whatever was learnt from its refusal
         for quota, units, why in self._quotas(tokens):
             at = quota.room_at(now, units)
@@ -200,7 +200,7 @@ class RateLimiter(Struct, array_like=True):
     def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
         """Counts so many requests as sent now, each of which may use so many tokens."""
         self.open += count
-        self.requests.flying += count
+        self.requests.unanswered += count
         for each in (self.requests, self.days[0]):
             each.use(now, count)
         for each in (self.tokens, self.days[1]):
@@ -228,15 +228,15 @@ class RateLimiter(Struct, array_like=True):
         explained = exceeded and (limits.remaining_requests == 0 or few_tokens or limits.remaining_failures == 0)
         if explained:  # by the headers
             self.requests.challenged_at = self.tokens.challenged_at = inf
-        self.requests.hear(now, flight.sent, flight.own_requests, limits.remaining_requests, limits.reset_requests_seconds)
-        self.tokens.hear(now, flight.sent, flight.own_tokens, limits.remaining_tokens, limits.reset_tokens_seconds)
+        self.requests.observe(now, flight.sent, flight.own_requests, limits.remaining_requests, limits.reset_requests_seconds)
+        self.tokens.observe(now, flight.sent, flight.own_tokens, limits.remaining_tokens, limits.reset_tokens_seconds)
         new = flight.sent >= self.paused_at or not self.pause  # what was sent before a pause says nothing new but a longer time
         why = f"paused by a {status}" if status == 429 or (status in {503, 529} and retry_after is not None) else ""
         retry_after = retry_after if why else None  # another one's is for its own call
         if exceeded:
             self.requests.used.remove(flight.sent, 1)  # the server did not count it
             if not explained:
-                self._learn(now, new=new, told=retry_after is not None)
+                self._learn(now, new=new, timed=retry_after is not None)
         if not status or status >= 500:
             why = CIRCUIT_OPEN if self._fails_often(now, flight.sent) else why
         elif not why:
@@ -245,7 +245,7 @@ class RateLimiter(Struct, array_like=True):
             if new:
                 self.failures = _circuit_window() if self.is_circuit_open else self.failures
                 self.pause = 0.0
-                self.requests.apart -= 2.0 if self.requests.told else 0.0  # it was accepted, so that two more may be sent
+                self.requests.apart -= 2.0 if self.requests.timed else 0.0  # it was accepted, so that two more may be sent
         if why and new:
             most, spent = (MAX_OPEN_SECONDS, now - flight.sent) if why == CIRCUIT_OPEN else (MAX_PAUSE_SECONDS, 0.0)
             self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), most)
@@ -268,14 +268,14 @@ class RateLimiter(Struct, array_like=True):
         many = self.failures.count(now) >= max(MIN_FAILURES, self.successes.count(now))
         return many or (self.run.count(now) >= max(MAX_RUN, self.open) and sent >= self.run.entries[0][0])
 
-    def _learn(self, now: float, *, new: bool, told: bool) -> None:
+    def _learn(self, now: float, *, new: bool, timed: bool) -> None:
         """The headers left room, so the limit is what was accepted, or less than it was if that was refused, too."""
         requests = self.requests
         in_a_row = self.pause > FIRST_PAUSE_SECONDS and not self.is_circuit_open
         if requests.learned or requests.used.total >= LEARNS_FROM or in_a_row:
-            most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned and not requests.told else inf
-            told = told and not self.pause if new else requests.told  # a time at which it refused again was not the right one
-            requests.learn(now, min(requests.used.total, most), told=told)
+            most = (requests.limit or 0) * (DECREASE if new else 1.0) if requests.learned and not requests.timed else inf
+            timed = timed and not self.pause if new else requests.timed  # a time at which it refused again was a wrong one
+            requests.learn(now, min(requests.used.total, most), timed=timed)
 
     def settled(self, now: float, held: float, used: float, count: int = 1) -> None:
         """So many requests have ended; together they had reserved and have used so many tokens."""
@@ -294,10 +294,10 @@ class RateLimiter(Struct, array_like=True):
 
     def under_way(self, gone: Sequence[float] = ()) -> list[float]:
         """What is to be given back if its process ends, once so much has been given back."""
-        count, flying, held = gone or (0, 0.0, 0.0)
-        self.requests.flying -= flying
+        count, unanswered, held = gone or (0, 0.0, 0.0)
+        self.requests.unanswered -= unanswered
         self.settled(-inf, held, 0, int(count))
-        return [self.open, self.requests.flying, self.tokens.held]
+        return [self.open, self.requests.unanswered, self.tokens.held]
 
     def snapshot(self, now: float) -> BucketSnapshot:
         paused = max(self.paused_until - now, 0.0)
