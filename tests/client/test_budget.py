@@ -123,8 +123,9 @@ async def test_a_reply_over_its_bound_stops_further_sending() -> None:
     client = client_of(emulator, budget)
     await ask(client)
     assert budget.overshoot > 0
-    with pytest.raises(BudgetExceededError, match="more than the bounds"):
+    with pytest.raises(BudgetExceededError, match="more than the bounds") as caught:
         await ask(client)
+    assert caught.value.enough_usd is None
     assert chats(emulator) == 1
 
 

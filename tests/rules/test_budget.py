@@ -218,8 +218,11 @@ async def test_a_request_is_refused_when_nothing_of_the_budget_is_left() -> None
     second = asyncio.create_task(reserved(budget, 1_000))
     await asyncio.sleep(0)
     answered(first, None, None)
-    with pytest.raises(BudgetExceededError, match=r"not sent: 0\.001\d* of 0\.0015\d* USD are spent, .* may cost 0\.001"):
+    with pytest.raises(
+        BudgetExceededError, match=r"not sent: 0\.001\d* of 0\.0015\d* USD are spent, .* may cost 0\.001"
+    ) as caught:
         await second
+    assert caught.value.enough_usd == Decimal("0.002")
 
 
 async def test_a_request_that_can_never_fit_is_refused_at_once() -> None:

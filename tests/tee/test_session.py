@@ -25,7 +25,7 @@ from venice_ai.tee.guard import guard, in_clear
 from venice_ai.types._base import Response
 from venice_ai.types.api.chat import ChatCompletionResponse
 from venice_ai.types.api.streaming import ChatCompletionChunk
-from venice_ai.types.attestation import AttestationReport
+from venice_ai.types.attestation import AttestationReport, SignatureReport
 
 from ..shared import named, shared
 from .enclave import chunk, envelope
@@ -917,3 +917,11 @@ def test_copies_and_pickles_keep_the_attestation_and_the_silence(kept: Any) -> N
     assert again == response
     assert again.attestation == REPORT
     assert "secret" not in repr(again) + repr(again["choices"])
+
+
+def test_an_answer_carries_the_report_on_its_signature_if_there_is_one() -> None:
+    opened = session()
+    assert opened.answered(ChatCompletionResponse.model_validate({"id": "c1"})).signature is None
+
+    opened.signature = SignatureReport("valid", valid=True)
+    assert opened.answered(ChatCompletionResponse.model_validate({"id": "c1"})).signature is opened.signature
