@@ -105,14 +105,14 @@ def until_stopped(serving: Coroutine[Any, Any, None]) -> None:
 
 
 class _LoggingEmulator(Emulator):
-    """An emulator that waits `latency` seconds before each answer, and writes a line to stderr after it."""
+    """An emulator that waits `latency` seconds before each answer of the API, and writes a line to stderr after it."""
 
     latency, as_json = 0.0, False
 
     async def respond(self, incoming: Incoming, *, now: float) -> HTTPReply:
         began = time.monotonic()
         reply = await super().respond(incoming, now=now)
-        reply = replace(reply, delay=reply.delay + self.latency)
+        reply = replace(reply, delay=reply.delay + (0.0 if incoming.path.startswith("/_emulator/") else self.latency))
         if not isinstance(reply.body, tuple):
             body = self._logged(incoming, reply, began)
             await anext(body)  # what has begun is told of, also when the caller leaves before its first event
