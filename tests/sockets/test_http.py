@@ -22,6 +22,7 @@ import weakref
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -59,6 +60,21 @@ FAR = Timeout(connect=_YEARS, first_chunk=_YEARS, idle=_YEARS, progress=_YEARS, 
 
 async def asked(client: VeniceClient) -> str | None:
     return (await client.chat.completions.create(model="m", messages=HI)).text
+
+
+class NamedHeader(str, Enum):  # noqa: UP042  # its `str()` is not its value, as that of a `StrEnum` is
+    KEY = "Authorization"
+    SOURCE = "X-Source"
+
+
+async def test_headers_named_by_an_enumeration_go_by_their_values() -> None:
+    headers: dict[str, str] = {NamedHeader.KEY: "Bearer other", NamedHeader.SOURCE: "shop"}
+    async with serving(MODELS) as server, server.client(headers=headers) as client:
+        await client.models.list()
+
+    sent = {name.lower(): value for name, value in server.received[0].headers.items()}
+    assert (sent["authorization"], sent["x-source"]) == ("Bearer other", "shop")
+    assert not any(name.startswith("namedheader") for name in sent)
 
 
 async def test_a_connection_keeps_neither_the_task_that_made_it_nor_what_the_task_gave() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from time import time as unix_time
 
+from .settings import Timeout
+
 TYPE_CHECKING = False  # start-up: what a client is made of does without `typing`
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 
     from ..types.response_meta import Headers
     from .chat_size import ChatSize
-    from .settings import Timeout
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 """Names of headers that tell Venice whose request it is, in lower case."""

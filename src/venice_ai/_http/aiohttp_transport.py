@@ -29,7 +29,6 @@ from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too
 _LARGE_BYTES = 2**20
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
-_name = lru_cache(maxsize=200)(istr)  # aiohttp would make a name for each header of each request, which an open stream holds
 _FAULTS = (aiohttp.ClientError, OSError, ValueError)  # what aiohttp raises where a reply cannot be read
 
 
@@ -154,6 +153,12 @@ class _ResponseHeaders(Headers):
 
     def __reduce__(self) -> tuple[type[Headers], tuple[object]]:
         return Headers, (self._pairs,)  # aiohttp's own cannot be pickled, and errors hold this
+
+
+@lru_cache(maxsize=200)
+def _name(name: str) -> istr:
+    """The one name of all headers that are called so: aiohttp would make one for each request, which its open stream holds."""
+    return istr(str.__str__(name))  # what it is, not what a subclass such as an enumeration says that it is
 
 
 def _sent_headers(headers: dict[str, str], *, own_session: bool) -> dict[str, str]:
