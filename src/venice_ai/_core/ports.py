@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from .request import Request
 
-if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
+if TYPE_CHECKING:
     from ..exceptions import APIError
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import Headers, ResponseMeta
